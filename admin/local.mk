@@ -1,0 +1,1 @@
+# admin/: see HACKING.md, "Adding a file"

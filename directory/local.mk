@@ -1,0 +1,1 @@
+# directory/: see HACKING.md, "Adding a file"

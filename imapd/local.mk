@@ -1,0 +1,1 @@
+# imapd/: see HACKING.md, "Adding a file"

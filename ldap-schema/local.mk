@@ -1,0 +1,1 @@
+# ldap-schema/: see HACKING.md, "Adding a file"

@@ -1,0 +1,29 @@
+/* crypto.h: digests, random bytes, AES-256-GCM sealing; crypto.c is the only includer of <openssl/evp.h> outside the
+ * milter's smime_*.c. Links libcrypto only, never libssl. */
+#ifndef CV_CRYPTO_H
+#define CV_CRYPTO_H
+
+#include "lib/buf.h"
+
+struct sha256;
+struct sha256 *sha256_new(void); /* fatal() for no memory */
+void sha256_update(struct sha256 *h, const void *p, size_t n);
+void sha256_final(struct sha256 *h, unsigned char out[32]); /* h is reset for another use */
+void sha256_free(struct sha256 *h);
+void sha256_of(struct slice s, unsigned char out[32]);
+/* Lower-case hex; out has 2 * n + 1 bytes. */
+void hex_encode(const unsigned char *p, size_t n, char *out);
+/* Exactly 2 * n hex digits. 0 or ERR_SYNTAX. */
+int hex_decode(struct slice hex, unsigned char *out, size_t n);
+/* Random bytes from the kernel; fatal() when there are none. */
+void random_bytes(void *p, size_t n);
+/* Seals plain with key (AES-256-GCM, random 96-bit nonce, aad authenticated): nonce ‖ ciphertext ‖ tag appended to out. */
+int seal(const unsigned char key[32], struct slice aad, struct slice plain, struct buf *out);
+/* Opens it: 0, or ERR_DENIED when anything was changed. */
+int unseal(const unsigned char key[32], struct slice aad, struct slice sealed, struct buf *plain_out);
+/* CRC-32C of n bytes at p, continuing from crc (0 to start): row and segment checks. */
+uint32_t crc32c(uint32_t crc, const void *p, size_t n);
+/* Constant-time comparison. */
+bool secret_eq(const void *a, const void *b, size_t n);
+
+#endif

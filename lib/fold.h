@@ -1,0 +1,20 @@
+/* fold.h: Vietnamese folding and order, pure. DOMAIN.md B4: lower case, marks removed, đ, Đ and Ð (U+00D0) to d. */
+#ifndef CV_FOLD_H
+#define CV_FOLD_H
+
+#include "lib/buf.h"
+
+/* UTF-8 of any normal form → folded, lower case (NFKD, marks dropped, case folded). Invalid bytes become "?". */
+int vn_fold(struct slice utf8, struct buf *out);
+/* As vn_fold but case is kept and only ASCII comes out (what has none becomes "?"): for SMTP reply text. */
+int vn_ascii(struct slice utf8, struct buf *out);
+/* RFC 4790-style comparison for IMAP SEARCH: full Unicode case folding + NFC, marks kept; appended to out. */
+int case_fold(struct slice utf8, struct buf *out);
+/* Order of Vietnamese words: letters first, tones second, syllable by syllable. <0, 0, >0. */
+int vn_collate(struct slice a, struct slice b);
+/* "Đặng Thị Thu Hường" → family "Đặng", middle "Thị Thu", given "Hường". Slices of name. */
+void vn_name_split(struct slice name, struct slice *family, struct slice *middle, struct slice *given);
+/* DOMAIN.md C2: fold(tên) + initials(họ, đệm): "huongdtt". */
+int vn_name_id(struct slice name, struct buf *out);
+
+#endif

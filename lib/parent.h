@@ -1,0 +1,35 @@
+/* parent.h: the supervisor that congvu-smtpd, congvu-imapd, congvu-stored and congvu-milter are made of. It binds
+ * sockets, starts the roles of its table with dropped privileges, restarts them with back-off and keeps a state file
+ * run/<program>.status (JSON) for `congvu status`. It reads no byte from any peer. */
+#ifndef CV_PARENT_H
+#define CV_PARENT_H
+
+#include "lib/conf.h"
+
+/* A socket bound by the parent and inherited by roles under its name. */
+struct parent_socket {
+	const char *name;	/* "listen.mx", "lookup": role_fd(name) */
+	const char *option;	/* TCP: option with "addr:port" ("" there: not bound); UNIX: NULL */
+	const char *unix_path;	/* UNIX: path below the run folder, e.g. "lookup.smtpd.sock"; TCP: NULL */
+	const char *peer_user;	/* UNIX: option naming the user who may connect (socket is its, 0600); NULL: 0666 */
+};
+struct parent_role {
+	const char *name;	/* "smtpd-session" */
+	const char *binary;	/* below pkglibexecdir: "congvu-smtpd-session" */
+	const char *user_option;/* "user_smtpd"; NULL: stays as it is */
+	const char *count_option; /* NULL: one process */
+	const char *dir_option;	/* its working folder (CONF_PATH), NULL: the run folder. Created 0700, owned by the user */
+	const char *const *sockets; /* names, NULL-terminated */
+	const char *const *secrets; /* options naming files opened read-only by the parent and inherited as role_fd(option) */
+	bool expendable;	/* true: restarted alone; false: the whole program restarts with it */
+};
+struct parent_spec {
+	const char *program;	/* "congvu-smtpd" */
+	const struct parent_socket *sockets;
+	const struct parent_role *roles;
+	size_t n_sockets, n_roles;
+};
+/* main() of each parent. Options: -c FILE, -n (check the configuration and end). Foreground. */
+int parent_main(const struct parent_spec *spec, int argc, char **argv);
+
+#endif

@@ -1,0 +1,15 @@
+/* sandbox.h: role name → what the kernel lets it do: seccomp allow-list (libseccomp; sandbox.c is its only
+ * includer), Landlock where the kernel has it, rlimits, no_new_privs. Entered once, after all dlopen work. */
+#ifndef CV_SANDBOX_H
+#define CV_SANDBOX_H
+
+#include <stdbool.h>
+
+enum sandbox_state { SANDBOX_WHOLE = 1, SANDBOX_PARTIAL = 2, SANDBOX_NONE = 3 };
+
+/* role: a name of the table in sandbox.c, such as "smtpd-session"; an unknown one is a bug (fatal). Where a part
+ * could not be entered it is one loud log line and SANDBOX_PARTIAL or _NONE, never an exit: the state is shown by
+ * `congvu status`. */
+enum sandbox_state sandbox_enter(const char *role);
+
+#endif

@@ -1,0 +1,1 @@
+# milter/: see HACKING.md, "Adding a file"

@@ -1,0 +1,1 @@
+# smtpd/: see HACKING.md, "Adding a file"
