@@ -1,0 +1,31 @@
+/* ledger_client.h: how smtpd and the milter reach the audit log. */
+#ifndef CV_LEDGER_CLIENT_H
+#define CV_LEDGER_CLIENT_H
+
+#include "lib/ipc.h"
+
+extern const struct ipc_proto ledger_proto;
+enum ledger_msg {
+#define IPC_MSG(name, number, from, states, max_len, fds) name = number,
+#include "milter/ledger_proto.def"
+#undef IPC_MSG
+};
+
+/* milter's threads: a JSON object; 0 once it is durable, with its sequence number. */
+int ledger_record_sync(struct ipc_sync *s, struct slice json, unsigned timeout_ms, uint64_t *seq_out);
+
+struct ledger_rcpt {
+	const char *address, *result, *detail;
+};
+struct ledger_outcome {
+	const char *qid, *enhanced, *text, *from, *login, *client_ip;
+	unsigned code;
+	const struct ledger_rcpt *rcpts;
+	size_t n_rcpts;
+};
+/* smtpd: on the loop. fn(arg, err, seq). An outcome that could not be told is logged by the caller; the mail goes on. */
+typedef void (*ledger_outcome_fn)(void *arg, int err, uint64_t seq);
+int ledger_outcome(struct ipc_client *c, const struct ledger_outcome *o, unsigned timeout_ms, ledger_outcome_fn fn, void *arg,
+    uint32_t *call_out);
+
+#endif
