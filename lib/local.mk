@@ -1,4 +1,33 @@
 # lib/: shared code. libcv.a knows no third-party library but libc; the others are one wrapper each,
-# so that a program links only what it names.
+# so that a program links only what it names. Link order: cvtls, cvipc, cvloop, cvcrypto, cv.
+
+# --- libcv.a: libc only ---
 noinst_LIBRARIES += lib/libcv.a
 lib_libcv_a_SOURCES = lib/err.h lib/err.c lib/buf.h lib/buf.c lib/arena.h lib/arena.c lib/log.h lib/log.c
+
+# --- libcvcrypto.a: libcrypto, never libssl ---
+noinst_LIBRARIES += lib/libcvcrypto.a
+lib_libcvcrypto_a_SOURCES = lib/crypto.h lib/crypto.c
+lib_libcvcrypto_a_CFLAGS = $(AM_CFLAGS) $(CRYPTO_CFLAGS)
+
+# --- libcvloop.a: libevent_core ---
+noinst_LIBRARIES += lib/libcvloop.a
+lib_libcvloop_a_SOURCES = lib/loop.h lib/loop.c
+lib_libcvloop_a_CFLAGS = $(AM_CFLAGS) $(EVENT_CFLAGS)
+
+# --- unit tests of the above ---
+CV_TEST_LIBS = lib/libcv.a $(CMOCKA_LIBS)
+check_PROGRAMS += tests/unit/buf_test tests/unit/arena_test tests/unit/log_test tests/unit/crypto_test \
+	tests/unit/loop_test
+TESTS += tests/unit/buf_test tests/unit/arena_test tests/unit/log_test tests/unit/crypto_test \
+	tests/unit/loop_test
+tests_unit_buf_test_SOURCES = tests/unit/buf_test.c
+tests_unit_buf_test_LDADD = $(CV_TEST_LIBS)
+tests_unit_arena_test_SOURCES = tests/unit/arena_test.c
+tests_unit_arena_test_LDADD = $(CV_TEST_LIBS)
+tests_unit_log_test_SOURCES = tests/unit/log_test.c
+tests_unit_log_test_LDADD = $(CV_TEST_LIBS)
+tests_unit_crypto_test_SOURCES = tests/unit/crypto_test.c
+tests_unit_crypto_test_LDADD = lib/libcvcrypto.a $(CV_TEST_LIBS) $(CRYPTO_LIBS)
+tests_unit_loop_test_SOURCES = tests/unit/loop_test.c
+tests_unit_loop_test_LDADD = lib/libcvloop.a $(CV_TEST_LIBS) $(EVENT_LIBS)
