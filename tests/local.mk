@@ -1,1 +1,18 @@
 # tests/: see HACKING.md, "Adding a file"
+EXTRA_DIST += tests/count.py tests/packages.txt tests/lint tests/wire tests/system \
+	build-aux/packages.txt build-aux/install-packages admin/quickstart .clang-format
+
+# Style, layering, link sets, documents: tests/lint/README says what each check looks for.
+.PHONY: lint
+lint: all
+	$(AM_V_at)python3 $(top_srcdir)/tests/lint/lint.py --srcdir $(top_srcdir) --builddir .
+
+# A real instance and real clients; CONGVU_BUILD names a build folder that was installed below its root/.
+.PHONY: check-system check-valgrind
+check-system:
+	CONGVU_BUILD=$(abs_builddir) python3 -m pytest -q $(top_srcdir)/tests/system
+
+check-valgrind: $(check_PROGRAMS)
+	@for t in $(check_PROGRAMS); do echo "valgrind $$t"; \
+	  srcdir=$(srcdir) valgrind -q --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite \
+	    ./$$t >$$t.vg.log 2>&1 || { tail -n 40 $$t.vg.log; exit 1; }; done

@@ -1,0 +1,30 @@
+"""lib/ includes only lib/; a program folder includes lib/, itself, and of its neighbours only their client header,
+protocol table, or a contract named here."""
+
+import re
+
+import lint
+
+# Contracts between folders that are no client header.
+SHARED = {"directory/token.h": {"store", "smtpd", "imapd", "admin"}}
+
+
+def check(tree):
+    folders = ("lib",) + lint.PROGRAM_FOLDERS
+    for path in tree.select(".c", ".h", folders=folders):
+        here = path.parts[0]
+        for n, line in enumerate(tree.lines(path), 1):
+            m = re.match(r'\s*#\s*include\s+"([^"]+)"', line)
+            if not m:
+                continue
+            name = m.group(1)
+            if name == "config.h" or name.startswith("lib/"):
+                continue
+            there = name.split("/")[0] if "/" in name else None
+            if there is None:
+                yield "%s:%d: include by the path from the top: \"%s\"" % (path, n, name)
+            elif here == "lib":
+                yield "%s:%d: lib/ includes only lib/, not %s" % (path, n, name)
+            elif there != here and not re.search(r"(_client\.h|_proto\.def|_proto\.h)$", name) \
+                    and here not in SHARED.get(name, ()):
+                yield "%s:%d: %s/ may include only the client header of %s/, not %s" % (path, n, here, there, name)

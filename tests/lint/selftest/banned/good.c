@@ -1,0 +1,3 @@
+/* strcpy( in a comment */
+const char *s = "sprintf(";
+int x_strcpy(int y);

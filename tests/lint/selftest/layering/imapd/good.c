@@ -1,0 +1,2 @@
+#include "lib/buf.h"
+#include "store/store_client.h"

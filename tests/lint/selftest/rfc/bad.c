@@ -1,0 +1,1 @@
+/* RFC 9998: not in the index */

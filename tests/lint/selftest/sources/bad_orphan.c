@@ -1,0 +1,1 @@
+/* bad_orphan.c: in no local.mk */

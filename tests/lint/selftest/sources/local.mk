@@ -1,0 +1,1 @@
+x_SOURCES = good.c bad_opening.c
