@@ -1,0 +1,114 @@
+/* kv.c: the doors of kv.h; checks bounds once for every implementation. Runs in stored, smtpd-queue and milter-ledger. */
+#include "store/kv.h"
+
+#include <assert.h>
+
+#include "lib/err.h"
+
+static bool
+key_ok(struct slice key)
+{
+	return key.len > 0 && key.len <= KV_KEY_MAX;
+}
+
+void
+kv_close(struct kv *kv)
+{
+	if (kv != NULL)
+		kv->ops->close(kv);
+}
+
+int
+kv_begin(struct kv *kv, struct kv_txn **txn_out)
+{
+	return kv->ops->begin(kv, txn_out);
+}
+
+int
+kv_commit(struct kv_txn *t, bool sync)
+{
+	return t->kv->ops->commit(t, sync);
+}
+
+void
+kv_abort(struct kv_txn *t)
+{
+	if (t != NULL)
+		t->kv->ops->abort(t);
+}
+
+int
+kv_sync(struct kv *kv)
+{
+	return kv->ops->sync(kv);
+}
+
+int
+kv_checkpoint(struct kv *kv)
+{
+	return kv->ops->checkpoint(kv);
+}
+
+int
+kv_get(struct kv *kv, struct kv_txn *t, struct slice key, struct buf *value_out)
+{
+	buf_reset(value_out);
+	if (!key_ok(key))
+		return ERR_RANGE;
+	return kv->ops->get(kv, t, key, false, value_out);
+}
+
+int
+kv_get_update(struct kv_txn *t, struct slice key, struct buf *value_out)
+{
+	buf_reset(value_out);
+	if (!key_ok(key))
+		return ERR_RANGE;
+	return t->kv->ops->get(t->kv, t, key, true, value_out);
+}
+
+int
+kv_put(struct kv_txn *t, struct slice key, struct slice value)
+{
+	if (!key_ok(key) || value.len > KV_VALUE_MAX)
+		return ERR_RANGE;
+	return t->kv->ops->put(t, key, value, false);
+}
+
+int
+kv_insert(struct kv_txn *t, struct slice key, struct slice value)
+{
+	if (!key_ok(key) || value.len > KV_VALUE_MAX)
+		return ERR_RANGE;
+	return t->kv->ops->put(t, key, value, true);
+}
+
+int
+kv_del(struct kv_txn *t, struct slice key)
+{
+	if (!key_ok(key))
+		return ERR_RANGE;
+	return t->kv->ops->del(t, key);
+}
+
+int
+kv_scan(struct kv *kv, struct kv_txn *t, struct slice from, struct slice to, size_t max,
+    kv_row_fn fn, void *arg)
+{
+	if (from.len > KV_KEY_MAX || to.len > KV_KEY_MAX)
+		return ERR_RANGE;
+	return kv->ops->scan(kv, t, from, to, max, fn, arg);
+}
+
+int
+kv_last(struct kv *kv, struct kv_txn *t, struct slice from, struct slice to, struct buf *key_out,
+    struct buf *value_out)
+{
+	if (from.len > KV_KEY_MAX || to.len > KV_KEY_MAX)
+		return ERR_RANGE;
+	if (key_out != NULL)
+		buf_reset(key_out);
+	if (value_out != NULL)
+		buf_reset(value_out);
+	return kv->ops->last(kv, t, from, to, key_out, value_out);
+}
