@@ -16,10 +16,14 @@ struct io_ops {
 	/* The output fell to low_water or below after having been above it. May be NULL. */
 	void (*on_drain)(struct io *io, void *arg);
 	/* The stream ended: ERR_EOF (peer closed; input left may still be read), ERR_TIMEOUT, ERR_IO,
-	 * ERR_PROTO (TLS). Called once; the callee calls io_free (allowed inside). */
+	 * ERR_PROTO (TLS). The callee calls io_free (allowed inside). Called once; but after ERR_EOF the other direction may
+	 * still be open: a callee may keep the stream to write and io_close_after_flush; the end of that comes as a second call,
+	 * with ERR_CLOSED (flushed) or another error, never ERR_EOF again. */
 	void (*on_close)(struct io *io, int err, void *arg);
 	/* The TLS handshake that io_start_tls began is done (0), or failed (on_close follows). May be NULL. */
 	void (*on_tls)(struct io *io, int err, void *arg);
+	/* A connection begun with io_connect_* stands. May be NULL. */
+	void (*on_connect)(struct io *io, void *arg);
 };
 
 /* Takes fd (closed by io_free; made non-blocking, TCP_NODELAY). in_cap: most input held unread; reading
@@ -49,10 +53,12 @@ int io_printf(struct io *io, const char *fmt, ...) __attribute__((format(printf,
 /* Bytes queued and not yet taken by the kernel. */
 size_t io_out_len(const struct io *io);
 void io_set_low_water(struct io *io, size_t n);
-/* Flushes, then closes and calls on_close(ERR_CLOSED). Input is no longer read. */
+/* Flushes, then closes and calls on_close(ERR_CLOSED). Input is no longer given to on_read; what the peer still sends is
+ * thrown away for at most two seconds, since closing over unread bytes would reset the connection and lose our last reply. */
 void io_close_after_flush(struct io *io);
 
-/* Starts TLS after what is queued was flushed; unread input is discarded. */
+/* Starts TLS after what is queued was flushed; unread input is discarded; what is written from now on goes out inside TLS.
+ * In io_tls.c (libcvtls.a): a program without TLS peers does not link libssl. 0, ERR_NOMEM, ERR_CLOSED. */
 int io_start_tls(struct io *io, struct tls_ctx *ctx, bool is_server, const char *server_name);
 /* The TLS session, NULL in plain text. Borrowed. */
 struct tls *io_tls(struct io *io);

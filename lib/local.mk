@@ -3,7 +3,7 @@
 
 # --- libcv.a: libc only ---
 noinst_LIBRARIES += lib/libcv.a
-lib_libcv_a_SOURCES = lib/err.h lib/err.c lib/buf.h lib/buf.c lib/arena.h lib/arena.c lib/log.h lib/log.c
+lib_libcv_a_SOURCES = lib/err.h lib/err.c lib/buf.h lib/buf.c lib/arena.h lib/arena.c lib/log.h lib/log.c lib/spool.h lib/spool.c
 
 # --- libcvcrypto.a: libcrypto, never libssl ---
 noinst_LIBRARIES += lib/libcvcrypto.a
@@ -12,15 +12,20 @@ lib_libcvcrypto_a_CFLAGS = $(AM_CFLAGS) $(CRYPTO_CFLAGS)
 
 # --- libcvloop.a: libevent_core ---
 noinst_LIBRARIES += lib/libcvloop.a
-lib_libcvloop_a_SOURCES = lib/loop.h lib/loop.c
+lib_libcvloop_a_SOURCES = lib/loop.h lib/loop.c lib/io.h lib/io_priv.h lib/io.c lib/io_listener.c
 lib_libcvloop_a_CFLAGS = $(AM_CFLAGS) $(EVENT_CFLAGS)
+
+# --- libcvtls.a: libssl; only programs with TLS peers link it ---
+noinst_LIBRARIES += lib/libcvtls.a
+lib_libcvtls_a_SOURCES = lib/tls.h lib/tls.c lib/io_tls.c
+lib_libcvtls_a_CFLAGS = $(AM_CFLAGS) $(SSL_CFLAGS) $(CRYPTO_CFLAGS)
 
 # --- unit tests of the above ---
 CV_TEST_LIBS = lib/libcv.a $(CMOCKA_LIBS)
 check_PROGRAMS += tests/unit/buf_test tests/unit/arena_test tests/unit/log_test tests/unit/crypto_test \
-	tests/unit/loop_test
+	tests/unit/loop_test tests/unit/io_test tests/unit/io_tls_test tests/unit/spool_test
 TESTS += tests/unit/buf_test tests/unit/arena_test tests/unit/log_test tests/unit/crypto_test \
-	tests/unit/loop_test
+	tests/unit/loop_test tests/unit/io_test tests/unit/io_tls_test tests/unit/spool_test
 tests_unit_buf_test_SOURCES = tests/unit/buf_test.c
 tests_unit_buf_test_LDADD = $(CV_TEST_LIBS)
 tests_unit_arena_test_SOURCES = tests/unit/arena_test.c
@@ -31,3 +36,9 @@ tests_unit_crypto_test_SOURCES = tests/unit/crypto_test.c
 tests_unit_crypto_test_LDADD = lib/libcvcrypto.a $(CV_TEST_LIBS) $(CRYPTO_LIBS)
 tests_unit_loop_test_SOURCES = tests/unit/loop_test.c
 tests_unit_loop_test_LDADD = lib/libcvloop.a $(CV_TEST_LIBS) $(EVENT_LIBS)
+tests_unit_io_test_SOURCES = tests/unit/io_test.c
+tests_unit_io_test_LDADD = lib/libcvloop.a $(CV_TEST_LIBS) $(EVENT_LIBS)
+tests_unit_io_tls_test_SOURCES = tests/unit/io_tls_test.c
+tests_unit_io_tls_test_LDADD = lib/libcvtls.a lib/libcvloop.a $(CV_TEST_LIBS) $(EVENT_LIBS) $(SSL_LIBS) $(CRYPTO_LIBS)
+tests_unit_spool_test_SOURCES = tests/unit/spool_test.c
+tests_unit_spool_test_LDADD = $(CV_TEST_LIBS)
