@@ -26,7 +26,7 @@ check_PROGRAMS += tests/unit/buf_test tests/unit/arena_test tests/unit/log_test 
 	tests/unit/loop_test tests/unit/io_test tests/unit/io_tls_test tests/unit/spool_test
 TESTS += tests/unit/buf_test tests/unit/arena_test tests/unit/log_test tests/unit/crypto_test \
 	tests/unit/loop_test tests/unit/io_test tests/unit/io_tls_test tests/unit/spool_test
-tests_unit_buf_test_SOURCES = tests/unit/buf_test.c
+tests_unit_buf_test_SOURCES = tests/unit/unit.h tests/unit/buf_test.c
 tests_unit_buf_test_LDADD = $(CV_TEST_LIBS)
 tests_unit_arena_test_SOURCES = tests/unit/arena_test.c
 tests_unit_arena_test_LDADD = $(CV_TEST_LIBS)
