@@ -9,3 +9,13 @@ check_PROGRAMS += tests/unit/kv_test
 TESTS += tests/unit/kv_test
 tests_unit_kv_test_SOURCES = tests/unit/kv_test.c
 tests_unit_kv_test_LDADD = $(CV_KV_LIBS) $(CMOCKA_LIBS)
+
+# --- libcvstore.a: rows, the protocol of stored and its clients; links neither libdb nor libldap ---
+noinst_LIBRARIES += store/libcvstore.a
+store_libcvstore_a_SOURCES = store/row.h store/row.c store/store_proto.def store/store_proto.h store/store_proto.c \
+	store/deliver_client.h store/deliver_client.c store/store_client.h store/ingest_client.h
+
+check_PROGRAMS += tests/unit/row_test
+TESTS += tests/unit/row_test
+tests_unit_row_test_SOURCES = tests/unit/row_test.c
+tests_unit_row_test_LDADD = store/libcvstore.a lib/libcv.a $(CMOCKA_LIBS)
