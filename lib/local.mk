@@ -20,6 +20,11 @@ noinst_LIBRARIES += lib/libcvtls.a
 lib_libcvtls_a_SOURCES = lib/tls.h lib/tls.c lib/io_tls.c
 lib_libcvtls_a_CFLAGS = $(AM_CFLAGS) $(SSL_CFLAGS) $(CRYPTO_CFLAGS)
 
+# --- libcvjson.a: jansson ---
+noinst_LIBRARIES += lib/libcvjson.a
+lib_libcvjson_a_SOURCES = lib/json.h lib/json.c
+lib_libcvjson_a_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
+
 # --- unit tests of the above ---
 CV_TEST_LIBS = lib/libcv.a $(CMOCKA_LIBS)
 check_PROGRAMS += tests/unit/buf_test tests/unit/arena_test tests/unit/log_test tests/unit/crypto_test \

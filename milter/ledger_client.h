@@ -12,7 +12,8 @@ enum ledger_msg {
 };
 
 /* milter's threads: a JSON object; 0 once it is durable, with its sequence number. */
-int ledger_record_sync(struct ipc_sync *s, struct slice json, unsigned timeout_ms, uint64_t *seq_out);
+int ledger_record_sync(
+    struct ipc_sync *s, struct slice json, unsigned timeout_ms, uint64_t *seq_out);
 
 struct ledger_rcpt {
 	const char *address, *result, *detail;
@@ -25,7 +26,7 @@ struct ledger_outcome {
 };
 /* smtpd: on the loop. fn(arg, err, seq). An outcome that could not be told is logged by the caller; the mail goes on. */
 typedef void (*ledger_outcome_fn)(void *arg, int err, uint64_t seq);
-int ledger_outcome(struct ipc_client *c, const struct ledger_outcome *o, unsigned timeout_ms, ledger_outcome_fn fn, void *arg,
-    uint32_t *call_out);
+int ledger_outcome(struct ipc_client *c, const struct ledger_outcome *o, unsigned timeout_ms,
+    ledger_outcome_fn fn, void *arg, uint32_t *call_out);
 
 #endif

@@ -1,0 +1,67 @@
+/* audit.h: the audit log's lines and their hash chain. Pure but for the reader, which reads a descriptor it is given.
+ *
+ * One record a line: canonical JSON (lib/json.h) with v, seq, ts, host, event, … prev, h. prev is the h of the record before (64
+ * zeros for the first), h = hex(SHA-256(32 bytes of prev ‖ canonical record without h)); seq counts from 1 without a gap. A line is
+ * valid only if it is byte for byte the canonical form of what it says. Used by milter-ledger (writes) and congvu (verifies). */
+#ifndef CV_AUDIT_H
+#define CV_AUDIT_H
+
+#include "lib/json.h"
+
+#define AUDIT_VERSION 1
+#define AUDIT_LINE_MAX (1u << 20)
+#define AUDIT_STATE_LEN 139 /* octets of the state file, LF included */
+
+/* The end of a chain: the last record's number and hash. */
+struct audit_chain {
+	uint64_t seq; /* 0: no record yet */
+	char h[65];
+};
+void audit_chain_init(struct audit_chain *c);
+
+/* Puts v, seq, ts, host, prev and h into rec, appends the line with its LF to out and moves c on. ERR_EXISTS when rec has one of
+ * these keys, ERR_SYNTAX when it is no object or holds a real number, ERR_LIMIT for a line over AUDIT_LINE_MAX or out's cap: c and
+ * out are then as before. */
+int audit_seal(
+    struct audit_chain *c, struct json *rec, const char *ts, const char *host, struct buf *out);
+
+/* Checks one line (without LF) as the successor of c and moves c on. 0, or ERR_CORRUPT with *why_out (static text). rec_out
+ * (may be NULL) is the caller's. audit_line_parse does the same without asking what came before; it fills c. */
+int audit_check_line(
+    struct audit_chain *c, struct slice line, struct json **rec_out, const char **why_out);
+int audit_line_parse(
+    struct slice line, struct audit_chain *c, struct json **rec_out, const char **why_out);
+
+/* The state file: what the ledger knows to be on stable storage; written after each sync, so it is never ahead of the log. */
+struct audit_state {
+	struct audit_chain last;
+	uint64_t size; /* of the log, octets */
+};
+void audit_state_format(const struct audit_state *s, char out[AUDIT_STATE_LEN + 1]);
+int audit_state_parse(struct slice text, struct audit_state *out); /* 0 or ERR_SYNTAX */
+
+/* Lines of a log, from a descriptor that stays the caller's. next: 0 with the line (borrowed until the next call, without LF),
+ * ERR_EOF at the end (audit_reader_torn: bytes behind the last LF), ERR_LIMIT for an over-long line, ERR_IO. */
+struct audit_reader;
+struct audit_reader *audit_reader_new(int fd);
+void audit_reader_free(struct audit_reader *r);
+int audit_reader_next(struct audit_reader *r, struct slice *line_out);
+uint64_t audit_reader_line(
+    const struct audit_reader *r); /* number of the last line given, from 1 */
+size_t audit_reader_torn(const struct audit_reader *r);
+
+struct audit_report {
+	bool ok;
+	uint64_t records;        /* good records from the start */
+	struct audit_chain last; /* of those */
+	uint64_t line; /* the first wrong line when !ok (one past the end for a truncated log) */
+	char why[256]; /* in words, when !ok */
+	size_t
+	    torn; /* octets of an unfinished last line: a write under way, or a crash the ledger will note */
+	bool has_state; /* the state file was there and was checked */
+};
+/* Verifies a whole log. state_fd: the state file, -1 for none (truncation at the end is then not noticed). 0 when it could be
+ * read (see report->ok), ERR_IO otherwise. */
+int audit_verify(int log_fd, int state_fd, struct audit_report *report);
+
+#endif

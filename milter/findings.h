@@ -1,0 +1,133 @@
+/* findings.h: what milter-scan found out about one message: signatures per layer, parts, notes. Facts only, no decisions: those are
+ * the rules' (rule.h). Memory is an arena's. The wire form (findings_encode/_decode) is safe on hostile bytes: the scanner is the
+ * process that touches hostile content, so its answer is not believed to be well-formed. */
+#ifndef CV_FINDINGS_H
+#define CV_FINDINGS_H
+
+#include "lib/arena.h"
+#include "lib/json.h"
+
+#define FINDINGS_SIGS_MAX 16
+#define FINDINGS_PARTS_MAX 256
+#define FINDINGS_NOTES_MAX 128
+#define FINDINGS_TEXT_MAX 512 /* octets of any one text */
+
+enum sig_status {
+	SIG_VALID =
+	    1, /* digest, signature, algorithms, chain, validity: all good (revocation stands apart) */
+	SIG_BAD = 2,       /* does not verify, or is malformed: P02 */
+	SIG_WEAK = 3,      /* below the algorithm floor, anywhere in the chain: P10 */
+	SIG_UNTRUSTED = 4, /* no path to an anchor of the sender's domain: P03 */
+	SIG_EXPIRED = 5,   /* a certificate outside its validity at receipt: P04 */
+	SIG_PURPOSE = 6,   /* the certificate may not sign mail: P02 */
+};
+enum sig_coverage {
+	SIG_WHOLE = 1,   /* the signed entity is the whole body */
+	SIG_PARTIAL = 2, /* only a part of the mail is signed: MILTER.md cases 11 to 13 */
+	SIG_INNER = 3,   /* a signature inside a signed entity (triple wrap) */
+};
+enum rev_state {
+	REV_UNCHECKED = 1, /* no CRL is configured for the domain, or there was no path to check */
+	REV_GOOD = 2,
+	REV_REVOKED = 3,
+	REV_UNKNOWN = 4, /* CRLs are configured, but none that is fresh and fits */
+};
+
+struct sig_address {
+	bool utf8;          /* SmtpUTF8Mailbox (RFC 9598), else rfc822Name */
+	struct slice value; /* as in the certificate, NULs included */
+	struct sig_address *next;
+};
+struct find_sig {
+	struct slice part; /* MIME path of the signed layer: "" for the root, "1.2" */
+	bool opaque;
+	enum sig_status status;
+	enum sig_coverage coverage;
+	struct slice why;            /* short English reason when not valid */
+	struct slice signer, issuer; /* RFC 2253 names, UTF-8 */
+	struct slice serial;         /* hex */
+	struct slice spki_sha256;    /* hex */
+	struct slice digest, sigalg; /* "SHA256", "rsaEncryption" */
+	struct slice key;            /* "rsa2048", "ec256" */
+	struct slice chain;          /* "ok" or the path building error */
+	struct slice chain_subjects; /* leaf first, separated by " < " */
+	int64_t signing_time;        /* claimed; seconds since 1970; 0: none */
+	enum rev_state rev;
+	struct slice rev_source; /* "crl", "embedded", "" */
+	int64_t rev_age_s;       /* since the CRL's thisUpdate; -1: none */
+	struct sig_address *addresses;
+	struct find_sig *next;
+};
+
+enum part_flag {
+	PART_EXEC = 1 << 0,           /* content is a program or script */
+	PART_BANNED_NAME = 1 << 1,    /* its name ends like one */
+	PART_DECEPTIVE_NAME = 1 << 2, /* bidi controls, NUL, zero-width characters in the name */
+	PART_MISMATCH = 1 << 3,       /* executable content under another type's name */
+	PART_ARCHIVE = 1 << 4,
+	PART_ENCRYPTED = 1 << 5, /* an archive with encrypted members or headers */
+	PART_LIMIT = 1 << 6,     /* could not be looked into whole: too deep, too many, too large */
+	PART_IN_ARCHIVE = 1 << 7, /* an archive member: only suspicious ones are listed */
+	PART_LENIENT = 1 << 8,    /* its transfer encoding reads differently in lenient clients */
+	PART_FRAGMENT = 1 << 9,   /* message/partial or message/external-body */
+	PART_BROKEN = 1 << 10,    /* an archive that cannot be read */
+	PART_DOUBLE_EXT = 1 << 11,
+};
+struct find_part {
+	struct slice path;             /* "1.2", "1.2!dir/member" in archives */
+	struct slice decl;             /* "application/pdf" */
+	struct slice true_type, magic; /* our table; libmagic's opinion */
+	struct slice name_raw, name_norm;
+	unsigned char sha256[32];
+	uint64_t size;
+	uint32_t flags;
+	struct find_part *next;
+};
+
+enum note_severity { NOTE_INFO = 1, NOTE_WARN = 2, NOTE_REJECT = 3 };
+struct find_note {
+	struct slice id, part, detail; /* "mime_dup_header" */
+	enum note_severity severity;
+	struct find_note *next;
+};
+
+struct findings {
+	struct arena *arena; /* borrowed */
+	struct find_sig *sigs;
+	struct find_part *parts;
+	struct find_note *notes;
+	size_t n_sigs, n_parts, n_notes; /* as listed; more were dropped when truncated */
+	bool truncated;
+	bool encrypted; /* the root is an encrypted S/MIME object */
+	uint64_t size;  /* of the message, octets */
+	uint64_t body_size;
+	unsigned char body_sha256[32];
+	uint32_t us_mime, us_cms, us_scan; /* time spent, microseconds */
+};
+
+void findings_init(struct findings *f, struct arena *a);
+/* Appends a zeroed entry; NULL (and truncated) past the bound. Order is kept. */
+struct find_sig *findings_add_sig(struct findings *f);
+struct find_part *findings_add_part(struct findings *f);
+void findings_note(struct findings *f, const char *id, enum note_severity sev, struct slice part,
+    const char *fmt, ...) __attribute__((format(printf, 5, 6)));
+/* A copy in the arena, cut to FINDINGS_TEXT_MAX. */
+struct slice findings_text(struct findings *f, struct slice s);
+struct slice findings_str(struct findings *f, const char *s);
+void findings_add_address(struct findings *f, struct find_sig *s, bool utf8, struct slice value);
+bool findings_has_note(const struct findings *f, const char *id);
+
+int findings_encode(const struct findings *f, struct buf *out);
+/* 0, ERR_PROTO (malformed or over a bound), ERR_NOMEM. Everything is copied into the arena. */
+int findings_decode(struct slice s, struct arena *a, struct findings *out);
+
+/* The arrays of the audit record (MILTER.md section 6): "sig", "parts", "findings". date: the Date field's time for skew_s, 0: none. */
+struct json *findings_sig_json(const struct findings *f, int64_t date);
+struct json *findings_parts_json(const struct findings *f);
+struct json *findings_notes_json(const struct findings *f);
+
+const char *sig_status_name(enum sig_status s);
+const char *sig_coverage_name(enum sig_coverage c);
+const char *rev_state_name(enum rev_state r);
+
+#endif

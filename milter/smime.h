@@ -1,0 +1,50 @@
+/* smime.h: verification of one CMS SignedData over bytes given to it: structure, algorithm floor, signatures, path, revocation.
+ * RFC 5652, 5280, 8550, 8551, 9598. smime_*.c are the milter's only includers of <openssl/...>; they run in milter-scan, the
+ * unprivileged child. Facts go to findings; binding a signer to the From address is a rule's work (rule_sign.c). */
+#ifndef CV_SMIME_H
+#define CV_SMIME_H
+
+#include "milter/findings.h"
+
+#define SMIME_CMS_MAX (256u << 10) /* octets of a detached SignedData */
+#define SMIME_CERTS_MAX 20
+#define SMIME_SIGNERS_MAX 4
+#define SMIME_CRLS_MAX 8
+
+/* Loads algorithms and texts: before the sandbox. Logs a warning for an OpenSSL older than 3.0.22. */
+void smime_init(void);
+
+/* Trust anchors, further CA certificates and CRLs per domain. */
+struct smime_trust;
+struct smime_trust *smime_trust_new(void);
+void smime_trust_free(struct smime_trust *t);
+/* Takes one file in, PEM (any number of certificates and CRLs) or DER (one). is_crl tells which, for DER. 0, ERR_IO,
+ * ERR_SYNTAX (nothing usable in it), ERR_LIMIT. */
+int smime_trust_add_file(struct smime_trust *t, const char *domain, const char *path, bool is_crl);
+/* Everything below dir: <domain>/<file>.{pem,crt,cer,der,crl} and default/. A file that cannot be used is a log line, not an
+ * error; so is a missing folder. 0 or ERR_NOMEM. */
+int smime_trust_load(const char *dir, struct smime_trust **out);
+/* Numbers of certificates and CRLs that serve a domain (its own folder, else default). */
+void smime_trust_counts(
+    const struct smime_trust *t, struct slice domain, size_t *certs_out, size_t *crls_out);
+
+enum smime_kind {
+	SMIME_SIGNED = 1,    /* one or more find_sig were added */
+	SMIME_ENCRYPTED = 2, /* enveloped, authEnveloped or encrypted data: nothing to verify */
+	SMIME_OTHER = 3,     /* certs-only, compressed, … */
+	SMIME_MALFORMED = 4, /* no CMS object that could be read; one find_sig SIG_BAD was added */
+};
+struct smime_input {
+	struct slice cms;     /* DER or BER, all of it */
+	bool detached;        /* content was signed; otherwise it stands in cms */
+	struct slice content; /* when detached: exact bytes */
+	struct slice domain;  /* whose trust anchors; lower case */
+	int64_t now;          /* time of receipt, seconds since 1970: the time of verification */
+	struct slice part;    /* for the findings */
+	enum sig_coverage coverage;
+};
+/* content_out: the content of opaque SignedData, whether or not its signatures are good, is appended to it; may be NULL. */
+enum smime_kind smime_verify(const struct smime_trust *t, const struct smime_input *in,
+    struct findings *f, struct buf *content_out);
+
+#endif

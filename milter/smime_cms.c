@@ -1,0 +1,303 @@
+/* smime_cms.c: one CMS SignedData, by the recipe of MILTER.md section 4. Runs in milter-scan. CMS_verify is only a part of the
+ * job: it takes signatures without signed attributes, doubled attributes, SHA-1 and content beside a detached signature; all that
+ * is refused here before it is asked. Detached content is hashed as the bytes are (CMS_BINARY). PKCS7_* is never used. RFC 5652. */
+#include "config.h"
+
+#include "milter/smime_priv.h"
+
+#include "lib/err.h"
+#include "lib/log.h"
+
+#include <openssl/cms.h>
+#include <openssl/err.h>
+#include <openssl/x509.h>
+#include <openssl/x509v3.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+void
+smime_init(void)
+{
+	unsigned long v;
+
+	OPENSSL_init_crypto(OPENSSL_INIT_LOAD_CRYPTO_STRINGS | OPENSSL_INIT_ADD_ALL_CIPHERS |
+				OPENSSL_INIT_ADD_ALL_DIGESTS | OPENSSL_INIT_NO_LOAD_CONFIG,
+	    NULL);
+	/* the first use of a digest and of the random generator loads the provider: now, not in the sandbox */
+	EVP_MD_free(EVP_MD_fetch(NULL, "SHA256", NULL));
+	v = OpenSSL_version_num();
+	if (v < 0x30000160L)
+		log_msg(LOG_LVL_WARN, "openssl_old",
+		    "%s: older than 3.0.22, which mends memory errors in CMS; update the packages",
+		    OpenSSL_version(OPENSSL_VERSION));
+}
+
+static struct find_sig *
+add_bad(const struct smime_input *in, struct findings *f, const char *why)
+{
+	struct find_sig *s = findings_add_sig(f);
+
+	if (s != NULL) {
+		s->part = findings_text(f, in->part);
+		s->opaque = !in->detached;
+		s->coverage = in->coverage;
+		s->status = SIG_BAD;
+		s->why = findings_str(f, why);
+	}
+	return s;
+}
+
+static void
+set_bad(struct find_sig *s, struct findings *f, enum sig_status status, const char *why)
+{
+	if (s->status != SIG_VALID)
+		return;
+	s->status = status;
+	s->why = findings_str(f, why);
+}
+
+/* RFC 5652 5.3, 11: contentType and messageDigest exactly once with one value each, signingTime at most once. NULL when good. */
+static const char *
+attributes_fault(CMS_SignerInfo *si, int64_t *signing_time_out)
+{
+	int n = CMS_signed_get_attr_count(si), i, types = 0, digests = 0, times = 0;
+	struct tm tm;
+
+	if (n <= 0)
+		return "no signed attributes";
+	if (n > 64)
+		return "too many signed attributes";
+	for (i = 0; i < n; i++) {
+		X509_ATTRIBUTE *a = CMS_signed_get_attr(si, i);
+		int nid = OBJ_obj2nid(X509_ATTRIBUTE_get0_object(a));
+		const ASN1_TYPE *v;
+
+		if (nid != NID_pkcs9_contentType && nid != NID_pkcs9_messageDigest &&
+		    nid != NID_pkcs9_signingTime)
+			continue;
+		if (X509_ATTRIBUTE_count(a) != 1)
+			return "a signed attribute does not have exactly one value";
+		v = X509_ATTRIBUTE_get0_type(a, 0);
+		if (nid == NID_pkcs9_contentType) {
+			types++;
+			if (v == NULL || v->type != V_ASN1_OBJECT ||
+			    OBJ_obj2nid(v->value.object) != NID_pkcs7_data)
+				return "the contentType attribute is not id-data";
+		} else if (nid == NID_pkcs9_messageDigest) {
+			digests++;
+		} else {
+			times++;
+			if (v != NULL &&
+			    (v->type == V_ASN1_UTCTIME || v->type == V_ASN1_GENERALIZEDTIME) &&
+			    ASN1_TIME_to_tm(v->value.asn1_string, &tm) == 1)
+				*signing_time_out = (int64_t)timegm(&tm);
+		}
+	}
+	if (types != 1)
+		return "not exactly one contentType attribute";
+	if (digests != 1)
+		return "not exactly one messageDigest attribute";
+	return times > 1 ? "more than one signingTime attribute" : NULL;
+}
+
+static struct slice
+alg_name(const X509_ALGOR *alg, struct findings *f)
+{
+	const ASN1_OBJECT *oid;
+	char text[80];
+
+	X509_ALGOR_get0(&oid, NULL, NULL, alg);
+	if (OBJ_obj2nid(oid) != NID_undef)
+		return findings_str(f, OBJ_nid2sn(OBJ_obj2nid(oid)));
+	OBJ_obj2txt(text, sizeof text, oid, 1);
+	return findings_str(f, text);
+}
+
+/* Everything about one SignerInfo that can be said before the signature is computed. */
+static void
+check_signer(CMS_SignerInfo *si, struct findings *f, struct find_sig *s)
+{
+	X509_ALGOR *dig = NULL, *alg = NULL;
+	X509 *signer = NULL;
+	const char *why;
+
+	CMS_SignerInfo_get0_algs(si, NULL, &signer, &dig, &alg);
+	s->digest = alg_name(dig, f);
+	s->sigalg = alg_name(alg, f);
+	why = attributes_fault(si, &s->signing_time);
+	if (why != NULL)
+		set_bad(s, f, SIG_BAD, why);
+	if (signer == NULL) {
+		set_bad(s, f, SIG_BAD, "the signer's certificate is not in the message");
+		return;
+	}
+	smime_cert_describe(signer, f, s);
+	if ((why = smime_digest_weakness(dig)) != NULL ||
+	    (why = smime_sigalg_weakness(alg)) != NULL ||
+	    (why = smime_key_weakness(signer)) != NULL)
+		set_bad(s, f, SIG_WEAK, why);
+	if (X509_get_extension_flags(signer) & EXFLAG_INVALID)
+		set_bad(s, f, SIG_BAD, "the signer's certificate has malformed extensions");
+	if (X509_get_extension_flags(signer) & EXFLAG_CA)
+		set_bad(s, f, SIG_PURPOSE, "the signer's certificate is a CA's");
+	if ((X509_get_extension_flags(signer) & EXFLAG_KUSAGE) &&
+	    (X509_get_key_usage(signer) & (KU_DIGITAL_SIGNATURE | KU_NON_REPUDIATION)) == 0)
+		set_bad(s, f, SIG_PURPOSE, "the certificate's key usage does not allow signing");
+	if ((X509_get_extension_flags(signer) & EXFLAG_XKUSAGE) &&
+	    (X509_get_extended_key_usage(signer) & XKU_SMIME) == 0)
+		set_bad(s, f, SIG_PURPOSE,
+		    "the certificate's extended key usage does not allow e-mail");
+}
+
+static const char *
+crypto_why(void)
+{
+	unsigned long e, last = 0;
+	const char *text;
+
+	while ((e = ERR_get_error()) != 0) {
+		if (ERR_GET_LIB(e) == ERR_LIB_CMS)
+			last = e;
+	}
+	text = last != 0 ? ERR_reason_error_string(last) : NULL;
+	return text != NULL ? text : "the signature does not verify";
+}
+
+/* Digest and signature of all SignerInfos at once. */
+static void
+verify_crypto(CMS_ContentInfo *cms, const struct smime_input *in, struct findings *f,
+    struct find_sig **sigs, int n)
+{
+	BIO *content = NULL;
+	const char *why;
+	int i;
+
+	ERR_clear_error();
+	if (in->detached && in->content.len > INT32_MAX)
+		why = "the signed part is too large";
+	else if (in->detached && (content = BIO_new_mem_buf(
+				      in->content.len > 0 ? in->content.ptr : (const void *)"",
+				      (int)in->content.len)) == NULL)
+		why = "no memory";
+	else if (CMS_verify(
+		     cms, NULL, NULL, content, NULL, CMS_BINARY | CMS_NO_SIGNER_CERT_VERIFY) == 1)
+		why = NULL;
+	else
+		why = crypto_why();
+	for (i = 0; why != NULL && i < n; i++) {
+		/* whatever else is wrong with it, what was altered is altered: but a weak algorithm may be why it was not computed */
+		if (sigs[i]->status != SIG_WEAK)
+			set_bad(sigs[i], f, SIG_BAD, why);
+	}
+	BIO_free(content);
+	ERR_clear_error();
+}
+
+/* NULL when the SignedData may be verified at all. */
+static const char *
+structure_fault(CMS_ContentInfo *cms, const struct smime_input *in, STACK_OF(X509) * certs,
+    STACK_OF(X509_CRL) * crls)
+{
+	ASN1_OCTET_STRING **content = CMS_get0_content(cms);
+	int n = sk_CMS_SignerInfo_num(CMS_get0_SignerInfos(cms));
+
+	if (OBJ_obj2nid(CMS_get0_eContentType(cms)) != NID_pkcs7_data)
+		return "the signed content is not of type id-data";
+	if (in->detached && content != NULL && *content != NULL)
+		return "content inside a detached signature";
+	if (!in->detached && (content == NULL || *content == NULL))
+		return "no content inside an opaque signature";
+	if (n <= 0)
+		return "no signer";
+	if (n > SMIME_SIGNERS_MAX)
+		return "too many signers";
+	if (certs != NULL && sk_X509_num(certs) > SMIME_CERTS_MAX)
+		return "too many certificates";
+	if (crls != NULL && sk_X509_CRL_num(crls) > SMIME_CRLS_MAX)
+		return "too many CRLs";
+	return NULL;
+}
+
+static void
+verify_signers(CMS_ContentInfo *cms, const struct smime_trust *t, const struct smime_input *in,
+    STACK_OF(X509) * certs, STACK_OF(X509_CRL) * crls, struct findings *f)
+{
+	STACK_OF(CMS_SignerInfo) *infos = CMS_get0_SignerInfos(cms);
+	struct find_sig *sigs[SMIME_SIGNERS_MAX];
+	X509 *signer;
+	int i, n = sk_CMS_SignerInfo_num(infos), got = 0;
+
+	CMS_set1_signers_certs(cms, NULL, 0);
+	for (i = 0; i < n; i++) {
+		sigs[got] = add_bad(in, f, "");
+		if (sigs[got] == NULL)
+			return; /* the findings are marked truncated, which no rule takes for valid */
+		sigs[got]->status = SIG_VALID;
+		check_signer(sk_CMS_SignerInfo_value(infos, i), f, sigs[got]);
+		got++;
+	}
+	verify_crypto(cms, in, f, sigs, got);
+	for (i = 0; i < got; i++) {
+		signer = NULL;
+		CMS_SignerInfo_get0_algs(
+		    sk_CMS_SignerInfo_value(infos, i), NULL, &signer, NULL, NULL);
+		if (signer != NULL)
+			smime_chain_check(smime_trust_find(t, in->domain), signer, certs, crls,
+			    in->now, f, sigs[i]);
+	}
+}
+
+enum smime_kind
+smime_verify(const struct smime_trust *t, const struct smime_input *in, struct findings *f,
+    struct buf *content_out)
+{
+	const unsigned char *p = in->cms.ptr;
+	CMS_ContentInfo *cms = NULL;
+	STACK_OF(X509) *certs = NULL;
+	STACK_OF(X509_CRL) *crls = NULL;
+	enum smime_kind kind = SMIME_MALFORMED;
+	ASN1_OCTET_STRING **content;
+	const char *why;
+
+	if (in->cms.len > 0 && in->cms.len <= INT32_MAX)
+		cms = d2i_CMS_ContentInfo(NULL, &p, (long)in->cms.len);
+	if (cms == NULL) {
+		add_bad(in, f, "no CMS object");
+		goto out;
+	}
+	switch (OBJ_obj2nid(CMS_get0_type(cms))) {
+	case NID_pkcs7_signed:
+		break;
+	case NID_pkcs7_enveloped:
+	case NID_pkcs7_encrypted:
+	case NID_id_smime_ct_authEnvelopedData:
+		kind = SMIME_ENCRYPTED;
+		goto out;
+	default:
+		kind = SMIME_OTHER;
+		goto out;
+	}
+	if (p != in->cms.ptr + in->cms.len) {
+		add_bad(in, f, "bytes behind the CMS object");
+		goto out;
+	}
+	kind = SMIME_SIGNED;
+	certs = CMS_get1_certs(cms);
+	crls = CMS_get1_crls(cms);
+	why = structure_fault(cms, in, certs, crls);
+	if (why != NULL)
+		add_bad(in, f, why);
+	else
+		verify_signers(cms, t, in, certs, crls, f);
+	content = CMS_get0_content(cms);
+	if (!in->detached && content_out != NULL && content != NULL && *content != NULL)
+		buf_append(content_out, ASN1_STRING_get0_data(*content),
+		    (size_t)ASN1_STRING_length(*content));
+out:
+	sk_X509_pop_free(certs, X509_free);
+	sk_X509_CRL_pop_free(crls, X509_CRL_free);
+	CMS_ContentInfo_free(cms);
+	ERR_clear_error();
+	return kind;
+}

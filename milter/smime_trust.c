@@ -1,0 +1,293 @@
+/* smime_trust.c: trust anchors and CRLs from trust_dir, one X509_STORE per domain. Read whole before the sandbox closes; a change
+ * on disk is seen at the next start of milter-scan. Runs in milter-scan. Anchors are per domain: a CA trusted for one domain says
+ * nothing about another (MILTER.md case 27). */
+#include "config.h"
+
+#include "milter/smime_priv.h"
+
+#include "lib/err.h"
+#include "lib/log.h"
+
+#include <openssl/err.h>
+#include <openssl/pem.h>
+#include <openssl/x509.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define FILE_MAX (64u << 20) /* CRLs of a national CA are large */
+
+struct smime_trust {
+	struct smime_domain *domains;
+};
+
+struct smime_trust *
+smime_trust_new(void)
+{
+	return xcalloc(1, sizeof(struct smime_trust));
+}
+
+void
+smime_trust_free(struct smime_trust *t)
+{
+	struct smime_domain *d, *next;
+
+	if (t == NULL)
+		return;
+	for (d = t->domains; d != NULL; d = next) {
+		next = d->next;
+		X509_STORE_free(d->store);
+		sk_X509_CRL_pop_free(d->crls, X509_CRL_free);
+		free(d->name);
+		free(d);
+	}
+	free(t);
+}
+
+static struct smime_domain *
+find_exact(const struct smime_trust *t, struct slice name)
+{
+	struct smime_domain *d;
+
+	for (d = t->domains; d != NULL; d = d->next) {
+		if (slice_caseeq_str(name, d->name))
+			return d;
+	}
+	return NULL;
+}
+
+const struct smime_domain *
+smime_trust_find(const struct smime_trust *t, struct slice domain)
+{
+	const struct smime_domain *d = t != NULL ? find_exact(t, domain) : NULL;
+
+	return d == NULL && t != NULL ? find_exact(t, slice_str("default")) : d;
+}
+
+static struct smime_domain *
+get_domain(struct smime_trust *t, const char *name)
+{
+	struct smime_domain *d = find_exact(t, slice_str(name));
+
+	if (d != NULL)
+		return d;
+	d = xcalloc(1, sizeof *d);
+	d->name = xstrdup(name);
+	d->store = X509_STORE_new();
+	d->crls = sk_X509_CRL_new_null();
+	if (d->store == NULL || d->crls == NULL)
+		fatal("smime: no memory");
+	d->next = t->domains;
+	t->domains = d;
+	return d;
+}
+
+static void
+add_cert(struct smime_domain *d, X509 *cert)
+{
+	if (X509_STORE_add_cert(d->store, cert) == 1)
+		d->n_certs++;
+}
+
+static void
+add_crl(struct smime_domain *d, X509_CRL *crl)
+{
+	if (X509_STORE_add_crl(d->store, crl) != 1)
+		return;
+	X509_CRL_up_ref(crl);
+	if (sk_X509_CRL_push(d->crls, crl) <= 0)
+		X509_CRL_free(crl);
+}
+
+static int
+read_file(const char *path, struct buf *out)
+{
+	unsigned char *room;
+	ssize_t n;
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+
+	if (fd < 0)
+		return ERR_IO;
+	do {
+		room = buf_reserve(out, 65536);
+		n = room != NULL ? read(fd, room, 65536) : -1;
+		if (n > 0)
+			buf_commit(out, (size_t)n);
+	} while (n > 0 || (n < 0 && room != NULL && errno == EINTR));
+	close(fd);
+	if (out->err != 0)
+		return out->err;
+	return n < 0 ? ERR_IO : 0;
+}
+
+static int
+no_password(char *buf, int size, int rw, void *arg)
+{
+	(void)buf, (void)size, (void)rw, (void)arg;
+	return 0;
+}
+
+/* Everything usable in a PEM file. Number of objects taken. */
+static size_t
+add_pem(struct smime_domain *d, struct slice text)
+{
+	BIO *bio = BIO_new_mem_buf(text.ptr, (int)text.len);
+	STACK_OF(X509_INFO) *infos = NULL;
+	size_t n = 0;
+	int i;
+
+	if (bio != NULL)
+		infos = PEM_X509_INFO_read_bio(bio, NULL, no_password, NULL);
+	for (i = 0; infos != NULL && i < sk_X509_INFO_num(infos); i++) {
+		X509_INFO *info = sk_X509_INFO_value(infos, i);
+
+		if (info->x509 != NULL) {
+			add_cert(d, info->x509);
+			n++;
+		}
+		if (info->crl != NULL) {
+			add_crl(d, info->crl);
+			n++;
+		}
+	}
+	sk_X509_INFO_pop_free(infos, X509_INFO_free);
+	BIO_free(bio);
+	return n;
+}
+
+static size_t
+add_der(struct smime_domain *d, struct slice der, bool is_crl)
+{
+	const unsigned char *p = der.ptr;
+	X509 *cert;
+	X509_CRL *crl;
+
+	if (is_crl) {
+		crl = d2i_X509_CRL(NULL, &p, (long)der.len);
+		if (crl == NULL)
+			return 0;
+		add_crl(d, crl);
+		X509_CRL_free(crl);
+	} else {
+		cert = d2i_X509(NULL, &p, (long)der.len);
+		if (cert == NULL)
+			return 0;
+		add_cert(d, cert);
+		X509_free(cert);
+	}
+	return 1;
+}
+
+int
+smime_trust_add_file(struct smime_trust *t, const char *domain, const char *path, bool is_crl)
+{
+	struct smime_domain *d;
+	struct buf text;
+	size_t n;
+	int err;
+
+	buf_init(&text, FILE_MAX);
+	err = read_file(path, &text);
+	if (err == 0) {
+		d = get_domain(t, domain);
+		if (slice_find(buf_slice(&text), slice_str("-----BEGIN ")) >= 0)
+			n = add_pem(d, buf_slice(&text));
+		else
+			n = add_der(d, buf_slice(&text), is_crl);
+		err = n > 0 ? 0 : ERR_SYNTAX;
+		ERR_clear_error();
+	}
+	buf_done(&text);
+	return err;
+}
+
+/* 1 certificate, 2 CRL, 0 neither, by the name's ending. */
+static int
+file_kind(const char *name)
+{
+	static const char *const certs[] = {".pem", ".crt", ".cer", ".der"};
+	size_t i, len = strlen(name);
+
+	if (len < 5 || name[0] == '.')
+		return 0;
+	for (i = 0; i < sizeof certs / sizeof *certs; i++) {
+		if (strcasecmp(name + len - 4, certs[i]) == 0)
+			return 1;
+	}
+	return strcasecmp(name + len - 4, ".crl") == 0 ? 2 : 0;
+}
+
+static void
+load_domain(struct smime_trust *t, const char *dir, const char *domain)
+{
+	char *folder = NULL, *path;
+	struct dirent *e;
+	struct log_line l;
+	DIR *dp;
+	int err, kind;
+
+	if (asprintf(&folder, "%s/%s", dir, domain) < 0)
+		fatal("smime: no memory");
+	dp = opendir(folder);
+	while (dp != NULL && (e = readdir(dp)) != NULL) {
+		kind = file_kind(e->d_name);
+		if (kind == 0)
+			continue;
+		if (asprintf(&path, "%s/%s", folder, e->d_name) < 0)
+			fatal("smime: no memory");
+		err = smime_trust_add_file(t, domain, path, kind == 2);
+		if (err != 0) {
+			log_begin(&l, LOG_LVL_ERROR, "trust_file_unusable");
+			log_str(&l, "file", path);
+			log_err(&l, "err", err);
+			log_end(&l);
+		}
+		free(path);
+	}
+	if (dp != NULL)
+		closedir(dp);
+	free(folder);
+}
+
+int
+smime_trust_load(const char *dir, struct smime_trust **out)
+{
+	struct smime_trust *t = smime_trust_new();
+	const struct smime_domain *d;
+	struct dirent *e;
+	struct log_line l;
+	DIR *dp = opendir(dir);
+
+	if (dp == NULL)
+		log_msg(
+		    LOG_LVL_WARN, "trust_dir_missing", "%s: no certificate will be trusted", dir);
+	while (dp != NULL && (e = readdir(dp)) != NULL) {
+		if (e->d_name[0] != '.')
+			load_domain(t, dir, e->d_name);
+	}
+	if (dp != NULL)
+		closedir(dp);
+	for (d = t->domains; d != NULL; d = d->next) {
+		log_begin(&l, LOG_LVL_INFO, "trust_loaded");
+		log_str(&l, "domain", d->name);
+		log_u64(&l, "certificates", d->n_certs);
+		log_u64(&l, "crls", (uint64_t)sk_X509_CRL_num(d->crls));
+		log_end(&l);
+	}
+	*out = t;
+	return 0;
+}
+
+void
+smime_trust_counts(
+    const struct smime_trust *t, struct slice domain, size_t *certs_out, size_t *crls_out)
+{
+	const struct smime_domain *d = smime_trust_find(t, domain);
+
+	*certs_out = d != NULL ? d->n_certs : 0;
+	*crls_out = d != NULL ? (size_t)sk_X509_CRL_num(d->crls) : 0;
+}

@@ -1,0 +1,298 @@
+/* audit_test.c: the audit log's chain finds every manipulation: edit, delete, reorder, truncate, splice. */
+#include "config.h"
+
+#include "lib/err.h"
+#include "milter/audit.h"
+#include "tests/unit/unit.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define N 6
+
+struct log {
+	char *lines[N];
+	struct audit_state state;
+};
+
+static int
+setup(void **state)
+{
+	struct log *l = calloc(1, sizeof *l);
+	struct audit_chain c;
+	struct json *rec;
+	struct buf b;
+	char qid[16];
+	int i;
+
+	audit_chain_init(&c);
+	for (i = 0; i < N; i++) {
+		rec = json_obj_new();
+		snprintf(qid, sizeof qid, "Q%d", i);
+		json_set_str(rec, "event", "verdict");
+		json_set_str(rec, "qid", qid);
+		buf_init(&b, AUDIT_LINE_MAX);
+		assert_int_equal(
+		    audit_seal(&c, rec, "2026-11-21T01:00:00.000000Z", "mail.example", &b), 0);
+		l->lines[i] = strdup(buf_cstr(&b));
+		l->state.size += b.len;
+		buf_done(&b);
+		json_free(rec);
+	}
+	l->state.last = c;
+	*state = l;
+	return 0;
+}
+
+static int
+teardown(void **state)
+{
+	struct log *l = *state;
+	int i;
+
+	for (i = 0; i < N; i++)
+		free(l->lines[i]);
+	free(l);
+	return 0;
+}
+
+static int
+file_of(const char *text, size_t n)
+{
+	FILE *f = tmpfile();
+	int fd;
+
+	assert_non_null(f);
+	fwrite(text, 1, n, f);
+	fflush(f);
+	fd = dup(fileno(f));
+	fclose(f);
+	lseek(fd, 0, SEEK_SET);
+	return fd;
+}
+
+/* Verifies the lines of l in the order of idx (-1 ends). */
+static struct audit_report
+verify(struct log *l, const int *idx, bool with_state)
+{
+	struct audit_report r;
+	char st[AUDIT_STATE_LEN + 1];
+	struct buf b;
+	int fd, sfd = -1;
+
+	buf_init(&b, 1 << 20);
+	for (; *idx >= 0; idx++)
+		buf_append_str(&b, l->lines[*idx]);
+	fd = file_of(buf_cstr(&b), b.len);
+	if (with_state) {
+		audit_state_format(&l->state, st);
+		sfd = file_of(st, strlen(st));
+	}
+	assert_int_equal(audit_verify(fd, sfd, &r), 0);
+	close(fd);
+	if (sfd >= 0)
+		close(sfd);
+	buf_done(&b);
+	return r;
+}
+
+static const int whole[] = {0, 1, 2, 3, 4, 5, -1};
+
+static void
+whole_log_is_good(void **state)
+{
+	struct audit_report r = verify(*state, whole, true);
+
+	assert_true(r.ok);
+	assert_true(r.has_state);
+	assert_int_equal(r.records, N);
+	assert_int_equal(r.last.seq, N);
+	assert_int_equal(r.torn, 0);
+}
+
+static void
+edit_is_found(void **state)
+{
+	struct log *l = *state;
+	struct audit_report r;
+	size_t i, n = strlen(l->lines[2]) - 1;
+
+	/* any bit of any byte of the line */
+	for (i = 0; i < n; i++) {
+		l->lines[2][i] ^= 1;
+		r = verify(l, whole, false);
+		l->lines[2][i] ^= 1;
+		assert_false(r.ok);
+		assert_int_equal(r.line, 3);
+	}
+}
+
+static void
+delete_is_found(void **state)
+{
+	static const int middle[] = {0, 1, 3, 4, 5, -1}, head[] = {1, 2, 3, 4, 5, -1};
+	struct audit_report r = verify(*state, middle, true);
+
+	assert_false(r.ok);
+	assert_int_equal(r.line, 3);
+	assert_non_null(strstr(r.why, "missing"));
+	r = verify(*state, head, true);
+	assert_false(r.ok);
+	assert_int_equal(r.line, 1);
+}
+
+static void
+reorder_is_found(void **state)
+{
+	static const int swapped[] = {0, 2, 1, 3, 4, 5, -1}, doubled[] = {0, 1, 1, 2, 3, 4, 5, -1};
+	struct audit_report r = verify(*state, swapped, true);
+
+	assert_false(r.ok);
+	assert_int_equal(r.line, 2);
+	r = verify(*state, doubled, true);
+	assert_false(r.ok);
+	assert_int_equal(r.line, 3);
+	assert_non_null(strstr(r.why, "order"));
+}
+
+static void
+truncation_is_found(void **state)
+{
+	static const int cut[] = {0, 1, 2, 3, -1}, none[] = {-1};
+	struct audit_report r = verify(*state, cut, true);
+
+	assert_false(r.ok);
+	assert_int_equal(r.line, 5);
+	assert_non_null(strstr(r.why, "truncated"));
+	r = verify(*state, none, true);
+	assert_false(r.ok);
+	assert_int_equal(r.line, 1);
+	/* without the ledger's state nobody can know */
+	r = verify(*state, cut, false);
+	assert_true(r.ok);
+	assert_false(r.has_state);
+}
+
+static void
+splice_is_found(void **state)
+{
+	struct log *l = *state;
+	struct audit_chain c, other;
+	struct audit_report r;
+	struct json *rec = json_obj_new();
+	const char *why;
+	struct buf b;
+	char *kept = l->lines[3];
+	int i;
+
+	/* a record made for another chain, with the right number */
+	audit_chain_init(&c);
+	for (i = 0; i < 3; i++)
+		assert_int_equal(audit_check_line(&c,
+				     slice_of(l->lines[i], strlen(l->lines[i]) - 1), NULL, &why),
+		    0);
+	other = c;
+	other.h[0] = other.h[0] == 'a' ? 'b' : 'a';
+	json_set_str(rec, "event", "verdict");
+	buf_init(&b, AUDIT_LINE_MAX);
+	assert_int_equal(audit_seal(&other, rec, "t", "h", &b), 0);
+	l->lines[3] = strdup(buf_cstr(&b));
+	r = verify(l, whole, true);
+	assert_false(r.ok);
+	assert_int_equal(r.line, 4);
+	assert_non_null(strstr(r.why, "foreign"));
+	free(l->lines[3]);
+	l->lines[3] = kept;
+	buf_done(&b);
+	json_free(rec);
+}
+
+/* The whole log written anew with a good chain: only the ledger's state tells. */
+static void
+replacement_is_found(void **state)
+{
+	struct log *l = *state;
+	struct audit_report r;
+
+	l->state.last.h[5] = l->state.last.h[5] == '0' ? '1' : '0';
+	r = verify(l, whole, true);
+	assert_false(r.ok);
+	assert_int_equal(r.line, N);
+	assert_non_null(strstr(r.why, "replaced"));
+}
+
+static void
+torn_tail_is_reported(void **state)
+{
+	struct log *l = *state;
+	struct audit_report r;
+	struct buf b;
+	int i, fd;
+
+	buf_init(&b, 1 << 20);
+	for (i = 0; i < N; i++)
+		buf_append_str(&b, l->lines[i]);
+	buf_append_str(&b, "{\"event\":");
+	fd = file_of(buf_cstr(&b), b.len);
+	assert_int_equal(audit_verify(fd, -1, &r), 0);
+	assert_true(r.ok);
+	assert_int_equal(r.torn, 9);
+	close(fd);
+	buf_done(&b);
+}
+
+static void
+state_file_round_trip(void **state)
+{
+	struct log *l = *state;
+	struct audit_state back;
+	char text[AUDIT_STATE_LEN + 1];
+
+	audit_state_format(&l->state, text);
+	assert_int_equal(strlen(text), AUDIT_STATE_LEN);
+	assert_int_equal(audit_state_parse(slice_str(text), &back), 0);
+	assert_int_equal(back.last.seq, l->state.last.seq);
+	assert_int_equal(back.size, l->state.size);
+	assert_string_equal(back.last.h, l->state.last.h);
+	text[30] = 'x';
+	assert_int_equal(audit_state_parse(slice_str(text), &back), ERR_SYNTAX);
+	assert_int_equal(audit_state_parse(slice_str(""), &back), ERR_SYNTAX);
+}
+
+static void
+reserved_keys_and_reals_are_refused(void **state)
+{
+	struct audit_chain c;
+	struct json *rec = NULL;
+	struct buf b;
+
+	(void)state;
+	audit_chain_init(&c);
+	buf_init(&b, 1000);
+	assert_int_equal(json_parse(slice_str("{\"seq\":1}"), &rec), 0);
+	assert_int_equal(audit_seal(&c, rec, "t", "h", &b), ERR_EXISTS);
+	json_free(rec);
+	assert_int_equal(json_parse(slice_str("{\"a\":1.0}"), &rec), 0);
+	assert_int_equal(audit_seal(&c, rec, "t", "h", &b), ERR_SYNTAX);
+	json_free(rec);
+	rec = json_arr_new();
+	assert_int_equal(audit_seal(&c, rec, "t", "h", &b), ERR_SYNTAX);
+	json_free(rec);
+	assert_int_equal(c.seq, 0);
+	assert_int_equal(b.len, 0);
+	buf_done(&b);
+}
+
+int
+main(void)
+{
+#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+	const struct CMUnitTest tests[] = {T(whole_log_is_good), T(edit_is_found),
+	    T(delete_is_found), T(reorder_is_found), T(truncation_is_found), T(splice_is_found),
+	    T(replacement_is_found), T(torn_tail_is_reported), T(state_file_round_trip),
+	    T(reserved_keys_and_reals_are_refused)};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
