@@ -5,7 +5,7 @@ import sys
 
 import lint
 
-EXTRA = {"pytest", "lint", "conftest"}
+EXTRA = {"pytest", "lint", "conftest", "run"}
 
 
 def check(tree):

@@ -1,0 +1,46 @@
+"""How quickstart speaks: one line a step, with its time; a failing one says why."""
+
+import pathlib
+import sys
+import time
+
+
+class StepFailed(Exception):
+    def __init__(self, why, output="", log=None):
+        super().__init__(why)
+        self.output, self.log = output, log
+
+
+def say(text=""):
+    print(text, flush=True)
+
+
+class Step:
+    """with Step("slapd"): ... prints "  slapd ... ok (0.4 s)"."""
+
+    def __init__(self, name):
+        self.name, self.note = name, ""
+
+    def __enter__(self):
+        self.start = time.monotonic()
+        print("  %s ..." % self.name, end=" ", flush=True)
+        return self
+
+    def __exit__(self, kind, error, _tb):
+        if error is None:
+            print("%s (%.1f s)" % (self.note or "ok", time.monotonic() - self.start), flush=True)
+            return False
+        print("FAILED", flush=True)
+        if isinstance(error, (KeyboardInterrupt, SystemExit)):
+            return False
+        sys.stdout.flush()
+        print("\nThis step failed: %s\nWhy: %s" % (self.name, error or kind.__name__), file=sys.stderr)
+        output = getattr(error, "output", "")
+        log = getattr(error, "log", None)
+        if output:
+            print("\n".join("    " + line for line in str(output).strip().split("\n")[-20:]), file=sys.stderr)
+        if log and pathlib.Path(log).exists():
+            print("The whole log: %s" % log, file=sys.stderr)
+        if not isinstance(error, StepFailed):
+            return False
+        sys.exit(1)

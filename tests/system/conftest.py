@@ -1,0 +1,114 @@
+"""One instance for all system tests, made by ./quickstart in a folder that only root may enter (as under /root)."""
+
+import json
+import os
+import pathlib
+import random
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+
+import pytest
+
+TOP = pathlib.Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(TOP / "admin/quickstart"))
+sys.path.insert(0, str(TOP / "tests/wire"))
+
+import client  # noqa: E402
+
+BUILD = pathlib.Path(os.environ.get("CONGVU_BUILD", TOP / "build"))
+
+
+def free_port_base():
+    """A base whose ports are all free now."""
+    for _ in range(200):
+        base = random.randrange(21000, 60000, 10)
+        try:
+            for n in (25, 143, 389, 465, 587, 993):
+                with socket.socket() as s:
+                    s.bind(("127.0.0.1", base + n))
+            return base
+        except OSError:
+            continue
+    raise RuntimeError("no free ports")
+
+
+def quickstart(*args, check=True, timeout=300):
+    env = dict(os.environ, CONGVU_BUILD=str(BUILD))
+    r = subprocess.run([str(TOP / "quickstart"), *map(str, args)], env=env, stdin=subprocess.DEVNULL, capture_output=True,
+                       text=True, timeout=timeout)
+    if check and r.returncode:
+        pytest.exit("quickstart %s failed:\n%s%s" % (" ".join(map(str, args)), r.stdout, r.stderr), 1)
+    return r
+
+
+class Server(client.Site):
+    """A running instance, and what can be done to it."""
+
+    def __init__(self, folder, base):
+        self.base = base
+        super().__init__(folder)
+        self.state = json.loads((self.dir / "state.json").read_text())
+        self.prefix = pathlib.Path(self.state["prefix"])
+        self.conf = self.dir / "etc/congvu.conf"
+
+    def congvu(self, *args, **kw):
+        return subprocess.run([str(self.prefix / "bin/congvu"), "-c", str(self.conf), *map(str, args)], capture_output=True,
+                              text=True, stdin=subprocess.DEVNULL, **kw)
+
+    def json_bytes(self):
+        return self.file.read_bytes()
+
+    def processes(self, binary=None):
+        """{pid: name of its program} of this instance's processes, found by the configuration they were started with."""
+        found = {}
+        for p in pathlib.Path("/proc").iterdir():
+            if not p.name.isdigit():
+                continue
+            try:
+                argv = (p / "cmdline").read_bytes().split(b"\0")
+            except OSError:
+                continue
+            if str(self.conf).encode() in argv:
+                name = os.path.basename(argv[0].decode())
+                if name.startswith("congvu") and (binary is None or name == binary):
+                    found[int(p.name)] = name
+        return found
+
+    def one(self, binary):
+        pids = sorted(self.processes(binary))
+        assert pids, "no process " + binary
+        return pids[0]
+
+    def slapd(self, verb):
+        extra = ["--uri", "ldap://127.0.0.1:%d/" % (self.base + 389)] if verb == "start" else []
+        subprocess.run([str(TOP / "ldap-schema/slapd-instance"), verb, "--dir", str(self.dir / "ldap"), *extra], check=True,
+                       capture_output=True, stdin=subprocess.DEVNULL)
+
+    def wait_up(self, seconds=20):
+        """Until mail is taken and read again."""
+        end = time.monotonic() + seconds
+        while True:
+            try:
+                s = self.submission(self.users[0])
+                client.close(s)
+                client.close(self.imap(self.users[0]))
+                return
+            except Exception:
+                if time.monotonic() > end:
+                    raise
+                time.sleep(0.1)
+
+
+@pytest.fixture(scope="session")
+def server():
+    root = pathlib.Path(tempfile.mkdtemp(prefix="congvu-test-"))
+    os.chmod(root, 0o700)
+    folder, base = root / "instance", free_port_base()
+    quickstart("--dir", folder, "--port-base", base, "--no-demo")
+    yield Server(folder, base)
+    quickstart("stop", "--dir", folder, check=False)
+    shutil.rmtree(root, ignore_errors=True)
