@@ -24,6 +24,29 @@ lib_libcvtls_a_CFLAGS = $(AM_CFLAGS) $(SSL_CFLAGS) $(CRYPTO_CFLAGS)
 noinst_LIBRARIES += lib/libcvjson.a
 lib_libcvjson_a_SOURCES = lib/json.h lib/json.c
 lib_libcvjson_a_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
+# --- libcvipc.a: messages between our processes (on libcvloop) ---
+noinst_LIBRARIES += lib/libcvipc.a
+lib_libcvipc_a_SOURCES = lib/ipc.h lib/ipc_priv.h lib/ipc.c lib/ipc_payload.c lib/ipc_server.c lib/ipc_client.c lib/ipc_sync.c
+
+# --- libcvconf.a: libconfuse ---
+noinst_LIBRARIES += lib/libcvconf.a
+lib_libcvconf_a_SOURCES = lib/conf.h lib/conf.c lib/options.def
+lib_libcvconf_a_CFLAGS = $(AM_CFLAGS) $(CONFUSE_CFLAGS)
+
+# --- libcvrole.a: the start of a role; libseccomp ---
+noinst_LIBRARIES += lib/libcvrole.a
+lib_libcvrole_a_SOURCES = lib/role.h lib/role.c lib/role_stats.c lib/sandbox.h lib/sandbox.c lib/proc.h lib/proc.c
+lib_libcvrole_a_CFLAGS = $(AM_CFLAGS) $(SECCOMP_CFLAGS)
+
+# --- libcvparent.a: the supervisor ---
+noinst_LIBRARIES += lib/libcvparent.a
+lib_libcvparent_a_SOURCES = lib/parent.h lib/parent_priv.h lib/parent.c lib/parent_setup.c lib/parent_status.c \
+	lib/role_stats.c lib/proc.h lib/proc.c
+
+# What every role links, and what every parent links: a program's LDADD ends in one of them.
+CV_ROLE_LIBS = lib/libcvrole.a lib/libcvconf.a lib/libcvipc.a lib/libcvloop.a lib/libcv.a $(SECCOMP_LIBS) \
+	$(CONFUSE_LIBS) $(EVENT_LIBS)
+CV_PARENT_LIBS = lib/libcvparent.a lib/libcvconf.a lib/libcv.a $(CONFUSE_LIBS)
 
 # --- unit tests of the above ---
 CV_TEST_LIBS = lib/libcv.a $(CMOCKA_LIBS)

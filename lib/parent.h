@@ -11,7 +11,8 @@ struct parent_socket {
 	const char *name;	/* "listen.mx", "lookup": role_fd(name) */
 	const char *option;	/* TCP: option with "addr:port" ("" there: not bound); UNIX: NULL */
 	const char *unix_path;	/* UNIX: path below the run folder, e.g. "lookup.smtpd.sock"; TCP: NULL */
-	const char *peer_user;	/* UNIX: option naming the user who may connect (socket is its, 0600); NULL: 0666 */
+	const char *peer_user;	/* UNIX: option naming the user who may connect (socket is its, 0600); "": only the user the
+				 * parent runs as (congvu as root); NULL: anybody (0666) */
 };
 struct parent_role {
 	const char *name;	/* "smtpd-session" */
@@ -23,13 +24,22 @@ struct parent_role {
 	const char *const *secrets; /* options naming files opened read-only by the parent and inherited as role_fd(option) */
 	bool expendable;	/* true: restarted alone; false: the whole program restarts with it */
 };
+/* A folder that is made beside those of the roles, owned by a user: 0711. */
+struct parent_dir {
+	const char *option;	/* CONF_PATH */
+	const char *user_option;
+};
 struct parent_spec {
 	const char *program;	/* "congvu-smtpd" */
 	const struct parent_socket *sockets;
 	const struct parent_role *roles;
 	size_t n_sockets, n_roles;
+	const struct parent_dir *dirs; /* may be NULL */
+	size_t n_dirs;
 };
-/* main() of each parent. Options: -c FILE, -n (check the configuration and end). Foreground. */
+/* main() of each parent. Options: -c FILE, -n (check the configuration and end). Foreground. SIGTERM and SIGINT: orderly
+ * stop. Binaries are looked for in the folder of environment CONGVU_LIBEXEC, else option libexec_dir, else where they
+ * were installed. Exit: 0 after an orderly stop, 78 configuration, 71 system, 75 when it runs already. */
 int parent_main(const struct parent_spec *spec, int argc, char **argv);
 
 #endif

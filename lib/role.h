@@ -27,7 +27,9 @@ void role_enter(void);
 /* The uid a named user has in this instance, for SO_PEERCRED checks; -1 ("any same uid") when the suite
  * does not run as root. Call before role_enter. user_option: for instance "user_smtpd". */
 int64_t role_uid_of(const char *user_option);
-/* Counters and states shown by `congvu status`: 16 of them per role, names in role.c's table. */
+/* Counters and states shown by `congvu status`: 16 of them per role, names in role_stats.c's table. */
 void role_stat_set(unsigned slot, uint64_t value);
+/* The name of a role's slot; NULL when it has none. For the parents. */
+const char *role_stat_name(const char *role, unsigned slot);
 
 #endif

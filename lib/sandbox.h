@@ -4,12 +4,16 @@
 #define CV_SANDBOX_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 enum sandbox_state { SANDBOX_WHOLE = 1, SANDBOX_PARTIAL = 2, SANDBOX_NONE = 3 };
 
 /* role: a name of the table in sandbox.c, such as "smtpd-session"; an unknown one is a bug (fatal). Where a part
  * could not be entered it is one loud log line and SANDBOX_PARTIAL or _NONE, never an exit: the state is shown by
- * `congvu status`. */
+ * `congvu status`. A forbidden system call ends the process with SIGSYS. CONGVU_SANDBOX=none in the environment
+ * leaves it out, loudly: for debuggers and valgrind. */
 enum sandbox_state sandbox_enter(const char *role);
+/* Where the number of a forbidden system call is written before the process dies of it. May be NULL. */
+void sandbox_report_at(int32_t *where);
 
 #endif

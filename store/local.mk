@@ -1,5 +1,10 @@
 # store/: see HACKING.md, "Adding a file"
 
+# --- the parent: sockets and roles ---
+sbin_PROGRAMS += congvu-stored
+congvu_stored_SOURCES = store/parent.c
+congvu_stored_LDADD = $(CV_PARENT_LIBS)
+
 # --- libcvkv.a: ordered key-value store; kv_bdb.o alone needs libdb ---
 noinst_LIBRARIES += store/libcvkv.a
 store_libcvkv_a_SOURCES = store/kv.h store/kv.c store/kv_bdb.c store/kv_mem.c

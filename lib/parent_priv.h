@@ -1,0 +1,54 @@
+/* parent_priv.h: what the parent*.c files share. */
+#ifndef CV_PARENT_PRIV_H
+#define CV_PARENT_PRIV_H
+
+#include <sys/types.h>
+
+#include "lib/parent.h"
+#include "lib/proc.h"
+
+/* One process of a role. */
+struct child {
+	const struct parent_role *role;
+	unsigned index;
+	pid_t pid; /* 0: not running */
+	uint64_t started_ms;
+	time_t started;
+	uint64_t start_at_ms; /* when it is to be started (again); 0: no plan */
+	unsigned backoff_ms;
+	unsigned restarts;
+	char last_exit[48]; /* "" before the first end */
+	int last_bad_syscall;
+	int page_fd;
+	struct proc_page *page;
+};
+
+struct parent {
+	const struct parent_spec *spec;
+	struct conf *conf;
+	char *run_dir;
+	char *libexec;
+	bool root;
+	int run_fd;   /* O_DIRECTORY of run_dir */
+	int *sockets; /* by spec->sockets; -1: not bound */
+	struct child *children;
+	size_t n_children;
+	unsigned restarts; /* of the whole program */
+	time_t started;
+	bool stopping;  /* of the program for good */
+	bool recycling; /* all roles end, then all start again */
+	uint64_t kill_at_ms;
+	char *last_status; /* what the status file says */
+};
+
+/* parent_setup.c: all done before the first role starts. Each logs what is wrong and gives a negative enum err. */
+int parent_make_dirs(struct parent *p);
+int parent_bind(struct parent *p);
+/* The uid and gid of a user option; our own when not root. */
+int parent_user(const struct parent *p, const char *option, uid_t *uid_out, gid_t *gid_out);
+
+/* parent_status.c: writes run/<program>.status when it changed; removes it at the end. */
+void parent_status_write(struct parent *p);
+void parent_status_remove(struct parent *p);
+
+#endif

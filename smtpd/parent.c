@@ -1,0 +1,53 @@
+/* smtpd/parent.c: congvu-smtpd: the sockets and roles of the SMTP server. The whole process graph is on this screen;
+ * lib/parent.c does the work. Runs as root, maybe; reads no byte from any peer. */
+#include "lib/parent.h"
+
+#define N(a) (sizeof(a) / sizeof((a)[0]))
+
+static const struct parent_socket sockets[] = {
+    /* role_fd, option of a TCP port, or UNIX socket below run_dir and the one user who may connect */
+    {"listen.mx", "listen_mx", NULL, NULL},
+    {"listen.submission", "listen_submission", NULL, NULL},
+    {"listen.submissions", "listen_submissions", NULL, NULL},
+    {"lookup.smtpd", NULL, "lookup.smtpd.sock", "user_smtpd"},
+    {"queue.smtpd", NULL, "queue.smtpd.sock", "user_smtpd"},
+    {"queue.relay", NULL, "queue.relay.sock", "user_relay"},
+    {"queue.admin", NULL, "queue.admin.sock", ""},
+};
+
+static const struct parent_role roles[] = {
+    {.name = "smtpd-queue",
+	.binary = "congvu-smtpd-queue",
+	.user_option = "user_queue",
+	.dir_option = "queue_dir",
+	.sockets = (const char *const[]){"queue.smtpd", "queue.relay", "queue.admin", NULL},
+	.expendable = false},
+    {.name = "lookup",
+	.binary = "congvu-lookup",
+	.user_option = "user_lookup",
+	.count_option = "lookup_processes",
+	.sockets = (const char *const[]){"lookup.smtpd", NULL},
+	.secrets = (const char *const[]){"token_key_file", "ldap_password_file", NULL},
+	.expendable = true},
+    {.name = "relay", .binary = "congvu-relay", .user_option = "user_relay", .expendable = true},
+    {.name = "smtpd-session",
+	.binary = "congvu-smtpd-session",
+	.user_option = "user_smtpd",
+	.count_option = "smtpd_processes",
+	.sockets =
+	    (const char *const[]){"listen.mx", "listen.submission", "listen.submissions", NULL},
+	.secrets = (const char *const[]){"tls_cert_file", "tls_key_file", NULL},
+	.expendable = true},
+};
+
+int
+main(int argc, char **argv)
+{
+	static const struct parent_spec spec = {.program = "congvu-smtpd",
+	    .sockets = sockets,
+	    .n_sockets = N(sockets),
+	    .roles = roles,
+	    .n_roles = N(roles)};
+
+	return parent_main(&spec, argc, argv);
+}
