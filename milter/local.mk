@@ -12,7 +12,6 @@ tests_unit_audit_test_SOURCES = tests/unit/audit_test.c
 tests_unit_audit_test_LDADD = $(CV_AUDIT_LIBS) $(CMOCKA_LIBS)
 tests_unit_json_test_SOURCES = tests/unit/json_test.c
 tests_unit_json_test_LDADD = lib/libcvjson.a $(CV_TEST_LIBS) $(JANSSON_LIBS)
-# milter/: see HACKING.md, "Adding a file"
 
 # --- the parent: sockets and roles ---
 sbin_PROGRAMS += congvu-milter
