@@ -1,0 +1,153 @@
+/* uni.c: Unicode for the pure parsers; the only includer of libunistring's headers. Runs in every role.
+ *
+ * Normalising and folding work through bounded pieces, cut before an ASCII character or, failing that, between two
+ * characters: libunistring takes memory of some times its input, and a peer chooses how long a text is. An ASCII
+ * character never combines with what stood before it, so the pieces normalise as the whole does. */
+#include "lib/uni.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unicase.h>
+#include <unictype.h>
+#include <uninorm.h>
+#include <unistr.h>
+
+#include "lib/err.h"
+
+enum { PIECE = 16384 };
+
+bool
+uni_valid(struct slice s)
+{
+	return s.len == 0 || u8_check(s.ptr, s.len) == NULL;
+}
+
+size_t
+uni_next(struct slice *s, uint32_t *cp_out)
+{
+	ucs4_t uc;
+	int n;
+
+	if (s->ptr[0] < 0x80) {
+		*cp_out = s->ptr[0];
+		*s = slice_from(*s, 1);
+		return 1;
+	}
+	n = u8_mbtoucr(&uc, s->ptr, s->len);
+	if (n <= 0) {
+		*cp_out = s->ptr[0];
+		*s = slice_from(*s, 1);
+		return 0;
+	}
+	*cp_out = uc;
+	*s = slice_from(*s, (size_t)n);
+	return (size_t)n;
+}
+
+int
+uni_append(struct buf *out, uint32_t cp)
+{
+	uint8_t b[6];
+	int n = u8_uctomb(b, cp, sizeof(b));
+
+	if (n <= 0)
+		return buf_append(out, "\xef\xbf\xbd", 3);
+	return buf_append(out, b, (size_t)n);
+}
+
+int
+uni_scrub(struct slice s, const char *repl, struct buf *out, bool *clean_out)
+{
+	bool clean = true;
+
+	while (s.len > 0) {
+		const uint8_t *bad = u8_check(s.ptr, s.len);
+		size_t good = bad == NULL ? s.len : (size_t)(bad - s.ptr);
+
+		buf_append(out, s.ptr, good);
+		s = slice_from(s, good);
+		if (bad != NULL) {
+			buf_append_str(out, repl);
+			s = slice_from(s, 1);
+			clean = false;
+		}
+	}
+	if (clean_out != NULL)
+		*clean_out = clean;
+	return out->err;
+}
+
+static uninorm_t
+form_of(enum uni_form form)
+{
+	switch (form) {
+	case UNI_NFC:
+		return UNINORM_NFC;
+	case UNI_NFD:
+		return UNINORM_NFD;
+	case UNI_NFKD:
+		break;
+	}
+	return UNINORM_NFKD;
+}
+
+/* The length of the next piece of s: all of it, or up to the last ASCII character within PIECE. */
+static size_t
+piece_len(struct slice s)
+{
+	size_t n = PIECE;
+
+	if (s.len <= PIECE)
+		return s.len;
+	while (n > PIECE / 2 && s.ptr[n] >= 0x80)
+		n--;
+	if (s.ptr[n] < 0x80)
+		return n;
+	n = PIECE;
+	while ((s.ptr[n] & 0xc0) == 0x80)
+		n--;
+	return n;
+}
+
+static int
+by_pieces(bool fold, enum uni_form form, struct slice s, struct buf *out)
+{
+	uint8_t small[4096];
+
+	if (!uni_valid(s))
+		return ERR_SYNTAX;
+	while (s.len > 0 && out->err == 0) {
+		size_t n = piece_len(s), got = sizeof(small);
+		uint8_t *r;
+
+		if (fold)
+			r = u8_casefold(s.ptr, n, NULL, form_of(form), small, &got);
+		else
+			r = u8_normalize(form_of(form), s.ptr, n, small, &got);
+		if (r == NULL)
+			return ERR_NOMEM;
+		buf_append(out, r, got);
+		if (r != small)
+			free(r);
+		s = slice_from(s, n);
+	}
+	return out->err;
+}
+
+int
+uni_normalize(enum uni_form form, struct slice s, struct buf *out)
+{
+	return by_pieces(false, form, s, out);
+}
+
+int
+uni_casefold(enum uni_form form, struct slice s, struct buf *out)
+{
+	return by_pieces(true, form, s, out);
+}
+
+bool
+uni_is_mark(uint32_t cp)
+{
+	return cp >= 0x300 && uc_is_general_category(cp, UC_CATEGORY_M);
+}
