@@ -5,12 +5,12 @@ EXTRA_DIST += tests/count.py tests/packages.txt tests/lint tests/wire tests/syst
 # Style, layering, link sets, documents: tests/lint/README says what each check looks for.
 .PHONY: lint
 lint: all
-	$(AM_V_at)python3 $(top_srcdir)/tests/lint/lint.py --srcdir $(top_srcdir) --builddir .
+	$(AM_V_at)/usr/bin/python3 $(top_srcdir)/tests/lint/lint.py --srcdir $(top_srcdir) --builddir .
 
 # A real instance and real clients; CONGVU_BUILD names a build folder that was installed below its root/.
 .PHONY: check-system check-valgrind
 check-system:
-	CONGVU_BUILD=$(abs_builddir) python3 -m pytest -q $(top_srcdir)/tests/system
+	CONGVU_BUILD=$(abs_builddir) /usr/bin/python3 -m pytest -q $(top_srcdir)/tests/system
 
 check-valgrind: $(check_PROGRAMS)
 	@for t in $(check_PROGRAMS); do echo "valgrind $$t"; \
