@@ -83,6 +83,39 @@ sha256_of(struct slice s, unsigned char out[32])
 }
 
 void
+sha512_of(struct slice s, unsigned char out[64])
+{
+	size_t n = 0;
+
+	if (EVP_Q_digest(NULL, "SHA512", NULL, s.ptr, s.len, out, &n) != 1 || n != 64)
+		fatal("SHA-512 failed");
+}
+
+void
+hmac_sha256(struct slice key, struct slice s, unsigned char out[32])
+{
+	size_t n = 0;
+
+	/* a NULL key would mean "the key of the last call" */
+	if (EVP_Q_mac(NULL, "HMAC", NULL, "SHA256", NULL, key.len == 0 ? (const void *)"" : key.ptr,
+		key.len, s.ptr, s.len, out, 32, &n) == NULL ||
+	    n != 32)
+		fatal("HMAC failed");
+}
+
+void
+pbkdf2_sha256(struct slice password, struct slice salt, unsigned iterations, unsigned char out[32])
+{
+	static const char none[] = "";
+
+	if (password.len > INT32_MAX || salt.len > INT32_MAX ||
+	    PKCS5_PBKDF2_HMAC(password.len == 0 ? none : (const char *)password.ptr,
+		(int)password.len, salt.ptr, (int)salt.len, (int)iterations, EVP_sha256(), 32,
+		out) != 1)
+		fatal("PBKDF2 failed");
+}
+
+void
 hex_encode(const unsigned char *p, size_t n, char *out)
 {
 	static const char digits[] = "0123456789abcdef";

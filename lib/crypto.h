@@ -11,6 +11,11 @@ void sha256_update(struct sha256 *h, const void *p, size_t n);
 void sha256_final(struct sha256 *h, unsigned char out[32]); /* h is reset for another use */
 void sha256_free(struct sha256 *h);
 void sha256_of(struct slice s, unsigned char out[32]);
+void sha512_of(struct slice s, unsigned char out[64]);
+/* RFC 2104. */
+void hmac_sha256(struct slice key, struct slice s, unsigned char out[32]);
+/* RFC 8018 5.2 with HMAC-SHA-256, one block: SCRAM's Hi() (RFC 5802 2.2). */
+void pbkdf2_sha256(struct slice password, struct slice salt, unsigned iterations, unsigned char out[32]);
 /* Lower-case hex; out has 2 * n + 1 bytes. */
 void hex_encode(const unsigned char *p, size_t n, char *out);
 /* Exactly 2 * n hex digits. 0 or ERR_SYNTAX. */

@@ -163,7 +163,7 @@ trust_dir = "trust"
         """What the congvu command itself needs, where this release has it."""
         table = (SOURCE / "lib/options.def").read_text()
         out = ""
-        for name, value in (("admin_ldap_dn", "cn=hr,ou=services," + BASE_DN), ("admin_ldap_password_file", "hr.password")):
+        for name, value in (("admin_bind_dn", "cn=hr,ou=services," + BASE_DN), ("admin_password_file", "hr.password")):
             if "CV_OPT(%s," % name in table:
                 out += '%s = "%s"\n' % (name, value)
         return out

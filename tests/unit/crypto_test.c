@@ -37,6 +37,28 @@ test_sha256(void **state)
 }
 
 static void
+test_mac(void **state)
+{
+	unsigned char d[64];
+	char hex[129];
+
+	(void)state;
+	sha512_of(slice_str("abc"), d);
+	hex_encode(d, 64, hex);
+	assert_memory_equal(hex, "ddaf35a193617abacc417349ae204131", 32);
+	/* RFC 4231 4.3 */
+	hmac_sha256(slice_str("Jefe"), slice_str("what do ya want for nothing?"), d);
+	hex_encode(d, 32, hex);
+	assert_string_equal(
+	    hex, "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843");
+	/* RFC 7914 11 */
+	pbkdf2_sha256(slice_str("passwd"), slice_str("salt"), 1, d);
+	hex_encode(d, 32, hex);
+	assert_string_equal(
+	    hex, "55ac046e56e3089fec1691c22544b605f94185216dde0465e68b9d57c20dacbc");
+}
+
+static void
 test_hex(void **state)
 {
 	unsigned char out[4] = {9, 9, 9, 9};
@@ -137,6 +159,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_sha256),
+	    cmocka_unit_test(test_mac),
 	    cmocka_unit_test(test_hex),
 	    cmocka_unit_test(test_seal),
 	    cmocka_unit_test(test_crc),

@@ -1,0 +1,88 @@
+/* dir.h: the directory as the rest of directory/ and admin/ see it: search, read, verify a password, and write. Two makers:
+ * dir_ldap.c (the only includer of <ldap.h>) and dir_fake.c (entries in memory, for unit tests); a program links one.
+ *
+ * All calls block, each for at most the configured time per server; call them from worker threads or the admin command, never
+ * from a loop. A struct dir may be used by many threads at once. What is not there is ERR_NOTFOUND or an empty list only
+ * when the directory said so; every other trouble is ERR_TEMP. */
+#ifndef CV_DIR_H
+#define CV_DIR_H
+
+#include "lib/buf.h"
+#include "lib/conf.h"
+
+#define DIR_ENTRY_BYTES_MAX (8u << 20) /* of one LDAP message; larger ones are ERR_TEMP */
+
+struct dir;
+
+struct dir_params {
+	const char *const *uris; /* tried in this order */
+	size_t n_uris;
+	bool starttls;
+	const char *ca_file;  /* "": the system's */
+	const char *base;     /* default search base */
+	const char *bind_dn;  /* "": anonymous */
+	struct slice password;
+	unsigned timeout_ms;
+	unsigned pool; /* connections for searches; as many again for password checks */
+};
+/* Copies p. Reads the CA file now: call before the sandbox. Connects at first use. 0, ERR_IO (CA file), ERR_SYNTAX (URI). */
+int dir_open(const struct dir_params *p, struct dir **out);
+void dir_close(struct dir *d);
+/* dir_open with the ldap_* options; bind_dn and password as given. */
+int dir_open_conf(const struct conf *c, const char *bind_dn, struct slice password, struct dir **out);
+const char *dir_base(const struct dir *d);
+
+struct dir_attr {
+	char *name; /* as the server gave it, options included: "userCertificate;binary" */
+	struct slice *values;
+	size_t n_values;
+};
+struct dir_entry {
+	char *dn;
+	char *dn_norm; /* for comparison with dir_dn_norm */
+	struct dir_attr *attrs;
+	size_t n_attrs;
+};
+struct dir_result {
+	struct dir_entry *entries;
+	size_t n_entries;
+};
+void dir_result_free(struct dir_result *r); /* NULL accepted */
+/* The attribute by name, ASCII case-insensitive, options included; NULL when the entry has none. Borrowed. */
+const struct dir_attr *dir_entry_attr(const struct dir_entry *e, const char *name);
+/* Its first value; empty when none. Borrowed. */
+struct slice dir_entry_value(const struct dir_entry *e, const char *name);
+bool dir_entry_has_value(const struct dir_entry *e, const char *name, struct slice value);
+
+/* Subtree search below base (NULL: the default base). attrs: NULL-terminated. Results in *out (dir_result_free), empty when
+ * nothing matches. ERR_LIMIT: more than max entries; ERR_TEMP; ERR_SYNTAX: the filter. */
+int dir_search(struct dir *d, const char *base, const char *filter, const char *const *attrs, unsigned max,
+    struct dir_result **out);
+/* One entry by its DN: *out has exactly one. ERR_NOTFOUND, ERR_TEMP. */
+int dir_read(struct dir *d, const char *dn, const char *const *attrs, struct dir_result **out);
+
+/* Whether password is that of dn, by an LDAP bind on a connection of its own. 0; ERR_AUTH (wrong; an empty password always
+ * is: RFC 4513 5.1.2 would make it anonymous); ERR_EXPIRED (password policy); ERR_DENIED; ERR_TEMP. */
+int dir_verify(struct dir *d, const char *dn, struct slice password);
+
+/* ---- writing: admin only ---- */
+enum dir_mod_op { DIR_MOD_ADD, DIR_MOD_DELETE, DIR_MOD_REPLACE };
+struct dir_mod {
+	enum dir_mod_op op; /* ignored by dir_add */
+	const char *name;
+	const struct slice *values;
+	size_t n_values; /* 0 with DELETE or REPLACE: all of them go */
+};
+/* 0; ERR_EXISTS (the entry, or a value that must be unique); ERR_NOTFOUND (the parent); ERR_DENIED; ERR_SYNTAX (schema);
+ * ERR_TEMP (not sent); ERR_UNKNOWN (sent, no answer: read again). why_out, when not NULL, gets a malloc'd text on failure. */
+int dir_add(struct dir *d, const char *dn, const struct dir_mod *mods, size_t n_mods, char **why_out);
+int dir_modify(struct dir *d, const char *dn, const struct dir_mod *mods, size_t n_mods, char **why_out);
+int dir_delete(struct dir *d, const char *dn, char **why_out);
+
+/* ---- names ---- */
+/* The DN in one spelling for comparison (RFC 4514 unescaped and escaped again, lower case ASCII): malloc'd, NULL when it is no DN. */
+char *dir_dn_norm(const char *dn);
+/* An equality filter for the first attribute of the DN's RDN, "(vnStaffId=000123)", appended. 0 or ERR_SYNTAX. */
+int dir_dn_rdn_filter(const char *dn, struct buf *out);
+
+#endif

@@ -1,0 +1,802 @@
+/* dir_ldap.c: dir.h over libldap; the only includer of <ldap.h>. Runs in the worker threads of lookup and in congvu. Each
+ * connection is used by one thread at a time; connections wait in two pools, one bound as the service, one for verifying
+ * passwords (whose identity changes with each bind). Everything has a time-out. A server that let us wait is passed over for
+ * some seconds; when all of them are, the answer is ERR_TEMP at once, so that a dead network does not stall every login.
+ * RFC 4511, RFC 4513, RFC 4514; draft-behera-ldap-password-policy. */
+#include "config.h"
+
+#include "directory/dir.h"
+
+#include "directory/escape.h"
+#include "lib/err.h"
+#include "lib/log.h"
+
+#include <ctype.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <ldap.h>
+
+enum {
+	DOWN_MS = 5000, /* how long a server that timed out is passed over */
+	SLOW_MS = 200,  /* a failure faster than this (refused) costs nothing: no passing over */
+	FAILBACK_MS =
+	    60000, /* a connection to a server that is not the first choice lives this long */
+};
+
+struct link {
+	LDAP *ld;
+	size_t uri;
+	uint64_t since;
+	bool is_fresh; /* opened for the operation under way */
+	struct link *next;
+};
+struct pool {
+	struct link *idle;
+	unsigned n_idle;
+};
+struct dir {
+	char **uris;
+	uint64_t *down_until;
+	size_t n_uris;
+	bool starttls;
+	char *base, *bind_dn;
+	struct buf password;
+	unsigned timeout_ms, pool_max;
+	pthread_mutex_t lock; /* pools and down_until */
+	struct pool service, verify;
+};
+
+static uint64_t
+now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+}
+
+static struct berval
+berval_of(struct slice s)
+{
+	/* libldap does not write to what it sends */
+	return (struct berval){
+	    s.len, (char *)(uintptr_t)(s.ptr == NULL ? (const void *)"" : s.ptr)};
+}
+
+static struct timeval
+timeval_of(const struct dir *d)
+{
+	return (struct timeval){d->timeout_ms / 1000, (d->timeout_ms % 1000) * 1000};
+}
+
+/* ---- opening ---- */
+
+/* The TLS context is made now and once for the process: connections inherit it and read no files later. */
+static int
+tls_init(const struct dir_params *p)
+{
+	const char *ca = p->ca_file;
+	int demand = LDAP_OPT_X_TLS_HARD, server = 0;
+	bool wanted = p->starttls;
+
+	for (size_t i = 0; i < p->n_uris; i++)
+		wanted = wanted || strncmp(p->uris[i], "ldaps:", 6) == 0;
+	if (!wanted)
+		return 0;
+	if (*ca == '\0')
+		ca = "/etc/ssl/certs/ca-certificates.crt";
+	if (access(ca, R_OK) != 0)
+		return ERR_IO;
+	if (ldap_set_option(NULL, LDAP_OPT_X_TLS_CACERTFILE, ca) != LDAP_OPT_SUCCESS ||
+	    ldap_set_option(NULL, LDAP_OPT_X_TLS_REQUIRE_CERT, &demand) != LDAP_OPT_SUCCESS ||
+	    ldap_set_option(NULL, LDAP_OPT_X_TLS_NEWCTX, &server) != LDAP_OPT_SUCCESS)
+		return ERR_IO;
+	return 0;
+}
+
+int
+dir_open(const struct dir_params *p, struct dir **out)
+{
+	struct dir *d;
+	int err;
+
+	/* nothing of the user's or the machine's ldap.conf, and no environment, has a say here */
+	setenv("LDAPNOINIT", "1", 1);
+	if (p->n_uris == 0)
+		return ERR_SYNTAX;
+	for (size_t i = 0; i < p->n_uris; i++) {
+		if (!ldap_is_ldap_url(p->uris[i]) && !ldap_is_ldaps_url(p->uris[i]) &&
+		    !ldap_is_ldapi_url(p->uris[i]))
+			return ERR_SYNTAX;
+	}
+	err = tls_init(p);
+	if (err != 0)
+		return err;
+	d = xcalloc(1, sizeof(*d));
+	d->uris = xcalloc(p->n_uris, sizeof(*d->uris));
+	d->down_until = xcalloc(p->n_uris, sizeof(*d->down_until));
+	d->n_uris = p->n_uris;
+	for (size_t i = 0; i < p->n_uris; i++)
+		d->uris[i] = xstrdup(p->uris[i]);
+	d->starttls = p->starttls;
+	d->base = xstrdup(p->base);
+	d->bind_dn = xstrdup(p->bind_dn);
+	buf_init(&d->password, 4096);
+	buf_append_slice(&d->password, p->password);
+	d->timeout_ms = p->timeout_ms;
+	d->pool_max = p->pool;
+	pthread_mutex_init(&d->lock, NULL);
+	*out = d;
+	return 0;
+}
+
+int
+dir_open_conf(const struct conf *c, const char *bind_dn, struct slice password, struct dir **out)
+{
+	size_t n = conf_list_len(c, "ldap_uris");
+	const char **uris = xcalloc(n + 1, sizeof(*uris));
+	char *ca =
+	    *conf_str(c, "ldap_ca_file") == '\0' ? xstrdup("") : conf_path(c, "ldap_ca_file");
+	struct dir_params p = {
+	    .uris = uris,
+	    .n_uris = n,
+	    .starttls = conf_bool(c, "ldap_starttls"),
+	    .ca_file = ca == NULL ? "" : ca,
+	    .base = conf_str(c, "ldap_base"),
+	    .bind_dn = bind_dn,
+	    .password = password,
+	    .timeout_ms = (unsigned)conf_int(c, "ldap_timeout_ms"),
+	    .pool = (unsigned)conf_int(c, "ldap_pool"),
+	};
+	int err;
+
+	for (size_t i = 0; i < n; i++)
+		uris[i] = conf_list_item(c, "ldap_uris", i);
+	err = dir_open(&p, out);
+	free(uris);
+	free(ca);
+	return err;
+}
+
+const char *
+dir_base(const struct dir *d)
+{
+	return d->base;
+}
+
+static void
+link_close(struct link *l)
+{
+	if (l == NULL)
+		return;
+	ldap_unbind_ext_s(l->ld, NULL, NULL);
+	free(l);
+}
+
+static void
+pool_close(struct pool *p)
+{
+	while (p->idle != NULL) {
+		struct link *l = p->idle;
+
+		p->idle = l->next;
+		link_close(l);
+	}
+}
+
+void
+dir_close(struct dir *d)
+{
+	if (d == NULL)
+		return;
+	pool_close(&d->service);
+	pool_close(&d->verify);
+	for (size_t i = 0; i < d->n_uris; i++)
+		free(d->uris[i]);
+	free(d->uris);
+	free(d->down_until);
+	free(d->base);
+	free(d->bind_dn);
+	buf_wipe(&d->password);
+	pthread_mutex_destroy(&d->lock);
+	free(d);
+}
+
+/* ---- connections ---- */
+
+static int
+link_options(const struct dir *d, LDAP *ld)
+{
+	int version = LDAP_VERSION3, idle = 60, probes = 3, interval = 10, size = 0;
+	unsigned user_timeout = d->timeout_ms;
+	struct timeval tv = timeval_of(d);
+	ber_len_t max_incoming = DIR_ENTRY_BYTES_MAX;
+	Sockbuf *sb = NULL;
+
+	if (ldap_set_option(ld, LDAP_OPT_PROTOCOL_VERSION, &version) != LDAP_OPT_SUCCESS ||
+	    ldap_set_option(ld, LDAP_OPT_NETWORK_TIMEOUT, &tv) != LDAP_OPT_SUCCESS ||
+	    ldap_set_option(ld, LDAP_OPT_TIMEOUT, &tv) != LDAP_OPT_SUCCESS ||
+	    ldap_set_option(ld, LDAP_OPT_SIZELIMIT, &size) != LDAP_OPT_SUCCESS ||
+	    ldap_set_option(ld, LDAP_OPT_REFERRALS, LDAP_OPT_OFF) != LDAP_OPT_SUCCESS ||
+	    ldap_set_option(ld, LDAP_OPT_RESTART, LDAP_OPT_ON) != LDAP_OPT_SUCCESS)
+		return LDAP_LOCAL_ERROR;
+	ldap_set_option(ld, LDAP_OPT_X_KEEPALIVE_IDLE, &idle);
+	ldap_set_option(ld, LDAP_OPT_X_KEEPALIVE_PROBES, &probes);
+	ldap_set_option(ld, LDAP_OPT_X_KEEPALIVE_INTERVAL, &interval);
+	ldap_set_option(ld, LDAP_OPT_TCP_USER_TIMEOUT, &user_timeout);
+	if (ldap_get_option(ld, LDAP_OPT_SOCKBUF, &sb) == LDAP_OPT_SUCCESS && sb != NULL)
+		ber_sockbuf_ctrl(sb, LBER_SB_OPT_SET_MAX_INCOMING, &max_incoming);
+	return LDAP_SUCCESS;
+}
+
+static int
+link_open_uri(struct dir *d, size_t uri, bool as_service, struct link **out)
+{
+	struct berval password = berval_of(buf_slice(&d->password));
+	struct link *l = xcalloc(1, sizeof(*l));
+	int rc;
+
+	l->uri = uri;
+	l->since = now_ms();
+	l->is_fresh = true;
+	rc = ldap_initialize(&l->ld, d->uris[uri]);
+	if (rc != LDAP_SUCCESS) {
+		free(l);
+		return rc;
+	}
+	rc = link_options(d, l->ld);
+	if (rc == LDAP_SUCCESS && d->starttls && strncmp(d->uris[uri], "ldap:", 5) == 0)
+		rc = ldap_start_tls_s(l->ld, NULL, NULL);
+	if (rc == LDAP_SUCCESS && as_service)
+		rc = ldap_sasl_bind_s(
+		    l->ld, d->bind_dn, LDAP_SASL_SIMPLE, &password, NULL, NULL, NULL);
+	if (rc == LDAP_SUCCESS && !as_service)
+		rc = ldap_connect(l->ld);
+	if (rc != LDAP_SUCCESS) {
+		struct log_line line;
+
+		log_begin(&line, LOG_LVL_WARN, "ldap_connect_failed");
+		log_str(&line, "uri", d->uris[uri]);
+		log_str(&line, "error", ldap_err2string(rc));
+		log_end(&line);
+		link_close(l);
+		return rc;
+	}
+	*out = l;
+	return LDAP_SUCCESS;
+}
+
+static void
+uri_failed(struct dir *d, size_t uri, uint64_t started)
+{
+	uint64_t now = now_ms();
+
+	if (now - started < SLOW_MS)
+		return;
+	pthread_mutex_lock(&d->lock);
+	d->down_until[uri] = now + DOWN_MS;
+	pthread_mutex_unlock(&d->lock);
+}
+
+static bool
+uri_is_down(struct dir *d, size_t uri)
+{
+	bool down;
+
+	pthread_mutex_lock(&d->lock);
+	down = d->down_until[uri] > now_ms();
+	pthread_mutex_unlock(&d->lock);
+	return down;
+}
+
+/* Takes a waiting connection, or opens one to the first server that answers. LDAP result code. */
+static int
+link_get(struct dir *d, bool as_service, struct link **out)
+{
+	struct pool *p = as_service ? &d->service : &d->verify;
+	struct link *l, *old = NULL;
+	int rc = LDAP_SERVER_DOWN;
+
+	pthread_mutex_lock(&d->lock);
+	l = p->idle;
+	if (l != NULL) {
+		p->idle = l->next;
+		p->n_idle--;
+		if (l->uri != 0 && now_ms() - l->since > FAILBACK_MS) {
+			old = l;
+			l = NULL;
+		}
+	}
+	pthread_mutex_unlock(&d->lock);
+	link_close(old);
+	if (l != NULL) {
+		l->is_fresh = false;
+		*out = l;
+		return LDAP_SUCCESS;
+	}
+	for (size_t i = 0; i < d->n_uris; i++) {
+		uint64_t started = now_ms();
+
+		if (uri_is_down(d, i))
+			continue;
+		rc = link_open_uri(d, i, as_service, out);
+		if (rc == LDAP_SUCCESS)
+			return rc;
+		uri_failed(d, i, started);
+	}
+	return rc;
+}
+
+static bool
+is_link_trouble(int rc)
+{
+	if (rc == LDAP_FILTER_ERROR || rc == LDAP_PARAM_ERROR || rc == LDAP_ENCODING_ERROR)
+		return false;
+	return rc < 0 || rc == LDAP_UNAVAILABLE || rc == LDAP_BUSY || rc == LDAP_OTHER ||
+	       rc == LDAP_PROTOCOL_ERROR || rc == LDAP_OPERATIONS_ERROR;
+}
+
+/* Gives a connection back after an operation that ended with rc. started: when the operation began. */
+static void
+link_put(struct dir *d, bool as_service, struct link *l, int rc, uint64_t started)
+{
+	struct pool *p = as_service ? &d->service : &d->verify;
+
+	if (is_link_trouble(rc)) {
+		if (rc == LDAP_TIMEOUT)
+			uri_failed(d, l->uri, started);
+		link_close(l);
+		/* the others of the pool are as old: what ended one has likely ended them */
+		if (rc == LDAP_SERVER_DOWN) {
+			pthread_mutex_lock(&d->lock);
+			pool_close(p);
+			p->n_idle = 0;
+			pthread_mutex_unlock(&d->lock);
+		}
+		return;
+	}
+	pthread_mutex_lock(&d->lock);
+	if (p->n_idle < d->pool_max) {
+		l->next = p->idle;
+		p->idle = l;
+		p->n_idle++;
+		l = NULL;
+	}
+	pthread_mutex_unlock(&d->lock);
+	link_close(l);
+}
+
+static void
+log_failure(const char *op, const char *what, int rc)
+{
+	struct log_line line;
+
+	log_begin(&line, LOG_LVL_WARN, "ldap_failed");
+	log_str(&line, "op", op);
+	log_str(&line, "what", what);
+	log_str(&line, "error", ldap_err2string(rc));
+	log_end(&line);
+}
+
+/* ---- searching ---- */
+
+static int
+entry_attr_copy(LDAP *ld, LDAPMessage *m, const char *name, struct dir_attr *a)
+{
+	struct berval **values = ldap_get_values_len(ld, m, name);
+	int n = ldap_count_values_len(values);
+	int err = 0;
+
+	a->name = xstrdup(name);
+	a->values = calloc((size_t)n + 1, sizeof(*a->values));
+	for (int i = 0; a->values != NULL && i < n && err == 0; i++) {
+		unsigned char *copy = malloc(values[i]->bv_len + 1);
+
+		if (copy == NULL) {
+			err = ERR_NOMEM;
+			break;
+		}
+		memcpy(copy, values[i]->bv_val, values[i]->bv_len);
+		copy[values[i]->bv_len] = '\0';
+		a->values[a->n_values++] = slice_of(copy, values[i]->bv_len);
+	}
+	ldap_value_free_len(values);
+	return a->values == NULL ? ERR_NOMEM : err;
+}
+
+static int
+entry_copy(LDAP *ld, LDAPMessage *m, struct dir_entry *e)
+{
+	BerElement *ber = NULL;
+	size_t room = 0;
+	int err = 0;
+	char *dn = ldap_get_dn(ld, m);
+
+	if (dn == NULL)
+		return ERR_TEMP;
+	e->dn = strdup(dn);
+	e->dn_norm = dir_dn_norm(dn);
+	ldap_memfree(dn);
+	if (e->dn == NULL || e->dn_norm == NULL)
+		return ERR_NOMEM;
+	for (char *name = ldap_first_attribute(ld, m, &ber); name != NULL && err == 0;
+	     name = ldap_next_attribute(ld, m, ber)) {
+		if (e->n_attrs == room) {
+			room = room == 0 ? 16 : room * 2;
+			e->attrs = xrealloc(e->attrs, room * sizeof(*e->attrs));
+		}
+		memset(&e->attrs[e->n_attrs], 0, sizeof(*e->attrs));
+		err = entry_attr_copy(ld, m, name, &e->attrs[e->n_attrs++]);
+		ldap_memfree(name);
+	}
+	ber_free(ber, 0);
+	return err;
+}
+
+static int
+result_copy(LDAP *ld, LDAPMessage *res, struct dir_result **out)
+{
+	int n = ldap_count_entries(ld, res);
+	struct dir_result *r;
+	int err = 0;
+
+	if (n < 0)
+		return ERR_TEMP;
+	r = calloc(1, sizeof(*r));
+	if (r == NULL)
+		return ERR_NOMEM;
+	r->entries = calloc((size_t)n + 1, sizeof(*r->entries));
+	if (r->entries == NULL)
+		err = ERR_NOMEM;
+	for (LDAPMessage *m = ldap_first_entry(ld, res); err == 0 && m != NULL;
+	     m = ldap_next_entry(ld, m))
+		err = entry_copy(ld, m, &r->entries[r->n_entries++]);
+	if (err == 0)
+		*out = r;
+	else
+		dir_result_free(r);
+	return err;
+}
+
+/* One search, tried again on a fresh connection when the old one was dead, and on the next server. */
+static int
+search_rc(struct dir *d, const char *base, int scope, const char *filter, const char *const *attrs,
+    int limit, struct dir_result **out, int *err_out)
+{
+	int rc = LDAP_SERVER_DOWN;
+
+	for (size_t tries = 0; tries <= d->n_uris; tries++) {
+		struct timeval tv = timeval_of(d);
+		LDAPMessage *res = NULL;
+		struct link *l = NULL;
+		uint64_t started;
+
+		rc = link_get(d, true, &l);
+		if (rc != LDAP_SUCCESS)
+			return rc;
+		started = now_ms();
+		rc = ldap_search_ext_s(l->ld, base, scope, filter, (char **)(uintptr_t)attrs, 0,
+		    NULL, NULL, &tv, limit, &res);
+		if (rc == LDAP_SUCCESS)
+			*err_out = result_copy(l->ld, res, out);
+		ldap_msgfree(res);
+		link_put(d, true, l, rc, started);
+		if (!is_link_trouble(rc))
+			return rc;
+	}
+	return rc;
+}
+
+int
+dir_search(struct dir *d, const char *base, const char *filter, const char *const *attrs,
+    unsigned max, struct dir_result **out)
+{
+	int err = 0;
+	int rc = search_rc(d, base == NULL ? d->base : base, LDAP_SCOPE_SUBTREE, filter, attrs,
+	    (int)max, out, &err);
+
+	switch (rc) {
+	case LDAP_SUCCESS:
+		return err;
+	case LDAP_SIZELIMIT_EXCEEDED:
+		return ERR_LIMIT;
+	case LDAP_FILTER_ERROR:
+		log_failure("search", filter, rc);
+		return ERR_SYNTAX;
+	default:
+		/* a base that is not there is a fault of the set-up, never "no such user" */
+		log_failure("search", filter, rc);
+		return ERR_TEMP;
+	}
+}
+
+int
+dir_read(struct dir *d, const char *dn, const char *const *attrs, struct dir_result **out)
+{
+	struct dir_result *r = NULL;
+	int err = 0;
+	int rc = search_rc(d, dn, LDAP_SCOPE_BASE, "(objectClass=*)", attrs, 1, &r, &err);
+
+	if (rc == LDAP_NO_SUCH_OBJECT || rc == LDAP_INVALID_DN_SYNTAX)
+		return ERR_NOTFOUND;
+	if (rc != LDAP_SUCCESS) {
+		log_failure("read", dn, rc);
+		return ERR_TEMP;
+	}
+	if (err == 0 && r->n_entries != 1) {
+		dir_result_free(r);
+		return ERR_NOTFOUND;
+	}
+	if (err == 0)
+		*out = r;
+	return err;
+}
+
+/* ---- verifying passwords ---- */
+
+static bool
+says_expired(LDAP *ld, LDAPControl **ctrls)
+{
+	LDAPControl *c = ldap_control_find(LDAP_CONTROL_PASSWORDPOLICYRESPONSE, ctrls, NULL);
+	ber_int_t expire, grace;
+	LDAPPasswordPolicyError e = PP_noError;
+
+	if (c == NULL ||
+	    ldap_parse_passwordpolicy_control(ld, c, &expire, &grace, &e) != LDAP_SUCCESS)
+		return false;
+	return e == PP_passwordExpired || e == PP_changeAfterReset;
+}
+
+static int
+verify_once(struct dir *d, struct link *l, const char *dn, struct slice password, bool *expired)
+{
+	LDAPControl policy = {(char *)(uintptr_t)LDAP_CONTROL_PASSWORDPOLICYREQUEST, {0, NULL}, 0};
+	LDAPControl *ctrls[] = {&policy, NULL}, **answer = NULL;
+	struct berval cred = berval_of(password);
+	struct timeval tv = timeval_of(d);
+	LDAPMessage *res = NULL;
+	int id, rc, code = LDAP_OTHER;
+
+	rc = ldap_sasl_bind(l->ld, dn, LDAP_SASL_SIMPLE, &cred, ctrls, NULL, &id);
+	if (rc != LDAP_SUCCESS)
+		return rc;
+	rc = ldap_result(l->ld, id, LDAP_MSG_ALL, &tv, &res);
+	if (rc == 0)
+		return LDAP_TIMEOUT;
+	if (rc < 0)
+		return LDAP_SERVER_DOWN;
+	rc = ldap_parse_result(l->ld, res, &code, NULL, NULL, NULL, &answer, 1);
+	if (rc != LDAP_SUCCESS)
+		return rc;
+	*expired = answer != NULL && says_expired(l->ld, answer);
+	ldap_controls_free(answer);
+	return code;
+}
+
+int
+dir_verify(struct dir *d, const char *dn, struct slice password)
+{
+	int rc = LDAP_SERVER_DOWN;
+	bool expired = false;
+
+	/* RFC 4513 5.1.2: a bind with a DN and no password succeeds as anonymous */
+	if (password.len == 0 || *dn == '\0')
+		return ERR_AUTH;
+	for (size_t tries = 0; tries <= d->n_uris; tries++) {
+		struct link *l = NULL;
+		uint64_t started;
+
+		rc = link_get(d, false, &l);
+		if (rc != LDAP_SUCCESS)
+			break;
+		started = now_ms();
+		rc = verify_once(d, l, dn, password, &expired);
+		link_put(d, false, l, rc, started);
+		if (!is_link_trouble(rc))
+			break;
+	}
+	switch (rc) {
+	case LDAP_SUCCESS:
+		return expired ? ERR_EXPIRED : 0;
+	case LDAP_INVALID_CREDENTIALS:
+	case LDAP_INAPPROPRIATE_AUTH:
+	case LDAP_NO_SUCH_OBJECT:
+	case LDAP_INVALID_DN_SYNTAX:
+	case LDAP_CONSTRAINT_VIOLATION:
+		return expired ? ERR_EXPIRED : ERR_AUTH;
+	case LDAP_INSUFFICIENT_ACCESS:
+	case LDAP_UNWILLING_TO_PERFORM:
+		return ERR_DENIED;
+	default:
+		log_failure("bind", dn, rc);
+		return ERR_TEMP;
+	}
+}
+
+/* ---- writing ---- */
+
+static LDAPMod **
+mods_make(const struct dir_mod *mods, size_t n)
+{
+	static const int ops[] = {LDAP_MOD_ADD, LDAP_MOD_DELETE, LDAP_MOD_REPLACE};
+	LDAPMod **list = xcalloc(n + 1, sizeof(*list));
+
+	for (size_t i = 0; i < n; i++) {
+		struct berval *values = xcalloc(mods[i].n_values + 1, sizeof(*values));
+		struct berval **pointers = xcalloc(mods[i].n_values + 1, sizeof(*pointers));
+
+		for (size_t j = 0; j < mods[i].n_values; j++) {
+			values[j] = berval_of(mods[i].values[j]);
+			pointers[j] = &values[j];
+		}
+		list[i] = xcalloc(1, sizeof(*list[i]));
+		list[i]->mod_op = ops[mods[i].op] | LDAP_MOD_BVALUES;
+		list[i]->mod_type = (char *)(uintptr_t)mods[i].name;
+		/* an attribute without values: all of them go (RFC 4511 4.6) */
+		list[i]->mod_bvalues = mods[i].n_values == 0 ? NULL : pointers;
+		if (mods[i].n_values == 0) {
+			free(pointers);
+			free(values);
+		}
+	}
+	return list;
+}
+
+static void
+mods_free(LDAPMod **list)
+{
+	for (size_t i = 0; list[i] != NULL; i++) {
+		if (list[i]->mod_bvalues != NULL)
+			free(list[i]->mod_bvalues[0]);
+		free(list[i]->mod_bvalues);
+		free(list[i]);
+	}
+	free(list);
+}
+
+static int
+write_err(struct link *l, int rc, char **why_out)
+{
+	char *diagnostic = NULL;
+	struct buf b;
+
+	if (rc == LDAP_SUCCESS)
+		return 0;
+	if (why_out != NULL) {
+		if (l != NULL)
+			ldap_get_option(l->ld, LDAP_OPT_DIAGNOSTIC_MESSAGE, &diagnostic);
+		buf_init(&b, 4096);
+		buf_append_str(&b, ldap_err2string(rc));
+		if (diagnostic != NULL && *diagnostic != '\0')
+			buf_appendf(&b, ": %s", diagnostic);
+		*why_out = xstrdup(buf_cstr(&b));
+		buf_done(&b);
+		ldap_memfree(diagnostic);
+	}
+	switch (rc) {
+	case LDAP_ALREADY_EXISTS:
+	case LDAP_CONSTRAINT_VIOLATION:
+	case LDAP_TYPE_OR_VALUE_EXISTS:
+		return ERR_EXISTS;
+	case LDAP_NO_SUCH_OBJECT:
+	case LDAP_NO_SUCH_ATTRIBUTE:
+		return ERR_NOTFOUND;
+	case LDAP_INSUFFICIENT_ACCESS:
+	case LDAP_STRONG_AUTH_REQUIRED:
+		return ERR_DENIED;
+	case LDAP_OBJECT_CLASS_VIOLATION:
+	case LDAP_NAMING_VIOLATION:
+	case LDAP_UNDEFINED_TYPE:
+	case LDAP_INVALID_SYNTAX:
+	case LDAP_INVALID_DN_SYNTAX:
+		return ERR_SYNTAX;
+	default:
+		return l != NULL && is_link_trouble(rc) ? ERR_UNKNOWN : ERR_TEMP;
+	}
+}
+
+enum write_op { WRITE_ADD, WRITE_MODIFY, WRITE_DELETE };
+
+/* A write is sent once: when the connection is lost on the way, nobody knows whether it was done. A connection that waited
+ * in the pool is probed first, so that a server's restart in between is no trouble. */
+static int
+do_write(struct dir *d, enum write_op op, const char *dn, const struct dir_mod *mods, size_t n,
+    char **why_out)
+{
+	static const char *const none[] = {LDAP_NO_ATTRS, NULL};
+	struct dir_result *r = NULL;
+	LDAPMod **list = mods_make(mods, n);
+	struct link *l = NULL;
+	uint64_t started;
+	int rc, err, ignored = 0;
+
+	if (d->service.idle != NULL && now_ms() - d->service.idle->since > 30000) {
+		search_rc(d, "", LDAP_SCOPE_BASE, "(objectClass=*)", none, 1, &r, &ignored);
+		dir_result_free(r);
+	}
+	rc = link_get(d, true, &l);
+	if (rc != LDAP_SUCCESS) {
+		err = write_err(NULL, rc, why_out);
+		goto out;
+	}
+	started = now_ms();
+	if (op == WRITE_ADD)
+		rc = ldap_add_ext_s(l->ld, dn, list, NULL, NULL);
+	else if (op == WRITE_MODIFY)
+		rc = ldap_modify_ext_s(l->ld, dn, list, NULL, NULL);
+	else
+		rc = ldap_delete_ext_s(l->ld, dn, NULL, NULL);
+	err = write_err(l, rc, why_out);
+	link_put(d, true, l, rc, started);
+out:
+	mods_free(list);
+	return err;
+}
+
+int
+dir_add(struct dir *d, const char *dn, const struct dir_mod *mods, size_t n_mods, char **why_out)
+{
+	return do_write(d, WRITE_ADD, dn, mods, n_mods, why_out);
+}
+
+int
+dir_modify(struct dir *d, const char *dn, const struct dir_mod *mods, size_t n_mods, char **why_out)
+{
+	return do_write(d, WRITE_MODIFY, dn, mods, n_mods, why_out);
+}
+
+int
+dir_delete(struct dir *d, const char *dn, char **why_out)
+{
+	return do_write(d, WRITE_DELETE, dn, NULL, 0, why_out);
+}
+
+/* ---- names ---- */
+
+char *
+dir_dn_norm(const char *dn)
+{
+	LDAPDN parsed = NULL;
+	char *text = NULL, *copy = NULL;
+
+	if (ldap_str2dn(dn, &parsed, LDAP_DN_FORMAT_LDAPV3) != LDAP_SUCCESS)
+		return NULL;
+	if (ldap_dn2str(parsed, &text, LDAP_DN_FORMAT_LDAPV3) == LDAP_SUCCESS)
+		copy = strdup(text);
+	for (char *p = copy; p != NULL && *p != '\0'; p++) {
+		if (*p >= 'A' && *p <= 'Z')
+			*p = (char)(*p - 'A' + 'a');
+	}
+	ldap_memfree(text);
+	ldap_dnfree(parsed);
+	return copy;
+}
+
+int
+dir_dn_rdn_filter(const char *dn, struct buf *out)
+{
+	struct berval type, value;
+	LDAPDN parsed = NULL;
+	int err = ERR_SYNTAX;
+
+	if (ldap_str2dn(dn, &parsed, LDAP_DN_FORMAT_LDAPV3) != LDAP_SUCCESS)
+		return ERR_SYNTAX;
+	if (parsed != NULL && parsed[0] != NULL && parsed[0][0] != NULL &&
+	    (parsed[0][0]->la_flags & LDAP_AVA_BINARY) == 0) {
+		type = parsed[0][0]->la_attr;
+		value = parsed[0][0]->la_value;
+		buf_append_byte(out, '(');
+		buf_append(out, type.bv_val, type.bv_len);
+		buf_append_byte(out, '=');
+		escape_filter(slice_of(value.bv_val, value.bv_len), out);
+		buf_append_byte(out, ')');
+		err = out->err;
+	}
+	ldap_dnfree(parsed);
+	return err;
+}

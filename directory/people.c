@@ -1,0 +1,527 @@
+/* people.c: who signs in, by the configured filters and attributes. Runs in lookup's workers. Every name from outside
+ * passes escape_template; an address is compared in its normalized form only. What the configuration gets wrong is found
+ * at start, not at the first login. */
+#include "config.h"
+
+#include "directory/people_priv.h"
+
+#include "directory/escape.h"
+#include "lib/addr.h"
+#include "lib/crypto.h"
+#include "lib/err.h"
+#include "lib/log.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+/* ---- small things ---- */
+
+void
+people_account(char prefix, struct slice id, char out[48])
+{
+	unsigned char digest[32];
+	char hex[65];
+	size_t n = 0;
+
+	out[n++] = prefix;
+	out[n++] = '-';
+	if (id.len >= 1 && id.len <= 38) {
+		for (size_t i = 0; i < id.len; i++) {
+			unsigned char c = id.ptr[i];
+
+			if (c >= 'A' && c <= 'Z')
+				c = (unsigned char)(c - 'A' + 'a');
+			if (!((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '.' ||
+				c == '-'))
+				break;
+			out[n++] = (char)c;
+		}
+		out[n] = '\0';
+		if (n == id.len + 2)
+			return;
+	}
+	/* an id that cannot stand in an account name (a GUID of AD, a name with spaces) */
+	sha256_of(id, digest);
+	hex_encode(digest, 32, hex);
+	snprintf(out, 48, "%c-h%.32s", prefix, hex);
+}
+
+char *
+people_address(struct slice value)
+{
+	struct buf b;
+	char *s = NULL;
+
+	buf_init(&b, 1024);
+	if (value.len > 0 && addr_normalize(value, &b) == 0 && b.err == 0 &&
+	    memchr(b.data, 0, b.len) == NULL)
+		s = slice_dup(buf_slice(&b));
+	buf_done(&b);
+	return s;
+}
+
+void
+strings_add_take(struct strings *l, char *s, size_t max)
+{
+	if (s == NULL)
+		return;
+	for (size_t i = 0; i < l->n; i++) {
+		if (strcmp(l->v[i], s) == 0) {
+			free(s);
+			return;
+		}
+	}
+	if (l->n >= max) {
+		free(s);
+		return;
+	}
+	if (l->n == l->room) {
+		l->room = l->room == 0 ? 8 : l->room * 2;
+		l->v = xrealloc(l->v, l->room * sizeof(*l->v));
+	}
+	l->v[l->n++] = s;
+}
+
+void
+strings_free(char **v, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		free(v[i]);
+	free(v);
+}
+
+void
+people_addresses(const struct people *p, const struct dir_entry *e, struct strings *l)
+{
+	const char *const names[] = {p->a_mail, p->a_alias};
+
+	for (size_t i = 0; i < 2; i++) {
+		const struct dir_attr *a = dir_entry_attr(e, names[i]);
+
+		for (size_t j = 0; a != NULL && j < a->n_values; j++)
+			strings_add_take(l, people_address(a->values[j]), PEOPLE_ADDRESSES_MAX);
+	}
+}
+
+enum people_kind
+people_kind_of(const struct people *p, const struct dir_entry *e)
+{
+	if (dir_entry_has_value(e, "objectClass", slice_str(p->class_func)))
+		return PEOPLE_FUNCTIONAL;
+	if (dir_entry_has_value(e, "objectClass", slice_str(p->class_group)))
+		return PEOPLE_GROUP;
+	if (dir_entry_has_value(e, "objectClass", slice_str(p->class_person)))
+		return PEOPLE_PERSON;
+	return PEOPLE_NONE;
+}
+
+char *
+people_text(const struct dir_entry *e, const char *attr, const char *fallback)
+{
+	struct slice v = dir_entry_value(e, attr);
+
+	return v.len == 0 ? xstrdup(fallback) : xstrdup((const char *)v.ptr);
+}
+
+int
+people_search(struct people *p, const char *filter, struct slice name, const char *const *attrs,
+    unsigned max, struct dir_result **out)
+{
+	struct buf f;
+	int err;
+
+	buf_init(&f, 8192);
+	err = escape_template(filter, name, slice_of(NULL, 0), &f);
+	/* a name too long for a filter is nobody's */
+	if (err == ERR_LIMIT)
+		err = ERR_NOTFOUND;
+	if (err == 0)
+		err = dir_search(p->d, NULL, buf_cstr(&f), attrs, max, out);
+	buf_done(&f);
+	return err == ERR_SYNTAX ? ERR_TEMP : err;
+}
+
+/* ---- configuration ---- */
+
+static bool
+rights_ok(const char *s)
+{
+	return strlen(s) < 24 && s[strspn(s, "lrswipkxtea")] == '\0';
+}
+
+/* "vnHolder:lrswipkxte:send" */
+static int
+roster_parse(const char *row, struct roster *r)
+{
+	const char *colon = strchr(row, ':');
+	const char *second = colon == NULL ? NULL : strchr(colon + 1, ':');
+	char *rights;
+	int err = 0;
+
+	if (colon == NULL || colon == row)
+		return ERR_SYNTAX;
+	if (second != NULL && strcmp(second, ":send") != 0)
+		return ERR_SYNTAX;
+	rights =
+	    second == NULL ? xstrdup(colon + 1) : strndup(colon + 1, (size_t)(second - colon - 1));
+	if (rights == NULL || !rights_ok(rights)) {
+		err = ERR_SYNTAX;
+	} else {
+		snprintf(r->rights, sizeof(r->rights), "%s", rights);
+		r->may_send = second != NULL;
+		r->attr = strndup(row, (size_t)(colon - row));
+	}
+	free(rights);
+	return err;
+}
+
+static int
+template_check(const char *name, const char *tmpl, char **why_out)
+{
+	struct buf b;
+	int err;
+
+	buf_init(&b, 8192);
+	err = escape_template(tmpl, slice_str("a"), slice_str("b"), &b);
+	if (err == 0 && (b.len < 3 || b.data[0] != '(' || b.data[b.len - 1] != ')'))
+		err = ERR_SYNTAX;
+	buf_done(&b);
+	if (err == 0)
+		return 0;
+	if (asprintf(why_out, "%s is no filter in parentheses with %%s and %%d", name) < 0)
+		*why_out = NULL;
+	return ERR_SYNTAX;
+}
+
+static const char **
+attr_list(const char *const *names, size_t n)
+{
+	const char **list = xcalloc(n + 1, sizeof(*list));
+	size_t k = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		if (*names[i] != '\0')
+			list[k++] = names[i];
+	}
+	return list;
+}
+
+static void
+attr_lists_make(struct people *p)
+{
+	size_t n = 0, m = 0, o = 0;
+	const char *login[16], *rcpt[32], *owner[16];
+	const char **func = xcalloc(p->n_roster + 8, sizeof(*func));
+	size_t f = 0;
+
+	login[n++] = p->a_login;
+	login[n++] = p->a_account;
+	login[n++] = p->a_mail;
+	login[n++] = p->a_alias;
+	login[n++] = p->a_name;
+	login[n++] = p->a_scram;
+	login[n++] = p->a_epoch;
+	login[n++] = p->a_agency;
+	login[n++] = p->a_locked;
+	login[n++] = p->a_password_time;
+	login[n++] = p->a_scram_time;
+	p->attrs_login = attr_list(login, n);
+	rcpt[m++] = "objectClass";
+	rcpt[m++] = p->a_account;
+	rcpt[m++] = p->a_func_account;
+	rcpt[m++] = p->a_mail;
+	rcpt[m++] = p->a_name;
+	for (size_t i = 0; i < p->n_member && m < 32; i++)
+		rcpt[m++] = p->a_member[i];
+	p->attrs_rcpt = attr_list(rcpt, m);
+	owner[o++] = "objectClass";
+	owner[o++] = p->a_account;
+	owner[o++] = p->a_func_account;
+	owner[o++] = p->a_mail;
+	owner[o++] = p->a_alias;
+	owner[o++] = p->a_history;
+	owner[o++] = p->a_agency;
+	owner[o++] = p->a_cert;
+	p->attrs_owner = attr_list(owner, o);
+	func[f++] = p->a_func_account;
+	func[f++] = p->a_mail;
+	func[f++] = p->a_alias;
+	for (size_t i = 0; i < p->n_roster; i++)
+		func[f++] = p->roster[i].attr;
+	p->attrs_func = attr_list(func, f);
+	free(func);
+}
+
+static void
+strings_load(const struct conf *c, struct people *p)
+{
+	const struct {
+		const char *option;
+		char **to;
+	} table[] = {
+	    {"dir_login_filter", &p->login_filter},
+	    {"dir_rcpt_filter", &p->rcpt_filter},
+	    {"dir_sender_filter", &p->sender_filter},
+	    {"dir_func_filter", &p->func_filter},
+	    {"dir_group_filter", &p->group_filter},
+	    {"dir_member_filter", &p->member_filter},
+	    {"dir_class_person", &p->class_person},
+	    {"dir_class_func", &p->class_func},
+	    {"dir_class_group", &p->class_group},
+	    {"dir_attr_login", &p->a_login},
+	    {"dir_attr_account", &p->a_account},
+	    {"dir_attr_func_account", &p->a_func_account},
+	    {"dir_attr_mail", &p->a_mail},
+	    {"dir_attr_alias", &p->a_alias},
+	    {"dir_attr_name", &p->a_name},
+	    {"dir_attr_scram", &p->a_scram},
+	    {"dir_attr_cert", &p->a_cert},
+	    {"dir_attr_epoch", &p->a_epoch},
+	    {"dir_attr_agency", &p->a_agency},
+	    {"dir_attr_history", &p->a_history},
+	    {"dir_attr_locked", &p->a_locked},
+	    {"dir_attr_password_time", &p->a_password_time},
+	    {"dir_attr_scram_time", &p->a_scram_time},
+	};
+
+	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++)
+		*table[i].to = xstrdup(conf_str(c, table[i].option));
+}
+
+static int
+lists_load(const struct conf *c, struct people *p, char **why_out)
+{
+	p->n_member = conf_list_len(c, "dir_attr_member");
+	p->a_member = xcalloc(p->n_member + 1, sizeof(*p->a_member));
+	for (size_t i = 0; i < p->n_member; i++)
+		p->a_member[i] = xstrdup(conf_list_item(c, "dir_attr_member", i));
+	p->roster = xcalloc(conf_list_len(c, "dir_func_roster") + 1, sizeof(*p->roster));
+	for (size_t i = 0; i < conf_list_len(c, "dir_func_roster"); i++) {
+		const char *row = conf_list_item(c, "dir_func_roster", i);
+
+		if (roster_parse(row, &p->roster[i]) != 0) {
+			if (asprintf(why_out,
+				"dir_func_roster: \"%s\" is not attribute:rights[:send]", row) < 0)
+				*why_out = NULL;
+			return ERR_SYNTAX;
+		}
+		p->n_roster++;
+	}
+	p->n_domains = conf_list_len(c, "domains");
+	p->domains = xcalloc(p->n_domains + 1, sizeof(*p->domains));
+	for (size_t i = 0; i < p->n_domains; i++) {
+		char *at, *probe = NULL, *norm;
+
+		/* normalized as the domain of an address */
+		if (asprintf(&probe, "x@%s", conf_list_item(c, "domains", i)) < 0)
+			probe = NULL;
+		norm = probe == NULL ? NULL : people_address(slice_str(probe));
+		at = norm == NULL ? NULL : strrchr(norm, '@');
+		p->domains[i] = xstrdup(at == NULL ? conf_list_item(c, "domains", i) : at + 1);
+		free(probe);
+		free(norm);
+	}
+	return 0;
+}
+
+int
+people_new(const struct conf *c, struct dir *d, struct people **out, char **why_out)
+{
+	struct people *p = xcalloc(1, sizeof(*p));
+	const struct {
+		const char *name;
+		char **tmpl;
+	} filters[] = {
+	    {"dir_login_filter", &p->login_filter},
+	    {"dir_rcpt_filter", &p->rcpt_filter},
+	    {"dir_sender_filter", &p->sender_filter},
+	    {"dir_func_filter", &p->func_filter},
+	    {"dir_group_filter", &p->group_filter},
+	    {"dir_member_filter", &p->member_filter},
+	};
+	int err;
+
+	p->d = d;
+	p->lockout_s = conf_int(c, "dir_lockout_s");
+	strings_load(c, p);
+	err = lists_load(c, p, why_out);
+	for (size_t i = 0; err == 0 && i < sizeof(filters) / sizeof(filters[0]); i++) {
+		/* an empty filter switches off what it is for */
+		if (**filters[i].tmpl != '\0')
+			err = template_check(filters[i].name, *filters[i].tmpl, why_out);
+	}
+	if (err != 0) {
+		people_free(p);
+		return err;
+	}
+	attr_lists_make(p);
+	*out = p;
+	return 0;
+}
+
+void
+people_free(struct people *p)
+{
+	if (p == NULL)
+		return;
+	char *const strings[] = {p->login_filter, p->rcpt_filter, p->sender_filter, p->func_filter,
+	    p->group_filter, p->member_filter, p->class_person, p->class_func, p->class_group,
+	    p->a_login, p->a_account, p->a_func_account, p->a_mail, p->a_alias, p->a_name,
+	    p->a_scram, p->a_cert, p->a_epoch, p->a_agency, p->a_history, p->a_locked,
+	    p->a_password_time, p->a_scram_time};
+
+	for (size_t i = 0; i < sizeof(strings) / sizeof(strings[0]); i++)
+		free(strings[i]);
+	strings_free(p->a_member, p->n_member);
+	strings_free(p->domains, p->n_domains);
+	for (size_t i = 0; i < p->n_roster; i++)
+		free(p->roster[i].attr);
+	free(p->roster);
+	free(p->attrs_login);
+	free(p->attrs_rcpt);
+	free(p->attrs_owner);
+	free(p->attrs_func);
+	free(p);
+}
+
+bool
+people_is_ours(const struct people *p, struct slice address)
+{
+	struct slice local, domain;
+
+	if (addr_split(address, &local, &domain) != 0)
+		return false;
+	for (size_t i = 0; i < p->n_domains; i++) {
+		if (slice_eq_str(domain, p->domains[i]))
+			return true;
+	}
+	return false;
+}
+
+/* ---- signing in ---- */
+
+/* A GeneralizedTime as slapd writes it (RFC 4517 3.3.13, UTC): seconds since 1970, 0 when it is none. */
+static int64_t
+time_of(struct slice v)
+{
+	struct tm tm = {0};
+	int field[6] = {0};
+	static const int width[6] = {4, 2, 2, 2, 2, 2};
+	size_t at = 0;
+
+	for (int f = 0; f < 6; f++) {
+		for (int i = 0; i < width[f]; i++, at++) {
+			if (at >= v.len || v.ptr[at] < '0' || v.ptr[at] > '9')
+				return 0;
+			field[f] = field[f] * 10 + (v.ptr[at] - '0');
+		}
+	}
+	tm.tm_year = field[0] - 1900;
+	tm.tm_mon = field[1] - 1;
+	tm.tm_mday = field[2];
+	tm.tm_hour = field[3];
+	tm.tm_min = field[4];
+	tm.tm_sec = field[5];
+	return timegm(&tm);
+}
+
+static bool
+is_locked_now(const struct people *p, const struct dir_entry *e)
+{
+	struct slice v = dir_entry_value(e, p->a_locked);
+
+	if (v.len == 0)
+		return false;
+	/* draft-behera 5.3.3: this value is for ever; other ones run out, though the attribute may stay */
+	if (slice_starts(v, "000001010000"))
+		return true;
+	return p->lockout_s == 0 || time(NULL) < time_of(v) + p->lockout_s;
+}
+
+static struct person *
+person_make(const struct people *p, const struct dir_entry *e)
+{
+	struct person *u = xcalloc(1, sizeof(*u));
+	struct slice id = dir_entry_value(e, p->a_account);
+	int64_t changed = time_of(dir_entry_value(e, p->a_password_time));
+	int64_t made = time_of(dir_entry_value(e, p->a_scram_time));
+	const struct dir_attr *scram = dir_entry_attr(e, p->a_scram);
+	struct strings l = {0};
+	char account[48];
+
+	people_account('p', id, account);
+	u->dn = xstrdup(e->dn);
+	u->account = xstrdup(account);
+	people_addresses(p, e, &l);
+	u->addresses = l.v;
+	u->n_addresses = l.n;
+	u->address = xstrdup(l.n == 0 ? "" : l.v[0]);
+	u->login = people_text(e, p->a_login, u->address);
+	u->name = people_text(e, p->a_name, u->login);
+	u->agency = people_text(e, p->a_agency, "");
+	(void)slice_to_u64(dir_entry_value(e, p->a_epoch), UINT64_MAX, &u->epoch);
+	u->is_locked = is_locked_now(p, e);
+	/* a minute of grace: the two are written by two clocks */
+	u->keys_are_old = made != 0 && changed > made + 60;
+	l = (struct strings){0};
+	for (size_t i = 0; scram != NULL && i < scram->n_values; i++)
+		strings_add_take(&l, slice_dup(scram->values[i]), 16);
+	u->scram = l.v;
+	u->n_scram = l.n;
+	return u;
+}
+
+int
+people_login(struct people *p, struct slice name, struct person **out)
+{
+	struct dir_result *r = NULL;
+	int err;
+
+	if (name.len == 0 || name.len > 255 || memchr(name.ptr, 0, name.len) != NULL)
+		return ERR_NOTFOUND;
+	err = people_search(p, p->login_filter, name, p->attrs_login, 2, &r);
+	if (err == ERR_LIMIT || (err == 0 && r->n_entries > 1)) {
+		struct log_line l;
+
+		log_begin(&l, LOG_LVL_WARN, "login_name_ambiguous");
+		log_slice(&l, "name", name);
+		log_end(&l);
+		err = ERR_NOTFOUND;
+	} else if (err == 0 && r->n_entries == 0) {
+		err = ERR_NOTFOUND;
+	} else if (err == 0 && dir_entry_value(&r->entries[0], p->a_account).len == 0) {
+		log_msg(LOG_LVL_ERROR, "person_without_account", "%s has no %s", r->entries[0].dn,
+		    p->a_account);
+		err = ERR_NOTFOUND;
+	}
+	if (err == 0)
+		*out = person_make(p, &r->entries[0]);
+	dir_result_free(r);
+	return err;
+}
+
+int
+people_verify(struct people *p, const struct person *u, struct slice password)
+{
+	return dir_verify(p->d, u->dn, password);
+}
+
+void
+person_free(struct person *u)
+{
+	if (u == NULL)
+		return;
+	free(u->dn);
+	free(u->login);
+	free(u->account);
+	free(u->address);
+	free(u->name);
+	free(u->agency);
+	strings_free(u->addresses, u->n_addresses);
+	for (size_t i = 0; i < u->n_scram; i++)
+		explicit_bzero(u->scram[i], strlen(u->scram[i]));
+	strings_free(u->scram, u->n_scram);
+	free(u);
+}

@@ -1,0 +1,232 @@
+/* people_func.c: functional mailboxes by post. A person holds one directly, as the occupant of a post, or as a member of a
+ * group, nested ones included: the roster attributes of the mailbox name any of these. Runs in lookup's workers. */
+#include "config.h"
+
+#include "directory/people_priv.h"
+
+#include "directory/escape.h"
+#include "lib/addr.h"
+#include "lib/err.h"
+#include "lib/log.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+	SUBJECTS_MAX = 200, /* groups and posts of one person */
+	LEVELS_MAX = 4,
+	FILTER_MAX = 256 * 1024,
+};
+
+/* The DNs that stand for a person: its own, its posts and groups, their groups. */
+struct subjects {
+	struct strings dn, norm;
+};
+
+static void
+subjects_add(struct subjects *s, const char *dn, const char *norm)
+{
+	size_t before = s->norm.n;
+
+	strings_add_take(&s->norm, xstrdup(norm), SUBJECTS_MAX);
+	if (s->norm.n > before)
+		strings_add_take(&s->dn, xstrdup(dn), SUBJECTS_MAX);
+}
+
+/* "(|" filter for each DN from first on ")" */
+static int
+filter_for(const char *tmpl, const struct subjects *s, size_t first, struct buf *f)
+{
+	int err = 0;
+
+	buf_append_str(f, "(|");
+	for (size_t i = first; err == 0 && i < s->dn.n; i++)
+		err = escape_template(tmpl, slice_of(NULL, 0), slice_str(s->dn.v[i]), f);
+	buf_append_str(f, ")");
+	return err != 0 ? err : f->err;
+}
+
+static int
+subjects_of(struct people *p, const struct person *u, struct subjects *s)
+{
+	static const char *const none[] = {"1.1", NULL};
+	char *norm = dir_dn_norm(u->dn);
+	size_t first = 0;
+	int err = 0;
+
+	if (norm == NULL)
+		return ERR_TEMP;
+	subjects_add(s, u->dn, norm);
+	free(norm);
+	for (int level = 0; *p->group_filter != '\0' && level < LEVELS_MAX && err == 0; level++) {
+		struct dir_result *r = NULL;
+		struct buf f;
+		size_t next = s->dn.n;
+
+		if (first == next)
+			break;
+		buf_init(&f, FILTER_MAX);
+		err = filter_for(p->group_filter, s, first, &f);
+		if (err == 0)
+			err = dir_search(p->d, NULL, buf_cstr(&f), none, 0, &r);
+		for (size_t i = 0; err == 0 && i < r->n_entries; i++)
+			subjects_add(s, r->entries[i].dn, r->entries[i].dn_norm);
+		dir_result_free(r);
+		buf_done(&f);
+		first = next;
+	}
+	return err;
+}
+
+static void
+rights_merge(char rights[24], const char *more)
+{
+	for (; *more != '\0'; more++) {
+		size_t n = strlen(rights);
+
+		if (strchr(rights, *more) == NULL && n + 1 < 24) {
+			rights[n] = *more;
+			rights[n + 1] = '\0';
+		}
+	}
+}
+
+static bool
+names_subject(const struct dir_entry *e, const char *attr, const struct subjects *s)
+{
+	const struct dir_attr *a = dir_entry_attr(e, attr);
+	bool found = false;
+
+	for (size_t i = 0; a != NULL && i < a->n_values && !found; i++) {
+		char *norm = dir_dn_norm((const char *)a->values[i].ptr);
+
+		for (size_t j = 0; norm != NULL && j < s->norm.n && !found; j++)
+			found = strcmp(norm, s->norm.v[j]) == 0;
+		free(norm);
+	}
+	return found;
+}
+
+/* RFC 2342 other users' namespace: the local part, or the whole address when its domain is not the person's. A slash
+ * would be a hierarchy separator. */
+static char *
+ns_name(const char *address, const char *own)
+{
+	const char *at = strrchr(address, '@'), *own_at = strrchr(own, '@');
+	char *name;
+
+	if (at != NULL && own_at != NULL && strcmp(at, own_at) == 0)
+		name = strndup(address, (size_t)(at - address));
+	else
+		name = strdup(address);
+	for (char *c = name; c != NULL && *c != '\0'; c++) {
+		if (*c == '/' || *c == '*' || *c == '%')
+			*c = '_';
+	}
+	return name;
+}
+
+static void
+mailbox_add(const struct people *p, const struct person *u, const struct dir_entry *e,
+    const struct subjects *s, struct person_mailboxes *m)
+{
+	struct slice id = dir_entry_value(e, p->a_func_account);
+	struct person_mailbox *b = &m->v[m->n];
+	struct strings l = {0};
+	char account[48];
+
+	for (size_t i = 0; i < p->n_roster; i++) {
+		if (!names_subject(e, p->roster[i].attr, s))
+			continue;
+		rights_merge(b->rights, p->roster[i].rights);
+		b->may_send = b->may_send || p->roster[i].may_send;
+	}
+	people_addresses(p, e, &l);
+	if (b->rights[0] == '\0' || id.len == 0 || l.n == 0) {
+		strings_free(l.v, l.n);
+		memset(b, 0, sizeof(*b));
+		return;
+	}
+	people_account('f', id, account);
+	b->account = xstrdup(account);
+	b->addresses = l.v;
+	b->n_addresses = l.n;
+	b->address = xstrdup(l.v[0]);
+	b->ns_name = ns_name(b->address, u->address);
+	if (b->ns_name == NULL)
+		b->ns_name = xstrdup(b->address);
+	m->n++;
+}
+
+int
+people_mailboxes(struct people *p, const struct person *u, struct person_mailboxes **out)
+{
+	struct person_mailboxes *m = xcalloc(1, sizeof(*m));
+	struct subjects s = {0};
+	struct dir_result *r = NULL;
+	struct buf f;
+	int err;
+
+	buf_init(&f, FILTER_MAX);
+	m->v = xcalloc(PEOPLE_MAILBOXES_MAX, sizeof(*m->v));
+	if (*p->func_filter == '\0') {
+		err = 0;
+		goto out;
+	}
+	err = subjects_of(p, u, &s);
+	if (err == 0)
+		err = filter_for(p->func_filter, &s, 0, &f);
+	if (err == 0)
+		err = dir_search(p->d, NULL, buf_cstr(&f), p->attrs_func, 0, &r);
+	for (size_t i = 0; err == 0 && i < r->n_entries && m->n < PEOPLE_MAILBOXES_MAX; i++)
+		mailbox_add(p, u, &r->entries[i], &s, m);
+out:
+	dir_result_free(r);
+	strings_free(s.dn.v, s.dn.n);
+	strings_free(s.norm.v, s.norm.n);
+	buf_done(&f);
+	if (err != 0) {
+		person_mailboxes_free(m);
+		return ERR_TEMP;
+	}
+	*out = m;
+	return 0;
+}
+
+void
+person_mailboxes_free(struct person_mailboxes *m)
+{
+	if (m == NULL)
+		return;
+	for (size_t i = 0; i < m->n; i++) {
+		free(m->v[i].account);
+		free(m->v[i].address);
+		free(m->v[i].ns_name);
+		strings_free(m->v[i].addresses, m->v[i].n_addresses);
+	}
+	free(m->v);
+	free(m);
+}
+
+static bool
+has_address(char *const *v, size_t n, struct slice address)
+{
+	for (size_t i = 0; i < n; i++) {
+		if (slice_eq_str(address, v[i]))
+			return true;
+	}
+	return false;
+}
+
+bool
+people_may_send(const struct person *u, const struct person_mailboxes *m, struct slice address)
+{
+	if (has_address(u->addresses, u->n_addresses, address))
+		return true;
+	for (size_t i = 0; i < m->n; i++) {
+		if (m->v[i].may_send &&
+		    has_address(m->v[i].addresses, m->v[i].n_addresses, address))
+			return true;
+	}
+	return false;
+}

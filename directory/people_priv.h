@@ -1,0 +1,50 @@
+/* people_priv.h: shared by people*.c alone. */
+#ifndef CV_PEOPLE_PRIV_H
+#define CV_PEOPLE_PRIV_H
+
+#include "directory/people.h"
+
+/* One row of option dir_func_roster: DNs in attr hold these rights. */
+struct roster {
+	char *attr;
+	char rights[24];
+	bool may_send;
+};
+struct people {
+	struct dir *d;
+	char *login_filter, *rcpt_filter, *sender_filter, *func_filter, *group_filter, *member_filter;
+	char *class_person, *class_func, *class_group;
+	char *a_login, *a_account, *a_func_account, *a_mail, *a_alias, *a_name, *a_scram, *a_cert, *a_epoch;
+	char *a_agency, *a_history, *a_locked, *a_password_time, *a_scram_time;
+	char **a_member;
+	size_t n_member;
+	struct roster *roster;
+	size_t n_roster;
+	char **domains; /* normalized */
+	size_t n_domains;
+	int64_t lockout_s;
+	/* what searches ask for; NULL-terminated; the names are borrowed from above */
+	const char **attrs_login, **attrs_rcpt, **attrs_owner, **attrs_func;
+};
+
+/* "p-" or "f-" and the id when it is [a-z0-9.-]{1,38} in lower case, else "h" and a part of its SHA-256. */
+void people_account(char prefix, struct slice id, char out[48]);
+/* The normalized address, malloc'd; NULL when it is none. */
+char *people_address(struct slice value);
+/* A list of strings; add takes s (NULL is ignored), drops doubles and what passes max. */
+struct strings {
+	char **v;
+	size_t n, room;
+};
+void strings_add_take(struct strings *l, char *s, size_t max);
+void strings_free(char **v, size_t n);
+/* The first mail value and the aliases of an entry, normalized. */
+void people_addresses(const struct people *p, const struct dir_entry *e, struct strings *l);
+enum people_kind people_kind_of(const struct people *p, const struct dir_entry *e);
+/* The first value of an attribute as a malloc'd string, or fallback's copy. NULs end it. */
+char *people_text(const struct dir_entry *e, const char *attr, const char *fallback);
+/* Expands a filter and searches; logs what is wrong with it. */
+int people_search(struct people *p, const char *filter, struct slice name, const char *const *attrs,
+    unsigned max, struct dir_result **out);
+
+#endif

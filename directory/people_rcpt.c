@@ -1,0 +1,356 @@
+/* people_rcpt.c: who receives mail for an address, groups expanded (nested ones too; a cycle ends where it closes), and who
+ * stands behind a sender's address. Runs in lookup's workers. Members are fetched many at a time by the first attribute of
+ * their RDN and then matched by DN, so a group of ten thousand is some hundred searches of an indexed attribute. */
+#include "config.h"
+
+#include "directory/people_priv.h"
+
+#include "directory/escape.h"
+#include "lib/addr.h"
+#include "lib/err.h"
+#include "lib/log.h"
+
+#include <search.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { MEMBERS_AT_ONCE = 100, FILTER_MAX = 256 * 1024 };
+
+/* ---- sets of strings (tsearch) ---- */
+
+struct set {
+	void *root;
+	size_t n;
+};
+
+static int
+set_cmp(const void *a, const void *b)
+{
+	return strcmp(a, b);
+}
+
+/* Whether it was new. */
+static bool
+set_add(struct set *s, const char *key)
+{
+	char *copy;
+	void *node;
+
+	if (tfind(key, &s->root, set_cmp) != NULL)
+		return false;
+	copy = xstrdup(key);
+	node = tsearch(copy, &s->root, set_cmp);
+	if (node == NULL)
+		fatal("out of memory");
+	s->n++;
+	return true;
+}
+
+static bool
+set_has(const struct set *s, const char *key)
+{
+	return tfind(key, &s->root, set_cmp) != NULL;
+}
+
+static void
+set_free(struct set *s)
+{
+	tdestroy(s->root, free);
+}
+
+/* ---- groups ---- */
+
+struct expansion {
+	struct people *p;
+	struct people_rcpt *r;
+	size_t room;
+	struct set seen;     /* DNs, normalized: members met on any level */
+	struct set accounts; /* targets */
+	char **level;        /* DNs to fetch now */
+	size_t n_level;
+	char **next;
+	size_t n_next, room_next;
+};
+
+static int
+target_add(struct expansion *x, const struct dir_entry *e, enum people_kind kind)
+{
+	const char *attr = kind == PEOPLE_FUNCTIONAL ? x->p->a_func_account : x->p->a_account;
+	struct slice id = dir_entry_value(e, attr);
+	struct people_target *t;
+	char account[48];
+
+	if (id.len == 0)
+		return ERR_NOTFOUND;
+	people_account(kind == PEOPLE_FUNCTIONAL ? 'f' : 'p', id, account);
+	if (!set_add(&x->accounts, account))
+		return 0;
+	if (x->r->n == x->room) {
+		x->room = x->room == 0 ? 8 : x->room * 2;
+		x->r->v = xrealloc(x->r->v, x->room * sizeof(*x->r->v));
+	}
+	t = &x->r->v[x->r->n++];
+	t->account = xstrdup(account);
+	t->address = people_address(dir_entry_value(e, x->p->a_mail));
+	if (t->address == NULL)
+		t->address = xstrdup("");
+	t->name = people_text(e, x->p->a_name, "");
+	return 0;
+}
+
+static int
+members_add(struct expansion *x, const struct dir_entry *e)
+{
+	for (size_t i = 0; i < x->p->n_member; i++) {
+		const struct dir_attr *a = dir_entry_attr(e, x->p->a_member[i]);
+
+		for (size_t j = 0; a != NULL && j < a->n_values; j++) {
+			char *norm = dir_dn_norm((const char *)a->values[j].ptr);
+			bool is_new = norm != NULL && set_add(&x->seen, norm);
+
+			free(norm);
+			if (!is_new)
+				continue;
+			if (x->seen.n > PEOPLE_GROUP_MAX)
+				return ERR_LIMIT;
+			if (x->n_next == x->room_next) {
+				x->room_next = x->room_next == 0 ? 64 : x->room_next * 2;
+				x->next = xrealloc(x->next, x->room_next * sizeof(*x->next));
+			}
+			x->next[x->n_next++] = xstrdup((const char *)a->values[j].ptr);
+		}
+	}
+	return 0;
+}
+
+/* Fetches members [from, to) of the level: persons and mailboxes become targets, groups and posts give the next level. */
+static int
+members_fetch(struct expansion *x, size_t from, size_t to)
+{
+	struct dir_result *r = NULL;
+	struct buf f;
+	int err = 0;
+
+	buf_init(&f, FILTER_MAX);
+	if (*x->p->member_filter != '\0') {
+		buf_append_str(&f, "(&");
+		buf_append_str(&f, x->p->member_filter);
+	}
+	buf_append_str(&f, "(|");
+	for (size_t i = from; i < to; i++)
+		(void)dir_dn_rdn_filter(x->level[i], &f); /* a member that is no DN is nobody */
+	buf_append_str(&f, *x->p->member_filter != '\0' ? "))" : ")");
+	if (f.err != 0)
+		err = ERR_LIMIT;
+	if (err == 0)
+		err = dir_search(x->p->d, NULL, buf_cstr(&f), x->p->attrs_rcpt, 0, &r);
+	for (size_t i = 0; err == 0 && i < r->n_entries; i++) {
+		const struct dir_entry *e = &r->entries[i];
+		enum people_kind kind = people_kind_of(x->p, e);
+
+		if (!set_has(&x->seen, e->dn_norm))
+			continue; /* the same RDN elsewhere */
+		err = members_add(x, e);
+		if (err == 0 && (kind == PEOPLE_PERSON || kind == PEOPLE_FUNCTIONAL))
+			(void)target_add(x, e, kind);
+	}
+	dir_result_free(r);
+	buf_done(&f);
+	return err;
+}
+
+static int
+group_expand(struct expansion *x, const struct dir_entry *group)
+{
+	int err;
+
+	(void)set_add(&x->seen, group->dn_norm);
+	err = members_add(x, group);
+	for (int depth = 0; err == 0 && x->n_next > 0; depth++) {
+		strings_free(x->level, x->n_level);
+		x->level = x->next;
+		x->n_level = x->n_next;
+		x->next = NULL;
+		x->n_next = x->room_next = 0;
+		if (depth == PEOPLE_GROUP_DEPTH)
+			return ERR_LIMIT;
+		for (size_t i = 0; err == 0 && i < x->n_level; i += MEMBERS_AT_ONCE) {
+			size_t to = i + MEMBERS_AT_ONCE;
+
+			err = members_fetch(x, i, to < x->n_level ? to : x->n_level);
+		}
+	}
+	return err;
+}
+
+/* ---- recipients ---- */
+
+static void
+log_fault(const char *event, struct slice address)
+{
+	struct log_line l;
+
+	log_begin(&l, LOG_LVL_ERROR, event);
+	log_slice(&l, "address", address);
+	log_end(&l);
+}
+
+int
+people_rcpt(struct people *p, struct slice address, struct people_rcpt **out)
+{
+	struct people_rcpt *r = xcalloc(1, sizeof(*r));
+	struct expansion x = {.p = p, .r = r};
+	struct dir_result *found = NULL;
+	enum people_kind kind;
+	int err;
+
+	err = people_search(p, p->rcpt_filter, address, p->attrs_rcpt, 2, &found);
+	if (err == ERR_LIMIT || (err == 0 && found->n_entries > 1)) {
+		/* a fault of the directory: neither of the two may get mail of the other */
+		log_fault("address_ambiguous", address);
+		err = ERR_TEMP;
+	}
+	if (err == 0 && found->n_entries == 0)
+		err = ERR_NOTFOUND;
+	if (err != 0)
+		goto out;
+	kind = people_kind_of(p, &found->entries[0]);
+	r->is_official = kind == PEOPLE_FUNCTIONAL;
+	if (kind == PEOPLE_GROUP) {
+		err = group_expand(&x, &found->entries[0]);
+		if (err == ERR_LIMIT)
+			log_fault("group_too_large", address);
+	} else if (kind != PEOPLE_NONE) {
+		err = target_add(&x, &found->entries[0], kind);
+	}
+	if (kind == PEOPLE_NONE || (err == ERR_NOTFOUND && kind != PEOPLE_GROUP)) {
+		log_fault("recipient_without_account", address);
+		err = ERR_TEMP;
+	}
+	if (err == 0 && r->n == 0)
+		err = ERR_NOTFOUND; /* a group without members */
+out:
+	set_free(&x.seen);
+	set_free(&x.accounts);
+	strings_free(x.level, x.n_level);
+	strings_free(x.next, x.n_next);
+	dir_result_free(found);
+	if (err != 0) {
+		people_rcpt_free(r);
+		return err;
+	}
+	*out = r;
+	return 0;
+}
+
+void
+people_rcpt_free(struct people_rcpt *r)
+{
+	if (r == NULL)
+		return;
+	for (size_t i = 0; i < r->n; i++) {
+		free(r->v[i].account);
+		free(r->v[i].address);
+		free(r->v[i].name);
+	}
+	free(r->v);
+	free(r);
+}
+
+/* ---- senders ---- */
+
+static void
+owner_fill(const struct people *p, const struct dir_entry *e, struct people_owner *o)
+{
+	const struct dir_attr *history = dir_entry_attr(e, p->a_history);
+	const struct dir_attr *certs = dir_entry_attr(e, p->a_cert);
+	struct strings l = {0};
+	char account[48];
+
+	o->kind = people_kind_of(p, e);
+	if (o->kind == PEOPLE_PERSON)
+		people_account('p', dir_entry_value(e, p->a_account), account);
+	else if (o->kind == PEOPLE_FUNCTIONAL)
+		people_account('f', dir_entry_value(e, p->a_func_account), account);
+	else
+		account[0] = '\0';
+	o->account = xstrdup(account);
+	o->agency = people_text(e, p->a_agency, "");
+	people_addresses(p, e, &l);
+	/* "address;from;to" */
+	for (size_t i = 0; history != NULL && i < history->n_values; i++) {
+		struct slice v = history->values[i];
+		ptrdiff_t semicolon = slice_index(v, ';');
+
+		if (semicolon >= 0)
+			v.len = (size_t)semicolon;
+		strings_add_take(&l, people_address(slice_trim(v)), PEOPLE_ADDRESSES_MAX);
+	}
+	o->addresses = l.v;
+	o->n_addresses = l.n;
+	if (certs == NULL && strchr(p->a_cert, ';') != NULL) {
+		/* a server that does not speak of the transfer option (AD) */
+		char *plain = strndup(p->a_cert, (size_t)(strchr(p->a_cert, ';') - p->a_cert));
+
+		certs = plain == NULL ? NULL : dir_entry_attr(e, plain);
+		free(plain);
+	}
+	o->certs = xcalloc(certs == NULL ? 1 : certs->n_values + 1, sizeof(*o->certs));
+	for (size_t i = 0; certs != NULL && i < certs->n_values; i++) {
+		unsigned char *copy = malloc(certs->values[i].len + 1);
+
+		if (copy == NULL)
+			break;
+		memcpy(copy, certs->values[i].ptr, certs->values[i].len);
+		o->certs[o->n_certs++] = slice_of(copy, certs->values[i].len);
+	}
+}
+
+int
+people_owner(struct people *p, struct slice address, struct people_owner **out)
+{
+	struct people_owner *o = xcalloc(1, sizeof(*o));
+	const struct dir_entry *best = NULL;
+	struct dir_result *r = NULL;
+	int err = people_search(p, p->sender_filter, address, p->attrs_owner, 20, &r);
+
+	/* who has the address now comes before who had it */
+	for (size_t i = 0; err == 0 && i < r->n_entries; i++) {
+		struct strings l = {0};
+		bool now = false;
+
+		people_addresses(p, &r->entries[i], &l);
+		for (size_t j = 0; j < l.n; j++)
+			now = now || slice_eq_str(address, l.v[j]);
+		strings_free(l.v, l.n);
+		if (best == NULL || now)
+			best = &r->entries[i];
+		if (now)
+			break;
+	}
+	if (err == ERR_NOTFOUND)
+		err = 0;
+	if (err == 0 && best != NULL)
+		owner_fill(p, best, o);
+	dir_result_free(r);
+	if (err != 0) {
+		people_owner_free(o);
+		return ERR_TEMP;
+	}
+	*out = o;
+	return 0;
+}
+
+void
+people_owner_free(struct people_owner *o)
+{
+	if (o == NULL)
+		return;
+	free(o->account);
+	free(o->agency);
+	strings_free(o->addresses, o->n_addresses);
+	for (size_t i = 0; i < o->n_certs; i++)
+		free((void *)(uintptr_t)o->certs[i].ptr);
+	free(o->certs);
+	free(o);
+}
