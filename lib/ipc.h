@@ -103,7 +103,8 @@ void ipc_server_free(struct ipc_server *s);
 void *ipc_user(struct ipc_conn *c);
 uint32_t ipc_peer_role(const struct ipc_conn *c);
 void ipc_set_state(struct ipc_conn *c, uint32_t state_bit);
-/* Replies. payload NULL: empty. fd: -1 or taken (closed after it was sent). 0 or ERR_CLOSED. */
+/* Replies. payload NULL: empty. fd: -1 or taken (closed after it was sent). 0 or ERR_CLOSED. A reply that breaks the
+ * table (or whose buf has an error) is logged and goes out as IPC_ERR ERR_LIMIT. */
 int ipc_reply(struct ipc_conn *c, uint32_t id, uint16_t type, const struct buf *payload, int fd);
 int ipc_reply_ok(struct ipc_conn *c, uint32_t id);
 int ipc_reply_err(struct ipc_conn *c, uint32_t id, int err, const char *why);

@@ -426,7 +426,7 @@ ipc_reply(struct ipc_conn *c, uint32_t id, uint16_t type, const struct buf *payl
 		log_msg(LOG_LVL_ERROR, "ipc_bug",
 		    "%s: reply of type %u, %zu bytes, breaks the table (%s)",
 		    c->server->proto->name, type, n, err_name(rc));
-		ipc_reply_err(c, id, ERR_LIMIT, "the reply was too large or not permitted");
+		rc = ipc_reply_err(c, id, ERR_LIMIT, "the reply was too large or not permitted");
 		goto refuse;
 	}
 	if (!open_id_take(c, id)) {

@@ -72,3 +72,9 @@ tests_unit_io_tls_test_SOURCES = tests/unit/io_tls_test.c
 tests_unit_io_tls_test_LDADD = lib/libcvtls.a lib/libcvloop.a $(CV_TEST_LIBS) $(EVENT_LIBS) $(SSL_LIBS) $(CRYPTO_LIBS)
 tests_unit_spool_test_SOURCES = tests/unit/spool_test.c
 tests_unit_spool_test_LDADD = $(CV_TEST_LIBS)
+
+# --- unit tests of messages, configuration, role start, sandbox, parents ---
+check_PROGRAMS += tests/unit/ipc_test
+TESTS += tests/unit/ipc_test
+tests_unit_ipc_test_SOURCES = tests/unit/ipc_test.c
+tests_unit_ipc_test_LDADD = lib/libcvipc.a lib/libcvloop.a $(CV_TEST_LIBS) $(EVENT_LIBS) -lpthread
