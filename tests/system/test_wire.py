@@ -8,7 +8,7 @@ import run
 WIRE = pathlib.Path(run.__file__).parent
 
 
-@pytest.mark.parametrize("path", sorted(WIRE.rglob("*.t")), ids=lambda p: str(p.relative_to(WIRE)))
-def test_wire(server, path):
-    why = run.run_file(path, server.json)
+@pytest.mark.parametrize("name", sorted(str(p.relative_to(WIRE)) for p in WIRE.rglob("*.t")))
+def test_wire(server, name):
+    why = run.run_file(WIRE / name, server.json)
     assert why is None, why
