@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "lib/err.h"
@@ -197,15 +198,49 @@ take_place(struct conf *c, const char *path)
 	return 0;
 }
 
+/* The whole file, bounded, as a stream in memory: libconfuse ends the process when its file cannot be read. */
+static int
+read_file(const char *path, struct buf *text, struct buf *why)
+{
+	FILE *f = fopen(path, "re");
+	struct stat st;
+	int rc = ERR_IO;
+
+	if (f == NULL || fstat(fileno(f), &st) != 0) {
+		buf_appendf(why, "%s: %s", path, strerror(errno));
+	} else if (!S_ISREG(st.st_mode) || st.st_size > CONF_FILE_MAX) {
+		buf_appendf(why, "%s: not a file of at most %d bytes", path, CONF_FILE_MAX);
+	} else {
+		size_t n =
+		    fread(buf_reserve(text, (size_t)st.st_size + 1), 1, (size_t)st.st_size, f);
+
+		buf_commit(text, n);
+		if (memchr(text->data, '\0', n) != NULL)
+			buf_appendf(why, "%s: a NUL byte is in it", path);
+		else
+			rc = buf_append_str(text, "\n");
+	}
+	if (f != NULL)
+		fclose(f);
+	return rc;
+}
+
 static int
 parse(struct conf *c, const char *path, struct buf *why)
 {
 	cfg_opt_t *opts = xcalloc(N_OPTIONS + 1, sizeof(*opts));
 	cfg_t *cfg = NULL;
-	FILE *f = fopen(path, "re");
-	int rc = ERR_IO;
+	struct buf text;
+	FILE *f = NULL;
+	int rc;
 
-	if (f == NULL || take_place(c, path) != 0) {
+	buf_init(&text, CONF_FILE_MAX + 2);
+	rc = read_file(path, &text, why);
+	if (rc != 0)
+		goto out;
+	rc = take_place(c, path);
+	f = fmemopen(text.data, text.len, "r");
+	if (rc != 0 || f == NULL) {
 		buf_appendf(why, "%s: %s", path, strerror(errno));
 		goto out;
 	}
@@ -227,6 +262,7 @@ out:
 		fclose(f);
 	if (cfg != NULL)
 		cfg_free(cfg);
+	buf_done(&text);
 	for (size_t i = 0; i < N_OPTIONS; i++)
 		free(opts[i].def.parsed);
 	free(opts);
