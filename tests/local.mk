@@ -16,3 +16,9 @@ check-valgrind: $(check_PROGRAMS)
 	@for t in $(check_PROGRAMS); do echo "valgrind $$t"; \
 	  srcdir=$(srcdir) valgrind -q --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite \
 	    ./$$t >$$t.vg.log 2>&1 || { tail -n 40 $$t.vg.log; exit 1; }; done
+
+# The distribution has what tests read: headers, samples, corpora (they are not all in some _SOURCES).
+dist-hook:
+	cd $(srcdir) && find tests -type f \( -name '*.*' -o -path '*/corpus/*' -o -path '*/data/*' \) ! -name '*.o' ! -name '*.a' \
+	  ! -name '*.trs' ! -name '*.log' ! -name '*.pyc' ! -path '*/.deps/*' ! -name .dirstamp | \
+	  tar -cf - -T - | (cd $(abs_builddir)/$(distdir) && tar -xf - --skip-old-files)
