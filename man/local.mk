@@ -1,1 +1,9 @@
-# man/: see HACKING.md, "Adding a file"
+# man/: see HACKING.md, "Adding a file". congvu.conf(5) is made from the table of options.
+man_MANS = man/congvu.conf.5
+CLEANFILES += man/congvu.conf.5
+EXTRA_DIST += man/congvu.conf.5.in man/options.awk
+man/congvu.conf.5: $(srcdir)/man/congvu.conf.5.in $(srcdir)/man/options.awk $(srcdir)/lib/options.def
+	@$(MKDIR_P) man
+	$(AM_V_GEN)$(AWK) -f $(srcdir)/man/options.awk $(srcdir)/lib/options.def >$@.list && \
+	  $(SED) -e '/^@OPTIONS@$$/r $@.list' -e '/^@OPTIONS@$$/d' $(srcdir)/man/congvu.conf.5.in >$@.new && \
+	  rm -f $@.list && mv $@.new $@
