@@ -15,7 +15,14 @@ struct backend;
 struct kv_pair {
 	struct slice key, value;
 };
-/* err: 0, ERR_CONFLICT (expect did not hold), ERR_GONE (no such object), ERR_FULL, ERR_TEMP (retry), ERR_UNKNOWN (re-read and find out),
+#define BACKEND_KEY_MAX 96
+#define BACKEND_OBJECT_MAX 64
+#define BACKEND_VALUE_MAX 65536
+#define BACKEND_SCAN_MAX 1000
+#define BACKEND_READ_MAX (4u << 20)
+#define BACKEND_SUMMARY_MAX (512u * 1024)
+/* Every call gives 0 (fn will be called, once) or ERR_RANGE (a bound above, fn will not be called); close drops completions.
+ * err: 0, ERR_CONFLICT (expect did not hold), ERR_GONE (no such object), ERR_FULL, ERR_TEMP (retry), ERR_UNKNOWN (re-read and find out),
  * ERR_EXISTS, ERR_NOTFOUND, ERR_CORRUPT. Slices are borrowed for the call. */
 typedef void (*backend_done_fn)(void *arg, int err);
 typedef void (*backend_value_fn)(void *arg, int err, struct slice value);
@@ -29,6 +36,8 @@ struct backend_batch {
 	size_t n_puts;
 	const struct slice *dels;
 	size_t n_dels;
+	const struct slice *absent;    /* keys that must not be there, else ERR_EXISTS (a delivery id, for instance) */
+	size_t n_absent;
 };
 struct backend_ops {
 	/* Durable when done is called. What is given is copied before return. */
@@ -49,7 +58,7 @@ struct backend_ops {
 	/* At most 4 MiB. */
 	int (*body_get)(struct backend *b, uint64_t body, uint64_t off, uint32_t len, backend_value_fn fn, void *arg);
 	int (*summary_get)(struct backend *b, uint64_t body, backend_value_fn fn, void *arg);
-	/* By collection only, after a grace period. */
+	/* By collection only, after a grace period. ERR_NOTFOUND. */
 	int (*body_drop)(struct backend *b, uint64_t body, backend_done_fn fn, void *arg);
 	/* Hints that an object changed; a lost one costs latency, never correctness. */
 	int (*watch)(struct backend *b, struct slice object, void (*fn)(void *arg, struct slice object), void *arg, uint32_t *id_out);
@@ -60,5 +69,20 @@ struct backend_ops {
 struct backend {
 	const struct backend_ops *ops;
 };
+struct backend_stat {
+	uint64_t groups, batches, bodies, bodies_shared, segment_bytes;
+};
+
+/* Berkeley DB and segments, in dir/db and dir/segments (made when missing). threads: for reads and bodies; one more thread commits. */
+struct backend_kv_options {
+	const char *dir;
+	unsigned threads;    /* 1 to 64 */
+	size_t cache_bytes;
+	uint64_t segment_max; /* 0: 256 MiB */
+};
+int backend_kv_open(struct loop *l, const struct backend_kv_options *o, struct backend **b_out);
+void backend_kv_stat(struct backend *b, struct backend_stat *st_out);
+/* Everything in memory, one thread; for tests. */
+int backend_mem_open(struct loop *l, struct backend **b_out);
 
 #endif

@@ -24,3 +24,17 @@ check_PROGRAMS += tests/unit/row_test
 TESTS += tests/unit/row_test
 tests_unit_row_test_SOURCES = tests/unit/row_test.c
 tests_unit_row_test_LDADD = store/libcvstore.a lib/libcv.a $(CMOCKA_LIBS)
+
+# --- libcvbackend.a: the backends of the store; for stored alone ---
+noinst_LIBRARIES += store/libcvbackend.a
+store_libcvbackend_a_SOURCES = store/backend.h store/backend_priv.h store/backend_rows.c store/backend_hints.c store/backend_mem.c \
+	store/backend_kv_priv.h store/backend_kv.c store/backend_kv_body.c store/backend_kv_write.c store/segment.h store/segment.c
+CV_BACKEND_LIBS = store/libcvbackend.a store/libcvkv.a lib/libcvloop.a lib/libcvcrypto.a lib/libcv.a \
+	$(DB_LIBS) $(EVENT_LIBS) $(CRYPTO_LIBS) -lpthread
+
+check_PROGRAMS += tests/unit/segment_test tests/unit/backend_test
+TESTS += tests/unit/segment_test tests/unit/backend_test
+tests_unit_segment_test_SOURCES = tests/unit/segment_test.c
+tests_unit_segment_test_LDADD = $(CV_BACKEND_LIBS) $(CMOCKA_LIBS)
+tests_unit_backend_test_SOURCES = tests/unit/backend_test.c
+tests_unit_backend_test_LDADD = $(CV_BACKEND_LIBS) $(CMOCKA_LIBS)

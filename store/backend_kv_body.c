@@ -1,0 +1,309 @@
+/* backend_kv_body.c: bodies of the embedded backend. Runs in stored's threads.
+ *
+ * A body goes to a segment first; its rows ("b/<number>": place, "s/<digest>": number) go into the next commit, after the segments were
+ * synced. Until then it is "pending": found by its digest, so that the same body twice at once is written once. */
+#include "store/backend_kv_priv.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "lib/crypto.h"
+#include "lib/err.h"
+#include "lib/log.h"
+
+enum { BODY_KEY = 24, SHA_KEY = 72 };
+
+static struct slice
+body_key(uint64_t body, char key[BODY_KEY])
+{
+	snprintf(key, BODY_KEY, "b/%016" PRIx64, body);
+	return slice_str(key);
+}
+
+static struct slice
+sha_key(const unsigned char sha256[32], char key[SHA_KEY])
+{
+	key[0] = 's';
+	key[1] = '/';
+	hex_encode(sha256, 32, key + 2);
+	return slice_str(key);
+}
+
+static struct pending **
+bucket(struct bkv *b, const unsigned char sha256[32])
+{
+	return &b->pending[((unsigned)sha256[0] << 8 | sha256[1]) % PENDING_BUCKETS];
+}
+
+/* With body_mu. */
+static struct pending *
+pending_find(struct bkv *b, const unsigned char sha256[32])
+{
+	struct pending *p = *bucket(b, sha256);
+
+	while (p != NULL && memcmp(p->sha256, sha256, 32) != 0)
+		p = p->next;
+	return p;
+}
+
+/* With body_mu. */
+static void
+pending_remove(struct bkv *b, struct pending *p)
+{
+	struct pending **at = bucket(b, p->sha256);
+
+	while (*at != p)
+		at = &(*at)->next;
+	*at = p->next;
+}
+
+/* The number of a body that is there already. */
+static int
+body_known(struct bkv *b, const unsigned char sha256[32], uint64_t *body_out)
+{
+	char key[SHA_KEY];
+	struct buf v;
+	unsigned char n[8];
+	int err;
+
+	buf_init(&v, 64);
+	err = kv_get(b->kv, NULL, sha_key(sha256, key), &v);
+	if (err == 0)
+		err = hex_decode(buf_slice(&v), n, 8) == 0 ? 0 : ERR_CORRUPT;
+	if (err == 0) {
+		*body_out = 0;
+		for (int i = 0; i < 8; i++)
+			*body_out = *body_out << 8 | n[i];
+	}
+	buf_done(&v);
+	return err;
+}
+
+static void
+job_body(struct bkv *b, struct job *j, int err, uint64_t body)
+{
+	j->err = err;
+	j->body = body;
+	bkv_finish(b, j);
+}
+
+void
+bkv_run_body_put(struct bkv *b, struct job *j)
+{
+	struct pending *p;
+	struct job_queue waiters;
+	struct job *w;
+	uint64_t body = 0;
+	bool known = false;
+	int err;
+
+	pthread_mutex_lock(&b->body_mu);
+	p = pending_find(b, j->sha256);
+	if (p != NULL) {
+		if (p->ready)
+			body = p->loc.body;
+		else
+			queue_add(&p->waiters, j);
+		pthread_mutex_unlock(&b->body_mu);
+		if (body > 0)
+			job_body(b, j, 0, body);
+		return;
+	}
+	p = xcalloc(1, sizeof *p);
+	memcpy(p->sha256, j->sha256, 32);
+	p->size = j->size;
+	queue_init(&p->waiters);
+	p->next = *bucket(b, p->sha256);
+	*bucket(b, p->sha256) = p;
+	pthread_mutex_unlock(&b->body_mu);
+
+	err = body_known(b, j->sha256, &body);
+	known = err == 0;
+	if (err == ERR_NOTFOUND) {
+		err = seg_write(b->seg, j->sha256, buf_slice(&j->content), j->fd, j->size,
+		    buf_slice(&j->summary), &p->loc);
+		body = err == 0 ? p->loc.body : 0;
+	}
+	pthread_mutex_lock(&b->body_mu);
+	waiters = p->waiters;
+	if (waiters.first == NULL)
+		waiters.end = &waiters.first;
+	queue_init(&p->waiters);
+	if (err == 0 && !known) {
+		p->ready = true;
+		p->ready_next = b->ready;
+		b->ready = p;
+	} else {
+		pending_remove(b, p);
+		free(p);
+	}
+	pthread_mutex_unlock(&b->body_mu);
+	pthread_mutex_lock(&b->mu);
+	if (err == 0 && known)
+		b->stat.bodies_shared++;
+	else if (err == 0)
+		b->stat.bodies++;
+	pthread_mutex_unlock(&b->mu);
+	/* Who waited may have the right bytes where the first one had not. */
+	while ((w = queue_take(&waiters)) != NULL)
+		job_body(b, w, err == 0 ? 0 : ERR_TEMP, body);
+	job_body(b, j, err, body);
+}
+
+static int
+body_loc(struct bkv *b, uint64_t body, struct seg_loc *loc)
+{
+	char key[BODY_KEY];
+	struct buf v;
+	int err;
+
+	buf_init(&v, 256);
+	err = kv_get(b->kv, NULL, body_key(body, key), &v);
+	if (err == 0)
+		err = seg_loc_decode(buf_slice(&v), body, loc);
+	buf_done(&v);
+	if (err != ERR_NOTFOUND)
+		return err;
+	pthread_mutex_lock(&b->body_mu);
+	for (unsigned i = 0; i < PENDING_BUCKETS && err != 0; i++)
+		for (struct pending *p = b->pending[i]; p != NULL; p = p->next)
+			if (p->ready && p->loc.body == body) {
+				*loc = p->loc;
+				err = 0;
+			}
+	pthread_mutex_unlock(&b->body_mu);
+	return err;
+}
+
+void
+bkv_run_body_get(struct bkv *b, struct job *j)
+{
+	struct seg_loc loc;
+
+	j->err = body_loc(b, j->body, &loc);
+	if (j->err == 0 && j->kind == JOB_SUMMARY)
+		j->err = seg_read_summary(b->seg, &loc, &j->value);
+	else if (j->err == 0)
+		j->err = seg_read(b->seg, &loc, j->off, j->len, &j->value);
+	bkv_finish(b, j);
+}
+
+/* All bodies written so far whose rows are not committed; their segments must be synced after this call. */
+struct pending *
+bkv_ready_take(struct bkv *b)
+{
+	struct pending *list;
+
+	pthread_mutex_lock(&b->body_mu);
+	list = b->ready;
+	b->ready = NULL;
+	pthread_mutex_unlock(&b->body_mu);
+	return list;
+}
+
+int
+bkv_ready_put_rows(struct kv_txn *t, const struct pending *list)
+{
+	char key[SHA_KEY], num[24];
+	struct buf v;
+	int err = 0;
+
+	buf_init(&v, 256);
+	for (const struct pending *p = list; p != NULL && err == 0; p = p->ready_next) {
+		buf_reset(&v);
+		seg_loc_encode(&p->loc, &v);
+		err = kv_put(t, body_key(p->loc.body, key), buf_slice(&v));
+		snprintf(num, sizeof num, "%016" PRIx64, p->loc.body);
+		if (err == 0)
+			err = kv_put(t, sha_key(p->sha256, key), slice_str(num));
+	}
+	buf_done(&v);
+	return err;
+}
+
+void
+bkv_ready_committed(struct bkv *b, struct pending *list)
+{
+	struct pending *p;
+
+	pthread_mutex_lock(&b->body_mu);
+	while ((p = list) != NULL) {
+		list = p->ready_next;
+		pending_remove(b, p);
+		free(p);
+	}
+	pthread_mutex_unlock(&b->body_mu);
+}
+
+void
+bkv_ready_back(struct bkv *b, struct pending *list)
+{
+	struct pending *p;
+
+	pthread_mutex_lock(&b->body_mu);
+	while ((p = list) != NULL) {
+		list = p->ready_next;
+		p->ready_next = b->ready;
+		b->ready = p;
+	}
+	pthread_mutex_unlock(&b->body_mu);
+}
+
+int
+bkv_drop(struct kv_txn *t, uint64_t body)
+{
+	char key[SHA_KEY];
+	struct seg_loc loc;
+	struct buf v;
+	int err;
+
+	buf_init(&v, 256);
+	err = kv_get_update(t, body_key(body, key), &v);
+	if (err == 0)
+		err = seg_loc_decode(buf_slice(&v), body, &loc);
+	if (err == 0)
+		err = kv_del(t, body_key(body, key));
+	if (err == 0)
+		err = kv_del(t, sha_key(loc.sha256, key));
+	buf_done(&v);
+	return err;
+}
+
+int
+bkv_last_body(struct kv *kv, struct seg_loc *loc_out)
+{
+	struct buf k, v;
+	unsigned char n[8];
+	uint64_t body = 0;
+	int err;
+
+	buf_init(&k, KV_KEY_MAX);
+	buf_init(&v, 256);
+	err = kv_last(kv, NULL, slice_str("b/"), slice_str("b0"), &k, &v);
+	if (err == 0 && hex_decode(slice_from(buf_slice(&k), 2), n, 8) != 0)
+		err = ERR_CORRUPT;
+	if (err == 0) {
+		for (int i = 0; i < 8; i++)
+			body = body << 8 | n[i];
+		err = seg_loc_decode(buf_slice(&v), body, loc_out);
+	}
+	buf_done(&k);
+	buf_done(&v);
+	return err;
+}
+
+void
+bkv_bodies_free(struct bkv *b)
+{
+	for (unsigned i = 0; i < PENDING_BUCKETS; i++) {
+		struct pending *p;
+
+		while ((p = b->pending[i]) != NULL) {
+			b->pending[i] = p->next;
+			free(p);
+		}
+	}
+}

@@ -1,0 +1,44 @@
+/* backend_priv.h: what backend_kv.c and backend_mem.c share: rows of objects in a kv, and hints. For backend_*.c alone. */
+#ifndef CV_BACKEND_PRIV_H
+#define CV_BACKEND_PRIV_H
+
+#include "store/backend.h"
+#include "store/kv.h"
+
+/* In the kv: "r/<object>/<key>" rows; "z/<object>" removed objects whose rows are still being deleted; "b/<number>" bodies; "s/<sha256>"
+ * body numbers. */
+bool rows_object_ok(struct slice object);
+bool rows_batch_ok(const struct backend_batch *b);
+void rows_key(struct slice object, struct slice key, struct buf *out); /* resets out */
+/* Inside a transaction: 0, ERR_GONE, ERR_CONFLICT, ERR_EXISTS (nothing was changed by these); others end the transaction. */
+int rows_apply(struct kv_txn *t, const struct backend_batch *b);
+int rows_create(struct kv_txn *t, struct slice object, struct slice header);
+/* The object is gone at once; its rows go by rows_purge. */
+int rows_remove(struct kv_txn *t, struct slice object, struct slice expect);
+/* Deletes up to 1,000 rows of a removed object. *more_out: call again. */
+int rows_purge(struct kv *kv, struct kv_txn *t, struct slice object, bool *more_out);
+bool rows_is_verdict(int err); /* one of the three results that change nothing */
+
+/* Rows read by a scan. */
+struct rows_out {
+	struct buf bytes;
+	struct kv_pair *pairs;
+	size_t n;
+	bool more;
+};
+int rows_get(struct kv *kv, struct slice object, struct slice key, struct buf *out);
+int rows_scan(struct kv *kv, struct slice object, struct slice from, struct slice to, unsigned max, struct rows_out *out);
+void rows_out_done(struct rows_out *o);
+
+/* A batch copied to one piece of memory: free() it. */
+struct backend_batch *rows_batch_copy(const struct backend_batch *b, size_t *bytes_out);
+
+/* Watches of one process: hints come from the loop. */
+struct hints;
+struct hints *hints_new(struct loop *l);
+void hints_free(struct hints *h);
+uint32_t hints_watch(struct hints *h, struct slice object, void (*fn)(void *arg, struct slice object), void *arg);
+void hints_unwatch(struct hints *h, uint32_t id);
+void hints_poke(struct hints *h, struct slice object);
+
+#endif

@@ -1,0 +1,339 @@
+/* backend_rows.c: rows of objects in an ordered key-value store: conditional batches, removal in steps. Runs in stored (backend_kv.c) and
+ * in tests (backend_mem.c). The header row (key "h") guards every batch: it is read for update first. */
+#include "store/backend_priv.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/err.h"
+#include "lib/log.h"
+
+enum {
+	PURGE_STEP = 1000,
+	SCAN_BYTES_MAX = 4 << 20,
+	FULL_KEY_MAX = KV_KEY_MAX,
+};
+
+static bool
+key_ok(struct slice key)
+{
+	if (key.len == 0 || key.len > BACKEND_KEY_MAX)
+		return false;
+	for (size_t i = 0; i < key.len; i++)
+		if (key.ptr[i] < 0x21 || key.ptr[i] > 0x7e)
+			return false;
+	return true;
+}
+
+bool
+rows_object_ok(struct slice o)
+{
+	return key_ok(o) && o.len <= BACKEND_OBJECT_MAX && slice_index(o, '/') < 0;
+}
+
+bool
+rows_batch_ok(const struct backend_batch *b)
+{
+	if (!rows_object_ok(b->object))
+		return false;
+	for (size_t i = 0; i < b->n_puts; i++)
+		if (!key_ok(b->puts[i].key) || b->puts[i].value.len > BACKEND_VALUE_MAX)
+			return false;
+	for (size_t i = 0; i < b->n_dels; i++)
+		if (!key_ok(b->dels[i]))
+			return false;
+	for (size_t i = 0; i < b->n_absent; i++)
+		if (!key_ok(b->absent[i]))
+			return false;
+	return true;
+}
+
+void
+rows_key(struct slice object, struct slice key, struct buf *out)
+{
+	buf_reset(out);
+	buf_append_str(out, "r/");
+	buf_append_slice(out, object);
+	buf_append_byte(out, '/');
+	buf_append_slice(out, key);
+}
+
+bool
+rows_is_verdict(int err)
+{
+	return err == ERR_GONE || err == ERR_CONFLICT || err == ERR_EXISTS;
+}
+
+/* The header row, locked for this transaction, must be expect. */
+static int
+guard(
+    struct kv_txn *t, struct slice object, struct slice expect, struct buf *key, struct buf *value)
+{
+	int err;
+
+	rows_key(object, slice_str("h"), key);
+	err = kv_get_update(t, buf_slice(key), value);
+	if (err == ERR_NOTFOUND)
+		return ERR_GONE;
+	if (err != 0)
+		return err;
+	return slice_eq(buf_slice(value), expect) ? 0 : ERR_CONFLICT;
+}
+
+int
+rows_apply(struct kv_txn *t, const struct backend_batch *b)
+{
+	struct buf key, value;
+	int err;
+
+	buf_init(&key, FULL_KEY_MAX);
+	buf_init(&value, KV_VALUE_MAX);
+	err = guard(t, b->object, b->expect, &key, &value);
+	for (size_t i = 0; i < b->n_absent && err == 0; i++) {
+		rows_key(b->object, b->absent[i], &key);
+		err = kv_get(t->kv, t, buf_slice(&key), &value);
+		err = err == 0 ? ERR_EXISTS : err == ERR_NOTFOUND ? 0 : err;
+	}
+	for (size_t i = 0; i < b->n_dels && err == 0; i++) {
+		rows_key(b->object, b->dels[i], &key);
+		err = kv_del(t, buf_slice(&key));
+		if (err == ERR_NOTFOUND)
+			err = 0;
+	}
+	for (size_t i = 0; i < b->n_puts && err == 0; i++) {
+		rows_key(b->object, b->puts[i].key, &key);
+		err = kv_put(t, buf_slice(&key), b->puts[i].value);
+	}
+	buf_done(&key);
+	buf_done(&value);
+	return err;
+}
+
+static void
+mark_key(struct slice object, struct buf *out)
+{
+	buf_reset(out);
+	buf_append_str(out, "z/");
+	buf_append_slice(out, object);
+}
+
+int
+rows_create(struct kv_txn *t, struct slice object, struct slice header)
+{
+	struct buf key, value;
+	int err;
+
+	buf_init(&key, FULL_KEY_MAX);
+	buf_init(&value, KV_VALUE_MAX);
+	mark_key(object, &key);
+	err = kv_get(t->kv, t, buf_slice(&key), &value);
+	if (err == ERR_NOTFOUND) {
+		rows_key(object, slice_str("h"), &key);
+		err = kv_get_update(t, buf_slice(&key), &value);
+	}
+	if (err == 0)
+		err = ERR_EXISTS;
+	else if (err == ERR_NOTFOUND)
+		err = kv_put(t, buf_slice(&key), header);
+	buf_done(&key);
+	buf_done(&value);
+	return err;
+}
+
+int
+rows_remove(struct kv_txn *t, struct slice object, struct slice expect)
+{
+	struct buf key, value;
+	int err;
+
+	buf_init(&key, FULL_KEY_MAX);
+	buf_init(&value, KV_VALUE_MAX);
+	err = guard(t, object, expect, &key, &value);
+	if (err == 0)
+		err = kv_del(t, buf_slice(&key));
+	if (err == 0) {
+		mark_key(object, &key);
+		err = kv_put(t, buf_slice(&key), slice_str(""));
+	}
+	buf_done(&key);
+	buf_done(&value);
+	return err;
+}
+
+struct purge {
+	struct buf keys; /* NUL-terminated */
+	size_t n;
+};
+
+static int
+purge_row(void *arg, struct slice key, struct slice value)
+{
+	struct purge *p = (struct purge *)arg;
+
+	(void)value;
+	p->n++;
+	buf_append_slice(&p->keys, key);
+	return buf_append_byte(&p->keys, 0);
+}
+
+int
+rows_purge(struct kv *kv, struct kv_txn *t, struct slice object, bool *more_out)
+{
+	struct purge p = {.n = 0};
+	struct buf from, to;
+	int err;
+
+	buf_init(&p.keys, PURGE_STEP * (FULL_KEY_MAX + 1));
+	buf_init(&from, FULL_KEY_MAX);
+	buf_init(&to, FULL_KEY_MAX);
+	rows_key(object, slice_str(""), &from);
+	rows_key(object, slice_str("\x7f"), &to);
+	err = kv_scan(kv, t, buf_slice(&from), buf_slice(&to), PURGE_STEP, purge_row, &p);
+	for (size_t i = 0; i < p.keys.len && err == 0;) {
+		struct slice key = slice_str((const char *)p.keys.data + i);
+
+		err = kv_del(t, key);
+		i += key.len + 1;
+	}
+	*more_out = p.n == PURGE_STEP;
+	if (err == 0 && !*more_out) {
+		mark_key(object, &from);
+		err = kv_del(t, buf_slice(&from));
+		if (err == ERR_NOTFOUND)
+			err = 0;
+	}
+	buf_done(&p.keys);
+	buf_done(&from);
+	buf_done(&to);
+	return err;
+}
+
+int
+rows_get(struct kv *kv, struct slice object, struct slice key, struct buf *out)
+{
+	struct buf full;
+	int err;
+
+	buf_init(&full, FULL_KEY_MAX);
+	rows_key(object, key, &full);
+	err = kv_get(kv, NULL, buf_slice(&full), out);
+	buf_done(&full);
+	return err;
+}
+
+struct scan {
+	struct rows_out *out;
+	size_t prefix;
+	unsigned max;
+};
+
+/* While rows come in, a pair holds offsets: the buffer moves. */
+static int
+scan_row(void *arg, struct slice key, struct slice value)
+{
+	struct scan *s = (struct scan *)arg;
+	struct rows_out *o = s->out;
+	struct kv_pair *p = &o->pairs[o->n];
+
+	if (o->n == s->max || o->bytes.len >= SCAN_BYTES_MAX) {
+		o->more = true;
+		return 1;
+	}
+	key = slice_from(key, s->prefix);
+	p->key.len = key.len;
+	p->value.len = value.len;
+	buf_append_slice(&o->bytes, key);
+	buf_append_slice(&o->bytes, value);
+	o->n++;
+	return o->bytes.err;
+}
+
+int
+rows_scan(struct kv *kv, struct slice object, struct slice from, struct slice to, unsigned max,
+    struct rows_out *out)
+{
+	struct scan s = {out, 0, max};
+	struct buf lo, hi;
+	size_t at = 0;
+	int err;
+
+	memset(out, 0, sizeof *out);
+	buf_init(&out->bytes, SCAN_BYTES_MAX + BACKEND_VALUE_MAX + FULL_KEY_MAX);
+	out->pairs = xcalloc((size_t)max + 1, sizeof *out->pairs);
+	buf_init(&lo, FULL_KEY_MAX);
+	buf_init(&hi, FULL_KEY_MAX);
+	rows_key(object, slice_str(""), &lo);
+	s.prefix = lo.len;
+	buf_append_slice(&lo, from);
+	rows_key(object, to.len > 0 ? to : slice_str("\x7f"), &hi);
+	err = kv_scan(kv, NULL, buf_slice(&lo), buf_slice(&hi), (size_t)max + 1, scan_row, &s);
+	if (err == 1)
+		err = 0;
+	for (size_t i = 0; i < out->n; i++) {
+		out->pairs[i].key.ptr = out->bytes.data + at;
+		at += out->pairs[i].key.len;
+		out->pairs[i].value.ptr = out->bytes.data + at;
+		at += out->pairs[i].value.len;
+	}
+	buf_done(&lo);
+	buf_done(&hi);
+	return err;
+}
+
+void
+rows_out_done(struct rows_out *o)
+{
+	buf_done(&o->bytes);
+	free(o->pairs);
+	o->pairs = NULL;
+}
+
+static struct slice
+take(unsigned char **at, struct slice s)
+{
+	unsigned char *p = *at;
+
+	if (s.len > 0)
+		memcpy(p, s.ptr, s.len);
+	*at += s.len;
+	return slice_of(p, s.len);
+}
+
+struct backend_batch *
+rows_batch_copy(const struct backend_batch *b, size_t *bytes_out)
+{
+	size_t n = b->object.len + b->expect.len, head;
+	struct backend_batch *c;
+	struct kv_pair *puts;
+	struct slice *dels, *absent;
+	unsigned char *at;
+
+	for (size_t i = 0; i < b->n_puts; i++)
+		n += b->puts[i].key.len + b->puts[i].value.len;
+	for (size_t i = 0; i < b->n_dels; i++)
+		n += b->dels[i].len;
+	for (size_t i = 0; i < b->n_absent; i++)
+		n += b->absent[i].len;
+	head = sizeof *c + b->n_puts * sizeof *puts + (b->n_dels + b->n_absent) * sizeof *dels;
+	c = xmalloc(head + n);
+	*c = *b;
+	puts = (struct kv_pair *)(c + 1);
+	dels = (struct slice *)(puts + b->n_puts);
+	absent = dels + b->n_dels;
+	at = (unsigned char *)c + head;
+	c->object = take(&at, b->object);
+	c->expect = take(&at, b->expect);
+	for (size_t i = 0; i < b->n_puts; i++) {
+		puts[i].key = take(&at, b->puts[i].key);
+		puts[i].value = take(&at, b->puts[i].value);
+	}
+	for (size_t i = 0; i < b->n_dels; i++)
+		dels[i] = take(&at, b->dels[i]);
+	for (size_t i = 0; i < b->n_absent; i++)
+		absent[i] = take(&at, b->absent[i]);
+	c->puts = puts;
+	c->dels = dels;
+	c->absent = absent;
+	*bytes_out = head + n;
+	return c;
+}
