@@ -66,7 +66,7 @@ class Instance:
 
     def save(self, **changes):
         self.state.update(changes)
-        self.write(self.state_file, json.dumps(self.state, ensure_ascii=False, indent=1) + "\n")
+        self.write(self.state_file, json.dumps(self.state, ensure_ascii=False, indent=1) + "\n", 0o600)
 
     def write(self, path, text, mode=0o644):
         """Whole or not at all."""
@@ -346,11 +346,11 @@ def play(inst):
 def up(inst, args):
     made = inst.state.get("made")
     say("Instance %s" % inst.dir if made else "Making the instance %s" % inst.dir)
+    inst.make_folders()
     if inst.root:
         with Step("system users of the roles"):
             inst.make_users()
-    with Step("folders and configuration"):
-        inst.make_folders()
+    with Step("configuration"):
         inst.save(prefix=str(inst.prefix), port_base=inst.port_base)
         if not made:
             inst.check_ports()
