@@ -72,8 +72,11 @@ void
 charset_preload(void)
 {
 	/* The descriptors stay open for the life of the process: they hold the converters in memory. */
+	static iconv_t kept[N_TABLE];
+
 	for (size_t i = 0; i < N_TABLE; i++)
-		(void)iconv_open("UTF-8", table[i].iconv_name);
+		if (kept[i] == NULL)
+			kept[i] = iconv_open("UTF-8", table[i].iconv_name);
 }
 
 static const char *
