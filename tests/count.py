@@ -47,6 +47,8 @@ def count_junit(path):
         total += int(suite.get("tests", 0))
         bad += int(suite.get("failures", 0)) + int(suite.get("errors", 0))
         skipped += int(suite.get("skipped", 0))
+    if not total:
+        return 0, 1, 0  # it ended before the first test
     return max(total - bad - skipped, 0), bad, skipped
 
 

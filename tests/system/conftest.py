@@ -41,7 +41,7 @@ def quickstart(*args, check=True, timeout=300):
     r = subprocess.run([str(TOP / "quickstart"), *map(str, args)], env=env, stdin=subprocess.DEVNULL, capture_output=True,
                        text=True, timeout=timeout)
     if check and r.returncode:
-        pytest.exit("quickstart %s failed:\n%s%s" % (" ".join(map(str, args)), r.stdout, r.stderr), 1)
+        raise RuntimeError("quickstart %s failed:\n%s%s" % (" ".join(map(str, args)), r.stdout, r.stderr))
     return r
 
 
@@ -108,7 +108,11 @@ def server():
     root = pathlib.Path(tempfile.mkdtemp(prefix="congvu-test-"))
     os.chmod(root, 0o700)
     folder, base = root / "instance", free_port_base()
-    quickstart("--dir", folder, "--port-base", base, "--no-demo")
+    try:
+        quickstart("--dir", folder, "--port-base", base, "--no-demo")
+    except RuntimeError as e:
+        quickstart("stop", "--dir", folder, check=False)
+        pytest.exit(str(e), 1)  # nothing else can be tested
     yield Server(folder, base)
     quickstart("stop", "--dir", folder, check=False)
     shutil.rmtree(root, ignore_errors=True)
