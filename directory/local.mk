@@ -4,8 +4,48 @@
 noinst_LIBRARIES += directory/libcvtoken.a
 directory_libcvtoken_a_SOURCES = directory/token.h directory/token.c
 
+# --- the client of lookup: for sessions, ingest and the milter; no libldap, no libsasl2 ---
+noinst_LIBRARIES += directory/libcvlookup.a
+directory_libcvlookup_a_SOURCES = directory/lookup_client.h directory/lookup_proto.def directory/lookup_proto.c \
+	directory/lookup_client.c
+
+# --- names and keys: pure ---
+noinst_LIBRARIES += directory/libcvnames.a
+directory_libcvnames_a_SOURCES = directory/escape.h directory/escape.c directory/saslprep.h directory/saslprep.c \
+	directory/scram.h directory/scram.c directory/dir_entry.c
+directory_libcvnames_a_CFLAGS = $(AM_CFLAGS) $(IDN_CFLAGS)
+
+# --- libcvldap.a: the wrapper of libldap; its twin for tests is libcvdirfake.a ---
+noinst_LIBRARIES += directory/libcvldap.a
+directory_libcvldap_a_SOURCES = directory/dir.h directory/dir_ldap.c
+directory_libcvldap_a_CFLAGS = $(AM_CFLAGS) $(LDAP_CFLAGS)
+
+# --- libcvpeople.a: who is who ---
+noinst_LIBRARIES += directory/libcvpeople.a
+directory_libcvpeople_a_SOURCES = directory/people.h directory/people_priv.h directory/people.c directory/people_func.c \
+	directory/people_rcpt.c
+
+# --- libcvauth.a: the wrapper of Cyrus SASL ---
+noinst_LIBRARIES += directory/libcvauth.a
+directory_libcvauth_a_SOURCES = directory/auth.h directory/auth_sasl.c
+directory_libcvauth_a_CFLAGS = $(AM_CFLAGS) $(SASL_CFLAGS)
+
+# --- the lookup role ---
+pkglibexec_PROGRAMS += congvu-lookup
+congvu_lookup_SOURCES = directory/lookup.c directory/work.h directory/work.c
+congvu_lookup_LDADD = directory/libcvlookup.a directory/libcvtoken.a directory/libcvauth.a directory/libcvpeople.a \
+	directory/libcvldap.a directory/libcvnames.a lib/libcvmail.a lib/libcvcrypto.a $(CV_ROLE_LIBS) $(CV_MAIL_LIBS) \
+	$(CRYPTO_LIBS) $(LDAP_LIBS) -llber $(SASL_LIBS) $(IDN_LIBS) -lpthread
+
 # --- unit tests ---
-check_PROGRAMS += tests/unit/token_test
-TESTS += tests/unit/token_test
+CV_DIR_TESTS = tests/unit/token_test
+check_PROGRAMS += $(CV_DIR_TESTS)
+TESTS += $(CV_DIR_TESTS)
 tests_unit_token_test_SOURCES = tests/unit/token_test.c
 tests_unit_token_test_LDADD = directory/libcvtoken.a lib/libcvcrypto.a $(CV_TEST_LIBS) $(CRYPTO_LIBS)
+
+# --- for tests/system/test_directory.py ---
+noinst_PROGRAMS += tests/system/lookup_probe
+tests_system_lookup_probe_SOURCES = tests/system/lookup_probe.c
+tests_system_lookup_probe_LDADD = directory/libcvlookup.a directory/libcvtoken.a lib/libcvjson.a lib/libcvcrypto.a lib/libcvipc.a \
+	lib/libcvloop.a lib/libcv.a $(EVENT_LIBS) $(CRYPTO_LIBS) $(JANSSON_LIBS)

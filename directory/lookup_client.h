@@ -33,10 +33,13 @@ struct lookup_rcpt {
 	struct lookup_target *targets; /* one for a person or functional mailbox, the members for a group */
 	size_t n_targets;
 };
-/* err: 0 with r; ERR_TEMP (directory down: a temporary error, never "no such user"). r is borrowed for the call. */
+/* err: 0 with r; ERR_TEMP (directory down: a temporary error, never "no such user"); ERR_LIMIT (a group of more than 10,000
+ * members, or nested more than 8 deep). r is borrowed for the call. */
 typedef void (*lookup_rcpt_fn)(void *arg, int err, const struct lookup_rcpt *r);
 int lookup_rcpt(struct lookup_client *c, struct slice address, unsigned timeout_ms, lookup_rcpt_fn fn, void *arg,
     uint32_t *call_out);
+/* fn of that call is not called any more. */
+void lookup_cancel(struct lookup_client *c, uint32_t call);
 
 struct lookup_identity {
 	char *address; /* normalized */
@@ -45,7 +48,7 @@ struct lookup_identity {
 struct lookup_share {
 	char *account; /* "f-…" */
 	char *address;
-	char *name;
+	char *name;   /* below the namespace of other users; the same as in the ticket */
 	char *rights; /* RFC 4314 letters, "lrswipkxte" */
 };
 struct lookup_login {

@@ -1,0 +1,45 @@
+/* auth.h: one SASL exchange (RFC 4422) as lookup runs it: PLAIN (RFC 4616), LOGIN, SCRAM-SHA-256 and -PLUS (RFC 5802,
+ * RFC 7677). auth_sasl.c is the only includer of <sasl/...>. Steps block (they ask the directory): worker threads only; one thread at a
+ * time for one exchange, any number for different ones. */
+#ifndef CV_AUTH_H
+#define CV_AUTH_H
+
+#include "directory/people.h"
+
+#define AUTH_STEP_MAX 8192 /* a client's response */
+
+/* Where an exchange finds people: people.c in lookup, a table in tests. */
+struct auth_source {
+	/* As people_login and people_verify. */
+	int (*find)(void *arg, struct slice name, struct person **out);
+	int (*verify)(void *arg, const struct person *u, struct slice password);
+	void *arg;
+	unsigned char secret[32]; /* for decoys: the same in all lookup processes */
+};
+/* Once a process, before threads and sandbox: loads the plugins of the mechanisms ("SCRAM-SHA-256", "PLAIN", …), and no other. s
+ * is borrowed for the life of the process. 0; ERR_UNSUPPORTED: a mechanism there is no plugin for. */
+int auth_init(const char *const *mechs, size_t n_mechs, const struct auth_source *s);
+
+struct auth_params {
+	const char *mech, *service, *client_ip;
+	bool tls;
+	struct slice binding_exporter, binding_endpoint; /* copied; empty when unknown */
+};
+struct auth;
+/* 0; ERR_UNSUPPORTED: not offered, or a plain-text mechanism without TLS. */
+int auth_new(const struct auth_params *p, struct auth **out);
+void auth_free(struct auth *a); /* NULL accepted */
+
+enum auth_result { AUTH_MORE, AUTH_OK, AUTH_FAILED };
+/* The first step has has_initial and initial, later ones the response. MORE: challenge (reset first) is for the client. OK:
+ * challenge is the final data, *has_final tells whether there is any. FAILED: *err_out is ERR_AUTH (also for a name that is not
+ * there), ERR_DENIED, ERR_EXPIRED, ERR_TEMP, ERR_SYNTAX. */
+enum auth_result auth_start(struct auth *a, bool has_initial, struct slice initial, struct buf *challenge, bool *has_final,
+    int *err_out);
+enum auth_result auth_step(struct auth *a, struct slice response, struct buf *challenge, bool *has_final, int *err_out);
+/* After OK: the person. Borrowed. */
+const struct person *auth_person(const struct auth *a);
+/* The name given, for the log; "" before it is known. Borrowed. */
+const char *auth_name(const struct auth *a);
+
+#endif

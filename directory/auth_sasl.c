@@ -1,0 +1,569 @@
+/* auth_sasl.c: auth.h over Cyrus SASL; the only includer of <sasl/...>. Runs in lookup's workers. What Cyrus would do by itself is
+ * switched off: no plugin but those of the configured mechanisms is loaded (its default list has ANONYMOUS, NTLM and a plugin
+ * that opens Berkeley DB), no configuration file is read, no password store is asked. PLAIN and LOGIN call verify; SCRAM gets its
+ * keys through an auxprop plugin that lives here. A name that is not there goes through the whole exchange with decoy keys, so that
+ * nobody learns who exists. RFC 4422, RFC 4616, RFC 5802, RFC 5929, RFC 9266. */
+#include "config.h"
+
+#include "directory/auth.h"
+
+#include "directory/saslprep.h"
+#include "directory/scram.h"
+#include "lib/err.h"
+#include "lib/log.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include <sasl/sasl.h>
+#include <sasl/saslplug.h>
+
+struct auth {
+	sasl_conn_t *conn;
+	sasl_callback_t callbacks[8];
+	sasl_channel_binding_t binding;
+	char mech[SASL_MECHNAMEMAX + 1];
+	char *binding_name;
+	struct buf exporter, endpoint;
+	char *name; /* as given, prepared */
+	struct person *person;
+	bool is_decoy;
+	int err; /* what went wrong, when more is known than SASL's code tells */
+};
+
+static struct {
+	const struct auth_source *source;
+	char mechs[1024]; /* separated by spaces */
+} self;
+/* The exchange whose step this thread runs: auxprop plugins get no context of ours. */
+static _Thread_local struct auth *current;
+
+/* ---- callbacks of the library ---- */
+
+static int
+cb_getopt(void *context, const char *plugin, const char *option, const char **result, unsigned *len)
+{
+	static const struct {
+		const char *option, *value;
+	} table[] = {
+	    {"mech_list", self.mechs},
+	    {"auxprop_plugin", "congvu"},
+	    {"pwcheck_method", "none"}, /* there is none: only cb_checkpass says yes */
+	    {"auto_transition", "no"},
+	    {"log_level", "0"},
+	};
+
+	(void)context;
+	(void)plugin;
+	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+		if (strcmp(option, table[i].option) != 0)
+			continue;
+		*result = table[i].value;
+		if (len != NULL)
+			*len = (unsigned)strlen(table[i].value);
+		return SASL_OK;
+	}
+	return SASL_FAIL;
+}
+
+static int
+cb_log(void *context, int level, const char *message)
+{
+	(void)context;
+	/* names and causes are logged by lookup; what Cyrus writes may hold what a client sent */
+	if (level <= SASL_LOG_WARN && log_enabled(LOG_LVL_DEBUG))
+		log_msg(LOG_LVL_DEBUG, "sasl", "%s", message);
+	return SASL_OK;
+}
+
+static bool
+offers(const char *mech)
+{
+	size_t n = strlen(mech);
+
+	for (const char *p = self.mechs; *p != '\0'; p += strcspn(p, " "), p += *p == ' ') {
+		if (strcspn(p, " ") == n && strncasecmp(p, mech, n) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* Which files the library may load: the plugins of our mechanisms, no configuration. */
+static int
+cb_verifyfile(void *context, const char *file, sasl_verify_type_t type)
+{
+	const char *name = strrchr(file, '/');
+
+	(void)context;
+	if (type != SASL_VRFY_PLUGIN)
+		return SASL_CONTINUE;
+	name = name == NULL ? file : name + 1;
+	if ((strstr(name, "libplain.") != NULL && offers("PLAIN")) ||
+	    (strstr(name, "liblogin.") != NULL && offers("LOGIN")) ||
+	    (strstr(name, "libscram.") != NULL && strstr(self.mechs, "SCRAM-") != NULL))
+		return SASL_OK;
+	return SASL_CONTINUE;
+}
+
+/* ---- callbacks of an exchange ---- */
+
+static int
+cb_canon_user(sasl_conn_t *conn, void *context, const char *in, unsigned in_len, unsigned flags,
+    const char *realm, char *out, unsigned out_max, unsigned *out_len)
+{
+	struct auth *a = context;
+	struct buf b;
+	int rc = SASL_BADPROT;
+
+	(void)conn;
+	(void)realm;
+	buf_init(&b, out_max > 1 ? out_max - 1 : 1);
+	/* RFC 4616 2, RFC 5802 5.1: names are prepared; RFC 5321 names have no bound below 255 */
+	if (saslprep(slice_of(in, in_len), true, &b) == 0 && b.len > 0 && b.len <= 255) {
+		memcpy(out, b.data, b.len);
+		out[b.len] = '\0';
+		*out_len = (unsigned)b.len;
+		rc = SASL_OK;
+		if ((flags & SASL_CU_AUTHID) != 0 && a->name == NULL)
+			a->name = slice_dup(buf_slice(&b));
+	}
+	buf_done(&b);
+	return rc;
+}
+
+/* PLAIN and LOGIN. */
+static int
+cb_checkpass(sasl_conn_t *conn, void *context, const char *user, const char *pass,
+    unsigned pass_len, struct propctx *props)
+{
+	struct auth *a = context;
+	struct slice name;
+	struct buf password;
+
+	(void)conn;
+	(void)props;
+	if (a->name == NULL)
+		a->name = strdup(user);
+	if (a->name == NULL) {
+		a->err = ERR_NOMEM;
+		return SASL_NOMEM;
+	}
+	name = slice_str(a->name);
+	buf_init(&password, SASLPREP_MAX * 4);
+	a->err = saslprep(slice_of(pass, pass_len), true, &password);
+	if (a->err != 0 || password.len == 0)
+		a->err = ERR_AUTH;
+	if (a->err == 0 && a->person == NULL)
+		a->err = self.source->find(self.source->arg, name, &a->person);
+	if (a->err == 0)
+		a->err = self.source->verify(self.source->arg, a->person, buf_slice(&password));
+	if (a->err == ERR_NOTFOUND)
+		a->err = ERR_AUTH;
+	buf_wipe(&password);
+	return a->err == 0 ? SASL_OK : a->err == ERR_TEMP ? SASL_UNAVAIL : SASL_BADAUTH;
+}
+
+/* Who acts as whom (RFC 4422 3.4.1): only as oneself, under any of one's own names. */
+static int
+cb_proxy_policy(sasl_conn_t *conn, void *context, const char *requested, unsigned requested_len,
+    const char *authid, unsigned authid_len, const char *realm, unsigned realm_len,
+    struct propctx *props)
+{
+	struct auth *a = context;
+	struct slice want = slice_of(requested, requested_len);
+	bool same;
+
+	(void)conn;
+	(void)realm;
+	(void)realm_len;
+	(void)props;
+	same = slice_caseeq(want, slice_of(authid, authid_len));
+	if (!same && a->person != NULL) {
+		same = slice_caseeq_str(want, a->person->login);
+		for (size_t i = 0; i < a->person->n_addresses && !same; i++)
+			same = slice_caseeq_str(want, a->person->addresses[i]);
+	}
+	if (same)
+		return SASL_OK;
+	a->err = ERR_DENIED;
+	return SASL_NOAUTHZ;
+}
+
+/* ---- SCRAM's keys ---- */
+
+/* The value for this exchange: the person's, or a decoy. ERR_TEMP when the directory cannot tell. */
+static int
+scram_value(struct auth *a, struct buf *value)
+{
+	struct slice name = slice_str(a->name == NULL ? "" : a->name);
+	int err = a->person != NULL ? 0 : self.source->find(self.source->arg, name, &a->person);
+
+	if (err != 0 && err != ERR_NOTFOUND)
+		return err;
+	if (err == 0 && !a->person->is_locked && !a->person->keys_are_old) {
+		for (size_t i = 0; i < a->person->n_scram; i++) {
+			if (strncasecmp(a->person->scram[i], "SCRAM-SHA-256$", 14) == 0)
+				return buf_append_str(value, a->person->scram[i]);
+		}
+	}
+	a->is_decoy = true;
+	return scram_decoy(self.source->secret, name, value);
+}
+
+static int
+auxprop_lookup(void *glob_context, sasl_server_params_t *sparams, unsigned flags, const char *user,
+    unsigned user_len)
+{
+	const struct propval *wanted = sparams->utils->prop_get(sparams->propctx);
+	struct auth *a = current;
+	int err = 0;
+
+	(void)glob_context;
+	(void)user;
+	(void)user_len;
+	if (a == NULL || (flags & SASL_AUXPROP_AUTHZID) != 0)
+		return SASL_OK;
+	for (; wanted != NULL && wanted->name != NULL && err == 0; wanted++) {
+		struct buf value;
+
+		if (strcmp(wanted->name, "*authPassword") != 0 || wanted->values != NULL)
+			continue;
+		buf_init(&value, 1024);
+		err = scram_value(a, &value);
+		if (err == 0)
+			sparams->utils->prop_set(sparams->propctx, wanted->name,
+			    (const char *)value.data, (int)value.len);
+		buf_wipe(&value);
+	}
+	if (err == 0)
+		return SASL_OK;
+	a->err = err == ERR_NOMEM ? err : ERR_TEMP;
+	return SASL_UNAVAIL;
+}
+
+static int
+auxprop_init(const sasl_utils_t *utils, int max_version, int *out_version,
+    sasl_auxprop_plug_t **plug, const char *plugname)
+{
+	static char name[] = "congvu";
+	static sasl_auxprop_plug_t plugin = {.auxprop_lookup = auxprop_lookup, .name = name};
+
+	(void)utils;
+	(void)plugname;
+	if (max_version < SASL_AUXPROP_PLUG_VERSION)
+		return SASL_BADVERS;
+	*out_version = SASL_AUXPROP_PLUG_VERSION;
+	*plug = &plugin;
+	return SASL_OK;
+}
+
+/* ---- threads ---- */
+
+static void *
+mutex_alloc(void)
+{
+	pthread_mutex_t *m = xmalloc(sizeof(*m));
+
+	pthread_mutex_init(m, NULL);
+	return m;
+}
+
+static int
+mutex_lock(void *m)
+{
+	return pthread_mutex_lock(m) == 0 ? SASL_OK : SASL_FAIL;
+}
+
+static int
+mutex_unlock(void *m)
+{
+	return pthread_mutex_unlock(m) == 0 ? SASL_OK : SASL_FAIL;
+}
+
+static void
+mutex_free(void *m)
+{
+	if (m == NULL)
+		return;
+	pthread_mutex_destroy(m);
+	free(m);
+}
+
+/* ---- start ---- */
+
+/* sasl_callback_t holds every kind of function as int (*)(void) */
+typedef int (*any_fn)(void);
+#define CALLBACK(id, fn, context)                             \
+	{                                                     \
+		(id), (any_fn)(void (*)(void))(fn), (context) \
+	}
+
+int
+auth_init(const char *const *mechs, size_t n_mechs, const struct auth_source *s)
+{
+	static sasl_callback_t global[] = {CALLBACK(SASL_CB_GETOPT, cb_getopt, NULL),
+	    CALLBACK(SASL_CB_LOG, cb_log, NULL), CALLBACK(SASL_CB_VERIFYFILE, cb_verifyfile, NULL),
+	    {SASL_CB_LIST_END, NULL, NULL}};
+	size_t len = 0;
+
+	self.source = s;
+	for (size_t i = 0; i < n_mechs; i++) {
+		int n = snprintf(self.mechs + len, sizeof(self.mechs) - len, "%s%s",
+		    i == 0 ? "" : " ", mechs[i]);
+
+		if (n < 0 || (size_t)n >= sizeof(self.mechs) - len)
+			return ERR_UNSUPPORTED;
+		len += (size_t)n;
+	}
+	for (char *p = self.mechs; *p != '\0'; p++) {
+		if (*p >= 'a' && *p <= 'z')
+			*p = (char)(*p - 'a' + 'A');
+	}
+	sasl_set_mutex(mutex_alloc, mutex_lock, mutex_unlock, mutex_free);
+	if (sasl_server_init(global, "congvu") != SASL_OK ||
+	    sasl_auxprop_add_plugin("congvu", auxprop_init) != SASL_OK)
+		return ERR_UNSUPPORTED;
+	/* an exchange that is begun and dropped shows whether the plugin is there */
+	for (size_t i = 0; i < n_mechs; i++) {
+		struct auth_params p = {.mech = mechs[i],
+		    .service = "imap",
+		    .client_ip = "",
+		    .tls = true,
+		    .binding_exporter = slice_str("x")};
+		bool has_final, known;
+		struct buf challenge;
+		struct auth *a = NULL;
+		int err = auth_new(&p, &a);
+
+		if (err != 0)
+			return err;
+		buf_init(&challenge, 4096);
+		/* no mechanism asks the directory for this */
+		(void)auth_start(a, true, slice_str("?"), &challenge, &has_final, &err);
+		known = err != ERR_UNSUPPORTED;
+		buf_done(&challenge);
+		auth_free(a);
+		if (!known)
+			return ERR_UNSUPPORTED;
+	}
+	return 0;
+}
+
+static bool
+is_plaintext(const char *mech)
+{
+	return strcasecmp(mech, "PLAIN") == 0 || strcasecmp(mech, "LOGIN") == 0;
+}
+
+static int
+conn_setup(struct auth *a, const struct auth_params *p)
+{
+	sasl_security_properties_t security = {.max_ssf = 0,
+	    .security_flags = SASL_SEC_NOANONYMOUS | (p->tls ? 0 : SASL_SEC_NOPLAINTEXT)};
+	sasl_ssf_t external = p->tls ? 256 : 0;
+	sasl_callback_t list[] = {CALLBACK(SASL_CB_CANON_USER, cb_canon_user, a),
+	    CALLBACK(SASL_CB_SERVER_USERDB_CHECKPASS, cb_checkpass, a),
+	    CALLBACK(SASL_CB_PROXY_POLICY, cb_proxy_policy, a), {SASL_CB_LIST_END, NULL, NULL}};
+
+	memcpy(a->callbacks, list, sizeof(list));
+	if (sasl_server_new(p->service, "congvu", NULL, NULL, NULL, a->callbacks, SASL_SUCCESS_DATA,
+		&a->conn) != SASL_OK ||
+	    sasl_setprop(a->conn, SASL_SEC_PROPS, &security) != SASL_OK ||
+	    sasl_setprop(a->conn, SASL_SSF_EXTERNAL, &external) != SASL_OK)
+		return ERR_NOMEM;
+	return 0;
+}
+
+int
+auth_new(const struct auth_params *p, struct auth **out)
+{
+	struct auth *a;
+	int err;
+
+	if (strlen(p->mech) > SASL_MECHNAMEMAX || !offers(p->mech) ||
+	    (!p->tls && is_plaintext(p->mech)))
+		return ERR_UNSUPPORTED;
+	a = xcalloc(1, sizeof(*a));
+	snprintf(a->mech, sizeof(a->mech), "%s", p->mech);
+	buf_init(&a->exporter, 256);
+	buf_init(&a->endpoint, 256);
+	buf_append_slice(&a->exporter, p->binding_exporter);
+	buf_append_slice(&a->endpoint, p->binding_endpoint);
+	err = a->exporter.err != 0 ? a->exporter.err : a->endpoint.err;
+	if (err == 0)
+		err = conn_setup(a, p);
+	if (err != 0) {
+		auth_free(a);
+		return err;
+	}
+	*out = a;
+	return 0;
+}
+
+void
+auth_free(struct auth *a)
+{
+	if (a == NULL)
+		return;
+	sasl_dispose(&a->conn);
+	person_free(a->person);
+	buf_wipe(&a->exporter);
+	buf_done(&a->endpoint);
+	free(a->binding_name);
+	free(a->name);
+	free(a);
+}
+
+/* ---- steps ---- */
+
+/* RFC 5802 6: the gs2 header of the first message says which binding the client uses: "p=tls-exporter,,". A client that
+ * says "y" believes that we have none; when it lies between us that somebody cut the -PLUS from our list, that is an attack. */
+static int
+binding_choose(struct auth *a, struct slice initial)
+{
+	size_t n = strlen(a->mech);
+	bool is_plus = n > 5 && strcasecmp(a->mech + n - 5, "-PLUS") == 0;
+	char plus[SASL_MECHNAMEMAX + 8];
+	struct buf *data;
+
+	if (strncasecmp(a->mech, "SCRAM-", 6) != 0)
+		return 0;
+	if (!is_plus) {
+		snprintf(plus, sizeof(plus), "%s-PLUS", a->mech);
+		return slice_starts(initial, "y,") && offers(plus) &&
+			       (a->exporter.len > 0 || a->endpoint.len > 0)
+			   ? ERR_AUTH
+			   : 0;
+	}
+	if (slice_starts(initial, "p=tls-exporter,")) {
+		data = &a->exporter;
+		a->binding_name = xstrdup("tls-exporter");
+	} else if (slice_starts(initial, "p=tls-server-end-point,")) {
+		data = &a->endpoint;
+		a->binding_name = xstrdup("tls-server-end-point");
+	} else {
+		return ERR_SYNTAX;
+	}
+	if (data->len == 0)
+		return ERR_AUTH;
+	a->binding = (sasl_channel_binding_t){.name = a->binding_name,
+	    .critical = 1,
+	    .len = (unsigned long)data->len,
+	    .data = data->data};
+	return sasl_setprop(a->conn, SASL_CHANNEL_BINDING, &a->binding) == SASL_OK ? 0 : ERR_NOMEM;
+}
+
+static int
+err_of(const struct auth *a, int rc)
+{
+	if (a->err != 0)
+		return a->err;
+	switch (rc) {
+	case SASL_NOMECH:
+		return ERR_UNSUPPORTED;
+	case SASL_BADPROT:
+		return ERR_SYNTAX;
+	case SASL_NOMEM:
+	case SASL_UNAVAIL:
+		return ERR_TEMP;
+	case SASL_TOOWEAK:
+	case SASL_ENCRYPT:
+		return ERR_DENIED;
+	case SASL_EXPIRED:
+		return ERR_EXPIRED;
+	default:
+		return ERR_AUTH;
+	}
+}
+
+static enum auth_result
+finish(struct auth *a, int rc, const char *out, unsigned out_len, struct buf *challenge,
+    bool *has_final, int *err_out)
+{
+	*has_final = false;
+	*err_out = 0;
+	if (rc == SASL_CONTINUE || rc == SASL_OK) {
+		buf_reset(challenge);
+		buf_append(challenge, out == NULL ? "" : out, out == NULL ? 0 : out_len);
+		if (challenge->err != 0) {
+			*err_out = ERR_LIMIT;
+			return AUTH_FAILED;
+		}
+	}
+	if (rc == SASL_CONTINUE)
+		return AUTH_MORE;
+	/* the last word is ours: nobody is let in whom the directory did not name */
+	if (rc == SASL_OK && (a->person == NULL || a->is_decoy || a->err != 0))
+		rc = SASL_BADAUTH;
+	if (rc == SASL_OK) {
+		*has_final = out != NULL;
+		return AUTH_OK;
+	}
+	*err_out = err_of(a, rc);
+	return AUTH_FAILED;
+}
+
+enum auth_result
+auth_start(struct auth *a, bool has_initial, struct slice initial, struct buf *challenge,
+    bool *has_final, int *err_out)
+{
+	const char *out = NULL;
+	unsigned out_len = 0;
+	int rc;
+
+	if (initial.len > AUTH_STEP_MAX) {
+		*err_out = ERR_SYNTAX;
+		return AUTH_FAILED;
+	}
+	if (has_initial) {
+		*err_out = binding_choose(a, initial);
+		if (*err_out != 0)
+			return AUTH_FAILED;
+	}
+	current = a;
+	rc = sasl_server_start(a->conn, a->mech,
+	    has_initial ? (initial.len == 0 ? "" : (const char *)initial.ptr) : NULL,
+	    (unsigned)initial.len, &out, &out_len);
+	current = NULL;
+	return finish(a, rc, out, out_len, challenge, has_final, err_out);
+}
+
+enum auth_result
+auth_step(
+    struct auth *a, struct slice response, struct buf *challenge, bool *has_final, int *err_out)
+{
+	const char *out = NULL;
+	unsigned out_len = 0;
+	int rc;
+
+	if (response.len > AUTH_STEP_MAX) {
+		*err_out = ERR_SYNTAX;
+		return AUTH_FAILED;
+	}
+	/* a SCRAM client that gave no initial response gives its first message now */
+	if (a->name == NULL && a->binding_name == NULL) {
+		*err_out = binding_choose(a, response);
+		if (*err_out != 0)
+			return AUTH_FAILED;
+	}
+	current = a;
+	rc = sasl_server_step(a->conn, response.len == 0 ? "" : (const char *)response.ptr,
+	    (unsigned)response.len, &out, &out_len);
+	current = NULL;
+	return finish(a, rc, out, out_len, challenge, has_final, err_out);
+}
+
+const struct person *
+auth_person(const struct auth *a)
+{
+	return a->person;
+}
+
+const char *
+auth_name(const struct auth *a)
+{
+	return a->name == NULL ? "" : a->name;
+}

@@ -1,0 +1,583 @@
+/* lookup.c: the lookup role, a server on the sockets lookup.smtpd, lookup.imapd, lookup.ingest and lookup.milter (each program
+ * starts its own). The loop reads requests, hands them to worker threads (work.c) and sends their replies; it never waits for the
+ * directory. SASL exchanges live here between their steps: one belongs to the connection that began it, ends with it, and after
+ * EXCHANGE_S at the latest. A failed login is answered FAIL_MS after it was asked, whoever it was for: neither the time nor the
+ * answer tells whether the name exists. */
+#include "config.h"
+
+#include "directory/lookup_client.h"
+#include "directory/token.h"
+#include "directory/work.h"
+#include "lib/crypto.h"
+#include "lib/err.h"
+#include "lib/log.h"
+#include "lib/role.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+enum {
+	FAIL_MS = 250,
+	EXCHANGE_S = 120,
+	EXCHANGES_PER_CONN = 10000,
+	BUCKETS = 4096,
+	QUEUE_MAX = 4096,
+	CONNS_MAX = 256,
+};
+
+struct exchange {
+	uint32_t id;
+	struct ipc_conn *conn; /* for comparison only */
+	struct auth *auth;
+	bool is_busy; /* a worker holds auth */
+	bool is_dead; /* free it when the worker is done */
+	uint64_t deadline;
+	char mech[24], ip[64], service[8];
+	struct exchange *next;
+};
+struct client {
+	unsigned n_exchanges;
+};
+/* A failure that waits for its time. */
+struct delayed {
+	struct ipc_conn *conn;
+	uint32_t id;
+	int err;
+	struct loop_timer *timer;
+};
+
+static struct {
+	struct loop *loop;
+	struct work *work;
+	struct people *people;
+	struct exchange *buckets[BUCKETS];
+	uint32_t last_id;
+	struct loop_timer *sweep;
+	uint64_t n_requests, n_failures;
+} self;
+
+/* ---- exchanges ---- */
+
+static struct exchange **
+exchange_at(struct ipc_conn *c, uint32_t id)
+{
+	struct exchange **x = &self.buckets[id % BUCKETS];
+
+	while (*x != NULL && ((*x)->id != id || (*x)->conn != c))
+		x = &(*x)->next;
+	return x;
+}
+
+static void
+exchange_remove(struct exchange **at)
+{
+	struct exchange *x = *at;
+
+	*at = x->next;
+	if (x->conn != NULL)
+		((struct client *)ipc_user(x->conn))->n_exchanges--;
+	x->conn = NULL;
+	if (x->is_busy) {
+		x->is_dead = true;
+		return;
+	}
+	auth_free(x->auth);
+	free(x);
+}
+
+static void
+exchange_end(struct exchange *x)
+{
+	struct exchange **at = &self.buckets[x->id % BUCKETS];
+
+	while (*at != x)
+		at = &(*at)->next;
+	exchange_remove(at);
+}
+
+static void
+exchanges_sweep(void *arg)
+{
+	uint64_t now = loop_now_ms(self.loop);
+
+	(void)arg;
+	for (size_t i = 0; i < BUCKETS; i++) {
+		for (struct exchange **at = &self.buckets[i]; *at != NULL;) {
+			if ((*at)->deadline <= now && !(*at)->is_busy)
+				exchange_remove(at);
+			else
+				at = &(*at)->next;
+		}
+	}
+	loop_timer_set(self.sweep, 10000);
+}
+
+/* ---- replies ---- */
+
+static void
+delayed_send(void *arg)
+{
+	struct delayed *d = arg;
+
+	ipc_reply_err(d->conn, d->id, d->err, "login failed");
+	ipc_release(d->conn);
+	loop_timer_free(d->timer);
+	free(d);
+}
+
+static void
+fail_later(struct job *j)
+{
+	uint64_t passed = loop_now_ms(self.loop) - j->started_ms;
+	struct delayed *d = xcalloc(1, sizeof(*d));
+
+	d->conn = j->conn;
+	ipc_hold(d->conn);
+	d->id = j->id;
+	d->err = j->err;
+	d->timer = loop_timer_new(self.loop, delayed_send, d);
+	loop_timer_set(d->timer, passed >= FAIL_MS ? 0 : FAIL_MS - passed);
+}
+
+static void
+log_login(const struct exchange *x, int err)
+{
+	struct log_line l;
+
+	log_begin(&l, err == 0 ? LOG_LVL_INFO : LOG_LVL_WARN, err == 0 ? "login" : "login_failed");
+	log_str(&l, "service", x->service);
+	log_str(&l, "mech", x->mech);
+	log_str(&l, "ip", x->ip);
+	log_str(&l, "name", auth_name(x->auth));
+	if (err == 0)
+		log_str(&l, "account", auth_person(x->auth)->account);
+	else
+		log_err(&l, "error", err);
+	log_end(&l);
+}
+
+static void
+auth_done(struct job *j)
+{
+	struct exchange *x = j->exchange;
+	struct buf b;
+
+	x->is_busy = false;
+	if (x->is_dead) {
+		auth_free(x->auth);
+		free(x);
+		return;
+	}
+	if (j->err == 0 && j->is_more) {
+		buf_init(&b, IPC_FRAME_MAX);
+		ipc_put_u32(&b, x->id);
+		buf_append_slice(&b, buf_slice(&j->reply));
+		ipc_reply(j->conn, j->id, LOOKUP_AUTH_CONTINUE, &b, -1);
+		buf_wipe(&b);
+		return;
+	}
+	log_login(x, j->err);
+	exchange_end(x);
+	if (j->err == 0) {
+		ipc_reply(j->conn, j->id, LOOKUP_AUTH_DONE, &j->reply, -1);
+	} else if (j->err == ERR_TEMP) {
+		ipc_reply_err(j->conn, j->id, j->err, "the directory does not answer");
+	} else {
+		fail_later(j);
+	}
+}
+
+static void
+jobs_done(void *arg, int events)
+{
+	struct job *next;
+
+	(void)arg;
+	(void)events;
+	for (struct job *j = work_done(self.work); j != NULL; j = next) {
+		next = j->next;
+		if (j->err == ERR_TEMP)
+			role_stat_set(2, ++self.n_failures);
+		role_stat_set(1, j->err != ERR_TEMP);
+		if (j->kind == JOB_AUTH_START || j->kind == JOB_AUTH_STEP)
+			auth_done(j);
+		else if (j->err != 0)
+			ipc_reply_err(j->conn, j->id, j->err, "lookup failed");
+		else
+			ipc_reply(j->conn, j->id,
+			    j->kind == JOB_RCPT ? LOOKUP_RCPT_IS : LOOKUP_SENDER_IS, &j->reply, -1);
+		ipc_release(j->conn);
+		job_free(j);
+	}
+}
+
+/* ---- requests ---- */
+
+static void
+job_start_take(struct ipc_conn *c, uint32_t id, struct job *j)
+{
+	j->conn = c;
+	j->id = id;
+	j->started_ms = loop_now_ms(self.loop);
+	ipc_hold(c);
+	if (j->exchange != NULL)
+		j->exchange->is_busy = true;
+	if (work_put_take(self.work, j) == 0)
+		return;
+	ipc_release(c);
+	ipc_reply_err(c, id, ERR_TEMP, "too much to do");
+	if (j->exchange != NULL) {
+		j->exchange->is_busy = false;
+		exchange_end(j->exchange);
+	}
+	job_free(j);
+}
+
+static int
+on_rcpt(struct ipc_conn *c, uint32_t id, struct ipc_reader *r)
+{
+	struct job *j = job_new(JOB_RCPT);
+
+	j->address = ipc_get_strdup(r);
+	if (ipc_reader_end(r) != 0 || j->address == NULL) {
+		job_free(j);
+		return ERR_PROTO;
+	}
+	job_start_take(c, id, j);
+	return 0;
+}
+
+static int
+on_sender(struct ipc_conn *c, uint32_t id, struct ipc_reader *r)
+{
+	struct job *j = job_new(JOB_SENDER);
+
+	j->address = ipc_get_strdup(r);
+	j->login = ipc_get_strdup(r);
+	if (ipc_reader_end(r) != 0 || j->address == NULL || j->login == NULL) {
+		job_free(j);
+		return ERR_PROTO;
+	}
+	job_start_take(c, id, j);
+	return 0;
+}
+
+/* The exchange of a START, entered into the table. */
+static int
+exchange_new(struct ipc_conn *c, const struct auth_params *p, struct exchange **out)
+{
+	struct client *client = ipc_user(c);
+	struct exchange *x;
+	struct auth *a = NULL;
+	int err;
+
+	if (client->n_exchanges >= EXCHANGES_PER_CONN)
+		return ERR_TEMP;
+	err = auth_new(p, &a);
+	if (err != 0)
+		return err == ERR_UNSUPPORTED ? err : ERR_TEMP;
+	x = xcalloc(1, sizeof(*x));
+	if (++self.last_id == 0)
+		self.last_id = 1;
+	x->id = self.last_id;
+	x->conn = c;
+	x->auth = a;
+	x->deadline = loop_now_ms(self.loop) + EXCHANGE_S * 1000;
+	strncat(x->mech, p->mech, sizeof(x->mech) - 1);
+	strncat(x->ip, p->client_ip, sizeof(x->ip) - 1);
+	strncat(x->service, p->service, sizeof(x->service) - 1);
+	x->next = self.buckets[x->id % BUCKETS];
+	self.buckets[x->id % BUCKETS] = x;
+	client->n_exchanges++;
+	*out = x;
+	return 0;
+}
+
+static int
+on_auth_start(struct ipc_conn *c, uint32_t id, struct ipc_reader *r)
+{
+	struct job *j = job_new(JOB_AUTH_START);
+	struct auth_params p = {0};
+	char *mech, *service, *ip;
+	int err = 0;
+
+	mech = ipc_get_strdup(r);
+	j->has_initial = ipc_get_u8(r) != 0;
+	buf_append_slice(&j->input, ipc_get_slice(r));
+	service = ipc_get_strdup(r);
+	ip = ipc_get_strdup(r);
+	p.tls = ipc_get_u8(r) != 0;
+	p.binding_exporter = ipc_get_slice(r);
+	p.binding_endpoint = ipc_get_slice(r);
+	if (ipc_reader_end(r) != 0 || mech == NULL || service == NULL || ip == NULL) {
+		err = ERR_PROTO;
+		goto out;
+	}
+	p.mech = mech;
+	p.service = service;
+	p.client_ip = ip;
+	if (j->input.err != 0) {
+		ipc_reply_err(c, id, ERR_SYNTAX, "response too long");
+		goto out;
+	}
+	err = exchange_new(c, &p, &j->exchange);
+	if (err != 0) {
+		ipc_reply_err(c, id, err, "no exchange");
+		err = 0;
+		goto out;
+	}
+	j->auth = j->exchange->auth;
+	job_start_take(c, id, j);
+	j = NULL;
+out:
+	job_free(j);
+	free(mech);
+	free(service);
+	free(ip);
+	return err;
+}
+
+static int
+on_auth_step(struct ipc_conn *c, uint32_t id, struct ipc_reader *r)
+{
+	uint32_t number = ipc_get_u32(r);
+	struct slice response = ipc_get_slice(r);
+	struct exchange *x;
+	struct job *j;
+
+	if (ipc_reader_end(r) != 0)
+		return ERR_PROTO;
+	x = *exchange_at(c, number);
+	/* its time may just have run out; but a second step before the answer to the first is a broken client */
+	if (x != NULL && x->is_busy)
+		return ERR_PROTO;
+	if (x == NULL) {
+		ipc_reply_err(c, id, ERR_TIMEOUT, "no such exchange");
+		return 0;
+	}
+	j = job_new(JOB_AUTH_STEP);
+	buf_append_slice(&j->input, response);
+	if (j->input.err != 0) {
+		job_free(j);
+		exchange_end(x);
+		ipc_reply_err(c, id, ERR_SYNTAX, "response too long");
+		return 0;
+	}
+	j->exchange = x;
+	j->auth = x->auth;
+	job_start_take(c, id, j);
+	return 0;
+}
+
+static int
+on_auth_abort(struct ipc_conn *c, uint32_t id, struct ipc_reader *r)
+{
+	uint32_t number = ipc_get_u32(r);
+	struct exchange **at;
+
+	if (ipc_reader_end(r) != 0)
+		return ERR_PROTO;
+	at = exchange_at(c, number);
+	if (*at != NULL)
+		exchange_remove(at);
+	if (id != 0)
+		ipc_reply_ok(c, id);
+	return 0;
+}
+
+static int
+on_msg(struct ipc_conn *c, uint16_t type, uint32_t id, struct ipc_reader *r, int fd, void *arg)
+{
+	(void)arg;
+	if (fd >= 0)
+		close(fd);
+	role_stat_set(0, ++self.n_requests);
+	if (id == 0 && type != LOOKUP_AUTH_ABORT)
+		return ERR_PROTO;
+	switch (type) {
+	case LOOKUP_RCPT:
+		return on_rcpt(c, id, r);
+	case LOOKUP_SENDER:
+		return on_sender(c, id, r);
+	case LOOKUP_AUTH_START:
+		return on_auth_start(c, id, r);
+	case LOOKUP_AUTH_STEP:
+		return on_auth_step(c, id, r);
+	case LOOKUP_AUTH_ABORT:
+		return on_auth_abort(c, id, r);
+	default:
+		return ERR_PROTO;
+	}
+}
+
+static int
+on_open(struct ipc_conn *c, void *arg, void **user_out)
+{
+	(void)c;
+	(void)arg;
+	*user_out = xcalloc(1, sizeof(struct client));
+	return 0;
+}
+
+static void
+on_close(struct ipc_conn *c, void *arg)
+{
+	struct client *client = ipc_user(c);
+
+	(void)arg;
+	for (size_t i = 0; i < BUCKETS && client->n_exchanges > 0; i++) {
+		for (struct exchange **at = &self.buckets[i]; *at != NULL;) {
+			if ((*at)->conn == c)
+				exchange_remove(at);
+			else
+				at = &(*at)->next;
+		}
+	}
+	free(client);
+}
+
+/* ---- start ---- */
+
+static const struct {
+	const char *socket;
+	uint32_t peer;
+	const char *user_option;
+} doors[] = {
+    {"lookup.smtpd", IPC_SMTPD, "user_smtpd"},
+    {"lookup.imapd", IPC_IMAPD, "user_imapd"},
+    {"lookup.ingest", IPC_INGEST, "user_ingest"},
+    {"lookup.milter", IPC_MILTER, "user_milter"},
+    {"lookup.relay", IPC_RELAY, "user_relay"},
+};
+
+static int
+find_person(void *arg, struct slice name, struct person **out)
+{
+	return people_login(arg, name, out);
+}
+
+static int
+verify_person(void *arg, const struct person *u, struct slice password)
+{
+	return people_verify(arg, u, password);
+}
+
+static void
+give_up(const char *what, const char *why)
+{
+	log_msg(LOG_LVL_ERROR, "lookup_start", "%s: %s", what, why);
+	exit(EX_CONFIG);
+}
+
+/* The service account's password, without the line end an editor leaves. */
+static void
+password_read(struct buf *b)
+{
+	int fd = role_fd("ldap_password_file");
+	unsigned char bytes[1024];
+	ssize_t n;
+
+	if (*conf_str(role_conf(), "ldap_bind_dn") == '\0')
+		return;
+	n = fd < 0 ? -1 : pread(fd, bytes, sizeof(bytes), 0);
+	if (n < 0)
+		give_up("ldap_password_file", "cannot be read");
+	while (n > 0 && (bytes[n - 1] == '\n' || bytes[n - 1] == '\r'))
+		n--;
+	buf_append(b, bytes, (size_t)n);
+	explicit_bzero(bytes, sizeof(bytes));
+}
+
+static struct dir *
+directory_open(void)
+{
+	const struct conf *c = role_conf();
+	struct dir *d = NULL;
+	struct buf password;
+	char *why = NULL;
+	int err;
+
+	buf_init(&password, 1024);
+	password_read(&password);
+	err = dir_open_conf(c, conf_str(c, "ldap_bind_dn"), buf_slice(&password), &d);
+	buf_wipe(&password);
+	if (err != 0)
+		give_up("ldap_uris, ldap_ca_file", err_name(err));
+	if (people_new(c, d, &self.people, &why) != 0)
+		give_up("congvu.conf", why == NULL ? "dir_* options" : why);
+	return d;
+}
+
+static void
+sasl_open(const struct work_params *w)
+{
+	static struct auth_source source;
+	const struct conf *c = role_conf();
+	size_t n = conf_list_len(c, "sasl_mechs");
+	const char **mechs = xcalloc(n + 1, sizeof(*mechs));
+
+	for (size_t i = 0; i < n; i++)
+		mechs[i] = conf_list_item(c, "sasl_mechs", i);
+	source.find = find_person;
+	source.verify = verify_person;
+	source.arg = self.people;
+	/* decoys are the same in every lookup process, and tell nothing of the key */
+	hmac_sha256(slice_of(w->token_key, 32), slice_str("congvu decoy"), source.secret);
+	if (auth_init(mechs, n, &source) != 0)
+		give_up("sasl_mechs", "a mechanism that this build does not have");
+	free(mechs);
+}
+
+static void
+on_term(void *arg, int signo)
+{
+	(void)arg;
+	(void)signo;
+	/* threads may be in a library: leave without tidying up under them */
+	_exit(0);
+}
+
+int
+main(int argc, char **argv)
+{
+	static const struct ipc_server_ops ops = {on_open, on_msg, on_close};
+	struct work_params params = {.queue_max = QUEUE_MAX};
+	unsigned n_servers = 0;
+	int64_t uids[sizeof(doors) / sizeof(doors[0])];
+
+	role_init(argc, argv, "lookup");
+	params.conf = role_conf();
+	params.threads = (unsigned)conf_int(role_conf(), "ldap_pool");
+	if (role_fd("token_key_file") < 0 ||
+	    token_key_read(role_fd("token_key_file"), params.token_key) != 0)
+		give_up("token_key_file", "no 64 hex digits there");
+	for (size_t i = 0; i < sizeof(doors) / sizeof(doors[0]); i++)
+		uids[i] = role_fd(doors[i].socket) < 0 ? -1 : role_uid_of(doors[i].user_option);
+	self.loop = loop_new();
+	(void)directory_open();
+	sasl_open(&params);
+	params.people = self.people;
+	role_enter();
+	self.work = work_new(&params);
+	{
+		struct loop_fd *f = loop_fd_new(self.loop, work_fd(self.work), jobs_done, NULL);
+
+		loop_fd_want(f, LOOP_READ);
+	}
+	for (size_t i = 0; i < sizeof(doors) / sizeof(doors[0]); i++) {
+		if (role_fd(doors[i].socket) < 0)
+			continue;
+		ipc_server_new(self.loop, role_fd(doors[i].socket), &lookup_proto, doors[i].peer,
+		    uids[i], CONNS_MAX, &ops, NULL);
+		n_servers++;
+	}
+	if (n_servers == 0)
+		give_up("sockets", "none was given");
+	self.sweep = loop_timer_new(self.loop, exchanges_sweep, NULL);
+	loop_timer_set(self.sweep, 10000);
+	loop_signal(self.loop, SIGTERM, on_term, NULL);
+	return loop_run(self.loop) == 0 ? 0 : EX_SOFTWARE;
+}

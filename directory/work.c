@@ -1,0 +1,388 @@
+/* work.c: lookup's worker threads: libldap and Cyrus SASL block, so the loop hands them jobs and gets replies through an
+ * eventfd. Every job ends with a reply, also when the directory is down (ERR_TEMP). The threads share struct people and struct dir,
+ * which are made for it; an exchange belongs to the one job that holds it. */
+#include "config.h"
+
+#include "directory/work.h"
+
+#include "directory/lookup_client.h"
+#include "directory/token.h"
+#include "lib/addr.h"
+#include "lib/err.h"
+#include "lib/log.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { NAMES_UP_TO = 2000 }; /* a larger group's names would not fit the frame */
+
+struct work {
+	struct work_params p;
+	pthread_mutex_t lock;
+	pthread_cond_t wake;
+	struct job *todo, **todo_tail;
+	struct job *done, **done_tail;
+	unsigned n_todo;
+	int event;
+};
+
+struct job *
+job_new(enum job_kind kind)
+{
+	struct job *j = xcalloc(1, sizeof(*j));
+
+	j->kind = kind;
+	buf_init(&j->input, AUTH_STEP_MAX);
+	buf_init(&j->reply, IPC_FRAME_MAX);
+	return j;
+}
+
+void
+job_free(struct job *j)
+{
+	if (j == NULL)
+		return;
+	free(j->address);
+	free(j->login);
+	buf_wipe(&j->input);
+	buf_wipe(&j->reply);
+	free(j);
+}
+
+/* ---- recipients and senders ---- */
+
+/* Normalized; "postmaster" alone is that of the first domain (RFC 5321 4.1.1.3). NULL when it is no address. */
+static char *
+address_of(const struct work *w, const char *text)
+{
+	char *full = NULL, *norm = NULL;
+	struct buf b;
+
+	if (strchr(text, '@') == NULL && strcasecmp(text, "postmaster") == 0 &&
+	    conf_list_len(w->p.conf, "domains") > 0) {
+		if (asprintf(&full, "postmaster@%s", conf_list_item(w->p.conf, "domains", 0)) < 0)
+			full = NULL;
+	}
+	buf_init(&b, 1024);
+	if (addr_normalize(slice_str(full == NULL ? text : full), &b) == 0 && b.err == 0)
+		norm = slice_dup(buf_slice(&b));
+	buf_done(&b);
+	free(full);
+	return norm;
+}
+
+static void
+do_rcpt(struct work *w, struct job *j)
+{
+	char *address = address_of(w, j->address);
+	struct people_rcpt *r = NULL;
+	int err = ERR_NOTFOUND;
+	uint8_t kind;
+
+	if (address == NULL) {
+		kind = LOOKUP_RCPT_NONE; /* no address at all is nobody's */
+	} else if (!people_is_ours(w->p.people, slice_str(address))) {
+		kind = LOOKUP_RCPT_REMOTE;
+	} else {
+		err = people_rcpt(w->p.people, slice_str(address), &r);
+		kind = err == 0 ? LOOKUP_RCPT_LOCAL : LOOKUP_RCPT_NONE;
+	}
+	free(address);
+	if (err != 0 && err != ERR_NOTFOUND) {
+		j->err = err == ERR_LIMIT ? ERR_LIMIT : ERR_TEMP;
+		return;
+	}
+	ipc_put_u8(&j->reply, kind);
+	ipc_put_u32(&j->reply, (uint32_t)(r == NULL ? 0 : r->n));
+	for (size_t i = 0; r != NULL && i < r->n; i++) {
+		ipc_put_str(&j->reply, r->v[i].account);
+		ipc_put_str(&j->reply, r->v[i].address);
+		ipc_put_str(&j->reply, r->n > NAMES_UP_TO ? "" : r->v[i].name);
+	}
+	ipc_put_u8(&j->reply, r != NULL && r->is_official);
+	people_rcpt_free(r);
+}
+
+static int
+login_may_send(struct work *w, const char *login, struct slice address, bool *may_out)
+{
+	struct person_mailboxes *m = NULL;
+	struct person *u = NULL;
+	int err;
+
+	*may_out = false;
+	if (*login == '\0')
+		return 0;
+	err = people_login(w->p.people, slice_str(login), &u);
+	if (err == ERR_NOTFOUND)
+		return 0;
+	if (err == 0)
+		err = people_mailboxes(w->p.people, u, &m);
+	if (err == 0)
+		*may_out = people_may_send(u, m, address);
+	person_mailboxes_free(m);
+	person_free(u);
+	return err;
+}
+
+static void
+do_sender(struct work *w, struct job *j)
+{
+	char *address = address_of(w, j->address);
+	struct people_owner *o = NULL;
+	bool ours, may = false;
+	int err = 0;
+
+	ours = address != NULL && people_is_ours(w->p.people, slice_str(address));
+	if (ours)
+		err = people_owner(w->p.people, slice_str(address), &o);
+	if (ours && err == 0)
+		err = login_may_send(w, j->login, slice_str(address), &may);
+	free(address);
+	if (err != 0) {
+		j->err = ERR_TEMP;
+		people_owner_free(o);
+		return;
+	}
+	ipc_put_u8(&j->reply, ours);
+	ipc_put_u8(&j->reply, o == NULL ? LOOKUP_OWNER_NONE : (uint8_t)o->kind);
+	ipc_put_str(&j->reply, o == NULL || o->account == NULL ? "" : o->account);
+	ipc_put_str(&j->reply, o == NULL || o->agency == NULL ? "" : o->agency);
+	ipc_put_u8(&j->reply, may);
+	ipc_put_u32(&j->reply, o == NULL ? 0 : (uint32_t)o->n_addresses);
+	for (size_t i = 0; o != NULL && i < o->n_addresses; i++)
+		ipc_put_str(&j->reply, o->addresses[i]);
+	ipc_put_u32(&j->reply, o == NULL ? 0 : (uint32_t)o->n_certs);
+	for (size_t i = 0; o != NULL && i < o->n_certs; i++)
+		ipc_put_slice(&j->reply, o->certs[i]);
+	people_owner_free(o);
+}
+
+/* ---- logins ---- */
+
+static void
+put_identities(struct buf *b, const struct person *u, const struct person_mailboxes *m)
+{
+	size_t n = u->n_addresses;
+
+	for (size_t i = 0; i < m->n; i++)
+		n += m->v[i].may_send ? m->v[i].n_addresses : 0;
+	ipc_put_u32(b, (uint32_t)n);
+	for (size_t i = 0; i < u->n_addresses; i++) {
+		ipc_put_str(b, u->addresses[i]);
+		ipc_put_u8(b, 0);
+	}
+	for (size_t i = 0; i < m->n; i++) {
+		for (size_t k = 0; m->v[i].may_send && k < m->v[i].n_addresses; k++) {
+			ipc_put_str(b, m->v[i].addresses[k]);
+			ipc_put_u8(b, 1);
+		}
+	}
+}
+
+static int
+ticket_make(struct work *w, const struct person *u, const struct person_mailboxes *m,
+    int64_t expires, struct buf *out)
+{
+	struct token t = {.expires = expires, .epoch = u->epoch};
+	int err;
+
+	t.issued = time(NULL);
+	snprintf(t.account, sizeof(t.account), "%s", u->account);
+	snprintf(t.login, sizeof(t.login), "%s", u->login);
+	snprintf(t.address, sizeof(t.address), "%s", u->address);
+	t.shares = xcalloc(m->n + 1, sizeof(*t.shares));
+	t.n_shares = m->n;
+	for (size_t i = 0; i < m->n; i++) {
+		snprintf(t.shares[i].account, sizeof(t.shares[i].account), "%s", m->v[i].account);
+		snprintf(t.shares[i].rights, sizeof(t.shares[i].rights), "%s", m->v[i].rights);
+		snprintf(t.shares[i].name, sizeof(t.shares[i].name), "%s", m->v[i].ns_name);
+	}
+	err = token_seal(w->p.token_key, &t, out);
+	free(t.shares);
+	return err;
+}
+
+static int
+put_login(struct work *w, const struct person *u, struct slice final, bool has_final, struct buf *b)
+{
+	int64_t expires = time(NULL) + conf_int(w->p.conf, "ticket_seconds");
+	struct person_mailboxes *m = NULL;
+	struct buf ticket;
+	int err = people_mailboxes(w->p.people, u, &m);
+
+	buf_init(&ticket, TOKEN_MAX);
+	if (err == 0)
+		err = ticket_make(w, u, m, expires, &ticket);
+	if (err == 0) {
+		ipc_put_str(b, u->login);
+		ipc_put_str(b, u->account);
+		ipc_put_str(b, u->address);
+		ipc_put_str(b, u->name);
+		ipc_put_slice(b, buf_slice(&ticket));
+		ipc_put_i64(b, expires);
+		put_identities(b, u, m);
+		ipc_put_u32(b, (uint32_t)m->n);
+		for (size_t i = 0; i < m->n; i++) {
+			ipc_put_str(b, m->v[i].account);
+			ipc_put_str(b, m->v[i].address);
+			ipc_put_str(b, m->v[i].ns_name);
+			ipc_put_str(b, m->v[i].rights);
+		}
+		ipc_put_slice(b, final);
+		ipc_put_u8(b, has_final);
+		err = b->err;
+	}
+	buf_wipe(&ticket);
+	person_mailboxes_free(m);
+	return err;
+}
+
+static void
+do_auth(struct work *w, struct job *j)
+{
+	struct buf challenge;
+	bool has_final = false;
+	enum auth_result res;
+
+	buf_init(&challenge, 16000);
+	if (j->kind == JOB_AUTH_START)
+		res = auth_start(
+		    j->auth, j->has_initial, buf_slice(&j->input), &challenge, &has_final, &j->err);
+	else
+		res = auth_step(j->auth, buf_slice(&j->input), &challenge, &has_final, &j->err);
+	if (res == AUTH_MORE) {
+		j->is_more = true;
+		ipc_put_slice(&j->reply, buf_slice(&challenge));
+	} else if (res == AUTH_OK) {
+		j->err =
+		    put_login(w, auth_person(j->auth), buf_slice(&challenge), has_final, &j->reply);
+	}
+	buf_wipe(&challenge);
+}
+
+/* ---- threads ---- */
+
+static void
+job_run(struct work *w, struct job *j)
+{
+	switch (j->kind) {
+	case JOB_RCPT:
+		do_rcpt(w, j);
+		break;
+	case JOB_SENDER:
+		do_sender(w, j);
+		break;
+	case JOB_AUTH_START:
+	case JOB_AUTH_STEP:
+		do_auth(w, j);
+		break;
+	}
+	if (j->err == 0 && j->reply.err != 0)
+		j->err = j->reply.err;
+}
+
+static void *
+work_thread(void *arg)
+{
+	struct work *w = arg;
+	static const uint64_t one = 1;
+
+	pthread_mutex_lock(&w->lock);
+	for (;;) {
+		struct job *j;
+		bool was_empty;
+
+		while (w->todo == NULL)
+			pthread_cond_wait(&w->wake, &w->lock);
+		j = w->todo;
+		w->todo = j->next;
+		if (w->todo == NULL)
+			w->todo_tail = &w->todo;
+		w->n_todo--;
+		pthread_mutex_unlock(&w->lock);
+		j->next = NULL;
+		job_run(w, j);
+		pthread_mutex_lock(&w->lock);
+		was_empty = w->done == NULL;
+		*w->done_tail = j;
+		w->done_tail = &j->next;
+		if (was_empty && write(w->event, &one, sizeof(one)) != sizeof(one))
+			fatal("eventfd");
+	}
+	return NULL;
+}
+
+struct work *
+work_new(const struct work_params *p)
+{
+	struct work *w = xcalloc(1, sizeof(*w));
+	sigset_t all, old;
+
+	w->p = *p;
+	w->todo_tail = &w->todo;
+	w->done_tail = &w->done;
+	pthread_mutex_init(&w->lock, NULL);
+	pthread_cond_init(&w->wake, NULL);
+	w->event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (w->event < 0)
+		fatal("eventfd");
+	/* signals are the loop's */
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	for (unsigned i = 0; i < p->threads; i++) {
+		pthread_t t;
+
+		if (pthread_create(&t, NULL, work_thread, w) != 0)
+			fatal("no threads");
+		pthread_detach(t);
+	}
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	return w;
+}
+
+int
+work_fd(const struct work *w)
+{
+	return w->event;
+}
+
+int
+work_put_take(struct work *w, struct job *j)
+{
+	int err = 0;
+
+	j->next = NULL;
+	pthread_mutex_lock(&w->lock);
+	if (w->n_todo >= w->p.queue_max) {
+		err = ERR_LIMIT;
+	} else {
+		*w->todo_tail = j;
+		w->todo_tail = &j->next;
+		w->n_todo++;
+		pthread_cond_signal(&w->wake);
+	}
+	pthread_mutex_unlock(&w->lock);
+	return err;
+}
+
+struct job *
+work_done(struct work *w)
+{
+	struct job *list;
+	uint64_t n;
+
+	(void)!read(w->event, &n, sizeof(n));
+	pthread_mutex_lock(&w->lock);
+	list = w->done;
+	w->done = NULL;
+	w->done_tail = &w->done;
+	pthread_mutex_unlock(&w->lock);
+	return list;
+}

@@ -1,0 +1,49 @@
+/* work.h: what lookup's worker threads do: one job in, one reply out. work.c knows people, SASL and tickets; lookup.c
+ * knows connections and the loop. Jobs hold all they need: no thread shares anything with the loop but the queue. */
+#ifndef CV_WORK_H
+#define CV_WORK_H
+
+#include "directory/auth.h"
+#include "lib/ipc.h"
+
+enum job_kind { JOB_RCPT, JOB_SENDER, JOB_AUTH_START, JOB_AUTH_STEP };
+struct exchange;
+struct job {
+	enum job_kind kind;
+	/* the caller's */
+	struct ipc_conn *conn; /* held */
+	uint32_t id;
+	uint64_t started_ms;
+	struct exchange *exchange;
+	/* in */
+	char *address, *login; /* RCPT, SENDER */
+	struct auth *auth;     /* START, STEP: only this job touches it */
+	bool has_initial;
+	struct buf input; /* initial or response */
+	/* out */
+	int err; /* not 0: an IPC_ERR */
+	bool is_more; /* AUTH: a challenge, put into reply without the exchange's number */
+	struct buf reply;
+	struct job *next;
+};
+struct job *job_new(enum job_kind kind);
+void job_free(struct job *j);
+
+struct work_params {
+	const struct conf *conf;
+	struct people *people;
+	unsigned char token_key[32];
+	unsigned threads;
+	unsigned queue_max;
+};
+struct work;
+/* Starts the threads: after the sandbox. p is copied, its pointers borrowed. fatal() when there are no threads. */
+struct work *work_new(const struct work_params *p);
+/* Readable when jobs are done. */
+int work_fd(const struct work *w);
+/* Takes the job unless the queue is full (ERR_LIMIT: the job stays the caller's). */
+int work_put_take(struct work *w, struct job *j);
+/* All jobs done so far, a list by next; NULL when none. */
+struct job *work_done(struct work *w);
+
+#endif
