@@ -1,5 +1,6 @@
 """Each third-party header is included by exactly one .c file (its wrapper), and by no header."""
 
+import fnmatch
 import re
 
 import lint
@@ -43,5 +44,5 @@ def check(tree):
             yield "<%s> has several wrappers: %s" % (header, ", ".join("%s:%d" % p for p in places))
         elif allowed is not None:
             for p, n in places:
-                if p not in allowed:
+                if not any(fnmatch.fnmatch(p, a) for a in allowed):
                     yield "%s:%d: <%s> belongs to %s" % (p, n, header, ", ".join(sorted(allowed)))
