@@ -54,6 +54,7 @@ static const struct sandbox_role {
 	SB_UNIX | SB_INET | SB_LISTEN | SB_THREADS | SB_WRITE}, /* milter_listen inet: */
     {"milter-scan", SB_SMALL}, {"milter-ledger", SB_THREADS | SB_WRITE},
     {"test-role", SB_UNIX}, /* tests/unit/parent_test */
+    {"test-core", SB_WRITE},
 };
 
 static const char *const base_calls[] = {"accept", "accept4", "brk", "clock_getres",
