@@ -43,18 +43,22 @@ static const struct sandbox_role {
 	const char *name;
 	unsigned may;
 } roles[] = {
-    {"smtpd-session", SB_UNIX},
-    {"smtpd-session-inet", SB_UNIX | SB_INET}, /* milters or lmtp_route by inet: */
-    {"imapd-session", SB_UNIX}, {"ingest", SB_UNIX},
-    {"lookup", SB_UNIX | SB_INET | SB_THREADS | SB_READ | SB_DLOPEN},
-    {"smtpd-queue", SB_THREADS | SB_WRITE},
-    {"relay", SB_UNIX | SB_INET | SB_THREADS | SB_READ | SB_DLOPEN},
-    {"stored", SB_THREADS | SB_WRITE}, {"milter", SB_UNIX | SB_LISTEN | SB_THREADS | SB_WRITE},
-    {"milter-inet",
-	SB_UNIX | SB_INET | SB_LISTEN | SB_THREADS | SB_WRITE}, /* milter_listen inet: */
-    {"milter-scan", SB_SMALL}, {"milter-ledger", SB_THREADS | SB_WRITE},
-    {"test-role", SB_UNIX}, /* tests/unit/parent_test */
-    {"test-core", SB_WRITE},
+	/* clang-format off */
+	{"smtpd-session", SB_UNIX},
+	{"smtpd-session-inet", SB_UNIX | SB_INET}, /* milters or lmtp_route by inet: */
+	{"imapd-session", SB_UNIX},
+	{"ingest", SB_UNIX},
+	{"lookup", SB_UNIX | SB_INET | SB_THREADS | SB_READ | SB_DLOPEN},
+	{"smtpd-queue", SB_THREADS | SB_WRITE},
+	{"relay", SB_UNIX | SB_INET | SB_THREADS | SB_READ | SB_DLOPEN},
+	{"stored", SB_THREADS | SB_WRITE},
+	{"milter", SB_UNIX | SB_LISTEN | SB_THREADS | SB_WRITE},
+	{"milter-inet", SB_UNIX | SB_INET | SB_LISTEN | SB_THREADS | SB_WRITE}, /* milter_listen inet: */
+	{"milter-scan", SB_SMALL},
+	{"milter-ledger", SB_THREADS | SB_WRITE},
+	{"test-role", SB_UNIX}, /* tests/unit/parent_test */
+	{"test-core", SB_WRITE},
+	/* clang-format on */
 };
 
 static const char *const base_calls[] = {"accept", "accept4", "brk", "clock_getres",
