@@ -32,7 +32,9 @@ int audit_check_line(
 int audit_line_parse(
     struct slice line, struct audit_chain *c, struct json **rec_out, const char **why_out);
 
-/* The state file: what the ledger knows to be on stable storage; written after each sync, so it is never ahead of the log. */
+/* The state file (the log's name with AUDIT_STATE_SUFFIX): what the ledger knows to be on stable storage; written after each
+ * sync, so it is never ahead of the log. */
+#define AUDIT_STATE_SUFFIX ".state"
 struct audit_state {
 	struct audit_chain last;
 	uint64_t size; /* of the log, octets */

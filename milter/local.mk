@@ -5,15 +5,52 @@ noinst_LIBRARIES += milter/libcvaudit.a
 milter_libcvaudit_a_SOURCES = milter/audit.h milter/audit.c
 CV_AUDIT_LIBS = milter/libcvaudit.a lib/libcvjson.a lib/libcvcrypto.a lib/libcv.a $(JANSSON_LIBS) $(CRYPTO_LIBS)
 
-# --- unit tests ---
-check_PROGRAMS += tests/unit/audit_test tests/unit/json_test
-TESTS += tests/unit/audit_test tests/unit/json_test
-tests_unit_audit_test_SOURCES = tests/unit/audit_test.c
-tests_unit_audit_test_LDADD = $(CV_AUDIT_LIBS) $(CMOCKA_LIBS)
-tests_unit_json_test_SOURCES = tests/unit/json_test.c
-tests_unit_json_test_LDADD = lib/libcvjson.a $(CV_TEST_LIBS) $(JANSSON_LIBS)
+# --- libcvledger.a: the ledger's protocol, client side; for milter and smtpd-session ---
+noinst_LIBRARIES += milter/libcvledger.a
+milter_libcvledger_a_SOURCES = milter/ledger_client.h milter/ledger_proto.def milter/ledger_client.c
+
+# --- libcvfindings.a: what the scanner tells the filter ---
+noinst_LIBRARIES += milter/libcvfindings.a
+milter_libcvfindings_a_SOURCES = milter/findings.h milter/findings.c milter/scan_client.h milter/scan_proto.def \
+	milter/scan_client.c
+
+# --- libcvrule.a: the pure part of the policy ---
+noinst_LIBRARIES += milter/libcvrule.a
+milter_libcvrule_a_SOURCES = milter/rule.h milter/rules.def milter/rule.c milter/rule_form.c milter/rule_attach.c \
+	milter/rule_sign.c milter/symbol.h milter/symbol.c milter/facts.h milter/facts.c
+
+# --- libcvscan.a: looks at messages; libcrypto (CMS), libarchive, libmagic ---
+noinst_LIBRARIES += milter/libcvscan.a
+milter_libcvscan_a_SOURCES = milter/scan_message.h milter/scan_priv.h milter/scan_message.c milter/scan_part.c \
+	milter/scan_type.c milter/scan_name.c milter/scan_archive.c milter/scan_magic.c \
+	milter/smime.h milter/smime_priv.h milter/smime_trust.c milter/smime_cert.c milter/smime_chain.c milter/smime_cms.c
+milter_libcvscan_a_CFLAGS = $(AM_CFLAGS) $(CRYPTO_CFLAGS) $(ARCHIVE_CFLAGS) $(MAGIC_CFLAGS)
+CV_SCAN_LIBS = milter/libcvscan.a milter/libcvfindings.a lib/libcvmail.a lib/libcvjson.a lib/libcvipc.a lib/libcvcrypto.a \
+	lib/libcv.a $(CV_MAIL_LIBS) $(CRYPTO_LIBS) $(ARCHIVE_LIBS) $(MAGIC_LIBS) $(JANSSON_LIBS)
 
 # --- the parent: sockets and roles ---
 sbin_PROGRAMS += congvu-milter
 congvu_milter_SOURCES = milter/parent.c
 congvu_milter_LDADD = $(CV_PARENT_LIBS)
+
+# --- the roles ---
+pkglibexec_PROGRAMS += congvu-milter-ledger congvu-milter-scan
+congvu_milter_ledger_SOURCES = milter/ledger.c milter/ledger_file.h milter/ledger_file.c
+congvu_milter_ledger_LDADD = milter/libcvledger.a milter/libcvaudit.a lib/libcvjson.a lib/libcvmail.a lib/libcvcrypto.a \
+	$(CV_ROLE_LIBS) $(JANSSON_LIBS) $(CRYPTO_LIBS) -lpthread
+congvu_milter_scan_SOURCES = milter/scan.c
+congvu_milter_scan_LDADD = milter/libcvscan.a milter/libcvfindings.a lib/libcvmail.a lib/libcvjson.a lib/libcvcrypto.a \
+	$(CV_ROLE_LIBS) $(CV_MAIL_LIBS) $(CRYPTO_LIBS) $(ARCHIVE_LIBS) $(MAGIC_LIBS) $(JANSSON_LIBS)
+
+# --- unit tests ---
+check_PROGRAMS += tests/unit/audit_test tests/unit/json_test tests/unit/symbol_test tests/unit/smime_test
+TESTS += tests/unit/audit_test tests/unit/json_test tests/unit/symbol_test tests/unit/smime_test
+tests_unit_audit_test_SOURCES = tests/unit/audit_test.c
+tests_unit_audit_test_LDADD = $(CV_AUDIT_LIBS) $(CMOCKA_LIBS)
+tests_unit_json_test_SOURCES = tests/unit/json_test.c
+tests_unit_json_test_LDADD = lib/libcvjson.a $(CV_TEST_LIBS) $(JANSSON_LIBS)
+tests_unit_symbol_test_SOURCES = tests/unit/symbol_test.c
+tests_unit_symbol_test_LDADD = milter/libcvrule.a $(CV_TEST_LIBS)
+tests_unit_smime_test_SOURCES = tests/unit/smime_test.c
+tests_unit_smime_test_LDADD = milter/libcvrule.a $(CV_SCAN_LIBS) $(CMOCKA_LIBS)
+EXTRA_DIST += tests/unit/smime_certs.sh

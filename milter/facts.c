@@ -1,0 +1,235 @@
+/* facts.c: reads a header block for the rules. Pure; runs in milter. Official mail (DOMAIN.md C3): from a functional mailbox, or marked
+ * by a header field, or its subject is headed by a document symbol; only when authenticated as or From our own domains; never
+ * replies, delivery reports, read receipts, auto-replies (RFC 3464, RFC 8098, RFC 3834). */
+#include "config.h"
+
+#include "milter/facts.h"
+
+#include "milter/symbol.h"
+
+#include "lib/addr.h"
+#include "lib/date.h"
+#include "lib/err.h"
+#include "lib/hdr.h"
+#include "lib/utf7.h"
+
+#include <string.h>
+
+#define FROM_ENTRIES_MAX 64
+#define DISPLAY_MAX 2048
+
+/* "@" outside quoted strings, comments and domain literals: more of them than mailboxes means that readers may disagree. */
+static size_t
+count_ats(struct slice s)
+{
+	size_t i, n = 0;
+	int comment = 0;
+	bool quoted = false;
+
+	for (i = 0; i < s.len; i++) {
+		unsigned char c = s.ptr[i];
+
+		if (c == '\\' && (quoted || comment > 0))
+			i++;
+		else if (c == '"' && comment == 0)
+			quoted = !quoted;
+		else if (!quoted && c == '(')
+			comment++;
+		else if (!quoted && c == ')' && comment > 0)
+			comment--;
+		else if (!quoted && comment == 0 && c == '@')
+			n++;
+	}
+	return n;
+}
+
+static int
+add_author(const struct addr *ad, struct arena *a, struct rule_facts *f)
+{
+	struct rule_author *au = &f->authors[f->n_authors];
+	struct buf raw, norm, display;
+	ptrdiff_t at = -1;
+	size_t i;
+
+	if (ad->local.len == 0 || ad->domain.len == 0 || f->n_authors == RULE_FROM_MAX) {
+		f->more_authors = true;
+		return 0;
+	}
+	buf_init(&raw, 2048);
+	buf_init(&norm, 2048);
+	buf_init(&display, DISPLAY_MAX);
+	buf_append_slice(&raw, ad->local);
+	buf_append_byte(&raw, '@');
+	buf_append_slice(&raw, ad->domain);
+	if (raw.err != 0 || addr_normalize(buf_slice(&raw), &norm) != 0) {
+		f->more_authors = true;
+		goto out;
+	}
+	for (i = 0; i < norm.len; i++) {
+		if (norm.data[i] == '@')
+			at = (ptrdiff_t)i;
+	}
+	if (at < 0) {
+		f->more_authors = true;
+		goto out;
+	}
+	au->local = arena_slice(a, ad->local);
+	au->address = arena_slice(a, buf_slice(&norm));
+	au->domain = slice_from(au->address, (size_t)at + 1);
+	if (ad->display.len > 0 && hdr_decode(slice_sub(ad->display, 0, 1024), &display) == 0)
+		au->display = arena_slice(a, buf_slice(&display));
+	if (au->address.ptr == NULL)
+		return ERR_NOMEM;
+	f->n_authors++;
+out:
+	buf_done(&raw);
+	buf_done(&norm);
+	buf_done(&display);
+	return 0;
+}
+
+int
+facts_read(struct slice header, struct arena *a, struct rule_facts *f)
+{
+	struct hdr_field field;
+	struct addr *list = NULL, *ad;
+	int err, zone;
+
+	f->official_why = "";
+	f->from_fields = hdr_count(header, "From");
+	if (hdr_find(header, "Date", 0, &field) &&
+	    date_rfc5322_parse(field.body, &f->date, &zone) != 0)
+		f->date = 0;
+	if (!hdr_find(header, "From", 0, &field))
+		return 0;
+	err = addr_list_parse(field.body, FROM_ENTRIES_MAX, a, &list, NULL);
+	if (err == ERR_NOMEM)
+		return err;
+	if (err != 0)
+		f->more_authors = true;
+	for (ad = err == 0 ? list : NULL; ad != NULL; ad = ad->next) {
+		if (ad->kind != ADDR_MAILBOX)
+			continue;
+		err = add_author(ad, a, f);
+		if (err != 0)
+			return err;
+	}
+	if (count_ats(field.body) > f->n_authors)
+		f->more_authors = true;
+	return 0;
+}
+
+static bool
+not_blank(struct slice header, const char *name)
+{
+	struct hdr_field field;
+
+	return hdr_find(header, name, 0, &field) && slice_trim(field.body).len > 0;
+}
+
+/* The decoded subject in NFC. */
+static void
+read_subject(struct slice header, struct buf *out)
+{
+	struct hdr_field field;
+	struct buf text;
+
+	if (!hdr_find(header, "Subject", 0, &field))
+		return;
+	buf_init(&text, 8192);
+	if (hdr_decode(slice_sub(field.body, 0, 4000), &text) == 0 &&
+	    utf8_nfc(buf_slice(&text), out) != 0) {
+		buf_reset(out);
+		buf_append_slice(out, buf_slice(&text));
+	}
+	buf_done(&text);
+}
+
+static bool
+is_reply_subject(struct slice s)
+{
+	static const char *const prefixes[] = {
+	    "re:", "re :", "aw:", "tl:", "trả lời:", "Trả lời:", "TRẢ LỜI:", "tra loi:", "rép:"};
+	size_t i;
+
+	s = slice_trim(s);
+	for (i = 0; i < sizeof prefixes / sizeof *prefixes; i++) {
+		if (slice_casestarts(s, prefixes[i]))
+			return true;
+	}
+	return false;
+}
+
+/* Delivery reports and read receipts: multipart/report of those two types. */
+static bool
+is_report(struct slice header)
+{
+	struct hdr_field field;
+	struct hdr_ctype ct;
+	struct arena *a;
+	struct slice type;
+	bool yes = false;
+
+	if (!hdr_find(header, "Content-Type", 0, &field))
+		return false;
+	a = arena_new(65536);
+	if (a != NULL && hdr_ctype_parse(field.body, false, a, &ct) == 0 &&
+	    slice_eq_str(ct.type, "multipart") && slice_eq_str(ct.subtype, "report")) {
+		type = hdr_ctype_param(&ct, "report-type");
+		yes = slice_caseeq_str(type, "delivery-status") ||
+		      slice_caseeq_str(type, "disposition-notification");
+	}
+	arena_free(a);
+	return yes;
+}
+
+static bool
+is_auto_reply(struct slice header)
+{
+	struct hdr_field field;
+
+	return hdr_find(header, "Auto-Submitted", 0, &field) &&
+	       slice_casestarts(slice_trim(field.body), "auto-replied");
+}
+
+static const char *
+why_official(struct slice header, struct slice subject, const char *const *names, size_t n,
+    const struct rule_facts *f)
+{
+	struct symbol sym;
+	size_t i;
+
+	for (i = 0; i < f->n_authors; i++) {
+		if (f->authors[i].is_ours && f->authors[i].owner == OWNER_FUNCTIONAL)
+			return "functional_mailbox";
+	}
+	for (i = 0; i < n; i++) {
+		if (hdr_count(header, names[i]) > 0)
+			return "header";
+	}
+	return symbol_parse(subject, &sym) ? "symbol" : "";
+}
+
+void
+facts_official(struct slice header, const char *const *names, size_t n, struct rule_facts *f)
+{
+	struct buf subject;
+
+	buf_init(&subject, 16384);
+	read_subject(header, &subject);
+	f->official = false;
+	if (!rule_enforced(f))
+		f->official_why = "not_ours";
+	else if (not_blank(header, "In-Reply-To") || not_blank(header, "References") ||
+		 is_reply_subject(buf_slice(&subject)))
+		f->official_why = "reply";
+	else if (is_report(header))
+		f->official_why = "report";
+	else if (is_auto_reply(header))
+		f->official_why = "auto_reply";
+	else {
+		f->official_why = why_official(header, buf_slice(&subject), names, n, f);
+		f->official = f->official_why[0] != '\0';
+	}
+	buf_done(&subject);
+}

@@ -1,0 +1,365 @@
+/* ledger.c: the milter-ledger role: the one writer of the audit log. Verdicts come from milter, outcomes from smtpd-session; each
+ * becomes one record of the hash chain (audit.h). Group commit: what arrives while a batch is written and synced forms the next
+ * one. Invariants: a verdict is acknowledged only when it is on stable storage; a record that cannot be written is refused, and the
+ * milter then defers the mail; an outcome is acknowledged when it is written and synced within a second. No network, no directory. */
+#include "config.h"
+
+#include "milter/ledger_client.h"
+#include "milter/ledger_file.h"
+
+#include "lib/date.h"
+#include "lib/err.h"
+#include "lib/log.h"
+#include "lib/role.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/queue.h>
+#include <sysexits.h>
+#include <time.h>
+
+#define RECORD_MAX 262144
+#define PENDING_MAX 4096 /* records that wait; more are refused for now */
+#define BATCH_BYTES (32u << 20)
+#define LATE_SYNC_MS 500
+#define RCPTS_MAX 1000
+
+struct pending {
+	TAILQ_ENTRY(pending) link;
+	struct ipc_conn *conn; /* NULL: our own record, or already answered */
+	uint32_t id;
+	struct json *rec;
+	bool durable; /* answered only after the sync */
+	uint64_t seq;
+};
+TAILQ_HEAD(pending_list, pending);
+
+static struct {
+	struct loop *loop;
+	struct ledger_file *file;
+	const char *host;
+	struct pending_list waiting, batch;
+	size_t n_waiting;
+	struct buf lines;
+	bool busy, unsynced, batch_syncs;
+	struct loop_defer *kick;
+	struct loop_timer *late_sync;
+	uint64_t records, syncs;
+} led;
+
+static int64_t
+now_us(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_REALTIME, &ts);
+	return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
+}
+
+static void
+pending_free(struct pending *p)
+{
+	if (p->conn != NULL)
+		ipc_release(p->conn);
+	json_free(p->rec);
+	free(p);
+}
+
+static void
+answer(struct pending *p, int err)
+{
+	struct buf b;
+
+	if (p->conn == NULL)
+		return;
+	if (err == 0) {
+		buf_init(&b, 16);
+		ipc_put_u64(&b, p->seq);
+		ipc_reply(p->conn, p->id, LEDGER_RECORDED, &b, -1);
+		buf_done(&b);
+	} else {
+		ipc_reply_err(p->conn, p->id, err, "the audit log cannot be written");
+	}
+	ipc_release(p->conn);
+	p->conn = NULL;
+}
+
+static void
+enqueue(struct ipc_conn *c, uint32_t id, struct json *rec, bool durable)
+{
+	struct pending *p = xcalloc(1, sizeof *p);
+
+	if (c != NULL)
+		ipc_hold(c);
+	p->conn = c;
+	p->id = id;
+	p->rec = rec;
+	p->durable = durable;
+	TAILQ_INSERT_TAIL(&led.waiting, p, link);
+	led.n_waiting++;
+	if (!led.busy)
+		loop_defer_set(led.kick);
+}
+
+static void
+refuse_all(int err)
+{
+	struct pending *p;
+
+	while ((p = TAILQ_FIRST(&led.waiting)) != NULL) {
+		TAILQ_REMOVE(&led.waiting, p, link);
+		led.n_waiting--;
+		answer(p, err);
+		pending_free(p);
+	}
+}
+
+/* Seals what waits into one batch. The chain moves only when the batch has succeeded. */
+static void
+batch_seal(struct audit_chain *end)
+{
+	struct pending *p;
+	struct buf ts;
+	int err;
+
+	buf_init(&ts, 64);
+	date_rfc3339_format(now_us(), &ts);
+	while ((p = TAILQ_FIRST(&led.waiting)) != NULL && led.lines.len < BATCH_BYTES) {
+		TAILQ_REMOVE(&led.waiting, p, link);
+		led.n_waiting--;
+		err = audit_seal(end, p->rec, buf_cstr(&ts), led.host, &led.lines);
+		json_free(p->rec);
+		p->rec = NULL;
+		if (err != 0) {
+			answer(p, err);
+			pending_free(p);
+			continue;
+		}
+		p->seq = end->seq;
+		led.batch_syncs |= p->durable;
+		TAILQ_INSERT_TAIL(&led.batch, p, link);
+	}
+	buf_done(&ts);
+}
+
+static void
+batch_start(bool force_sync)
+{
+	struct audit_chain end = *ledger_file_last(led.file);
+
+	if (led.busy)
+		return;
+	if (ledger_file_broken(led.file)) {
+		refuse_all(ERR_IO);
+		return;
+	}
+	led.batch_syncs = force_sync;
+	batch_seal(&end);
+	if (led.lines.len == 0 && !force_sync)
+		return;
+	led.busy = true;
+	ledger_file_write(led.file, &led.lines, &end, led.batch_syncs);
+}
+
+static void
+kick(void *arg)
+{
+	(void)arg;
+	batch_start(false);
+}
+
+static void
+late_sync(void *arg)
+{
+	(void)arg;
+	if (led.busy)
+		loop_timer_set(led.late_sync, 10);
+	else if (led.unsynced)
+		batch_start(true);
+}
+
+static void
+batch_over(void *arg, bool done, int err)
+{
+	struct pending *p, *next;
+
+	(void)arg;
+	for (p = TAILQ_FIRST(&led.batch); p != NULL; p = next) {
+		next = TAILQ_NEXT(p, link);
+		if (err != 0 || done || !p->durable)
+			answer(p, err);
+		if (!done)
+			continue;
+		led.records += err == 0;
+		TAILQ_REMOVE(&led.batch, p, link);
+		pending_free(p);
+	}
+	if (!done)
+		return;
+	led.busy = false;
+	if (err == 0 && led.batch_syncs) {
+		led.unsynced = false;
+		led.syncs++;
+	} else if (err == 0) {
+		led.unsynced = true;
+		if (!loop_timer_is_set(led.late_sync))
+			loop_timer_set(led.late_sync, LATE_SYNC_MS);
+	}
+	role_stat_set(0, led.records);
+	role_stat_set(1, led.syncs);
+	if (!TAILQ_EMPTY(&led.waiting))
+		batch_start(false);
+}
+
+/* ---- requests ---- */
+
+static int
+take_record(struct ipc_reader *r, struct json **rec_out)
+{
+	struct slice text = ipc_get_slice(r);
+	struct slice event;
+	struct json *rec;
+
+	if (ipc_reader_end(r) != 0)
+		return ERR_PROTO;
+	if (text.len > RECORD_MAX || json_parse(text, &rec) != 0)
+		return ERR_SYNTAX;
+	event = json_str(json_get(rec, "event"));
+	if (json_kind(rec) != JSON_T_OBJ || json_has_real(rec) ||
+	    !(slice_eq_str(event, "verdict") || slice_eq_str(event, "load"))) {
+		json_free(rec);
+		return ERR_SYNTAX;
+	}
+	*rec_out = rec;
+	return 0;
+}
+
+static int
+take_outcome(struct ipc_reader *r, struct json **rec_out)
+{
+	struct json *rec = json_obj_new(), *env = json_obj_new(), *session = json_obj_new(),
+		    *arr = json_arr_new(), *o;
+	uint32_t i, n;
+
+	json_set_str(rec, "event", "outcome");
+	json_set_slice(rec, "qid", ipc_get_slice(r));
+	json_set_int(rec, "code", ipc_get_u32(r));
+	json_set_slice(rec, "enhanced", ipc_get_slice(r));
+	json_set_slice(rec, "text", ipc_get_slice(r));
+	json_set_slice(env, "from", ipc_get_slice(r));
+	json_set_slice(session, "auth", ipc_get_slice(r));
+	json_set_slice(session, "ip", ipc_get_slice(r));
+	n = ipc_get_count(r, RCPTS_MAX, 12);
+	for (i = 0; i < n && r->err == 0; i++) {
+		o = json_obj_new();
+		json_set_slice(o, "address", ipc_get_slice(r));
+		json_set_slice(o, "result", ipc_get_slice(r));
+		json_set_slice(o, "detail", ipc_get_slice(r));
+		json_push_take(arr, o);
+	}
+	json_set_take(rec, "env", env);
+	json_set_take(rec, "session", session);
+	json_set_take(rec, "rcpts", arr);
+	if (ipc_reader_end(r) != 0) {
+		json_free(rec);
+		return ERR_PROTO;
+	}
+	*rec_out = rec;
+	return 0;
+}
+
+static int
+on_msg(struct ipc_conn *c, uint16_t type, uint32_t id, struct ipc_reader *r, int fd, void *arg)
+{
+	struct json *rec = NULL;
+	int err;
+
+	(void)fd, (void)arg;
+	if (id == 0)
+		return ERR_PROTO;
+	err = type == LEDGER_OUTCOME ? take_outcome(r, &rec) : take_record(r, &rec);
+	if (err == ERR_PROTO)
+		return ERR_PROTO;
+	if (err == 0 && ledger_file_broken(led.file))
+		err = ERR_IO;
+	if (err == 0 && led.n_waiting >= PENDING_MAX)
+		err = ERR_LIMIT;
+	if (err != 0) {
+		json_free(rec);
+		ipc_reply_err(c, id, err, "not recorded");
+		return 0;
+	}
+	enqueue(c, id, rec, type == LEDGER_RECORD);
+	return 0;
+}
+
+/* ---- start ---- */
+
+static struct json *
+load_record(const struct ledger_recovery *rec)
+{
+	struct json *j = json_obj_new(), *r = NULL;
+
+	json_set_str(j, "event", "load");
+	json_set_str(j, "program", "milter-ledger");
+	json_set_str(j, "program_version", PACKAGE_VERSION);
+	json_set_int(j, "log_size", (int64_t)ledger_file_size(led.file));
+	if (rec->kind != NULL) {
+		r = json_obj_new();
+		json_set_str(r, "kind", rec->kind);
+		json_set_int(r, "found_seq", (int64_t)rec->found_seq);
+		json_set_int(r, "expected_seq", (int64_t)rec->expected_seq);
+		if (rec->cut > 0) {
+			json_set_int(r, "cut_octets", (int64_t)rec->cut);
+			json_set_str(r, "cut_sha256", rec->cut_sha256);
+		}
+		log_msg(strcmp(rec->kind, "torn_line") == 0 ? LOG_LVL_WARN : LOG_LVL_ERROR,
+		    "ledger_recovery", "%s: last record %llu, expected %llu", rec->kind,
+		    (unsigned long long)rec->found_seq, (unsigned long long)rec->expected_seq);
+	}
+	json_set_take(j, "recovery", r);
+	return j;
+}
+
+static void
+serve(const char *fd_name, uint32_t peer, const char *user_option)
+{
+	static const struct ipc_server_ops ops = {.on_msg = on_msg};
+	int fd = role_fd(fd_name);
+
+	if (fd >= 0)
+		ipc_server_new(
+		    led.loop, fd, &ledger_proto, peer, role_uid_of(user_option), 256, &ops, NULL);
+}
+
+int
+main(int argc, char **argv)
+{
+	struct ledger_recovery recovery;
+	char *path;
+	int err;
+
+	role_init(argc, argv, "milter-ledger");
+	json_init();
+	TAILQ_INIT(&led.waiting);
+	TAILQ_INIT(&led.batch);
+	led.host = conf_str(role_conf(), "hostname");
+	buf_init(&led.lines, BATCH_BYTES + 2 * AUDIT_LINE_MAX);
+	path = conf_path(role_conf(), "audit_log");
+	err = ledger_file_open(path, role_uid_of("user_ledger"), &led.file, &recovery);
+	if (err != 0) {
+		log_msg(LOG_LVL_ERROR, "ledger_open", "%s: %s (%m)", path, err_name(err));
+		return EX_IOERR;
+	}
+	free(path);
+	led.loop = loop_new();
+	led.kick = loop_defer_new(led.loop, kick, NULL);
+	led.late_sync = loop_timer_new(led.loop, late_sync, NULL);
+	serve("ledger.milter", IPC_MILTER, "user_milter");
+	serve("ledger.smtpd", IPC_SMTPD, "user_smtpd");
+	role_enter();
+	if (ledger_file_start(led.file, led.loop, batch_over, NULL) != 0)
+		fatal("milter-ledger: cannot start the writer thread");
+	enqueue(NULL, 0, load_record(&recovery), true);
+	return loop_run(led.loop) == 0 ? 0 : EX_OSERR;
+}

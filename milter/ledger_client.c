@@ -1,0 +1,104 @@
+/* ledger_client.c: the ledger's protocol table and its callers' side. Linked by milter (blocking, from its threads) and
+ * smtpd-session (on the loop); it knows nothing of JSON or files. */
+#include "config.h"
+
+#include "milter/ledger_client.h"
+
+#include "lib/err.h"
+
+#include <stdlib.h>
+
+static const struct ipc_rule rules[] = {
+#define IPC_MSG(name, number, from, states, max_len, fds) \
+	{number, #name, from, states, max_len, fds},
+#include "milter/ledger_proto.def"
+#undef IPC_MSG
+};
+const struct ipc_proto ledger_proto = {
+    "ledger", 1, IPC_LEDGER, rules, sizeof rules / sizeof *rules};
+
+int
+ledger_record_sync(struct ipc_sync *s, struct slice json, unsigned timeout_ms, uint64_t *seq_out)
+{
+	struct buf req, rep;
+	struct ipc_reader r;
+	uint16_t type = 0;
+	uint64_t seq;
+	int err;
+
+	buf_init(&req, json.len + 16);
+	buf_init(&rep, 4096);
+	ipc_put_slice(&req, json);
+	err = ipc_sync_call(s, LEDGER_RECORD, &req, -1, timeout_ms, &type, &rep, NULL);
+	if (err == 0 && type != LEDGER_RECORDED)
+		err = ERR_PROTO;
+	if (err == 0) {
+		ipc_reader_init(&r, buf_slice(&rep));
+		seq = ipc_get_u64(&r);
+		err = ipc_reader_end(&r);
+		if (err == 0)
+			*seq_out = seq;
+	}
+	buf_done(&req);
+	buf_done(&rep);
+	return err;
+}
+
+struct call {
+	ledger_outcome_fn fn;
+	void *arg;
+};
+
+static void
+on_recorded(void *arg, int err, uint16_t type, struct ipc_reader *r, int fd)
+{
+	struct call *c = arg;
+	uint64_t seq = 0;
+
+	(void)fd;
+	if (err == 0 && type != LEDGER_RECORDED)
+		err = ERR_PROTO;
+	if (err == 0) {
+		seq = ipc_get_u64(r);
+		err = ipc_reader_end(r);
+	}
+	if (c->fn != NULL)
+		c->fn(c->arg, err, seq);
+	free(c);
+}
+
+int
+ledger_outcome(struct ipc_client *c, const struct ledger_outcome *o, unsigned timeout_ms,
+    ledger_outcome_fn fn, void *arg, uint32_t *call_out)
+{
+	struct call *call = malloc(sizeof *call);
+	struct buf b;
+	size_t i;
+	int err;
+
+	if (call == NULL)
+		return ERR_NOMEM;
+	call->fn = fn;
+	call->arg = arg;
+	buf_init(&b, 262144);
+	ipc_put_str(&b, o->qid);
+	ipc_put_u32(&b, o->code);
+	ipc_put_str(&b, o->enhanced);
+	ipc_put_str(&b, o->text);
+	ipc_put_str(&b, o->from);
+	ipc_put_str(&b, o->login);
+	ipc_put_str(&b, o->client_ip);
+	ipc_put_u32(&b, (uint32_t)o->n_rcpts);
+	for (i = 0; i < o->n_rcpts; i++) {
+		ipc_put_str(&b, o->rcpts[i].address);
+		ipc_put_str(&b, o->rcpts[i].result);
+		ipc_put_str(&b, o->rcpts[i].detail);
+	}
+	err = b.err != 0
+		  ? b.err
+		  : ipc_call(c, LEDGER_OUTCOME, &b, -1, timeout_ms, on_recorded, call, call_out);
+	if (err != 0)
+		free(call);
+	buf_done(&b);
+	return err;
+}

@@ -1,0 +1,443 @@
+/* ledger_file.c: the audit log's file and its writer thread. Runs in milter-ledger. Invariants: bytes are acknowledged only after
+ * pwrite (stage 1) or fdatasync (stage 2) succeeded; a batch that fails leaves the log as it was; after a failed fdatasync
+ * nothing is written any more, since the kernel may have dropped what it could not write; the state file is never ahead of the log. */
+#include "config.h"
+
+#include "milter/ledger_file.h"
+
+#include "lib/crypto.h"
+#include "lib/err.h"
+#include "lib/log.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+struct ledger_file {
+	int fd, state_fd;
+	struct audit_chain last; /* of what was acknowledged */
+	uint64_t size;
+	bool broken;
+	/* the loop's side */
+	struct loop *loop;
+	struct loop_fd *ev;
+	int event_fd;
+	ledger_batch_fn fn;
+	void *arg;
+	/* shared with the thread */
+	pthread_t thread;
+	bool has_thread;
+	pthread_mutex_t lock;
+	pthread_cond_t wake;
+	bool stop, busy, sync, thread_broken;
+	struct buf *lines;
+	struct audit_chain end;
+	int stage, told; /* stages done by the thread, told to the loop */
+	int err;
+};
+
+static int fail_write, fail_sync, fail_errno; /* tests only */
+
+void
+ledger_file_fail(int nth_write, int nth_sync, int en)
+{
+	fail_write = nth_write;
+	fail_sync = nth_sync;
+	fail_errno = en;
+}
+
+static bool
+should_fail(int *counter)
+{
+	if (*counter == 0 || --*counter > 0)
+		return false;
+	errno = fail_errno;
+	return true;
+}
+
+static int
+write_at(int fd, const unsigned char *p, size_t n, uint64_t at)
+{
+	ssize_t k;
+
+	while (n > 0) {
+		k = should_fail(&fail_write) ? -1 : pwrite(fd, p, n, (off_t)at);
+		if (k < 0 && errno == EINTR)
+			continue;
+		if (k <= 0)
+			return err_from_errno(k == 0 ? EIO : errno);
+		p += k;
+		n -= (size_t)k;
+		at += (uint64_t)k;
+	}
+	return 0;
+}
+
+static int
+sync_data(int fd)
+{
+	if (should_fail(&fail_sync))
+		return -1;
+	return fdatasync(fd);
+}
+
+static void
+write_state(struct ledger_file *f, const struct audit_chain *last, uint64_t size)
+{
+	struct audit_state st = {.last = *last, .size = size};
+	char text[AUDIT_STATE_LEN + 1];
+
+	audit_state_format(&st, text);
+	/* a lost state file weakens the check for truncation, no record: it is a log line */
+	if (write_at(f->state_fd, (const unsigned char *)text, AUDIT_STATE_LEN, 0) != 0)
+		log_msg(LOG_LVL_ERROR, "ledger_state", "cannot write the state file: %s",
+		    strerror(errno));
+}
+
+/* ---- opening ---- */
+
+/* The last whole line and what stands behind it. line_out is in tail. */
+static int
+read_tail(struct ledger_file *f, struct buf *tail, struct slice *line_out, size_t *torn_out)
+{
+	size_t want = f->size < AUDIT_LINE_MAX * 2 ? (size_t)f->size : AUDIT_LINE_MAX * 2;
+	unsigned char *room = want > 0 ? buf_reserve(tail, want) : NULL;
+	struct slice s;
+	size_t got = 0, from;
+	ssize_t k;
+
+	*line_out = (struct slice){NULL, 0};
+	*torn_out = 0;
+	if (want == 0)
+		return 0;
+	if (room == NULL)
+		return ERR_NOMEM;
+	while (got < want) {
+		k = pread(f->fd, room + got, want - got, (off_t)(f->size - want + got));
+		if (k < 0 && errno == EINTR)
+			continue;
+		if (k <= 0)
+			return ERR_IO;
+		got += (size_t)k;
+	}
+	buf_commit(tail, got);
+	s = buf_slice(tail);
+	while (s.len > 0 && s.ptr[s.len - 1] != '\n') {
+		s.len--;
+		++*torn_out;
+	}
+	if (s.len == 0)
+		return 0;
+	for (from = s.len - 1; from > 0 && s.ptr[from - 1] != '\n'; from--)
+		;
+	*line_out = slice_sub(s, from, s.len - 1 - from);
+	return 0;
+}
+
+static int
+cut_torn(struct ledger_file *f, struct slice tail, size_t torn, struct ledger_recovery *rec)
+{
+	unsigned char digest[32];
+
+	sha256_of(slice_from(tail, tail.len - torn), digest);
+	hex_encode(digest, 32, rec->cut_sha256);
+	rec->kind = "torn_line";
+	rec->cut = torn;
+	f->size -= torn;
+	return ftruncate(f->fd, (off_t)f->size) == 0 && fdatasync(f->fd) == 0 ? 0 : ERR_IO;
+}
+
+/* Where the chain goes on. When the state file knows more than the log, or something else, the chain continues from the
+ * state's hash: then no restart of ours can make a manipulated log verify. */
+static int
+find_end(struct ledger_file *f, struct ledger_recovery *rec)
+{
+	struct audit_state st;
+	struct slice line;
+	struct buf tail;
+	const char *why = "";
+	char text[AUDIT_STATE_LEN];
+	size_t torn;
+	ssize_t n;
+	int err;
+
+	buf_init(&tail, 2 * AUDIT_LINE_MAX + 1);
+	audit_chain_init(&f->last);
+	err = read_tail(f, &tail, &line, &torn);
+	if (err != 0)
+		goto out;
+	if (line.ptr != NULL && audit_line_parse(line, &f->last, NULL, &why) != 0)
+		rec->kind = "bad_last_line";
+	if (torn > 0 && (err = cut_torn(f, buf_slice(&tail), torn, rec)) != 0)
+		goto out;
+	rec->found_seq = rec->expected_seq = f->last.seq;
+	n = pread(f->state_fd, text, sizeof text, 0);
+	if (n < 0) {
+		err = ERR_IO;
+		goto out;
+	}
+	if (n > 0 && audit_state_parse(slice_of(text, (size_t)n), &st) == 0) {
+		rec->expected_seq = st.last.seq;
+		if (st.last.seq > f->last.seq)
+			rec->kind = "missing_records";
+		else if (st.last.seq == f->last.seq && strcmp(st.last.h, f->last.h) != 0)
+			rec->kind = "replaced";
+		else
+			rec->expected_seq = f->last.seq;
+		if (rec->expected_seq > f->last.seq ||
+		    (rec->kind != NULL && strcmp(rec->kind, "replaced") == 0))
+			f->last = st.last;
+	}
+out:
+	buf_done(&tail);
+	return err;
+}
+
+static int
+open_one(const char *path, int64_t owner)
+{
+	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY, 0640);
+
+	if (fd >= 0 && owner >= 0 && geteuid() == 0 && fchown(fd, (uid_t)owner, (gid_t)-1) != 0) {
+		close(fd);
+		return -1;
+	}
+	return fd;
+}
+
+/* A new name is on stable storage only when its folder is. */
+static int
+sync_folder(const char *path)
+{
+	char *dir = xstrdup(path), *slash = strrchr(dir, '/');
+	int fd, err = ERR_IO;
+
+	if (slash != NULL)
+		*slash = '\0';
+	fd = open(slash == NULL    ? "."
+		  : dir[0] == '\0' ? "/"
+				   : dir,
+	    O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd >= 0) {
+		err = fsync(fd) == 0 ? 0 : ERR_IO;
+		close(fd);
+	}
+	free(dir);
+	return err;
+}
+
+int
+ledger_file_open(
+    const char *path, int64_t owner, struct ledger_file **out, struct ledger_recovery *rec)
+{
+	struct ledger_file *f = xcalloc(1, sizeof *f);
+	char *state_path = xmalloc(strlen(path) + sizeof AUDIT_STATE_SUFFIX);
+	int err = ERR_IO;
+	off_t end;
+
+	memset(rec, 0, sizeof *rec);
+	memcpy(state_path, path, strlen(path));
+	memcpy(state_path + strlen(path), AUDIT_STATE_SUFFIX, sizeof AUDIT_STATE_SUFFIX);
+	f->event_fd = -1;
+	f->fd = open_one(path, owner);
+	f->state_fd = f->fd >= 0 ? open_one(state_path, owner) : -1;
+	if (f->state_fd < 0)
+		goto out;
+	if (flock(f->fd, LOCK_EX | LOCK_NB) != 0) {
+		err = errno == EWOULDBLOCK ? ERR_EXISTS : ERR_IO;
+		goto out;
+	}
+	end = lseek(f->fd, 0, SEEK_END);
+	if (end < 0)
+		goto out;
+	f->size = (uint64_t)end;
+	err = find_end(f, rec);
+	if (err == 0)
+		err = sync_folder(path);
+	/* what a crash left unsynced but readable becomes part of the chain: make it durable first */
+	if (err == 0 && fdatasync(f->fd) != 0)
+		err = ERR_IO;
+out:
+	free(state_path);
+	if (err != 0) {
+		ledger_file_close(f);
+		return err;
+	}
+	*out = f;
+	return 0;
+}
+
+const struct audit_chain *
+ledger_file_last(const struct ledger_file *f)
+{
+	return &f->last;
+}
+
+uint64_t
+ledger_file_size(const struct ledger_file *f)
+{
+	return f->size;
+}
+
+bool
+ledger_file_broken(const struct ledger_file *f)
+{
+	return f->broken;
+}
+
+/* ---- the thread ---- */
+
+static void
+tell(struct ledger_file *f, int stage, int err)
+{
+	uint64_t one = 1;
+
+	pthread_mutex_lock(&f->lock);
+	f->stage = stage;
+	f->err = err;
+	pthread_mutex_unlock(&f->lock);
+	while (write(f->event_fd, &one, sizeof one) < 0 && errno == EINTR)
+		;
+}
+
+static void
+run_batch(struct ledger_file *f, bool sync)
+{
+	int err = write_at(f->fd, f->lines->data, f->lines->len, f->size);
+
+	if (err != 0) {
+		log_msg(LOG_LVL_ERROR, "ledger_write", "cannot write the audit log: %s",
+		    strerror(errno));
+		if (ftruncate(f->fd, (off_t)f->size) != 0)
+			f->thread_broken = true;
+		tell(f, sync ? 2 : 1, err);
+		return;
+	}
+	tell(f, 1, 0);
+	if (!sync)
+		return;
+	if (sync_data(f->fd) != 0) {
+		log_msg(LOG_LVL_ERROR, "ledger_sync",
+		    "fdatasync of the audit log failed (%s): nothing is recorded until "
+		    "milter-ledger is restarted",
+		    strerror(errno));
+		f->thread_broken = true;
+		tell(f, 2, ERR_IO);
+		return;
+	}
+	write_state(f, &f->end, f->size + f->lines->len);
+	tell(f, 2, 0);
+}
+
+static void *
+thread_main(void *arg)
+{
+	struct ledger_file *f = arg;
+	bool sync;
+
+	for (;;) {
+		pthread_mutex_lock(&f->lock);
+		while (!f->stop && !f->busy)
+			pthread_cond_wait(&f->wake, &f->lock);
+		if (f->stop) {
+			pthread_mutex_unlock(&f->lock);
+			return NULL;
+		}
+		f->busy = false;
+		sync = f->sync;
+		pthread_mutex_unlock(&f->lock);
+		run_batch(f, sync);
+	}
+}
+
+static void
+on_event(void *arg, int events)
+{
+	struct ledger_file *f = arg;
+	int stage, err, last;
+	uint64_t n;
+
+	(void)events;
+	if (read(f->event_fd, &n, sizeof n) < 0)
+		return;
+	pthread_mutex_lock(&f->lock);
+	stage = f->stage;
+	err = f->err;
+	last = f->sync ? 2 : 1;
+	f->broken |= f->thread_broken;
+	pthread_mutex_unlock(&f->lock);
+	if (f->lines == NULL || stage <= f->told)
+		return;
+	if (err == 0 && f->told < 1)
+		f->fn(f->arg, false, 0);
+	f->told = stage;
+	if (stage < last)
+		return;
+	if (err == 0) {
+		f->size += f->lines->len;
+		f->last = f->end;
+	}
+	buf_reset(f->lines);
+	f->lines = NULL;
+	f->fn(f->arg, true, err);
+}
+
+int
+ledger_file_start(struct ledger_file *f, struct loop *l, ledger_batch_fn fn, void *arg)
+{
+	f->loop = l;
+	f->fn = fn;
+	f->arg = arg;
+	pthread_mutex_init(&f->lock, NULL);
+	pthread_cond_init(&f->wake, NULL);
+	f->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (f->event_fd < 0 || pthread_create(&f->thread, NULL, thread_main, f) != 0)
+		return ERR_IO;
+	f->has_thread = true;
+	f->ev = loop_fd_new(l, f->event_fd, on_event, f);
+	loop_fd_want(f->ev, LOOP_READ);
+	return 0;
+}
+
+void
+ledger_file_write(
+    struct ledger_file *f, struct buf *lines, const struct audit_chain *end, bool sync)
+{
+	f->told = 0;
+	pthread_mutex_lock(&f->lock);
+	f->stage = 0;
+	f->err = 0;
+	f->lines = lines;
+	f->end = *end;
+	f->sync = sync;
+	f->busy = true;
+	pthread_cond_signal(&f->wake);
+	pthread_mutex_unlock(&f->lock);
+}
+
+void
+ledger_file_close(struct ledger_file *f)
+{
+	if (f == NULL)
+		return;
+	if (f->has_thread) {
+		pthread_mutex_lock(&f->lock);
+		f->stop = true;
+		pthread_cond_signal(&f->wake);
+		pthread_mutex_unlock(&f->lock);
+		pthread_join(f->thread, NULL);
+	}
+	loop_fd_free(f->ev);
+	if (f->event_fd >= 0)
+		close(f->event_fd);
+	if (f->state_fd >= 0)
+		close(f->state_fd);
+	if (f->fd >= 0)
+		close(f->fd);
+	free(f);
+}

@@ -1,0 +1,195 @@
+/* scan_archive.c: looks into archives with libarchive, from memory. The only includer of <archive.h>. Runs in milter-scan, the
+ * sandboxed child. Invariants: bounded members, octets, ratio and depth for the whole message; "no entries" is never "clean"
+ * (encrypted headers show none); no filter that would start a program is enabled. */
+#include "config.h"
+
+#include "milter/scan_priv.h"
+
+#include "lib/crypto.h"
+#include "lib/err.h"
+
+#include <archive.h>
+#include <archive_entry.h>
+#include <string.h>
+
+#define HEAD_MAX 65536
+#define RATIO_FROM (16u << 20)
+
+static struct archive *
+reader_new(struct slice bytes)
+{
+	struct archive *a = archive_read_new();
+
+	if (a == NULL)
+		return NULL;
+	archive_read_support_filter_gzip(a);
+	archive_read_support_filter_bzip2(a);
+	archive_read_support_filter_xz(a);
+	archive_read_support_filter_lzma(a);
+	archive_read_support_filter_compress(a);
+	archive_read_support_filter_zstd(a);
+	archive_read_support_format_zip(a);
+	archive_read_support_format_7zip(a);
+	archive_read_support_format_rar(a);
+	archive_read_support_format_rar5(a);
+	archive_read_support_format_tar(a);
+	archive_read_support_format_gnutar(a);
+	archive_read_support_format_cab(a);
+	archive_read_support_format_lha(a);
+	archive_read_support_format_iso9660(a);
+	archive_read_support_format_raw(a);
+	if (archive_read_open_memory(a, bytes.ptr, bytes.len) != ARCHIVE_OK) {
+		archive_read_free(a);
+		return NULL;
+	}
+	return a;
+}
+
+static bool
+over_budget(struct scan_ctx *c, size_t packed)
+{
+	return c->unpacked > SCAN_BYTES_MAX ||
+	       (c->unpacked > RATIO_FROM &&
+		   c->unpacked / SCAN_RATIO_MAX > (packed > 0 ? packed : 1));
+}
+
+/* Reads a member: its head, and all of it when it may be an archive itself. 0 or a part flag. */
+static uint32_t
+read_member(struct scan_ctx *c, struct archive *a, size_t packed, struct buf *content,
+    struct scan_type *type, uint64_t *size)
+{
+	unsigned char *room;
+	unsigned char waste[32768];
+	la_ssize_t n;
+	bool keep = true, typed = false;
+
+	*type = (struct scan_type){"", CLASS_OTHER};
+	for (;;) {
+		room = keep ? buf_reserve(content, sizeof waste) : waste;
+		if (room == NULL)
+			return PART_LIMIT;
+		n = archive_read_data(a, room, sizeof waste);
+		if (n <= 0)
+			break;
+		if (keep)
+			buf_commit(content, (size_t)n);
+		*size += (uint64_t)n;
+		c->unpacked += (uint64_t)n;
+		if (over_budget(c, packed))
+			return PART_LIMIT;
+		if (!typed && content->len >= HEAD_MAX) {
+			*type = scan_type(buf_slice(content));
+			typed = true;
+			keep = type->cls == CLASS_ARCHIVE;
+		}
+		if (keep && content->len >= SCAN_MEMBER_MAX)
+			return PART_LIMIT;
+	}
+	if (!typed)
+		*type = scan_type(buf_slice(content));
+	return n < 0 ? PART_BROKEN : 0;
+}
+
+static void
+add_member(struct scan_ctx *c, struct slice path, struct slice name, struct slice norm,
+    struct scan_type type, struct slice content, uint64_t size, uint32_t flags)
+{
+	struct find_part *p = findings_add_part(c->f);
+	struct buf full;
+
+	if (p == NULL)
+		return;
+	buf_init(&full, FINDINGS_TEXT_MAX);
+	buf_append_slice(&full, slice_sub(path, 0, 200));
+	buf_append_byte(&full, '!');
+	buf_append_slice(&full, slice_sub(name, 0, 300));
+	p->path = findings_text(c->f, buf_slice(&full));
+	buf_done(&full);
+	p->true_type = findings_str(c->f, type.name);
+	p->name_raw = findings_text(c->f, name);
+	p->name_norm = findings_text(c->f, norm);
+	p->size = size;
+	p->flags = flags | PART_IN_ARCHIVE;
+	if (content.len == size)
+		sha256_of(content, p->sha256);
+}
+
+static void
+look_at_member(struct scan_ctx *c, struct archive *a, struct archive_entry *e, bool raw,
+    struct slice bytes, struct slice path)
+{
+	const char *given = raw ? NULL : archive_entry_pathname(e);
+	struct slice name = slice_str(given != NULL ? given : "");
+	struct buf norm, content, inner;
+	struct scan_type type;
+	struct slice ext;
+	uint64_t size = 0;
+	uint32_t flags;
+
+	buf_init(&norm, 1024);
+	buf_init(&content, SCAN_MEMBER_MAX + 65536);
+	buf_init(&inner, FINDINGS_TEXT_MAX);
+	flags = scan_name(c->p, slice_sub(name, 0, 1000), &norm);
+	flags |= read_member(c, a, bytes.len, &content, &type, &size);
+	if (archive_entry_is_encrypted(e) || archive_entry_is_data_encrypted(e))
+		flags = (flags & ~(uint32_t)PART_BROKEN) | PART_ENCRYPTED;
+	if (type.cls == CLASS_EXEC) {
+		ext = scan_name_ext(buf_slice(&norm));
+		flags |= PART_EXEC |
+			 (ext.len > 0 && !(flags & PART_BANNED_NAME) && !raw ? PART_MISMATCH : 0);
+		/* a shell script of any name in a source archive is content, not a disguise */
+		if (strcmp(type.name, "script") == 0)
+			flags &= ~(uint32_t)PART_MISMATCH;
+	}
+	if (type.cls == CLASS_ARCHIVE && !(flags & (PART_LIMIT | PART_BROKEN | PART_ENCRYPTED))) {
+		buf_append_slice(&inner, slice_sub(path, 0, 200));
+		buf_append_byte(&inner, '!');
+		buf_append_slice(&inner, slice_sub(name, 0, 200));
+		flags |= PART_ARCHIVE | scan_archive(c, buf_slice(&content), buf_slice(&inner));
+	}
+	if (flags & ~(uint32_t)PART_ARCHIVE)
+		add_member(c, path, name, buf_slice(&norm), type, buf_slice(&content), size, flags);
+	buf_done(&norm);
+	buf_done(&content);
+	buf_done(&inner);
+}
+
+uint32_t
+scan_archive(struct scan_ctx *c, struct slice bytes, struct slice path)
+{
+	struct archive_entry *e;
+	struct archive *a;
+	uint32_t flags = 0;
+	unsigned entries = 0;
+	bool raw = false;
+	int rc;
+
+	if (c->depth >= SCAN_DEPTH_MAX)
+		return PART_LIMIT;
+	a = reader_new(bytes);
+	if (a == NULL)
+		return PART_BROKEN;
+	c->depth++;
+	while ((rc = archive_read_next_header(a, &e)) == ARCHIVE_OK || rc == ARCHIVE_WARN ||
+	       rc == ARCHIVE_RETRY) {
+		if (++c->entries > SCAN_ENTRIES_MAX || over_budget(c, bytes.len)) {
+			flags |= PART_LIMIT;
+			break;
+		}
+		raw = archive_format(a) == ARCHIVE_FORMAT_RAW;
+		/* raw takes anything: without a compression it only gives the bytes back */
+		if (raw && archive_filter_count(a) <= 1)
+			break;
+		entries++;
+		look_at_member(c, a, e, raw, bytes, path);
+	}
+	if (archive_read_has_encrypted_entries(a) == 1)
+		flags |= PART_ENCRYPTED;
+	if (rc != ARCHIVE_EOF && !(flags & (PART_LIMIT | PART_ENCRYPTED)))
+		flags |= PART_BROKEN;
+	if (entries == 0 && !(flags & PART_ENCRYPTED))
+		flags |= PART_BROKEN;
+	c->depth--;
+	archive_read_free(a);
+	return flags;
+}

@@ -1,0 +1,19 @@
+/* scan_message.h: everything there is to find out about one message, from its bytes alone: no I/O. Runs in milter-scan; tests and
+ * fuzzers call it too. */
+#ifndef CV_SCAN_MESSAGE_H
+#define CV_SCAN_MESSAGE_H
+
+#include "milter/findings.h"
+#include "milter/smime.h"
+
+struct scan_params {
+	const struct smime_trust *trust; /* NULL: no anchors at all */
+	struct slice domain;             /* the author's */
+	int64_t now;
+	const char *const *banned; /* name endings without dot, lower case */
+	size_t n_banned;
+};
+/* f: findings_init. Never fails: what could not be done stands in the findings. */
+void scan_message(struct slice whole, const struct scan_params *p, struct findings *f);
+
+#endif

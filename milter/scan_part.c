@@ -1,0 +1,219 @@
+/* scan_part.c: one leaf of a message: name, declared and true type, content in each way that a lenient reader may decode it. Runs in
+ * milter-scan. MILTER.md section 5, cases 33 to 37, 40: strict and lenient readings are both looked at (union). */
+#include "config.h"
+
+#include "milter/scan_priv.h"
+
+#include "lib/crypto.h"
+#include "lib/err.h"
+
+#include <string.h>
+
+static struct slice
+param(const struct hdr_param *p, const char *name)
+{
+	for (; p != NULL; p = p->next) {
+		if (slice_eq_str(p->name, name))
+			return p->value;
+	}
+	return (struct slice){NULL, 0};
+}
+
+enum b64_way { B64_STOP_AT_PAD, B64_SKIP_PAD, B64_RESTART_AT_PAD };
+
+/* base64 as careless readers take it: bytes outside the alphabet skipped, and padding inside handled in one of three ways. */
+static void
+b64_loose(struct slice s, enum b64_way way, struct buf *out)
+{
+	static const char alphabet[] =
+	    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+	unsigned char value[256];
+	uint32_t acc = 0;
+	unsigned bits = 0;
+	size_t i;
+
+	memset(value, 0xff, sizeof value);
+	for (i = 0; i < 64; i++)
+		value[(unsigned char)alphabet[i]] = (unsigned char)i;
+	for (i = 0; i < s.len && out->err == 0; i++) {
+		if (s.ptr[i] == '=' && way == B64_STOP_AT_PAD)
+			return;
+		if (s.ptr[i] == '=' && way == B64_RESTART_AT_PAD)
+			bits = 0;
+		if (value[s.ptr[i]] == 0xff)
+			continue;
+		acc = acc << 6 | value[s.ptr[i]];
+		bits += 6;
+		if (bits >= 8) {
+			bits -= 8;
+			buf_append_byte(out, (unsigned char)(acc >> bits));
+		}
+	}
+}
+
+/* What one reading of the content shows. */
+static uint32_t
+look(struct scan_ctx *c, struct slice bytes, struct slice ext, struct slice path,
+    struct scan_type *type_out)
+{
+	static const char *const archives[] = {
+	    "zip", "rar", "7z", "cab", "iso", "tar", "gz", "tgz", "docx", "xlsx", "pptx", "odt"};
+	struct scan_type t = scan_type(bytes);
+	uint32_t flags = 0;
+	size_t i;
+
+	if (t.cls == CLASS_EXEC)
+		flags |= PART_EXEC;
+	if (t.cls == CLASS_ARCHIVE)
+		flags |= PART_ARCHIVE | scan_archive(c, bytes, path);
+	/* a zip may stand behind other bytes: its directory is at the end */
+	for (i = 0; t.cls == CLASS_OTHER && bytes.len > 0 && i < sizeof archives / sizeof *archives;
+	     i++) {
+		if (slice_caseeq_str(ext, archives[i])) {
+			flags |= PART_ARCHIVE | scan_archive(c, bytes, path);
+			break;
+		}
+	}
+	*type_out = t;
+	return flags;
+}
+
+static uint32_t
+look_at_views(
+    struct scan_ctx *c, struct slice raw, struct slice seen, struct slice ext, struct slice path)
+{
+	static const enum b64_way ways[] = {B64_STOP_AT_PAD, B64_SKIP_PAD, B64_RESTART_AT_PAD};
+	struct scan_type t;
+	uint32_t flags = 0;
+	struct buf b;
+	size_t i;
+
+	for (i = 0; i < sizeof ways / sizeof *ways; i++) {
+		buf_init(&b, SCAN_PART_MAX);
+		b64_loose(raw, ways[i], &b);
+		if (b.err != 0)
+			flags |= PART_LIMIT;
+		if (!slice_eq(buf_slice(&b), seen))
+			flags |= PART_LENIENT | look(c, buf_slice(&b), ext, path, &t);
+		buf_done(&b);
+	}
+	return flags;
+}
+
+/* Names from Content-Disposition and Content-Type, decoded once more as RFC 2047 since many mailers write that. The worst counts. */
+static uint32_t
+judge_names(struct scan_ctx *c, const struct mime_part *part, struct slice path,
+    struct find_part *p, struct buf *norm_out)
+{
+	struct slice names[2] = {param(part->disp_params, "filename"), param(part->params, "name")};
+	struct buf decoded, norm;
+	uint32_t flags = 0;
+	size_t i;
+
+	for (i = 0; i < 2; i++) {
+		if (names[i].len == 0)
+			continue;
+		buf_init(&decoded, 4096);
+		buf_init(&norm, 1024);
+		if (hdr_decode(slice_sub(names[i], 0, 1024), &decoded) != 0)
+			buf_reset(&decoded);
+		/* a NUL that decoding would drop still counts */
+		if (memchr(names[i].ptr, 0, names[i].len) != NULL)
+			flags |= PART_DECEPTIVE_NAME;
+		flags |= scan_name(c->p, decoded.len > 0 ? buf_slice(&decoded) : names[i], &norm);
+		if (p->name_raw.len == 0) {
+			p->name_raw = findings_text(c->f, names[i]);
+			buf_append_slice(norm_out, buf_slice(&norm));
+		} else if (!slice_eq(buf_slice(norm_out), buf_slice(&norm))) {
+			findings_note(c->f, "name_differs", NOTE_WARN, path,
+			    "filename and name are not the same");
+		}
+		buf_done(&decoded);
+		buf_done(&norm);
+	}
+	return flags;
+}
+
+static uint32_t
+mismatch(uint32_t flags, const struct scan_type *t, const struct mime_part *part, struct slice ext)
+{
+	if (!(flags & PART_EXEC))
+		return 0;
+	if (strcmp(t->name, "script") == 0)
+		return ext.len > 0 &&
+			       (slice_caseeq_str(ext, "pdf") || slice_caseeq_str(ext, "docx") ||
+				   slice_caseeq_str(ext, "jpg") || slice_caseeq_str(ext, "png"))
+			   ? PART_MISMATCH
+			   : 0;
+	if (ext.len > 0)
+		return flags & PART_BANNED_NAME ? 0 : PART_MISMATCH;
+	return slice_eq_str(part->type, "application") ? 0 : PART_MISMATCH;
+}
+
+static void
+describe(struct scan_ctx *c, const struct mime_part *part, struct slice path, struct find_part *p)
+{
+	struct buf b;
+
+	buf_init(&b, 256);
+	buf_append_slice(&b, slice_sub(part->type, 0, 100));
+	buf_append_byte(&b, '/');
+	buf_append_slice(&b, slice_sub(part->subtype, 0, 100));
+	p->decl = findings_text(c->f, buf_slice(&b));
+	p->path = findings_text(c->f, path);
+	buf_done(&b);
+}
+
+static bool
+is_fragment(const struct mime_part *part)
+{
+	return slice_eq_str(part->type, "message") &&
+	       (slice_eq_str(part->subtype, "partial") ||
+		   slice_eq_str(part->subtype, "external-body"));
+}
+
+void
+scan_leaf(struct scan_ctx *c, struct slice whole, const struct mime_part *part, struct slice path)
+{
+	struct slice raw = slice_sub(
+			 whole, (size_t)part->body_off, (size_t)(part->end_off - part->body_off)),
+		     bytes, ext;
+	struct find_part *p = findings_add_part(c->f);
+	struct scan_type t = {"", CLASS_OTHER};
+	struct buf body, norm;
+	bool clean = true;
+
+	if (p == NULL)
+		return;
+	buf_init(&body, SCAN_PART_MAX);
+	buf_init(&norm, 1024);
+	describe(c, part, path, p);
+	p->flags = judge_names(c, part, path, p, &norm);
+	p->name_norm = findings_text(c->f, buf_slice(&norm));
+	ext = scan_name_ext(buf_slice(&norm));
+	bytes = raw;
+	if (part->cte == CTE_BASE64 || part->cte == CTE_QP) {
+		if (mime_decode_body(part->cte, raw, &body, &clean) != 0)
+			p->flags |= PART_LIMIT;
+		bytes = buf_slice(&body);
+	}
+	p->size = bytes.len;
+	sha256_of(bytes, p->sha256);
+	p->flags |= look(c, bytes, ext, path, &t);
+	if (part->cte == CTE_BASE64 && !clean)
+		p->flags |= look_at_views(c, raw, bytes, ext, path);
+	/* "#!" in plain text that is shown, not attached, is talk about scripts */
+	if (strcmp(t.name, "script") == 0 && p->name_raw.len == 0 &&
+	    slice_eq_str(part->type, "text"))
+		p->flags &= ~(uint32_t)PART_EXEC;
+	p->flags |= mismatch(p->flags, &t, part, ext);
+	p->true_type = findings_str(c->f, t.name);
+	p->magic = findings_str(c->f, scan_magic(bytes));
+	if (is_fragment(part))
+		p->flags |= PART_FRAGMENT;
+	else if (slice_eq_str(part->type, "message") && slice_eq_str(part->subtype, "rfc822") &&
+		 body.len > 0)
+		scan_entity(c, bytes, path, COVER_OTHER);
+	buf_done(&body);
+	buf_done(&norm);
+}

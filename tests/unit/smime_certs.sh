@@ -1,0 +1,113 @@
+#!/bin/sh
+# smime_certs.sh DIR: certificates, CRLs and CMS signatures for smime_test, made with openssl's command line. All people are invented.
+set -eu
+cd "$1"
+exec 2>openssl.log
+
+cat >x.cnf <<'CNF'
+[req]
+distinguished_name = dn
+prompt = no
+string_mask = utf8only
+utf8 = yes
+[dn]
+CN = unused
+[root]
+basicConstraints = critical,CA:TRUE
+keyUsage = critical,keyCertSign,cRLSign
+subjectKeyIdentifier = hash
+[leaf]
+basicConstraints = CA:FALSE
+keyUsage = critical,digitalSignature,nonRepudiation
+extendedKeyUsage = emailProtection
+subjectAltName = ${ENV::SAN}
+[utf8]
+keyUsage = critical,digitalSignature
+subjectAltName = @utf8san
+[utf8san]
+otherName.0 = 1.3.6.1.5.5.7.8.9;FORMAT:UTF8,UTF8:bình@x.example
+[nosan]
+keyUsage = critical,digitalSignature
+[nronly]
+keyUsage = nonRepudiation
+subjectAltName = ${ENV::SAN}
+[server]
+extendedKeyUsage = serverAuth
+subjectAltName = ${ENV::SAN}
+[encrypt]
+keyUsage = critical,keyEncipherment
+subjectAltName = ${ENV::SAN}
+[caleaf]
+basicConstraints = critical,CA:TRUE
+keyUsage = critical,digitalSignature,keyCertSign
+extendedKeyUsage = emailProtection
+subjectAltName = ${ENV::SAN}
+[ca]
+default_ca = def
+[def]
+database = index.txt
+crlnumber = crlnumber
+default_md = sha256
+CNF
+export SAN=email:none@x.example
+
+key() { openssl genpkey -algorithm RSA -pkeyopt "rsa_keygen_bits:$2" -out "$1.key"; }
+root() { # name key
+	openssl req -new -x509 -utf8 -config x.cnf -extensions root -key "$2.key" -sha256 -days 7300 -subj "/C=VN/O=Test/CN=$1" -out "$1.pem"
+}
+leaf() { # name ca key section SAN days
+	SAN="$5" openssl req -new -utf8 -config x.cnf -key "$3.key" -subj "/C=VN/O=Tỉnh Mẫu/CN=$1" -out "$1.csr"
+	serial=$((serial + 1))
+	SAN="$5" openssl x509 -req -in "$1.csr" -CA "$2.pem" -CAkey "$2-key.key" -set_serial "$serial" -sha256 -days "$6" \
+		-extfile x.cnf -extensions "$4" -out "$1.pem"
+}
+sign() { # name, options ...
+	out=$1
+	shift
+	openssl cms -sign -binary -in content.bin -outform DER -out "$out.der" "$@"
+}
+
+serial=100
+key root-key 2048; key other-key 2048; key k1 2048; key k1024 1024
+openssl ecparam -name prime256v1 -genkey -noout -out kec.key
+root root root-key; root other other-key
+leaf manager root k1 leaf email:manager@x.example 3650
+leaf eve root k1 leaf email:eve@x.example 3650
+leaf former root k1 leaf email:manager.old@x.example 3650
+leaf utf8 root k1 utf8 email:none@x.example 3650
+leaf nosan root k1 nosan email:none@x.example 3650
+leaf nronly root k1 nronly email:manager@x.example 3650
+leaf server root k1 server email:manager@x.example 3650
+leaf encrypt root k1 encrypt email:manager@x.example 3650
+leaf caleaf root k1 caleaf email:manager@x.example 3650
+leaf weak root k1024 leaf email:manager@x.example 3650
+leaf ec root kec leaf email:manager@x.example 3650
+leaf stranger other k1 leaf email:manager@x.example 3650
+leaf revoked root k1 leaf email:manager@x.example 3650
+
+printf 'Content-Type: text/plain; charset=utf-8\r\n\r\nXin chào,  \r\nkính gửi. \r\n' >content.bin
+for n in manager eve former utf8 nosan nronly server encrypt caleaf stranger revoked; do sign "$n" -signer "$n.pem" -inkey k1.key -md sha256; done
+sign weak -signer weak.pem -inkey k1024.key -md sha256
+sign ec -signer ec.pem -inkey kec.key -md sha256
+openssl cms -sign -binary -in content.bin -outform DER -out pss.der -signer manager.pem -inkey k1.key -md sha256 -keyopt rsa_padding_mode:pss
+sign sha1 -signer manager.pem -inkey k1.key -md sha1
+sign noattr -signer manager.pem -inkey k1.key -md sha256 -noattr
+sign opaque -signer manager.pem -inkey k1.key -md sha256 -nodetach
+sign two -signer manager.pem -inkey k1.key -signer eve.pem -inkey k1.key -md sha256
+sign twostranger -signer manager.pem -inkey k1.key -signer stranger.pem -inkey k1.key -md sha256
+openssl crl2pkcs7 -nocrl -certfile manager.pem -outform DER -out certsonly.der
+openssl cms -encrypt -binary -in content.bin -outform DER -out encrypted.der -aes256 manager.pem || cp certsonly.der encrypted.der
+{ cat manager.der; printf 'x'; } >trailing.der
+
+mkdir -p trust/x.example trust/crl.example trust/old.example trust/y.example
+cp root.pem trust/x.example/root.pem
+cp root.pem trust/crl.example/root.pem
+cp root.pem trust/old.example/root.pem
+cp other.pem trust/y.example/other.pem
+: >index.txt
+echo 01 >crlnumber
+openssl ca -config x.cnf -cert root.pem -keyfile root-key.key -revoke revoked.pem
+openssl ca -config x.cnf -cert root.pem -keyfile root-key.key -gencrl -crldays 3650 -out trust/crl.example/root.crl
+openssl ca -config x.cnf -cert root.pem -keyfile root-key.key -gencrl -crlsec 1 -out trust/old.example/root.crl
+openssl crl -in trust/crl.example/root.crl -outform PEM -out embedded.pem
+touch done
