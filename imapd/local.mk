@@ -4,3 +4,29 @@
 sbin_PROGRAMS += congvu-imapd
 congvu_imapd_SOURCES = imapd/parent.c
 congvu_imapd_LDADD = $(CV_PARENT_LIBS)
+
+# --- libcvimap.a: the pure parts: parsers, the view, search, sections ---
+noinst_LIBRARIES += imapd/libcvimap.a
+imapd_libcvimap_a_SOURCES = imapd/imap_parse.h imapd/imap_parse.c imapd/imap_cur.h imapd/imap_cur.c \
+	imapd/seqset.h imapd/seqset.c imapd/view.h imapd/view.c imapd/list_match.h imapd/list_match.c \
+	imapd/mbox_name.h imapd/mbox_name.c imapd/fetch_item.h imapd/fetch_item.c imapd/fetch_section.h \
+	imapd/fetch_section.c imapd/search_key.h imapd/search_key.c imapd/search_ask.c imapd/search_scan.h \
+	imapd/search_scan.c
+
+# --- libcvimapd.a: the session and its commands ---
+noinst_LIBRARIES += imapd/libcvimapd.a
+imapd_libcvimapd_a_SOURCES = imapd/session.h imapd/session.c imapd/sync.c imapd/mbox_find.c imapd/auth.h imapd/auth.c \
+	imapd/commands.h imapd/commands.c imapd/status_item.h imapd/fetch_priv.h imapd/fetch_bytes.c \
+	imapd/fetch_structure.c imapd/cmd_append.c imapd/cmd_authenticate.c imapd/cmd_capability.c imapd/cmd_close.c \
+	imapd/cmd_copy.c imapd/cmd_create.c imapd/cmd_enable.c imapd/cmd_expunge.c imapd/cmd_fetch.c imapd/cmd_id.c \
+	imapd/cmd_idle.c imapd/cmd_list.c imapd/cmd_login.c imapd/cmd_namespace.c imapd/cmd_search.c imapd/cmd_select.c \
+	imapd/cmd_starttls.c imapd/cmd_status.c imapd/cmd_store.c
+CV_IMAPD_LIBS = imapd/libcvimapd.a imapd/libcvimap.a
+
+# --- tests ---
+check_PROGRAMS += tests/unit/imap_fake_server
+tests_unit_imap_fake_server_SOURCES = tests/unit/imap_fake.h tests/unit/imap_fake_server.c tests/unit/imap_fake_store.c
+tests_unit_imap_fake_server_LDADD = $(CV_IMAPD_LIBS) store/libcvstore.a lib/libcvmail.a lib/libcvtls.a lib/libcvloop.a \
+	lib/libcv.a $(CV_MAIL_LIBS) $(EVENT_LIBS) $(SSL_LIBS) $(CRYPTO_LIBS)
+TESTS += tests/unit/imap_wire_test.py
+EXTRA_DIST += tests/unit/imap_wire_test.py tests/unit/imap

@@ -1,5 +1,7 @@
 /* imapd/parent.c: congvu-imapd: the sockets and roles of the IMAP server. The whole process graph is on this screen;
  * lib/parent.c does the work. Runs as root, maybe; reads no byte from any peer. */
+#include "config.h"
+
 #include "lib/parent.h"
 
 #define N(a) (sizeof(a) / sizeof((a)[0]))

@@ -1,0 +1,235 @@
+/* cmd_append.c: APPEND. Runs in imapd-session. RFC 3501 6.3.11, RFC 4315 (APPENDUID), RFC 7888.
+ * The message streams to ingest as it comes and is never whole here. What a client sends without being asked (LITERAL+) is taken to its end
+ * even when it is refused, so that the stream stays in step. */
+#include "config.h"
+
+#include "imapd/commands.h"
+
+#include <stdlib.h>
+#include <time.h>
+
+#include "imapd/session.h"
+#include "lib/date.h"
+#include "lib/err.h"
+
+#define STALL_MS 300000               /* no octet of the message for so long */
+#define DRAIN_MAX ((uint64_t)1 << 30) /* taken and thrown away, at most */
+
+struct append {
+	struct slice mailbox, keywords;
+	uint32_t flags;
+	int64_t date;
+	int zone;
+	struct ingest_append *to; /* NULL: refused or over */
+	uint64_t left;
+	int err;             /* ingest's answer */
+	const char *refusal; /* "NO [TRYCREATE] …": the answer when the octets are gone */
+	bool ended;          /* ingest has it all */
+	bool answered;       /* ingest answered */
+	uint32_t uidvalidity, uid;
+};
+
+static void
+append_cleanup(struct cmd *m)
+{
+	struct append *st = m->state;
+	ingest_append_abort(st->to);
+}
+
+static void
+append_answer(struct cmd *m)
+{
+	struct append *st = m->state;
+	if (st->refusal != NULL && slice_starts(slice_str(st->refusal), "BAD "))
+		cmd_bad(m, "%s", st->refusal + 4);
+	else if (st->refusal != NULL)
+		cmd_no(m, "%s", st->refusal + 3);
+	else if (st->err == ERR_NOTFOUND || st->err == ERR_GONE)
+		cmd_no(m, "[TRYCREATE] No such mailbox");
+	else if (st->err)
+		cmd_err(m, st->err);
+	else
+		cmd_ok(m, "[APPENDUID %u %u] Appended", st->uidvalidity, st->uid);
+}
+
+static void
+append_tail(struct cmd *m, struct slice line)
+{
+	struct append *st = m->state;
+	m->on_line = NULL;
+	m->on_timer = NULL;
+	if (line.len > 0 && st->refusal == NULL) {
+		/* Another literal of MULTIAPPEND, which is not offered. */
+		st->refusal = "BAD One message at a time";
+		ingest_append_abort(st->to);
+		st->to = NULL;
+	}
+	if (st->to == NULL) {
+		append_answer(m);
+		return;
+	}
+	st->ended = true;
+	int err = ingest_append_end(st->to);
+	if (err && err != ERR_CLOSED) {
+		ingest_append_abort(st->to);
+		st->to = NULL;
+		st->err = ERR_TEMP;
+		append_answer(m);
+	}
+}
+
+static bool
+append_input(struct cmd *m)
+{
+	struct append *st = m->state;
+	struct client *c = m->c;
+	struct slice in = io_in(c->io);
+	size_t n = in.len < st->left ? in.len : (size_t)st->left;
+	if (n > 65536)
+		n = 65536;
+	if (n == 0 && st->left > 0)
+		return false;
+	if (n > 0 && st->to != NULL) {
+		int err = ingest_append_write(st->to, in.ptr, n);
+		if (err == ERR_AGAIN)
+			return false;
+		/* ERR_CLOSED: ingest's answer comes; the octets go nowhere. */
+	}
+	if (n > 0) {
+		io_consume(c->io, n);
+		st->left -= n;
+		loop_timer_set(c->timer, STALL_MS);
+	}
+	if (st->left == 0) {
+		m->on_input = NULL;
+		m->on_line = append_tail;
+		imap_parse_want_line(&c->parse, 1024);
+	}
+	return true;
+}
+
+static void
+append_stalled(struct cmd *m)
+{
+	client_bye(m->c, "The message did not come", "append_stalled");
+}
+
+/* The octets come: to ingest or to nowhere. */
+static void
+append_take(struct cmd *m)
+{
+	m->on_input = append_input;
+	m->on_timer = append_stalled;
+	loop_timer_set(m->c->timer, STALL_MS);
+	client_pump(m->c);
+}
+
+static void
+append_refuse(struct cmd *m, const char *refusal)
+{
+	struct append *st = m->state;
+	st->refusal = refusal;
+	if (m->literal_sync) /* it was not asked for, so it does not come */
+		append_answer(m);
+	else if (m->literal_size > DRAIN_MAX)
+		client_bye(m->c, "Message too large", "append_too_large");
+	else
+		append_take(m);
+}
+
+static void
+append_drained(void *arg)
+{
+	struct cmd *m = arg;
+	client_pump(m->c);
+}
+
+static void
+append_done(void *arg, int err, uint32_t uidvalidity, uint32_t uid)
+{
+	struct cmd *m = arg;
+	struct append *st = m->state;
+	st->to = NULL;
+	st->err = err;
+	st->uidvalidity = uidvalidity;
+	st->uid = uid;
+	if (st->ended)
+		append_answer(m);
+	else if (err == 0)
+		st->err = ERR_PROTO; /* not the whole of it was sent */
+	if (!st->ended)
+		client_pump(m->c); /* what still comes is thrown away */
+}
+
+static void
+append_found(struct cmd *m, int err, const struct mbox *b)
+{
+	struct append *st = m->state;
+	if (err == 0 && !mbox_has_right(b, 'i'))
+		err = ERR_DENIED;
+	if (err == ERR_NOTFOUND) {
+		append_refuse(m, "NO [TRYCREATE] No such mailbox");
+		return;
+	}
+	if (err == 0) {
+		struct ingest_append_params p = {
+		    .ticket = buf_slice(&m->c->ticket),
+		    .mailbox = b->id,
+		    .flags = st->flags,
+		    .keywords = st->keywords,
+		    .internal_date = st->date,
+		    .internal_zone = (int16_t)st->zone,
+		    .size = m->literal_size,
+		};
+		st->to = ingest_append_start(m->c->d->ingest, &p, append_drained, append_done, m);
+		err = st->to == NULL ? ERR_TEMP : 0;
+	}
+	if (err) {
+		char *text = arena_printf(m->a, "NO %s", err_text(err));
+		append_refuse(m, text != NULL ? text : "NO Out of memory");
+		return;
+	}
+	if (m->literal_sync)
+		client_printf(m->c, "+ Ready for the message\r\n");
+	append_take(m);
+}
+
+/* Behind the mailbox: [SP flags] [SP date] SP, up to the literal. */
+static bool
+read_options(struct cmd *m, struct append *st)
+{
+	struct imap_cur *cur = &m->args;
+	st->date = time(NULL);
+	st->zone = date_local_zone(st->date);
+	st->keywords = slice_of("", 0);
+	if (!imap_cur_sp(cur))
+		return false;
+	if (imap_cur_peek(cur, '(') &&
+	    (!imap_cur_flags(cur, m->a, false, &st->flags, &st->keywords) || !imap_cur_sp(cur)))
+		return false;
+	if (imap_cur_peek(cur, '"') &&
+	    (!imap_cur_date_time(cur, &st->date, &st->zone) || !imap_cur_sp(cur)))
+		return false;
+	return imap_cur_end(cur);
+}
+
+void
+cmd_append(struct cmd *m)
+{
+	struct append *st = arena_alloc(m->a, sizeof(*st));
+	if (st == NULL || !m->streams) {
+		cmd_syntax(m);
+		return;
+	}
+	m->state = st;
+	m->cleanup = append_cleanup;
+	st->left = m->literal_size;
+	if (!cmd_mailbox_arg(m, &st->mailbox) || !read_options(m, st))
+		append_refuse(m, "BAD Wrong arguments for APPEND");
+	else if (m->literal_size > m->c->d->message_max)
+		append_refuse(m, "NO [TOOBIG] The message is too large");
+	else if (m->literal_size == 0)
+		append_refuse(m, "NO An empty message cannot be kept");
+	else
+		mbox_find(m, st->mailbox, append_found);
+}

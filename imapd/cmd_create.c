@@ -1,0 +1,207 @@
+/* cmd_create.c: CREATE, DELETE, RENAME, SUBSCRIBE and UNSUBSCRIBE. Runs in imapd-session. RFC 3501 6.3.3 to 6.3.7. */
+#include "config.h"
+
+#include "imapd/commands.h"
+
+#include <string.h>
+
+#include "imapd/mbox_name.h"
+#include "imapd/session.h"
+#include "lib/err.h"
+#include "lib/utf7.h"
+
+/* A name to be made: where it goes. The account of a share is only known from the list. */
+struct target {
+	struct slice full, share, name;
+	void (*fn)(struct cmd *m, int err, struct slice account, struct slice name);
+	struct cmd *m;
+	bool on;
+	uint64_t mailbox;
+	struct slice from_share;
+};
+
+static void
+on_done(void *arg, int err)
+{
+	struct cmd *m = arg;
+	if (err)
+		cmd_err(m, err);
+	else
+		cmd_ok(m, "Done");
+}
+
+static void
+on_accounts(void *arg, int err, const struct mbox_info *boxes, size_t n)
+{
+	struct target *t = arg;
+	const struct mbox_info *hit = NULL;
+	for (size_t i = 0; err == 0 && hit == NULL && i < n; i++)
+		if (slice_eq(boxes[i].share, t->share))
+			hit = &boxes[i];
+	if (err == 0 && hit == NULL)
+		err = ERR_DENIED;
+	t->fn(t->m, err, hit != NULL ? hit->account : slice_of("", 0), t->name);
+}
+
+/* Takes a whole name apart and finds its account; fn is called, maybe at once. */
+static void
+find_account(struct cmd *m, struct target *t)
+{
+	static const unsigned char none[1] = "";
+	int err = mailbox_name_ok(t->full)
+		      ? mbox_name_split(m->c->d->other_prefix, t->full, &t->share, &t->name)
+		      : ERR_UNSUPPORTED;
+	t->m = m;
+	if (err == 0 && t->share.len > 0)
+		err = store_list(m->c->store, on_accounts, t);
+	else if (err == 0) {
+		t->fn(m, 0, slice_of(none, 0), t->name);
+		return;
+	}
+	if (err)
+		t->fn(m, err, slice_of(none, 0), t->name);
+}
+
+static void
+name_error(struct cmd *m, int err)
+{
+	if (err == ERR_UNSUPPORTED)
+		cmd_no(m, "[CANNOT] Not a name for a mailbox");
+	else
+		cmd_err(m, err);
+}
+
+/* ---- CREATE ---- */
+
+static void
+create_in(struct cmd *m, int err, struct slice account, struct slice name)
+{
+	if (err == 0)
+		err = store_create(m->c->store, account, name, 0, on_done, m);
+	if (err)
+		name_error(m, err);
+}
+
+void
+cmd_create(struct cmd *m)
+{
+	struct target *t = arena_alloc(m->a, sizeof(*t));
+	if (t == NULL || !cmd_mailbox_arg(m, &t->full) || !imap_cur_end(&m->args)) {
+		cmd_syntax(m);
+		return;
+	}
+	if (slice_eq_str(t->full, "INBOX")) {
+		cmd_no(m, "[ALREADYEXISTS] INBOX is always there");
+		return;
+	}
+	t->fn = create_in;
+	find_account(m, t);
+}
+
+/* ---- DELETE ---- */
+
+static void
+delete_found(struct cmd *m, int err, const struct mbox *b)
+{
+	if (err == 0)
+		err = store_delete(m->c->store, b->id, on_done, m);
+	if (err)
+		cmd_err(m, err);
+}
+
+void
+cmd_delete(struct cmd *m)
+{
+	struct slice name;
+	if (!cmd_mailbox_arg(m, &name) || !imap_cur_end(&m->args)) {
+		cmd_syntax(m);
+		return;
+	}
+	if (slice_eq_str(name, "INBOX")) {
+		cmd_no(m, "[CANNOT] INBOX cannot be deleted");
+		return;
+	}
+	mbox_find(m, name, delete_found);
+}
+
+/* ---- RENAME ---- */
+
+static void
+rename_to(struct cmd *m, int err, struct slice account, struct slice name)
+{
+	struct target *t = m->state;
+	(void)account;
+	/* A mailbox stays in its account: its messages would have to be copied. */
+	if (err == 0 && !slice_eq(t->share, t->from_share))
+		err = ERR_DENIED;
+	if (err == 0)
+		err = store_rename(m->c->store, t->mailbox, name, on_done, m);
+	if (err)
+		name_error(m, err);
+}
+
+static void
+rename_found(struct cmd *m, int err, const struct mbox *b)
+{
+	struct target *t = m->state;
+	if (err) {
+		cmd_err(m, err);
+		return;
+	}
+	t->mailbox = b->id;
+	t->from_share = b->share;
+	t->fn = rename_to;
+	find_account(m, t);
+}
+
+void
+cmd_rename(struct cmd *m)
+{
+	struct slice from;
+	struct target *t = arena_alloc(m->a, sizeof(*t));
+	if (t == NULL || !cmd_mailbox_arg(m, &from) || !cmd_mailbox_arg(m, &t->full) ||
+	    !imap_cur_end(&m->args)) {
+		cmd_syntax(m);
+		return;
+	}
+	m->state = t;
+	mbox_find(m, from, rename_found);
+}
+
+/* ---- SUBSCRIBE ---- */
+
+static void
+subscribe_in(struct cmd *m, int err, struct slice account, struct slice name)
+{
+	struct target *t = m->state;
+	if (err == 0)
+		err = store_subscribe(m->c->store, account, name, t->on, on_done, m);
+	if (err)
+		name_error(m, err);
+}
+
+static void
+run_subscribe(struct cmd *m, bool on)
+{
+	struct target *t = arena_alloc(m->a, sizeof(*t));
+	if (t == NULL || !cmd_mailbox_arg(m, &t->full) || !imap_cur_end(&m->args)) {
+		cmd_syntax(m);
+		return;
+	}
+	t->on = on;
+	t->fn = subscribe_in;
+	m->state = t;
+	find_account(m, t);
+}
+
+void
+cmd_subscribe(struct cmd *m)
+{
+	run_subscribe(m, true);
+}
+
+void
+cmd_unsubscribe(struct cmd *m)
+{
+	run_subscribe(m, false);
+}

@@ -1,0 +1,189 @@
+/* cmd_select.c: SELECT and EXAMINE. Runs in imapd-session. RFC 3501 6.3.1, 6.3.2. */
+#include "config.h"
+
+#include "imapd/commands.h"
+
+#include <stdlib.h>
+
+#include "imapd/session.h"
+#include "lib/err.h"
+#include "lib/log.h"
+
+struct select {
+	bool examine;
+	struct selected *s; /* until it is the client's */
+	uint32_t recent_from;
+};
+
+static void
+select_cleanup(struct cmd *m)
+{
+	struct select *st = m->state;
+	selected_free(st->s);
+}
+
+void
+client_unselect(struct client *c)
+{
+	if (c->sel == NULL)
+		return;
+	if (c->store != NULL)
+		store_unwatch(c->store, c->sel->mailbox);
+	selected_free(c->sel);
+	c->sel = NULL;
+	c->state = CLIENT_AUTH;
+}
+
+static void
+select_failed(struct cmd *m, int err)
+{
+	struct select *st = m->state;
+	if (st->s != NULL && m->c->store != NULL)
+		store_unwatch(m->c->store, st->s->mailbox);
+	cmd_err(m, err);
+}
+
+/* RFC 3501 7.1 PERMANENTFLAGS: what this client may change. RFC 4314: s for \Seen, t for \Deleted, w for the others. */
+static void
+tell_permanent(struct client *c, const struct selected *s)
+{
+	struct buf b;
+	bool w = slice_index(buf_slice(&s->rights), 'w') >= 0;
+	bool t = slice_index(buf_slice(&s->rights), 't') >= 0;
+	uint32_t may = (s->may_seen ? MSG_SEEN : 0) | (t ? MSG_DELETED : 0) |
+		       (w ? MSG_ANSWERED | MSG_FLAGGED | MSG_DRAFT : 0);
+	buf_init(&b, 262144);
+	if (s->read_only) {
+		buf_append_str(&b, "()");
+	} else {
+		flags_write(&b, may, false, w ? buf_slice(&s->keywords) : slice_of("", 0));
+		if (w) {
+			buf_truncate(&b, b.len - 1);
+			buf_append_str(&b, " \\*)");
+		}
+	}
+	client_printf(c, "* OK [PERMANENTFLAGS %s] May be changed\r\n", buf_cstr(&b));
+	buf_done(&b);
+}
+
+static void
+select_done(struct cmd *m)
+{
+	struct select *st = m->state;
+	struct client *c = m->c;
+	struct selected *s = st->s;
+	struct buf b;
+	st->s = NULL;
+	c->sel = s;
+	c->state = CLIENT_SELECTED;
+	view_announce(&s->view);
+	if (s->view.n > 0 && s->view.uid[s->view.n - 1] >= s->uidnext)
+		s->uidnext = s->view.uid[s->view.n - 1] + 1;
+	buf_init(&b, 262144);
+	flags_write(&b, 31, false, buf_slice(&s->keywords));
+	client_printf(c, "* FLAGS %s\r\n* %u EXISTS\r\n* %u RECENT\r\n", buf_cstr(&b), s->view.n,
+	    view_recent(&s->view));
+	buf_done(&b);
+	uint32_t unseen = view_first_unseen(&s->view);
+	if (unseen > 0)
+		client_printf(c, "* OK [UNSEEN %u] First unseen message\r\n", unseen);
+	tell_permanent(c, s);
+	client_printf(c, "* OK [UIDVALIDITY %u] UIDs are valid\r\n* OK [UIDNEXT %u] Next UID\r\n",
+	    s->uidvalidity, s->uidnext);
+	cmd_ok(m, s->read_only ? "[READ-ONLY] Selected" : "[READ-WRITE] Selected");
+}
+
+static void
+on_uids(void *arg, int err, const struct store_uid *u, size_t n, uint32_t next_uid)
+{
+	struct cmd *m = arg;
+	struct select *st = m->state;
+	for (size_t i = 0; err == 0 && i < n; i++)
+		err = view_add(&st->s->view, u[i].uid, u[i].flags);
+	if (err == 0 && next_uid != 0)
+		err = store_uids(m->c->store, st->s->mailbox, next_uid, on_uids, m);
+	else if (err == 0) {
+		view_set_recent(&st->s->view, st->recent_from, st->s->uidnext);
+		select_done(m);
+		return;
+	}
+	if (err)
+		select_failed(m, err);
+}
+
+static void
+on_opened(void *arg, int err, const struct store_opened *o)
+{
+	struct cmd *m = arg;
+	struct select *st = m->state;
+	struct selected *s = st->s;
+	if (err) {
+		select_failed(m, err);
+		return;
+	}
+	s->uidvalidity = o->uidvalidity;
+	s->uidnext = o->uidnext;
+	s->view.modseq = o->highest_modseq;
+	buf_append_slice(&s->keywords, o->keywords);
+	buf_append_slice(&s->rights, o->rights);
+	struct slice r = buf_slice(&s->rights);
+	s->may_seen = !st->examine && slice_index(r, 's') >= 0;
+	/* RFC 4314 5.2: read-only when nothing may be changed. */
+	bool any = false;
+	for (const char *p = "istwex"; *p != '\0'; p++)
+		any = any || slice_index(r, (unsigned char)*p) >= 0;
+	s->read_only = st->examine || !any;
+	st->recent_from = o->recent_from;
+	err = store_uids(m->c->store, s->mailbox, 1, on_uids, m);
+	if (err)
+		select_failed(m, err);
+}
+
+static void
+on_found(struct cmd *m, int err, const struct mbox *b)
+{
+	struct select *st = m->state;
+	if (err == 0 && !mbox_has_right(b, 'r'))
+		err = ERR_DENIED;
+	if (err) {
+		cmd_err(m, err);
+		return;
+	}
+	st->s = xcalloc(1, sizeof(*st->s));
+	view_init(&st->s->view);
+	buf_init(&st->s->keywords, 131072);
+	buf_init(&st->s->rights, 64);
+	st->s->mailbox = b->id;
+	err = store_open(m->c->store, b->id, !st->examine, true, on_opened, m);
+	if (err)
+		select_failed(m, err);
+}
+
+static void
+run_select(struct cmd *m, bool examine)
+{
+	struct slice name;
+	struct select *st = arena_alloc(m->a, sizeof(*st));
+	if (!cmd_mailbox_arg(m, &name) || !imap_cur_end(&m->args) || st == NULL) {
+		cmd_syntax(m);
+		return;
+	}
+	st->examine = examine;
+	m->state = st;
+	m->cleanup = select_cleanup;
+	/* RFC 3501 6.3.1: the old mailbox is left before the new one is tried. */
+	client_unselect(m->c);
+	mbox_find(m, name, on_found);
+}
+
+void
+cmd_select(struct cmd *m)
+{
+	run_select(m, false);
+}
+
+void
+cmd_examine(struct cmd *m)
+{
+	run_select(m, true);
+}

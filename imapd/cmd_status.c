@@ -1,0 +1,98 @@
+/* cmd_status.c: STATUS. Runs in imapd-session. RFC 3501 6.3.10, RFC 8438. */
+#include "config.h"
+
+#include "imapd/commands.h"
+
+#include "imapd/mbox_name.h"
+#include "imapd/session.h"
+#include "imapd/status_item.h"
+#include "lib/err.h"
+
+static const char *const items[] = {
+    "MESSAGES", "RECENT", "UIDNEXT", "UIDVALIDITY", "UNSEEN", "SIZE"};
+enum { N_ITEMS = 6 };
+
+bool
+status_items_parse(struct imap_cur *c, uint32_t *mask_out)
+{
+	uint32_t mask = 0;
+	if (!imap_cur_char(c, '('))
+		return false;
+	do {
+		struct slice s;
+		uint32_t bit = 0;
+		if (!imap_cur_atom(c, &s))
+			return false;
+		for (unsigned i = 0; i < N_ITEMS; i++)
+			if (slice_caseeq_str(s, items[i]))
+				bit = 1u << i;
+		if (bit == 0)
+			return false;
+		mask |= bit;
+	} while (imap_cur_sp(c));
+	*mask_out = mask;
+	return imap_cur_char(c, ')');
+}
+
+void
+status_items_write(uint32_t mask, const struct mbox_info *b, struct buf *out)
+{
+	const uint64_t values[N_ITEMS] = {
+	    b->messages, b->recent, b->uidnext, b->uidvalidity, b->unseen, b->size};
+	const char *sep = "(";
+	for (unsigned i = 0; i < N_ITEMS; i++) {
+		if (mask & (1u << i)) {
+			buf_appendf(out, "%s%s %llu", sep, items[i], (unsigned long long)values[i]);
+			sep = " ";
+		}
+	}
+	buf_append_byte(out, ')');
+}
+
+struct status {
+	uint32_t mask;
+	struct slice name;
+};
+
+static void
+status_found(struct cmd *m, int err, const struct mbox *b)
+{
+	struct status *st = m->state;
+	if (err == 0 && !mbox_has_right(b, 'r'))
+		err = ERR_DENIED;
+	if (err) {
+		cmd_err(m, err);
+		return;
+	}
+	struct mbox_info info = {
+	    .messages = b->messages,
+	    .recent = b->recent,
+	    .uidnext = b->uidnext,
+	    .uidvalidity = b->uidvalidity,
+	    .unseen = b->unseen,
+	    .size = b->size,
+	};
+	struct buf out;
+	buf_init(&out, 65536);
+	buf_append_str(&out, "* STATUS ");
+	mbox_name_out(st->name, m->c->enabled_utf8, &out);
+	buf_append_byte(&out, ' ');
+	status_items_write(st->mask, &info, &out);
+	buf_append_str(&out, "\r\n");
+	client_write(m->c, buf_slice(&out));
+	buf_done(&out);
+	cmd_ok(m, "Done");
+}
+
+void
+cmd_status(struct cmd *m)
+{
+	struct status *st = arena_alloc(m->a, sizeof(*st));
+	if (st == NULL || !cmd_mailbox_arg(m, &st->name) || !imap_cur_sp(&m->args) ||
+	    !status_items_parse(&m->args, &st->mask) || !imap_cur_end(&m->args)) {
+		cmd_syntax(m);
+		return;
+	}
+	m->state = st;
+	mbox_find(m, st->name, status_found);
+}

@@ -1,0 +1,73 @@
+/* fetch_priv.h: a FETCH under way; for cmd_fetch.c and fetch_*.c alone. */
+#ifndef CV_FETCH_PRIV_H
+#define CV_FETCH_PRIV_H
+
+#include "imapd/fetch_item.h"
+#include "imapd/session.h"
+#include "lib/mime.h"
+
+enum fetch_phase {
+	PHASE_START,
+	PHASE_TREE,   /* the tree was read, or there is none */
+	PHASE_BYTES,  /* bytes has what was pulled */
+	PHASE_STREAM, /* the literal is on its way out */
+	PHASE_DONE,   /* it is out */
+	PHASE_FAILED, /* err says why */
+};
+struct fetch {
+	struct fetch_items items;
+	uint32_t *uids;
+	size_t n, at; /* of uids: those before at are done */
+	size_t batch_end;
+	bool sets_seen, heavy, some_gone;
+	int err; /* the first failure: the command ends with NO */
+	/* rows of a batch */
+	struct arena *batch;
+	struct msg_row *rows;
+	bool *seen_now; /* beside rows: \Seen was set by this command */
+	size_t n_rows, row;
+	struct store_uid *changed; /* of the batch: \Seen set */
+	size_t n_changed;
+	/* the message under way */
+	bool open; /* "* n FETCH (" stands in out, or left already */
+	size_t item;
+	bool spaced; /* the space before the item stands */
+	enum fetch_phase phase;
+	struct buf out;
+	struct arena *tree_arena;
+	struct mime_part *tree;
+	bool tree_known;
+	/* octets under way */
+	uint64_t off, end;
+	bool streaming, literal_open;
+	struct buf bytes;
+	unsigned retries;
+	struct loop_timer *retry;
+	/* BODYSTRUCTURE with embedded messages */
+	unsigned char *whole;
+	const struct mime_part **embedded;
+	size_t n_embedded, embedded_at;
+};
+
+/* cmd_fetch.c: goes on with the command. */
+void fetch_step(struct cmd *m);
+
+/* fetch_bytes.c. Each ends in fetch_step with a new phase. */
+/* The tree of the current message: PHASE_TREE. */
+void fetch_tree(struct cmd *m);
+/* [off, end) into st->bytes: PHASE_BYTES, or PHASE_FAILED. */
+void fetch_pull(struct cmd *m, uint64_t off, uint64_t end);
+/* [off, end) as a literal, not empty: PHASE_DONE, or PHASE_FAILED when nothing of it left. */
+void fetch_stream(struct cmd *m, uint64_t off, uint64_t end);
+void fetch_message_done(struct fetch *st);
+
+/* fetch_structure.c: writes BODY or BODYSTRUCTURE; true when the item is done. */
+bool fetch_structure(struct cmd *m, bool extensible);
+
+static inline struct msg_row *
+fetch_row(struct fetch *st)
+{
+	return &st->rows[st->row];
+}
+
+#endif

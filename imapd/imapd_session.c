@@ -1,0 +1,106 @@
+/* imapd_session.c: main of the imapd-session role: serves IMAP clients on the sockets that congvu-imapd bound. No files, no LDAP, no database:
+ * mail through stored and ingest, logins through lookup. Event-driven, many clients a process. */
+#include "config.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "imapd/session.h"
+#include "lib/err.h"
+#include "lib/log.h"
+#include "lib/role.h"
+#include "lib/tls.h"
+
+#define LOGIN_SECONDS 60
+#define AUTH_DELAY_MS 1000
+#define STOP_MS 2000 /* for the BYE to leave */
+
+static struct imapd imapd;
+static struct listener *plain, *tls;
+
+static void
+accept_plain(void *arg, int fd)
+{
+	(void)arg;
+	client_new(&imapd, plain, fd, false);
+}
+
+static void
+accept_tls(void *arg, int fd)
+{
+	(void)arg;
+	client_new(&imapd, tls, fd, true);
+}
+
+static void
+on_stop_late(void *arg)
+{
+	loop_stop(arg);
+}
+
+static void
+on_signal(void *arg, int signo)
+{
+	struct imapd *d = arg;
+	(void)signo;
+	listener_free(plain);
+	listener_free(tls);
+	for (struct client *c = d->clients; c != NULL; c = c->next)
+		c->listener = NULL;
+	plain = tls = NULL;
+	loop_timer_set(loop_timer_new(d->loop, on_stop_late, d->loop), STOP_MS);
+	imapd_stop(d);
+}
+
+static const char **
+read_mechs(const struct conf *conf)
+{
+	size_t n = conf_list_len(conf, "sasl_mechs");
+	const char **mechs = xcalloc(n + 1, sizeof(*mechs));
+	for (size_t i = 0; i < n; i++)
+		mechs[i] = conf_list_item(conf, "sasl_mechs", i);
+	return mechs;
+}
+
+static struct tls_ctx *
+read_tls(const struct conf *conf)
+{
+	struct tls_ctx *ctx = NULL;
+	const char *why = NULL;
+	char *cert = conf_path(conf, "tls_cert_file"), *key = conf_path(conf, "tls_key_file");
+	if (tls_server_new(cert, key, NULL, &ctx, &why) != 0)
+		fatal("TLS: %s (%s)", why, cert);
+	free(cert);
+	free(key);
+	return ctx;
+}
+
+int
+main(int argc, char **argv)
+{
+	role_init(argc, argv, "imapd-session");
+	const struct conf *conf = role_conf();
+	unsigned max = (unsigned)conf_int(conf, "imapd_max_clients");
+	imapd.loop = loop_new();
+	imapd.hostname = conf_str(conf, "hostname");
+	imapd.other_prefix = conf_str(conf, "other_users_prefix");
+	imapd.mechs = read_mechs(conf);
+	imapd.message_max = (uint64_t)conf_int(conf, "message_size_max");
+	imapd.idle_s = (uint64_t)conf_int(conf, "imap_timeout_s");
+	imapd.keepalive_s = (uint64_t)conf_int(conf, "imap_idle_keepalive_s");
+	imapd.login_s = LOGIN_SECONDS;
+	imapd.auth_delay_ms = AUTH_DELAY_MS;
+	imapd.tls = read_tls(conf);
+	loop_signal(imapd.loop, SIGTERM, on_signal, &imapd);
+	role_enter();
+	/* The working folder is the run folder now: sockets are named from there. */
+	imapd.store = store_client_new(imapd.loop, "store.imapd.sock");
+	imapd.ingest = ingest_client_new(imapd.loop, "ingest.imapd.sock");
+	imapd.lookup = lookup_client_new(imapd.loop, "lookup.imapd.sock", IPC_IMAPD);
+	if (role_fd("listen.imap") >= 0)
+		plain = listener_new(imapd.loop, role_fd("listen.imap"), max, accept_plain, NULL);
+	if (role_fd("listen.imaps") >= 0)
+		tls = listener_new(imapd.loop, role_fd("listen.imaps"), max, accept_tls, NULL);
+	return loop_run(imapd.loop) == 0 ? 0 : 70;
+}

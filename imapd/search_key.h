@@ -1,0 +1,65 @@
+/* search_key.h: the search program of SEARCH: parsed once, then asked for each message with as much of it as is known. Pure.
+ * RFC 3501 6.4.4. Texts match as substrings without case and, for people who type without marks, without marks (lib/fold.h vn_fold on both sides). */
+#ifndef CV_SEARCH_KEY_H
+#define CV_SEARCH_KEY_H
+
+#include "imapd/imap_cur.h"
+#include "store/row.h"
+
+#define SEARCH_DEPTH_MAX 32
+#define SEARCH_KEYS_MAX 1000
+#define SEARCH_TEXTS_MAX 64 /* BODY and TEXT keys in one program */
+
+enum search_kind {
+	SEARCH_AND, /* child list; empty: ALL */
+	SEARCH_OR,  /* two children */
+	SEARCH_NOT, /* one child */
+	SEARCH_SEQ,
+	SEARCH_UID,
+	SEARCH_FLAG,     /* flag (enum msg_flag or VIEW_RECENT) is set */
+	SEARCH_KEYWORD,  /* word */
+	SEARCH_INTERNAL, /* day, op */
+	SEARCH_SENT,
+	SEARCH_SIZE,   /* size, op: before = smaller, since = larger */
+	SEARCH_HEADER, /* field, needle */
+	SEARCH_BODY,   /* needle, text */
+	SEARCH_TEXT,
+};
+enum search_op { SEARCH_BEFORE, SEARCH_ON, SEARCH_SINCE };
+struct search_key {
+	enum search_kind kind;
+	enum search_op op;
+	struct search_key *child, *next;
+	struct seqset set;
+	uint32_t flag;
+	int64_t day;
+	uint64_t size;
+	struct slice word;   /* keyword or field name, as given */
+	struct slice needle; /* folded */
+	uint32_t text;       /* BODY, TEXT: its number from 0 */
+};
+struct search_prog {
+	struct search_key *root;
+	uint32_t n_keys, n_texts;
+	struct search_key *texts[SEARCH_TEXTS_MAX];
+};
+/* "[CHARSET x] key …" to the end. 0; ERR_SYNTAX; ERR_LIMIT; ERR_NOMEM; ERR_UNSUPPORTED: the charset (BADCHARSET). */
+int search_prog_parse(struct imap_cur *c, struct arena *a, struct search_prog *out);
+/* Resolves "*" in all sets. */
+void search_prog_resolve(struct search_prog *p, uint32_t max_seq, uint32_t max_uid);
+
+enum search_need { SEARCH_NEED_ROW = 1, SEARCH_NEED_HEADER = 2, SEARCH_NEED_TEXT = 4 };
+enum search_answer { SEARCH_NO, SEARCH_YES, SEARCH_UNKNOWN };
+struct search_msg {
+	uint32_t seq, uid;
+	uint32_t flags;            /* of the view, VIEW_RECENT included */
+	const struct msg_row *row; /* NULL: not read yet */
+	struct slice header;       /* trace and header; used when has_header */
+	bool has_header, has_text;
+	uint64_t text_found; /* bit per text key: found in the body (has_text) */
+	uint32_t need;       /* enum search_need: set when the answer is SEARCH_UNKNOWN */
+};
+/* The answer as far as it can be known; m->need says what would help. */
+enum search_answer search_ask(const struct search_prog *p, struct search_msg *m);
+
+#endif

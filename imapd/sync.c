@@ -1,0 +1,384 @@
+/* sync.c: brings a selected mailbox up to date with the store and tells its client: EXPUNGE, EXISTS, RECENT, FETCH FLAGS. Runs in
+ * imapd-session. RFC 3501 7.3, 7.4.1, 5.2.
+ * Invariants: message numbers change only with an EXPUNGE that was written; \Recent is claimed in the store before it is told, so exactly
+ * one session tells it; a client's own changes are not told twice. */
+#include "config.h"
+
+#include "imapd/session.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/err.h"
+#include "lib/log.h"
+
+#define OWN_MAX 50000
+
+static void ask_changes(struct client *c);
+static void tell(struct client *c);
+
+void
+selected_free(struct selected *s)
+{
+	if (s == NULL)
+		return;
+	view_done(&s->view);
+	buf_done(&s->keywords);
+	buf_done(&s->rights);
+	free(s->own);
+	free(s);
+}
+
+void
+sync_own(struct selected *s, uint32_t uid, uint64_t modseq)
+{
+	/* Beyond the bound the client is told what it knows already: harmless. */
+	if (s->n_own >= OWN_MAX)
+		return;
+	if (s->n_own == s->own_alloc) {
+		s->own_alloc = s->own_alloc ? s->own_alloc * 2 : 16;
+		s->own = xrealloc(s->own, s->own_alloc * sizeof(*s->own));
+	}
+	s->own[s->n_own++] = (struct own_change){uid, modseq};
+}
+
+static int
+by_uid_modseq(const void *a, const void *b)
+{
+	const struct own_change *x = a, *y = b;
+	if (x->uid != y->uid)
+		return x->uid < y->uid ? -1 : 1;
+	return x->modseq < y->modseq ? -1 : x->modseq > y->modseq;
+}
+
+static void
+own_done(struct selected *s)
+{
+	free(s->own);
+	s->own = NULL;
+	s->n_own = s->own_alloc = 0;
+}
+
+static void
+finish(struct client *c)
+{
+	void (*done)(struct client *) = c->sync_done;
+	c->syncing = false;
+	c->sync_done = NULL;
+	arena_free(c->sync_arena);
+	c->sync_arena = NULL;
+	if (done != NULL)
+		done(c);
+}
+
+/* ---- flags ---- */
+
+void
+flags_write(struct buf *out, uint32_t flags, bool recent, struct slice keywords)
+{
+	static const struct {
+		uint32_t bit;
+		const char *name;
+	} names[] = {{MSG_ANSWERED, "\\Answered"}, {MSG_FLAGGED, "\\Flagged"},
+	    {MSG_DELETED, "\\Deleted"}, {MSG_SEEN, "\\Seen"}, {MSG_DRAFT, "\\Draft"}};
+	const char *sep = "(";
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		if (flags & names[i].bit) {
+			buf_appendf(out, "%s%s", sep, names[i].name);
+			sep = " ";
+		}
+	}
+	if (recent) {
+		buf_appendf(out, "%s\\Recent", sep);
+		sep = " ";
+	}
+	if (keywords.len > 0) {
+		buf_append_str(out, sep);
+		buf_append_slice(out, keywords);
+		sep = " ";
+	}
+	buf_append_str(out, sep[0] == '(' ? "()" : ")");
+}
+
+static bool
+word_in(struct slice words, struct slice word)
+{
+	while (words.len > 0) {
+		ptrdiff_t sp = slice_index(words, ' ');
+		struct slice one = sp < 0 ? words : slice_sub(words, 0, (size_t)sp);
+		if (slice_caseeq(one, word))
+			return true;
+		words = slice_from(words, one.len + 1);
+	}
+	return false;
+}
+
+void
+sync_keywords(struct client *c, struct slice keywords)
+{
+	struct selected *s = c->sel;
+	bool news = false;
+	while (keywords.len > 0) {
+		ptrdiff_t sp = slice_index(keywords, ' ');
+		struct slice one = sp < 0 ? keywords : slice_sub(keywords, 0, (size_t)sp);
+		if (!word_in(buf_slice(&s->keywords), one)) {
+			if (s->keywords.len > 0)
+				buf_append_byte(&s->keywords, ' ');
+			buf_append_slice(&s->keywords, one);
+			news = true;
+		}
+		keywords = slice_from(keywords, one.len + 1);
+	}
+	if (!news)
+		return;
+	struct buf b;
+	buf_init(&b, 262144);
+	flags_write(&b, 31, false, buf_slice(&s->keywords));
+	client_printf(c, "* FLAGS %s\r\n", buf_cstr(&b));
+	buf_done(&b);
+}
+
+/* ---- telling ---- */
+
+static void
+tell_expunge(void *arg, uint32_t seq)
+{
+	client_printf(arg, "* %u EXPUNGE\r\n", seq);
+}
+
+static void
+on_dirty_rows(void *arg, int err, const struct msg_row *rows, size_t n, uint32_t next_uid)
+{
+	struct client *c = arg;
+	struct selected *s = c->sel;
+	(void)next_uid;
+	if (err) {
+		/* They stay dirty: told at the next chance. */
+		finish(c);
+		return;
+	}
+	uint32_t from = s->view.uid[c->sync_at], last = from;
+	for (size_t i = 0; i < n; i++) {
+		int64_t at = view_find(&s->view, rows[i].uid);
+		last = rows[i].uid;
+		if (at < 0 || !(s->view.flags[at] & VIEW_DIRTY))
+			continue;
+		struct buf b;
+		buf_init(&b, 65536);
+		sync_keywords(c, rows[i].keywords);
+		uint8_t recent = s->view.flags[at] & VIEW_RECENT;
+		s->view.flags[at] = (uint8_t)((rows[i].flags & 31) | recent);
+		s->view.dirty--;
+		flags_write(&b, rows[i].flags, recent != 0, rows[i].keywords);
+		/* RFC 3501 6.4.8: a UID command's FETCH answers name the UID */
+		if (c->cmd != NULL && c->cmd->uid)
+			buf_appendf(&b, " UID %u", rows[i].uid);
+		client_printf(c, "* %u FETCH (FLAGS %s)\r\n", (unsigned)at + 1, buf_cstr(&b));
+		buf_done(&b);
+	}
+	/* Dirty messages that gave no row are gone: the next changes will say so. */
+	for (uint32_t i = c->sync_at; i < s->view.n && s->view.uid[i] <= last; i++) {
+		if (s->view.flags[i] & VIEW_DIRTY) {
+			s->view.flags[i] &= (uint8_t)~VIEW_DIRTY;
+			s->view.dirty--;
+		}
+	}
+	tell(c);
+}
+
+/* Asks for the rows of a run of dirty messages; false when there is none. */
+static bool
+tell_dirty(struct client *c)
+{
+	struct selected *s = c->sel;
+	uint32_t i = 0, j;
+	if (s->view.dirty == 0)
+		return false;
+	while (i < s->view.told && !(s->view.flags[i] & VIEW_DIRTY))
+		i++;
+	if (i == s->view.told)
+		return false;
+	/* Rows between dirty ones are cheaper than another round trip. */
+	uint32_t end = i;
+	for (j = i; j < s->view.told && j - end < 50 && j - i < 500; j++)
+		if (s->view.flags[j] & VIEW_DIRTY)
+			end = j;
+	c->sync_at = i;
+	return store_rows(
+		   c->store, s->mailbox, s->view.uid[i], s->view.uid[end], on_dirty_rows, c) == 0;
+}
+
+static void
+tell(struct client *c)
+{
+	struct selected *s = c->sel;
+	if (s->gone) {
+		client_bye(c, "[UNAVAILABLE] The mailbox was deleted", "mailbox_deleted");
+		finish(c);
+		return;
+	}
+	if (c->sync_expunge)
+		view_take_expunged(&s->view, tell_expunge, c);
+	if (view_has_news(&s->view)) {
+		view_announce(&s->view);
+		client_printf(
+		    c, "* %u EXISTS\r\n* %u RECENT\r\n", s->view.n, view_recent(&s->view));
+	}
+	if (!tell_dirty(c))
+		finish(c);
+}
+
+/* ---- asking ---- */
+
+static void
+on_claimed(void *arg, int err, const struct store_opened *o)
+{
+	struct client *c = arg;
+	if (err == 0) {
+		view_set_recent(&c->sel->view, o->recent_from, o->uidnext);
+		c->sel->uidnext = o->uidnext;
+	}
+	tell(c);
+}
+
+static int
+apply(struct client *c, const struct store_uid *changed, size_t n_changed, const uint32_t *expunged,
+    size_t n_expunged)
+{
+	struct selected *s = c->sel;
+	int err = 0;
+	if (s->n_own > 1)
+		qsort(s->own, s->n_own, sizeof(*s->own), by_uid_modseq);
+	for (size_t i = 0; i < n_changed && err == 0; i++) {
+		struct own_change key = {changed[i].uid, changed[i].modseq};
+		bool own = s->n_own > 0 &&
+			   bsearch(&key, s->own, s->n_own, sizeof(key), by_uid_modseq) != NULL;
+		/* New messages come in the order of their change, which a flag change may have made another than that
+		 * of UIDs: those are added in a second look. */
+		if (view_find(&s->view, changed[i].uid) >= 0)
+			err = view_change(&s->view, changed[i].uid, changed[i].flags, own);
+	}
+	/* store_changes gives each message once; sort what is new. */
+	uint32_t last = s->view.n > 0 ? s->view.uid[s->view.n - 1] : 0;
+	while (err == 0) {
+		const struct store_uid *next = NULL;
+		size_t left = 0;
+		for (size_t i = 0; i < n_changed; i++) {
+			if (changed[i].uid <= last)
+				continue;
+			left++;
+			if (next == NULL || changed[i].uid < next->uid)
+				next = &changed[i];
+		}
+		if (next == NULL)
+			break;
+		/* The usual case: the rest is in order. */
+		bool sorted = true;
+		size_t at = (size_t)(next - changed);
+		for (size_t i = at + 1; i < n_changed; i++)
+			sorted = sorted && changed[i].uid > changed[i - 1].uid;
+		if (sorted && left == n_changed - at) {
+			for (size_t i = at; i < n_changed && err == 0; i++)
+				err = view_add(&s->view, changed[i].uid, changed[i].flags);
+			break;
+		}
+		err = view_add(&s->view, next->uid, next->flags);
+		last = next->uid;
+	}
+	for (size_t i = 0; i < n_expunged; i++)
+		view_expunge(&s->view, expunged[i]);
+	return err;
+}
+
+static void
+on_changes(void *arg, int err, uint64_t highest, bool more, const struct store_uid *changed,
+    size_t n_changed, const uint32_t *expunged, size_t n_expunged)
+{
+	struct client *c = arg;
+	struct selected *s = c->sel;
+	if (err == ERR_GONE || err == ERR_NOTFOUND) {
+		s->gone = true;
+		tell(c);
+		return;
+	}
+	if (err == ERR_EXPIRED)
+		client_bye(c, "Session expired, sign in again", "ticket_expired");
+	if (err == 0)
+		err = apply(c, changed, n_changed, expunged, n_expunged);
+	if (err == ERR_NOMEM)
+		client_bye(c, "Out of memory", "view_memory");
+	if (err) {
+		s->stale = true; /* try again next time */
+		tell(c);
+		return;
+	}
+	bool progress = highest > s->view.modseq;
+	if (progress)
+		s->view.modseq = highest;
+	if (more && progress) {
+		ask_changes(c);
+		return;
+	}
+	if (!s->stale)
+		own_done(s);
+	if (view_has_news(&s->view) &&
+	    store_open(c->store, s->mailbox, !s->read_only, true, on_claimed, c) == 0)
+		return;
+	tell(c);
+}
+
+static void
+ask_changes(struct client *c)
+{
+	struct selected *s = c->sel;
+	int err = store_changes(c->store, s->mailbox, s->view.modseq, on_changes, c);
+	if (err)
+		on_changes(c, err, 0, false, NULL, 0, NULL, 0);
+}
+
+/* stored was restarted: the mailbox must still be the same one. */
+static void
+on_reopened(void *arg, int err, const struct store_opened *o)
+{
+	struct client *c = arg;
+	struct selected *s = c->sel;
+	if (err == 0 && o->uidvalidity == s->uidvalidity) {
+		s->lost = false;
+		ask_changes(c);
+		return;
+	}
+	if (err == 0 || err == ERR_NOTFOUND || err == ERR_GONE)
+		s->gone = true;
+	else
+		s->stale = true;
+	tell(c);
+}
+
+void
+sync_run(struct client *c, bool ask, bool expunge, void (*done)(struct client *c))
+{
+	struct selected *s = c->sel;
+	if (s == NULL) {
+		done(c);
+		return;
+	}
+	if (c->syncing) {
+		/* DONE came while IDLE was telling: that look serves. */
+		c->sync_done = done;
+		return;
+	}
+	c->syncing = true;
+	c->sync_expunge = expunge;
+	c->sync_done = done;
+	if (s->lost) {
+		s->stale = false;
+		if (store_open(c->store, s->mailbox, false, true, on_reopened, c) == 0)
+			return;
+		s->stale = true;
+	} else if (ask || s->stale) {
+		s->stale = false;
+		ask_changes(c);
+		return;
+	}
+	tell(c);
+}
