@@ -35,7 +35,7 @@ struct list {
 	bool root; /* the pattern is empty: asks for the separator */
 	bool select_subscribed, select_special, recursive;
 	bool return_subscribed;
-	uint32_t status;
+	struct status_items status; /* n 0: none */
 	struct entry *entries;
 	size_t n, room;
 };
@@ -209,11 +209,11 @@ show(struct cmd *m, struct list *st, const struct entry *e)
 	if (e->what & ENTRY_CHILDINFO)
 		buf_append_str(&b, " (\"CHILDINFO\" (\"SUBSCRIBED\"))");
 	buf_append_str(&b, "\r\n");
-	if (st->status && exists && slice_index(e->info.rights, 'r') >= 0) {
+	if (st->status.n > 0 && exists && slice_index(e->info.rights, 'r') >= 0) {
 		buf_append_str(&b, "* STATUS ");
 		mbox_name_out(e->full, m->c->enabled_utf8, &b);
 		buf_append_byte(&b, ' ');
-		status_items_write(st->status, &e->info, &b);
+		status_items_write(&st->status, &e->info, &b);
 		buf_append_str(&b, "\r\n");
 	}
 	client_write(m->c, buf_slice(&b));

@@ -8,49 +8,45 @@
 #include "imapd/status_item.h"
 #include "lib/err.h"
 
-static const char *const items[] = {
+static const char *const names[STATUS_ITEMS] = {
     "MESSAGES", "RECENT", "UIDNEXT", "UIDVALIDITY", "UNSEEN", "SIZE"};
-enum { N_ITEMS = 6 };
 
 bool
-status_items_parse(struct imap_cur *c, uint32_t *mask_out)
+status_items_parse(struct imap_cur *c, struct status_items *out)
 {
-	uint32_t mask = 0;
+	uint32_t seen = 0;
+	out->n = 0;
 	if (!imap_cur_char(c, '('))
 		return false;
 	do {
 		struct slice s;
-		uint32_t bit = 0;
+		uint8_t i = 0;
 		if (!imap_cur_atom(c, &s))
 			return false;
-		for (unsigned i = 0; i < N_ITEMS; i++)
-			if (slice_caseeq_str(s, items[i]))
-				bit = 1u << i;
-		if (bit == 0)
+		while (i < STATUS_ITEMS && !slice_caseeq_str(s, names[i]))
+			i++;
+		if (i == STATUS_ITEMS)
 			return false;
-		mask |= bit;
+		if (!(seen & 1u << i))
+			out->item[out->n++] = i;
+		seen |= 1u << i;
 	} while (imap_cur_sp(c));
-	*mask_out = mask;
 	return imap_cur_char(c, ')');
 }
 
 void
-status_items_write(uint32_t mask, const struct mbox_info *b, struct buf *out)
+status_items_write(const struct status_items *st, const struct mbox_info *b, struct buf *out)
 {
-	const uint64_t values[N_ITEMS] = {
+	const uint64_t values[STATUS_ITEMS] = {
 	    b->messages, b->recent, b->uidnext, b->uidvalidity, b->unseen, b->size};
-	const char *sep = "(";
-	for (unsigned i = 0; i < N_ITEMS; i++) {
-		if (mask & (1u << i)) {
-			buf_appendf(out, "%s%s %llu", sep, items[i], (unsigned long long)values[i]);
-			sep = " ";
-		}
-	}
+	for (uint8_t i = 0; i < st->n; i++)
+		buf_appendf(out, "%s%s %llu", i == 0 ? "(" : " ", names[st->item[i]],
+		    (unsigned long long)values[st->item[i]]);
 	buf_append_byte(out, ')');
 }
 
 struct status {
-	uint32_t mask;
+	struct status_items items;
 	struct slice name;
 };
 
@@ -77,7 +73,7 @@ status_found(struct cmd *m, int err, const struct mbox *b)
 	buf_append_str(&out, "* STATUS ");
 	mbox_name_out(st->name, m->c->enabled_utf8, &out);
 	buf_append_byte(&out, ' ');
-	status_items_write(st->mask, &info, &out);
+	status_items_write(&st->items, &info, &out);
 	buf_append_str(&out, "\r\n");
 	client_write(m->c, buf_slice(&out));
 	buf_done(&out);
@@ -89,7 +85,7 @@ cmd_status(struct cmd *m)
 {
 	struct status *st = arena_alloc(m->a, sizeof(*st));
 	if (st == NULL || !cmd_mailbox_arg(m, &st->name) || !imap_cur_sp(&m->args) ||
-	    !status_items_parse(&m->args, &st->mask) || !imap_cur_end(&m->args)) {
+	    !status_items_parse(&m->args, &st->items) || !imap_cur_end(&m->args)) {
 		cmd_syntax(m);
 		return;
 	}

@@ -5,9 +5,13 @@
 #include "imapd/imap_cur.h"
 #include "store/store_client.h"
 
-/* "(" items ")": a mask. */
-bool status_items_parse(struct imap_cur *c, uint32_t *mask_out);
+#define STATUS_ITEMS 6
+struct status_items {
+	uint8_t n, item[STATUS_ITEMS]; /* in the order asked for, each once */
+};
+/* "(" items ")" */
+bool status_items_parse(struct imap_cur *c, struct status_items *out);
 /* "(MESSAGES 3 …)" */
-void status_items_write(uint32_t mask, const struct mbox_info *b, struct buf *out);
+void status_items_write(const struct status_items *st, const struct mbox_info *b, struct buf *out);
 
 #endif

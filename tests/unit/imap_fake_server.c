@@ -204,7 +204,7 @@ on_stdin(void *arg, int events)
 int
 main(int argc, char **argv)
 {
-	static const char *const mechs[] = {"PLAIN", "LOGIN", NULL};
+	static const char *const mechs[] = {"SCRAM-SHA-256", "PLAIN", "LOGIN", NULL};
 	const char *why = NULL;
 	int ports[2];
 	log_init("imap_fake_server", 2);

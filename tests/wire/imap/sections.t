@@ -42,7 +42,7 @@ C: b1 FETCH 1 (ENVELOPE)
 S: * 1 FETCH (ENVELOPE (NIL "outer" ((NIL NIL "out" "x.example")) ((NIL NIL "out" "x.example")) ((NIL NIL "out" "x.example")) NIL NIL NIL NIL NIL))
 S: b1 OK {/.*/}
 C: b2 FETCH 1 (BODY)
-S: * 1 FETCH (BODY (("TEXT" "PLAIN" ("CHARSET" "utf-8") NIL NIL "7BIT" 5 {/\d+/})("MESSAGE" "RFC822" NIL NIL NIL "7BIT" {/\d+/} (NIL "inner" ((NIL NIL "in" "x.example")) ((NIL NIL "in" "x.example")) ((NIL NIL "in" "x.example")) NIL NIL NIL NIL NIL) ("TEXT" "PLAIN" ("CHARSET" "US-ASCII") NIL NIL "7BIT" {/\d+/} {/\d+/}) {/\d+/}) "MIXED"))
+S: * 1 FETCH (BODY (("TEXT" "PLAIN" ("CHARSET" "utf-8") NIL NIL "7BIT" 5 {/\d+/})("MESSAGE" "RFC822" NIL NIL NIL "7BIT" {/\d+/} (NIL "inner" ((NIL NIL "in" "x.example")) ((NIL NIL "in" "x.example")) ((NIL NIL "in" "x.example")) NIL NIL NIL NIL NIL) ("TEXT" "PLAIN" ("CHARSET" "{/[Uu][Ss]-[Aa][Ss][Cc][Ii][Ii]/}") NIL NIL "7BIT" {/\d+/} {/\d+/}) {/\d+/}) "MIXED"))
 S: b2 OK {/.*/}
 C: b3 CLOSE
 S: b3 OK {/.*/}
