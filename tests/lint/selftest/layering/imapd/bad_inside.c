@@ -1,1 +1,1 @@
-#include "store/row.h"
+#include "store/backend.h"
