@@ -110,4 +110,4 @@ openssl ca -config x.cnf -cert root.pem -keyfile root-key.key -revoke revoked.pe
 openssl ca -config x.cnf -cert root.pem -keyfile root-key.key -gencrl -crldays 3650 -out trust/crl.example/root.crl
 openssl ca -config x.cnf -cert root.pem -keyfile root-key.key -gencrl -crlsec 1 -out trust/old.example/root.crl
 openssl crl -in trust/crl.example/root.crl -outform PEM -out embedded.pem
-: >done
+touch 'done'
