@@ -18,7 +18,8 @@ tests_unit_kv_test_LDADD = $(CV_KV_LIBS) $(CMOCKA_LIBS)
 # --- libcvstore.a: rows, the protocol of stored and its clients; links neither libdb nor libldap ---
 noinst_LIBRARIES += store/libcvstore.a
 store_libcvstore_a_SOURCES = store/row.h store/row.c store/store_proto.def store/store_proto.h store/store_proto.c \
-	store/deliver_client.h store/deliver_client.c store/store_client.h store/ingest_client.h
+	store/deliver_client.h store/deliver_client.c store/store_client.h store/ingest_client.h \
+	store/ingest_client.c store/ingest_proto.def store/ingest_proto.h store/ingest_proto.c
 
 check_PROGRAMS += tests/unit/row_test
 TESTS += tests/unit/row_test
@@ -38,3 +39,24 @@ tests_unit_segment_test_SOURCES = tests/unit/segment_test.c
 tests_unit_segment_test_LDADD = $(CV_BACKEND_LIBS) $(CMOCKA_LIBS)
 tests_unit_backend_test_SOURCES = tests/unit/backend_test.c
 tests_unit_backend_test_LDADD = $(CV_BACKEND_LIBS) $(CMOCKA_LIBS)
+
+# --- the ingest role: LMTP, APPEND ---
+noinst_LIBRARIES += store/libcvingest.a
+store_libcvingest_a_SOURCES = store/ingest.h store/ingest_message.c store/lmtp_parse.h store/lmtp_parse.c store/lmtp_priv.h \
+	store/lmtp_server.c store/lmtp_rcpt.c store/lmtp_deliver.c store/append.c
+CV_INGEST_LIBS = store/libcvingest.a store/libcvstore.a directory/libcvlookup.a lib/libcvmail.a lib/libcvcrypto.a
+
+pkglibexec_PROGRAMS += congvu-ingest
+congvu_ingest_SOURCES = store/ingest.c
+congvu_ingest_LDADD = $(CV_INGEST_LIBS) $(CV_ROLE_LIBS) $(CV_MAIL_LIBS) $(CRYPTO_LIBS)
+
+check_PROGRAMS += tests/unit/lmtp_parse_test tests/unit/ingest_message_test tests/unit/ingest_test
+TESTS += tests/unit/lmtp_parse_test tests/unit/ingest_message_test tests/unit/ingest_test
+tests_unit_lmtp_parse_test_SOURCES = tests/unit/lmtp_parse_test.c
+tests_unit_lmtp_parse_test_LDADD = store/libcvingest.a lib/libcvmail.a lib/libcv.a $(CV_MAIL_LIBS) $(CMOCKA_LIBS)
+tests_unit_ingest_message_test_SOURCES = tests/unit/ingest_message_test.c
+tests_unit_ingest_message_test_LDADD = store/libcvingest.a lib/libcvmail.a lib/libcvcrypto.a lib/libcv.a $(CV_MAIL_LIBS) \
+	$(CRYPTO_LIBS) $(CMOCKA_LIBS)
+tests_unit_ingest_test_SOURCES = tests/unit/ingest_test.c
+tests_unit_ingest_test_LDADD = $(CV_INGEST_LIBS) lib/libcvipc.a lib/libcvloop.a lib/libcv.a $(EVENT_LIBS) $(CV_MAIL_LIBS) \
+	$(CRYPTO_LIBS) $(CMOCKA_LIBS)

@@ -16,13 +16,14 @@
 	} while (0)
 
 /* The slice has the text want. */
-#define check_slice(s, want)                             \
-	do {                                             \
-		char *check_got_ = slice_dup(s);         \
-		assert_non_null(check_got_);             \
-		assert_string_equal(check_got_, want);   \
-		assert_int_equal((s).len, strlen(want)); \
-		free(check_got_);                        \
+#define check_slice(s, want)                                      \
+	do {                                                      \
+		struct slice check_slice_ = (s);                  \
+		char *check_got_ = slice_dup(check_slice_);       \
+		assert_non_null(check_got_);                      \
+		assert_string_equal(check_got_, want);            \
+		assert_int_equal(check_slice_.len, strlen(want)); \
+		free(check_got_);                                 \
 	} while (0)
 
 /* A slice of a string literal with its NULs inside, without the last one. */

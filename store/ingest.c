@@ -1,0 +1,52 @@
+/* ingest.c: main of the ingest role: LMTP in, APPEND from imapd, MIME parsing; bodies and rows go to stored. Runs as
+ * congvu-ingest, several at a time, expendable: what was not answered is sent again.
+ *
+ * It reads hostile bytes, so it holds next to nothing: no files, no database, no directory; of stored it may ask
+ * to deliver, and cannot read anything back. */
+#include <stdlib.h>
+#include <time.h>
+
+#include "lib/charset.h"
+#include "lib/date.h"
+#include "lib/log.h"
+#include "lib/role.h"
+#include "store/ingest.h"
+
+enum { LMTP_TIMEOUT_MS = 300000 };
+
+int
+main(int argc, char **argv)
+{
+	const struct conf *conf;
+	struct ingest in = {.timeout_ms = LMTP_TIMEOUT_MS};
+	unsigned max_clients;
+	int64_t imapd_uid;
+	int fd;
+
+	role_init(argc, argv, "ingest");
+	conf = role_conf();
+	in.loop = loop_new();
+	in.hostname = conf_str(conf, "hostname");
+	in.size_max = (uint64_t)conf_int(conf, "message_size_max");
+	in.rcpt_max = (size_t)conf_int(conf, "recipients_max");
+	max_clients = (unsigned)conf_int(conf, "ingest_max_clients");
+	imapd_uid = role_uid_of("user_imapd");
+	/* What libc reads from files must be read before the sandbox. */
+	charset_preload();
+	(void)date_local_zone((int64_t)time(NULL));
+	role_enter();
+	in.lookup = lookup_client_new(in.loop, "lookup.ingest.sock", IPC_INGEST);
+	in.store = deliver_client_new(in.loop, "store.ingest.sock");
+	fd = role_fd("lmtp");
+	if (fd >= 0)
+		lmtp_server_new(&in, fd, max_clients);
+	fd = role_fd("listen.lmtp");
+	if (fd >= 0)
+		lmtp_server_new(&in, fd, max_clients);
+	fd = role_fd("ingest.imapd");
+	if (fd >= 0)
+		append_server_new(&in, fd, imapd_uid);
+	if (loop_run(in.loop) != 0)
+		fatal("the event loop failed");
+	return 0;
+}

@@ -1,0 +1,62 @@
+/* ingest.h: what the parts of the ingest role share: configuration, the doors to lookup and stored, messages on their way. */
+#ifndef CV_INGEST_H
+#define CV_INGEST_H
+
+#include "directory/lookup_client.h"
+#include "lib/spool.h"
+#include "store/deliver_client.h"
+
+/* Bytes of large messages this process holds in memory files at one time; past it, a message gets a temporary error. */
+#define INGEST_LARGE_MAX (512ull * 1024 * 1024)
+
+struct ingest {
+	struct loop *loop;
+	struct lookup_client *lookup;
+	struct deliver_client *store;
+	const char *hostname;
+	uint64_t size_max;   /* octets of a message */
+	size_t rcpt_max;     /* recipients of a transaction */
+	uint64_t timeout_ms; /* idle limit of an LMTP client */
+	uint64_t large_used; /* of INGEST_LARGE_MAX */
+	uint64_t n_delivered, n_appended;
+};
+
+/* ---- ingest_message.c ---- */
+
+/* The bytes of a message that streams in: in memory while small, then in a memory file. */
+struct ingest_body {
+	struct ingest *in;
+	struct spool *spool;
+	uint64_t counted; /* of large_used */
+};
+void ingest_body_init(struct ingest_body *b, struct ingest *in);
+/* 0; ERR_LIMIT past size_max, ERR_FULL past INGEST_LARGE_MAX, ERR_NOMEM. Latched. */
+int ingest_body_append(struct ingest_body *b, const void *p, size_t n);
+void ingest_body_done(struct ingest_body *b);
+
+/* A message as stored takes it. */
+struct ingest_message {
+	struct deliver_message m;
+	struct buf summary, envelope;
+};
+/* Reads the body: digest, MIME tree, ENVELOPE, date. id: delivery id. b must live as long. 0, ERR_NOMEM, ERR_IO. Never fails
+ * on content. Done with ingest_message_done in any case. */
+int ingest_message_init(
+    struct ingest_message *im, struct ingest_body *b, const unsigned char id[16]);
+void ingest_message_done(struct ingest_message *im);
+
+/* ---- lmtp_server.c ---- */
+
+/* Serves LMTP on a listening socket (inherited). */
+struct lmtp_server;
+struct lmtp_server *lmtp_server_new(struct ingest *in, int listen_fd, unsigned max_clients);
+void lmtp_server_free(struct lmtp_server *s);
+
+/* ---- append.c ---- */
+
+/* Serves imapd's APPEND. peer_uid as ipc_server_new. */
+struct append_server;
+struct append_server *append_server_new(struct ingest *in, int listen_fd, int64_t peer_uid);
+void append_server_free(struct append_server *s);
+
+#endif

@@ -1,0 +1,174 @@
+/* ingest_message.c: a message between its last octet and stored: digest, MIME tree, ENVELOPE. Runs in ingest.
+ *
+ * The bytes are never changed. Whatever stands in them, there is a summary: a tree that would be too large for stored is
+ * read again with narrower limits, in the end as one opaque part; imapd then reads the body itself. RFC 8474 (EMAILID). */
+#include "config.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "lib/crypto.h"
+#include "lib/date.h"
+#include "lib/err.h"
+#include "lib/log.h"
+#include "lib/mime.h"
+#include "store/ingest.h"
+
+enum { MEM_MAX = 128 * 1024, ARENA_MAX = 64 * 1024 * 1024 };
+
+void
+ingest_body_init(struct ingest_body *b, struct ingest *in)
+{
+	*b = (struct ingest_body){.in = in, .spool = spool_new(MEM_MAX, in->size_max)};
+}
+
+void
+ingest_body_done(struct ingest_body *b)
+{
+	if (b->spool == NULL)
+		return;
+	b->in->large_used -= b->counted;
+	spool_free(b->spool);
+	*b = (struct ingest_body){.in = b->in};
+}
+
+/* A memory file: the role has no file system; stored gets the descriptor. */
+static int
+give_memfd(struct ingest_body *b)
+{
+	int fd = memfd_create("message", MFD_CLOEXEC);
+
+	if (fd < 0)
+		return err_from_errno(errno);
+	b->counted = spool_size(b->spool);
+	b->in->large_used += b->counted;
+	return spool_give_fd(b->spool, fd);
+}
+
+int
+ingest_body_append(struct ingest_body *b, const void *p, size_t n)
+{
+	int r;
+
+	if (b->counted > 0) {
+		if (b->in->large_used + n > INGEST_LARGE_MAX)
+			return ERR_FULL;
+		b->counted += n;
+		b->in->large_used += n;
+	}
+	r = spool_append(b->spool, p, n);
+	if (r == 0 && spool_need_fd(b->spool)) {
+		if (b->in->large_used + spool_size(b->spool) > INGEST_LARGE_MAX)
+			return ERR_FULL;
+		r = give_memfd(b);
+	}
+	return r;
+}
+
+/* The tree as bytes, within what stored takes. */
+static int
+summarize(struct slice whole, const struct mime_limits *lim, bool bare, struct buf *out)
+{
+	struct arena *a = arena_new(ARENA_MAX);
+	struct mime_part *root;
+	int r = ERR_NOMEM;
+
+	buf_reset(out);
+	if (a != NULL)
+		r = mime_parse(whole, lim, a, &root);
+	if (r == 0 && bare) {
+		*root = (struct mime_part){.hdr_off = root->hdr_off,
+		    .body_off = root->body_off,
+		    .end_off = root->end_off,
+		    .body_lines = root->body_lines,
+		    .type = slice_str("application"),
+		    .subtype = slice_str("octet-stream"),
+		    .flags = root->flags | MIME_F_TOO_MANY};
+	}
+	if (r == 0)
+		r = mime_tree_encode(root, out);
+	arena_free(a);
+	return r;
+}
+
+static int
+put_summary(struct slice whole, struct buf *out)
+{
+	static const struct mime_limits narrow = {.depth = 8, .parts = 100, .header_max = 32768};
+	static const struct mime_limits single = {.depth = 1, .parts = 1, .header_max = 16384};
+	int r = summarize(whole, &mime_limits_default, false, out);
+
+	if (r != 0)
+		r = summarize(whole, &narrow, false, out);
+	if (r != 0)
+		r = summarize(whole, &single, true, out);
+	return r;
+}
+
+static void
+put_header_facts(struct slice whole, struct ingest_message *im)
+{
+	struct slice header = slice_sub(whole, 0, hdr_body_offset(whole));
+	struct hdr_field f;
+	int zone;
+
+	header.len = header.len < mime_limits_default.header_max ? header.len
+								 : mime_limits_default.header_max;
+	if (mime_envelope(header, false, &im->envelope) != 0) {
+		/* Longer than a row may be: imapd makes it from the body when asked. */
+		buf_done(&im->envelope);
+		buf_init(&im->envelope, DELIVER_ENVELOPE_MAX);
+	}
+	im->m.envelope = buf_slice(&im->envelope);
+	if (!hdr_find(header, "Date", 0, &f) ||
+	    date_rfc5322_parse(f.body, &im->m.sent_date, &zone) != 0)
+		im->m.sent_date = INT64_MIN;
+}
+
+/* The same for every copy of one delivery, and when it comes again. */
+static void
+put_email_id(struct deliver_message *m)
+{
+	unsigned char text[48], digest[32];
+
+	memcpy(text, m->id, 16);
+	memcpy(text + 16, m->sha256, 32);
+	sha256_of(slice_of(text, sizeof(text)), digest);
+	memcpy(m->email_id, digest, sizeof(m->email_id));
+}
+
+int
+ingest_message_init(struct ingest_message *im, struct ingest_body *b, const unsigned char id[16])
+{
+	struct slice whole;
+	int r;
+
+	memset(im, 0, sizeof(*im));
+	im->m.fd = -1;
+	buf_init(&im->summary, DELIVER_SUMMARY_MAX);
+	buf_init(&im->envelope, DELIVER_ENVELOPE_MAX);
+	r = spool_map(b->spool, &whole);
+	if (r != 0)
+		return r;
+	memcpy(im->m.id, id, sizeof(im->m.id));
+	im->m.size = whole.len;
+	sha256_of(whole, im->m.sha256);
+	put_email_id(&im->m);
+	r = put_summary(whole, &im->summary);
+	if (r != 0)
+		return r;
+	im->m.summary = buf_slice(&im->summary);
+	put_header_facts(whole, im);
+	im->m.fd = spool_fd(b->spool);
+	if (im->m.fd < 0)
+		im->m.body = whole;
+	return spool_err(b->spool);
+}
+
+void
+ingest_message_done(struct ingest_message *im)
+{
+	buf_done(&im->summary);
+	buf_done(&im->envelope);
+}

@@ -1,0 +1,218 @@
+/* lmtp_rcpt.c: recipients of an LMTP transaction: from address to mailboxes. Runs in ingest.
+ *
+ * lookup says which accounts an address means; stored says whether one that has just one has room. A directory or a store that is
+ * down gives a temporary error, never "unknown". Replies go out in the order of the commands. A group leads to its members; who
+ * is reached twice gets the message once. RFC 5321 4.1.1.3, RFC 3463. */
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "lib/date.h"
+#include "lib/err.h"
+#include "lib/log.h"
+#include "store/lmtp_priv.h"
+
+enum { LOOKUP_TIMEOUT_MS = 15000, CHECK_TIMEOUT_MS = 10000 };
+
+static const char busy[] = "451 4.3.0 cannot be found out now, try again later";
+
+void
+lmtp_rcpts_free(struct lmtp_session *s)
+{
+	for (size_t i = 0; i < s->n_rcpts; i++) {
+		struct lmtp_rcpt *rc = s->rcpts[i];
+
+		if (rc->check_call != 0)
+			deliver_cancel(s->in->store, rc->check_call);
+		if (rc->looking)
+			rc->s = NULL; /* on_lookup frees it */
+		else
+			free(rc);
+	}
+	s->n_rcpts = s->n_replied = s->n_pending = s->n_accepted = 0;
+}
+
+void
+lmtp_rcpt_flush(struct lmtp_session *s)
+{
+	while (s->n_replied < s->n_rcpts && s->rcpts[s->n_replied]->reply != NULL)
+		lmtp_reply(s, s->rcpts[s->n_replied++]->reply);
+}
+
+/* The recipient's reply is known. */
+static void
+settle(struct lmtp_rcpt *rc, const char *reply)
+{
+	struct lmtp_session *s = rc->s;
+
+	assert(rc->reply == NULL);
+	rc->reply = reply;
+	rc->accepted = reply[0] == '2';
+	s->n_accepted += rc->accepted;
+	s->n_pending--;
+	lmtp_rcpt_flush(s);
+	lmtp_process(s);
+}
+
+/* The index of its account among the targets, or that of the next one, with room made; -1 for none. */
+static int64_t
+add_target(struct lmtp_session *s, const struct lookup_target *t)
+{
+	struct slice account = slice_str(t->account);
+	struct lmtp_target *grown;
+
+	for (size_t i = 0; i < s->n_targets; i++)
+		if (slice_eq(s->targets[i].account, account))
+			return (int64_t)i;
+	if (s->n_targets == LMTP_TARGETS_MAX)
+		return -1;
+	if (s->n_targets == s->cap_targets) {
+		size_t cap = s->cap_targets == 0 ? 4 : s->cap_targets * 2;
+
+		grown = arena_calloc(s->a, cap, sizeof(*grown));
+		if (grown == NULL)
+			return -1;
+		if (s->n_targets > 0)
+			memcpy(grown, s->targets, s->n_targets * sizeof(*grown));
+		s->targets = grown;
+		s->cap_targets = cap;
+	}
+	return (int64_t)s->n_targets;
+}
+
+/* Fills the target at index i, which add_target has just made. */
+static bool
+fill_target(struct lmtp_session *s, size_t i, const struct lookup_target *t, struct slice rcpt)
+{
+	struct lmtp_target *to = &s->targets[i];
+	struct buf trace;
+	int64_t now = (int64_t)time(NULL);
+	bool ok;
+
+	buf_init(&trace, DELIVER_TRACE_MAX);
+	ok = lmtp_trace(s, rcpt, slice_str(t->address), now, date_local_zone(now), &trace) == 0;
+	to->account = arena_slice(s->a, slice_str(t->account));
+	to->trace = arena_slice(s->a, buf_slice(&trace));
+	to->err = ERR_TEMP;
+	ok = ok && to->account.ptr != NULL && to->trace.ptr != NULL;
+	buf_done(&trace);
+	return ok;
+}
+
+static bool
+add_targets(struct lmtp_rcpt *rc, const struct lookup_rcpt *r)
+{
+	struct lmtp_session *s = rc->s;
+
+	if (r->n_targets > LMTP_TARGETS_MAX)
+		return false;
+	rc->targets = arena_calloc(s->a, r->n_targets, sizeof(*rc->targets));
+	if (rc->targets == NULL)
+		return false;
+	for (size_t i = 0; i < r->n_targets; i++) {
+		int64_t at = add_target(s, &r->targets[i]);
+
+		if (at < 0)
+			return false;
+		if ((size_t)at == s->n_targets) {
+			if (!fill_target(s, (size_t)at, &r->targets[i], rc->address))
+				return false;
+			s->n_targets++;
+		}
+		rc->targets[rc->n_targets++] = (uint32_t)at;
+	}
+	return true;
+}
+
+static void
+on_check(void *arg, int err)
+{
+	struct lmtp_rcpt *rc = (struct lmtp_rcpt *)arg;
+
+	rc->check_call = 0;
+	if (err == 0)
+		settle(rc, "250 2.1.5 recipient ok");
+	else if (err == ERR_FULL)
+		settle(rc, "452 4.2.2 mailbox full");
+	else
+		settle(rc, busy);
+}
+
+static void
+on_lookup(void *arg, int err, const struct lookup_rcpt *r)
+{
+	struct lmtp_rcpt *rc = (struct lmtp_rcpt *)arg;
+	struct lmtp_session *s = rc->s;
+
+	rc->looking = false;
+	if (s == NULL) {
+		free(rc);
+		return;
+	}
+	if (err != 0) {
+		settle(rc, busy);
+	} else if (r->kind == LOOKUP_RCPT_REMOTE) {
+		settle(rc, "550 5.1.2 not a domain of this site");
+	} else if (r->kind != LOOKUP_RCPT_LOCAL || r->n_targets == 0) {
+		settle(rc, "550 5.1.1 no such recipient");
+	} else if (!add_targets(rc, r)) {
+		settle(rc, "452 4.5.3 too many mailboxes, send them apart");
+	} else if (r->n_targets > 1) {
+		settle(rc, "250 2.1.5 recipients ok"); /* one full member is told at the end */
+	} else {
+		struct slice account = s->targets[rc->targets[0]].account;
+
+		if (deliver_check(s->in->store, account, slice_of(NULL, 0), 0, s->mail.size,
+			CHECK_TIMEOUT_MS, on_check, rc, &rc->check_call) != 0)
+			settle(rc, busy);
+	}
+}
+
+static struct lmtp_rcpt *
+new_rcpt(struct lmtp_session *s)
+{
+	struct lmtp_rcpt *rc = xcalloc(1, sizeof(*rc));
+
+	if (s->n_rcpts == s->cap_rcpts) {
+		s->cap_rcpts = s->cap_rcpts == 0 ? 8 : s->cap_rcpts * 2;
+		s->rcpts = xrealloc(s->rcpts, s->cap_rcpts * sizeof(struct lmtp_rcpt *));
+	}
+	s->rcpts[s->n_rcpts++] = rc;
+	rc->s = s;
+	return rc;
+}
+
+void
+lmtp_rcpt(struct lmtp_session *s, struct slice args)
+{
+	struct slice address = {0};
+	struct lmtp_rcpt *rc;
+	const char *bad = NULL;
+
+	if (!s->in_mail)
+		bad = "503 5.5.1 MAIL first";
+	else if (s->n_rcpts >= s->in->rcpt_max)
+		bad = "452 4.5.3 too many recipients";
+	else
+		bad = lmtp_rcpt_parse(args, s->mail.utf8, s->a, &address);
+	if (bad != NULL && s->n_pending == 0) {
+		lmtp_reply(s, bad);
+		return;
+	}
+	/* A refused one too stands in line behind those being looked up. */
+	rc = new_rcpt(s);
+	if (bad != NULL) {
+		rc->reply = bad;
+		return;
+	}
+	rc->address = address;
+	rc->looking = true;
+	s->n_pending++;
+	if (lookup_rcpt(s->in->lookup, address, LOOKUP_TIMEOUT_MS, on_lookup, rc, NULL) != 0) {
+		rc->looking = false;
+		rc->reply = busy;
+		s->n_pending--;
+		lmtp_rcpt_flush(s);
+	}
+}
