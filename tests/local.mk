@@ -1,5 +1,5 @@
 # tests/: see HACKING.md, "Adding a file"
-EXTRA_DIST += tests/count.py tests/packages.txt tests/lint tests/wire tests/system \
+EXTRA_DIST += tests/packages.txt \
 	build-aux/packages.txt build-aux/install-packages admin/quickstart .clang-format quickstart runtests .ci
 
 # Style, layering, link sets, documents: tests/lint/README says what each check looks for.
