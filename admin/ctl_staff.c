@@ -1,0 +1,331 @@
+/* ctl_staff.c: `congvu staff hire|list|show`: one person, or a list of them on one connection. Runs in congvu. */
+#include "config.h"
+
+#include "admin/ctl.h"
+#include "admin/ctl_directory.h"
+
+#include "lib/err.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+
+struct args {
+	const char *name, *agency, *role, *decision, *title, *id, *mail, *employee_number, *cert;
+	const char *password_file, *file, *bind_dn, *bind_password_file, *who;
+};
+
+/* ---- hire ---- */
+
+static struct json *
+hired_json(const struct staff_hire *p, const struct staff_hired *h)
+{
+	struct json *j = json_obj_new();
+
+	json_set_str(j, "result", change_name(h->change));
+	json_set_str(j, "id", h->id);
+	json_set_str(j, "uid", h->uid);
+	json_set_str(j, "mail", h->mail);
+	json_set_str(j, "dn", h->dn);
+	json_set_str(j, "name", p->name);
+	json_set_str(j, "display_name", h->display);
+	json_set_str(j, "agency", p->agency);
+	if (h->password != NULL)
+		json_set_str(j, "password", h->password);
+	return j;
+}
+
+/* One person; err and why as dir_admin_hire. rc: a file that could not be read. */
+static int
+hire_row(struct ctl *c, struct ctl_dir *d, struct staff_hire *p, const char *cert_file,
+    struct staff_hired *h, int *rc, char **why)
+{
+	struct buf cert;
+	int err;
+
+	if (p->role == NULL)
+		p->role = "staff";
+	buf_init(&cert, 65536);
+	*rc = cert_file == NULL ? 0 : ctl_read_cert(c, cert_file, &cert);
+	p->cert = buf_slice(&cert);
+	err = *rc != 0 ? ERR_IO : dir_admin_hire(d->admin, p, h, why);
+	buf_done(&cert);
+	return err;
+}
+
+static int
+hire_one(struct ctl *c, struct ctl_dir *d, const struct args *a)
+{
+	struct staff_hire p = {.name = a->name,
+	    .agency = a->agency,
+	    .title = a->title,
+	    .role = a->role,
+	    .decision = a->decision,
+	    .id = a->id,
+	    .mail = a->mail,
+	    .employee_number = a->employee_number};
+	struct staff_hired h = {0};
+	struct buf password;
+	char *why = NULL;
+	int rc = 0, err = 0;
+
+	buf_init(&password, 1024);
+	if (a->password_file != NULL)
+		rc = ctl_read_password(c, a->password_file, &password);
+	p.password = buf_slice(&password);
+	if (rc == 0)
+		err = hire_row(c, d, &p, a->cert, &h, &rc, &why);
+	if (rc == 0 && err != 0)
+		rc = ctl_dir_fail(c, a->name == NULL ? "hire" : a->name, err, why);
+	if (rc == 0 && c->json) {
+		rc = ctl_json_take(hired_json(&p, &h), 0);
+	} else if (rc == 0) {
+		printf("%s %s: %s, %s, %s %s\n", h.id, change_name(h.change), h.display, h.mail,
+		    _("login name"), h.uid);
+		if (h.password != NULL)
+			printf("%s: %s\n", _("password"), h.password);
+	}
+	staff_hired_done(&h);
+	buf_wipe(&password);
+	return rc;
+}
+
+/* What became of a row, for people. */
+static void
+print_row(const struct staff_hired *h)
+{
+	printf("%s %s: %s, %s%s%s\n", h->id, change_name(h->change), h->display, h->mail,
+	    h->password == NULL ? "" : ", ", h->password == NULL ? "" : h->password);
+}
+
+static struct json *
+failed_json(const struct ctl_row *row, int err, const char *why)
+{
+	struct json *j = json_obj_new();
+
+	json_set_str(j, "result", "failed");
+	json_set_int(j, "line", row->line);
+	json_set_str(j, "name", row->name);
+	json_set_str(j, "error", why == NULL ? err_name(err) : why);
+	return j;
+}
+
+/* A list: every row is tried. */
+static int
+hire_rows(struct ctl *c, struct ctl_dir *d, const struct args *a, const struct ctl_rows *rows)
+{
+	struct json *list = json_arr_new();
+	size_t counts[3] = {0}, failed = 0;
+	int last = 0;
+
+	dir_admin_reserve(d->admin, (unsigned)rows->n);
+	for (size_t i = 0; i < rows->n; i++) {
+		const struct ctl_row *row = &rows->v[i];
+		struct staff_hire p = {.name = row->name,
+		    .title = row->title,
+		    .id = row->id,
+		    .agency = row->agency == NULL ? a->agency : row->agency,
+		    .role = row->role == NULL ? a->role : row->role,
+		    .decision = row->decision == NULL ? a->decision : row->decision,
+		    .mail = row->mail,
+		    .employee_number = row->employee_number,
+		    .password = slice_str(row->password)};
+		struct staff_hired h = {0};
+		char *why = NULL, what[32];
+		int rc, err = hire_row(c, d, &p, row->cert, &h, &rc, &why);
+
+		if (err == 0) {
+			counts[h.change]++;
+			if (c->json)
+				json_push_take(list, hired_json(&p, &h));
+			else
+				print_row(&h);
+		} else {
+			failed++;
+			json_push_take(list, failed_json(row, err, why));
+			snprintf(what, sizeof(what), "line %u", row->line);
+			last = rc != 0 ? rc : ctl_dir_fail(c, what, err, why);
+		}
+		staff_hired_done(&h);
+	}
+	fprintf(stderr, _("congvu staff: %zu added, %zu changed, %zu unchanged, %zu failed\n"),
+	    counts[CHANGE_ADDED], counts[CHANGE_CHANGED], counts[CHANGE_NONE], failed);
+	if (c->json)
+		return ctl_json_take(list, last);
+	json_free(list);
+	return last;
+}
+
+static int
+hire_many(struct ctl *c, struct ctl_dir *d, const struct args *a)
+{
+	struct ctl_rows rows = {0};
+	char *why = NULL;
+	struct buf text;
+	int rc;
+
+	buf_init(&text, 256u << 20);
+	rc = ctl_read_file(c, a->file, 256u << 20, &text);
+	if (rc == 0 && ctl_rows_parse(buf_slice(&text), &rows, &why) != 0)
+		rc = ctl_dir_fail(c, a->file, ERR_SYNTAX, why);
+	buf_wipe(&text);
+	if (rc == 0)
+		rc = hire_rows(c, d, a, &rows);
+	ctl_rows_done(&rows);
+	return rc;
+}
+
+/* ---- list and show ---- */
+
+static struct json *
+staff_json(const struct dir_entry *e)
+{
+	static const struct {
+		const char *key, *attr;
+	} table[] = {{"id", "vnStaffId"}, {"uid", "uid"}, {"mail", "mail"}, {"name", "cn"},
+	    {"display_name", "displayName"}, {"agency", "vnAgencyRef"}, {"title", "title"},
+	    {"role", "vnRole"}, {"status", "vnStatus"}, {"decision", "vnDecisionRef"}};
+	struct json *j = json_obj_new();
+
+	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++)
+		json_set_str(j, table[i].key, ctl_value(e, table[i].attr));
+	return j;
+}
+
+static int
+by_id(const void *a, const void *b)
+{
+	return strcmp(ctl_value(a, "vnStaffId"), ctl_value(b, "vnStaffId"));
+}
+
+static int
+staff_list(struct ctl *c, struct ctl_dir *d, const struct args *a)
+{
+	struct dir_result *r = NULL;
+	struct json *list = json_arr_new();
+	char *why = NULL;
+	int err = dir_admin_staff(d->admin, a->agency, &r, &why);
+
+	if (err != 0) {
+		json_free(list);
+		return ctl_dir_fail(c, "list", err, why);
+	}
+	qsort(r->entries, r->n_entries, sizeof(*r->entries), by_id);
+	for (size_t i = 0; i < r->n_entries; i++) {
+		const struct dir_entry *e = &r->entries[i];
+
+		if (c->json)
+			json_push_take(list, staff_json(e));
+		else
+			printf("%-8s %-16s %-32s %-9s %s\n", ctl_value(e, "vnStaffId"),
+			    ctl_value(e, "uid"), ctl_value(e, "mail"), ctl_value(e, "vnStatus"),
+			    ctl_value(e, "displayName"));
+	}
+	dir_result_free(r);
+	if (c->json)
+		return ctl_json_take(list, 0);
+	json_free(list);
+	return 0;
+}
+
+static struct json *
+strings_json(const struct dir_entry *e, const char *attr)
+{
+	const struct dir_attr *at = dir_entry_attr(e, attr);
+	struct json *list = json_arr_new();
+
+	for (size_t i = 0; at != NULL && i < at->n_values; i++)
+		json_push_take(list, json_str_new(at->values[i]));
+	return list;
+}
+
+static int
+staff_show(struct ctl *c, struct ctl_dir *d, const struct args *a)
+{
+	struct dir_result *r = NULL, *held = NULL;
+	const struct dir_attr *certs;
+	const struct dir_entry *e;
+	char *why = NULL;
+	int err = dir_admin_staff_show(d->admin, a->who, &r, &why);
+
+	if (err == 0)
+		err = dir_admin_held(d->admin, r->entries[0].dn, &held, &why);
+	if (err != 0) {
+		dir_result_free(r);
+		return ctl_dir_fail(c, a->who, err, why);
+	}
+	e = &r->entries[0];
+	certs = dir_entry_attr(e, "userCertificate;binary");
+	if (c->json) {
+		struct json *j = staff_json(e), *boxes = json_arr_new();
+
+		for (size_t i = 0; i < held->n_entries; i++)
+			json_push_take(
+			    boxes, json_str_new(dir_entry_value(&held->entries[i], "mail")));
+		json_set_str(j, "dn", e->dn);
+		json_set_take(j, "aliases", strings_json(e, "vnMailAlias"));
+		json_set_take(j, "decisions", strings_json(e, "vnDecisionRef"));
+		json_set_take(j, "mailboxes", boxes);
+		json_set_int(j, "certificates", certs == NULL ? 0 : (int64_t)certs->n_values);
+		ctl_json_take(j, 0);
+	} else {
+		printf("%s  %s\n  login name  %s\n  address     %s\n  title       %s\n"
+		       "  agency      %s\n  role        %s\n  status      %s\n  decision    %s\n",
+		    ctl_value(e, "vnStaffId"), ctl_value(e, "displayName"), ctl_value(e, "uid"),
+		    ctl_value(e, "mail"), ctl_value(e, "title"), ctl_value(e, "vnAgencyRef"),
+		    ctl_value(e, "vnRole"), ctl_value(e, "vnStatus"),
+		    ctl_value(e, "vnDecisionRef"));
+		for (size_t i = 0; i < held->n_entries; i++)
+			printf("  mailbox     %s\n", ctl_value(&held->entries[i], "mail"));
+		printf("  certificates %zu\n", certs == NULL ? (size_t)0 : certs->n_values);
+	}
+	dir_result_free(held);
+	dir_result_free(r);
+	return 0;
+}
+
+int
+ctl_staff(struct ctl *c, int argc, char **argv)
+{
+	struct args a = {0};
+	struct ctl_dir d = {0};
+	bool from_stdin = false, hire, list, show;
+	const struct ctl_option options[] = {
+	    {"name", &a.name, NULL},
+	    {"agency", &a.agency, NULL},
+	    {"role", &a.role, NULL},
+	    {"decision", &a.decision, NULL},
+	    {"title", &a.title, NULL},
+	    {"id", &a.id, NULL},
+	    {"mail", &a.mail, NULL},
+	    {"employee-number", &a.employee_number, NULL},
+	    {"cert", &a.cert, NULL},
+	    {"password-file", &a.password_file, NULL},
+	    {"password-stdin", NULL, &from_stdin},
+	    {"file", &a.file, NULL},
+	    {"bind-dn", &a.bind_dn, NULL},
+	    {"bind-password-file", &a.bind_password_file, NULL},
+	    {NULL, NULL, NULL},
+	};
+	int rc = ctl_options(c, options, &argc, argv);
+
+	if (rc != 0)
+		return rc;
+	hire = argc == 2 && strcmp(argv[1], "hire") == 0;
+	list = argc == 2 && strcmp(argv[1], "list") == 0;
+	show = argc == 3 && strcmp(argv[1], "show") == 0;
+	if (!hire && !list && !show)
+		return ctl_usage(c, "%s", _("hire, list, or show whom?"));
+	if (from_stdin)
+		a.password_file = "-";
+	a.who = argv[2];
+	rc = ctl_dir_open(c, a.bind_dn, a.bind_password_file, &d);
+	if (rc == 0)
+		rc = show             ? staff_show(c, &d, &a)
+		     : list           ? staff_list(c, &d, &a)
+		     : a.file != NULL ? hire_many(c, &d, &a)
+				      : hire_one(c, &d, &a);
+	ctl_dir_close(&d);
+	return rc;
+}

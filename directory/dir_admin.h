@@ -1,0 +1,57 @@
+/* dir_admin.h: agencies and staff as the congvu command writes them, over dir.h. Every call can be repeated: what is there with the same
+ * data stays as it is. Blocking; one thread. Texts are UTF-8; they are stored NFC, with a folded value beside ("cn;x-fold"), since the
+ * filters of address books are fixed by the mail client. Every change names the decision it rests on. */
+#ifndef CV_DIR_ADMIN_H
+#define CV_DIR_ADMIN_H
+
+#include "directory/dir.h"
+
+struct dir_admin;
+/* d stays the caller's. */
+struct dir_admin *dir_admin_new(const struct conf *c, struct dir *d);
+void dir_admin_free(struct dir_admin *a);
+
+/* What a call did. */
+enum change { CHANGE_NONE, CHANGE_ADDED, CHANGE_CHANGED };
+const char *change_name(enum change c); /* "unchanged", "added", "changed" */
+
+/* On failure each call gives *why_out, a malloc'd text for people: what is wrong and what to do. Codes: ERR_SYNTAX (the data),
+ * ERR_NOTFOUND (an agency), ERR_EXISTS (there with other data), ERR_DENIED, ERR_TEMP, ERR_UNKNOWN. */
+
+struct agency_add {
+	const char *code, *name, *abbrev, *kind;
+	const char *parent;   /* code; NULL: top */
+	const char *mailbox;  /* address; NULL: none */
+	const char *decision;
+	struct slice cert;    /* of the mailbox, DER; empty: none */
+};
+int dir_admin_agency_add(struct dir_admin *a, const struct agency_add *p, enum change *change_out, char **why_out);
+/* All agencies: vnAgencyCode, ou, vnAgencyAbbrev, vnAgencyKind, mail, vnStatus, … */
+int dir_admin_agencies(struct dir_admin *a, struct dir_result **out, char **why_out);
+/* All functional mailboxes: vnMailboxId, mail, vnAgencyRef, displayName. */
+int dir_admin_mailboxes(struct dir_admin *a, struct dir_result **out, char **why_out);
+
+struct staff_hire {
+	const char *name, *agency, *title, *role, *decision;
+	const char *id;	      /* NULL: the next */
+	const char *mail;     /* NULL: made from the name */
+	const char *employee_number; /* NULL: none */
+	struct slice password;/* empty: one is made */
+	struct slice cert;    /* DER; empty: none */
+};
+struct staff_hired {
+	enum change change;
+	char *id, *uid, *mail, *dn, *display;
+	char *password; /* only when one was made */
+};
+int dir_admin_hire(struct dir_admin *a, const struct staff_hire *p, struct staff_hired *out, char **why_out);
+void staff_hired_done(struct staff_hired *h);
+/* Takes n ids at once for many hires (a hint: it saves writes). */
+void dir_admin_reserve(struct dir_admin *a, unsigned n);
+/* Staff of an agency (NULL: all), or who has this id, uid or address. */
+int dir_admin_staff(struct dir_admin *a, const char *agency, struct dir_result **out, char **why_out);
+int dir_admin_staff_show(struct dir_admin *a, const char *who, struct dir_result **out, char **why_out);
+/* Functional mailboxes whose roster names the person or one of its posts. */
+int dir_admin_held(struct dir_admin *a, const char *dn, struct dir_result **out, char **why_out);
+
+#endif

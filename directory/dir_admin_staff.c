@@ -1,0 +1,664 @@
+/* dir_admin_staff.c: hiring: the person's entry with its names, address, password hash and SCRAM keys in one write, then its
+ * place on the roster of its agency. Runs in congvu. A person is its id, for ever; names and addresses are only looked
+ * for when no id is given. DOMAIN: B4 (names), C2 (address from the name, collisions). */
+#include "config.h"
+
+#include "directory/dir_admin_priv.h"
+
+#include "directory/escape.h"
+#include "directory/saslprep.h"
+#include "directory/scram.h"
+#include "lib/addr.h"
+#include "lib/crypto.h"
+#include "lib/err.h"
+#include "lib/fold.h"
+#include "lib/log.h"
+#include "lib/mime.h"
+#include "lib/utf7.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { PASSWORD_MIN = 8, TRIES_MAX = 1000 };
+
+static const char *const staff_attrs[] = {"vnStaffId", "uid", "mail", "cn", "displayName", "title",
+    "vnAgencyRef", "vnRole", "vnStatus", "vnDecisionRef", "employeeNumber", "vnMailAlias",
+    "vnEpoch", "userCertificate;binary", NULL};
+
+/* ---- checks ---- */
+
+static int
+check(const struct staff_hire *p, char **why_out)
+{
+	static const char *const roles[] = {"clerk", "staff", "head", "security"};
+	bool known = false;
+	int err = admin_check_text("the name", p->name, 200, why_out);
+
+	if (err == 0)
+		err = admin_check_text("the agency", p->agency, 35, why_out);
+	if (err == 0)
+		err = admin_check_text("the decision", p->decision, 200, why_out);
+	if (err == 0 && p->title != NULL && *p->title != '\0')
+		err = admin_check_text("the title", p->title, 200, why_out);
+	for (size_t i = 0; p->role != NULL && i < sizeof(roles) / sizeof(roles[0]); i++)
+		known = known || strcmp(p->role, roles[i]) == 0;
+	if (err == 0 && !known)
+		err = admin_fail(
+		    why_out, ERR_SYNTAX, "the role must be clerk, staff, head or security");
+	if (err == 0 && p->id != NULL &&
+	    (strlen(p->id) > 20 || *p->id == '\0' ||
+		p->id[strspn(p->id, "0123456789abcdefghijklmnopqrstuvwxyz-")] != '\0'))
+		err = admin_fail(why_out, ERR_SYNTAX,
+		    "the id must be at most 20 digits, small letters and hyphens");
+	if (err == 0 && p->password.len > 0 && p->password.len < PASSWORD_MIN)
+		err = admin_fail(
+		    why_out, ERR_SYNTAX, "the password is shorter than %d bytes", PASSWORD_MIN);
+	return err;
+}
+
+/* ---- ids ---- */
+
+static uint64_t
+largest_id(struct dir_admin *a, char **why_out, int *err_out)
+{
+	static const char *const attrs[] = {"vnStaffId", NULL};
+	struct dir_result *r = NULL;
+	uint64_t max = 0, v;
+
+	*err_out = admin_find(a, "(objectClass=vnCivilServant)", "", attrs, 0, &r, why_out);
+	for (size_t i = 0; *err_out == 0 && i < r->n_entries; i++) {
+		if (slice_to_u64(dir_entry_value(&r->entries[i], "vnStaffId"), 999999999, &v) ==
+			0 &&
+		    v > max)
+			max = v;
+	}
+	dir_result_free(r);
+	return max;
+}
+
+/* Takes n ids from the counter on ou=people: delete the value read, add a larger one; who comes second finds the first
+ * gone and reads again. A tree without the counter is searched for the largest id. */
+static int
+ids_take(struct dir_admin *a, unsigned n, char **why_out)
+{
+	static const char *const attrs[] = {"vnNextId", NULL};
+	char dn[1024], old_text[32], new_text[32];
+	int err = ERR_CONFLICT;
+
+	snprintf(dn, sizeof(dn), "ou=people,%s", dir_base(a->d));
+	for (int tries = 0; err == ERR_CONFLICT && tries < 100; tries++) {
+		struct slice old, next;
+		struct dir_mod m[2] = {
+		    {DIR_MOD_DELETE, "vnNextId", &old, 1}, {DIR_MOD_ADD, "vnNextId", &next, 1}};
+		struct dir_result *r = NULL;
+		uint64_t first = 0;
+
+		err = dir_read(a->d, dn, attrs, &r);
+		if (err == 0 && slice_to_u64(dir_entry_value(&r->entries[0], "vnNextId"), 999999999,
+				    &first) != 0)
+			err = ERR_NOTFOUND;
+		dir_result_free(r);
+		if (err == ERR_NOTFOUND) {
+			first = largest_id(a, why_out, &err) + 1;
+			n = 1;
+		} else if (err == 0) {
+			snprintf(old_text, sizeof(old_text), "%llu", (unsigned long long)first);
+			if (first < a->skip_to)
+				first = a->skip_to;
+			snprintf(new_text, sizeof(new_text), "%llu", (unsigned long long)first + n);
+			old = slice_str(old_text);
+			next = slice_str(new_text);
+			err = dir_modify(a->d, dn, m, 2, why_out);
+			if (err == ERR_NOTFOUND) {
+				free(*why_out);
+				*why_out = NULL;
+				err = ERR_CONFLICT;
+			}
+		}
+		if (err == 0) {
+			a->next_id = first;
+			a->reserved = n;
+		}
+	}
+	if (err != 0 && *why_out == NULL)
+		return admin_fail(why_out, err, "no id could be taken (%s)", err_name(err));
+	return err;
+}
+
+void
+dir_admin_reserve(struct dir_admin *a, unsigned n)
+{
+	a->reserve = n;
+}
+
+static int
+id_next(struct dir_admin *a, char id[24], char **why_out)
+{
+	int err = 0;
+
+	if (a->next_id < a->skip_to)
+		a->reserved = 0;
+	if (a->reserved == 0) {
+		unsigned n = a->reserve == 0 ? 1 : a->reserve > 100 ? 100 : a->reserve;
+
+		a->reserve -= a->reserve < n ? a->reserve : n;
+		err = ids_take(a, n, why_out);
+	}
+	if (err == 0) {
+		snprintf(id, 24, "%06llu", (unsigned long long)a->next_id++);
+		a->reserved--;
+	}
+	return err;
+}
+
+/* ---- addresses ---- */
+
+/* Names that belong to no person (RFC 2142, and ours), and syllables that read badly when joined. */
+static bool
+is_reserved(const char *uid)
+{
+	static const char *const names[] = {"abuse", "admin", "administrator", "ftp", "hostmaster",
+	    "info", "lookup", "mailer-daemon", "nobody", "noreply", "operator", "postmaster",
+	    "root", "security", "spam", "support", "system", "vanthu", "webmaster"};
+	static const char *const rude[] = {"lon", "cac", "dit", "cuc", "ngu"};
+	size_t n = strlen(uid);
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		if (strcmp(uid, names[i]) == 0)
+			return true;
+	}
+	for (size_t i = 0; i < sizeof(rude) / sizeof(rude[0]); i++) {
+		if (n == strlen(rude[i]) && strcmp(uid, rude[i]) == 0)
+			return true;
+	}
+	return n == 0;
+}
+
+/* Whether the login name or the address is anybody's, or was (never given again while its history stands). */
+static int
+is_taken(struct dir_admin *a, const char *uid, const char *mail, bool *taken, char **why_out)
+{
+	static const char *const none[] = {"1.1", NULL};
+	struct dir_result *r = NULL;
+	struct buf f;
+	int err;
+
+	buf_init(&f, 8192);
+	buf_append_str(&f, "(|(uid=");
+	escape_filter(slice_str(uid), &f);
+	buf_append_str(&f, ")");
+	escape_template("(mail=%s)(vnMailAlias=%s)(vnAddressHistory=%s;*))", slice_str(mail),
+	    slice_of(NULL, 0), &f);
+	err = f.err != 0 ? f.err : dir_search(a->d, NULL, buf_cstr(&f), none, 2, &r);
+	buf_done(&f);
+	if (err == ERR_LIMIT) {
+		*taken = true;
+		return 0;
+	}
+	if (err != 0)
+		return admin_fail(why_out, err, "the directory does not answer");
+	*taken = r->n_entries > 0;
+	dir_result_free(r);
+	return 0;
+}
+
+/* fold(tên) + initials; on collision the agency's abbreviation after a dot; then 2, 3, … */
+static int
+address_make(struct dir_admin *a, const struct staff_hire *p, const struct agency_cache *g,
+    char **uid_out, char **mail_out, char **why_out)
+{
+	struct buf base, abbrev;
+	bool taken = true;
+	int err;
+
+	buf_init(&base, 256);
+	buf_init(&abbrev, 256);
+	err = vn_name_id(slice_str(p->name), &base);
+	if (err == 0)
+		err = vn_fold(slice_str(g->abbrev), &abbrev);
+	for (size_t i = 0; i < abbrev.len; i++) {
+		if (strchr("abcdefghijklmnopqrstuvwxyz0123456789-", abbrev.data[i]) == NULL)
+			abbrev.data[i] = '-';
+	}
+	if (err != 0 || base.len == 0) {
+		err = admin_fail(
+		    why_out, ERR_SYNTAX, "no address can be made of the name: give --mail");
+		goto out;
+	}
+	for (int n = 0; err == 0 && taken && n < TRIES_MAX; n++) {
+		char *uid = NULL, *mail = NULL;
+
+		if ((n == 0      ? asprintf(&uid, "%s", buf_cstr(&base))
+			: n == 1 ? asprintf(&uid, "%s.%s", buf_cstr(&base), buf_cstr(&abbrev))
+				 : asprintf(&uid, "%s.%s%d", buf_cstr(&base), buf_cstr(&abbrev),
+				       n)) < 0 ||
+		    asprintf(&mail, "%s@%s", uid, a->domain) < 0)
+			fatal("out of memory");
+		if (!(n == 0 && is_reserved(uid)))
+			err = is_taken(a, uid, mail, &taken, why_out);
+		if (err == 0 && !taken) {
+			*uid_out = uid;
+			*mail_out = mail;
+		} else {
+			free(uid);
+			free(mail);
+		}
+	}
+	if (err == 0 && taken)
+		err = admin_fail(
+		    why_out, ERR_LIMIT, "every address of that name is taken: give --mail");
+out:
+	buf_done(&base);
+	buf_done(&abbrev);
+	return err;
+}
+
+static int
+address_given(
+    struct dir_admin *a, const char *given, char **uid_out, char **mail_out, char **why_out)
+{
+	struct slice local, domain;
+	bool taken = false;
+	struct buf b;
+	int err = 0;
+
+	buf_init(&b, 512);
+	if (addr_normalize(slice_str(given), &b) != 0 ||
+	    addr_split(buf_slice(&b), &local, &domain) != 0 || domain.len == 0) {
+		buf_done(&b);
+		return admin_fail(why_out, ERR_SYNTAX, "%s is no mail address", given);
+	}
+	*uid_out = slice_dup(local);
+	*mail_out = slice_dup(buf_slice(&b));
+	buf_done(&b);
+	if (*uid_out == NULL || *mail_out == NULL)
+		return ERR_NOMEM;
+	err = is_taken(a, *uid_out, *mail_out, &taken, why_out);
+	if (err == 0 && taken)
+		err = admin_fail(why_out, ERR_EXISTS, "%s is taken, or was", *mail_out);
+	return err;
+}
+
+/* ---- passwords ---- */
+
+/* "kmtw-3xhn-p7rd": 12 of 31 signs that nobody confuses, 59 bits. */
+static void
+password_make(struct buf *out)
+{
+	static const char signs[] = "abcdefghjkmnpqrstuvwxyz23456789";
+	unsigned char r;
+
+	for (int i = 0; i < 12; i++) {
+		do {
+			random_bytes(&r, 1);
+		} while (r >= 248); /* 8 * 31 */
+		if (i > 0 && i % 4 == 0)
+			buf_append_byte(out, '-');
+		buf_append_byte(out, (unsigned char)signs[r % 31]);
+	}
+}
+
+/* The hash and the SCRAM keys of one password: they go into the directory together. */
+static int
+password_mods(struct dir_admin *a, struct slice password, struct mods *m, char **why_out)
+{
+	unsigned char digest[64 + 16];
+	struct buf prepared, salted, text;
+	int err;
+
+	buf_init(&prepared, 4096);
+	buf_init(&salted, 8192);
+	buf_init(&text, 1024);
+	err = saslprep(password, false, &prepared);
+	if (err != 0) {
+		err = admin_fail(why_out, ERR_SYNTAX,
+		    "the password holds characters that RFC 4013 does not allow");
+		goto out;
+	}
+	err = scram_make(password, &text);
+	if (err == 0)
+		mods_add(m, "authPassword", buf_slice(&text));
+	mods_now(m, "vnScramTime");
+	buf_wipe(&text);
+	if (strcasecmp(a->hash, "server") == 0) {
+		mods_add(m, "userPassword", buf_slice(&prepared));
+		goto out;
+	}
+	random_bytes(digest + 64, 16);
+	buf_append_slice(&salted, buf_slice(&prepared));
+	buf_append(&salted, digest + 64, 16);
+	sha512_of(buf_slice(&salted), digest);
+	buf_append_str(&text, "{SSHA512}");
+	b64_encode(slice_of(digest, sizeof(digest)), false, &text);
+	mods_add(m, "userPassword", buf_slice(&text));
+out:
+	if (err == 0)
+		err = m->err;
+	buf_wipe(&prepared);
+	buf_wipe(&salted);
+	buf_wipe(&text);
+	return err;
+}
+
+/* ---- the entry ---- */
+
+static char *
+person_dn(struct dir_admin *a, const char *id)
+{
+	char *dn = NULL;
+
+	/* an id is [0-9a-z-]: nothing to escape */
+	if (asprintf(&dn, "vnStaffId=%s,ou=people,%s", id, dir_base(a->d)) < 0)
+		fatal("out of memory");
+	return dn;
+}
+
+static int
+person_add(struct dir_admin *a, const struct staff_hire *p, const struct agency_cache *g,
+    const struct staff_hired *h, struct slice password, char **why_out)
+{
+	struct slice family, middle, given;
+	char *sn, *given_name;
+	struct buf name;
+	struct mods m;
+	int err;
+
+	mods_init(&m);
+	buf_init(&name, 1024);
+	err = utf8_nfc(slice_str(p->name), &name);
+	vn_name_split(buf_slice(&name), &family, &middle, &given);
+	sn = arena_slicedup(m.arena, family.len == 0 ? given : family);
+	given_name = arena_slicedup(m.arena, given);
+	mods_str(&m, "objectClass", "inetOrgPerson");
+	mods_str(&m, "objectClass", "vnCivilServant");
+	mods_str(&m, "vnStaffId", h->id);
+	mods_text(&m, "cn", buf_cstr(&name));
+	mods_text(&m, "sn", sn);
+	mods_text(&m, "givenName", given_name);
+	mods_text(&m, "displayName", h->display);
+	mods_str(&m, "uid", h->uid);
+	mods_str(&m, "mail", h->mail);
+	mods_text(&m, "title", p->title);
+	mods_text(&m, "ou", g->name);
+	mods_str(&m, "employeeNumber", p->employee_number);
+	mods_str(&m, "vnAgencyRef", g->code);
+	mods_str(&m, "vnRole", p->role);
+	mods_str(&m, "vnStatus", "active");
+	mods_str(&m, "vnEpoch", "1");
+	mods_now(&m, "vnValidFrom");
+	mods_text(&m, "vnDecisionRef", p->decision);
+	mods_add(&m, "userCertificate;binary", p->cert);
+	if (err == 0)
+		err = password_mods(a, password, &m, why_out);
+	if (err == 0)
+		err = dir_add(a->d, h->dn, m.m, m.n, why_out);
+	buf_done(&name);
+	mods_done(&m);
+	return err;
+}
+
+/* A clerk holds the agency's functional mailbox through the clerks' post. */
+static int
+roster_ensure(struct dir_admin *a, const struct staff_hire *p, const struct agency_cache *g,
+    const char *dn, bool *changed, char **why_out)
+{
+	static const char *const attrs[] = {"roleOccupant", "vnDecisionRef", NULL};
+	struct dir_result *r = NULL;
+	char *post;
+	int err;
+
+	if (strcmp(p->role, "clerk") != 0)
+		return 0;
+	post = admin_clerk_post(g);
+	err = post == NULL ? ERR_LIMIT : dir_read(a->d, post, attrs, &r);
+	if (err == ERR_NOTFOUND)
+		err = admin_fail(
+		    why_out, err, "%s has no clerks' post: give congvu agency add again", g->code);
+	else if (err != 0)
+		err = admin_fail(why_out, err, "the directory does not answer");
+	else
+		err = admin_ensure_value(a, &r->entries[0], "roleOccupant", slice_str(dn),
+		    p->decision, false, changed, why_out);
+	dir_result_free(r);
+	free(post);
+	return err;
+}
+
+/* Keeps the one entry of exactly this name: the filter also found folded twins, and other case. */
+static int
+keep_named(struct dir_result *r, struct slice name, char **why_out)
+{
+	size_t n = 0, at = 0;
+	struct dir_entry first;
+
+	for (size_t i = 0; i < r->n_entries; i++) {
+		if (slice_eq(dir_entry_value(&r->entries[i], "cn"), name)) {
+			at = i;
+			n++;
+		}
+	}
+	if (n == 0)
+		return ERR_NOTFOUND;
+	if (n > 1)
+		return admin_fail(why_out, ERR_EXISTS,
+		    "%zu people of that name are there by that decision: give --id", n);
+	first = r->entries[0];
+	r->entries[0] = r->entries[at];
+	r->entries[at] = first;
+	return 0;
+}
+
+/* Who is there already: by id, or by name, agency and decision. ERR_NOTFOUND: nobody. */
+static int
+person_find(
+    struct dir_admin *a, const struct staff_hire *p, struct dir_result **out, char **why_out)
+{
+	struct dir_result *r = NULL;
+	struct buf f, name;
+	int err;
+
+	buf_init(&f, 8192);
+	buf_init(&name, 1024);
+	err = utf8_nfc(slice_str(p->name), &name);
+	buf_append_str(&f, "(&(objectClass=vnCivilServant)");
+	if (p->id != NULL) {
+		escape_template("(vnStaffId=%s)", slice_str(p->id), slice_of(NULL, 0), &f);
+	} else {
+		escape_template("(cn=%s)", buf_slice(&name), slice_of(NULL, 0), &f);
+		escape_template("(vnAgencyRef=%s)", slice_str(p->agency), slice_of(NULL, 0), &f);
+		escape_template(
+		    "(vnDecisionRef=%s)", slice_str(p->decision), slice_of(NULL, 0), &f);
+	}
+	buf_append_str(&f, ")");
+	if (err == 0)
+		err = f.err != 0 ? f.err : dir_search(a->d, NULL, buf_cstr(&f), staff_attrs, 0, &r);
+	buf_done(&f);
+	if (err != 0) {
+		err = admin_fail(why_out, err, "the directory does not answer");
+	} else if (p->id != NULL) {
+		err = r->n_entries == 0 ? ERR_NOTFOUND
+					: admin_same(&r->entries[0], "cn", p->name, p->id, why_out);
+	} else {
+		err = keep_named(r, buf_slice(&name), why_out);
+	}
+	buf_done(&name);
+	if (err == 0)
+		*out = r;
+	else
+		dir_result_free(r);
+	return err;
+}
+
+static int
+hire_again(struct dir_admin *a, const struct staff_hire *p, const struct agency_cache *g,
+    const struct dir_entry *e, struct staff_hired *h, char **why_out)
+{
+	bool changed = false;
+	int err;
+
+	h->id = slice_dup(dir_entry_value(e, "vnStaffId"));
+	h->uid = slice_dup(dir_entry_value(e, "uid"));
+	h->mail = slice_dup(dir_entry_value(e, "mail"));
+	h->display = slice_dup(dir_entry_value(e, "displayName"));
+	h->dn = xstrdup(e->dn);
+	err = admin_same(e, "vnAgencyRef", g->code, h->id, why_out);
+	if (err == 0)
+		err = admin_same(e, "vnRole", p->role, h->id, why_out);
+	if (err == 0 && p->title != NULL && *p->title != '\0')
+		err = admin_same(e, "title", p->title, h->id, why_out);
+	if (err == 0)
+		err = admin_same(e, "mail", p->mail, h->id, why_out);
+	if (err == 0 && p->cert.len > 0)
+		err = admin_ensure_value(
+		    a, e, "userCertificate;binary", p->cert, p->decision, true, &changed, why_out);
+	if (err == 0)
+		err = roster_ensure(a, p, g, h->dn, &changed, why_out);
+	h->change = changed ? CHANGE_CHANGED : CHANGE_NONE;
+	return err;
+}
+
+static int
+hire_new(struct dir_admin *a, const struct staff_hire *p, const struct agency_cache *g,
+    struct staff_hired *h, char **why_out)
+{
+	struct buf password;
+	bool changed = false;
+	char id[24];
+	int err;
+
+	buf_init(&password, SASLPREP_MAX);
+	buf_append_slice(&password, p->password);
+	if (password.len == 0)
+		password_make(&password);
+	err = p->mail != NULL ? address_given(a, p->mail, &h->uid, &h->mail, why_out)
+			      : address_make(a, p, g, &h->uid, &h->mail, why_out);
+	if (err == 0 && asprintf(&h->display, "%s (%s)", p->name, g->abbrev) < 0)
+		fatal("out of memory");
+	for (int tries = 0; err == 0 && tries < TRIES_MAX; tries++) {
+		if (p->id == NULL)
+			err = id_next(a, id, why_out);
+		if (err != 0)
+			break;
+		h->id = xstrdup(p->id == NULL ? id : p->id);
+		h->dn = person_dn(a, h->id);
+		err = person_add(a, p, g, h, buf_slice(&password), why_out);
+		if (err != ERR_EXISTS || p->id != NULL || strstr(*why_out, "unique") != NULL)
+			break;
+		/* somebody has been given this id by hand; where many were, the counter goes past them all */
+		if (tries == 3)
+			a->skip_to = largest_id(a, why_out, &err) + 1;
+		free(h->id);
+		free(h->dn);
+		free(*why_out);
+		h->id = h->dn = *why_out = NULL;
+		err = 0;
+	}
+	if (err == 0)
+		err = roster_ensure(a, p, g, h->dn, &changed, why_out);
+	if (err == 0 && p->password.len == 0)
+		h->password = slice_dup(buf_slice(&password));
+	h->change = CHANGE_ADDED;
+	buf_wipe(&password);
+	return err;
+}
+
+int
+dir_admin_hire(
+    struct dir_admin *a, const struct staff_hire *p, struct staff_hired *out, char **why_out)
+{
+	const struct agency_cache *g = NULL;
+	struct staff_hired h = {0};
+	struct dir_result *r = NULL;
+	int err = check(p, why_out);
+
+	if (err == 0)
+		err = admin_agency(a, p->agency, &g, why_out);
+	if (err == 0) {
+		err = person_find(a, p, &r, why_out);
+		if (err == 0)
+			err = hire_again(a, p, g, &r->entries[0], &h, why_out);
+		else if (err == ERR_NOTFOUND)
+			err = hire_new(a, p, g, &h, why_out);
+	}
+	dir_result_free(r);
+	if (err != 0) {
+		staff_hired_done(&h);
+		return err;
+	}
+	*out = h;
+	return 0;
+}
+
+void
+staff_hired_done(struct staff_hired *h)
+{
+	free(h->id);
+	free(h->uid);
+	free(h->mail);
+	free(h->dn);
+	free(h->display);
+	if (h->password != NULL)
+		explicit_bzero(h->password, strlen(h->password));
+	free(h->password);
+	memset(h, 0, sizeof(*h));
+}
+
+/* ---- reading ---- */
+
+int
+dir_admin_staff(struct dir_admin *a, const char *agency, struct dir_result **out, char **why_out)
+{
+	if (agency == NULL)
+		return admin_find(
+		    a, "(objectClass=vnCivilServant)", "", staff_attrs, 0, out, why_out);
+	return admin_find(a, "(&(objectClass=vnCivilServant)(vnAgencyRef=%s))", agency, staff_attrs,
+	    0, out, why_out);
+}
+
+int
+dir_admin_staff_show(struct dir_admin *a, const char *who, struct dir_result **out, char **why_out)
+{
+	struct dir_result *r = NULL;
+	int err = admin_find(a,
+	    "(&(objectClass=vnCivilServant)(|(vnStaffId=%s)(uid=%s)(mail=%s)(vnMailAlias=%s)))",
+	    who, staff_attrs, 0, &r, why_out);
+
+	if (err != 0)
+		return err;
+	if (r->n_entries != 1) {
+		err = admin_fail(why_out, ERR_NOTFOUND,
+		    r->n_entries == 0 ? "nobody has the id, login name or address %s"
+				      : "%s names more than one person",
+		    who);
+		dir_result_free(r);
+		return err;
+	}
+	*out = r;
+	return 0;
+}
+
+int
+dir_admin_held(struct dir_admin *a, const char *dn, struct dir_result **out, char **why_out)
+{
+	static const char *const none[] = {"1.1", NULL};
+	static const char *const attrs[] = {"vnMailboxId", "mail", "displayName", NULL};
+	struct dir_result *posts = NULL;
+	struct buf f;
+	int err = admin_find(a, "(roleOccupant=%d)", dn, none, 0, &posts, why_out);
+
+	if (err != 0)
+		return err;
+	buf_init(&f, 1 << 20);
+	buf_append_str(&f, "(&(objectClass=vnFunctionalMailbox)(|");
+	escape_template(
+	    "(vnHolder=%d)(vnDelegate=%d)(vnReader=%d)", slice_of(NULL, 0), slice_str(dn), &f);
+	for (size_t i = 0; i < posts->n_entries; i++)
+		escape_template("(vnHolder=%d)(vnDelegate=%d)(vnReader=%d)", slice_of(NULL, 0),
+		    slice_str(posts->entries[i].dn), &f);
+	buf_append_str(&f, "))");
+	err = f.err != 0 ? f.err : dir_search(a->d, NULL, buf_cstr(&f), attrs, 0, out);
+	buf_done(&f);
+	dir_result_free(posts);
+	return err == 0 ? 0 : admin_fail(why_out, err, "the directory does not answer");
+}
