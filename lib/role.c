@@ -162,6 +162,23 @@ sandbox_name(void)
 	return inet ? "smtpd-session-inet" : "smtpd-session";
 }
 
+/* Files the parent opened for us (they bear the names of options) were read by now: a role that is taken over later
+ * finds no descriptor of a key. */
+static void
+close_secrets(void)
+{
+	size_t n;
+	const struct conf_option *o = conf_options(&n);
+
+	for (size_t i = 0; i < self.n_fds; i++)
+		for (size_t k = 0; k < n; k++)
+			if (o[k].type == CONF_PATH && strcmp(o[k].name, self.fds[i].name) == 0) {
+				close(self.fds[i].fd);
+				self.fds[i].name[0] = '\0';
+				break;
+			}
+}
+
 void
 role_enter(void)
 {
@@ -169,6 +186,7 @@ role_enter(void)
 	uid_t uid = geteuid();
 	gid_t gid = getegid();
 
+	close_secrets();
 	if (chdir(self.dir) != 0)
 		give_up(EX_OSERR, "%s: %s", self.dir, strerror(errno));
 	if (strcmp(self.user, "-") != 0) {

@@ -21,7 +21,8 @@ int role_fd(const char *name);
 /* 0 for the first process of this role, then 1, 2, … */
 unsigned role_index(void);
 /* Changes to --dir, drops to --user (and no_new_privs, no core files), enters the sandbox of the role
- * (sandbox.h). Exits when privileges cannot be dropped. Tells the parent through the status page whether the
+ * (sandbox.h). Closes the inherited secrets (descriptors named for an option): read them before.
+ * Exits when privileges cannot be dropped. Tells the parent through the status page whether the
  * sandbox is whole. */
 void role_enter(void);
 /* The uid a named user has in this instance, for SO_PEERCRED checks; -1 ("any same uid") when the suite

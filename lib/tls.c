@@ -15,6 +15,7 @@
 
 #include <openssl/err.h>
 #include <openssl/ssl.h>
+#include <openssl/x509v3.h>
 
 struct tls_ctx {
 	SSL_CTX *ssl;
@@ -109,6 +110,22 @@ tls_server_new(const char *cert_file, const char *key_file, const char *client_c
 	}
 	*ctx_out = c;
 	return 0;
+}
+
+int
+tls_ctx_cert_check(
+    const struct tls_ctx *ctx, const char *host, int64_t *seconds_left_out, bool *names_host_out)
+{
+	X509 *cert = SSL_CTX_get0_certificate(ctx->ssl);
+	int days = 0, seconds = 0;
+
+	*names_host_out = cert != NULL && X509_check_host(cert, host, 0, 0, NULL) == 1;
+	*seconds_left_out = 0;
+	if (cert == NULL || X509_cmp_current_time(X509_get0_notBefore(cert)) >= 0)
+		return ERR_EXPIRED;
+	if (ASN1_TIME_diff(&days, &seconds, NULL, X509_get0_notAfter(cert)) == 1)
+		*seconds_left_out = (int64_t)days * 86400 + seconds;
+	return *seconds_left_out > 0 ? 0 : ERR_EXPIRED;
 }
 
 int

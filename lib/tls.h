@@ -15,6 +15,10 @@ int tls_server_new(const char *cert_file, const char *key_file, const char *clie
 /* A client context. ca_file: trust anchors; NULL: opportunistic, the peer is not verified. */
 int tls_client_new(const char *ca_file, struct tls_ctx **ctx_out, const char **why_out);
 void tls_ctx_free(struct tls_ctx *ctx); /* NULL accepted */
+/* Of a server context's certificate: seconds until it ends (negative: it has ended; 0 with ERR_EXPIRED: it is not valid
+ * yet) and whether it names host (RFC 9525). For `congvu check`. 0, ERR_EXPIRED (outside its time). */
+int tls_ctx_cert_check(
+    const struct tls_ctx *ctx, const char *host, int64_t *seconds_left_out, bool *names_host_out);
 
 /* A session over fd (not owned, non-blocking). server_name: for clients, SNI and (with a ca_file) the
  * name that must match; NULL for servers. NULL for no memory. */

@@ -27,20 +27,16 @@ count_fds(void)
 }
 
 static int64_t peer_uid;
+static char secret[16] = "-";
 
 static void
 serve(int fd, const char *name)
 {
 	static uint64_t number;
-	char text[512], secret[16] = "-", command = 0;
+	char text[512], command = 0;
 	struct stat st;
-	ssize_t got;
 	int n;
 
-	if (role_fd("token_key_file") >= 0) {
-		got = pread(role_fd("token_key_file"), secret, sizeof(secret) - 1, 0);
-		secret[got > 0 ? got : 0] = '\0';
-	}
 	n = snprintf(text, sizeof(text),
 	    "%s %u uid=%d gid=%d pid=%d fds=%u listen=%d absent=%d secret=%s "
 	    "peer=%ld\n",
@@ -71,7 +67,14 @@ main(int argc, char **argv)
 			name = "test-core";
 	role_init(argc, argv, name);
 	peer_uid = role_uid_of("user_smtpd");
+	if (role_fd("token_key_file") >= 0) {
+		ssize_t got = read(role_fd("token_key_file"), secret, sizeof(secret) - 1);
+
+		secret[got > 0 ? got : 0] = '\0';
+	}
 	role_enter();
+	if (role_fd("token_key_file") >= 0)
+		return 1; /* it must be closed by now */
 	fd = role_fd(strcmp(name, "test-core") == 0 ? "core" : "t");
 	fcntl(fd, F_SETFL, 0); /* blocking */
 	for (;;) {

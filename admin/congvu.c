@@ -1,0 +1,291 @@
+/* congvu.c: the command line for HR, operators and security officers: options common to all subcommands, the table
+ * (commands.def) and help. Each subcommand is ctl_<name>.c. Exit codes are those of sysexits.h. */
+#include "config.h"
+
+#include <libintl.h>
+#include <locale.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "admin/ctl.h"
+#include "lib/err.h"
+#include "lib/log.h"
+
+static const struct command {
+	const char *name;
+	int (*fn)(struct ctl *c, int argc, char **argv);
+	bool needs_conf;
+	const char *usage; /* one form a line */
+	const char *help;
+} commands[] = {
+#define CTL_COMMAND(name, fn, conf, usage, help) {name, fn, conf, usage, help},
+#include "admin/commands.def"
+#undef CTL_COMMAND
+};
+
+#define N_COMMANDS (sizeof(commands) / sizeof(commands[0]))
+
+const char *
+ctl_text(const char *english)
+{
+	return gettext(english);
+}
+
+static const struct command *
+command_find(const char *name)
+{
+	for (size_t i = 0; i < N_COMMANDS; i++)
+		if (strcmp(commands[i].name, name) == 0)
+			return &commands[i];
+	return NULL;
+}
+
+static void
+print_forms(FILE *f, const char *usage)
+{
+	while (*usage != '\0') {
+		size_t n = strcspn(usage, "\n");
+
+		fprintf(f, "  congvu [-c FILE] [--json] %.*s\n", (int)n, usage);
+		usage += n + (usage[n] == '\n');
+	}
+}
+
+static void
+print_help(FILE *f, const struct command *cmd)
+{
+	if (cmd != NULL) {
+		fprintf(f, "%s\n", _("usage:"));
+		print_forms(f, cmd->usage);
+		fprintf(f, "%s. %s congvu(8).\n", _(cmd->help), _("See"));
+		return;
+	}
+	fprintf(f, "%s congvu [-c FILE] [--json] [--lang vi|en] COMMAND ...\n\n", _("usage:"));
+	for (size_t i = 0; i < N_COMMANDS; i++)
+		fprintf(f, "  %-8s %s\n", commands[i].name, _(commands[i].help));
+	fprintf(f, "\n  -c FILE   %s (%s/congvu/congvu.conf)\n", _("configuration"), SYSCONFDIR);
+	fprintf(f, "  --json    %s\n", _("the result as one JSON value"));
+	fprintf(f, "  --help    %s\n", _("after a command: its forms"));
+}
+
+int
+ctl_fail(const struct ctl *c, int code, const char *fmt, ...)
+{
+	va_list ap;
+
+	fprintf(stderr, "congvu %s: ", c->command);
+	va_start(ap, fmt);
+	vfprintf(stderr, fmt, ap);
+	va_end(ap);
+	fputc('\n', stderr);
+	return code;
+}
+
+int
+ctl_usage(const struct ctl *c, const char *fmt, ...)
+{
+	const struct command *cmd = command_find(c->command);
+	va_list ap;
+
+	fprintf(stderr, "congvu %s: ", c->command);
+	va_start(ap, fmt);
+	vfprintf(stderr, fmt, ap);
+	va_end(ap);
+	fputc('\n', stderr);
+	print_help(stderr, cmd);
+	return EX_USAGE;
+}
+
+int
+ctl_json_take(struct json *j, int code)
+{
+	struct buf b;
+
+	buf_init(&b, 256 << 20);
+	if (json_pretty(j, &b) != 0)
+		code = EX_SOFTWARE;
+	else
+		printf("%s\n", buf_cstr(&b));
+	json_free(j);
+	buf_done(&b);
+	return code;
+}
+
+int
+ctl_exit_code(int err)
+{
+	switch (err) {
+	case 0:
+		return EX_OK;
+	case ERR_NOTFOUND:
+	case ERR_GONE:
+		return EX_NOUSER;
+	case ERR_EXISTS:
+	case ERR_CONFLICT:
+		return EX_CANTCREAT;
+	case ERR_SYNTAX:
+	case ERR_LIMIT:
+	case ERR_RANGE:
+	case ERR_CORRUPT:
+		return EX_DATAERR;
+	case ERR_DENIED:
+	case ERR_AUTH:
+	case ERR_EXPIRED:
+		return EX_NOPERM;
+	case ERR_TEMP:
+	case ERR_TIMEOUT:
+	case ERR_CLOSED:
+	case ERR_UNKNOWN:
+	case ERR_AGAIN:
+		return EX_TEMPFAIL;
+	case ERR_IO:
+	case ERR_EOF:
+	case ERR_FULL:
+		return EX_IOERR;
+	case ERR_PROTO:
+		return EX_PROTOCOL;
+	case ERR_UNSUPPORTED:
+		return EX_UNAVAILABLE;
+	default:
+		return EX_SOFTWARE;
+	}
+}
+
+static const struct ctl_option *
+option_find(const struct ctl_option *options, const char *name, size_t n)
+{
+	for (; options->name != NULL; options++)
+		if (strlen(options->name) == n && strncmp(options->name, name, n) == 0)
+			return options;
+	return NULL;
+}
+
+int
+ctl_options(const struct ctl *c, const struct ctl_option *options, int *argc_io, char **argv)
+{
+	int argc = *argc_io, left = 1, i;
+
+	for (i = 1; i < argc; i++) {
+		const char *arg = argv[i], *eq;
+		const struct ctl_option *o;
+
+		if (strcmp(arg, "--") == 0) {
+			i++;
+			break;
+		}
+		if (strncmp(arg, "--", 2) != 0) {
+			argv[left++] = argv[i];
+			continue;
+		}
+		eq = strchr(arg, '=');
+		o = option_find(
+		    options, arg + 2, eq != NULL ? (size_t)(eq - arg - 2) : strlen(arg + 2));
+		if (o == NULL)
+			return ctl_usage(c, _("there is no option %s"), arg);
+		if (o->flag != NULL && eq != NULL)
+			return ctl_usage(c, _("option --%s takes no value"), o->name);
+		if (o->flag != NULL)
+			*o->flag = true;
+		else if (eq != NULL)
+			*o->value = eq + 1;
+		else if (i + 1 < argc)
+			*o->value = argv[++i];
+		else
+			return ctl_usage(c, _("option --%s needs a value"), o->name);
+	}
+	while (i < argc)
+		argv[left++] = argv[i++];
+	*argc_io = left;
+	argv[left] = NULL;
+	return 0;
+}
+
+/* Takes the common options out of argv, wherever they stand before a "--". -1, or the code to end with. */
+static int
+common_options(struct ctl *c, int *argc_io, char **argv)
+{
+	int left = 1, argc = *argc_io, i;
+	bool help = false;
+
+	for (i = 1; i < argc && strcmp(argv[i], "--") != 0; i++) {
+		if (strcmp(argv[i], "--json") == 0) {
+			c->json = true;
+		} else if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
+			help = true;
+		} else if (strcmp(argv[i], "--version") == 0 && left == 1) {
+			printf("congvu %s\n", PACKAGE_VERSION);
+			return EX_OK;
+		} else if (strcmp(argv[i], "-c") == 0 && left == 1 && i + 1 < argc) {
+			c->conf_file = argv[++i];
+		} else if (strcmp(argv[i], "--lang") == 0 && i + 1 < argc) {
+			c->lang = argv[++i];
+		} else {
+			argv[left++] = argv[i];
+		}
+	}
+	while (i < argc)
+		argv[left++] = argv[i++];
+	argv[left] = NULL;
+	*argc_io = left;
+	if (help || left < 2) {
+		print_help(help ? stdout : stderr, left > 1 ? command_find(argv[1]) : NULL);
+		return help ? EX_OK : EX_USAGE;
+	}
+	return -1;
+}
+
+/* The language: --lang, else the locale's. Vietnamese without a Vietnamese locale installed works too: gettext asks
+ * LANGUAGE as long as the locale is not "C". */
+static void
+set_language(struct ctl *c)
+{
+	const char *locale = setlocale(LC_ALL, "");
+
+	if (c->lang == NULL)
+		c->lang = locale != NULL && strncmp(locale, "vi", 2) == 0 ? "vi" : "en";
+	else if (setlocale(LC_ALL, strcmp(c->lang, "vi") == 0 ? "vi_VN.UTF-8" : "C.UTF-8") == NULL)
+		setlocale(LC_ALL, "C.UTF-8");
+	setenv("LANGUAGE", c->lang, 1);
+	setlocale(LC_NUMERIC, "C");
+	bindtextdomain("congvu", LOCALEDIR);
+	bind_textdomain_codeset("congvu", "UTF-8");
+	textdomain("congvu");
+}
+
+int
+main(int argc, char **argv)
+{
+	struct ctl c = {.conf_file = SYSCONFDIR "/congvu/congvu.conf", .command = ""};
+	const struct command *cmd;
+	struct conf *conf = NULL;
+	char *why = NULL;
+	int code;
+
+	log_init("congvu", STDERR_FILENO);
+	log_set_level(LOG_LVL_WARN);
+	code = common_options(&c, &argc, argv);
+	set_language(&c);
+	if (code >= 0)
+		return code;
+	cmd = command_find(argv[1]);
+	if (cmd == NULL) {
+		fprintf(stderr, _("congvu: there is no command \"%s\"; congvu --help lists them\n"),
+		    argv[1]);
+		return EX_USAGE;
+	}
+	c.command = cmd->name;
+	json_init();
+	if (cmd->needs_conf && conf_load(c.conf_file, &conf, &why) != 0) {
+		ctl_fail(&c, EX_CONFIG, "%s", why);
+		free(why);
+		return EX_CONFIG;
+	}
+	c.conf = conf;
+	code = cmd->fn(&c, argc - 1, argv + 1);
+	conf_free(conf);
+	if (fflush(stdout) != 0 && code == 0)
+		code = EX_IOERR;
+	return code;
+}

@@ -1,0 +1,331 @@
+/* ctl_check.c: `congvu check`: everything that can be known before a start: options that depend on each other, users,
+ * files and their permissions, keys, certificates and their dates, programs, the directory. Each finding says what to
+ * do. Changes nothing. Exit 0, or 78 (configuration) when something would not work. */
+#include "config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "admin/ctl.h"
+#include "directory/dir.h"
+#include "lib/crypto.h"
+#include "lib/err.h"
+#include "lib/log.h"
+#include "lib/proc.h"
+#include "lib/tls.h"
+
+#define WARN_SECONDS (30 * 86400) /* a certificate that ends sooner is told of */
+
+struct check {
+	struct ctl *c;
+	struct conf *conf;
+	struct json *findings;
+	bool failed;
+};
+
+enum level { GOOD, WARN, BAD };
+
+static void finding(struct check *k, enum level level, const char *what, const char *fmt, ...)
+    __attribute__((format(printf, 4, 5)));
+
+static void
+finding(struct check *k, enum level level, const char *what, const char *fmt, ...)
+{
+	static const char *const names[] = {"ok", "warning", "error"};
+	struct json *j = json_obj_new();
+	struct buf b;
+	va_list ap;
+
+	buf_init(&b, 16384);
+	va_start(ap, fmt);
+	buf_vappendf(&b, fmt, ap);
+	va_end(ap);
+	json_set_str(j, "check", what);
+	json_set_str(j, "result", names[level]);
+	json_set_str(j, "text", buf_cstr(&b));
+	json_push_take(k->findings, j);
+	k->failed = k->failed || level == BAD;
+	if (!k->c->json)
+		printf("%-8s %s: %s\n",
+		    level == GOOD   ? "ok"
+		    : level == WARN ? _("WARNING")
+				    : _("ERROR"),
+		    what, buf_cstr(&b));
+	buf_done(&b);
+}
+
+/* ---- the configuration itself ---- */
+
+static void
+check_options(struct check *k)
+{
+	static const char *const listens[] = {"listen_mx", "listen_submission",
+	    "listen_submissions", "listen_imap", "listen_imaps", "listen_lmtp"};
+	static const struct {
+		const char *option, *needs;
+	} filters[] = {{"dir_login_filter", "%s"}, {"dir_rcpt_filter", "%s"},
+	    {"dir_func_filter", "%d"}, {"dir_group_filter", "%d"}};
+	uint64_t n;
+
+	if (conf_list_len(k->conf, "domains") == 0)
+		finding(
+		    k, BAD, "domains", _("no mail domain is set: domains = {\"agency.example\"}"));
+	for (size_t i = 0; i < sizeof(listens) / sizeof(listens[0]); i++) {
+		const char *text = conf_str(k->conf, listens[i]), *colon = strrchr(text, ':');
+
+		if (text[0] != '\0' &&
+		    (colon == NULL || slice_to_u64(slice_str(colon + 1), 65535, &n) != 0))
+			finding(
+			    k, BAD, listens[i], _("\"%s\" must be ADDRESS:PORT, or empty"), text);
+	}
+	for (size_t i = 0; i < sizeof(filters) / sizeof(filters[0]); i++)
+		if (strstr(conf_str(k->conf, filters[i].option), filters[i].needs) == NULL)
+			finding(k, BAD, filters[i].option,
+			    _("%s must stand in it where the name goes"), filters[i].needs);
+	for (size_t i = 0; i < conf_list_len(k->conf, "queue_retry_s"); i++)
+		if (slice_to_u64(
+			slice_str(conf_list_item(k->conf, "queue_retry_s", i)), 86400 * 7, &n) != 0)
+			finding(k, BAD, "queue_retry_s", _("\"%s\" is not a number of seconds"),
+			    conf_list_item(k->conf, "queue_retry_s", i));
+	if (!k->failed)
+		finding(k, GOOD, "configuration", "%s", conf_file(k->conf));
+}
+
+static void
+check_users(struct check *k)
+{
+	size_t n, bad = 0, users = 0;
+	const struct conf_option *o = conf_options(&n);
+	uid_t uid;
+	gid_t gid;
+
+	if (geteuid() != 0) {
+		finding(k, WARN, "users",
+		    _("not run as root: all roles will run as this user, no border of users "
+		      "between them"));
+		return;
+	}
+	for (size_t i = 0; i < n; i++) {
+		if (strncmp(o[i].name, "user_", 5) != 0)
+			continue;
+		users++;
+		if (proc_user(conf_str(k->conf, o[i].name), &uid, &gid) == 0)
+			continue;
+		bad++;
+		finding(k, BAD, o[i].name,
+		    _("there is no user %s: useradd --system --no-create-home %s"),
+		    conf_str(k->conf, o[i].name), conf_str(k->conf, o[i].name));
+	}
+	if (bad == 0)
+		finding(k, GOOD, "users", _("%zu users of roles are there"), users);
+}
+
+/* ---- files ---- */
+
+/* Whether a file that must be secret is there and nobody else reads it. */
+static bool
+check_secret(struct check *k, const char *option, char **path_out)
+{
+	struct stat st;
+	bool good = false;
+
+	*path_out = conf_path(k->conf, option);
+	if ((*path_out)[0] == '\0')
+		finding(k, BAD, option, _("is not set"));
+	else if (stat(*path_out, &st) != 0)
+		finding(k, BAD, option, "%s: %s", *path_out, strerror(errno));
+	else if ((st.st_mode & 077) != 0)
+		finding(k, BAD, option, _("%s can be read by others (mode %03o): chmod 600 %s"),
+		    *path_out, st.st_mode & 0777, *path_out);
+	else
+		good = true;
+	return good;
+}
+
+static void
+check_token_key(struct check *k)
+{
+	unsigned char key[32];
+	char text[65] = "", *path;
+	bool good = check_secret(k, "token_key_file", &path);
+	int fd = good ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+
+	if (fd >= 0) {
+		ssize_t n = read(fd, text, 64);
+
+		close(fd);
+		if (n != 64 || hex_decode(slice_of(text, 64), key, sizeof(key)) != 0)
+			finding(k, BAD, "token_key_file",
+			    _("%s must hold 64 hex digits: openssl rand -hex 32 > %s"), path, path);
+		else
+			finding(k, GOOD, "token_key_file", "%s", path);
+		explicit_bzero(text, sizeof(text));
+		explicit_bzero(key, sizeof(key));
+	} else if (good) {
+		finding(k, BAD, "token_key_file", "%s: %s", path, strerror(errno));
+	}
+	free(path);
+}
+
+static void
+check_certificate(struct check *k)
+{
+	char *cert = conf_path(k->conf, "tls_cert_file"), *key = NULL;
+	const char *why = NULL, *host = conf_str(k->conf, "hostname");
+	struct tls_ctx *ctx = NULL;
+	bool named = false;
+	int64_t left = 0;
+
+	if (!check_secret(k, "tls_key_file", &key))
+		goto out;
+	if (tls_server_new(cert, key, NULL, &ctx, &why) != 0) {
+		finding(k, BAD, "tls_cert_file", "%s: %s", cert, why);
+		goto out;
+	}
+	if (tls_ctx_cert_check(ctx, host, &left, &named) != 0)
+		finding(k, BAD, "tls_cert_file", _("%s is not valid now: it needs to be renewed"),
+		    cert);
+	else if (!named)
+		finding(k, BAD, "tls_cert_file",
+		    _("%s does not name %s (hostname): mail clients will refuse it"), cert, host);
+	else if (left < WARN_SECONDS)
+		finding(k, WARN, "tls_cert_file", _("%s ends in %lld days: renew it"), cert,
+		    (long long)left / 86400);
+	else
+		finding(k, GOOD, "tls_cert_file", _("%s, for %s, %lld days left"), cert, host,
+		    (long long)left / 86400);
+out:
+	tls_ctx_free(ctx);
+	free(cert);
+	free(key);
+}
+
+static void
+check_folders(struct check *k)
+{
+	static const char *const options[] = {
+	    "run_dir", "store_dir", "queue_dir", "ledger_dir", "trust_dir"};
+	struct stat st;
+
+	for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++) {
+		char *path = conf_path(k->conf, options[i]);
+		bool made_later = strcmp(options[i], "trust_dir") != 0;
+
+		if (stat(path, &st) != 0 && (errno != ENOENT || !made_later))
+			finding(k, made_later ? BAD : WARN, options[i], "%s: %s", path,
+			    strerror(errno));
+		else if (stat(path, &st) == 0 && !S_ISDIR(st.st_mode))
+			finding(k, BAD, options[i], _("%s is no folder"), path);
+		else
+			finding(k, GOOD, options[i], "%s", path);
+		free(path);
+	}
+}
+
+/* ---- the directory ---- */
+
+/* The password of the lookup role; empty for an anonymous bind. */
+static int
+read_password(struct check *k, struct buf *password)
+{
+	char *path = NULL;
+	ssize_t n = -1;
+	int fd, rc = ERR_IO;
+
+	if (conf_str(k->conf, "ldap_bind_dn")[0] == '\0')
+		return 0;
+	if (check_secret(k, "ldap_password_file", &path)) {
+		fd = open(path, O_RDONLY | O_CLOEXEC);
+		n = fd >= 0 ? read(fd, buf_reserve(password, 1024), 1024) : -1;
+		if (fd >= 0)
+			close(fd);
+		if (n < 0)
+			finding(k, BAD, "ldap_password_file", "%s: %s", path, strerror(errno));
+	}
+	if (n >= 0) {
+		while (n > 0 && (password->data[n - 1] == '\n' || password->data[n - 1] == '\r'))
+			n--;
+		buf_commit(password, (size_t)n);
+		rc = 0;
+	}
+	free(path);
+	return rc;
+}
+
+static void
+check_directory(struct check *k)
+{
+	static const char *const attrs[] = {"objectClass", NULL};
+	const char *base = conf_str(k->conf, "ldap_base");
+	struct dir_result *found = NULL;
+	struct dir *d = NULL;
+	struct buf password;
+	int rc;
+
+	buf_init(&password, 2048);
+	rc = read_password(k, &password);
+	if (rc == 0 && base[0] == '\0')
+		finding(k, BAD, "ldap_base", _("is not set"));
+	if (rc != 0 || base[0] == '\0')
+		goto out;
+	rc = dir_open_conf(k->conf, conf_str(k->conf, "ldap_bind_dn"), buf_slice(&password), &d);
+	if (rc == 0)
+		rc = dir_read(d, base, attrs, &found);
+	if (rc == 0)
+		finding(k, GOOD, "directory", _("%s answers with %s"),
+		    conf_list_item(k->conf, "ldap_uris", 0), base);
+	else if (rc == ERR_NOTFOUND)
+		finding(k, BAD, "directory",
+		    _("there is no %s (ldap_base), or %s (ldap_bind_dn) may not read it"), base,
+		    conf_str(k->conf, "ldap_bind_dn"));
+	else
+		finding(k, BAD, "directory",
+		    _("no LDAP server answers (%s): is slapd running, are ldap_uris and the "
+		      "password right?"),
+		    err_name(rc));
+out:
+	dir_result_free(found);
+	dir_close(d);
+	buf_wipe(&password);
+}
+
+int
+ctl_check(struct ctl *c, int argc, char **argv)
+{
+	bool offline = false;
+	const struct ctl_option options[] = {{"offline", NULL, &offline}, {NULL, NULL, NULL}};
+	struct check k = {.c = c};
+	struct json *all;
+	char *why = NULL;
+
+	if (ctl_options(c, options, &argc, argv) != 0)
+		return EX_USAGE;
+	if (argc > 1)
+		return ctl_usage(c, _("check takes no argument"));
+	k.findings = json_arr_new();
+	if (conf_load(c->conf_file, &k.conf, &why) != 0) {
+		finding(&k, BAD, "configuration", "%s", why);
+		free(why);
+	} else {
+		check_options(&k);
+		check_users(&k);
+		check_token_key(&k);
+		check_certificate(&k);
+		check_folders(&k);
+		if (!offline)
+			check_directory(&k);
+		conf_free(k.conf);
+	}
+	all = json_obj_new();
+	json_set_bool(all, "ok", !k.failed);
+	json_set_take(all, "findings", k.findings);
+	if (c->json)
+		return ctl_json_take(all, k.failed ? EX_CONFIG : EX_OK);
+	json_free(all);
+	return k.failed ? EX_CONFIG : EX_OK;
+}
