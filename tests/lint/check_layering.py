@@ -7,6 +7,7 @@ import lint
 
 # Contracts between folders that are no client header.
 SHARED = {
+    "store/kv.h": {"smtpd"},  # the queue keeps its rows in the same kind of store
     "directory/token.h": {"store", "smtpd", "imapd", "admin"},
     "store/row.h": {"imapd"},  # what a message row says, in the answers of stored
     "milter/audit.h": {"admin"},  # the format of the log that congvu verifies

@@ -1,0 +1,78 @@
+/* queue_client.h: what smtpd-session, relay and congvu ask smtpd-queue. Answers come on the loop, never from within the call. */
+#ifndef CV_QUEUE_CLIENT_H
+#define CV_QUEUE_CLIENT_H
+
+#include "lib/ipc.h"
+#include "smtpd/envelope.h"
+
+extern const struct ipc_proto queue_proto;
+enum queue_msg {
+#define IPC_MSG(name, number, from, states, max_len, fds) name = number,
+#include "smtpd/queue_proto.def"
+#undef IPC_MSG
+};
+enum queue_result { QUEUE_DELIVERED = 1, QUEUE_RETRY = 2, QUEUE_REFUSED = 3 };
+enum queue_state { QUEUE_ST_HELD = 1, QUEUE_ST_QUEUED = 2, QUEUE_ST_QUARANTINE = 3 };
+
+/* Content up to this many octets travels and is kept inline; above by a descriptor. */
+enum { QUEUE_INLINE_MAX = 131072 };
+
+struct queue_client;
+struct queue_call;
+/* socket: "queue.smtpd.sock" and IPC_SMTPD, or "queue.relay.sock" and IPC_RELAY. on_wake may be NULL. fatal() for no memory. */
+struct queue_client *queue_client_new(struct loop *l, const char *socket, uint32_t self,
+    void (*on_wake)(void *arg), void *arg);
+void queue_client_free(struct queue_client *c);
+/* fn is not called any more. NULL accepted. */
+void queue_call_cancel(struct queue_call *k);
+
+typedef void (*queue_done_fn)(void *arg, int err);
+
+/* ---- smtpd-session ---- */
+/* Each gives a call to cancel (valid until fn was called), NULL for no memory or too much queued. */
+typedef void (*queue_open_fn)(void *arg, int err, const struct delivery_id *id);
+struct queue_call *queue_open(struct queue_client *c, uint64_t size, queue_open_fn fn, void *arg);
+typedef void (*queue_fd_fn)(void *arg, int err, int fd); /* fd is the callee's */
+struct queue_call *queue_tmpfile(struct queue_client *c, queue_fd_fn fn, void *arg);
+/* The message of a HOLD or COMMIT. content: all of what the client sent (for the inline form), fd: -1 or the spool's
+ * descriptor with the same bytes (duplicated here). header replaces the first skip bytes of it. */
+struct queue_message {
+	struct slice header;
+	uint64_t skip;
+	struct slice content;
+	int fd;
+};
+struct queue_call *queue_hold(struct queue_client *c, const struct delivery_id *id, const struct envelope *e,
+    const struct queue_message *m, queue_done_fn fn, void *arg);
+/* Sent again after a lost connection, up to 5 s. */
+struct queue_call *queue_commit(struct queue_client *c, const struct delivery_id *id, const struct envelope *e,
+    const struct queue_message *m, queue_done_fn fn, void *arg);
+void queue_abort(struct queue_client *c, const struct delivery_id *id);
+
+/* ---- relay ---- */
+struct queue_entry {
+	struct delivery_id id;
+	uint32_t attempt;
+	struct envelope env; /* in the arena of the call to queue_next */
+};
+typedef void (*queue_next_fn)(void *arg, int err, const struct queue_entry *e);
+struct queue_call *queue_next(struct queue_client *c, struct arena *a, queue_next_fn fn, void *arg);
+/* header and content borrowed for the call; fd (-1 or the callee's) has the content when has_inline is false. */
+struct queue_body {
+	struct slice header;
+	uint64_t skip, size;
+	bool has_inline;
+	struct slice inline_content; /* from skip */
+	int fd;
+};
+typedef void (*queue_body_fn)(void *arg, int err, const struct queue_body *b);
+struct queue_call *queue_body(struct queue_client *c, const struct delivery_id *id, queue_body_fn fn, void *arg);
+struct queue_rcpt_result {
+	uint32_t index;
+	enum queue_result result;
+	const char *why;
+};
+struct queue_call *queue_result(struct queue_client *c, const struct delivery_id *id,
+    const struct queue_rcpt_result *r, uint32_t n, queue_done_fn fn, void *arg);
+
+#endif

@@ -1,0 +1,445 @@
+/* queue_db.c: rows of the queue and the order in which they are due. Runs in smtpd-queue, one thread. Rows: "m" id: the message with its
+ * envelope; "h" id: header; "b" id: small body (a large one is a file, queue_spool.c). Invariant: memory shows what the
+ * store holds, changed after the store's transaction was committed and never before. */
+#include "config.h"
+
+#include "smtpd/queue_db.h"
+
+#include "lib/err.h"
+#include "lib/log.h"
+
+#include <search.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { ROW_VERSION = 1 };
+
+struct qdb {
+	struct kv *kv;
+	void *tree; /* tsearch, by id */
+	struct qent **heap;
+	size_t n_heap, alloc, count;
+};
+
+struct key {
+	unsigned char b[1 + DELIVERY_ID_LEN];
+};
+
+static struct slice
+key_of(struct key *k, char kind, const struct delivery_id *id)
+{
+	k->b[0] = (unsigned char)kind;
+	memcpy(k->b + 1, id->b, DELIVERY_ID_LEN);
+	return slice_of(k->b, sizeof(k->b));
+}
+
+/* ---- the heap ---- */
+
+static void
+heap_set(struct qdb *db, size_t i, struct qent *e)
+{
+	db->heap[i] = e;
+	e->heap_at = i;
+}
+
+static void
+heap_up(struct qdb *db, size_t i)
+{
+	struct qent *e = db->heap[i];
+
+	while (i > 0 && db->heap[(i - 1) / 2]->due > e->due) {
+		heap_set(db, i, db->heap[(i - 1) / 2]);
+		i = (i - 1) / 2;
+	}
+	heap_set(db, i, e);
+}
+
+static void
+heap_down(struct qdb *db, size_t i)
+{
+	struct qent *e = db->heap[i];
+
+	for (;;) {
+		size_t k = 2 * i + 1;
+		if (k + 1 < db->n_heap && db->heap[k + 1]->due < db->heap[k]->due)
+			k++;
+		if (k >= db->n_heap || db->heap[k]->due >= e->due)
+			break;
+		heap_set(db, i, db->heap[k]);
+		i = k;
+	}
+	heap_set(db, i, e);
+}
+
+static void
+heap_add(struct qdb *db, struct qent *e)
+{
+	if (db->n_heap == db->alloc) {
+		db->alloc = db->alloc == 0 ? 64 : db->alloc * 2;
+		db->heap = xrealloc(db->heap, db->alloc * sizeof(struct qent *));
+	}
+	heap_set(db, db->n_heap++, e);
+	heap_up(db, e->heap_at);
+}
+
+static void
+heap_remove(struct qdb *db, struct qent *e)
+{
+	size_t i = e->heap_at;
+
+	if (i == SIZE_MAX)
+		return;
+	e->heap_at = SIZE_MAX;
+	struct qent *last = db->heap[--db->n_heap];
+	if (last == e)
+		return;
+	heap_set(db, i, last);
+	heap_up(db, i);
+	heap_down(db, last->heap_at);
+}
+
+/* ---- entries ---- */
+
+static int
+by_id(const void *a, const void *b)
+{
+	const struct qent *x = a, *y = b;
+
+	return memcmp(x->id.b, y->id.b, DELIVERY_ID_LEN);
+}
+
+struct qent *
+qdb_find(struct qdb *db, const struct delivery_id *id)
+{
+	struct qent probe = {.id = *id};
+	void *node = tfind(&probe, &db->tree, by_id);
+
+	return node == NULL ? NULL : *(struct qent **)node;
+}
+
+/* Makes the entry as the row says. */
+static void
+entry_set(struct qdb *db, const struct delivery_id *id, const struct qrow *row)
+{
+	struct qent *e = qdb_find(db, id);
+
+	if (e == NULL) {
+		e = xcalloc(1, sizeof(*e));
+		e->id = *id;
+		e->heap_at = SIZE_MAX;
+		if (tsearch(e, &db->tree, by_id) == NULL)
+			fatal("no memory for the queue");
+		db->count++;
+	}
+	heap_remove(db, e);
+	e->state = row->state;
+	e->due = row->due;
+	e->size = row->size;
+	/* what was leased and is changed goes back into the order; what is quarantined waits for a person */
+	e->lease = NULL;
+	if (e->state != QUEUE_ST_QUARANTINE)
+		heap_add(db, e);
+}
+
+static void
+entry_drop(struct qdb *db, struct qent *e)
+{
+	heap_remove(db, e);
+	tdelete(e, &db->tree, by_id);
+	db->count--;
+	free(e);
+}
+
+struct qent *
+qdb_first(struct qdb *db)
+{
+	return db->n_heap == 0 ? NULL : db->heap[0];
+}
+
+void
+qdb_lease(struct qdb *db, struct qent *e, void *who)
+{
+	heap_remove(db, e);
+	e->lease = who;
+}
+
+void
+qdb_unlease(struct qdb *db, struct qent *e)
+{
+	e->lease = NULL;
+	if (e->heap_at == SIZE_MAX)
+		heap_add(db, e);
+}
+
+struct walk {
+	const struct delivery_id *after;
+	qdb_fn fn;
+	void *arg;
+	bool stop;
+};
+
+static void
+visit(const void *node, VISIT which, void *closure)
+{
+	struct walk *w = closure;
+	struct qent *const *e = node;
+
+	if (w->stop || (which != postorder && which != leaf))
+		return;
+	if (w->after != NULL && memcmp((*e)->id.b, w->after->b, DELIVERY_ID_LEN) <= 0)
+		return;
+	w->stop = !w->fn(w->arg, *e);
+}
+
+void
+qdb_each(struct qdb *db, const struct delivery_id *after, qdb_fn fn, void *arg)
+{
+	struct walk w = {after, fn, arg, false};
+
+	twalk_r(db->tree, visit, &w);
+}
+
+size_t
+qdb_count(const struct qdb *db)
+{
+	return db->count;
+}
+
+/* ---- rows ---- */
+
+static int
+row_put(const struct qrow *row, struct buf *b)
+{
+	ipc_put_u8(b, ROW_VERSION);
+	ipc_put_u8(b, row->state);
+	ipc_put_i64(b, row->arrived);
+	ipc_put_i64(b, row->due);
+	ipc_put_u32(b, row->attempts);
+	ipc_put_u64(b, row->skip);
+	ipc_put_u64(b, row->size);
+	ipc_put_u8(b, row->has_inline);
+	return envelope_put(b, &row->env);
+}
+
+static int
+row_get(struct slice value, struct arena *a, struct qrow *row)
+{
+	struct ipc_reader r;
+
+	ipc_reader_init(&r, value);
+	if (ipc_get_u8(&r) != ROW_VERSION)
+		return ERR_CORRUPT;
+	row->state = ipc_get_u8(&r);
+	row->arrived = ipc_get_i64(&r);
+	row->due = ipc_get_i64(&r);
+	row->attempts = ipc_get_u32(&r);
+	row->skip = ipc_get_u64(&r);
+	row->size = ipc_get_u64(&r);
+	row->has_inline = ipc_get_u8(&r) != 0;
+	int err = envelope_get(&r, a, &row->env);
+	if (err == ERR_NOMEM)
+		return err;
+	return err != 0 || ipc_reader_end(&r) != 0 ? ERR_CORRUPT : 0;
+}
+
+struct load {
+	struct qdb *db;
+	struct arena *arena;
+};
+
+static int
+load_row(void *arg, struct slice key, struct slice value)
+{
+	struct load *ld = arg;
+	struct delivery_id id;
+	struct qrow row;
+
+	if (key.len != 1 + DELIVERY_ID_LEN)
+		return ERR_CORRUPT;
+	memcpy(id.b, key.ptr + 1, DELIVERY_ID_LEN);
+	arena_reset(ld->arena);
+	int r = row_get(value, ld->arena, &row);
+	if (r == 0)
+		entry_set(ld->db, &id, &row);
+	return r;
+}
+
+int
+qdb_open(struct kv *kv, struct qdb **db_out)
+{
+	struct qdb *db = xcalloc(1, sizeof(*db));
+	struct load ld = {db, arena_new(64 << 20)};
+
+	db->kv = kv;
+	int r = kv_scan(kv, NULL, slice_str("m"), slice_str("n"), 0, load_row, &ld);
+	arena_free(ld.arena);
+	if (r != 0) {
+		qdb_close(db);
+		return r;
+	}
+	*db_out = db;
+	return 0;
+}
+
+void
+qdb_close(struct qdb *db)
+{
+	if (db == NULL)
+		return;
+	tdestroy(db->tree, free);
+	free(db->heap);
+	kv_close(db->kv);
+	free(db);
+}
+
+static int
+get(struct qdb *db, char kind, const struct delivery_id *id, struct buf *out)
+{
+	struct key k;
+
+	return kv_get(db->kv, NULL, key_of(&k, kind, id), out);
+}
+
+int
+qdb_get(struct qdb *db, const struct delivery_id *id, struct arena *a, struct qrow *row_out)
+{
+	struct buf b;
+
+	buf_init(&b, KV_VALUE_MAX);
+	int r = get(db, 'm', id, &b);
+	if (r == 0)
+		r = row_get(buf_slice(&b), a, row_out);
+	buf_done(&b);
+	return r;
+}
+
+int
+qdb_header(struct qdb *db, const struct delivery_id *id, struct buf *out)
+{
+	return get(db, 'h', id, out);
+}
+
+int
+qdb_inline(struct qdb *db, const struct delivery_id *id, struct buf *out)
+{
+	return get(db, 'b', id, out);
+}
+
+static int
+put_one(struct kv_txn *t, const struct qdb_put *p)
+{
+	struct buf b;
+	struct key k;
+
+	buf_init(&b, KV_VALUE_MAX);
+	int r = row_put(p->row, &b);
+	if (r == 0)
+		r = kv_put(t, key_of(&k, 'm', &p->id), buf_slice(&b));
+	buf_done(&b);
+	if (r == 0 && p->header.ptr != NULL)
+		r = kv_put(t, key_of(&k, 'h', &p->id), p->header);
+	if (r == 0 && p->header.ptr != NULL && p->row->has_inline)
+		r = kv_put(t, key_of(&k, 'b', &p->id), p->body);
+	return r;
+}
+
+static int
+del_if(struct kv_txn *t, char kind, const struct delivery_id *id)
+{
+	struct key k;
+	int r = kv_del(t, key_of(&k, kind, id));
+
+	return r == ERR_NOTFOUND ? 0 : r;
+}
+
+/* One thread writes: a deadlock cannot be, but a checkpoint may get in between. */
+enum { TRIES = 5 };
+
+int
+qdb_put(struct qdb *db, const struct qdb_put *p, const struct qdb_put *extra)
+{
+	int r = ERR_AGAIN;
+
+	for (int i = 0; i < TRIES && r == ERR_AGAIN; i++) {
+		struct kv_txn *t;
+		if ((r = kv_begin(db->kv, &t)) != 0)
+			continue;
+		r = put_one(t, p);
+		if (r == 0 && extra != NULL)
+			r = put_one(t, extra);
+		if (r != 0)
+			kv_abort(t);
+		else
+			r = kv_commit(t, false);
+	}
+	if (r != 0)
+		return r;
+	entry_set(db, &p->id, p->row);
+	if (extra != NULL)
+		entry_set(db, &extra->id, extra->row);
+	return 0;
+}
+
+int
+qdb_finish(struct qdb *db, const struct delivery_id *id, int64_t due, const struct qdb_put *extra)
+{
+	struct qrow row = {.state = QUEUE_ST_DONE, .due = due};
+	struct qdb_put mark = {.id = *id, .row = &row};
+	int r = ERR_AGAIN;
+
+	row.env.from = row.env.ret = row.env.envid = row.env.login = row.env.client_ip = "";
+	row.env.quarantine = "";
+	for (int i = 0; i < TRIES && r == ERR_AGAIN; i++) {
+		struct kv_txn *t;
+		if ((r = kv_begin(db->kv, &t)) != 0)
+			continue;
+		r = put_one(t, &mark);
+		if (r == 0)
+			r = del_if(t, 'h', id);
+		if (r == 0)
+			r = del_if(t, 'b', id);
+		if (r == 0 && extra != NULL)
+			r = put_one(t, extra);
+		if (r != 0)
+			kv_abort(t);
+		else
+			r = kv_commit(t, false);
+	}
+	if (r != 0)
+		return r;
+	entry_set(db, id, &row);
+	if (extra != NULL)
+		entry_set(db, &extra->id, extra->row);
+	return 0;
+}
+
+int
+qdb_drop(struct qdb *db, const struct delivery_id *id)
+{
+	struct qent *e = qdb_find(db, id);
+	int r = ERR_AGAIN;
+
+	for (int i = 0; i < TRIES && r == ERR_AGAIN; i++) {
+		struct kv_txn *t;
+		if ((r = kv_begin(db->kv, &t)) != 0)
+			continue;
+		r = del_if(t, 'm', id);
+		if (r == 0)
+			r = del_if(t, 'h', id);
+		if (r == 0)
+			r = del_if(t, 'b', id);
+		if (r != 0)
+			kv_abort(t);
+		else
+			r = kv_commit(t, false);
+	}
+	if (r == 0 && e != NULL)
+		entry_drop(db, e);
+	return r;
+}
+
+int
+qdb_sync(struct qdb *db)
+{
+	return kv_sync(db->kv);
+}

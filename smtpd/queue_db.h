@@ -1,0 +1,63 @@
+/* queue_db.h: the messages of the queue: rows in the key-value store, their order of delivery in memory. For queue*.c alone. */
+#ifndef CV_QUEUE_DB_H
+#define CV_QUEUE_DB_H
+
+#include "smtpd/queue_client.h"
+#include "store/kv.h"
+
+enum { QUEUE_ST_DONE = 4 }; /* over; the row stays a while, so that a repeated COMMIT is known */
+
+/* What memory holds of each message. */
+struct qent {
+	struct delivery_id id;
+	uint8_t state;	  /* enum queue_state or QUEUE_ST_DONE */
+	int64_t due;	  /* ms since 1970: next try, or when a held or finished one is dropped */
+	uint64_t size;
+	void *lease;	  /* who delivers it now; not in the heap while leased */
+	size_t heap_at;	  /* SIZE_MAX: not in the heap */
+};
+/* The row. */
+struct qrow {
+	uint8_t state;
+	int64_t arrived, due; /* ms since 1970 */
+	uint32_t attempts;
+	uint64_t skip, size;
+	bool has_inline;
+	struct envelope env; /* strings in the arena given to qdb_get */
+};
+
+struct qdb;
+/* Reads what is there. 0 or the error of the store. Takes kv. */
+int qdb_open(struct kv *kv, struct qdb **db_out);
+void qdb_close(struct qdb *db);
+
+struct qent *qdb_find(struct qdb *db, const struct delivery_id *id);
+/* The one whose time comes first; NULL. */
+struct qent *qdb_first(struct qdb *db);
+/* Takes it out of the order of delivery, or puts it back. */
+void qdb_lease(struct qdb *db, struct qent *e, void *who);
+void qdb_unlease(struct qdb *db, struct qent *e);
+/* Messages in id order after id (NULL: from the start), at most max, while fn gives true. */
+typedef bool (*qdb_fn)(void *arg, struct qent *e);
+void qdb_each(struct qdb *db, const struct delivery_id *after, qdb_fn fn, void *arg);
+size_t qdb_count(const struct qdb *db);
+
+int qdb_get(struct qdb *db, const struct delivery_id *id, struct arena *a, struct qrow *row_out);
+int qdb_header(struct qdb *db, const struct delivery_id *id, struct buf *out);
+int qdb_inline(struct qdb *db, const struct delivery_id *id, struct buf *out);
+
+/* Writes rows in one transaction, not yet synced (qdb_sync): a new message (header and, when has_inline, body), or a change of an old
+ * one (header.ptr NULL: header and body stay). The entry in memory follows. extra: a second message of the same transaction
+ * (a bounce); NULL for none. */
+struct qdb_put {
+	struct delivery_id id;
+	const struct qrow *row;
+	struct slice header, body;
+};
+int qdb_put(struct qdb *db, const struct qdb_put *p, const struct qdb_put *extra);
+/* Takes header and body away and leaves a mark until due; or, state DONE already, the whole row. */
+int qdb_finish(struct qdb *db, const struct delivery_id *id, int64_t due, const struct qdb_put *extra);
+int qdb_drop(struct qdb *db, const struct delivery_id *id);
+int qdb_sync(struct qdb *db);
+
+#endif

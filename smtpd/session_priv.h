@@ -1,0 +1,150 @@
+/* session_priv.h: one SMTP client and its transaction, for session.c, cmd_*.c, data.c and deliver.c alone. */
+#ifndef CV_SESSION_PRIV_H
+#define CV_SESSION_PRIV_H
+
+#include "directory/lookup_client.h"
+#include "lib/io.h"
+#include "lib/spool.h"
+#include "milter/ledger_client.h"
+#include "smtpd/lmtp_client.h"
+#include "smtpd/milters.h"
+#include "smtpd/queue_client.h"
+#include "smtpd/smtp_parse.h"
+
+enum port { PORT_MX, PORT_SUBMISSION, PORT_SUBMISSIONS };
+enum { MILTER_CONFS_MAX = 8, RCPTS_MAX = 2000, ERRORS_MAX = 50, AUTH_TRIES = 3, HOPS_MAX = 100 };
+
+/* The process: what all its clients share. */
+struct smtpd {
+	struct loop *loop;
+	struct tls_ctx *tls;
+	struct lookup_client *lookup;
+	struct queue_client *queue;
+	struct ipc_client *ledger;
+	struct lmtp_pool *lmtp;
+	struct milter_conf *milters[MILTER_CONFS_MAX];
+	size_t n_milters;
+	bool milter_accept; /* milter_default_action */
+	bool relays;	    /* a smarthost is configured */
+	const char *hostname, *first_domain;
+	char *mechs;	    /* "SCRAM-SHA-256 PLAIN LOGIN" */
+	uint64_t size_max, timeout_ms;
+	size_t rcpts_max;
+	struct listener *listeners[3];
+	uint64_t accepted, refused, clients;
+};
+extern struct smtpd smtpd;
+
+struct rcpt {
+	const char *address;
+	enum rcpt_state kind;
+	uint32_t notify;
+	const char *orcpt;
+	const char *outcome, *detail; /* "delivered", "queued", "refused", "deferred" for the ledger */
+};
+
+struct deliver;
+
+struct txn {
+	struct arena *arena;
+	struct smtp_mail mail;
+	const char *from;
+	struct delivery_id id;
+	char qid[QID_LEN + 1];
+	struct rcpt *rcpts;
+	size_t n_rcpts, rcpts_alloc;
+	struct milter_env env;
+	bool at_milters; /* they saw MAIL */
+	bool refused_rcpt;
+	bool held; /* the queue keeps a part of it that is to be dropped unless committed */
+	struct spool *spool;
+	struct smtp_data data;
+	struct buf chunk;
+	int data_err;	 /* the spool's, or ERR_TEMP: told at the end of data */
+	bool in_data, in_bdat, bdat_begun, bdat_last;
+	uint64_t bdat_left;
+	unsigned refuse_code; /* a milter's answer to DATA, told at the end of BDAT */
+	char *refuse_text;
+	struct deliver *deliver;
+	uint64_t began_ms;
+};
+
+/* A request that cannot be taken back: its answer looks whether the client is still there. */
+struct ask {
+	struct client *c;
+};
+
+struct client {
+	struct io *io; /* NULL: gone, only the delivery goes on */
+	enum port port;
+	struct listener *listener;
+	char ip[48];
+	uint16_t peer_port;
+	char *helo;
+	bool esmtp, tls_done;
+	bool busy;	/* an answer is being made: later commands wait */
+	bool eof, closing;
+	unsigned errors, auth_failures;
+	struct lookup_login *login;
+	char *mech;
+	struct lookup_auth *auth;
+	bool auth_line;	 /* the next line is a response of the exchange */
+	bool auth_final; /* it answers the server's final data: must be empty */
+	struct lookup_login *auth_login; /* kept until then */
+	struct milters *milters;
+	struct txn *t;
+	struct queue_call *call;
+	struct ask *ask;
+	struct loop_timer *delay;
+	uint64_t skip_left; /* octets of a BDAT nobody wants */
+};
+
+/* ---- session.c ---- */
+/* "550 5.1.1 text": non-ASCII text is folded unless the transaction is SMTPUTF8. enhanced may be NULL. */
+void reply(struct client *c, unsigned code, const char *enhanced, const char *fmt, ...)
+    __attribute__((format(printf, 4, 5)));
+/* Lines separated by LF; default_text when text is empty. The text may begin with its enhanced code. */
+void reply_text(struct client *c, unsigned code, const char *text, const char *default_text);
+/* The command is over; the next one may run. */
+void client_done(struct client *c);
+/* Sends what is queued and ends. */
+void client_close(struct client *c);
+/* Runs what is buffered, later in this turn. */
+void client_kick(struct client *c);
+/* Frees the client when its delivery was all that kept it. */
+void client_release(struct client *c);
+bool client_is_submission(const struct client *c);
+/* Drops the transaction, and what the milters and the queue know of it. */
+void txn_reset(struct client *c);
+/* The client's name as it may stand in a header field. */
+void append_clean(struct buf *b, const char *s);
+
+/* ---- cmd_*.c: each is called with its command's arguments and answers now or later ---- */
+void cmd_helo(struct client *c, struct slice args);
+void cmd_ehlo(struct client *c, struct slice args);
+void cmd_starttls(struct client *c, struct slice args);
+void cmd_auth(struct client *c, struct slice args);
+void cmd_auth_line(struct client *c, struct slice line);
+void cmd_mail(struct client *c, struct slice args);
+void cmd_rcpt(struct client *c, struct slice args);
+void cmd_data(struct client *c, struct slice args);
+void cmd_bdat(struct client *c, struct slice args);
+void cmd_rset(struct client *c, struct slice args);
+void cmd_noop(struct client *c, struct slice args);
+void cmd_vrfy(struct client *c, struct slice args);
+void cmd_expn(struct client *c, struct slice args);
+void cmd_help(struct client *c, struct slice args);
+void cmd_quit(struct client *c, struct slice args);
+void auth_reset(struct client *c);
+
+/* ---- data.c ---- */
+/* Reads message bytes from the input; false when it needs more, or waits. */
+bool data_input(struct client *c);
+void data_begin(struct client *c, bool dots);
+
+/* ---- deliver.c ---- */
+/* The message is whole: milters, store, queue, ledger, answer. */
+void deliver_start(struct client *c);
+void deliver_free(struct deliver *d); /* NULL accepted */
+
+#endif
