@@ -186,6 +186,19 @@ trust_dir = "trust"
         for name in PORTS:
             self.wait_for(name)
 
+    def bring_up(self):
+        """Starts the servers, anew when they were built anew since; what was done."""
+        stamp = (self.prefix / "bin/congvu").stat().st_mtime
+        running = self.is_running()
+        if running and self.state.get("started", 0) >= stamp:
+            return "running"
+        self.congvu("check")
+        if running:
+            self.congvu("stop")
+        self.start()
+        self.save(started=time.time())
+        return None
+
     def wait_for(self, name, seconds=15):
         end = time.monotonic() + seconds
         while True:
@@ -198,7 +211,10 @@ trust_dir = "trust"
                 time.sleep(0.05)
 
     def check_ports(self):
+        """Before the first start: are the ports free? (slapd may run already, from a run that was broken off.)"""
         for name in PORTS:
+            if name == "ldap" and (self.dir / "ldap/slapd.pid").exists():
+                continue
             with socket.socket() as s:
                 s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 try:
@@ -213,99 +229,93 @@ trust_dir = "trust"
             self.slapd("stop")
 
     # --- the example province
-    def make_province(self):
-        """Agencies with their functional mailboxes; True when something was added."""
-        if self.state.get("agencies"):
-            return False
-        have = {a.get("code") for a in self.listed("agency")}
-        for code, abbrev, kind, name, _short in people.AGENCIES:
-            if code not in have:
-                self.congvu("agency", "add", "--code", code, "--abbrev", abbrev, "--kind", kind, "--name", name, "--mailbox",
-                            "vanthu.%s@%s" % (abbrev.lower(), people.DOMAIN), "--decision", people.DECISION)
-        self.save(agencies=len(people.AGENCIES))
-        return True
+    def base_of(self, address):
+        """Where the keys of an address are, without the suffix."""
+        return self.dir / "people" / address.split("@")[0].replace(".", "_")
 
-    def listed(self, what):
-        """congvu agency list / staff list, as JSON."""
-        return json.loads(self.congvu(what, "list", "--json")[1])
-
-    def hire(self, row):
-        """Hires one person by the congvu command; gives what the directory knows."""
-        agency, name, role, title, password = row
-        out = self.congvu("staff", "hire", "--name", name, "--agency", agency, "--title", title, "--role", role, "--decision",
-                          people.DECISION, "--password-file", "-", "--json", data=password)[1]
-        return json.loads(out)
-
-    def make_staff(self, extra):
-        """The named people, then invented ones; each is noted at once, so that a run that was broken off goes on."""
-        users = self.state.setdefault("users", [])
-        wanted = people.STAFF + people.invented(max(extra, 0))
-        fresh = wanted[len(users):]
-        short = {a[0]: a for a in people.AGENCIES}
-        for row in fresh:
-            agency, name, role, title, password = row
-            got = self.hire(row)
-            users.append({"address": got["mail"], "login": got["uid"], "password": password, "name": name,
-                          "agency": short[agency][1], "role": role, "unit": short[agency][3]})
-            if len(users) <= len(people.STAFF) or len(users) % 50 == 0:
-                self.save(users=users)
-        self.save(users=users)
-        return len(fresh)
-
-    def make_certificates(self):
-        """S/MIME keys and certificates of people and of the agencies' mailboxes. People that --staff added are there for load:
-        they share a few keys."""
-        made = 0
-        folder = self.dir / "people"
-        mailboxes = [{"address": "vanthu.%s@%s" % (a[1].lower(), people.DOMAIN), "name": a[3], "unit": a[3]}
-                     for a in people.AGENCIES]
-        for n, user in enumerate(mailboxes + self.state["users"]):
-            base = folder / user["address"].split("@")[0]
-            base = base.with_name(base.name.replace(".", "_"))
-            if base.with_suffix(".p12").exists():
-                continue
+    def certificate(self, address, name, unit, shared=None):
+        """Key, certificate and p12 of an address; the certificate's file. Those that --staff adds share a few keys."""
+        base = self.base_of(address)
+        if not base.with_suffix(".p12").exists():
             key = None
-            if n >= len(mailboxes) + len(people.STAFF):
-                key = folder / ("shared-%d.key" % (n % EXTRA_KEYS))
+            if shared is not None:
+                key = self.dir / "people" / ("shared-%d.key" % (shared % EXTRA_KEYS))
                 if not key.exists():
                     self.ca.new_key(key)
-            self.ca.person(base, user["address"], user["name"], people.PROVINCE, unit=user["unit"], key=key,
-                           password=self.p12_password(user))
-            self.publish(user["address"], base.with_suffix(".der"))
-            made += 1
-        return made
+            self.ca.person(base, address, name, people.PROVINCE, unit=unit, key=key,
+                           password=self.p12_password({"address": address}))
+        return base.with_suffix(".der")
+
+    def make_province(self):
+        """Agencies with their functional mailboxes; how many were added."""
+        if self.state.get("agencies") == len(people.AGENCIES):
+            return 0
+        for code, abbrev, kind, name, _short in people.AGENCIES:
+            box = people.mailbox_of(abbrev)
+            self.congvu("agency", "add", "--code", code, "--abbrev", abbrev, "--kind", kind, "--name", name, "--mailbox", box,
+                        "--mailbox-cert", self.certificate(box, name, name), "--decision", people.DECISION)
+        self.save(agencies=len(people.AGENCIES))
+        return len(people.AGENCIES)
+
+    def new_user(self, row, taken):
+        """What is to be known of a person before the hire: DOMAIN.md C2 has the rule of addresses."""
+        agency, name, role, _title, password = row
+        abbrev, unit = next((a[1], a[3]) for a in people.AGENCIES if a[0] == agency)
+        login = people.login_of(name)
+        tries = [login, "%s.%s" % (login, abbrev.lower())] + ["%s.%s%d" % (login, abbrev.lower(), n) for n in range(2, 10000)]
+        address = next(t for t in tries if t not in taken) + "@" + people.DOMAIN
+        taken.add(address.split("@")[0])
+        return {"address": address, "password": password, "name": name, "agency": abbrev, "role": role, "unit": unit}
+
+    def make_staff(self, extra):
+        """The named people one by one, then the invented ones as a list; how many were hired."""
+        users = self.state.setdefault("users", [])
+        taken = {u["address"].split("@")[0] for u in users}
+        fresh = (people.STAFF + people.invented(extra))[len(users):]
+        named = max(len(people.STAFF) - len(users), 0)
+        for row in fresh[:named]:
+            agency, name, role, title, password = row
+            user = self.new_user(row, taken)
+            cert = self.certificate(user["address"], name, user["unit"])
+            got = json.loads(self.congvu("staff", "hire", "--name", name, "--agency", agency, "--title", title, "--role", role,
+                                         "--mail", user["address"], "--cert", cert, "--decision", people.DECISION,
+                                         "--password-file", "-", "--json", data=password)[1])
+            users.append(dict(user, login=got["uid"]))
+            self.save(users=users)
+        if fresh[named:]:
+            self.hire_list(fresh[named:], users, taken)
+        return len(fresh)
+
+    def hire_list(self, rows, users, taken):
+        added, lines = [], []
+        for n, row in enumerate(rows):
+            agency, name, role, title, password = row
+            user = self.new_user(row, taken)
+            lines.append({"name": name, "agency": agency, "title": title, "role": role, "mail": user["address"],
+                          "password": password, "decision": people.DECISION,
+                          "cert": str(self.certificate(user["address"], name, user["unit"], shared=n))})
+            added.append(user)
+        path = self.dir / "people" / "hire.jsonl"
+        self.write(path, "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines), 0o600)
+        got = json.loads(self.congvu("staff", "hire", "--file", path, "--json")[1])
+        for user, answer in zip(added, got, strict=True):
+            users.append(dict(user, login=answer["uid"]))
+        self.save(users=users)
 
     def p12_password(self, user):
         return "p12-" + user["address"].split("@")[0]
 
-    def publish(self, address, der):
-        """The certificate into the directory, where mail clients look for it."""
-        found = run(["ldapsearch", "-x", "-LLL", "-o", "ldif-wrap=no", "-H", "ldap://127.0.0.1:%d" % self.port("ldap"), "-b",
-                     BASE_DN, "(mail=%s)" % address, "1.1"], "ldapsearch", self.log)
-        dn = re.search(r"^(dn::? .*)$", found, re.M)
-        if not dn:
-            raise StepFailed("%s is not in the directory" % address)
-        run(["ldapmodify", "-x", "-H", "ldap://127.0.0.1:%d" % self.port("ldap"), "-D", "cn=hr,ou=services," + BASE_DN, "-y",
-             self.etc / "hr.password", "-f", self.write_ldif(dn.group(1), der)], "ldapmodify", self.log)
-
-    def write_ldif(self, dn_line, der):
-        path = self.dir / "log" / "certificate.ldif"
-        self.write(path, "%s\nchangetype: modify\nreplace: userCertificate;binary\nuserCertificate;binary:< file://%s\n" % (
-            dn_line, der))
-        return path
-
     def write_json(self):
         """instance.json, for clients and test tools."""
         def files(address):
-            base = self.dir / "people" / address.split("@")[0].replace(".", "_")
-            return {k: str(base) + "." + s for k, s in (("cert", "pem"), ("key", "key"), ("p12", "p12"))}
+            return {k: "%s.%s" % (self.base_of(address), s) for k, s in (("cert", "pem"), ("key", "key"), ("p12", "p12"))}
 
         users = [dict({k: u[k] for k in ("address", "login", "password", "name", "agency", "role")}, **files(u["address"]),
                       p12_password=self.p12_password(u)) for u in self.state["users"]]
         clerks = {u["agency"]: u for u in reversed(users) if u["role"] == "clerk"}
         for _code, abbrev, _kind, name, _short in people.AGENCIES:
             # Nobody signs in as a functional mailbox: its clerk does, as herself.
-            address = "vanthu.%s@%s" % (abbrev.lower(), people.DOMAIN)
+            address = people.mailbox_of(abbrev)
             users.append(dict({"address": address, "login": clerks[abbrev]["login"], "password": clerks[abbrev]["password"],
                                "name": name, "agency": abbrev, "role": "mailbox"}, **files(address),
                               p12_password=self.p12_password({"address": address})))
@@ -360,25 +370,14 @@ def up(inst, args):
     with Step("directory (slapd, port %d)" % inst.port("ldap")):
         inst.make_directory()
         inst.start_slapd()
-    with Step("mail servers (SMTP, IMAP, store, milter)") as step:
-        inst.congvu("check")
-        stamp = (inst.prefix / "bin/congvu").stat().st_mtime
-        if inst.is_running() and inst.state.get("started", 0) < stamp:
-            inst.congvu("stop")  # it was built anew
-        if inst.is_running():
-            step.note = "running"
-        else:
-            inst.start()
-            inst.save(started=time.time())
     with Step("agencies of %s" % people.PROVINCE) as step:
-        step.note = None if inst.make_province() else "there"
-    extra = max(args.staff or 0, len(inst.state.get("users", [])) - len(people.STAFF))
-    with Step("people") as step:
-        added = inst.make_staff(extra)
+        added = inst.make_province()
+        step.note = "%d added" % added if added else "there"
+    with Step("people, their keys and certificates") as step:
+        added = inst.make_staff(max(args.staff or 0, len(inst.state.get("users", [])) - len(people.STAFF)))
         step.note = "%d hired" % added if added else "there"
-    with Step("S/MIME certificates") as step:
-        added = inst.make_certificates()
-        step.note = "%d issued" % added if added else "there"
+    with Step("mail servers (SMTP, IMAP, store, milter)") as step:
+        step.note = inst.bring_up()
     if not made or not inst.json_file.exists() or added:
         inst.write_json()
     inst.save(made=True) if not made else None

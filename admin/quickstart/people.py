@@ -39,6 +39,11 @@ GIVEN = ("An Ánh Bình Cúc Cường Diễm Dũng Đạt Đông Gấm Giang Hà
 TITLES = ["Chuyên viên", "Chuyên viên chính", "Cán sự", "Kế toán viên"]
 
 
+def mailbox_of(abbrev):
+    """The functional mailbox of an agency: that of its clerk's office (văn thư)."""
+    return "vanthu.%s@%s" % (abbrev.lower(), DOMAIN)
+
+
 def fold(text):
     """Without marks, as a person without a Vietnamese keyboard types it."""
     text = text.replace("đ", "d").replace("Đ", "D").replace("Ð", "D")
