@@ -90,3 +90,7 @@ tests_unit_test_role_SOURCES = tests/unit/test_role.c
 tests_unit_test_role_LDADD = $(CV_ROLE_LIBS)
 tests_unit_parent_test_SOURCES = tests/unit/parent_test.c
 tests_unit_parent_test_LDADD = $(CV_PARENT_LIBS) $(CMOCKA_LIBS)
+CV_FUZZ += tests/fuzz/ipc_fuzz
+tests_fuzz_ipc_fuzz_SOURCES = tests/fuzz/ipc_fuzz.c $(CV_FUZZ_MAIN)
+tests_fuzz_ipc_fuzz_LDFLAGS = $(AM_LDFLAGS) $(CV_FUZZLINK)
+tests_fuzz_ipc_fuzz_LDADD = lib/libcvipc.a lib/libcvloop.a lib/libcv.a $(EVENT_LIBS)
