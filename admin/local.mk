@@ -1,10 +1,10 @@
 # admin/: congvu, the command line: one file a subcommand, commands.def is their table.
 bin_PROGRAMS += congvu
 congvu_SOURCES = admin/congvu.c admin/ctl.h admin/commands.def admin/ctl_run.c admin/ctl_status.c admin/ctl_check.c \
-	admin/ctl_audit.c admin/ctl_agency.c admin/ctl_staff.c admin/ctl_directory.h admin/ctl_directory.c \
+	admin/ctl_audit.c admin/ctl_queue.c admin/ctl_agency.c admin/ctl_staff.c admin/ctl_directory.h admin/ctl_directory.c \
 	admin/ctl_directory_rows.c
 congvu_CPPFLAGS = $(AM_CPPFLAGS) -DSBINDIR='"$(sbindir)"' -DLOCALEDIR='"$(localedir)"'
-congvu_LDADD = directory/libcvdiradmin.a milter/libcvaudit.a directory/libcvldap.a directory/libcvnames.a lib/libcvtls.a lib/libcvjson.a \
+congvu_LDADD = smtpd/libcvsmtp.a directory/libcvdiradmin.a milter/libcvaudit.a directory/libcvldap.a directory/libcvnames.a lib/libcvtls.a lib/libcvjson.a \
 	lib/libcvcrypto.a lib/libcvmail.a lib/libcvparent.a lib/libcvconf.a lib/libcvipc.a lib/libcvloop.a lib/libcv.a \
 	$(CONFUSE_LIBS) $(JANSSON_LIBS) $(EVENT_LIBS) $(SSL_LIBS) $(CRYPTO_LIBS) $(LDAP_LIBS) -llber $(IDN_LIBS) \
 	$(CV_MAIL_LIBS) -lpthread
