@@ -546,13 +546,13 @@ hire_new(struct dir_admin *a, const struct staff_hire *p, const struct agency_ca
 		if (err != ERR_EXISTS || p->id != NULL || strstr(*why_out, "unique") != NULL)
 			break;
 		/* somebody has been given this id by hand; where many were, the counter goes past them all */
-		if (tries == 3)
-			a->skip_to = largest_id(a, why_out, &err) + 1;
 		free(h->id);
 		free(h->dn);
 		free(*why_out);
 		h->id = h->dn = *why_out = NULL;
 		err = 0;
+		if (tries == 3)
+			a->skip_to = largest_id(a, why_out, &err) + 1;
 	}
 	if (err == 0)
 		err = roster_ensure(a, p, g, h->dn, &changed, why_out);

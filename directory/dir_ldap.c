@@ -259,11 +259,15 @@ link_open_uri(struct dir *d, size_t uri, bool as_service, struct link **out)
 		rc = ldap_connect(l->ld);
 	if (rc != LDAP_SUCCESS) {
 		struct log_line line;
+		char *detail = NULL;
 
+		ldap_get_option(l->ld, LDAP_OPT_DIAGNOSTIC_MESSAGE, &detail);
 		log_begin(&line, LOG_LVL_WARN, "ldap_connect_failed");
 		log_str(&line, "uri", d->uris[uri]);
 		log_str(&line, "error", ldap_err2string(rc));
+		log_str(&line, "detail", detail);
 		log_end(&line);
+		ldap_memfree(detail);
 		link_close(l);
 		return rc;
 	}
