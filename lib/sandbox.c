@@ -43,7 +43,7 @@ static const struct sandbox_role {
 	const char *name;
 	unsigned may;
 } roles[] = {
-	/* clang-format off */
+    /* clang-format off */
 	{"smtpd-session", SB_UNIX},
 	{"smtpd-session-inet", SB_UNIX | SB_INET}, /* milters or lmtp_route by inet: */
 	{"imapd-session", SB_UNIX},
@@ -58,7 +58,7 @@ static const struct sandbox_role {
 	{"milter-ledger", SB_THREADS | SB_WRITE},
 	{"test-role", SB_UNIX}, /* tests/unit/parent_test */
 	{"test-core", SB_WRITE},
-	/* clang-format on */
+    /* clang-format on */
 };
 
 static const char *const base_calls[] = {"accept", "accept4", "brk", "clock_getres",
@@ -74,7 +74,10 @@ static const char *const base_calls[] = {"accept", "accept4", "brk", "clock_getr
     "set_robust_list", "setsockopt", "shutdown", "sigaltstack", "sysinfo", "time", "timerfd_create",
     "timerfd_gettime", "timerfd_settime", "times", "uname", "write", "writev", NULL};
 static const char *const inet_calls[] = {"bind", "recvmmsg", "sendmmsg", NULL};
-static const char *const listen_calls[] = {"bind", "listen", NULL};
+/* libmilter binds its socket and waits for signals in a thread of its own */
+static const char *const listen_calls[] = {"bind", "listen", "rt_sigtimedwait", NULL};
+/* a deadline for itself */
+static const char *const small_calls[] = {"setitimer", NULL};
 static const char *const read_calls[] = {"access", "faccessat", "faccessat2", "fadvise64",
     "fstatfs", "getcwd", "getdents64", "lstat", "newfstatat", "open", "openat", "readlink",
     "readlinkat", "stat", "statfs", "statx", NULL};
@@ -241,6 +244,8 @@ enter_seccomp(unsigned may)
 		rc |= add(ctx, SCMP_ACT_ALLOW, read_calls);
 	if ((may & SB_WRITE) != 0)
 		rc |= add(ctx, SCMP_ACT_ALLOW, write_calls);
+	if ((may & SB_SMALL) != 0)
+		rc |= add(ctx, SCMP_ACT_ALLOW, small_calls);
 	/* Its flags are in memory, where a filter cannot look: glibc then takes clone. */
 	rc |= add(ctx, SCMP_ACT_ERRNO(ENOSYS), no_clone3);
 	rc |= add(ctx, SCMP_ACT_ERRNO(ENOTTY), no_tty); /* isatty() */

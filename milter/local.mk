@@ -34,13 +34,19 @@ congvu_milter_SOURCES = milter/parent.c
 congvu_milter_LDADD = $(CV_PARENT_LIBS)
 
 # --- the roles ---
-pkglibexec_PROGRAMS += congvu-milter-ledger congvu-milter-scan
+pkglibexec_PROGRAMS += congvu-milter-ledger congvu-milter-scan congvu-milter-filter
 congvu_milter_ledger_SOURCES = milter/ledger.c milter/ledger_file.h milter/ledger_file.c
 congvu_milter_ledger_LDADD = milter/libcvledger.a milter/libcvaudit.a lib/libcvjson.a lib/libcvmail.a lib/libcvcrypto.a \
 	$(CV_ROLE_LIBS) $(JANSSON_LIBS) $(CRYPTO_LIBS) -lpthread
 congvu_milter_scan_SOURCES = milter/scan.c
 congvu_milter_scan_LDADD = milter/libcvscan.a milter/libcvfindings.a lib/libcvmail.a lib/libcvjson.a lib/libcvcrypto.a \
 	$(CV_ROLE_LIBS) $(CV_MAIL_LIBS) $(CRYPTO_LIBS) $(ARCHIVE_LIBS) $(MAGIC_LIBS) $(JANSSON_LIBS)
+
+congvu_milter_filter_SOURCES = milter/milter.c milter/milter_priv.h milter/backend.c milter/cb_connect.c milter/cb_envelope.c \
+	milter/cb_header.c milter/cb_body.c milter/cb_eom.c milter/edits.c milter/record.h milter/record.c
+congvu_milter_filter_LDADD = milter/libcvrule.a milter/libcvfindings.a milter/libcvledger.a directory/libcvlookup.a \
+	lib/libcvmail.a lib/libcvjson.a lib/libcvcrypto.a $(CV_ROLE_LIBS) $(MILTER_LIBS) $(CV_MAIL_LIBS) $(CRYPTO_LIBS) \
+	$(JANSSON_LIBS) -lpthread
 
 # --- unit tests ---
 check_PROGRAMS += tests/unit/audit_test tests/unit/json_test tests/unit/symbol_test tests/unit/smime_test
@@ -54,3 +60,8 @@ tests_unit_symbol_test_LDADD = milter/libcvrule.a $(CV_TEST_LIBS)
 tests_unit_smime_test_SOURCES = tests/unit/smime_test.c
 tests_unit_smime_test_LDADD = milter/libcvrule.a $(CV_SCAN_LIBS) $(CMOCKA_LIBS)
 EXTRA_DIST += tests/unit/smime_certs.sh
+
+# --- the real filter, scanner and ledger under miltertest, with a directory of their own ---
+check_PROGRAMS += tests/milter/fake_lookup
+tests_milter_fake_lookup_SOURCES = tests/milter/fake_lookup.c
+tests_milter_fake_lookup_LDADD = directory/libcvlookup.a lib/libcvmail.a $(CV_ROLE_LIBS) $(CV_MAIL_LIBS)

@@ -172,8 +172,8 @@ main(int argc, char **argv)
 	l = loop_new();
 	if (role_fd("scan.milter") < 0)
 		fatal("milter-scan: no socket");
-	ipc_server_new(
-	    l, role_fd("scan.milter"), &scan_proto, IPC_MILTER, role_uid_of("user_milter"), 1, &ops, NULL);
+	ipc_server_new(l, role_fd("scan.milter"), &scan_proto, IPC_MILTER,
+	    role_uid_of("user_milter"), 1, &ops, NULL);
 	role_enter();
 	return loop_run(l) == 0 ? 0 : EX_OSERR;
 }

@@ -15,7 +15,7 @@ static const struct ipc_rule rules[] = {
 const struct ipc_proto scan_proto = {"scan", 1, IPC_SCAN, rules, sizeof rules / sizeof *rules};
 
 int
-scan_sync(struct ipc_sync *s, int fd, struct slice domain, int64_t now, unsigned timeout_ms,
+scan_sync(struct ipc_sync *s, int fd, struct slice domain, int64_t now, unsigned deadline_ms,
     struct arena *a, struct findings *out)
 {
 	struct buf req, rep;
@@ -26,8 +26,8 @@ scan_sync(struct ipc_sync *s, int fd, struct slice domain, int64_t now, unsigned
 	buf_init(&rep, IPC_FRAME_MAX);
 	ipc_put_slice(&req, domain);
 	ipc_put_i64(&req, now);
-	ipc_put_u32(&req, timeout_ms);
-	err = ipc_sync_call(s, SCAN_MESSAGE, &req, fd, timeout_ms, &type, &rep, NULL);
+	ipc_put_u32(&req, deadline_ms);
+	err = ipc_sync_call(s, SCAN_MESSAGE, &req, fd, deadline_ms + 1000, &type, &rep, NULL);
 	if (err == 0)
 		err = type == SCAN_FINDINGS ? findings_decode(buf_slice(&rep), a, out) : ERR_PROTO;
 	buf_done(&req);

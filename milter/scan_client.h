@@ -12,8 +12,8 @@ enum scan_msg {
 #undef IPC_MSG
 };
 
-/* fd: sealed memfd, taken. The findings live in the arena. 0; ERR_TIMEOUT, ERR_CLOSED (the scanner died), ERR_TEMP, ERR_PROTO. */
-int scan_sync(struct ipc_sync *s, int fd, struct slice domain, int64_t now, unsigned timeout_ms,
+/* fd: sealed memfd, taken. The scanner gives up at the deadline, the caller a second later. The findings live in the arena. 0; ERR_TIMEOUT, ERR_CLOSED (the scanner died), ERR_TEMP, ERR_PROTO. */
+int scan_sync(struct ipc_sync *s, int fd, struct slice domain, int64_t now, unsigned deadline_ms,
     struct arena *a, struct findings *out);
 
 #endif

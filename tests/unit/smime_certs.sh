@@ -73,6 +73,7 @@ openssl ecparam -name prime256v1 -genkey -noout -out kec.key
 root root root-key; root other other-key
 leaf manager root k1 leaf email:manager@x.example 3650
 leaf eve root k1 leaf email:eve@x.example 3650
+leaf vanthu root k1 leaf email:vanthu@x.example 3650
 leaf former root k1 leaf email:manager.old@x.example 3650
 leaf utf8 root k1 utf8 email:none@x.example 3650
 leaf nosan root k1 nosan email:none@x.example 3650

@@ -1,0 +1,129 @@
+/* backend.c: the filter's connections to lookup, milter-scan and milter-ledger. libmilter starts a thread whenever none is idle, so the
+ * bound on work at the end of messages is ours: a fixed set of slots, each with its own blocking connections, taken by one thread at
+ * a time. Scanners work on one message each: there are as many connections to them as processes. */
+#include "config.h"
+
+#include "milter/milter_priv.h"
+
+#include "directory/lookup_client.h"
+#include "milter/ledger_client.h"
+#include "milter/scan_client.h"
+
+#include "lib/log.h"
+
+#include <pthread.h>
+#include <time.h>
+
+#define SLOTS 64
+#define SCANNERS_MAX 32
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t freed = PTHREAD_COND_INITIALIZER, scanner_freed = PTHREAD_COND_INITIALIZER;
+static struct backend_slot slots[SLOTS];
+static struct {
+	struct ipc_sync *sync;
+	bool taken;
+} scanners[SCANNERS_MAX];
+static unsigned n_scanners;
+
+void
+backend_init(unsigned n)
+{
+	unsigned i;
+
+	for (i = 0; i < SLOTS; i++) {
+		slots[i].lookup = ipc_sync_new("lookup.milter.sock", &lookup_proto, IPC_MILTER);
+		slots[i].ledger = ipc_sync_new("ledger.milter.sock", &ledger_proto, IPC_MILTER);
+	}
+	n_scanners = n < 1 ? 1 : n > SCANNERS_MAX ? SCANNERS_MAX : n;
+	for (i = 0; i < n_scanners; i++)
+		scanners[i].sync = ipc_sync_new("scan.milter.sock", &scan_proto, IPC_MILTER);
+}
+
+static struct timespec
+deadline(unsigned ms)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_REALTIME, &ts);
+	ts.tv_sec += (time_t)(ms / 1000);
+	ts.tv_nsec += (long)(ms % 1000) * 1000000;
+	if (ts.tv_nsec >= 1000000000) {
+		ts.tv_sec++;
+		ts.tv_nsec -= 1000000000;
+	}
+	return ts;
+}
+
+struct backend_slot *
+backend_take(unsigned timeout_ms)
+{
+	struct timespec until = deadline(timeout_ms);
+	struct backend_slot *got = NULL;
+	unsigned i;
+	int rc = 0;
+
+	pthread_mutex_lock(&lock);
+	for (;;) {
+		for (i = 0; i < SLOTS && got == NULL; i++) {
+			if (!slots[i].taken)
+				got = &slots[i];
+		}
+		if (got != NULL || rc != 0)
+			break;
+		rc = pthread_cond_timedwait(&freed, &lock, &until);
+	}
+	if (got != NULL)
+		got->taken = true;
+	pthread_mutex_unlock(&lock);
+	return got;
+}
+
+void
+backend_give(struct backend_slot *s)
+{
+	if (s == NULL)
+		return;
+	pthread_mutex_lock(&lock);
+	s->taken = false;
+	pthread_cond_signal(&freed);
+	pthread_mutex_unlock(&lock);
+}
+
+struct ipc_sync *
+backend_take_scanner(unsigned timeout_ms)
+{
+	struct timespec until = deadline(timeout_ms);
+	struct ipc_sync *got = NULL;
+	unsigned i;
+	int rc = 0;
+
+	pthread_mutex_lock(&lock);
+	for (;;) {
+		for (i = 0; i < n_scanners && got == NULL; i++) {
+			if (!scanners[i].taken) {
+				scanners[i].taken = true;
+				got = scanners[i].sync;
+			}
+		}
+		if (got != NULL || rc != 0)
+			break;
+		rc = pthread_cond_timedwait(&scanner_freed, &lock, &until);
+	}
+	pthread_mutex_unlock(&lock);
+	return got;
+}
+
+void
+backend_give_scanner(struct ipc_sync *s)
+{
+	unsigned i;
+
+	pthread_mutex_lock(&lock);
+	for (i = 0; i < n_scanners; i++) {
+		if (scanners[i].sync == s)
+			scanners[i].taken = false;
+	}
+	pthread_cond_signal(&scanner_freed);
+	pthread_mutex_unlock(&lock);
+}

@@ -1,0 +1,290 @@
+/* cb_eom.c: the end of a message: directory, scanner, rules, ledger, answer. Runs in milter's threads. Invariants: the verdict is in
+ * the audit log, on stable storage, before the MTA hears of it; when directory, scanner or ledger cannot be asked the mail is deferred
+ * with an explanation, never let through and never refused for good; nothing is ever discarded. */
+#include "config.h"
+
+#include "milter/facts.h"
+#include "milter/ledger_client.h"
+#include "milter/record.h"
+#include "milter/scan_client.h"
+
+#include "directory/lookup_client.h"
+
+#include "lib/err.h"
+#include "lib/fold.h"
+#include "lib/log.h"
+#include "lib/role.h"
+
+#include <fcntl.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#define LOOKUP_MS 5000
+#define LEDGER_MS 10000
+#define TURN_MS 15000
+#define AUTHORS_ASKED 4
+#define FACTS_CAP (8u << 20)
+
+/* What is not about the mail but about us. */
+static const struct trouble {
+	const char *id, *code, *enhanced, *vi, *en;
+} troubles[] = {
+    {"T01", "451", "4.7.1", "Chưa tra được danh bạ; hãy gửi lại sau.",
+	"The directory cannot be asked now; try again later."},
+    {"T02", "451", "4.7.1", "Chưa kiểm tra được nội dung thư; hãy gửi lại sau.",
+	"The message cannot be inspected now; try again later."},
+    {"T03", "451", "4.7.1", "Chưa ghi được nhật ký kiểm soát; hãy gửi lại sau.",
+	"The audit log cannot be written now; try again later."},
+    {"T04", "451", "4.3.1", "Hệ thống kiểm soát đang bận; hãy gửi lại sau.",
+	"The policy filter is busy; try again later."},
+    {"M07", "552", "5.3.4", "Thư quá lớn.", "The message is too large."},
+};
+enum { T_DIRECTORY, T_SCAN, T_LEDGER, T_BUSY, T_SIZE };
+
+struct eom {
+	struct session *session;
+	struct msg *msg;
+	const char *qid;
+	struct backend_slot *slot;
+	struct arena *arena;
+	struct rule_facts facts;
+	struct findings findings;
+	struct lookup_sender *senders[AUTHORS_ASKED];
+	struct verdict verdict;
+	bool judged;
+	const struct trouble *trouble;
+	int trouble_err;
+	uint64_t started_us;
+};
+
+static uint64_t
+now_us(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
+}
+
+static int
+in_trouble(struct eom *e, int which, int err)
+{
+	e->trouble = &troubles[which];
+	e->trouble_err = err;
+	return err;
+}
+
+/* Asks the directory about each author. */
+static int
+ask_directory(struct eom *e)
+{
+	struct rule_facts *f = &e->facts;
+	struct lookup_sender *s;
+	struct slice *known;
+	size_t i, k;
+	int err;
+
+	if (f->n_authors > AUTHORS_ASKED)
+		f->more_authors = true;
+	for (i = 0; i < f->n_authors && i < AUTHORS_ASKED; i++) {
+		if (f->authors[i].address.len > 320)
+			continue;
+		err = lookup_sender_sync(e->slot->lookup, f->authors[i].address,
+		    e->msg->login != NULL ? e->msg->login : "", LOOKUP_MS, &e->senders[i]);
+		if (err != 0)
+			return in_trouble(e, T_DIRECTORY, err);
+		s = e->senders[i];
+		known = arena_calloc(e->arena, s->n_addresses + 1, sizeof *known);
+		if (known == NULL)
+			return in_trouble(e, T_BUSY, ERR_NOMEM);
+		for (k = 0; k < s->n_addresses; k++)
+			known[k] = slice_str(s->addresses[k]);
+		f->authors[i].is_ours = s->is_ours;
+		f->authors[i].owner = s->kind == LOOKUP_OWNER_PERSON       ? OWNER_PERSON
+				      : s->kind == LOOKUP_OWNER_FUNCTIONAL ? OWNER_FUNCTIONAL
+				      : s->kind == LOOKUP_OWNER_GROUP      ? OWNER_GROUP
+									   : OWNER_NONE;
+		f->authors[i].may_send_as = s->login_may_send_as;
+		f->authors[i].known = known;
+		f->authors[i].n_known = s->n_addresses;
+	}
+	return 0;
+}
+
+static int
+ask_scanner(struct eom *e)
+{
+	struct slice domain = e->facts.n_authors > 0 ? e->facts.authors[0].domain : slice_str("");
+	struct ipc_sync *scanner;
+	int err, fd;
+
+	if (fcntl(e->msg->fd, F_ADD_SEALS,
+		F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL) != 0)
+		return in_trouble(e, T_BUSY, ERR_IO);
+	scanner = backend_take_scanner(TURN_MS);
+	if (scanner == NULL)
+		return in_trouble(e, T_BUSY, ERR_TIMEOUT);
+	fd = fcntl(e->msg->fd, F_DUPFD_CLOEXEC, 0);
+	err = fd < 0 ? ERR_IO
+		     : scan_sync(scanner, fd, domain, (int64_t)time(NULL),
+			   milter_settings.scan_timeout_ms, e->arena, &e->findings);
+	backend_give_scanner(scanner);
+	if (err != 0)
+		return in_trouble(e, T_SCAN, err);
+	e->facts.scan = &e->findings;
+	return 0;
+}
+
+static int
+judge(struct eom *e)
+{
+	struct slice header = buf_slice(&e->msg->header);
+	int err;
+
+	e->facts.authenticated = e->msg->login != NULL;
+	e->facts.null_sender = e->msg->from[0] == '\0';
+	e->facts.official_why = "";
+	if (e->msg->err == ERR_LIMIT)
+		return in_trouble(e, T_SIZE, ERR_LIMIT);
+	if (e->msg->err != 0)
+		return in_trouble(e, T_BUSY, e->msg->err);
+	if (facts_read(header, e->arena, &e->facts) != 0)
+		return in_trouble(e, T_BUSY, ERR_NOMEM);
+	if ((err = ask_directory(e)) != 0 || (err = ask_scanner(e)) != 0)
+		return err;
+	facts_official(header, milter_settings.official_headers, milter_settings.n_official_headers,
+	    &e->facts);
+	rule_judge(&e->facts, &e->verdict);
+	e->judged = true;
+	return 0;
+}
+
+/* ---- the answer ---- */
+
+static void
+word_trouble(const struct eom *e, const struct trouble *t, struct outcome *o)
+{
+	struct rule as_rule = {t->id, NULL, RULE_DEFER, t->vi, t->en};
+
+	o->action = t->code[0] == '5' ? OUT_REJECT : OUT_TEMPFAIL;
+	o->code = t->code;
+	o->enhanced = t->enhanced;
+	buf_reset(&o->text);
+	rule_reply(&as_rule, slice_str(""), slice_str(e->qid), &o->text);
+}
+
+static void
+word(const struct eom *e, struct outcome *o)
+{
+	const struct rule *r = e->verdict.decision;
+
+	if (e->trouble != NULL) {
+		word_trouble(e, e->trouble, o);
+		return;
+	}
+	if (r != NULL) {
+		o->action = r->action == RULE_REJECT ? OUT_REJECT : OUT_TEMPFAIL;
+		o->code = r->action == RULE_REJECT ? "550" : "451";
+		o->enhanced = r->action == RULE_REJECT ? "5.7.1" : "4.7.1";
+		rule_reply(r, buf_slice(&e->verdict.detail), slice_str(e->qid), &o->text);
+		return;
+	}
+	o->action = OUT_ACCEPT;
+	o->code = "250";
+	o->enhanced = "2.0.0";
+	edits_drop(buf_slice(&e->msg->header), milter_settings.hostname, o);
+	edits_authres(&e->facts, milter_settings.hostname, &o->authres);
+	edits_verdict(&e->facts, &e->verdict, &o->verdict);
+}
+
+static const char *
+rule_id(const struct eom *e)
+{
+	if (e->trouble != NULL)
+		return e->trouble->id;
+	return e->verdict.decision != NULL ? e->verdict.decision->id : "";
+}
+
+static int
+record(struct eom *e, const struct outcome *o, uint64_t *seq_out)
+{
+	static const char *const actions[] = {"accept", "reject", "tempfail"};
+	struct record_input in = {.session = e->session,
+	    .msg = e->msg,
+	    .qid = e->qid,
+	    .facts = &e->facts,
+	    .verdict = e->judged ? &e->verdict : NULL,
+	    .action = actions[o->action],
+	    .code = o->code,
+	    .rule = rule_id(e),
+	    .detail = e->trouble != NULL ? slice_str(err_name(e->trouble_err))
+					 : buf_slice(&e->verdict.detail),
+	    .us_total = (uint32_t)(now_us() - e->started_us)};
+	struct buf json;
+	int err;
+
+	buf_init(&json, 262144);
+	err = record_verdict(&in, &json);
+	if (err == 0)
+		err = ledger_record_sync(e->slot->ledger, buf_slice(&json), LEDGER_MS, seq_out);
+	buf_done(&json);
+	return err;
+}
+
+static void
+log_outcome(const struct eom *e, const struct outcome *o, uint64_t seq)
+{
+	static const char *const actions[] = {"accept", "reject", "tempfail"};
+	struct log_line l;
+
+	log_begin(&l, o->action == OUT_TEMPFAIL ? LOG_LVL_WARN : LOG_LVL_INFO, "verdict");
+	log_str(&l, "qid", e->qid);
+	log_str(&l, "action", actions[o->action]);
+	log_str(&l, "rule", rule_id(e));
+	log_u64(&l, "seq", seq);
+	log_slice(&l, "from", e->facts.n_authors > 0 ? e->facts.authors[0].address : slice_str(""));
+	log_str(&l, "auth", e->msg->login);
+	log_u64(&l, "size", e->msg->size);
+	log_u64(&l, "us", now_us() - e->started_us);
+	if (e->trouble != NULL)
+		log_err(&l, "err", e->trouble_err);
+	log_end(&l);
+}
+
+void
+cb_eom(struct session *s, const char *qid, struct outcome *o)
+{
+	struct eom e = {.session = s, .msg = s->msg, .started_us = now_us()};
+	uint64_t seq = 0;
+	size_t i;
+	int err = 0;
+
+	buf_init(&o->text, 1024);
+	buf_init(&o->authres, 16384);
+	buf_init(&o->verdict, 4096);
+	e.qid = qid != NULL ? qid : s->msg->qid != NULL ? s->msg->qid : "-";
+	cb_body(s, NULL, 0);
+	e.arena = arena_new(FACTS_CAP);
+	e.slot = e.arena != NULL ? backend_take(TURN_MS) : NULL;
+	if (e.slot == NULL) {
+		in_trouble(&e, T_BUSY, ERR_TIMEOUT);
+	} else {
+		judge(&e);
+	}
+	word(&e, o);
+	/* without a slot there is no way to the ledger; nothing but a deferral is said then */
+	if (e.slot != NULL)
+		err = record(&e, o, &seq);
+	if (err != 0) {
+		in_trouble(&e, T_LEDGER, err);
+		word_trouble(&e, e.trouble, o);
+	}
+	log_outcome(&e, o, seq);
+	if (e.judged)
+		verdict_done(&e.verdict);
+	for (i = 0; i < AUTHORS_ASKED; i++)
+		lookup_sender_free(e.senders[i]);
+	backend_give(e.slot);
+	arena_free(e.arena);
+}

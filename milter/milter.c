@@ -1,0 +1,315 @@
+/* milter.c: the milter role: libmilter's callbacks, thin, and the start. The only includer of <libmilter/mfapi.h>. The work is in cb_*.c.
+ * libmilter runs each command on any free thread: all state hangs on the context (smfi_setpriv). Invariants: never SMFIS_DISCARD;
+ * a message is accepted, refused or deferred at its end only, by cb_eom's outcome; a callback that cannot do its part defers.
+ * The filter adds and removes header fields of its own kind and changes nothing else: what was signed stays as it is. */
+#include "config.h"
+
+#include "milter/milter_priv.h"
+
+#include "milter/rule.h"
+
+#include "lib/charset.h"
+#include "lib/err.h"
+#include "lib/json.h"
+#include "lib/log.h"
+#include "lib/proc.h"
+#include "lib/role.h"
+
+#include <arpa/inet.h>
+#include <libmilter/mfapi.h>
+#include <netinet/in.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#define IDLE_S 600
+
+struct milter_settings milter_settings;
+static atomic_uint_fast64_t n_messages, n_rejected, n_tempfailed;
+
+static const char *
+macro(SMFICTX *ctx, const char *name)
+{
+	union {
+		const char *c;
+		char *p;
+	} u = {.c = name};
+
+	return smfi_getsymval(ctx, u.p);
+}
+
+static struct session *
+session_of(SMFICTX *ctx)
+{
+	struct session *s = smfi_getpriv(ctx);
+
+	if (s == NULL) {
+		s = cb_connect(macro(ctx, "{client_addr}"));
+		smfi_setpriv(ctx, s);
+	}
+	return s;
+}
+
+static sfsistat
+on_negotiate(SMFICTX *ctx, unsigned long f0, unsigned long f1, unsigned long f2, unsigned long f3,
+    unsigned long *pf0, unsigned long *pf1, unsigned long *pf2, unsigned long *pf3)
+{
+	static char at_connect[] = "j {client_addr} {daemon_name}",
+		    at_helo[] = "{tls_version} {cipher}",
+		    at_from[] = "i {auth_authen} {auth_type} {tls_version} {mail_addr}",
+		    at_rcpt[] = "i {rcpt_addr}", at_data[] = "i", at_end[] = "i {auth_authen}";
+
+	(void)f2, (void)f3;
+	*pf0 = f0 & (SMFIF_ADDHDRS | SMFIF_CHGHDRS);
+	*pf1 = f1 & (SMFIP_NOHELO | SMFIP_NOUNKNOWN | SMFIP_NODATA);
+	*pf2 = *pf3 = 0;
+	if (f0 & SMFIF_SETSYMLIST) {
+		*pf0 |= SMFIF_SETSYMLIST;
+		/* some snapshots of libmilter mix up EOH and EOM: both get the same list */
+		smfi_setsymlist(ctx, SMFIM_CONNECT, at_connect);
+		smfi_setsymlist(ctx, SMFIM_HELO, at_helo);
+		smfi_setsymlist(ctx, SMFIM_ENVFROM, at_from);
+		smfi_setsymlist(ctx, SMFIM_ENVRCPT, at_rcpt);
+		smfi_setsymlist(ctx, SMFIM_DATA, at_data);
+		smfi_setsymlist(ctx, SMFIM_EOH, at_end);
+		smfi_setsymlist(ctx, SMFIM_EOM, at_end);
+	}
+	return SMFIS_CONTINUE;
+}
+
+static sfsistat
+on_connect(SMFICTX *ctx, char *hostname, _SOCK_ADDR *addr)
+{
+	char ip[INET6_ADDRSTRLEN] = "";
+
+	(void)hostname;
+	if (addr != NULL && addr->sa_family == AF_INET)
+		inet_ntop(AF_INET, &((const struct sockaddr_in *)(const void *)addr)->sin_addr, ip,
+		    sizeof ip);
+	else if (addr != NULL && addr->sa_family == AF_INET6)
+		inet_ntop(AF_INET6, &((const struct sockaddr_in6 *)(const void *)addr)->sin6_addr,
+		    ip, sizeof ip);
+	cb_close(smfi_getpriv(ctx));
+	smfi_setpriv(ctx, cb_connect(ip));
+	return SMFIS_CONTINUE;
+}
+
+static sfsistat
+defer(SMFICTX *ctx)
+{
+	static char code[] = "451", enhanced[] = "4.3.1",
+		    text[] = "T04 He thong kiem soat dang ban; hay gui lai sau. / The policy "
+			     "filter is busy; try again later.";
+
+	smfi_setreply(ctx, code, enhanced, text);
+	return SMFIS_TEMPFAIL;
+}
+
+static sfsistat
+on_envfrom(SMFICTX *ctx, char **argv)
+{
+	int err = cb_envfrom(session_of(ctx), argv[0], macro(ctx, "{auth_authen}"),
+	    macro(ctx, "{tls_version}"), macro(ctx, "i"));
+
+	return err == 0 ? SMFIS_CONTINUE : defer(ctx);
+}
+
+static sfsistat
+on_envrcpt(SMFICTX *ctx, char **argv)
+{
+	return cb_envrcpt(session_of(ctx), argv[0]) == 0 ? SMFIS_CONTINUE : defer(ctx);
+}
+
+static sfsistat
+on_header(SMFICTX *ctx, char *name, char *value)
+{
+	cb_header(session_of(ctx), name, value);
+	return SMFIS_CONTINUE;
+}
+
+static sfsistat
+on_body(SMFICTX *ctx, unsigned char *p, size_t n)
+{
+	cb_body(session_of(ctx), p, n);
+	return SMFIS_CONTINUE;
+}
+
+/* smfi_setreply takes "%" as a format's beginning. */
+static int
+set_reply(SMFICTX *ctx, struct outcome *o)
+{
+	struct buf b;
+	size_t i;
+	int rc;
+	union {
+		const char *c;
+		char *p;
+	} code = {.c = o->code}, enhanced = {.c = o->enhanced}, text;
+
+	buf_init(&b, 2048);
+	for (i = 0; i < o->text.len; i++) {
+		if (o->text.data[i] == '%')
+			buf_append_byte(&b, '%');
+		buf_append_byte(&b, o->text.data[i]);
+	}
+	text.c = buf_cstr(&b);
+	rc = smfi_setreply(ctx, code.p, enhanced.p, text.p);
+	buf_done(&b);
+	return rc;
+}
+
+/* At the top, as trace fields are: what the client sent follows untouched. */
+static int
+insert(SMFICTX *ctx, const char *name, struct buf *value)
+{
+	union {
+		const char *c;
+		char *p;
+	} n = {.c = name}, v = {.c = buf_cstr(value)};
+
+	return smfi_insheader(ctx, 0, n.p, v.p);
+}
+
+static sfsistat
+apply(SMFICTX *ctx, struct outcome *o)
+{
+	size_t i;
+
+	switch (o->action) {
+	case OUT_REJECT:
+		atomic_fetch_add(&n_rejected, 1);
+		if (set_reply(ctx, o) != MI_SUCCESS)
+			log_msg(LOG_LVL_ERROR, "set_reply", "%s", buf_cstr(&o->text));
+		return SMFIS_REJECT;
+	case OUT_TEMPFAIL:
+		atomic_fetch_add(&n_tempfailed, 1);
+		if (set_reply(ctx, o) != MI_SUCCESS)
+			log_msg(LOG_LVL_ERROR, "set_reply", "%s", buf_cstr(&o->text));
+		return SMFIS_TEMPFAIL;
+	case OUT_ACCEPT:
+		break;
+	}
+	for (i = 0; i < o->n_drop; i++) {
+		if (smfi_chgheader(ctx, o->drop[i].owned, o->drop[i].index, NULL) != MI_SUCCESS)
+			return defer(ctx);
+	}
+	if (insert(ctx, "X-Congvu-Verdict", &o->verdict) != MI_SUCCESS ||
+	    insert(ctx, "Authentication-Results", &o->authres) != MI_SUCCESS)
+		log_msg(LOG_LVL_WARN, "header_not_added", "the MTA takes no header fields from us");
+	/* nothing comes after us that we would want to skip: go on, so that other filters see it */
+	return SMFIS_CONTINUE;
+}
+
+static sfsistat
+on_eom(SMFICTX *ctx)
+{
+	struct session *s = session_of(ctx);
+	struct outcome o;
+	sfsistat rc;
+
+	if (s->msg == NULL)
+		return defer(ctx);
+	memset(&o, 0, sizeof o);
+	cb_eom(s, macro(ctx, "i"), &o);
+	rc = apply(ctx, &o);
+	outcome_done(&o);
+	cb_abort(s);
+	role_stat_set(0, atomic_fetch_add(&n_messages, 1) + 1);
+	role_stat_set(1, atomic_load(&n_rejected));
+	role_stat_set(2, atomic_load(&n_tempfailed));
+	return rc;
+}
+
+static sfsistat
+on_abort(SMFICTX *ctx)
+{
+	cb_abort(smfi_getpriv(ctx));
+	return SMFIS_CONTINUE;
+}
+
+static sfsistat
+on_close(SMFICTX *ctx)
+{
+	cb_close(smfi_getpriv(ctx));
+	smfi_setpriv(ctx, NULL);
+	return SMFIS_CONTINUE;
+}
+
+static void
+load_settings(void)
+{
+	const struct conf *c = role_conf();
+	size_t i;
+
+	milter_settings.hostname = conf_str(c, "hostname");
+	milter_settings.scan_timeout_ms = (unsigned)conf_int(c, "milter_scan_timeout_ms");
+	milter_settings.size_max = (uint64_t)conf_int(c, "message_size_max") + MSG_HEADER_MAX;
+	milter_settings.n_official_headers = conf_list_len(c, "policy_official_headers");
+	milter_settings.official_headers = xcalloc(
+	    milter_settings.n_official_headers + 1, sizeof *milter_settings.official_headers);
+	for (i = 0; i < milter_settings.n_official_headers; i++)
+		milter_settings.official_headers[i] =
+		    conf_list_item(c, "policy_official_headers", i);
+	rule_table_hash(milter_settings.policy_sha256);
+}
+
+/* libmilter takes no inherited descriptor, so the socket is made here, still as root: from within its folder, since the whole path may
+ * be too long for a socket's name. smtpd's group may pass through the folder, nobody else: what speaks to us ends up in the audit log. */
+static void
+open_socket(void)
+{
+	const char *listen = conf_str(role_conf(), "milter_listen");
+	char *dir = conf_path(role_conf(), "milter_socket_dir"), *name = xstrdup(listen);
+	uid_t uid;
+	gid_t gid;
+
+	if (strncmp(listen, "unix:", 5) == 0) {
+		if (chdir(dir) != 0)
+			fatal("milter: %s: %m", dir);
+		if (geteuid() == 0 &&
+		    proc_user(conf_str(role_conf(), "user_smtpd"), &uid, &gid) == 0 &&
+		    (chown(".", (uid_t)-1, gid) != 0 || chmod(".", 0710) != 0))
+			fatal("milter: %s: %m", dir);
+		umask(0111);
+	}
+	if (smfi_setconn(name) != MI_SUCCESS || smfi_opensocket(true) != MI_SUCCESS) {
+		log_msg(LOG_LVL_ERROR, "milter_socket", "cannot listen on %s in %s", listen, dir);
+		exit(EX_CONFIG);
+	}
+	umask(077);
+	free(dir);
+	free(name);
+}
+
+int
+main(int argc, char **argv)
+{
+	static char name[] = "congvu-milter";
+	struct smfiDesc desc = {.xxfi_name = name,
+	    .xxfi_version = SMFI_VERSION,
+	    .xxfi_flags = SMFIF_ADDHDRS | SMFIF_CHGHDRS | SMFIF_SETSYMLIST,
+	    .xxfi_connect = on_connect,
+	    .xxfi_envfrom = on_envfrom,
+	    .xxfi_envrcpt = on_envrcpt,
+	    .xxfi_header = on_header,
+	    .xxfi_body = on_body,
+	    .xxfi_eom = on_eom,
+	    .xxfi_abort = on_abort,
+	    .xxfi_close = on_close,
+	    .xxfi_negotiate = on_negotiate};
+
+	role_init(argc, argv, "milter");
+	json_init();
+	charset_preload();
+	load_settings();
+	if (smfi_register(desc) != MI_SUCCESS)
+		fatal("milter: smfi_register");
+	smfi_settimeout(IDLE_S);
+	open_socket();
+	backend_init((unsigned)conf_int(role_conf(), "milter_scanners"));
+	role_enter();
+	return smfi_main() == MI_SUCCESS ? 0 : EX_UNAVAILABLE;
+}

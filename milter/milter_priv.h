@@ -1,0 +1,91 @@
+/* milter_priv.h: the filter's state, without libmilter: milter.c (its only includer) calls the cb_*.c, which know no mfapi.h. */
+#ifndef CV_MILTER_PRIV_H
+#define CV_MILTER_PRIV_H
+
+#include "lib/arena.h"
+#include "lib/ipc.h"
+
+#define MSG_HEADER_MAX (1u << 20)
+#define MSG_RCPTS_MAX 10000
+#define EDITS_MAX 64
+
+/* One message under way. */
+struct msg {
+	struct arena *arena; /* envelope */
+	struct buf header;   /* as it goes into the message, CRLF line ends */
+	int fd;              /* memfd: header, empty line, body */
+	uint64_t size;
+	bool has_body; /* the header is in the memfd */
+	int err;       /* ERR_LIMIT: too large; others: could not be kept */
+	char *from;    /* envelope, without angle brackets; "" for the null sender */
+	char **rcpts;
+	size_t n_rcpts;
+	char *login, *qid; /* NULL: none */
+};
+/* One connection of the MTA. */
+struct session {
+	char *client_ip, *tls;
+	struct msg *msg;
+};
+
+enum outcome_action { OUT_ACCEPT, OUT_REJECT, OUT_TEMPFAIL };
+/* What is to be told to the MTA. Strings are malloc'd (outcome_done). */
+struct outcome {
+	enum outcome_action action;
+	const char *code, *enhanced; /* "550", "5.7.1" */
+	struct buf text;             /* ASCII */
+	struct buf authres, verdict; /* header bodies to insert */
+	struct {
+		const char *name; /* static */
+		char *owned;      /* the name as in the message, when it is not static */
+		int index;        /* from 1, per name */
+	} drop[EDITS_MAX];        /* in descending order of index per name */
+	size_t n_drop;
+};
+void outcome_done(struct outcome *o);
+
+/* cb_connect.c */
+struct session *cb_connect(const char *client_ip);
+void cb_close(struct session *s);
+/* cb_envelope.c: 0 or ERR_NOMEM */
+int cb_envfrom(
+    struct session *s, const char *from, const char *login, const char *tls, const char *qid);
+int cb_envrcpt(struct session *s, const char *rcpt);
+void cb_abort(struct session *s);
+/* cb_header.c, cb_body.c: what goes wrong stands in msg->err and is told at the end of the message. */
+void cb_header(struct session *s, const char *name, const char *value);
+void cb_body(struct session *s, const unsigned char *p, size_t n);
+/* cb_eom.c: judges, records, words. Always gives an outcome. */
+void cb_eom(struct session *s, const char *qid, struct outcome *o);
+
+/* edits.c: fields that must not come from outside (RFC 8601 5), and those that we add (RFC 7281). Pure. */
+struct rule_facts;
+struct verdict;
+void edits_drop(struct slice header, const char *authserv_id, struct outcome *o);
+void edits_authres(const struct rule_facts *f, const char *authserv_id, struct buf *out);
+void edits_verdict(const struct rule_facts *f, const struct verdict *v, struct buf *out);
+
+/* backend.c: connections to lookup, milter-scan and milter-ledger, shared by libmilter's threads. */
+struct backend_slot {
+	struct ipc_sync *lookup, *ledger;
+	bool taken;
+};
+void backend_init(unsigned scanners);
+/* Both wait at most timeout_ms for their turn; NULL then. The number of slots bounds the messages judged at a time. */
+struct backend_slot *backend_take(unsigned timeout_ms);
+void backend_give(struct backend_slot *s);
+struct ipc_sync *backend_take_scanner(unsigned timeout_ms);
+void backend_give_scanner(struct ipc_sync *s);
+
+/* Settings, read once at the start. */
+struct milter_settings {
+	const char *hostname;
+	unsigned scan_timeout_ms;
+	uint64_t size_max;
+	const char **official_headers;
+	size_t n_official_headers;
+	char policy_sha256[65];
+};
+extern struct milter_settings milter_settings;
+
+#endif

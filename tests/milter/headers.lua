@@ -1,0 +1,12 @@
+-- Forged results of ours are removed, others' stay (RFC 8601 5).
+dofile(here .. "/lib.lua")
+local conn = send { headers = { { "From", "dan@citizen.example" }, { "Authentication-Results", "mail.x.example; smime=pass" },
+	{ "X-Congvu-Verdict", "accept; forged" }, { "Authentication-Results", "other.example; spf=pass" } } }
+assert(mt.eom_check(conn, MT_HDRDELETE, "Authentication-Results"), "forged Authentication-Results stays")
+assert(mt.eom_check(conn, MT_HDRDELETE, "X-Congvu-Verdict"), "forged verdict stays")
+local ar = mt.getheader(conn, "Authentication-Results", 0)
+assert(ar and ar:find("smime=none", 1, true), "no smime=none: " .. tostring(ar))
+mt.disconnect(conn)
+conn = send { headers = { { "From", "dan@citizen.example" }, { "Authentication-Results", "other.example; spf=pass" } } }
+assert(not mt.eom_check(conn, MT_HDRDELETE, "Authentication-Results"), "another host's result was removed")
+mt.disconnect(conn)

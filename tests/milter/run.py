@@ -1,0 +1,428 @@
+#!/usr/bin/python3
+"""The real filter, scanners and ledger under their real parent, with fake_lookup for the directory; driven by miltertest (*.lua), then
+killed in the middle. The audit log is verified by a second implementation: the one below."""
+
+import base64
+import concurrent.futures
+import email.message
+import glob
+import hashlib
+import io
+import json
+import os
+import pathlib
+import shutil
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+import zipfile
+
+SRC = pathlib.Path(os.environ.get("srcdir", ".")).resolve()
+HERE = SRC / "tests/milter"
+BUILD = pathlib.Path(os.environ.get("CV_BUILDDIR", os.getcwd())).resolve()
+passed = failed = 0
+
+
+def check(name, fn):
+    global passed, failed
+    t0 = time.time()
+    try:
+        fn()
+        passed += 1
+        print("ok %s (%.1f s)" % (name, time.time() - t0), flush=True)
+    except Exception as e:  # a failing check must not hide the others
+        failed += 1
+        print("not ok %s: %s %s" % (name, type(e).__name__, e), flush=True)
+
+
+# ---- messages ----
+
+def wrap(data):
+    return base64.encodebytes(data).replace(b"\n", b"\r\n")
+
+
+def signed(certs, der, from_, extra=b"", content=None):
+    content = content if content is not None else (certs / "content.bin").read_bytes()
+    return (b"From: " + from_ + b"\r\n" + extra + b"Date: Sat, 21 Nov 2026 08:00:00 +0700\r\nMIME-Version: 1.0\r\n"
+            b'Content-Type: multipart/signed; protocol="application/pkcs7-signature"; micalg=sha-256; boundary="b1"\r\n\r\n'
+            b"--b1\r\n" + content + b"\r\n--b1\r\nContent-Type: application/pkcs7-signature; name=smime.p7s\r\n"
+            b"Content-Transfer-Encoding: base64\r\n\r\n" + wrap(der) + b"\r\n--b1--\r\n")
+
+
+def sign(certs, content, name, key="k1", opaque=False):
+    args = ["openssl", "cms", "-sign", "-binary", "-outform", "DER", "-md", "sha256", "-signer", str(certs / (name + ".pem")),
+            "-inkey", str(certs / (key + ".key"))] + (["-nodetach"] if opaque else [])
+    return subprocess.run(args, input=content, capture_output=True, check=True).stdout
+
+
+def attachment(name, data, ctype="application/octet-stream", from_="dan@citizen.example"):
+    m = email.message.EmailMessage()
+    m["From"] = from_
+    m["Subject"] = "attachment"
+    m.set_content("Xin chào")
+    main, sub = ctype.split("/")
+    m.add_attachment(data, maintype=main, subtype=sub, filename=name)
+    return m.as_bytes().replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
+
+
+def zipped(*members):
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as z:
+        for name, data in members:
+            z.writestr(name, data)
+    return out.getvalue()
+
+
+def program():
+    head = bytearray(256)
+    head[0:2] = b"MZ"
+    struct.pack_into("<I", head, 0x3c, 128)
+    head[128:132] = b"PE\0\0"
+    return bytes(head)
+
+
+def make_mails(certs, out):
+    def put(name, data):
+        (out / name).write_bytes(data)
+
+    content = (certs / "content.bin").read_bytes()
+    pdf = b"%PDF-1.4\n" + b"x" * 5000 + b"\n%%EOF\n"
+    body = (b"Content-Type: multipart/mixed; boundary=in\r\n\r\n--in\r\nContent-Type: text/plain\r\n\r\nKinh gui\r\n--in\r\n"
+            b"Content-Type: application/pdf; name=a.pdf\r\nContent-Disposition: attachment; filename=a.pdf\r\n"
+            b"Content-Transfer-Encoding: base64\r\n\r\n" + wrap(pdf) + b"\r\n--in--\r\n")
+    put("official.eml", signed(certs, sign(certs, body, "vanthu"), b"vanthu@x.example",
+                               "Subject: =?utf-8?Q?15/Q=C4=90-UBND?=\r\n".encode(), body))
+    manager = (certs / "manager.der").read_bytes()
+    put("altered.eml", signed(certs, manager, b"manager@x.example", content=content.replace(b"Xin", b"xin")))
+    put("other_signer.eml", signed(certs, (certs / "eve.der").read_bytes(), b"manager@x.example"))
+    put("weak.eml", signed(certs, (certs / "weak.der").read_bytes(), b"manager@x.example"))
+    put("stranger.eml", signed(certs, (certs / "stranger.der").read_bytes(), b"manager@x.example"))
+    exe = program()
+    put("exe_as_pdf.eml", attachment("bao-cao.pdf", exe, "application/pdf"))
+    put("exe.eml", attachment("setup.exe", exe))
+    put("rtlo.eml", attachment("offer\u202efdp.exe", exe))
+    put("zip_exe.eml", attachment("a.zip", zipped(("thu.txt", b"x"), ("cai-dat.exe", exe)), "application/zip"))
+    put("nested_zip.eml", attachment("a.zip", zipped(("b.zip", zipped(("c.zip", zipped(("d.scr", b"x"))))))))
+    put("double.eml", attachment("a.scr.xz", b"plain"))
+    put("script.eml", attachment("run.sh", b"#!/bin/sh\necho x\n"))
+    put("bomb.eml", attachment("bomb.zip", zipped(("zeros.txt", b"\0" * (220 << 20)))))
+    put("pdf.eml", attachment("a.pdf", pdf, "application/pdf"))
+    put("docx.eml", attachment("a.docx", zipped(("[Content_Types].xml", b"<x/>"), ("word/document.xml", b"<w/>"))))
+    put("version_name.eml", attachment("bao-cao.v1.2.pdf", pdf, "application/pdf"))
+    inner = (b'Content-Type: application/octet-stream; name="x.exe"\r\nContent-Transfer-Encoding: base64\r\n\r\n' + wrap(exe))
+    put("signed_exe.eml", signed(certs, sign(certs, inner, "manager"), b"manager@x.example", content=inner))
+    put("opaque_exe.eml", b"From: manager@x.example\r\nContent-Type: application/pkcs7-mime; smime-type=signed-data\r\n"
+        b"Content-Transfer-Encoding: base64\r\n\r\n" + wrap(sign(certs, inner, "manager", opaque=True)))
+    put("partial.eml", b'From: dan@citizen.example\r\nContent-Type: message/partial; id="a"; number=1; total=2\r\n\r\nhalf\r\n')
+    cut = wrap(b"harmless")[:-2] + b"=\r\n" + wrap(exe)
+    put("early_pad.eml", b"From: dan@citizen.example\r\nContent-Type: application/pdf; name=a.pdf\r\n"
+        b"Content-Transfer-Encoding: base64\r\n\r\n" + cut)
+
+
+# ---- the instance ----
+
+class Milter:
+    def __init__(self, root, certs):
+        self.root = root
+        (root / "etc").mkdir()
+        (root / "bin").mkdir()
+        for name in ("filter", "scan", "ledger"):
+            shutil.copy(BUILD / ("congvu-milter-" + name), root / "bin")
+        shutil.copy(BUILD / "tests/milter/fake_lookup", root / "bin/congvu-lookup")
+        shutil.copytree(certs / "trust", root / "etc/trust")
+        (root / "etc/token.key").write_text("00" * 32)
+        (root / "etc/ldap.password").write_text("x")
+        user = {} if os.geteuid() else {u: "root" for u in
+                                        ("user_smtpd", "user_lookup", "user_milter", "user_scan", "user_ledger")}
+        conf = dict(hostname="mail.x.example", run_dir="../run", ledger_dir="../var", audit_log="../var/audit.jsonl",
+                    milter_socket_dir="../run/milter", trust_dir="trust", token_key_file="token.key",
+                    ldap_password_file="ldap.password", **user)
+        text = "".join('%s = "%s"\n' % kv for kv in conf.items()) + 'domains = {"x.example"}\nlookup_processes = 1\n'
+        (root / "etc/congvu.conf").write_text(text)
+        self.sock = root / "run/milter/milter.sock"
+        self.log = root / "var/audit.jsonl"
+        self.out = open(root / "log", "wb")
+        self.start()
+
+    def start(self):
+        env = dict(os.environ, CONGVU_LIBEXEC=str(self.root / "bin"))
+        self.proc = subprocess.Popen([str(BUILD / "congvu-milter"), "-c", str(self.root / "etc/congvu.conf")],
+                                     env=env, stderr=self.out, stdout=self.out)
+        for _ in range(200):
+            if self.sock.exists() and self.log.exists() and self.log.stat().st_size:
+                return
+            if self.proc.poll() is not None:
+                break
+            time.sleep(0.05)
+        raise RuntimeError("the milter does not start:\n" + (self.root / "log").read_text())
+
+    def stop(self):
+        self.proc.terminate()
+        self.proc.wait(20)
+
+    def pids(self, name):
+        found = []
+        for p in glob.glob("/proc/[0-9]*/stat"):
+            try:
+                text = pathlib.Path(p).read_text()
+                exe = os.readlink(os.path.dirname(p) + "/exe")
+            except OSError:
+                continue
+            if exe == str(self.root / "bin" / name) and int(text.rsplit(")", 1)[1].split()[1]) == self.proc.pid:
+                found.append(int(text.split()[0]))
+        return found
+
+
+# ---- a small milter client, for load and kills ----
+
+class Client:
+    def __init__(self, path):
+        self.s = socket.socket(socket.AF_UNIX)
+        self.s.settimeout(40)
+        self.s.connect(os.path.relpath(path))
+        self.packet(b"O", struct.pack(">III", 6, 0x1ff, 0x1fffff))
+        self.reply()
+        self.packet(b"C", b"client.example\0004\0\0" + b"192.0.2.9\0")
+        self.reply()
+
+    def packet(self, cmd, data=b""):
+        self.s.sendall(struct.pack(">I", len(data) + 1) + cmd + data)
+
+    def read(self, n):
+        out = b""
+        while len(out) < n:
+            piece = self.s.recv(n - len(out))
+            if not piece:
+                raise ConnectionError("closed")
+            out += piece
+        return out
+
+    def reply(self):
+        n = struct.unpack(">I", self.read(4))[0]
+        data = self.read(n)
+        return data[:1], data[1:]
+
+    def message(self, qid, raw, login="binh"):
+        self.packet(b"D", b"Mi\0" + qid.encode() + b"\0{auth_authen}\0" + login.encode() + b"\0")
+        self.packet(b"M", b"<a@x.example>\0")
+        self.reply()
+        self.packet(b"R", b"<b@x.example>\0")
+        self.reply()
+        head, _, body = raw.partition(b"\r\n\r\n")
+        for line in head.replace(b"\r\n ", b"\n ").replace(b"\r\n\t", b"\n\t").split(b"\r\n"):
+            name, _, value = line.partition(b":")
+            self.packet(b"L", name + b"\0" + value.lstrip(b" ") + b"\0")
+            self.reply()
+        self.packet(b"N")
+        self.reply()
+        for at in range(0, len(body), 65000):
+            self.packet(b"B", body[at:at + 65000])
+            self.reply()
+        self.packet(b"E")
+        while True:
+            cmd, data = self.reply()
+            if cmd in b"cay":
+                return cmd, data
+            if cmd in (b"r", b"t", b"d"):
+                raise AssertionError("reply %r" % cmd)
+
+
+# ---- the audit log, read by someone else ----
+
+def canonical(obj):
+    return json.dumps(obj, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+
+
+def read_log(path):
+    """Verifies the chain; records."""
+    prev, records = "0" * 64, []
+    for n, line in enumerate(path.read_bytes().split(b"\n")[:-1], 1):
+        rec = json.loads(line)
+        h = rec.pop("h")
+        assert rec["seq"] == n and rec["prev"] == prev, "line %d: not in the chain" % n
+        assert hashlib.sha256(bytes.fromhex(prev) + canonical(rec).encode()).hexdigest() == h, "line %d: hash" % n
+        rec["h"] = prev = h
+        assert canonical(rec).lower() == line.decode().lower(), "line %d: not canonical" % n
+        records.append(rec)
+    return records
+
+
+FIELDS = set("v seq ts host event qid msgid_sha256 session env hdr_from size body_sha256 policy decision findings sig parts label "
+             "timing_ms prev h".split())
+
+
+def audit_has_the_right_shape(m):
+    records = read_log(m.log)
+    verdicts = [r for r in records if r["event"] == "verdict"]
+    assert len(verdicts) > 20
+    for r in verdicts:
+        assert FIELDS <= set(r), FIELDS - set(r)
+    ok = [r for r in verdicts if r["qid"] == "OFF1"][0]
+    assert ok["decision"]["action"] == "accept" and ok["official"] == {"is": True, "why": "functional_mailbox"}
+    s = ok["sig"][0]
+    assert (s["status"], s["coverage"], s["addresses"], s["chain"]) == ("valid", "whole", ["vanthu@x.example"], "ok"), s
+    assert ok["session"]["auth"] == "binh" and ok["session"]["ip"] == "192.0.2.7"
+    refused = [r for r in verdicts if r["qid"] == "S1"][0]
+    assert refused["decision"]["rule"] == "P02" and refused["decision"]["code"] == "550"
+    names = [p for r in verdicts for p in r["parts"] if "deceptive_name" in p["flags"]]
+    assert names and "\u202e" not in names[0]["name_norm"] and b"\xe2\x80\xae" in base64.b64decode(names[0]["name_raw"])
+
+
+def load(m, n, threads, kill=None):
+    """n messages from each of some threads; the set of ids that were answered."""
+    raw = b"From: manager@x.example\r\nSubject: x\r\n\r\n" + b"y" * 2000 + b"\r\n"
+
+    def one(t):
+        done, client = {}, None
+        for i in range(n):
+            qid = "L%s-%d-%d" % (kill or "", t, i)
+            try:
+                client = client or Client(m.sock)
+                done[qid] = client.message(qid, raw)[0]
+            except (OSError, ConnectionError):
+                client = None
+                time.sleep(0.2)
+        return done
+
+    with concurrent.futures.ThreadPoolExecutor(threads) as pool:
+        jobs = [pool.submit(one, t) for t in range(threads)]
+        if kill:
+            time.sleep(0.3)
+            for pid in m.pids(kill):
+                os.kill(pid, signal.SIGKILL)
+        return {k: v for j in jobs for k, v in j.result().items()}
+
+
+def group_commit(m):
+    t0 = time.time()
+    done = load(m, 40, 8)
+    rate = len(done) / (time.time() - t0)
+    assert len(done) == 320 and set(done.values()) == {b"c"}, len(done)
+    seen = [r["qid"] for r in read_log(m.log) if r["event"] == "verdict"]
+    assert all(seen.count(q) == 1 for q in done)
+    print("# %.0f messages a second" % rate)
+
+
+def killed(m, role):
+    done = load(m, 60, 6, role)
+    log = read_log(m.log)
+    recorded = {r["qid"]: r["decision"]["action"] for r in log if r["event"] == "verdict"}
+    accepted = [q for q, cmd in done.items() if cmd == b"c"]
+    assert accepted, "nothing was accepted"
+    lost = [q for q in accepted if recorded.get(q) != "accept"]
+    assert not lost, "accepted without a record: %s" % lost[:5]
+    for _ in range(100):
+        try:
+            if Client(m.sock).message("after-" + role, b"From: manager@x.example\r\n\r\nx\r\n")[0] == b"c":
+                return
+        except OSError:
+            pass
+        time.sleep(0.1)
+    raise AssertionError("not back within ten seconds")
+
+
+def ledger_is_stuck(m):
+    """No answer from the ledger: deferred, never let through."""
+    for pid in m.pids("congvu-milter-ledger"):
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        cmd, data = Client(m.sock).message("stuck", b"From: manager@x.example\r\n\r\nx\r\n")
+        assert cmd == b"y" and data.startswith(b"451 4.7.1 T03 "), (cmd, data)
+    finally:
+        for pid in m.pids("congvu-milter-ledger"):
+            os.kill(pid, signal.SIGCONT)
+
+
+def slow_scan(m):
+    """A message that keeps the scanner busy past its deadline costs one scanner, not the service."""
+    for pid in m.pids("congvu-milter-scan"):
+        os.kill(pid, signal.SIGSTOP)
+    cmd, data = Client(m.sock).message("slow", b"From: manager@x.example\r\n\r\nx\r\n")
+    assert cmd == b"y" and data.startswith(b"451 4.7.1 T02 "), (cmd, data)
+    for pid in m.pids("congvu-milter-scan"):
+        os.kill(pid, signal.SIGCONT)
+    assert Client(m.sock).message("slow2", b"From: manager@x.example\r\n\r\nx\r\n")[0] == b"c"
+
+
+def torn_line(m):
+    """What a crash left unfinished is cut, and the log says so."""
+    m.stop()
+    read_log(m.log)
+    with open(m.log, "ab") as f:
+        f.write(b'{"event":"verd')
+    m.start()
+    last = read_log(m.log)[-1]
+    assert last["event"] == "load" and last["recovery"]["kind"] == "torn_line" and last["recovery"]["cut_octets"] == 14, last
+
+
+def truncated_log(m):
+    """A shortened log does not verify, even after the ledger went on."""
+    m.stop()
+    lines = m.log.read_bytes().splitlines(True)
+    m.log.write_bytes(b"".join(lines[:-3]))
+    m.start()
+    Client(m.sock).message("after-cut", b"From: manager@x.example\r\n\r\nx\r\n")
+    try:
+        read_log(m.log)
+    except AssertionError as e:
+        assert "line %d:" % (len(lines) - 2) in str(e), e
+    else:
+        raise AssertionError("a truncated log verifies")
+
+
+def main():
+    if not shutil.which("miltertest"):
+        print("SKIP: miltertest is not installed")
+        return 77
+    root = pathlib.Path(tempfile.mkdtemp(prefix="cv-milter-"))
+    try:
+        certs = root / "certs"
+        mails = root / "mails"
+        certs.mkdir()
+        mails.mkdir()
+        subprocess.run(["sh", str(SRC / "tests/unit/smime_certs.sh"), str(certs)], check=True)
+        make_mails(certs, mails)
+        inst = root / "i"
+        inst.mkdir()
+        m = Milter(inst, certs)
+        os.chdir(inst / "run")
+        for script in sorted(HERE.glob("*.lua")):
+            if script.name == "lib.lua":
+                continue
+
+            def run(script=script):
+                r = subprocess.run(["miltertest", "-D", "sock=unix:milter/milter.sock", "-D", "mails=%s" % mails, "-D",
+                                    "here=%s" % HERE, "-s", str(script)], capture_output=True, text=True, timeout=120)
+                assert r.returncode == 0, (r.stdout + r.stderr).strip()
+            check(script.stem, run)
+        check("audit_has_the_right_shape", lambda: audit_has_the_right_shape(m))
+        check("group_commit", lambda: group_commit(m))
+        check("kill_ledger", lambda: killed(m, "congvu-milter-ledger"))
+        check("kill_scan", lambda: killed(m, "congvu-milter-scan"))
+        check("kill_filter", lambda: killed(m, "congvu-milter-filter"))
+        check("ledger_is_stuck", lambda: ledger_is_stuck(m))
+        check("slow_scan", lambda: slow_scan(m))
+        check("torn_line", lambda: torn_line(m))
+        check("truncated_log", lambda: truncated_log(m))
+        m.stop()
+        if failed:
+            print((inst / "log").read_text()[-6000:])
+    finally:
+        os.chdir("/")
+        if os.environ.get("CV_KEEP"):
+            print("# kept: %s" % root)
+        else:
+            shutil.rmtree(root, ignore_errors=True)
+    # the totals in cmocka's words: tests/count.py reads them
+    if passed:
+        print("[  PASSED  ] %d test(s)." % passed)
+    if failed:
+        print("[  FAILED  ] %d test(s)." % failed)
+    return 1 if failed else 0
+
+
+sys.exit(main())
