@@ -71,7 +71,7 @@ static int
 summarize(struct slice whole, const struct mime_limits *lim, bool bare, struct buf *out)
 {
 	struct arena *a = arena_new(ARENA_MAX);
-	struct mime_part *root;
+	struct mime_part *root = NULL;
 	int r = ERR_NOMEM;
 
 	buf_reset(out);

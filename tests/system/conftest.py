@@ -56,7 +56,10 @@ class Server(client.Site):
         self.conf = self.dir / "etc/congvu.conf"
 
     def congvu(self, *args, **kw):
-        return subprocess.run([str(self.prefix / "bin/congvu"), "-c", str(self.conf), *map(str, args)], capture_output=True,
+        return self.run_congvu(self.conf, *args, **kw)
+
+    def run_congvu(self, conf, *args, **kw):
+        return subprocess.run([str(self.prefix / "bin/congvu"), "-c", str(conf), *map(str, args)], capture_output=True,
                               text=True, stdin=subprocess.DEVNULL, **kw)
 
     def json_bytes(self):

@@ -1,0 +1,93 @@
+"""congvu agency and congvu staff: what HR does, and what it means for the person at once."""
+
+import json
+import time
+
+import client
+import pytest
+
+
+def answer(r):
+    assert r.returncode == 0, r.stdout + r.stderr
+    return json.loads(r.stdout)
+
+
+def test_agencies_are_listed(server):
+    rows = answer(server.congvu("agency", "list", "--json"))
+    assert {r["abbrev"] for r in rows} >= {"VPUBND", "SKHCN", "STC", "SUOIMAY"}
+    assert next(r for r in rows if r["abbrev"] == "STC")["mailbox"] == server.mailbox("STC")["address"]
+
+
+def test_adding_an_agency_again_changes_nothing(server):
+    row = next(r for r in answer(server.congvu("agency", "list", "--json")) if r["abbrev"] == "STC")
+    again = answer(server.congvu("agency", "add", "--code", row["code"], "--abbrev", "STC", "--kind", row["kind"], "--name",
+                                 row["name"], "--mailbox", row["mailbox"], "--decision", "01/QĐ-UBND", "--json"))
+    assert again["result"] == "unchanged"
+
+
+def test_staff_show(server):
+    user = server.user("clerk", agency="SKHCN")
+    got = answer(server.congvu("staff", "show", user["address"], "--json"))
+    assert got["mail"] == user["address"] and got["uid"] == user["login"] and got["name"] == user["name"]
+    assert server.mailbox("SKHCN")["address"] in got["mailboxes"]
+    assert server.congvu("staff", "show", "khong.co.ai").returncode != 0
+
+
+def test_a_hired_person_works_at_once(server, tmp_path):
+    """One command, and she signs in with a Vietnamese password, is written to, and writes."""
+    password = "Mật khẩu mới: %d" % time.time_ns()
+    (tmp_path / "password").write_text(password + "\n")
+    got = answer(server.congvu("staff", "hire", "--name", "Cao Thị Bích Đào", "--agency", "H99.31", "--title", "Công chức",
+                               "--role", "staff", "--decision", "02/QĐ-UBND", "--password-file", tmp_path / "password", "--json"))
+    assert got["result"] == "added" and got["mail"].startswith("daoctb") and got["uid"]
+    person = {"login": got["uid"], "address": got["mail"], "password": password, "name": "Cao Thị Bích Đào"}
+    mid = client.new_id(server.domain)
+    mail = client.header(person["address"], [person["address"]], "Thư đầu tiên", mid) + client.text_part("Xin chào.\n")
+    assert server.submit(person, person["address"], [person["address"]], mail)[0] == 250
+    assert server.fetch(person, mid) is not None
+    m = server.imap(person)
+    names = b" ".join(m.list()[1])
+    for use in (b"\\Drafts", b"\\Sent", b"\\Junk", b"\\Trash", b"\\Archive"):
+        assert use in names
+    client.close(m)
+    listed = answer(server.congvu("staff", "list", "--agency", "H99.31", "--json"))
+    assert got["mail"] in [r["mail"] for r in listed]
+
+
+def test_a_list_of_people(server, tmp_path):
+    """HR's list as CSV with Vietnamese heads; namesakes get addresses of their own."""
+    path = tmp_path / "danh-sach.csv"
+    path.write_text("\ufeffSTT;Họ và tên;Chức vụ;Mã đơn vị;Số quyết định\r\n"
+                    "1;Vương Thị Lụa;Chuyên viên;H99.03;03/QĐ-UBND\r\n"
+                    "2;Vương Thị Lụa;Kế toán viên;H99.03;03/QĐ-UBND\r\n", encoding="utf-8")
+    rows = answer(server.congvu("staff", "hire", "--file", path, "--json"))
+    assert [r["result"] for r in rows] == ["added", "added"]
+    assert len({r["mail"] for r in rows}) == 2 and len({r["id"] for r in rows}) == 2
+    assert all(len(r["password"]) >= 8 for r in rows)
+    person = {"login": rows[1]["uid"], "password": rows[1]["password"]}
+    client.close(server.imap(person))
+
+
+def test_a_wrong_agency_is_told(server):
+    r = server.congvu("staff", "hire", "--name", "Lê Thị Không", "--agency", "H00.00", "--title", "Chuyên viên", "--role", "staff",
+                      "--decision", "04/QĐ-UBND")
+    assert r.returncode not in (0, 1) and "H00.00" in r.stderr
+
+
+@pytest.mark.parametrize("words", [("status",), ("agency", "list"), ("staff", "list"), ("audit", "show"), ("queue", "list"),
+                                   ("audit", "verify"), ("check",)])
+def test_json_everywhere(server, words):
+    r = server.congvu(*words, "--json")
+    assert r.returncode == 0, r.stderr
+    json.loads(r.stdout)
+
+
+def test_check_finds_faults(server, tmp_path):
+    conf = tmp_path / "congvu.conf"
+    text = server.conf.read_text().replace('"tls/', '"%s/tls/' % server.conf.parent)
+    conf.write_text(text + 'no_such_option = 1\n')
+    r = server.run_congvu(conf, "check")
+    assert r.returncode == 78 and "no_such_option" in r.stderr + r.stdout
+    conf.write_text(text.replace("cert.pem", "no-such.pem"))
+    r = server.run_congvu(conf, "check")
+    assert r.returncode != 0 and "no-such.pem" in r.stderr + r.stdout
