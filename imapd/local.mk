@@ -24,6 +24,18 @@ imapd_libcvimapd_a_SOURCES = imapd/session.h imapd/session.c imapd/sync.c imapd/
 CV_IMAPD_LIBS = imapd/libcvimapd.a imapd/libcvimap.a
 
 # --- tests ---
+CV_IMAP_TESTS = tests/unit/imap_parse_test tests/unit/imap_view_test tests/unit/imap_search_test tests/unit/imap_names_test
+CV_IMAP_TEST_LIBS = imapd/libcvimap.a lib/libcvmail.a lib/libcv.a $(CV_MAIL_LIBS) $(CMOCKA_LIBS)
+check_PROGRAMS += $(CV_IMAP_TESTS)
+TESTS += $(CV_IMAP_TESTS)
+tests_unit_imap_parse_test_SOURCES = tests/unit/imap_parse_test.c
+tests_unit_imap_parse_test_LDADD = $(CV_IMAP_TEST_LIBS)
+tests_unit_imap_view_test_SOURCES = tests/unit/imap_view_test.c
+tests_unit_imap_view_test_LDADD = $(CV_IMAP_TEST_LIBS)
+tests_unit_imap_search_test_SOURCES = tests/unit/imap_search_test.c
+tests_unit_imap_search_test_LDADD = $(CV_IMAP_TEST_LIBS)
+tests_unit_imap_names_test_SOURCES = tests/unit/imap_names_test.c
+tests_unit_imap_names_test_LDADD = $(CV_IMAP_TEST_LIBS)
 check_PROGRAMS += tests/unit/imap_fake_server
 tests_unit_imap_fake_server_SOURCES = tests/unit/imap_fake.h tests/unit/imap_fake_server.c tests/unit/imap_fake_store.c
 tests_unit_imap_fake_server_LDADD = $(CV_IMAPD_LIBS) store/libcvstore.a lib/libcvmail.a lib/libcvtls.a lib/libcvloop.a \

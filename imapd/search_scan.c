@@ -10,6 +10,7 @@
 #include "lib/fold.h"
 
 #define PIECE_MAX (1u << 20)
+#define LINE_MAX (1u << 18) /* longer lines are cut anywhere */
 
 void
 search_scan_init(struct search_scan *s, const struct search_prog *prog)
@@ -82,12 +83,13 @@ decode(struct search_scan *s, bool last)
 	if (s->cte == CTE_BASE64)
 		return decode_base64(s, last);
 	size_t cut = last ? s->raw.len : line_cut(&s->raw);
-	/* a quoted-printable escape over the seam of a line without end */
-	if (!last && cut == s->raw.len && s->cte == CTE_QP && cut > 3 &&
-	    s->raw.data[cut - 1] != '\n')
-		for (size_t back = 1; back <= 2; back++)
-			if (s->raw.data[s->raw.len - back] == '=')
-				cut = s->raw.len - back;
+	bool whole_lines = last || (cut > 0 && s->raw.data[cut - 1] == '\n');
+	if (!whole_lines && cut < LINE_MAX)
+		return 0; /* wait for the end of the line, within reason */
+	/* an escape over the seam of a line without end */
+	for (size_t back = 1; !whole_lines && s->cte == CTE_QP && back <= 2; back++)
+		if (s->raw.data[s->raw.len - back] == '=')
+			cut = s->raw.len - back;
 	struct slice part = slice_sub(buf_slice(&s->raw), 0, cut);
 	int err = mime_decode_body(s->cte, part, &s->text, NULL);
 	buf_consume(&s->raw, cut);
