@@ -153,12 +153,13 @@ append_done(void *arg, int err, uint32_t uidvalidity, uint32_t uid)
 	st->err = err;
 	st->uidvalidity = uidvalidity;
 	st->uid = uid;
-	if (st->ended)
+	if (st->ended) {
 		append_answer(m);
-	else if (err == 0)
+		return;
+	}
+	if (err == 0)
 		st->err = ERR_PROTO; /* not the whole of it was sent */
-	if (!st->ended)
-		client_pump(m->c); /* what still comes is thrown away */
+	client_pump(m->c);           /* what still comes is thrown away */
 }
 
 static void

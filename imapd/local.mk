@@ -42,3 +42,7 @@ tests_unit_imap_fake_server_LDADD = $(CV_IMAPD_LIBS) store/libcvstore.a lib/libc
 	lib/libcv.a $(CV_MAIL_LIBS) $(EVENT_LIBS) $(SSL_LIBS) $(CRYPTO_LIBS)
 TESTS += tests/unit/imap_wire_test.py
 EXTRA_DIST += tests/unit/imap_wire_test.py tests/unit/imap
+CV_FUZZ += tests/fuzz/imap_fuzz
+tests_fuzz_imap_fuzz_SOURCES = tests/fuzz/imap_fuzz.c $(CV_FUZZ_MAIN)
+tests_fuzz_imap_fuzz_LDFLAGS = $(AM_LDFLAGS) $(CV_FUZZLINK)
+tests_fuzz_imap_fuzz_LDADD = imapd/libcvimap.a lib/libcvmail.a lib/libcv.a $(CV_MAIL_LIBS)

@@ -231,5 +231,7 @@ main(int argc, char **argv)
 	loop_fd_want(in, LOOP_READ);
 	printf("%d %d\n", ports[0], ports[1]);
 	fflush(stdout);
-	return loop_run(imapd.loop) == 0 ? 0 : 1;
+	int err = loop_run(imapd.loop);
+	/* the leak checker sees what a session forgot; TLS contexts live as long as the process */
+	return err == 0 ? 0 : 1;
 }
