@@ -33,6 +33,8 @@ int dir_admin_mailboxes(struct dir_admin *a, struct dir_result **out, char **why
 
 struct staff_hire {
 	const char *name, *agency, *title, *role, *decision;
+	/* Who is meant: the id; without it, the address; without both, the name with agency and decision. Whoever is found is compared and
+	 * otherwise left as is. */
 	const char *id;	      /* NULL: the next */
 	const char *mail;     /* NULL: made from the name */
 	const char *employee_number; /* NULL: none */

@@ -449,7 +449,7 @@ keep_named(struct dir_result *r, struct slice name, char **why_out)
 	return 0;
 }
 
-/* Who is there already: by id, or by name, agency and decision. ERR_NOTFOUND: nobody. */
+/* Who is there already: by id; else by address; else by name, agency and decision. ERR_NOTFOUND: nobody. */
 static int
 person_find(
     struct dir_admin *a, const struct staff_hire *p, struct dir_result **out, char **why_out)
@@ -464,6 +464,8 @@ person_find(
 	buf_append_str(&f, "(&(objectClass=vnCivilServant)");
 	if (p->id != NULL) {
 		escape_template("(vnStaffId=%s)", slice_str(p->id), slice_of(NULL, 0), &f);
+	} else if (p->mail != NULL) {
+		escape_template("(mail=%s)", slice_str(p->mail), slice_of(NULL, 0), &f);
 	} else {
 		escape_template("(cn=%s)", buf_slice(&name), slice_of(NULL, 0), &f);
 		escape_template("(vnAgencyRef=%s)", slice_str(p->agency), slice_of(NULL, 0), &f);
@@ -476,9 +478,10 @@ person_find(
 	buf_done(&f);
 	if (err != 0) {
 		err = admin_fail(why_out, err, "the directory does not answer");
-	} else if (p->id != NULL) {
+	} else if (p->id != NULL || p->mail != NULL) {
 		err = r->n_entries == 0 ? ERR_NOTFOUND
-					: admin_same(&r->entries[0], "cn", p->name, p->id, why_out);
+					: admin_same(&r->entries[0], "cn", p->name,
+					      p->id != NULL ? p->id : p->mail, why_out);
 	} else {
 		err = keep_named(r, buf_slice(&name), why_out);
 	}

@@ -1,5 +1,7 @@
 """lookup against a real slapd: logins, recipients, senders, outages, other trees; and slapd's own schema and access rules."""
 
+import base64
+import json
 import os
 import pathlib
 import re
@@ -689,3 +691,142 @@ def test_address_book_finds_names_without_marks(site):
 def test_link_set():
     needed = subprocess.run(["readelf", "-d", BUILD / "congvu-lookup"], capture_output=True, text=True, check=True).stdout
     assert "libldap" in needed and "libsasl2" in needed and "libdb" not in needed
+
+
+# --- congvu agency, congvu staff
+
+@pytest.fixture
+def ctl(site, tmp_path):
+    lk = Lookup(tmp_path / "run", [site.uri], password=secret(site),
+                more='admin_bind_dn = "cn=hr,ou=services,%s"\nadmin_password_file = "%s"\n' % (BASE, site.dir / "hr.password"))
+
+    def run(*args, data=None, code=0):
+        r = subprocess.run([BUILD / "congvu", "-c", lk.dir / "congvu.conf", "--json", *map(str, args)], input=data, capture_output=True, text=True)
+        assert r.returncode == code, r.stdout + r.stderr
+        return json.loads(r.stdout) if r.stdout else r.stderr
+    run.lookup = lk
+    yield run
+    assert lk.close() == 0
+
+
+AGENCY = ("agency", "add", "--code", "H99.07", "--name", "Sở Thử nghiệm", "--abbrev", "STN", "--kind", "dept", "--mailbox",
+          "vanthu.stn@tinhmau.example", "--decision", "15/QĐ-UBND")
+
+
+def hire(name="Đặng Thị Thu Hường", agency="H99.07", role="staff", decision="16/QĐ-UBND", *more):
+    return ("staff", "hire", "--name", name, "--agency", agency, "--role", role, "--decision", decision, "--title", "Chuyên viên", *more)
+
+
+def ldif(site, filt):
+    return subprocess.run(["/usr/sbin/slapcat", "-f", "slapd.conf", "-a", filt, "-o", "ldif-wrap=no"], cwd=site.dir, capture_output=True,
+                          text=True).stdout
+
+
+def test_agency(ctl, site, tmp_path):
+    (tmp_path / "cert.pem").write_text("-----BEGIN CERTIFICATE-----\n%s\n-----END CERTIFICATE-----\n" % b64(CERT))
+    assert ctl(*AGENCY)["result"] == "added"
+    before = ldif(site, "(vnAgencyRef=H99.07)")
+    assert ctl(*AGENCY)["result"] == "unchanged"
+    assert ldif(site, "(vnAgencyRef=H99.07)") == before
+    assert ctl(*AGENCY, "--mailbox-cert", tmp_path / "cert.pem")["result"] == "changed"
+    assert ctl(*AGENCY, "--mailbox-cert", tmp_path / "cert.pem")["result"] == "unchanged"
+    assert ctl("agency", "add", "--code", "H99.07.01", "--name", "Phòng Một", "--abbrev", "P1", "--kind", "board", "--parent", "H99.07",
+               "--decision", "15/QĐ-UBND")["result"] == "added"
+    listed = {a["code"]: a for a in ctl("agency", "list")}
+    assert listed["H99.07"]["mailbox"] == "vanthu.stn@tinhmau.example" and listed["H99.07"]["parent"] is None
+    assert listed["H99.07.01"]["parent"] == "H99.07" and listed["H99.07.01"]["mailbox"] is None
+    # what is there is not changed in passing
+    assert "not \"Tên khác\"" in ctl("agency", "add", "--code", "H99.07", "--name", "Tên khác", "--abbrev", "STN", "--kind", "dept", "--decision", "x",
+                                     code=73)
+    for bad in (["--code", "h99"], ["--kind", "x"], ["--name", ""], ["--mailbox", "no address"], ["--decision", ""]):
+        ctl(*AGENCY, *bad, code=65)
+    ctl(*AGENCY, "--code", "H99.08", "--parent", "H77", code=67)
+    ctl(*AGENCY, "--code", "H99.09", "--mailbox", "binhtv@tinhmau.example", code=73)  # a person's
+
+
+def test_hire(ctl, site, tmp_path):
+    ctl(*AGENCY)
+    (tmp_path / "cert.der").write_bytes(CERT)
+    command = hire("Đặng Thị Thu Hường", "H99.07", "clerk", "16/QĐ-UBND", "--cert", tmp_path / "cert.der", "--password-stdin")
+    got = ctl(*command, data="Mật khẩu của Hường\n")
+    assert got["result"] == "added" and got["mail"] == "huongdtt@tinhmau.example" and got["uid"] == "huongdtt" and "password" not in got
+    before = ldif(site, "(objectClass=*)")
+    again = ctl(*command, data="Mật khẩu của Hường\n")
+    assert again["result"] == "unchanged" and again["id"] == got["id"]
+    assert ldif(site, "(objectClass=*)") == before
+    entry = ldif(site, "(uid=huongdtt)")
+    values = {}
+    for line in entry.splitlines():
+        key, _, value = line.partition(": ")
+        values[key.rstrip(":")] = base64.b64decode(value).decode(errors="replace") if key.endswith(":") else value
+    assert values["cn"] == "Đặng Thị Thu Hường" and values["sn"] == "Đặng" and values["givenName"] == "Hường"
+    assert values["displayName"] == "Đặng Thị Thu Hường (STN)" and values["displayName;x-fold"] == "Dang Thi Thu Huong (STN)"
+    assert values["userPassword"].startswith("{SSHA512}") and values["authPassword"].startswith("SCRAM-SHA-256$4096:")
+    assert values["vnDecisionRef"] == "16/QĐ-UBND" and values["vnStatus"] == "active"
+    imapd = ctl.lookup.probe("imapd")
+    login = imapd.plain("huongdtt", unicodedata.normalize("NFD", "Mật khẩu của Hường"))["login"]
+    assert [s["address"] for s in login["shares"]] == ["vanthu.stn@tinhmau.example"]
+    assert imapd.scram("huongdtt", "Mật khẩu của Hường")["server_ok"]
+    shown = ctl("staff", "show", "huongdtt")
+    assert shown["mailboxes"] == ["vanthu.stn@tinhmau.example"] and shown["certificates"] == 1 and shown["id"] == got["id"]
+    ctl("staff", "show", "*", code=67)
+    assert got["id"] in [p["id"] for p in ctl("staff", "list", "--agency", "H99.07")]
+
+
+def test_hire_collisions_and_refusals(ctl):
+    ctl(*AGENCY)
+    first = ctl(*hire("Vũ Văn Trùng"))
+    assert first["uid"] == "trungvv" and re.fullmatch(r"([a-z2-9]{4}-){2}[a-z2-9]{4}", first["password"])
+    second = ctl(*hire("Vũ Văn Trùng", decision="17/QĐ-UBND"))
+    third = ctl(*hire("Vũ Văn Trúng", decision="17/QĐ-UBND"))
+    assert (second["uid"], third["uid"]) == ("trungvv.stn", "trungvv.stn2")
+    assert len({first["id"], second["id"], third["id"]}) == 3
+    # by address: two people of one name, one decision
+    a = ctl(*hire("Vũ Văn Trùng", "H99.07", "staff", "18/QĐ", "--mail", "trung.a@tinhmau.example"))
+    b = ctl(*hire("Vũ Văn Trùng", "H99.07", "staff", "18/QĐ", "--mail", "trung.b@tinhmau.example"))
+    assert a["id"] != b["id"]
+    assert ctl(*hire("Vũ Văn Trùng", "H99.07", "staff", "18/QĐ", "--mail", "trung.b@tinhmau.example"))["result"] == "unchanged"
+    ctl(*hire("Vũ Văn Khác", "H99.07", "staff", "18/QĐ", "--mail", "trung.b@tinhmau.example"), code=73)
+    ctl(*hire("Vũ Văn Trùng", "H99.07", "staff", "18/QĐ"), code=73)  # which of the two?
+    # an id given by hand is not given again
+    given = ctl(*hire("Lý Tay", "H99.07", "staff", "19/QĐ", "--id", "%06d" % (int(b["id"]) + 1)))
+    after = ctl(*hire("Lý Sau", "H99.07", "staff", "19/QĐ"))
+    assert after["id"] != given["id"]
+    # an address that was somebody's is nobody's
+    ctl(*hire("Ai Đó", "H99.07", "staff", "19/QĐ", "--mail", "binh.cu@tinhmau.example"), code=73)
+    for bad in (["--name", ""], ["--role", "king"], ["--agency", "H0"], ["--id", "A/B"], ["--mail", "x"], ["--name", "a\nb"], ["--decision", ""],
+                ["--cert", "/dev/null"]):
+        ctl(*hire("Kẻ Xấu"), *bad, code=67 if bad[0] == "--agency" else 65)
+    ctl(*hire("Kẻ Xấu"), "--password-stdin", data="short\n", code=65)
+    ctl(*hire("Kẻ Xấu"), "--bind-dn", "cn=lookup,ou=services," + BASE, "--bind-password-file", "/dev/null", code=65)
+
+
+def test_hire_many(ctl, tmp_path):
+    ctl(*AGENCY)
+    rows = [{"name": "Nguyễn Văn Số%d" % n, "title": "CV", "password": "mat-khau-%d" % n} for n in range(300)]
+    (tmp_path / "list.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows))
+    command = ("staff", "hire", "--file", tmp_path / "list.jsonl", "--agency", "H99.07", "--decision", "20/QĐ")
+    start = time.monotonic()
+    got = ctl(*command)
+    assert time.monotonic() - start < 30
+    assert len(got) == 300 and {g["result"] for g in got} == {"added"} and len({g["id"] for g in got}) == 300
+    assert {g["result"] for g in ctl(*command)} == {"unchanged"}
+    assert ctl.lookup.probe("imapd").scram(got[299]["uid"], "mat-khau-299")["server_ok"]
+    # HR's own list: semicolons, BOM, CRLF, Vietnamese heads (decomposed), a column that is not ours; bad rows do not stop the others
+    csv = "\ufeffSTT;Họ và tên;Ngày sinh;Số hiệu CBCCVC;Chức vụ;Mã đơn vị;Số quyết định\r\n" \
+          '1;"Hồ Thị ""Bé""";01/02/1990;0012;Chuyên viên;H99.07;21/QĐ\r\n2;;;;;H99.07;21/QĐ\r\n3;Cao Xa;;;Chuyên viên;H00;21/QĐ\r\n\r\n'
+    (tmp_path / "list.csv").write_text(unicodedata.normalize("NFD", csv), newline="")
+    got = ctl("staff", "hire", "--file", tmp_path / "list.csv", code=67)
+    assert [g["result"] for g in got] == ["added", "failed", "failed"] and got[0]["name"] == unicodedata.normalize("NFD", 'Hồ Thị "Bé"')
+    assert [g.get("line") for g in got] == [None, 3, 4]
+    (tmp_path / "bad.csv").write_text('name,agency\n"open')
+    assert "line 2" in ctl("staff", "hire", "--file", tmp_path / "bad.csv", code=65)
+
+
+def test_congvu_without_a_directory(ctl, site):
+    site.stop()
+    try:
+        ctl("agency", "list", code=75)
+        ctl(*hire("Không Ai"), code=75)
+    finally:
+        site.start()
