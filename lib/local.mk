@@ -1,8 +1,6 @@
 # lib/: shared code. libcv.a knows no third-party library but libc; the others are one wrapper each,
 # so that a program links only what it names. Link order: cvtls, cvipc, cvloop, cvcrypto, cv.
 
-include $(top_srcdir)/lib/mail.mk
-
 # --- libcv.a: libc only ---
 noinst_LIBRARIES += lib/libcv.a
 lib_libcv_a_SOURCES = lib/err.h lib/err.c lib/buf.h lib/buf.c lib/arena.h lib/arena.c lib/log.h lib/log.c lib/spool.h lib/spool.c
@@ -94,3 +92,63 @@ CV_FUZZ += tests/fuzz/ipc_fuzz
 tests_fuzz_ipc_fuzz_SOURCES = tests/fuzz/ipc_fuzz.c $(CV_FUZZ_MAIN)
 tests_fuzz_ipc_fuzz_LDFLAGS = $(AM_LDFLAGS) $(CV_FUZZLINK)
 tests_fuzz_ipc_fuzz_LDADD = lib/libcvipc.a lib/libcvloop.a lib/libcv.a $(EVENT_LIBS)
+
+# --- libcvmail.a: the pure parsers of mail: no I/O, no loop. One wrapper for each third-party library:
+# uni.c (libunistring), idna.c (libidn2), charset.c (libc's iconv). Link: lib/libcvmail.a lib/libcv.a $(CV_MAIL_LIBS).
+CV_MAIL_LIBS = $(UNISTRING_LIBS) $(IDN2_LIBS)
+noinst_LIBRARIES += lib/libcvmail.a
+lib_libcvmail_a_SOURCES = lib/uni.h lib/uni.c lib/idna.h lib/idna.c lib/charset.h lib/charset.c \
+	lib/date.h lib/date.c lib/utf7.h lib/utf7.c lib/fold.h lib/fold.c \
+	lib/hdr.h lib/hdr.c lib/hdr_word.c lib/hdr_param.c lib/addr.h lib/addr.c lib/addr_path.c \
+	lib/mime.h lib/mime_priv.h lib/mime_parse.c lib/mime_tree.c lib/mime_envelope.c \
+	lib/mime_structure.c lib/codec.c
+lib_libcvmail_a_CFLAGS = $(AM_CFLAGS) $(IDN2_CFLAGS)
+
+CV_MAIL_TEST_LIBS = lib/libcvmail.a lib/libcv.a $(CV_MAIL_LIBS) $(CMOCKA_LIBS)
+CV_MAIL_TESTS = tests/unit/date_test tests/unit/utf7_test tests/unit/hdr_test tests/unit/addr_test \
+	tests/unit/codec_test tests/unit/fold_test tests/unit/mime_test tests/unit/mime_imap_test
+check_PROGRAMS += $(CV_MAIL_TESTS)
+TESTS += $(CV_MAIL_TESTS)
+tests_unit_date_test_SOURCES = tests/unit/date_test.c
+tests_unit_date_test_LDADD = $(CV_MAIL_TEST_LIBS)
+tests_unit_utf7_test_SOURCES = tests/unit/utf7_test.c
+tests_unit_utf7_test_LDADD = $(CV_MAIL_TEST_LIBS)
+tests_unit_hdr_test_SOURCES = tests/unit/hdr_test.c
+tests_unit_hdr_test_LDADD = $(CV_MAIL_TEST_LIBS)
+tests_unit_addr_test_SOURCES = tests/unit/addr_test.c
+tests_unit_addr_test_LDADD = $(CV_MAIL_TEST_LIBS)
+tests_unit_codec_test_SOURCES = tests/unit/codec_test.c
+tests_unit_codec_test_LDADD = $(CV_MAIL_TEST_LIBS)
+tests_unit_fold_test_SOURCES = tests/unit/fold_test.c
+tests_unit_fold_test_LDADD = $(CV_MAIL_TEST_LIBS)
+tests_unit_mime_test_SOURCES = tests/unit/mime_test.c
+tests_unit_mime_test_LDADD = $(CV_MAIL_TEST_LIBS)
+tests_unit_mime_imap_test_SOURCES = tests/unit/mime_imap_test.c
+tests_unit_mime_imap_test_LDADD = $(CV_MAIL_TEST_LIBS)
+
+CV_FUZZ += tests/fuzz/date_fuzz tests/fuzz/utf7_fuzz tests/fuzz/fold_fuzz tests/fuzz/hdr_fuzz tests/fuzz/addr_fuzz \
+	tests/fuzz/mime_fuzz tests/fuzz/mime_tree_fuzz tests/fuzz/codec_fuzz
+tests_fuzz_date_fuzz_SOURCES = tests/fuzz/fuzz.h tests/fuzz/date_fuzz.c $(CV_FUZZ_MAIN)
+tests_fuzz_date_fuzz_LDFLAGS = $(AM_LDFLAGS) $(CV_FUZZLINK)
+tests_fuzz_date_fuzz_LDADD = lib/libcvmail.a lib/libcv.a $(CV_MAIL_LIBS)
+tests_fuzz_utf7_fuzz_SOURCES = tests/fuzz/fuzz.h tests/fuzz/utf7_fuzz.c $(CV_FUZZ_MAIN)
+tests_fuzz_utf7_fuzz_LDFLAGS = $(AM_LDFLAGS) $(CV_FUZZLINK)
+tests_fuzz_utf7_fuzz_LDADD = lib/libcvmail.a lib/libcv.a $(CV_MAIL_LIBS)
+tests_fuzz_fold_fuzz_SOURCES = tests/fuzz/fuzz.h tests/fuzz/fold_fuzz.c $(CV_FUZZ_MAIN)
+tests_fuzz_fold_fuzz_LDFLAGS = $(AM_LDFLAGS) $(CV_FUZZLINK)
+tests_fuzz_fold_fuzz_LDADD = lib/libcvmail.a lib/libcv.a $(CV_MAIL_LIBS)
+tests_fuzz_hdr_fuzz_SOURCES = tests/fuzz/fuzz.h tests/fuzz/hdr_fuzz.c $(CV_FUZZ_MAIN)
+tests_fuzz_hdr_fuzz_LDFLAGS = $(AM_LDFLAGS) $(CV_FUZZLINK)
+tests_fuzz_hdr_fuzz_LDADD = lib/libcvmail.a lib/libcv.a $(CV_MAIL_LIBS)
+tests_fuzz_addr_fuzz_SOURCES = tests/fuzz/fuzz.h tests/fuzz/addr_fuzz.c $(CV_FUZZ_MAIN)
+tests_fuzz_addr_fuzz_LDFLAGS = $(AM_LDFLAGS) $(CV_FUZZLINK)
+tests_fuzz_addr_fuzz_LDADD = lib/libcvmail.a lib/libcv.a $(CV_MAIL_LIBS)
+tests_fuzz_mime_fuzz_SOURCES = tests/fuzz/fuzz.h tests/fuzz/mime_fuzz.c $(CV_FUZZ_MAIN)
+tests_fuzz_mime_fuzz_LDFLAGS = $(AM_LDFLAGS) $(CV_FUZZLINK)
+tests_fuzz_mime_fuzz_LDADD = lib/libcvmail.a lib/libcv.a $(CV_MAIL_LIBS)
+tests_fuzz_mime_tree_fuzz_SOURCES = tests/fuzz/fuzz.h tests/fuzz/mime_tree_fuzz.c $(CV_FUZZ_MAIN)
+tests_fuzz_mime_tree_fuzz_LDFLAGS = $(AM_LDFLAGS) $(CV_FUZZLINK)
+tests_fuzz_mime_tree_fuzz_LDADD = lib/libcvmail.a lib/libcv.a $(CV_MAIL_LIBS)
+tests_fuzz_codec_fuzz_SOURCES = tests/fuzz/fuzz.h tests/fuzz/codec_fuzz.c $(CV_FUZZ_MAIN)
+tests_fuzz_codec_fuzz_LDFLAGS = $(AM_LDFLAGS) $(CV_FUZZLINK)
+tests_fuzz_codec_fuzz_LDADD = lib/libcvmail.a lib/libcv.a $(CV_MAIL_LIBS)

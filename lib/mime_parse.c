@@ -321,28 +321,33 @@ eol_before(const struct parser *ps, uint64_t off, uint64_t from)
 	return off >= from + 2 && s[off - 2] == '\r' ? 2 : 1;
 }
 
-/* Ends the parts above stack index keep at off, where a line begins. delimiter: the line end before off is not theirs. */
+/* Ends the parts above stack index keep at off, where a line begins. is_delimiter: the line end before off is not theirs, if
+ * the innermost has one to give: they all end at the same place, so that they nest. */
 static int
-pop_to(struct parser *ps, size_t keep, uint64_t off, bool delimiter)
+pop_to(struct parser *ps, size_t keep, uint64_t off, bool is_delimiter)
 {
+	const struct open_part *top = &ps->stack[ps->n - 1];
+	size_t eol = 0;
+
+	if (ps->n > keep && is_delimiter)
+		eol =
+		    eol_before(ps, off, top->in_header ? top->part->hdr_off : top->part->body_off);
 	while (ps->n > keep) {
 		struct open_part *o = &ps->stack[ps->n - 1];
 		struct mime_part *p = o->part;
-		size_t eol = 0;
 
+		p->end_off = off - eol;
 		if (o->in_header) {
-			o->in_header = false;
-			o->lf_at_body = ps->lf;
-			p->body_off = off;
-			int r = read_header(ps, p);
+			int r;
 
+			o->in_header = false;
+			p->body_off = p->end_off;
+			r = read_header(ps, p);
 			if (r != 0)
 				return r;
-		} else if (delimiter) {
-			eol = eol_before(ps, off, p->body_off);
+		} else {
+			p->body_lines = (uint32_t)(ps->lf - o->lf_at_body - (eol > 0));
 		}
-		p->end_off = off - eol;
-		p->body_lines = (uint32_t)(ps->lf - o->lf_at_body - (eol > 0));
 		if (o->boundary.len > 0 && !o->closed)
 			p->flags |= MIME_F_UNTERMINATED;
 		ps->n--;

@@ -60,3 +60,8 @@ tests_unit_ingest_message_test_LDADD = store/libcvingest.a lib/libcvmail.a lib/l
 tests_unit_ingest_test_SOURCES = tests/unit/ingest_test.c
 tests_unit_ingest_test_LDADD = $(CV_INGEST_LIBS) lib/libcvipc.a lib/libcvloop.a lib/libcv.a $(EVENT_LIBS) $(CV_MAIL_LIBS) \
 	$(CRYPTO_LIBS) $(CMOCKA_LIBS)
+
+CV_FUZZ += tests/fuzz/lmtp_fuzz
+tests_fuzz_lmtp_fuzz_SOURCES = tests/fuzz/fuzz.h tests/fuzz/lmtp_fuzz.c $(CV_FUZZ_MAIN)
+tests_fuzz_lmtp_fuzz_LDFLAGS = $(AM_LDFLAGS) $(CV_FUZZLINK)
+tests_fuzz_lmtp_fuzz_LDADD = store/libcvingest.a lib/libcvmail.a lib/libcv.a $(CV_MAIL_LIBS)
