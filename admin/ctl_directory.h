@@ -11,7 +11,8 @@ struct ctl_dir {
 	struct dir *dir;
 	struct dir_admin *admin;
 };
-int ctl_dir_open(const struct ctl *c, const char *bind_dn, const char *password_file, struct ctl_dir *out);
+int ctl_dir_open(
+    const struct ctl *c, const char *bind_dn, const char *password_file, struct ctl_dir *out);
 void ctl_dir_close(struct ctl_dir *d);
 /* A message on standard error, and the sysexit for err. why is freed. */
 int ctl_dir_fail(const struct ctl *c, const char *what, int err, char *why);
@@ -25,7 +26,8 @@ int ctl_read_password(const struct ctl *c, const char *path, struct buf *out);
 
 /* One person to hire, of a file: each field may be NULL. Owned. */
 struct ctl_row {
-	char *name, *agency, *title, *role, *id, *mail, *password, *cert, *decision, *employee_number;
+	char *name, *agency, *title, *role, *id, *mail, *password, *cert, *decision,
+	    *employee_number;
 	unsigned line;
 };
 struct ctl_rows {

@@ -14,16 +14,16 @@
 #include "lib/loop.h"
 
 #define IPC_FRAME_MAX (1u << 20) /* a frame's payload, whatever the table says */
-#define IPC_OUTSTANDING_MAX 256	 /* requests without reply, per connection */
+#define IPC_OUTSTANDING_MAX 256  /* requests without reply, per connection */
 
 /* Roles as bits: the peer role is fixed by the socket a connection came in on (each role has its own). */
 enum ipc_role {
-	IPC_SMTPD = 1 << 0,  /* smtpd-session */
-	IPC_IMAPD = 1 << 1,  /* imapd-session */
+	IPC_SMTPD = 1 << 0, /* smtpd-session */
+	IPC_IMAPD = 1 << 1, /* imapd-session */
 	IPC_INGEST = 1 << 2,
 	IPC_RELAY = 1 << 3,
 	IPC_MILTER = 1 << 4,
-	IPC_ADMIN = 1 << 5,  /* congvu, as root or the operator's uid */
+	IPC_ADMIN = 1 << 5, /* congvu, as root or the operator's uid */
 	IPC_LOOKUP = 1 << 6,
 	IPC_STORED = 1 << 7,
 	IPC_QUEUE = 1 << 8,
@@ -77,8 +77,8 @@ uint16_t ipc_get_u16(struct ipc_reader *r);
 uint32_t ipc_get_u32(struct ipc_reader *r);
 uint64_t ipc_get_u64(struct ipc_reader *r);
 int64_t ipc_get_i64(struct ipc_reader *r);
-struct slice ipc_get_slice(struct ipc_reader *r);		/* borrowed from the payload */
-char *ipc_get_strdup(struct ipc_reader *r);		/* malloc'd; ERR_PROTO on NUL inside */
+struct slice ipc_get_slice(struct ipc_reader *r); /* borrowed from the payload */
+char *ipc_get_strdup(struct ipc_reader *r);       /* malloc'd; ERR_PROTO on NUL inside */
 /* A count of things of at least min_size bytes each: refuses counts that cannot fit in what is left. */
 uint32_t ipc_get_count(struct ipc_reader *r, uint32_t max, size_t min_size);
 /* 0 when all was read without error, else ERR_PROTO. */
@@ -90,15 +90,17 @@ struct ipc_server_ops {
 	int (*on_open)(struct ipc_conn *c, void *arg, void **user_out);
 	/* A permitted message. id > 0 wants exactly one ipc_reply, now or later (while the connection is open);
 	 * fd is -1 or the callee's to close. Return non-zero (ERR_PROTO) to end the connection. */
-	int (*on_msg)(struct ipc_conn *c, uint16_t type, uint32_t id, struct ipc_reader *r, int fd, void *arg);
+	int (*on_msg)(struct ipc_conn *c, uint16_t type, uint32_t id, struct ipc_reader *r, int fd,
+	    void *arg);
 	/* The connection ended; replies to it are dropped after this. May be NULL. */
 	void (*on_close)(struct ipc_conn *c, void *arg);
 };
 struct ipc_server;
 /* Serves listen_fd (inherited, not owned). peer: the role that connects here. peer_uid: the uid that
  * SO_PEERCRED must show, (uid_t)-1 for any; root is always let in for IPC_ADMIN. max_conns bounds them. */
-struct ipc_server *ipc_server_new(struct loop *l, int listen_fd, const struct ipc_proto *p, uint32_t peer,
-    int64_t peer_uid, unsigned max_conns, const struct ipc_server_ops *ops, void *arg);
+struct ipc_server *ipc_server_new(struct loop *l, int listen_fd, const struct ipc_proto *p,
+    uint32_t peer, int64_t peer_uid, unsigned max_conns, const struct ipc_server_ops *ops,
+    void *arg);
 void ipc_server_free(struct ipc_server *s);
 void *ipc_user(struct ipc_conn *c);
 uint32_t ipc_peer_role(const struct ipc_conn *c);
@@ -119,22 +121,23 @@ void ipc_release(struct ipc_conn *c);
 /* ---- client, on the loop ---- */
 struct ipc_client;
 struct ipc_client_ops {
-	void (*on_notify)(void *arg, uint16_t type, struct ipc_reader *r);	/* may be NULL */
-	void (*on_up)(void *arg);	/* connected (again): register watches anew; may be NULL */
-	void (*on_down)(void *arg);	/* connection lost; calls in flight get ERR_CLOSED; may be NULL */
+	void (*on_notify)(void *arg, uint16_t type, struct ipc_reader *r); /* may be NULL */
+	void (*on_up)(void *arg); /* connected (again): register watches anew; may be NULL */
+	void (*on_down)(
+	    void *arg); /* connection lost; calls in flight get ERR_CLOSED; may be NULL */
 };
 /* err 0: type and r are the reply's (IPC_ERR arrives as its enum err with r NULL). Else ERR_CLOSED, ERR_TIMEOUT,
  * ERR_TEMP (could not connect). fd: -1 or the callee's to close. Never called from within ipc_call. */
 typedef void (*ipc_reply_fn)(void *arg, int err, uint16_t type, struct ipc_reader *r, int fd);
 /* path: UNIX socket, relative to the working directory. Connects at the first call, again after a loss
  * (10 ms, doubling to 1 s). Calls made while down wait for the connection until their time-out. */
-struct ipc_client *ipc_client_new(struct loop *l, const char *path, const struct ipc_proto *p, uint32_t self,
-    const struct ipc_client_ops *ops, void *arg);
+struct ipc_client *ipc_client_new(struct loop *l, const char *path, const struct ipc_proto *p,
+    uint32_t self, const struct ipc_client_ops *ops, void *arg);
 void ipc_client_free(struct ipc_client *c); /* pending calls get ERR_CANCELED */
 /* Sends a request. payload is copied. fd: -1 or taken. timeout_ms 0: 30 s. *call_out (may be NULL) is for
  * ipc_cancel. 0, ERR_LIMIT (too much queued), ERR_NOMEM. */
-int ipc_call(struct ipc_client *c, uint16_t type, const struct buf *payload, int fd, unsigned timeout_ms,
-    ipc_reply_fn fn, void *arg, uint32_t *call_out);
+int ipc_call(struct ipc_client *c, uint16_t type, const struct buf *payload, int fd,
+    unsigned timeout_ms, ipc_reply_fn fn, void *arg, uint32_t *call_out);
 /* The reply, if it still comes, is dropped and fn never called. */
 void ipc_cancel(struct ipc_client *c, uint32_t call);
 /* A one-way message; dropped when not connected (ERR_CLOSED). */
@@ -147,7 +150,7 @@ void ipc_sync_free(struct ipc_sync *s);
 /* One request and its reply, connecting (again) as needed, all within timeout_ms. 0 with *type_out and the payload
  * in reply (reset first); the enum err of an IPC_ERR (its text in reply); ERR_TEMP, ERR_TIMEOUT, ERR_CLOSED. A
  * request is sent at most once. fd_out may be NULL. */
-int ipc_sync_call(struct ipc_sync *s, uint16_t type, const struct buf *payload, int fd, unsigned timeout_ms,
-    uint16_t *type_out, struct buf *reply, int *fd_out);
+int ipc_sync_call(struct ipc_sync *s, uint16_t type, const struct buf *payload, int fd,
+    unsigned timeout_ms, uint16_t *type_out, struct buf *reply, int *fd_out);
 
 #endif

@@ -8,29 +8,33 @@
 
 /* A socket bound by the parent and inherited by roles under its name. */
 struct parent_socket {
-	const char *name;	/* "listen.mx", "lookup": role_fd(name) */
-	const char *option;	/* TCP: option with "addr:port" ("" there: not bound); UNIX: NULL */
-	const char *unix_path;	/* UNIX: path below the run folder, e.g. "lookup.smtpd.sock"; TCP: NULL */
-	const char *peer_user;	/* UNIX: option naming the user who may connect (socket is its, 0600); "": only the user the
+	const char *name;   /* "listen.mx", "lookup": role_fd(name) */
+	const char *option; /* TCP: option with "addr:port" ("" there: not bound); UNIX: NULL */
+	const char
+	    *unix_path; /* UNIX: path below the run folder, e.g. "lookup.smtpd.sock"; TCP: NULL */
+	const char *
+	    peer_user; /* UNIX: option naming the user who may connect (socket is its, 0600); "": only the user the
 				 * parent runs as (congvu as root); NULL: anybody (0666) */
 };
 struct parent_role {
-	const char *name;	/* "smtpd-session" */
-	const char *binary;	/* below pkglibexecdir: "congvu-smtpd-session" */
-	const char *user_option;/* "user_smtpd"; NULL: stays as it is */
+	const char *name;         /* "smtpd-session" */
+	const char *binary;       /* below pkglibexecdir: "congvu-smtpd-session" */
+	const char *user_option;  /* "user_smtpd"; NULL: stays as it is */
 	const char *count_option; /* NULL: one process */
-	const char *dir_option;	/* its working folder (CONF_PATH), NULL: the run folder. Created 0700, owned by the user */
+	const char *
+	    dir_option; /* its working folder (CONF_PATH), NULL: the run folder. Created 0700, owned by the user */
 	const char *const *sockets; /* names, NULL-terminated */
-	const char *const *secrets; /* options naming files opened read-only by the parent and inherited as role_fd(option) */
-	bool expendable;	/* true: restarted alone; false: the whole program restarts with it */
+	const char *const *
+	    secrets; /* options naming files opened read-only by the parent and inherited as role_fd(option) */
+	bool expendable; /* true: restarted alone; false: the whole program restarts with it */
 };
 /* A folder that is made beside those of the roles, owned by a user: 0711. */
 struct parent_dir {
-	const char *option;	/* CONF_PATH */
+	const char *option; /* CONF_PATH */
 	const char *user_option;
 };
 struct parent_spec {
-	const char *program;	/* "congvu-smtpd" */
+	const char *program; /* "congvu-smtpd" */
 	const struct parent_socket *sockets;
 	const struct parent_role *roles;
 	size_t n_sockets, n_roles;

@@ -39,11 +39,12 @@ enum {
 };
 
 /* Beside its own list every role has the base: memory, time, signals, epoll, I/O on what it holds, accept. */
-static const struct sandbox_role {
+struct sandbox_role {
 	const char *name;
 	unsigned may;
-} roles[] = {
-    /* clang-format off */
+};
+/* clang-format off */
+static const struct sandbox_role roles[] = {
 	{"smtpd-session", SB_UNIX},
 	{"smtpd-session-inet", SB_UNIX | SB_INET}, /* milters or lmtp_route by inet: */
 	{"imapd-session", SB_UNIX},
@@ -58,8 +59,8 @@ static const struct sandbox_role {
 	{"milter-ledger", SB_THREADS | SB_WRITE},
 	{"test-role", SB_UNIX}, /* tests/unit/parent_test */
 	{"test-core", SB_WRITE},
-    /* clang-format on */
 };
+/* clang-format on */
 
 static const char *const base_calls[] = {"accept", "accept4", "brk", "clock_getres",
     "clock_gettime", "clock_nanosleep", "close", "close_range", "dup", "dup2", "dup3",
