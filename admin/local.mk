@@ -8,3 +8,7 @@ congvu_LDADD = smtpd/libcvsmtp.a directory/libcvdiradmin.a milter/libcvaudit.a d
 	lib/libcvcrypto.a lib/libcvmail.a lib/libcvparent.a lib/libcvconf.a lib/libcvipc.a lib/libcvloop.a lib/libcv.a \
 	$(CONFUSE_LIBS) $(JANSSON_LIBS) $(EVENT_LIBS) $(SSL_LIBS) $(CRYPTO_LIBS) $(LDAP_LIBS) -llber $(IDN_LIBS) \
 	$(CV_MAIL_LIBS) -lpthread
+
+# --- tests ---
+EXTRA_DIST += tests/unit/congvu_test.sh
+TESTS += tests/unit/congvu_test.sh

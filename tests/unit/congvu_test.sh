@@ -1,0 +1,92 @@
+#!/bin/sh
+# congvu_test.sh: the command line itself: help, exit codes, checks without a directory, status and stop of what does not
+# run, the audit log's exits. Runs in the build folder; needs no privileges and no network.
+set -u
+tmp=$(mktemp -d "${TMPDIR:-/tmp}/congvu-cli-XXXXXX") || exit 99
+trap 'rm -rf "$tmp"' EXIT
+LC_ALL=C.UTF-8 && export LC_ALL
+failed=0
+
+# expect CODE TEXT ARGUMENT...: the exit code, and a text in what is printed
+expect()
+{
+	want=$1 text=$2
+	shift 2
+	out=$(./congvu "$@" 2>&1)
+	code=$?
+	if [ "$code" -ne "$want" ]; then
+		echo "congvu $*: exit $code, not $want: $out"
+		failed=1
+	elif ! printf '%s' "$out" | grep -q -e "$text"; then
+		echo "congvu $*: no \"$text\" in: $out"
+		failed=1
+	fi
+}
+
+mkdir -p "$tmp/etc/trust"
+conf=$tmp/etc/congvu.conf
+user=$(id -u)
+{
+	echo 'domains = {"tinhmau.example"}'
+	for role in smtpd imapd lookup queue relay stored ingest milter scan ledger; do
+		echo "user_$role = \"$user\""
+	done
+} >"$conf"
+
+expect 0 'usage: congvu' --help
+expect 0 'congvu [0-9]' --version
+expect 64 'usage: congvu'
+expect 64 'no command "nonsense"' nonsense
+for command in run stop status check audit queue agency staff; do
+	expect 0 "congvu .*$command" "$command" --help
+	expect 64 'no option --nonsense' -c "$conf" "$command" --nonsense
+done
+expect 64 'needs a value' -c "$conf" audit show --last
+expect 64 'takes no value' -c "$conf" check --offline=yes
+expect 78 'No such file' -c "$tmp/nothing.conf" status
+echo 'quota_mb = 0' >"$tmp/etc/bad.conf"
+expect 78 'bad.conf:1: quota_mb must be from 1 to' -c "$tmp/etc/bad.conf" status
+expect 78 'bad.conf:1: quota_mb' -c "$tmp/etc/bad.conf" check --offline
+
+expect 69 'congvu-imapd *stopped' -c "$conf" status
+expect 69 '"well": false' -c "$conf" --json status
+expect 69 '"well": false' -c "$conf" status --json
+expect 0 'nothing is running' -c "$conf" stop
+expect 69 'never started' -c "$conf" queue list
+
+expect 78 'token.key: No such file' -c "$conf" check --offline
+echo short >"$tmp/etc/token.key"
+chmod 644 "$tmp/etc/token.key"
+expect 78 'can be read by others (mode 644): chmod 600' -c "$conf" check --offline
+chmod 600 "$tmp/etc/token.key"
+expect 78 '64 hex digits' -c "$conf" check --offline
+echo 000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f >"$tmp/etc/token.key"
+expect 78 'key.pem: No such file' -c "$conf" check --offline
+expect 78 '"result": "error"' -c "$conf" check --offline --json
+if command -v openssl >/dev/null; then
+	mkdir -p "$tmp/etc/tls"
+	cert()
+	{
+		openssl req -x509 -newkey rsa:2048 -nodes -keyout "$tmp/etc/tls/key.pem" -out "$tmp/etc/tls/cert.pem" \
+			-subj "/CN=$1" -addext "subjectAltName=DNS:$1" -days "$2" 2>/dev/null
+		chmod 600 "$tmp/etc/tls/key.pem"
+	}
+	cert localhost 90
+	expect 0 'days left' -c "$conf" check --offline
+	expect 0 '"ok": true' -c "$conf" check --offline --json
+	cert localhost 5
+	expect 0 'WARNING  *tls_cert_file.*renew' -c "$conf" check --offline
+	cert elsewhere.example 90
+	expect 78 'does not name localhost' -c "$conf" check --offline
+	openssl genrsa -out "$tmp/etc/tls/key.pem" 2048 2>/dev/null
+	expect 78 'does not belong' -c "$conf" check --offline
+fi
+
+expect 66 'No such file' -c "$conf" audit verify
+: >"$tmp/empty"
+expect 0 '0 records' -c "$conf" audit verify --file "$tmp/empty"
+echo 'no record at all' >"$tmp/broken"
+expect 65 'line 1' -c "$conf" audit verify --file "$tmp/broken"
+expect 65 '"line": 1' -c "$conf" audit verify --file "$tmp/broken" --json
+expect 64 'number above 0' -c "$conf" audit show --last 0
+exit $failed
