@@ -46,6 +46,7 @@ struct loop_fd {
 };
 
 struct loop_timer {
+	struct loop *loop;
 	struct event *ev;
 	bool set;
 	void (*cb)(void *arg);
@@ -244,6 +245,7 @@ timer_cb(evutil_socket_t fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	t->set = false;
+	t->loop->now_ms = clock_ms();
 	t->cb(t->arg); /* t may be gone now */
 }
 
@@ -252,6 +254,7 @@ loop_timer_new(struct loop *l, void (*cb)(void *arg), void *arg)
 {
 	struct loop_timer *t = xcalloc(1, sizeof(*t));
 
+	t->loop = l;
 	t->cb = cb;
 	t->arg = arg;
 	t->ev = event_new(l->base, -1, 0, timer_cb, t);

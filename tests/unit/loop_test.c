@@ -18,6 +18,7 @@ struct seen {
 	int fd;
 	int count;
 	int events;
+	uint64_t due;
 };
 
 static void
@@ -76,6 +77,8 @@ on_timer(void *arg)
 
 	s->count++;
 	assert_false(loop_timer_is_set(s->t));
+	/* the time that passed while waiting is seen inside the callback */
+	assert_true(loop_now_ms(s->l) >= s->due);
 	if (s->count < 3) {
 		loop_timer_set(s->t, 1);
 		return;
@@ -99,6 +102,7 @@ test_timer(void **state)
 	assert_int_equal(s.count, 0);
 	loop_timer_set(s.t, 5000);
 	loop_timer_set(s.t, 20); /* set again re-arms */
+	s.due = loop_now_ms(s.l) + 19;
 	assert_true(loop_timer_is_set(s.t));
 	assert_int_equal(loop_run(s.l), 0);
 	assert_int_equal(s.count, 3);
