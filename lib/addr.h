@@ -9,23 +9,26 @@
 enum addr_kind { ADDR_MAILBOX, ADDR_GROUP_START, ADDR_GROUP_END };
 struct addr {
 	enum addr_kind kind;
-	struct slice display; /* decoded from quotes, not from RFC 2047; empty when none. Group: its name */
-	struct slice route;   /* obsolete source route "@a,@b"; empty when none */
-	struct slice local;   /* unquoted local part */
-	struct slice domain;  /* may be empty when missing (obsolete or broken) */
+	struct slice
+	    display; /* decoded from quotes, not from RFC 2047; empty when none. Group: its name */
+	struct slice route;  /* obsolete source route "@a,@b"; empty when none */
+	struct slice local;  /* unquoted local part */
+	struct slice domain; /* may be empty when missing (obsolete or broken) */
 	struct addr *next;
 };
 
 /* The address list of a header field body (unfolded or folded). Lenient as RFC 5322's obsolete syntax is: what cannot be
  * read becomes an entry with empty domain. *strict_out (may be NULL) is false when anything was not by the grammar
  * of RFC 5322 section 3 (obsolete forms included are "not strict"). At most max entries: ERR_LIMIT. */
-int addr_list_parse(struct slice field_body, size_t max, struct arena *a, struct addr **list_out, bool *strict_out);
+int addr_list_parse(
+    struct slice field_body, size_t max, struct arena *a, struct addr **list_out, bool *strict_out);
 
 /* The path of MAIL FROM / RCPT TO with its angle brackets: "<>" gives local and domain empty. Source routes are read and
  * dropped. utf8: allow UTF-8 (SMTPUTF8). rest_out: what follows the ">" (parameters). 0 or ERR_SYNTAX, ERR_LIMIT (local 64,
  * domain 255, path 256 octets: RFC 5321 4.5.3.1). *addr_out: "local@domain" with the local part unquoted only
  * when quoting was not needed, the domain lower-cased (ASCII); in the arena. "postmaster" without domain is allowed for RCPT. */
-int addr_path_parse(struct slice s, bool utf8, struct arena *a, struct slice *addr_out, struct slice *rest_out);
+int addr_path_parse(
+    struct slice s, bool utf8, struct arena *a, struct slice *addr_out, struct slice *rest_out);
 
 /* Splits "local@domain" at the last "@" outside quotes. 0 or ERR_SYNTAX. */
 int addr_split(struct slice addr, struct slice *local_out, struct slice *domain_out);

@@ -13,7 +13,8 @@ int case_fold(struct slice utf8, struct buf *out);
 /* Order of Vietnamese words: letters first, tones second, syllable by syllable. <0, 0, >0. */
 int vn_collate(struct slice a, struct slice b);
 /* "Đặng Thị Thu Hường" → family "Đặng", middle "Thị Thu", given "Hường". Slices of name. */
-void vn_name_split(struct slice name, struct slice *family, struct slice *middle, struct slice *given);
+void vn_name_split(
+    struct slice name, struct slice *family, struct slice *middle, struct slice *given);
 /* DOMAIN.md C2: fold(tên) + initials(họ, đệm): "huongdtt". */
 int vn_name_id(struct slice name, struct buf *out);
 

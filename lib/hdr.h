@@ -5,8 +5,8 @@
 #include "lib/arena.h"
 
 struct hdr_field {
-	struct slice name;  /* without colon and without white space before it */
-	struct slice body;  /* raw bytes after the colon, folding included, without the final CRLF */
+	struct slice name; /* without colon and without white space before it */
+	struct slice body; /* raw bytes after the colon, folding included, without the final CRLF */
 	struct slice whole; /* name to final CRLF inclusive */
 };
 
@@ -33,11 +33,12 @@ struct hdr_param {
 	struct hdr_param *next;
 };
 struct hdr_ctype {
-	struct slice type;    /* lower case; for Content-Disposition the disposition, subtype empty */
+	struct slice type; /* lower case; for Content-Disposition the disposition, subtype empty */
 	struct slice subtype; /* lower case */
 	struct hdr_param *params;
-	bool duplicate;	      /* a parameter came twice, or both as name= and name*= (ambiguous: MILTER.md case 33) */
-	bool malformed;	      /* something could not be read */
+	bool
+	    duplicate; /* a parameter came twice, or both as name= and name*= (ambiguous: MILTER.md case 33) */
+	bool malformed; /* something could not be read */
 };
 /* ERR_SYNTAX when there is no type; parameters are read leniently. At most 64 parameters. */
 int hdr_ctype_parse(struct slice body, bool is_disposition, struct arena *a, struct hdr_ctype *out);

@@ -15,17 +15,19 @@ typedef void (*ingest_done_fn)(void *arg, int err, uint32_t uidvalidity, uint32_
 struct ingest_append_params {
 	struct slice ticket;
 	uint64_t mailbox;
-	uint32_t flags;		/* enum msg_flag */
-	struct slice keywords;	/* separated by spaces */
+	uint32_t flags;        /* enum msg_flag */
+	struct slice keywords; /* separated by spaces */
 	int64_t internal_date;
 	int16_t internal_zone;
-	uint64_t size;		/* exact octets to come */
+	uint64_t size; /* exact octets to come */
 };
-struct ingest_append *ingest_append_start(struct ingest_client *c, const struct ingest_append_params *p,
-    void (*drained)(void *arg), ingest_done_fn done, void *arg);
+struct ingest_append *ingest_append_start(struct ingest_client *c,
+    const struct ingest_append_params *p, void (*drained)(void *arg), ingest_done_fn done,
+    void *arg);
 /* At most 64 KiB a call. 0, ERR_AGAIN (window full, nothing taken: wait for drained), ERR_CLOSED (done will tell). */
 int ingest_append_write(struct ingest_append *a, const void *p, size_t n);
 int ingest_append_end(struct ingest_append *a); /* all size octets were written */
-void ingest_append_abort(struct ingest_append *a); /* nothing is stored; done is not called; NULL accepted */
+void ingest_append_abort(
+    struct ingest_append *a); /* nothing is stored; done is not called; NULL accepted */
 
 #endif

@@ -121,7 +121,7 @@ part_numbers(void **state)
 		 "--a\r\nContent-Type: message/rfc822\r\n\r\n"
 		 "Subject: three\r\n" MULTI(
 		     "b") "--b\r\n" TEXT "three one\r\n--b\r\nContent-Type: "
-					 "application/pdf\r\n\r\nthree two\r\n--b--\r\n"
+			  "application/pdf\r\n\r\nthree two\r\n--b--\r\n"
 			  "--a\r\n" MULTI("c") "--c\r\nContent-Type: image/gif\r\n\r\nfour one\r\n"
 					       "--c\r\nContent-Type: MESSAGE/RFC822\r\n\r\n"
 					       "Subject: four two\r\n" TEXT "four two one\r\n"
@@ -459,9 +459,9 @@ linear(void **state)
 
 	(void)state;
 	buf_init(&b, 24000000);
-	buf_append_str(
-	    &b, MULTI("x") "--x\r\nContent-Type: application/pdf\r\nContent-Transfer-Encoding: "
-			   "base64\r\n\r\n");
+	buf_append_str(&b,
+	    MULTI("x") "--x\r\nContent-Type: application/pdf\r\nContent-Transfer-Encoding: "
+		       "base64\r\n\r\n");
 	while (b.len < 20000000)
 		buf_append_str(&b, "JVBERi0xLjQKJeLjz9MKMyAwIG9iago8PC9MZW5ndGggNCAwIFIvRmlsdGVyL0Z"
 				   "sYXRlRGVjb2RlPj4K\r\n");
