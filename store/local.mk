@@ -18,7 +18,8 @@ tests_unit_kv_test_LDADD = $(CV_KV_LIBS) $(CMOCKA_LIBS)
 # --- libcvstore.a: rows, the protocol of stored and its clients; links neither libdb nor libldap ---
 noinst_LIBRARIES += store/libcvstore.a
 store_libcvstore_a_SOURCES = store/row.h store/row.c store/store_proto.def store/store_proto.h store/store_proto.c \
-	store/deliver_client.h store/deliver_client.c store/store_client.h store/ingest_client.h \
+	store/deliver_client.h store/deliver_client.c store/store_client.h store/store_client_priv.h \
+	store/store_client.c store/store_client_calls.c store/ingest_client.h \
 	store/ingest_client.c store/ingest_proto.def store/ingest_proto.h store/ingest_proto.c
 
 check_PROGRAMS += tests/unit/row_test
@@ -39,6 +40,18 @@ tests_unit_segment_test_SOURCES = tests/unit/segment_test.c
 tests_unit_segment_test_LDADD = $(CV_BACKEND_LIBS) $(CMOCKA_LIBS)
 tests_unit_backend_test_SOURCES = tests/unit/backend_test.c
 tests_unit_backend_test_LDADD = $(CV_BACKEND_LIBS) $(CMOCKA_LIBS)
+
+# --- the stored role: congvu-stored-db ---
+noinst_LIBRARIES += store/libcvstored.a
+store_libcvstored_a_SOURCES = store/stored_priv.h store/stored_account.c store/stored_codec.c store/stored_copy.c \
+	store/stored_cycle.c store/stored_deliver.c store/stored_expunge.c store/stored_fetch.c store/stored_flags.c \
+	store/stored_insert.c store/stored_keywords.c store/stored_list.c store/stored_mailbox.c store/stored_names.c \
+	store/stored_read.c store/stored_session.c store/stored_view.c store/stored_watch.c
+
+pkglibexec_PROGRAMS += congvu-stored-db
+congvu_stored_db_SOURCES = store/stored.c
+congvu_stored_db_LDADD = store/libcvstored.a store/libcvstore.a store/libcvbackend.a store/libcvkv.a \
+	directory/libcvtoken.a lib/libcvmail.a lib/libcvcrypto.a $(CV_ROLE_LIBS) $(CV_MAIL_LIBS) $(DB_LIBS) $(CRYPTO_LIBS) -lpthread
 
 # --- the ingest role: LMTP, APPEND ---
 noinst_LIBRARIES += store/libcvingest.a
@@ -65,3 +78,11 @@ CV_FUZZ += tests/fuzz/lmtp_fuzz
 tests_fuzz_lmtp_fuzz_SOURCES = tests/fuzz/fuzz.h tests/fuzz/lmtp_fuzz.c $(CV_FUZZ_MAIN)
 tests_fuzz_lmtp_fuzz_LDFLAGS = $(AM_LDFLAGS) $(CV_FUZZLINK)
 tests_fuzz_lmtp_fuzz_LDADD = store/libcvingest.a lib/libcvmail.a lib/libcv.a $(CV_MAIL_LIBS)
+
+# --- the stored role as a process ---
+CV_STORED_CLIENT_LIBS = store/libcvstore.a directory/libcvtoken.a lib/libcvipc.a lib/libcvloop.a lib/libcvcrypto.a lib/libcv.a \
+	$(EVENT_LIBS) $(CRYPTO_LIBS)
+check_PROGRAMS += tests/unit/stored_test
+TESTS += tests/unit/stored_test
+tests_unit_stored_test_SOURCES = tests/unit/stored_test.c tests/unit/stored_run.h tests/unit/stored_run.c
+tests_unit_stored_test_LDADD = $(CV_STORED_CLIENT_LIBS) $(CMOCKA_LIBS)

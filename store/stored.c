@@ -1,0 +1,213 @@
+/* stored.c: the stored role, congvu-stored-db: the one owner of the mail store. It serves three sockets, each one a role:
+ * store.imapd (sessions by ticket), store.ingest (deliveries, APPEND), store.admin (numbers). It has no network and no LDAP; its
+ * working folder is the store. Killed at any point it comes back with every acknowledged message (backend_kv.c). */
+#include "store/stored_priv.h"
+
+#include <assert.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "directory/token.h"
+#include "lib/err.h"
+#include "lib/log.h"
+#include "lib/role.h"
+
+enum { MAX_CONNS = 256, STAT_EVERY_MS = 1000 };
+
+struct server {
+	struct ipc_server *s;
+	const char *name;
+	uint32_t role;
+	int64_t uid;
+};
+static struct server servers[] = {
+    {NULL, "store.imapd", IPC_IMAPD, -1},
+    {NULL, "store.ingest", IPC_INGEST, -1},
+    {NULL, "store.admin", IPC_ADMIN, -1},
+};
+
+/* The table of ipc has seen to it that the sender may send this. */
+static const struct handler {
+	uint16_t type;
+	int (*fn)(struct conn *c, uint32_t id, struct ipc_reader *r);
+} handlers[] = {
+    {STORE_SESSION_OPEN, on_session_open},
+    {STORE_SESSION_CLOSE, on_session_close},
+    {STORE_LIST, on_list},
+    {STORE_CREATE, on_create},
+    {STORE_DELETE, on_delete},
+    {STORE_RENAME, on_rename},
+    {STORE_SUBSCRIBE, on_subscribe},
+    {STORE_SUBS, on_subs},
+    {STORE_OPEN, on_open},
+    {STORE_UNWATCH, on_unwatch},
+    {STORE_UIDS, on_uids},
+    {STORE_ROWS, on_rows},
+    {STORE_CHANGES, on_changes},
+    {STORE_FLAGS, on_flags},
+    {STORE_EXPUNGE, on_expunge},
+    {STORE_COPY, on_copy},
+    {STORE_BODY, on_body},
+    {STORE_SUMMARY, on_summary},
+    {STORE_CHECK, on_check},
+};
+
+static int
+on_stat(struct conn *c, uint32_t id)
+{
+	const struct stored *st = c->st;
+	struct backend_stat bs;
+	struct buf json, b;
+
+	backend_kv_stat(st->be, &bs);
+	buf_init(&json, 4096);
+	buf_appendf(&json,
+	    "{\"uptime_s\":%lld,\"requests\":%llu,\"messages_added\":%llu,\"deliveries\":%llu,"
+	    "\"repeated\":%llu,\"sessions\":%llu,\"accounts_in_memory\":%zu,\"commits\":%llu,"
+	    "\"batches\":%llu,\"bodies\":%llu,\"bodies_shared\":%llu,\"segment_bytes\":%llu}",
+	    (long long)(now_s() - st->started), (unsigned long long)st->n_requests,
+	    (unsigned long long)st->n_inserts, (unsigned long long)st->n_deliveries,
+	    (unsigned long long)st->n_repeated, (unsigned long long)st->n_sessions, st->n_accounts,
+	    (unsigned long long)bs.groups, (unsigned long long)bs.batches,
+	    (unsigned long long)bs.bodies, (unsigned long long)bs.bodies_shared,
+	    (unsigned long long)bs.segment_bytes);
+	buf_init(&b, 8192);
+	ipc_put_slice(&b, buf_slice(&json));
+	(void)ipc_reply(c->ipc, id, STORE_STAT_IS, &b, -1);
+	buf_done(&b);
+	buf_done(&json);
+	return 0;
+}
+
+static int
+on_msg(struct ipc_conn *ipc, uint16_t type, uint32_t id, struct ipc_reader *r, int fd, void *arg)
+{
+	struct stored *st = arg;
+	struct conn *c = ipc_user(ipc);
+
+	st->n_requests++;
+	if (id == 0 && type != STORE_SESSION_CLOSE && type != STORE_UNWATCH) {
+		if (fd >= 0)
+			close(fd);
+		return ERR_PROTO; /* everything else wants an answer */
+	}
+	if (type == STORE_DELIVER)
+		return on_deliver(c, id, r, fd);
+	if (type == STORE_APPEND)
+		return on_append(c, id, r, fd);
+	assert(fd < 0); /* by the table */
+	if (type == STORE_STAT)
+		return ipc_reader_end(r) != 0 ? ERR_PROTO : on_stat(c, id);
+	for (size_t i = 0; i < sizeof handlers / sizeof handlers[0]; i++)
+		if (handlers[i].type == type)
+			return handlers[i].fn(c, id, r);
+	return ERR_PROTO;
+}
+
+static int
+on_conn(struct ipc_conn *ipc, void *arg, void **user_out)
+{
+	struct conn *c = xcalloc(1, sizeof *c);
+
+	c->st = arg;
+	c->ipc = ipc;
+	c->refs = 1;
+	ipc_hold(ipc);
+	*user_out = c;
+	return 0;
+}
+
+static void
+on_conn_closed(struct ipc_conn *ipc, void *arg)
+{
+	(void)arg;
+	conn_closed(ipc_user(ipc));
+	ipc_release(ipc);
+}
+
+static const struct ipc_server_ops server_ops = {on_conn, on_msg, on_conn_closed};
+
+static void
+on_term(void *arg, int signo)
+{
+	struct stored *st = arg;
+
+	(void)signo;
+	loop_stop(st->loop);
+}
+
+struct ticker {
+	struct stored *st;
+	struct loop_timer *t;
+};
+
+static void
+on_tick(void *arg)
+{
+	struct ticker *k = arg;
+	struct backend_stat bs;
+
+	backend_kv_stat(k->st->be, &bs);
+	role_stat_set(0, k->st->n_requests);
+	role_stat_set(1, k->st->n_inserts);
+	role_stat_set(2, bs.groups);
+	loop_timer_set(k->t, STAT_EVERY_MS);
+}
+
+static void
+configure(struct stored *st, struct backend_kv_options *o)
+{
+	const struct conf *c = role_conf();
+	int fd = role_fd("token_key_file"), err;
+
+	err = fd < 0 ? ERR_IO : token_key_read(fd, st->key);
+	if (err != 0)
+		fatal("stored: token_key_file: %s", err_name(err));
+	close(fd);
+	st->quota = (uint64_t)conf_int(c, "quota_mb") << 20;
+	st->memory_s = conf_int(c, "delivery_memory_days") * 86400;
+	st->n_special = conf_list_len(c, "special_folders");
+	st->special = xcalloc(st->n_special + 1, sizeof *st->special);
+	for (size_t i = 0; i < st->n_special; i++)
+		st->special[i] = slice_str(conf_list_item(c, "special_folders", i));
+	o->dir = ".";
+	o->threads = (unsigned)conf_int(c, "store_threads");
+	o->cache_bytes = (size_t)conf_int(c, "store_cache_mb") << 20;
+	servers[0].uid = role_uid_of("user_imapd");
+	servers[1].uid = role_uid_of("user_ingest");
+}
+
+int
+main(int argc, char **argv)
+{
+	struct stored *st = xcalloc(1, sizeof *st);
+	struct backend_kv_options o = {0};
+	struct ticker ticker = {st, NULL};
+	int err;
+
+	role_init(argc, argv, "stored");
+	configure(st, &o);
+	st->loop = loop_new();
+	st->started = now_s();
+	loop_signal(st->loop, SIGTERM, on_term, st);
+	role_enter();
+	err = backend_kv_open(st->loop, &o, &st->be);
+	if (err != 0)
+		fatal("stored: the store cannot be opened: %s", err_name(err));
+	for (size_t i = 0; i < sizeof servers / sizeof servers[0]; i++) {
+		int fd = role_fd(servers[i].name);
+
+		if (fd >= 0)
+			servers[i].s = ipc_server_new(st->loop, fd, &store_proto, servers[i].role,
+			    servers[i].uid, MAX_CONNS, &server_ops, st);
+	}
+	ticker.t = loop_timer_new(st->loop, on_tick, &ticker);
+	loop_timer_set(ticker.t, STAT_EVERY_MS);
+	log_msg(LOG_LVL_INFO, "start", "store is open");
+	err = loop_run(st->loop);
+	/* What was submitted is still committed; nobody is told, so it will be sent again and found. Memory goes with the process. */
+	st->be->ops->close(st->be);
+	return err == 0 ? 0 : 1;
+}

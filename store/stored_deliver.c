@@ -1,0 +1,497 @@
+/* stored_deliver.c: what ingest brings: deliveries to any account, APPEND under a ticket. Runs in stored. The body is written first, once for
+ * all targets; then each target's mailbox gets its row; one answer when all are on stable storage or refused. */
+#include "store/stored_priv.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "lib/crypto.h"
+#include "lib/err.h"
+#include "lib/log.h"
+#include "store/deliver_client.h"
+
+enum { OP_MEM = 128 * 1024, DELIVER_MEM = 2 << 20 };
+
+struct target {
+	struct deliver *d;
+	struct slice account, mailbox, trace;
+	int64_t date;
+	int16_t zone;
+	uint32_t flags;
+	int err;
+	uint32_t uidvalidity, uid;
+	bool repeated;
+};
+struct deliver {
+	struct req r;
+	struct arena *mem;
+	unsigned char id[16];
+	struct msg_row row; /* common fields */
+	struct target *targets;
+	size_t n, left;
+	/* APPEND */
+	struct slice keywords;
+	uint64_t mailbox;
+	struct session *s;
+};
+
+/* ---- reading the message ---- */
+
+static int
+get_fixed(struct ipc_reader *r, unsigned char *out, size_t n)
+{
+	struct slice s = ipc_get_slice(r);
+
+	if (s.len != n)
+		return ERR_PROTO;
+	memcpy(out, s.ptr, n);
+	return 0;
+}
+
+struct content {
+	unsigned char sha256[32];
+	struct slice bytes, summary;
+	bool by_fd;
+	uint64_t size;
+};
+
+static int
+get_message(struct ipc_reader *r, struct deliver *d, struct content *c, int fd)
+{
+	struct slice envelope;
+	struct stat st;
+
+	if (get_fixed(r, d->id, sizeof d->id) != 0 ||
+	    get_fixed(r, c->sha256, sizeof c->sha256) != 0)
+		return ERR_PROTO;
+	c->size = ipc_get_u64(r);
+	c->by_fd = ipc_get_u8(r) != 0;
+	c->bytes = ipc_get_slice(r);
+	c->summary = ipc_get_slice(r);
+	envelope = ipc_get_slice(r);
+	d->row.sent_date = ipc_get_i64(r);
+	if (get_fixed(r, d->row.email_id, sizeof d->row.email_id) != 0 || r->err != 0 ||
+	    envelope.len > DELIVER_ENVELOPE_MAX || c->summary.len > DELIVER_SUMMARY_MAX ||
+	    c->by_fd != (fd >= 0) || (c->by_fd && c->bytes.len > 0) ||
+	    (!c->by_fd && (c->bytes.len != c->size || c->size > DELIVER_INLINE_MAX)))
+		return ERR_PROTO;
+	/* Only a plain file can be read at its own pace by a thread of ours. */
+	if (c->by_fd &&
+	    (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) || (uint64_t)st.st_size < c->size))
+		return ERR_PROTO;
+	d->row.envelope = arena_slice(d->mem, envelope);
+	d->row.size = c->size;
+	return 0;
+}
+
+static struct deliver *
+deliver_new(struct conn *c, uint32_t id)
+{
+	struct deliver *d = xcalloc(1, sizeof *d);
+
+	d->mem = arena_new(DELIVER_MEM);
+	if (d->mem == NULL)
+		fatal("no memory");
+	req_init(&d->r, c->st, c->ipc, id, NULL);
+	return d;
+}
+
+static void
+deliver_free(struct deliver *d)
+{
+	session_free(d->s);
+	arena_free(d->mem);
+	free(d);
+}
+
+/* A malformed message: its sender goes. */
+static int
+deliver_proto(struct deliver *d)
+{
+	req_err(&d->r, ERR_PROTO, "malformed");
+	deliver_free(d);
+	return ERR_PROTO;
+}
+
+/* ---- deliveries ---- */
+
+static void
+deliver_reply(struct deliver *d)
+{
+	struct buf b;
+
+	buf_init(&b, IPC_FRAME_MAX);
+	ipc_put_u32(&b, (uint32_t)d->n);
+	for (size_t i = 0; i < d->n; i++) {
+		const struct target *t = &d->targets[i];
+
+		ipc_put_u32(&b, (uint32_t)t->err);
+		ipc_put_u32(&b, t->uidvalidity);
+		ipc_put_u32(&b, t->uid);
+		ipc_put_u8(&b, t->repeated);
+		d->r.st->n_deliveries += t->err == 0;
+		d->r.st->n_repeated += t->repeated;
+	}
+	req_reply(&d->r, STORE_DELIVERED, &b);
+	deliver_free(d);
+}
+
+static void
+target_done(struct target *t, int err)
+{
+	struct deliver *d = t->d;
+
+	t->err = err;
+	if (--d->left == 0)
+		deliver_reply(d);
+}
+
+/* Over quota: but what is there already is there. */
+static void
+on_seen(void *arg, int err, struct slice value)
+{
+	struct target *t = arg;
+	int64_t at;
+
+	if (err == 0)
+		err = seen_row_decode(value, &at, &t->uid);
+	t->repeated = err == 0;
+	if (!t->repeated)
+		t->uidvalidity = 0;
+	target_done(t, err == ERR_NOTFOUND ? ERR_FULL : err);
+}
+
+static void
+on_delivered(struct op *op)
+{
+	struct target *t = op->arg;
+	struct backend *be = op->m->acc->st->be;
+	char key[KEY_MAX];
+	int err = op->err;
+
+	if (err == ERR_FULL) {
+		t->uidvalidity = op->m->h.uidvalidity;
+		must(be->ops->get(be, slice_str(op->m->object),
+		    key_id(key, 'd', t->d->id, sizeof t->d->id), on_seen, t));
+		op_free(op);
+		return;
+	}
+	if (err == 0) {
+		t->uid = op->msgs[0].uid;
+		t->uidvalidity = op->m->h.uidvalidity;
+		t->repeated = op->repeated;
+	}
+	op_free(op);
+	target_done(t, err);
+}
+
+/* The row of one target goes into the queue of its mailbox. */
+static void
+deliver_to(struct deliver *d, struct target *t, struct mbox *m)
+{
+	struct op *op;
+	struct new_msg *n;
+
+	op = op_new(OP_INSERT, m, OP_MEM, on_delivered, t);
+	n = op->msgs = arena_calloc(op->mem, 1, sizeof *op->msgs);
+	if (n == NULL)
+		fatal("no memory");
+	op->n_msgs = 1;
+	n->row = d->row; /* what it borrows is in d->mem, which outlives the operation */
+	n->row.trace = t->trace;
+	n->row.size += t->trace.len;
+	n->row.internal_date = t->date;
+	n->row.internal_zone = t->zone;
+	n->row.flags = t->flags;
+	n->has_id = true;
+	memcpy(n->id, d->id, sizeof n->id);
+	account_ref(m->acc);
+	op_start(op);
+	prune_maybe(m); /* behind it: nobody waits */
+	account_unref(m->acc);
+}
+
+static void
+on_target_account(void *arg, int err, struct account *a)
+{
+	struct target *t = arg;
+	struct mbox *m;
+
+	if (err != 0) {
+		target_done(t, err);
+		return;
+	}
+	m = account_mbox(a, t->mailbox);
+	if (m == NULL)
+		m = account_mbox(a, slice_str("INBOX"));
+	if (m == NULL) {
+		target_done(t, ERR_TEMP);
+		return;
+	}
+	deliver_to(t->d, t, m);
+}
+
+static void
+on_body_written(void *arg, int err, uint64_t body)
+{
+	struct deliver *d = arg;
+
+	if (err != 0) {
+		log_msg(LOG_LVL_WARN, "body_put", "%s", err_name(err));
+		req_err(&d->r, err, "body");
+		deliver_free(d);
+		return;
+	}
+	d->row.body = body;
+	d->left = d->n + 1; /* one for this loop */
+	for (size_t i = 0; i < d->n; i++)
+		account_get(d->r.st, d->targets[i].account, on_target_account, &d->targets[i]);
+	if (--d->left == 0)
+		deliver_reply(d);
+}
+
+static int
+body_write(struct deliver *d, const struct content *c, int fd, backend_body_fn fn)
+{
+	struct backend *be = d->r.st->be;
+	int err = be->ops->body_put(be, c->sha256, c->bytes, fd, c->size, c->summary, fn, d);
+
+	if (fd >= 0)
+		close(fd);
+	if (err != 0)
+		fn(d, err, 0);
+	return 0;
+}
+
+static int
+bad(struct deliver *d, int fd)
+{
+	if (fd >= 0)
+		close(fd);
+	return deliver_proto(d);
+}
+
+static int
+get_target(struct ipc_reader *r, struct deliver *d, struct target *t)
+{
+	t->d = d;
+	t->account = arena_slice(d->mem, ipc_get_slice(r));
+	t->mailbox = arena_slice(d->mem, ipc_get_slice(r));
+	t->trace = arena_slice(d->mem, ipc_get_slice(r));
+	t->date = ipc_get_i64(r);
+	t->zone = (int16_t)ipc_get_u16(r);
+	t->flags =
+	    ipc_get_u32(r) & (MSG_SEEN | MSG_ANSWERED | MSG_FLAGGED | MSG_DELETED | MSG_DRAFT);
+	return r->err != 0 || t->trace.len > DELIVER_TRACE_MAX ? ERR_PROTO : 0;
+}
+
+int
+on_deliver(struct conn *c, uint32_t id, struct ipc_reader *r, int fd)
+{
+	struct deliver *d = deliver_new(c, id);
+	struct content msg;
+	int err = get_message(r, d, &msg, fd);
+
+	if (err != 0)
+		return bad(d, fd);
+	d->n = ipc_get_count(r, DELIVER_TARGETS_MAX, 26);
+	d->targets = arena_calloc(d->mem, d->n + 1, sizeof *d->targets);
+	for (size_t i = 0; i < d->n && err == 0 && d->targets != NULL; i++)
+		err = get_target(r, d, &d->targets[i]);
+	if (err != 0 || ipc_reader_end(r) != 0 || d->targets == NULL || d->n == 0)
+		return bad(d, fd);
+	return body_write(d, &msg, fd, on_body_written);
+}
+
+/* ---- APPEND ---- */
+
+static void
+append_end(struct deliver *d, int err)
+{
+	req_err(&d->r, err, "append");
+	deliver_free(d);
+}
+
+static void
+on_appended(struct op *op)
+{
+	struct deliver *d = op->arg;
+	struct buf b;
+
+	if (op->err != 0) {
+		append_end(d, op->err);
+	} else {
+		buf_init(&b, 64);
+		ipc_put_u32(&b, op->m->h.uidvalidity);
+		ipc_put_u32(&b, op->msgs[0].uid);
+		req_reply(&d->r, STORE_APPENDED, &b);
+		deliver_free(d);
+	}
+	op_free(op);
+}
+
+static void
+on_append_body(void *arg, int err, uint64_t body)
+{
+	struct deliver *d = arg;
+	const char *rights;
+	struct mbox *m;
+	struct op *op;
+	struct new_msg *n;
+	uint32_t mask;
+
+	if (err == 0)
+		err = session_mbox(d->s, d->mailbox, "i", &m, &rights);
+	if (err != 0) {
+		append_end(d, err);
+		return;
+	}
+	op = op_new(OP_INSERT, m, OP_MEM, on_appended, d);
+	n = op->msgs = arena_calloc(op->mem, 1, sizeof *op->msgs);
+	if (n == NULL)
+		fatal("no memory");
+	op->n_msgs = 1;
+	d->row.body = body;
+	n->row = d->row;
+	mask = rights_flags(rights);
+	n->row.flags &= mask;
+	n->row.keywords = (mask & RIGHTS_KEYWORDS) != 0 ? d->keywords : slice_str("");
+	op_start(op);
+}
+
+/* Held while the ticket's accounts are being read. */
+struct appending {
+	struct deliver *d;
+	struct content msg;
+	struct buf bytes, summary;
+	int fd;
+};
+
+static void
+on_append_session(void *arg, int err, struct session *s)
+{
+	struct appending *a = arg;
+	struct deliver *d = a->d;
+	const char *rights;
+	struct mbox *m;
+
+	d->s = s;
+	if (err == 0)
+		err = session_mbox(s, d->mailbox, "i", &m, &rights);
+	if (err == 0 && account_usage(m->acc) + d->row.size > d->r.st->quota)
+		err = ERR_FULL;
+	if (err != 0) {
+		if (a->fd >= 0)
+			close(a->fd);
+		append_end(d, err);
+	} else {
+		a->msg.bytes = buf_slice(&a->bytes);
+		a->msg.summary = buf_slice(&a->summary);
+		(void)body_write(d, &a->msg, a->fd, on_append_body);
+	}
+	buf_done(&a->bytes);
+	buf_done(&a->summary);
+	free(a);
+}
+
+int
+on_append(struct conn *c, uint32_t id, struct ipc_reader *r, int fd)
+{
+	struct deliver *d = deliver_new(c, id);
+	struct appending *a;
+	struct content msg;
+	struct slice ticket;
+
+	if (get_message(r, d, &msg, fd) != 0)
+		return bad(d, fd);
+	ticket = ipc_get_slice(r);
+	d->mailbox = ipc_get_u64(r);
+	d->row.flags =
+	    ipc_get_u32(r) & (MSG_SEEN | MSG_ANSWERED | MSG_FLAGGED | MSG_DELETED | MSG_DRAFT);
+	d->keywords = arena_slice(d->mem, ipc_get_slice(r));
+	d->row.internal_date = ipc_get_i64(r);
+	d->row.internal_zone = (int16_t)ipc_get_u16(r);
+	if (ipc_reader_end(r) != 0)
+		return bad(d, fd);
+	a = xcalloc(1, sizeof *a);
+	a->d = d;
+	a->msg = msg;
+	a->fd = fd;
+	buf_init(&a->bytes, DELIVER_INLINE_MAX);
+	buf_init(&a->summary, DELIVER_SUMMARY_MAX);
+	buf_append_slice(&a->bytes, msg.bytes);
+	buf_append_slice(&a->summary, msg.summary);
+	session_make(c->st, ticket, on_append_session, a);
+	return 0;
+}
+
+/* ---- whether it would be taken ---- */
+
+struct checking {
+	struct req r;
+	uint64_t mailbox, size;
+};
+
+static void
+check_end(struct checking *k, int err)
+{
+	if (err == 0)
+		req_ok(&k->r);
+	else
+		req_err(&k->r, err, "check");
+	free(k);
+}
+
+static int
+room(const struct account *a, uint64_t size)
+{
+	uint64_t used = account_usage(a);
+
+	return used + size > a->st->quota || size > a->st->quota ? ERR_FULL : 0;
+}
+
+static void
+on_check_account(void *arg, int err, struct account *a)
+{
+	struct checking *k = arg;
+
+	check_end(k, err != 0 ? err : room(a, k->size));
+}
+
+static void
+on_check_session(void *arg, int err, struct session *s)
+{
+	struct checking *k = arg;
+	const char *rights;
+	struct mbox *m;
+
+	if (err == 0)
+		err = session_mbox(s, k->mailbox, "i", &m, &rights);
+	if (err == 0)
+		err = room(m->acc, k->size);
+	session_free(s);
+	check_end(k, err);
+}
+
+int
+on_check(struct conn *c, uint32_t id, struct ipc_reader *r)
+{
+	struct slice ticket = ipc_get_slice(r), account = ipc_get_slice(r);
+	uint64_t mailbox = ipc_get_u64(r), size = ipc_get_u64(r);
+	struct checking *k;
+
+	if (ipc_reader_end(r) != 0 || id == 0)
+		return ERR_PROTO;
+	k = xcalloc(1, sizeof *k);
+	req_init(&k->r, c->st, c->ipc, id, NULL);
+	k->mailbox = mailbox;
+	k->size = size;
+	if (ticket.len > 0)
+		session_make(c->st, ticket, on_check_session, k);
+	else
+		account_get(c->st, account, on_check_account, k);
+	return 0;
+}

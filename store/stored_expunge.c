@@ -1,0 +1,213 @@
+/* stored_expunge.c: removal of messages. Runs in stored. The rows of the message and of its last change go, a row with the UIDs
+ * removed comes (RFC 7162 3.2.5.1 VANISHED needs them). With UIDs given a thousand a batch; "all" reads the change rows, which
+ * carry flags and sizes. Bodies are collected later. */
+#include "store/stored_priv.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/err.h"
+#include "lib/log.h"
+
+enum { BATCH_MAX = 10000, UIDS_MAX = 250000 };
+
+static bool
+wanted(const struct op *op, uint32_t flags)
+{
+	return !op->only_deleted || (flags & MSG_DELETED) != 0;
+}
+
+static void
+on_victim_rows(void *arg, int err, struct msg_row *rows, size_t n)
+{
+	struct op *op = arg;
+
+	op->victims = arena_calloc(op->chunk_mem, n + 1, sizeof *op->victims);
+	op->n_victims = 0;
+	if (op->victims == NULL && err == 0)
+		err = ERR_LIMIT;
+	for (size_t i = 0; i < n && err == 0; i++)
+		if (wanted(op, rows[i].flags))
+			op->victims[op->n_victims++] = (struct change_row){.uid = rows[i].uid,
+			    .flags = rows[i].flags,
+			    .modseq = rows[i].modseq,
+			    .size = rows[i].size};
+	cycle_gathered(op->m, err);
+}
+
+static int
+by_uid(const void *a, const void *b)
+{
+	uint32_t x = ((const struct change_row *)a)->uid, y = ((const struct change_row *)b)->uid;
+
+	return x < y ? -1 : x > y;
+}
+
+static void scan_changes(struct op *op);
+
+static void
+on_victim_changes(void *arg, int err, const struct kv_pair *rows, size_t n, bool more)
+{
+	struct op *op = arg;
+	struct change_row c;
+
+	for (size_t i = 0; i < n && err == 0 && op->n_victims < BATCH_MAX; i++) {
+		err = change_row_decode(rows[i].key, rows[i].value, &c);
+		if (err == 0 && wanted(op, c.flags))
+			op->victims[op->n_victims++] = c;
+	}
+	if (err == 0 && more && op->n_victims < BATCH_MAX) {
+		buf_reset(&op->from);
+		buf_append_slice(&op->from, rows[n - 1].key);
+		buf_append_byte(&op->from, '!');
+		scan_changes(op);
+		return;
+	}
+	op->more = op->n_victims == BATCH_MAX;
+	if (err == 0)
+		qsort(op->victims, op->n_victims, sizeof *op->victims, by_uid);
+	cycle_gathered(op->m, err);
+}
+
+static void
+scan_changes(struct op *op)
+{
+	struct backend *be = op->m->acc->st->be;
+
+	must(be->ops->scan(be, slice_str(op->m->object), buf_slice(&op->from), slice_str("c0"),
+	    BACKEND_SCAN_MAX, on_victim_changes, op));
+}
+
+void
+expunge_gather(struct op *op)
+{
+	op->chunk_gone = op->out_gone.len;
+	op->n_victims = 0;
+	op->more = false;
+	if (!op->all) {
+		op->upto = op->n_uids - op->at < CHUNK ? op->n_uids : op->at + CHUNK;
+		rows_read(
+		    op->m, op->uids + op->at, op->upto - op->at, op->chunk_mem, on_victim_rows, op);
+		return;
+	}
+	op->victims = arena_calloc(op->chunk_mem, BATCH_MAX, sizeof *op->victims);
+	if (op->victims == NULL)
+		fatal("no memory");
+	if (op->only_deleted && op->m->h.deleted == 0) {
+		cycle_gathered(op->m, 0);
+		return;
+	}
+	buf_reset(&op->from);
+	buf_append_str(&op->from, "c/");
+	scan_changes(op);
+}
+
+bool
+expunge_again(struct op *op)
+{
+	if (op->kind == OP_PRUNE || op->all)
+		return op->more;
+	op->at = op->upto;
+	return op->at < op->n_uids;
+}
+
+int
+expunge_build(struct op *op, struct cycle *c)
+{
+	uint32_t *uids = arena_calloc(c->mem, op->n_victims + 1, sizeof *uids);
+	char key[KEY_MAX];
+	struct buf b;
+	int err = uids == NULL ? ERR_LIMIT : 0;
+
+	buf_truncate(&op->out_gone, op->chunk_gone);
+	if (op->n_victims == 0)
+		return err;
+	for (size_t i = 0; i < op->n_victims && err == 0; i++) {
+		const struct change_row *v = &op->victims[i];
+
+		if ((err = cycle_del(c, key_u32(key, 'm', v->uid))) != 0 ||
+		    (err = cycle_del(c, key_u64(key, 'c', v->modseq))) != 0)
+			break;
+		c->h.messages--;
+		c->h.bytes -= v->size;
+		c->h.unseen -= (v->flags & MSG_SEEN) == 0;
+		c->h.deleted -= (v->flags & MSG_DELETED) != 0;
+		c->h.recent -= v->uid >= c->h.recent_from && c->h.recent > 0;
+		uids[i] = v->uid;
+		err = buf_append(&op->out_gone, &v->uid, sizeof v->uid);
+	}
+	if (err != 0)
+		return err;
+	buf_init(&b, 65536);
+	expunged_row_encode(uids, op->n_victims, &b);
+	return cycle_put_buf(c, key_u64(key, 'x', ++c->h.modseq), &b);
+}
+
+/* ---- the request ---- */
+
+static void
+on_expunge_done(struct op *op)
+{
+	struct req *r = op->arg;
+	size_t n = op->out_gone.len / sizeof(uint32_t);
+	struct buf b;
+
+	if (op->err != 0 && n == 0) {
+		req_err(r, op->err, "expunge");
+	} else { /* what was removed before something failed is told */
+		buf_init(&b, IPC_FRAME_MAX);
+		ipc_put_u64(&b, op->m->h.modseq);
+		ipc_put_u32(&b, (uint32_t)n);
+		for (size_t i = 0; i < n; i++) {
+			uint32_t uid;
+
+			memcpy(&uid, op->out_gone.data + i * sizeof uid, sizeof uid);
+			ipc_put_u32(&b, uid);
+		}
+		req_reply(r, STORE_EXPUNGED, &b);
+	}
+	op_free(op);
+}
+
+int
+on_expunge(struct conn *c, uint32_t id, struct ipc_reader *r)
+{
+	int err;
+	struct session *s = session_of(c, id, r, &err);
+	uint64_t mailbox = ipc_get_u64(r);
+	bool only_deleted = ipc_get_u8(r) != 0, all = ipc_get_u8(r) != 0;
+	uint32_t n = ipc_get_count(r, UIDS_MAX, 4), last = 0;
+	const char *rights;
+	struct mbox *m;
+	struct op *op;
+	struct req *q;
+
+	if (s == NULL)
+		return err;
+	if (r->err != 0)
+		return ERR_PROTO;
+	if ((err = session_mbox(s, mailbox, "e", &m, &rights)) != 0) {
+		(void)ipc_reply_err(c->ipc, id, err, "mailbox");
+		return 0;
+	}
+	op = op_new(OP_EXPUNGE, m, 4 << 20, on_expunge_done, NULL);
+	op->only_deleted = only_deleted;
+	op->all = all;
+	op->uids = arena_calloc(op->mem, (size_t)n + 1, sizeof *op->uids);
+	for (uint32_t i = 0; i < n && op->uids != NULL; i++) {
+		uint32_t uid = ipc_get_u32(r);
+
+		if (uid <= last)
+			r->err = ERR_PROTO;
+		op->uids[op->n_uids++] = last = uid;
+	}
+	if (ipc_reader_end(r) != 0 || op->uids == NULL) {
+		op_free(op);
+		return ERR_PROTO;
+	}
+	q = arena_alloc(op->mem, sizeof *q);
+	req_init(q, c->st, c->ipc, id, m->acc);
+	op->arg = q;
+	op_start(op);
+	return 0;
+}

@@ -1,0 +1,164 @@
+/* stored_insert.c: new messages in a mailbox (delivery, APPEND, COPY), \Recent, and forgetting old delivery ids. Runs in stored. */
+#include "store/stored_priv.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/err.h"
+#include "lib/log.h"
+
+enum { PRUNE_EVERY_S = 86400, ROW_VALUE_MAX = 65536 };
+
+static int
+put_message(struct op *op, struct new_msg *n, struct cycle *c)
+{
+	struct msg_row *row = &n->row;
+	struct change_row change;
+	char key[KEY_MAX];
+	struct buf b;
+	int err;
+
+	if (c->h.uidnext == UINT32_MAX)
+		return ERR_LIMIT;
+	if ((err = kw_known(
+		 row->keywords, c->h.keywords, c->mem, &row->keywords, &c->h.keywords)) != 0)
+		return err;
+	n->uid = row->uid = c->h.uidnext++;
+	row->modseq = ++c->h.modseq;
+	row->save_date = now_s();
+	buf_init(&b, ROW_VALUE_MAX);
+	msg_row_encode(row, &b);
+	if ((err = cycle_put_buf(c, key_u32(key, 'm', row->uid), &b)) != 0)
+		return err;
+	change = (struct change_row){.uid = row->uid, .flags = row->flags, .size = row->size};
+	buf_init(&b, 64);
+	change_row_encode(&change, &b);
+	if ((err = cycle_put_buf(c, key_u64(key, 'c', row->modseq), &b)) != 0)
+		return err;
+	if (n->has_id) {
+		struct slice k = key_id(key, 'd', n->id, sizeof n->id);
+
+		buf_init(&b, 64);
+		seen_row_encode(row->save_date, row->uid, &b);
+		if ((err = cycle_absent(c, k)) != 0 || (err = cycle_put_buf(c, k, &b)) != 0)
+			return err;
+	}
+	c->h.messages++;
+	c->h.recent++;
+	c->h.unseen += (row->flags & MSG_SEEN) == 0;
+	c->h.deleted += (row->flags & MSG_DELETED) != 0;
+	c->h.bytes += row->size;
+	(void)op;
+	return 0;
+}
+
+int
+insert_build(struct op *op, struct cycle *c)
+{
+	struct account *a = op->m->acc;
+	uint64_t added = 0;
+	int err = 0;
+
+	/* The same delivery twice in one batch: a repeated attempt caught up with the first one. */
+	if (op->msgs[0].has_id)
+		for (struct op *o = c->ops; o != op; o = o->next)
+			if (o->kind == OP_INSERT && !o->finished && o->same_as == NULL &&
+			    o->msgs[0].has_id &&
+			    memcmp(o->msgs[0].id, op->msgs[0].id, sizeof op->msgs[0].id) == 0) {
+				op->same_as = o;
+				return 0;
+			}
+	for (size_t i = 0; i < op->n_msgs; i++)
+		added += op->msgs[i].row.size;
+	if (account_usage(a) - op->m->h.bytes + c->h.bytes + added > a->st->quota)
+		return ERR_FULL;
+	for (size_t i = 0; i < op->n_msgs && err == 0; i++)
+		err = put_message(op, &op->msgs[i], c);
+	return err;
+}
+
+/* SELECT takes the \Recent flags for its session (RFC 3501 2.3.2). */
+int
+claim_build(struct op *op, struct cycle *c)
+{
+	op->recent_from = c->h.recent > 0 ? c->h.recent_from : 0;
+	if (c->h.recent > 0) {
+		c->h.recent = 0;
+		c->h.recent_from = c->h.uidnext;
+	}
+	return 0;
+}
+
+/* ---- delivery ids older than delivery_memory_days ---- */
+
+static void
+on_prune_rows(void *arg, int err, const struct kv_pair *rows, size_t n, bool more)
+{
+	struct op *op = arg;
+	int64_t limit = now_s() - op->m->acc->st->memory_s, at;
+	uint32_t uid;
+
+	op->old_keys = arena_calloc(op->chunk_mem, n + 1, sizeof *op->old_keys);
+	op->n_old_keys = 0;
+	if (err == 0 && op->old_keys == NULL)
+		err = ERR_NOMEM;
+	for (size_t i = 0; i < n && err == 0; i++) {
+		err = seen_row_decode(rows[i].value, &at, &uid);
+		if (err == 0 && at < limit)
+			op->old_keys[op->n_old_keys++] = arena_slice(op->chunk_mem, rows[i].key);
+	}
+	op->more = more;
+	if (err == 0 && n > 0) {
+		buf_reset(&op->from);
+		buf_append_slice(&op->from, rows[n - 1].key);
+		buf_append_byte(&op->from, '!');
+	}
+	cycle_gathered(op->m, err);
+}
+
+void
+prune_gather(struct op *op)
+{
+	struct backend *be = op->m->acc->st->be;
+
+	if (op->from.len == 0)
+		buf_append_str(&op->from, "d/");
+	must(be->ops->scan(be, slice_str(op->m->object), buf_slice(&op->from), slice_str("d0"),
+	    BACKEND_SCAN_MAX, on_prune_rows, op));
+}
+
+int
+prune_build(struct op *op, struct cycle *c)
+{
+	int err = 0;
+
+	for (size_t i = 0; i < op->n_old_keys && err == 0; i++)
+		err = cycle_del(c, op->old_keys[i]);
+	c->h.pruned_at = now_s();
+	return err;
+}
+
+static void
+prune_done(struct op *op)
+{
+	if (op->err != 0 && op->err != ERR_GONE)
+		log_msg(LOG_LVL_WARN, "prune", "%s: %s", op->m->object, err_name(op->err));
+	op_free(op);
+}
+
+/* Called when a delivery went into the queue of m. */
+void
+prune_maybe(struct mbox *m)
+{
+	int64_t now = now_s();
+
+	/* Once more than a day's ids are there. The first delivery of a mailbox sets the clock. */
+	if (m->h.pruned_at + PRUNE_EVERY_S > now)
+		return;
+	for (struct op *op = m->first; op != NULL; op = op->next)
+		if (op->kind == OP_PRUNE)
+			return;
+	if (m->cycle != NULL && m->cycle->reader != NULL && m->cycle->reader->kind == OP_PRUNE)
+		return;
+	op_start(op_new(OP_PRUNE, m, 1 << 20, prune_done, NULL));
+}

@@ -1,0 +1,389 @@
+/* stored_priv.h: for stored_*.c alone. The stored role (congvu-stored-db) in one picture:
+ *
+ *   stored.c          start, sockets, which message goes to which function
+ *   stored_codec.c    values of rows, keys
+ *   stored_account.c  accounts in memory: loading, making, changing their rows one change at a time
+ *   stored_mailbox.c  CREATE, DELETE, RENAME, SUBSCRIBE, LIST
+ *   stored_session.c  tickets, rights
+ *   stored_cycle.c    the queue of a mailbox: what waits becomes one conditional batch
+ *   stored_insert.c   new messages in a batch     stored_flags.c    flags and keywords
+ *   stored_expunge.c  removal                     stored_copy.c     COPY
+ *   stored_deliver.c  from ingest                 stored_fetch.c    reading
+ *   stored_view.c     the compact view            stored_watch.c    who hears of changes
+ *
+ * All of it runs on the loop's thread. An account and its mailboxes stay in memory while something refers to the account.
+ *
+ * Rows. Object "a.<account>": "h" header; "b/<mailbox id>" name and use; "s/<hash of name>" subscription. Object "m.<mailbox id>": "h" header
+ * (struct mbox_head); "m/<uid>" message (row.h); "c/<modseq>" the last change of a message, one row each; "x/<modseq>" UIDs expunged;
+ * "d/<delivery id>" deliveries seen. Numbers are fixed-width hex: uid 8, others 16 digits. */
+#ifndef CV_STORED_PRIV_H
+#define CV_STORED_PRIV_H
+
+#include "lib/arena.h"
+#include "lib/ipc.h"
+#include "store/backend.h"
+#include "store/row.h"
+#include "store/store_client.h"
+#include "store/store_proto.h"
+
+enum {
+	ACCOUNT_ID_MAX = 40,
+	KEY_MAX = 64, /* longest of our keys and its NUL */
+	OBJECT_ID_MAX = 64,
+	NAME_MAX_LEN = 1000,
+	MBOXES_MAX = 10000, /* of an account */
+	SUBS_MAX = 10000,
+	KEYWORDS_IN_USE_MAX = 8192, /* octets, of a mailbox */
+	CHUNK = 1000,		    /* messages changed in one batch by flags and expunge */
+	COPY_MAX = 20000,
+	HASH_SIZE = 16384,
+};
+
+struct account;
+struct mbox;
+struct op;
+struct session;
+
+struct stored {
+	struct loop *loop;
+	struct backend *be;
+	unsigned char key[32];
+	uint64_t quota;	    /* octets of an account */
+	int64_t memory_s;   /* of delivery ids */
+	struct slice *special; /* names of the folders made with an account */
+	size_t n_special;
+	struct account *accounts[HASH_SIZE];
+	struct mbox *mboxes[HASH_SIZE];
+	struct account *idle_first, *idle_last; /* not referred to, oldest first */
+	size_t n_accounts, n_idle;
+	uint64_t n_requests, n_inserts, n_deliveries, n_repeated, n_sessions;
+	int64_t started;
+};
+
+/* ---- stored_codec.c ---- */
+
+struct mbox_head {
+	uint32_t uidvalidity, uidnext, messages, unseen, recent, recent_from, deleted;
+	uint64_t modseq, bytes;
+	int64_t pruned_at; /* when old delivery ids were last removed */
+	struct slice account;
+	struct slice keywords; /* ever used in it, by spaces, as first spelled */
+};
+struct account_head {
+	uint32_t uidvalidity; /* last given */
+	uint64_t epoch, seq;
+};
+struct change_row {
+	uint32_t uid, flags;
+	uint64_t modseq, size;
+};
+int mbox_head_encode(const struct mbox_head *h, struct buf *out);
+int mbox_head_decode(struct slice v, struct mbox_head *h_out); /* borrows */
+int account_head_encode(const struct account_head *h, struct buf *out);
+int account_head_decode(struct slice v, struct account_head *h_out);
+int name_row_encode(uint32_t use, struct slice name, struct buf *out);
+int name_row_decode(struct slice v, uint32_t *use_out, struct slice *name_out);
+int change_row_encode(const struct change_row *c, struct buf *out);
+int change_row_decode(struct slice key, struct slice v, struct change_row *c_out);
+int seen_row_encode(int64_t at, uint32_t uid, struct buf *out);
+int seen_row_decode(struct slice v, int64_t *at_out, uint32_t *uid_out);
+int expunged_row_encode(const uint32_t *uids, size_t n, struct buf *out);
+/* Appends to out as u32 in the machine's order. */
+int expunged_row_decode(struct slice v, struct buf *out);
+/* Keys; out has KEY_MAX bytes. */
+struct slice key_u32(char *out, char kind, uint32_t n);
+struct slice key_u64(char *out, char kind, uint64_t n);
+struct slice key_id(char *out, char kind, const unsigned char *id, size_t n);
+int key_number(struct slice key, size_t digits, uint64_t *n_out);
+bool account_id_ok(struct slice id);
+
+/* ---- keywords: atoms separated by one space ---- */
+bool kw_next(struct slice *rest, struct slice *atom_out);
+bool kw_has(struct slice list, struct slice atom); /* ASCII case-insensitive */
+/* list with the atoms of add that it lacks; ERR_LIMIT past max octets or max_n atoms. From the arena. */
+int kw_union(struct slice list, struct slice add, size_t max, size_t max_n, struct arena *a, struct slice *out);
+int kw_minus(struct slice list, struct slice remove, struct arena *a, struct slice *out);
+/* list in the spelling of known; known_out is known with what it lacked. Bounds of row.h and KEYWORDS_IN_USE_MAX. ERR_SYNTAX, ERR_LIMIT. */
+int kw_known(struct slice list, struct slice known, struct arena *a, struct slice *list_out, struct slice *known_out);
+
+/* ---- stored_account.c ---- */
+
+struct watch { /* a session that hears of changes of a mailbox */
+	struct watch *next_of_mbox, *next_of_session;
+	struct session *s;
+	struct mbox *m;
+};
+struct sub {
+	struct sub *next;
+	char *name;
+};
+struct account_op;
+struct mbox {
+	struct mbox *next_hash, *next; /* of the account, by name */
+	struct account *acc;
+	uint64_t id;
+	char object[OBJECT_ID_MAX];
+	char *name;
+	uint32_t use; /* enum mbox_attr, special uses */
+	struct mbox_head h; /* as committed; keywords point into raw */
+	struct buf raw;	    /* the header row */
+	bool gone;	    /* deleted: in no list but the account's graveyard */
+	struct op *first, **end; /* waiting */
+	struct cycle *cycle;	 /* the batch in flight */
+	struct watch *watches;
+	uint32_t watch_id; /* at the backend; 0: none */
+	struct view *view;
+};
+struct account {
+	struct account *next_hash, *idle_prev, *idle_next;
+	struct stored *st;
+	char id[ACCOUNT_ID_MAX + 1];
+	char object[OBJECT_ID_MAX];
+	unsigned refs;
+	bool ready, is_idle;
+	struct loading *loading;
+	struct account_head h;
+	struct buf raw;
+	struct mbox *mboxes; /* by name, byte order */
+	size_t n_mboxes;
+	struct mbox *graveyard;
+	struct sub *subs;
+	size_t n_subs;
+	struct account_op *ops, **ops_end; /* the first one is running */
+};
+/* fn is called at once when the account is in memory. It is referred to for the call only: account_ref to keep it. Makes what does not
+ * exist. err: ERR_SYNTAX (no account id), ERR_TEMP, ERR_FULL, ERR_IO, ERR_CORRUPT. */
+typedef void (*account_fn)(void *arg, int err, struct account *acc);
+void account_get(struct stored *st, struct slice id, account_fn fn, void *arg);
+void account_ref(struct account *a);
+void account_unref(struct account *a);
+uint64_t account_usage(const struct account *a);
+struct mbox *account_mbox(struct account *a, struct slice name);
+/* Every change of an account's own rows is an operation; they run one after the other. run calls account_op_end, now or later. */
+struct account_op {
+	struct account_op *next;
+	struct account *acc;
+	void (*run)(struct account_op *op);
+};
+void account_op_start(struct account *a, struct account_op *op);
+void account_op_end(struct account_op *op); /* the caller frees op before or after */
+/* Commits rows with a new header (a->h is changed by the caller before; restored on failure). From within an operation. */
+void account_commit(struct account_op *op, const struct account_head *h, const struct kv_pair *puts, size_t n_puts,
+    const struct slice *dels, size_t n_dels, backend_done_fn fn, void *arg);
+/* Mailboxes to be made and names to be changed, with one commit: what CREATE, RENAME and new accounts do. Copied. */
+struct naming {
+	const struct slice *make;
+	const uint32_t *uses;
+	size_t n_make;
+	struct mbox *const *rename;
+	const struct slice *rename_to;
+	size_t n_rename;
+	bool subscribe; /* those made */
+};
+/* Within an operation. fn tells, then the caller ends the operation. */
+void names_change(struct account_op *op, const struct naming *n, backend_done_fn fn, void *arg);
+struct slice sub_key(char *out, struct slice name);
+void sub_set(struct account *a, struct slice name, bool on); /* in memory */
+void mbox_link(struct mbox *m);	  /* into the account's list and the table */
+void mbox_unlink(struct mbox *m); /* out of the list: to be renamed */
+void mbox_bury(struct mbox *m);	  /* deleted: into the graveyard */
+struct mbox *mbox_new(struct account *a, uint64_t id, struct slice name, uint32_t use);
+struct mbox *mbox_find(struct stored *st, uint64_t id);
+void mbox_head_set(struct mbox *m, struct slice raw); /* what was just committed */
+int mbox_head_load(struct mbox *m, struct slice raw);
+void accounts_free(struct stored *st);
+
+/* ---- requests ---- */
+
+/* A request under way: holds the connection and an account. */
+struct req {
+	struct stored *st;
+	struct ipc_conn *conn;
+	uint32_t id;
+	struct account *acc; /* may be NULL */
+	struct mbox *m;
+	uint32_t session; /* its number */
+};
+void req_init(struct req *r, struct stored *st, struct ipc_conn *c, uint32_t id, struct account *a);
+/* Answers and lets go; the struct is the caller's. */
+void req_reply(struct req *r, uint16_t type, struct buf *payload); /* payload is done with */
+void req_ok(struct req *r);
+void req_err(struct req *r, int err, const char *why);
+
+/* ---- stored_session.c ---- */
+
+struct session_account {
+	struct account *acc;
+	char rights[32];
+	char *share; /* "" for the own account */
+};
+struct session {
+	struct session *next;
+	struct stored *st;
+	struct conn *conn;
+	uint32_t id;
+	struct session_account *accounts; /* the own one first */
+	size_t n_accounts;
+	int64_t expires;
+	uint64_t epoch;
+	struct watch *watches;
+};
+/* What is kept with a connection. */
+struct conn {
+	struct stored *st;
+	struct ipc_conn *ipc;
+	uint32_t role;
+	struct session *sessions;
+	unsigned refs; /* the connection itself, and sessions being made */
+	bool closed;
+};
+typedef void (*session_fn)(void *arg, int err, struct session *s);
+/* Opens the ticket and loads its accounts. conn may be NULL (APPEND): then the caller ends it with session_free. */
+void session_make(struct stored *st, struct slice ticket, session_fn fn, void *arg);
+void session_free(struct session *s); /* NULL accepted */
+int on_session_open(struct conn *c, uint32_t id, struct ipc_reader *r);
+int on_session_close(struct conn *c, uint32_t id, struct ipc_reader *r);
+void conn_closed(struct conn *c); /* ends its sessions, drops the connection's reference */
+void conn_unref(struct conn *c);
+/* Reads the session number. NULL after it was answered (no such session, expired), or *err_out is ERR_PROTO. */
+struct session *session_of(struct conn *c, uint32_t id, struct ipc_reader *r, int *err_out);
+/* The mailbox and the rights there. ERR_NOTFOUND; ERR_DENIED when a letter of need is missing. */
+int session_mbox(struct session *s, uint64_t id, const char *need, struct mbox **m_out, const char **rights_out);
+/* account: empty for the own. */
+int session_account(struct session *s, struct slice account, const char *need, struct session_account **a_out);
+bool rights_have(const char *rights, const char *need); /* all letters */
+uint32_t rights_flags(const char *rights); /* flags that may be changed; bit 31: keywords */
+#define RIGHTS_KEYWORDS (1u << 31)
+#define RIGHTS_ALL "lrswipkxtea"
+
+/* ---- stored_cycle.c ---- */
+
+enum op_kind { OP_INSERT, OP_CLAIM, OP_PRUNE, OP_FLAGS, OP_EXPUNGE };
+struct new_msg {
+	struct msg_row row; /* uid, modseq, save_date are set by the batch */
+	bool has_id;
+	unsigned char id[16]; /* delivery id */
+	uint32_t uid;	      /* out */
+};
+/* One change of a mailbox. Made by op_new, given to op_start; done is called once (perhaps from within op_start), err tells, then op_free is
+ * the callee's. */
+struct op {
+	struct op *next;
+	enum op_kind kind;
+	struct mbox *m;
+	void (*done)(struct op *op);
+	void *arg;
+	struct arena *mem; /* of the whole operation */
+	int err;
+	bool finished;
+	/* OP_INSERT */
+	struct new_msg *msgs;
+	size_t n_msgs;
+	bool repeated;
+	struct op *same_as; /* the same delivery in the same batch */
+	/* OP_CLAIM: out */
+	uint32_t recent_from;
+	/* OP_FLAGS, OP_EXPUNGE, OP_PRUNE */
+	uint32_t *uids;
+	size_t n_uids, at, upto; /* [at, upto) is the present chunk */
+	bool all, only_deleted, more;
+	enum store_op how;
+	uint32_t flags, mask; /* mask: what may be changed (rights) */
+	struct slice keywords;
+	uint64_t unchanged_since;
+	struct arena *chunk_mem; /* of one batch */
+	struct msg_row *rows;
+	size_t n_rows;
+	struct change_row *victims;
+	size_t n_victims;
+	struct slice *old_keys;
+	size_t n_old_keys;
+	struct buf from; /* where the scan goes on */
+	struct buf out_changed, out_conflicts, out_gone; /* struct store_uid; uint32_t; uint32_t */
+	size_t chunk_changed, chunk_conflicts, chunk_gone; /* lengths before this chunk */
+};
+/* A batch being built. */
+struct cycle {
+	struct arena *mem;
+	struct kv_pair *puts;
+	size_t n_puts, puts_alloc;
+	struct slice *dels;
+	size_t n_dels, dels_alloc;
+	struct slice *absent;
+	size_t n_absent, absent_alloc;
+	struct mbox_head h;
+	struct slice raw;
+	struct op *ops;
+	struct op *reader; /* the one that reads first */
+	size_t checks;	   /* deliveries being looked up after ERR_EXISTS */
+};
+struct op *op_new(enum op_kind kind, struct mbox *m, size_t mem, void (*done)(struct op *op), void *arg);
+void op_free(struct op *op);
+void op_start(struct op *op);
+void mbox_fail_waiting(struct mbox *m, int err);
+/* For stored_insert.c and its like: */
+int cycle_put(struct cycle *c, struct slice key, struct slice value); /* both copied */
+int cycle_put_buf(struct cycle *c, struct slice key, struct buf *value); /* value is done with */
+int cycle_del(struct cycle *c, struct slice key);
+int cycle_absent(struct cycle *c, struct slice key);
+void cycle_gathered(struct mbox *m, int err); /* the reader has what it needs */
+
+int insert_build(struct op *op, struct cycle *c);
+int claim_build(struct op *op, struct cycle *c);
+void prune_gather(struct op *op);
+int prune_build(struct op *op, struct cycle *c);
+void prune_maybe(struct mbox *m);
+void flags_gather(struct op *op);
+int flags_build(struct op *op, struct cycle *c);
+void expunge_gather(struct op *op);
+int expunge_build(struct op *op, struct cycle *c);
+/* After a commit: whether the operation needs another batch. */
+bool flags_again(struct op *op);
+bool expunge_again(struct op *op);
+
+/* Message rows by UID (ascending): those that are there, in the arena. */
+typedef void (*rows_read_fn)(void *arg, int err, struct msg_row *rows, size_t n);
+void rows_read(struct mbox *m, const uint32_t *uids, size_t n, struct arena *mem, rows_read_fn fn, void *arg);
+
+/* ---- messages ---- */
+
+int on_list(struct conn *c, uint32_t id, struct ipc_reader *r);
+int on_create(struct conn *c, uint32_t id, struct ipc_reader *r);
+int on_delete(struct conn *c, uint32_t id, struct ipc_reader *r);
+int on_rename(struct conn *c, uint32_t id, struct ipc_reader *r);
+int on_subscribe(struct conn *c, uint32_t id, struct ipc_reader *r);
+int on_subs(struct conn *c, uint32_t id, struct ipc_reader *r);
+int on_open(struct conn *c, uint32_t id, struct ipc_reader *r);
+int on_unwatch(struct conn *c, uint32_t id, struct ipc_reader *r);
+int on_uids(struct conn *c, uint32_t id, struct ipc_reader *r);
+int on_rows(struct conn *c, uint32_t id, struct ipc_reader *r);
+int on_changes(struct conn *c, uint32_t id, struct ipc_reader *r);
+int on_flags(struct conn *c, uint32_t id, struct ipc_reader *r);
+int on_expunge(struct conn *c, uint32_t id, struct ipc_reader *r);
+int on_copy(struct conn *c, uint32_t id, struct ipc_reader *r);
+int on_body(struct conn *c, uint32_t id, struct ipc_reader *r);
+int on_summary(struct conn *c, uint32_t id, struct ipc_reader *r);
+int on_deliver(struct conn *c, uint32_t id, struct ipc_reader *r, int fd);
+int on_append(struct conn *c, uint32_t id, struct ipc_reader *r, int fd);
+int on_check(struct conn *c, uint32_t id, struct ipc_reader *r);
+
+/* ---- stored_watch.c ---- */
+void watch_add(struct session *s, struct mbox *m);
+void watch_remove(struct session *s, struct mbox *m);
+void watch_session_done(struct session *s);
+void watch_tell_gone(struct mbox *m); /* and ends the watches */
+void mbox_changed(struct mbox *m);    /* after a commit */
+
+/* ---- stored_view.c: what changed, and everything as (uid, flags, modseq) ---- */
+typedef void (*changes_fn)(void *arg, int err, uint64_t highest, bool more, const struct store_uid *changed, size_t n_changed,
+    const uint32_t *expunged, size_t n_expunged);
+void changes_read(struct mbox *m, uint64_t since, changes_fn fn, void *arg);
+typedef void (*view_fn)(void *arg, int err, const struct store_uid *u, size_t n);
+void view_get(struct mbox *m, bool fresh, view_fn fn, void *arg);
+void view_free(struct mbox *m);
+
+int64_t now_s(void);
+/* A backend call refused our own arguments: a bug. */
+void must(int err);
+
+#endif
