@@ -101,10 +101,31 @@ cmd_create(struct cmd *m)
 /* ---- DELETE ---- */
 
 static void
+on_deleted(void *arg, int err)
+{
+	struct cmd *m = arg;
+	const uint64_t *id = m->state;
+	if (err) {
+		cmd_err(m, err);
+		return;
+	}
+	/* Who deletes the mailbox it has open leaves it; other sessions get BYE. */
+	if (m->c->sel != NULL && m->c->sel->mailbox == *id)
+		client_unselect(m->c);
+	cmd_ok(m, "Deleted");
+}
+
+static void
 delete_found(struct cmd *m, int err, const struct mbox *b)
 {
-	if (err == 0)
-		err = store_delete(m->c->store, b->id, on_done, m);
+	uint64_t *id = arena_alloc(m->a, sizeof(*id));
+	m->state = id;
+	if (err == 0 && id == NULL)
+		err = ERR_NOMEM;
+	if (err == 0) {
+		*id = b->id;
+		err = store_delete(m->c->store, b->id, on_deleted, m);
+	}
 	if (err)
 		cmd_err(m, err);
 }

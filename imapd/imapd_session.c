@@ -3,6 +3,7 @@
 #include "config.h"
 
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,6 +16,7 @@
 #define LOGIN_SECONDS 60
 #define AUTH_DELAY_MS 1000
 #define STOP_MS 2000 /* for the BYE to leave */
+#define STATS_MS 1000
 
 static struct imapd imapd;
 static struct listener *plain, *tls;
@@ -53,6 +55,20 @@ on_signal(void *arg, int signo)
 	imapd_stop(d);
 }
 
+/* What `congvu status` shows; the slots are named in lib/role_stats.c. */
+static void
+on_stats(void *arg)
+{
+	static struct loop_timer *again;
+	struct imapd *d = arg;
+	role_stat_set(0, d->n_clients);
+	role_stat_set(1, d->n_logins);
+	role_stat_set(2, d->n_commands);
+	if (again == NULL)
+		again = loop_timer_new(d->loop, on_stats, d);
+	loop_timer_set(again, STATS_MS);
+}
+
 static const char **
 read_mechs(const struct conf *conf)
 {
@@ -63,12 +79,25 @@ read_mechs(const struct conf *conf)
 	return mechs;
 }
 
+/* The parent opened the files; a role started by hand opens them itself. */
+static char *
+secret_path(const struct conf *conf, const char *option)
+{
+	char text[64];
+	int fd = role_fd(option);
+	if (fd < 0)
+		return conf_path(conf, option);
+	snprintf(text, sizeof(text), "/proc/self/fd/%d", fd);
+	return xstrdup(text);
+}
+
 static struct tls_ctx *
 read_tls(const struct conf *conf)
 {
 	struct tls_ctx *ctx = NULL;
 	const char *why = NULL;
-	char *cert = conf_path(conf, "tls_cert_file"), *key = conf_path(conf, "tls_key_file");
+	char *cert = secret_path(conf, "tls_cert_file");
+	char *key = secret_path(conf, "tls_key_file");
 	if (tls_server_new(cert, key, NULL, &ctx, &why) != 0)
 		fatal("TLS: %s (%s)", why, cert);
 	free(cert);
@@ -102,5 +131,6 @@ main(int argc, char **argv)
 		plain = listener_new(imapd.loop, role_fd("listen.imap"), max, accept_plain, NULL);
 	if (role_fd("listen.imaps") >= 0)
 		tls = listener_new(imapd.loop, role_fd("listen.imaps"), max, accept_tls, NULL);
+	on_stats(&imapd);
 	return loop_run(imapd.loop) == 0 ? 0 : 70;
 }

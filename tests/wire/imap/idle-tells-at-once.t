@@ -38,7 +38,9 @@ C: a5 NOOP
 S: a5 OK {/.*/}
 B C: b5 CLOSE
 B S: b5 OK {/.*/}
-C: a6 UNSELECT
-S: a6 OK {/.*/}
 C: a7 DELETE d-{unique}
-S: a7 OK {/.*/}
+S* a7 OK {/.*/}
+C: a8 FETCH 1 FLAGS
+S: a8 BAD {/.*/}
+C: a9 NOOP
+S: a9 OK {/.*/}

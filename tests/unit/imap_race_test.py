@@ -1,0 +1,256 @@
+#!/usr/bin/python3
+"""Several clients of one mailbox change it at the same time, at random; each counts message numbers along by RFC 3501 7.4.1 and must never be wrong.
+Against the session code over the fakes (`make check`), or with --port P --login L --password W --ca FILE against a real server (imaps).
+Then: a large message to a client that does not read holds little memory; a session survives a restart of stored."""
+
+import argparse
+import os
+import random
+import re
+import signal
+import socket
+import ssl
+import sys
+import tempfile
+import time
+import pathlib
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+import imap_fake  # noqa: E402
+
+
+class Client:
+    """A client that believes what it is told."""
+
+    def __init__(self, port, ca, login, password, name):
+        context = ssl.create_default_context(cafile=ca)
+        self.sock = context.wrap_socket(socket.create_connection(("127.0.0.1", port), 20), server_hostname="localhost")
+        self.sock.settimeout(20)
+        self.file = self.sock.makefile("rb")
+        self.name, self.n, self.count, self.recent = name, 0, 0, 0
+        self.uids = []  # what stands at each number; None: not asked yet
+        self.flags = {}
+        self.recent_uids = set()
+        self.line()
+        self.run("LOGIN %s {%d+}\r\n%s" % (login, len(password.encode()), password))
+
+    def line(self):
+        out = b""
+        while True:
+            piece = self.file.readline()
+            if not piece.endswith(b"\r\n"):
+                raise AssertionError("%s: the server went away: %r" % (self.name, out + piece))
+            out += piece
+            m = re.search(rb"\{(\d+)\}\r\n$", piece)
+            if not m:
+                return out[:-2]
+            out += self.file.read(int(m.group(1)))
+
+    def untagged(self, line, quiet):
+        m = re.match(rb"\* (\d+) (EXPUNGE|EXISTS|RECENT|FETCH) ?(.*)$", line, re.S)
+        if not m:
+            return
+        n, what = int(m.group(1)), m.group(2)
+        if what == b"EXPUNGE":
+            assert not quiet, "%s: EXPUNGE where it is forbidden" % self.name
+            assert 1 <= n <= len(self.uids), "%s: EXPUNGE of %d among %d" % (self.name, n, len(self.uids))
+            del self.uids[n - 1]
+        elif what == b"EXISTS":
+            assert n >= len(self.uids), "%s: EXISTS %d after %d" % (self.name, n, len(self.uids))
+            self.uids += [None] * (n - len(self.uids))
+        elif what == b"FETCH":
+            assert 1 <= n <= len(self.uids), "%s: FETCH of %d among %d" % (self.name, n, len(self.uids))
+            uid = re.search(rb"UID (\d+)", m.group(3))
+            if uid:
+                uid = int(uid.group(1))
+                assert self.uids[n - 1] in (None, uid), "%s: %d is UID %r and %d" % (self.name, n, self.uids[n - 1], uid)
+                self.uids[n - 1] = uid
+            flags = re.search(rb"FLAGS \(([^)]*)\)", m.group(3))
+            if flags and self.uids[n - 1]:
+                words = set(flags.group(1).split())
+                if b"\\Recent" in words:
+                    self.recent_uids.add(self.uids[n - 1])
+                self.flags[self.uids[n - 1]] = words - {b"\\Recent"}
+
+    def finish(self, tag, quiet):
+        lines = []
+        while True:
+            line = self.line()
+            if line.startswith(tag + b" "):
+                return line[len(tag) + 1:], lines
+            self.untagged(line, quiet)
+            lines.append(line)
+
+    def send(self, text):
+        self.n += 1
+        tag = b"%s%d" % (self.name.encode(), self.n)
+        self.sock.sendall(tag + b" " + text.encode() + b"\r\n")
+        return tag
+
+    def run(self, text, good=(b"OK",)):
+        tag = self.send(text)
+        quiet = re.match(r"(FETCH|STORE|SEARCH) ", text) is not None
+        status, lines = self.finish(tag, quiet)
+        assert status.split(b" ")[0] in good, "%s: %s: %r" % (self.name, text[:60], status)
+        return lines
+
+    def select(self, box):
+        self.uids = []
+        self.run("SELECT " + box)
+
+    def check(self):
+        """What it believes is what the server says."""
+        self.run("FETCH 1:* (UID)", (b"OK", b"NO"))
+        assert None not in self.uids or True
+        known = [u for u in self.uids if u is not None]
+        assert known == sorted(known) and len(set(known)) == len(known), "%s: %r" % (self.name, self.uids)
+
+
+def message(rnd):
+    return "From: a@x.example\r\nSubject: %d\r\n\r\n%s\r\n" % (rnd.randrange(10 ** 9), "x" * rnd.randrange(2000))
+
+
+def step(c, box, rnd):
+    what = rnd.randrange(12)
+    n = len(c.uids)
+    if what < 3:
+        text = message(rnd)
+        c.run("APPEND %s {%d+}\r\n%s" % (box, len(text), text))
+    elif what == 3 and n:
+        c.run("STORE %d +FLAGS (\\Deleted)" % rnd.randint(1, n), (b"OK", b"NO"))
+    elif what == 4 and n:
+        c.run("STORE %d:* FLAGS.SILENT (%s)" % (rnd.randint(1, n), rnd.choice(["\\Seen", "\\Flagged $A", "\\Deleted", ""])), (b"OK", b"NO"))
+    elif what == 5:
+        c.run("EXPUNGE")
+    elif what == 6 and n:
+        c.run("UID FETCH 1:* (FLAGS)")
+    elif what == 7 and n:
+        c.run("FETCH %d (UID FLAGS BODY[])" % rnd.randint(1, n), (b"OK", b"NO"))
+    elif what == 8:
+        c.run("SEARCH %s" % rnd.choice(["UNSEEN", "SUBJECT 5", "BODY xx", "DELETED"]))
+    elif what == 9 and n:
+        c.run("COPY %d %s" % (rnd.randint(1, n), box))
+    elif what == 10:
+        tag = c.send("IDLE")
+        while not c.line().startswith(b"+"):
+            pass
+        time.sleep(rnd.random() * 0.02)
+        c.sock.sendall(b"DONE\r\n")
+        c.finish(tag, False)
+    else:
+        c.run("NOOP")
+
+
+def race(args, box, seconds, seed):
+    clients = [Client(args.port, args.ca, args.login, args.password, name) for name in "abcd"]
+    rnd = random.Random(seed)
+    clients[0].run("CREATE " + box)
+    for c in clients:
+        c.select(box)
+    end, steps = time.monotonic() + seconds, 0
+    while time.monotonic() < end:
+        # two at once: both commands are under way before either answer is read
+        a, b = rnd.sample(clients, 2)
+        if rnd.random() < 0.5 and a.uids and b.uids:
+            ta = a.send("UID STORE %d:* +FLAGS (\\Deleted)" % rnd.randint(1, 50))
+            tb = b.send("FETCH 1:%d (FLAGS UID)" % len(b.uids))
+            b.finish(tb, True)
+            a.finish(ta, False)
+        else:
+            step(a, box, rnd)
+        if rnd.random() < 0.2:
+            b.check()
+        steps += 1
+    truth = None
+    for c in clients:
+        c.run("NOOP")
+        c.run("UID FETCH 1:* (FLAGS)")
+        if truth is None:
+            truth = (c.uids, {u: c.flags[u] for u in c.uids})
+        assert c.uids == truth[0], "%s: %r is not %r" % (c.name, c.uids, truth[0])
+        assert {u: c.flags[u] for u in c.uids} == truth[1], "%s: flags" % c.name
+    seen = set()
+    for c in clients:
+        assert not seen & c.recent_uids, "Recent told twice: %r" % (seen & c.recent_uids)
+        seen |= c.recent_uids
+        c.run("CLOSE")
+    clients[0].run("DELETE " + box)
+    print("race: %d steps" % steps)
+
+
+def rss(pid):
+    with open("/proc/%d/status" % pid) as f:
+        return int(re.search(r"VmRSS:\s+(\d+)", f.read()).group(1)) // 1024
+
+
+def large(args, pid):
+    """15 MB to a client that does not read: the session holds a piece of it, no more. Then it reads all of it, unharmed."""
+    c = Client(args.port, args.ca, args.login, args.password, "l")
+    c.run("CREATE large")
+    body = ("Subject: large\r\n\r\n" + "0123456789abcdef" * 4 + "\r\n") * 180000
+    body = body[:15000000]
+    c.run("APPEND large {%d+}\r\n%s" % (len(body), body))
+    c.select("large")
+    others = [Client(args.port, args.ca, args.login, args.password, "m%d" % i) for i in range(6)]
+    before = rss(pid)
+    tags = []
+    for o in others:
+        o.select("large")
+        tags.append(o.send("FETCH 1 (BODY.PEEK[] UID)"))
+    time.sleep(1.5)
+    grown = rss(pid) - before
+    c.run("NOOP")
+    for o, tag in zip(others, tags):
+        status, lines = o.finish(tag, True)
+        assert status.startswith(b"OK") and body.encode() in lines[0] and lines[0].endswith(b" UID 1)")
+    print("large: %d MB more for 6 clients that did not read 15 MB each" % grown)
+    if os.environ.get("ASAN_TEST") is None:
+        assert grown < 40, grown
+
+
+def restart(args, pid):
+    c = Client(args.port, args.ca, args.login, args.password, "r")
+    d = Client(args.port, args.ca, args.login, args.password, "s")
+    c.run("CREATE again")
+    c.select("again")
+    tag = c.send("IDLE")
+    assert c.line().startswith(b"+")
+    os.kill(pid, signal.SIGUSR1)
+    time.sleep(0.2)
+    d.run("APPEND again {21+}\r\nFrom: 1@x.example\r\n\r\n")
+    assert c.line() == b"* 1 EXISTS"
+    c.sock.sendall(b"DONE\r\n")
+    c.finish(tag, False)
+    c.run("LOGOUT")
+    print("restart: survived")
+
+
+def main():
+    ap = argparse.ArgumentParser()
+    ap.add_argument("--port", type=int)
+    ap.add_argument("--ca")
+    ap.add_argument("--login", default="head")
+    ap.add_argument("--password", default="pw-head")
+    ap.add_argument("--seconds", type=float, default=4)
+    ap.add_argument("--seed", type=int, default=random.randrange(10 ** 6))
+    args = ap.parse_args()
+    print("seed %d" % args.seed)
+    if args.port:
+        race(args, "race-%d" % args.seed, args.seconds, args.seed)
+        return 0
+    with tempfile.TemporaryDirectory() as tmp:
+        server = imap_fake.Server(pathlib.Path(tmp))
+        args.port, args.ca = server.imaps_port, server.ca
+        try:
+            race(args, "race", args.seconds, args.seed)
+            restart(args, server.process.pid)
+            large(args, server.process.pid)
+        finally:
+            code, log = server.stop()
+        if code:
+            print("the server ended with %d:\n%s" % (code, log[-3000:]))
+        return 1 if code else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
