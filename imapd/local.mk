@@ -23,6 +23,12 @@ imapd_libcvimapd_a_SOURCES = imapd/session.h imapd/session.c imapd/sync.c imapd/
 	imapd/cmd_starttls.c imapd/cmd_status.c imapd/cmd_store.c
 CV_IMAPD_LIBS = imapd/libcvimapd.a imapd/libcvimap.a
 
+# --- the imapd-session role ---
+pkglibexec_PROGRAMS += congvu-imapd-session
+congvu_imapd_session_SOURCES = imapd/imapd_session.c
+congvu_imapd_session_LDADD = $(CV_IMAPD_LIBS) store/libcvstore.a directory/libcvlookup.a lib/libcvtls.a \
+	lib/libcvmail.a $(CV_ROLE_LIBS) $(CV_MAIL_LIBS) $(SSL_LIBS) $(CRYPTO_LIBS)
+
 # --- tests ---
 CV_IMAP_TESTS = tests/unit/imap_parse_test tests/unit/imap_view_test tests/unit/imap_search_test tests/unit/imap_names_test
 CV_IMAP_TEST_LIBS = imapd/libcvimap.a lib/libcvmail.a lib/libcv.a $(CV_MAIL_LIBS) $(CMOCKA_LIBS)
