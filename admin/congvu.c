@@ -202,38 +202,30 @@ ctl_options(const struct ctl *c, const struct ctl_option *options, int *argc_io,
 	return 0;
 }
 
-/* Takes the common options out of argv, wherever they stand before a "--". -1, or the code to end with. */
-static int
+/* Takes the common options out of argv, wherever they stand before a "--". True when help is asked for. */
+static bool
 common_options(struct ctl *c, int *argc_io, char **argv)
 {
 	int left = 1, argc = *argc_io, i;
 	bool help = false;
 
 	for (i = 1; i < argc && strcmp(argv[i], "--") != 0; i++) {
-		if (strcmp(argv[i], "--json") == 0) {
+		if (strcmp(argv[i], "--json") == 0)
 			c->json = true;
-		} else if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
+		else if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0)
 			help = true;
-		} else if (strcmp(argv[i], "--version") == 0 && left == 1) {
-			printf("congvu %s\n", PACKAGE_VERSION);
-			return EX_OK;
-		} else if (strcmp(argv[i], "-c") == 0 && left == 1 && i + 1 < argc) {
+		else if (strcmp(argv[i], "-c") == 0 && left == 1 && i + 1 < argc)
 			c->conf_file = argv[++i];
-		} else if (strcmp(argv[i], "--lang") == 0 && i + 1 < argc) {
+		else if (strcmp(argv[i], "--lang") == 0 && i + 1 < argc)
 			c->lang = argv[++i];
-		} else {
+		else
 			argv[left++] = argv[i];
-		}
 	}
 	while (i < argc)
 		argv[left++] = argv[i++];
 	argv[left] = NULL;
 	*argc_io = left;
-	if (help || left < 2) {
-		print_help(help ? stdout : stderr, left > 1 ? command_find(argv[1]) : NULL);
-		return help ? EX_OK : EX_USAGE;
-	}
-	return -1;
+	return help;
 }
 
 /* The language: --lang, else the locale's. Vietnamese without a Vietnamese locale installed works too: gettext asks
@@ -261,14 +253,21 @@ main(int argc, char **argv)
 	const struct command *cmd;
 	struct conf *conf = NULL;
 	char *why = NULL;
+	bool help;
 	int code;
 
 	log_init("congvu", STDERR_FILENO);
 	log_set_level(LOG_LVL_WARN);
-	code = common_options(&c, &argc, argv);
+	help = common_options(&c, &argc, argv);
 	set_language(&c);
-	if (code >= 0)
-		return code;
+	if (help || argc < 2) {
+		print_help(help ? stdout : stderr, argc > 1 ? command_find(argv[1]) : NULL);
+		return help ? EX_OK : EX_USAGE;
+	}
+	if (strcmp(argv[1], "--version") == 0) {
+		printf("congvu %s\n", PACKAGE_VERSION);
+		return EX_OK;
+	}
 	cmd = command_find(argv[1]);
 	if (cmd == NULL) {
 		fprintf(stderr, _("congvu: there is no command \"%s\"; congvu --help lists them\n"),

@@ -9,6 +9,17 @@ congvu_LDADD = smtpd/libcvsmtp.a directory/libcvdiradmin.a milter/libcvaudit.a d
 	$(CONFUSE_LIBS) $(JANSSON_LIBS) $(EVENT_LIBS) $(SSL_LIBS) $(CRYPTO_LIBS) $(LDAP_LIBS) -llber $(IDN_LIBS) \
 	$(CV_MAIL_LIBS) -lpthread
 
+# --- Vietnamese ---
+EXTRA_DIST += admin/po/vi.po
+if GETTEXT
+vilocaledir = $(localedir)/vi/LC_MESSAGES
+vilocale_DATA = admin/po/congvu.mo
+CLEANFILES += admin/po/congvu.mo
+admin/po/congvu.mo: $(srcdir)/admin/po/vi.po
+	@$(MKDIR_P) admin/po
+	$(AM_V_GEN)$(MSGFMT) --check-format -o $@ $(srcdir)/admin/po/vi.po
+endif
+
 # --- tests ---
 EXTRA_DIST += tests/unit/congvu_test.sh
 TESTS += tests/unit/congvu_test.sh
