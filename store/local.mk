@@ -74,6 +74,14 @@ tests_unit_ingest_test_SOURCES = tests/unit/ingest_test.c
 tests_unit_ingest_test_LDADD = $(CV_INGEST_LIBS) lib/libcvipc.a lib/libcvloop.a lib/libcv.a $(EVENT_LIBS) $(CV_MAIL_LIBS) \
 	$(CRYPTO_LIBS) $(CMOCKA_LIBS)
 
+# The same against the real process, in its sandbox.
+check_PROGRAMS += tests/unit/ingest_role_test
+TESTS += tests/unit/ingest_role_test
+tests_unit_ingest_role_test_SOURCES = tests/unit/ingest_test.c
+tests_unit_ingest_role_test_CPPFLAGS = $(AM_CPPFLAGS) -DINGEST_BINARY='"congvu-ingest"'
+tests_unit_ingest_role_test_LDADD = $(tests_unit_ingest_test_LDADD)
+EXTRA_tests_unit_ingest_role_test_DEPENDENCIES = congvu-ingest
+
 CV_FUZZ += tests/fuzz/lmtp_fuzz
 tests_fuzz_lmtp_fuzz_SOURCES = tests/fuzz/fuzz.h tests/fuzz/lmtp_fuzz.c $(CV_FUZZ_MAIN)
 tests_fuzz_lmtp_fuzz_LDFLAGS = $(AM_LDFLAGS) $(CV_FUZZLINK)

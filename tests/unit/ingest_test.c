@@ -1,13 +1,18 @@
 /* ingest_test.c: ingest whole, over real sockets: LMTP and APPEND on one side, fake lookup and fake stored (by their protocol
- * tables) on the other, all on one loop. What a peer sees to the byte, what stored is asked for, and what happens when
- * either is away. Invented people. */
+ * tables) on the other. What a peer sees to the byte, what stored is asked for, and what happens when either is away. Built
+ * twice: with ingest's parts on the test's own loop (ingest_test), and against the real congvu-ingest process in its sandbox
+ * (ingest_role_test, INGEST_BINARY). Invented people. */
 #include "tests/unit/check.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
 #include <stdio.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -23,8 +28,10 @@
 
 static struct loop *loop;
 static struct ingest in;
+#ifndef INGEST_BINARY
 static struct lmtp_server *lmtp;
 static struct append_server *append;
+#endif
 static struct ipc_server *fake_lookup, *fake_stored;
 static char dir[] = "/tmp/ingest-test-XXXXXX";
 
@@ -741,6 +748,7 @@ append_aborted(void **state)
 	assert_int_equal(st.appends, 0);
 }
 
+#ifndef INGEST_BINARY
 /* ingest is killed in the middle. */
 static void
 append_lost(void **state)
@@ -765,6 +773,111 @@ append_lost(void **state)
 	ingest_append_end(a);
 	wait_done(0);
 }
+#endif
+
+/* ---- the role's own process ---- */
+
+#ifdef INGEST_BINARY
+static pid_t role;
+static char binary[PATH_MAX];
+static int lmtp_fd;
+
+static void
+start_ingest(void)
+{
+	FILE *f = fopen("congvu.conf", "w");
+	char lmtp_arg[40], append_arg[40], here[4096];
+
+	assert_non_null(f);
+	fprintf(f, "hostname = mx.tinhmau.example\nmessage_size_max = 10000000\nlog_level = error\n"
+		   "user_imapd = root\nrun_dir = .\n");
+	fclose(f);
+	assert_non_null(getcwd(here, sizeof(here)));
+	snprintf(lmtp_arg, sizeof(lmtp_arg), "lmtp=%d", lmtp_fd);
+	snprintf(append_arg, sizeof(append_arg), "ingest.imapd=%d", append_fd);
+	role = fork();
+	assert_true(role >= 0);
+	if (role == 0) {
+		fcntl(lmtp_fd, F_SETFD, 0);
+		fcntl(append_fd, F_SETFD, 0);
+		execl(binary, binary, "--conf", "congvu.conf", "--name", "ingest", "--index", "0",
+		    "--user", "-", "--dir", here, "--fd", lmtp_arg, "--fd", append_arg,
+		    (char *)NULL);
+		_exit(127);
+	}
+}
+
+static void
+stop_ingest(int signo)
+{
+	int status;
+
+	kill(role, signo);
+	assert_int_equal(waitpid(role, &status, 0), role);
+	assert_true(WIFSIGNALED(status) ? WTERMSIG(status) == signo : signo == SIGTERM);
+}
+
+/* Killed in the middle of a message: nothing of it reached stored; the next process goes on. */
+static void
+killed(void **state)
+{
+	(void)state;
+	say("MAIL FROM:<>\r\nRCPT TO:<a@tinhmau.example>\r\nDATA\r\n");
+	expect(OK_MAIL OK_RCPT GO);
+	say("Subject: x\r\n");
+	stop_ingest(SIGKILL);
+	start_ingest();
+	setup(NULL);
+	say("MAIL FROM:<>\r\nRCPT TO:<a@tinhmau.example>\r\nDATA\r\n");
+	expect(OK_MAIL OK_RCPT GO);
+	say(MESSAGE ".\r\n");
+	expect(DELIVERED);
+	assert_int_equal(st.delivers, 1);
+}
+
+/* A charset that libc converts by a loaded module, although the sandbox has no files. */
+static void
+charset_in_the_sandbox(void **state)
+{
+	(void)state;
+	say("MAIL FROM:<>\r\nRCPT TO:<a@tinhmau.example>\r\nDATA\r\n");
+	expect(OK_MAIL OK_RCPT GO);
+	say("Content-Type: text/plain; name*=windows-1258''Ti%EA%ECng\r\n\r\nx\r\n.\r\n");
+	expect(DELIVERED);
+	assert_true(slice_find(buf_slice(&st.summary), slice_str("Tiếng")) > 0);
+}
+#endif
+
+/* What serves the two sockets. */
+static void
+bring_up(void)
+{
+#ifdef INGEST_BINARY
+	lmtp_fd = bind_unix("lmtp.sock");
+	append_fd = bind_unix("ingest.imapd.sock");
+	start_ingest();
+#else
+	in.lookup = lookup_client_new(loop, "lookup.ingest.sock", IPC_INGEST);
+	in.store = deliver_client_new(loop, "store.ingest.sock");
+	lmtp = lmtp_server_new(&in, bind_unix("lmtp.sock"), 10);
+	append_fd = bind_unix("ingest.imapd.sock");
+	append = append_server_new(&in, append_fd, -1);
+#endif
+}
+
+static void
+tear_down(void)
+{
+#ifdef INGEST_BINARY
+	stop_ingest(SIGTERM);
+	unlink("congvu.conf");
+#else
+	lmtp_server_free(lmtp);
+	append_server_free(append);
+	deliver_client_free(in.store);
+	lookup_client_free(in.lookup);
+#endif
+}
 
 int
 main(void)
@@ -787,10 +900,18 @@ main(void)
 	    cmocka_unit_test_setup(append_large, setup),
 	    cmocka_unit_test_setup(append_refused, setup),
 	    cmocka_unit_test_setup(append_aborted, setup),
+#ifdef INGEST_BINARY
+	    cmocka_unit_test_setup(killed, setup),
+	    cmocka_unit_test_setup(charset_in_the_sandbox, setup),
+#else
 	    cmocka_unit_test_setup(append_lost, setup),
+#endif
 	};
 	int r;
 
+#ifdef INGEST_BINARY
+	assert_non_null(realpath(INGEST_BINARY, binary));
+#endif
 	if (mkdtemp(dir) == NULL || chdir(dir) != 0)
 		return 1;
 	log_set_level(LOG_LVL_ERROR);
@@ -805,20 +926,13 @@ main(void)
 	    IPC_INGEST, -1, 10, &lookup_ops, NULL);
 	fake_stored = ipc_server_new(loop, bind_unix("store.ingest.sock"), &store_proto, IPC_INGEST,
 	    -1, 10, &stored_ops, NULL);
-	in.lookup = lookup_client_new(loop, "lookup.ingest.sock", IPC_INGEST);
-	in.store = deliver_client_new(loop, "store.ingest.sock");
-	lmtp = lmtp_server_new(&in, bind_unix("lmtp.sock"), 10);
-	append_fd = bind_unix("ingest.imapd.sock");
-	append = append_server_new(&in, append_fd, -1);
+	bring_up();
 	imapd = ingest_client_new(loop, "ingest.imapd.sock");
 	r = cmocka_run_group_tests(tests, NULL, NULL);
 	if (client >= 0)
 		close(client);
 	ingest_client_free(imapd);
-	lmtp_server_free(lmtp);
-	append_server_free(append);
-	deliver_client_free(in.store);
-	lookup_client_free(in.lookup);
+	tear_down();
 	ipc_server_free(fake_lookup);
 	ipc_server_free(fake_stored);
 	loop_free(loop);
