@@ -16,16 +16,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { IDLE_MAX = 16, OUT_HIGH = 262144, PROGRESS_MAX = 3 };
+enum { OUT_HIGH = 262144, PROGRESS_MAX = 3 };
 
 /* A connection with what was agreed on it. */
 struct mconn {
 	struct io *io;
 	struct milter_conf *conf;
-	struct milter *user; /* NULL while idle */
+	struct milter *user; /* NULL when it is only flushed and closed */
 	uint32_t version, actions, steps;
-	bool reused;   /* by this client after another one */
-	bool answered; /* it said something to this client */
 };
 
 struct milter_conf {
@@ -33,8 +31,6 @@ struct milter_conf {
 	char *name;
 	const char *path, *hostport; /* one of them */
 	unsigned command_ms, message_ms;
-	struct mconn *idle[IDLE_MAX];
-	size_t n_idle;
 };
 
 enum step {
@@ -89,18 +85,6 @@ conn_free(struct mconn *c)
 	free(c);
 }
 
-static void
-idle_remove(struct mconn *c)
-{
-	struct milter_conf *mc = c->conf;
-
-	for (size_t i = 0; i < mc->n_idle; i++)
-		if (mc->idle[i] == c) {
-			mc->idle[i] = mc->idle[--mc->n_idle];
-			return;
-		}
-}
-
 /* Ends the operation; fn is called from the loop. */
 static void
 finish(struct milter *m, enum milter_verdict_kind kind, const char *why)
@@ -118,8 +102,6 @@ static void
 failed(struct milter *m, const char *why)
 {
 	struct log_line l;
-	bool again = m->c != NULL && m->c->reused && !m->c->answered && m->step >= S_CONN &&
-		     m->step <= S_MAIL;
 
 	if (m->c != NULL)
 		m->c->user = NULL;
@@ -128,13 +110,6 @@ failed(struct milter *m, const char *why)
 	m->introduced = m->in_mail = false;
 	if (m->step == S_IDLE)
 		return;
-	if (again) {
-		/* it closed a connection that had been kept: not its answer to this client */
-		m->step = S_CONNECT;
-		m->waiting = false;
-		advance(m);
-		return;
-	}
 	log_begin(&l, LOG_LVL_WARN, "milter_failed");
 	log_str(&l, "milter", m->conf->name);
 	log_str(&l, "qid", m->env != NULL ? m->env->qid : NULL);
@@ -157,8 +132,7 @@ on_read(struct io *io, void *arg)
 	int r = ERR_PROTO;
 
 	if (c->user == NULL) {
-		/* an idle milter has nothing to say */
-		idle_remove(c);
+		/* after QUIT it has nothing to say */
 		conn_free(c);
 		return;
 	}
@@ -194,7 +168,6 @@ on_close(struct io *io, int err, void *arg)
 	if (c->user != NULL) {
 		failed(c->user, err == ERR_EOF ? "it closed the connection" : err_name(err));
 	} else {
-		idle_remove(c);
 		conn_free(c);
 	}
 }
@@ -215,23 +188,13 @@ on_connect(struct io *io, void *arg)
 static const struct io_ops ops = {
     .on_read = on_read, .on_drain = on_drain, .on_close = on_close, .on_connect = on_connect};
 
-/* Takes a kept connection or makes one. */
+/* One connection for each client: a libmilter that gets SMFIC_QUIT_NC does not answer the next SMFIC_CONNECT (8.17). */
 static void
 connect_to(struct milter *m)
 {
 	struct milter_conf *mc = m->conf;
 	struct mconn *c;
 
-	if (mc->n_idle > 0) {
-		c = mc->idle[--mc->n_idle];
-		c->user = m;
-		c->reused = true;
-		c->answered = false;
-		m->c = c;
-		m->step = S_CONN;
-		advance(m);
-		return;
-	}
 	c = xcalloc(1, sizeof(*c));
 	c->conf = mc;
 	c->user = m;
@@ -248,38 +211,27 @@ connect_to(struct milter *m)
 	io_set_low_water(c->io, OUT_HIGH / 2);
 }
 
-/* The connection goes back to be used for another client, or ends. */
+/* The connection ends. */
 static void
 conn_release(struct milter *m)
 {
 	struct mconn *c = m->c;
-	struct milter_conf *mc = m->conf;
 	struct buf b;
 
 	m->c = NULL;
 	if (c == NULL)
 		return;
 	c->user = NULL;
-	/* SMFIC_QUIT_NC, since protocol 6: the session ends, the connection stays */
-	if (m->step != S_IDLE || m->in_mail || !m->introduced || m->refuse_conn || c->version < 6 ||
-	    mc->n_idle >= IDLE_MAX || io_out_len(c->io) > 0 || io_in(c->io).len > 0) {
-		if (m->step == S_IDLE) {
-			buf_init(&b, 16);
-			milter_put(&b, 'Q', slice_of(NULL, 0));
-			(void)io_write(c->io, b.data, b.len);
-			buf_done(&b);
-			/* the owner is gone: on_close frees it */
-			io_close_after_flush(c->io);
-			return;
-		}
+	if (m->step != S_IDLE) {
 		conn_free(c);
 		return;
 	}
 	buf_init(&b, 16);
-	milter_put(&b, 'K', slice_of(NULL, 0));
+	milter_put(&b, 'Q', slice_of(NULL, 0));
 	(void)io_write(c->io, b.data, b.len);
 	buf_done(&b);
-	mc->idle[mc->n_idle++] = c;
+	/* the owner is gone: on_close frees it */
+	io_close_after_flush(c->io);
 }
 
 /* ---- sending ---- */
@@ -671,7 +623,6 @@ final_answer(struct milter *m, char cmd, struct slice data)
 static void
 on_packet(struct milter *m, char cmd, struct slice data)
 {
-	m->c->answered = true;
 	if (m->step == S_OPTNEG) {
 		on_optneg(m, cmd, data);
 		return;
@@ -850,8 +801,6 @@ milter_conf_free(struct milter_conf *mc)
 {
 	if (mc == NULL)
 		return;
-	while (mc->n_idle > 0)
-		conn_free(mc->idle[--mc->n_idle]);
 	free(mc->name);
 	free(mc);
 }
