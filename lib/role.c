@@ -32,6 +32,8 @@ static struct {
 	struct {
 		char name[40];
 		int fd;
+		dev_t dev;
+		ino_t ino;
 	} fds[PROC_FDS_MAX];
 	size_t n_fds;
 } self;
@@ -53,14 +55,17 @@ static void
 take_fd(const char *arg)
 {
 	const char *eq = strchr(arg, '=');
+	struct stat st;
 	uint64_t fd;
 
 	if (eq == NULL || eq == arg || (size_t)(eq - arg) >= sizeof(self.fds[0].name) ||
 	    self.n_fds >= PROC_FDS_MAX || slice_to_u64(slice_str(eq + 1), 65535, &fd) != 0)
 		give_up(EX_USAGE, "bad --fd %s", arg);
-	if (fcntl((int)fd, F_SETFD, FD_CLOEXEC) != 0)
+	if (fcntl((int)fd, F_SETFD, FD_CLOEXEC) != 0 || fstat((int)fd, &st) != 0)
 		give_up(EX_USAGE, "--fd %s: %s", arg, strerror(errno));
 	snprintf(self.fds[self.n_fds].name, sizeof(self.fds[0].name), "%.*s", (int)(eq - arg), arg);
+	self.fds[self.n_fds].dev = st.st_dev;
+	self.fds[self.n_fds].ino = st.st_ino;
 	self.fds[self.n_fds++].fd = (int)fd;
 }
 
@@ -162,6 +167,16 @@ sandbox_name(void)
 	return inet ? "smtpd-session-inet" : "smtpd-session";
 }
 
+/* Whether an inherited descriptor is still what it was: the role may have closed it, and its number be another's. */
+static bool
+is_as_inherited(size_t i)
+{
+	struct stat st;
+
+	return fstat(self.fds[i].fd, &st) == 0 && st.st_dev == self.fds[i].dev &&
+	       st.st_ino == self.fds[i].ino;
+}
+
 /* Files the parent opened for us (they bear the names of options) were read by now: a role that is taken over later
  * finds no descriptor of a key. */
 static void
@@ -173,7 +188,8 @@ close_secrets(void)
 	for (size_t i = 0; i < self.n_fds; i++)
 		for (size_t k = 0; k < n; k++)
 			if (o[k].type == CONF_PATH && strcmp(o[k].name, self.fds[i].name) == 0) {
-				close(self.fds[i].fd);
+				if (is_as_inherited(i))
+					close(self.fds[i].fd);
 				self.fds[i].name[0] = '\0';
 				break;
 			}
