@@ -14,7 +14,7 @@ check-system:
 
 check-valgrind: $(check_PROGRAMS)
 	@for t in $(check_PROGRAMS); do echo "valgrind $$t"; \
-	  srcdir=$(srcdir) valgrind -q --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite \
+	  srcdir=$(srcdir) valgrind -q --suppressions=$(srcdir)/tests/valgrind.supp --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite \
 	    ./$$t >$$t.vg.log 2>&1 || { tail -n 40 $$t.vg.log; exit 1; }; done
 
 # The distribution has what tests read: headers, samples, corpora (they are not all in some _SOURCES).
