@@ -37,12 +37,46 @@ congvu_lookup_LDADD = directory/libcvlookup.a directory/libcvtoken.a directory/l
 	directory/libcvldap.a directory/libcvnames.a lib/libcvmail.a lib/libcvcrypto.a $(CV_ROLE_LIBS) $(CV_MAIL_LIBS) \
 	$(CRYPTO_LIBS) $(LDAP_LIBS) -llber $(SASL_LIBS) $(IDN_LIBS) -lpthread
 
+# --- the twin of libcvldap.a, for unit tests ---
+check_LIBRARIES += directory/libcvdirfake.a
+directory_libcvdirfake_a_SOURCES = directory/dir_fake.h directory/dir_fake.c
+
 # --- unit tests ---
-CV_DIR_TESTS = tests/unit/token_test
+CV_DIR_TESTS = tests/unit/token_test tests/unit/escape_test tests/unit/scram_test tests/unit/people_test tests/unit/auth_test \
+	tests/unit/ctl_rows_test
 check_PROGRAMS += $(CV_DIR_TESTS)
 TESTS += $(CV_DIR_TESTS)
+CV_DIR_TEST_LIBS = directory/libcvnames.a lib/libcvmail.a lib/libcvcrypto.a lib/libcv.a $(IDN_LIBS) $(CV_MAIL_LIBS) $(CRYPTO_LIBS)
 tests_unit_token_test_SOURCES = tests/unit/token_test.c
 tests_unit_token_test_LDADD = directory/libcvtoken.a lib/libcvcrypto.a $(CV_TEST_LIBS) $(CRYPTO_LIBS)
+tests_unit_escape_test_SOURCES = tests/unit/escape_test.c
+tests_unit_escape_test_LDADD = $(CV_DIR_TEST_LIBS) $(CMOCKA_LIBS)
+tests_unit_scram_test_SOURCES = tests/unit/scram_test.c
+tests_unit_scram_test_LDADD = $(CV_DIR_TEST_LIBS) $(CMOCKA_LIBS)
+tests_unit_people_test_SOURCES = tests/unit/people_test.c
+tests_unit_people_test_LDADD = directory/libcvpeople.a directory/libcvdirfake.a lib/libcvconf.a $(CV_DIR_TEST_LIBS) \
+	$(CONFUSE_LIBS) $(CMOCKA_LIBS)
+tests_unit_auth_test_SOURCES = tests/unit/auth_test.c
+tests_unit_auth_test_LDADD = directory/libcvauth.a directory/libcvpeople.a directory/libcvdirfake.a lib/libcvconf.a \
+	$(CV_DIR_TEST_LIBS) $(CONFUSE_LIBS) $(SASL_LIBS) $(CMOCKA_LIBS) -lpthread
+tests_unit_ctl_rows_test_SOURCES = tests/unit/ctl_rows_test.c admin/ctl_directory_rows.c
+tests_unit_ctl_rows_test_LDADD = lib/libcvjson.a $(CV_DIR_TEST_LIBS) $(JANSSON_LIBS) $(CMOCKA_LIBS)
+
+# --- fuzz targets ---
+CV_FUZZ += tests/fuzz/token_fuzz tests/fuzz/escape_fuzz tests/fuzz/rows_fuzz tests/fuzz/auth_fuzz
+tests_fuzz_token_fuzz_SOURCES = tests/fuzz/token_fuzz.c $(CV_FUZZ_MAIN)
+tests_fuzz_token_fuzz_LDFLAGS = $(AM_LDFLAGS) $(CV_FUZZLINK)
+tests_fuzz_token_fuzz_LDADD = directory/libcvtoken.a lib/libcvcrypto.a lib/libcv.a $(CRYPTO_LIBS)
+tests_fuzz_escape_fuzz_SOURCES = tests/fuzz/escape_fuzz.c $(CV_FUZZ_MAIN)
+tests_fuzz_escape_fuzz_LDFLAGS = $(AM_LDFLAGS) $(CV_FUZZLINK)
+tests_fuzz_escape_fuzz_LDADD = $(CV_DIR_TEST_LIBS)
+tests_fuzz_rows_fuzz_SOURCES = tests/fuzz/rows_fuzz.c admin/ctl_directory_rows.c $(CV_FUZZ_MAIN)
+tests_fuzz_rows_fuzz_LDFLAGS = $(AM_LDFLAGS) $(CV_FUZZLINK)
+tests_fuzz_rows_fuzz_LDADD = lib/libcvjson.a $(CV_DIR_TEST_LIBS) $(JANSSON_LIBS)
+tests_fuzz_auth_fuzz_SOURCES = tests/fuzz/auth_fuzz.c $(CV_FUZZ_MAIN)
+tests_fuzz_auth_fuzz_LDFLAGS = $(AM_LDFLAGS) $(CV_FUZZLINK)
+tests_fuzz_auth_fuzz_LDADD = directory/libcvauth.a directory/libcvpeople.a directory/libcvdirfake.a lib/libcvconf.a \
+	$(CV_DIR_TEST_LIBS) $(CONFUSE_LIBS) $(SASL_LIBS) -lpthread
 
 # --- for tests/system/test_directory.py ---
 noinst_PROGRAMS += tests/system/lookup_probe

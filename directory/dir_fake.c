@@ -1,0 +1,324 @@
+/* dir_fake.c: dir.h over entries in memory, with a small evaluator of filters (RFC 4515: and, or, not, equality, substrings, presence).
+ * Only in unit tests. The password of an entry is its attribute userPassword. Not written to by dir_add: tests fill it. */
+#include "config.h"
+
+#include "directory/dir_fake.h"
+
+#include "directory/escape.h"
+#include "lib/crypto.h"
+#include "lib/err.h"
+#include "lib/log.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+struct fake_entry {
+	char *dn, *norm;
+	char **attrs; /* name, value, … */
+	size_t n_attrs;
+};
+struct dir {
+	char *base;
+	struct fake_entry *v;
+	size_t n;
+	int fail;
+	unsigned calls;
+};
+
+struct dir *
+dir_fake_new(const char *base)
+{
+	struct dir *d = xcalloc(1, sizeof(*d));
+
+	d->base = xstrdup(base);
+	return d;
+}
+
+void
+dir_fake_add(struct dir *d, const char *dn, const char *const *attrs)
+{
+	struct fake_entry *e;
+
+	d->v = xrealloc(d->v, (d->n + 1) * sizeof(*d->v));
+	e = &d->v[d->n++];
+	memset(e, 0, sizeof(*e));
+	e->dn = xstrdup(dn);
+	e->norm = dir_dn_norm(dn);
+	while (attrs[e->n_attrs] != NULL) {
+		e->attrs = xrealloc(e->attrs, (e->n_attrs + 2) * sizeof(*e->attrs));
+		e->attrs[e->n_attrs] = xstrdup(attrs[e->n_attrs]);
+		e->attrs[e->n_attrs + 1] = xstrdup(attrs[e->n_attrs + 1]);
+		e->n_attrs += 2;
+	}
+}
+
+void
+dir_fake_fail(struct dir *d, int err)
+{
+	d->fail = err;
+}
+
+unsigned
+dir_fake_calls(const struct dir *d)
+{
+	return d->calls;
+}
+
+void
+dir_close(struct dir *d)
+{
+	if (d == NULL)
+		return;
+	for (size_t i = 0; i < d->n; i++) {
+		free(d->v[i].dn);
+		free(d->v[i].norm);
+		for (size_t k = 0; k < d->v[i].n_attrs; k++)
+			free(d->v[i].attrs[k]);
+		free(d->v[i].attrs);
+	}
+	free(d->v);
+	free(d->base);
+	free(d);
+}
+
+const char *
+dir_base(const struct dir *d)
+{
+	return d->base;
+}
+
+/* ---- filters ---- */
+
+static unsigned char
+unescape(const char **p)
+{
+	unsigned char c = (unsigned char)**p;
+
+	if (c == '\\' && hex_decode(slice_of(*p + 1, strnlen(*p + 1, 2)), &c, 1) == 0)
+		*p += 2;
+	(*p)++;
+	return c;
+}
+
+/* Whether value matches the assertion up to its closing parenthesis: '*' stands for anything. */
+static bool
+value_matches(const char *assertion, const char *value)
+{
+	while (*assertion != ')' && *assertion != '\0') {
+		if (*assertion == '*') {
+			assertion++;
+			for (;; value++) {
+				if (value_matches(assertion, value))
+					return true;
+				if (*value == '\0')
+					return false;
+			}
+		}
+		unsigned char c = unescape(&assertion);
+
+		if (*value == '\0' || strncasecmp((char *)&c, value, 1) != 0)
+			return false;
+		value++;
+	}
+	return *value == '\0';
+}
+
+/* A DN in a filter is compared in its normal form. */
+static bool
+dn_matches(const char *assertion, const char *value)
+{
+	char *have = strchr(value, '=') == NULL ? NULL : dir_dn_norm(value), *want;
+	struct buf b;
+	bool same;
+
+	buf_init(&b, 65536);
+	while (*assertion != ')' && *assertion != '\0' && *assertion != '*')
+		buf_append_byte(&b, unescape(&assertion));
+	want = dir_dn_norm(buf_cstr(&b));
+	same = have != NULL && want != NULL && strcmp(have, want) == 0;
+	free(have);
+	free(want);
+	buf_done(&b);
+	return same;
+}
+
+static const char *
+filter_end(const char *f)
+{
+	int depth = 0;
+
+	do {
+		depth += (*f == '(') - (*f == ')');
+		f++;
+	} while (depth > 0 && *f != '\0');
+	return f;
+}
+
+static bool
+filter_matches(const char *f, const struct fake_entry *e)
+{
+	const char *eq = strchr(f, '=');
+
+	if (f[1] == '!')
+		return !filter_matches(f + 2, e);
+	if (f[1] == '&' || f[1] == '|') {
+		bool all = f[1] == '&';
+
+		for (f += 2; *f == '('; f = filter_end(f)) {
+			if (filter_matches(f, e) != all)
+				return !all;
+		}
+		return all;
+	}
+	for (size_t i = 0; i < e->n_attrs; i += 2) {
+		size_t n = (size_t)(eq - f - 1);
+
+		if (strncasecmp(e->attrs[i], f + 1, n) == 0 && e->attrs[i][n] == '\0' &&
+		    (value_matches(eq + 1, e->attrs[i + 1]) || dn_matches(eq + 1, e->attrs[i + 1])))
+			return true;
+	}
+	return false;
+}
+
+/* ---- reading ---- */
+
+static bool
+wanted(const char *const *attrs, const char *name)
+{
+	for (; *attrs != NULL; attrs++) {
+		if (strcasecmp(*attrs, name) == 0)
+			return true;
+	}
+	return false;
+}
+
+static void
+entry_copy(const struct fake_entry *e, const char *const *attrs, struct dir_entry *out)
+{
+	out->dn = xstrdup(e->dn);
+	out->dn_norm = xstrdup(e->norm);
+	for (size_t i = 0; i < e->n_attrs; i += 2) {
+		struct dir_attr *a = NULL;
+
+		if (!wanted(attrs, e->attrs[i]))
+			continue;
+		for (size_t k = 0; k < out->n_attrs; k++) {
+			if (strcasecmp(out->attrs[k].name, e->attrs[i]) == 0)
+				a = &out->attrs[k];
+		}
+		if (a == NULL) {
+			out->attrs = xrealloc(out->attrs, (out->n_attrs + 1) * sizeof(*a));
+			a = &out->attrs[out->n_attrs++];
+			*a = (struct dir_attr){.name = xstrdup(e->attrs[i])};
+		}
+		a->values = xrealloc(a->values, (a->n_values + 1) * sizeof(*a->values));
+		a->values[a->n_values++] =
+		    slice_of(xstrdup(e->attrs[i + 1]), strlen(e->attrs[i + 1]));
+	}
+}
+
+static void
+result_add(struct dir_result *r, const struct fake_entry *e, const char *const *attrs)
+{
+	r->entries = xrealloc(r->entries, (r->n_entries + 1) * sizeof(*r->entries));
+	memset(&r->entries[r->n_entries], 0, sizeof(*r->entries));
+	entry_copy(e, attrs, &r->entries[r->n_entries++]);
+}
+
+int
+dir_search(struct dir *d, const char *base, const char *filter, const char *const *attrs,
+    unsigned max, struct dir_result **out)
+{
+	struct dir_result *r;
+
+	(void)base;
+	d->calls++;
+	if (d->fail != 0)
+		return d->fail;
+	r = xcalloc(1, sizeof(*r));
+	for (size_t i = 0; i < d->n; i++) {
+		if (filter_matches(filter, &d->v[i]))
+			result_add(r, &d->v[i], attrs);
+	}
+	if (max > 0 && r->n_entries > max) {
+		dir_result_free(r);
+		return ERR_LIMIT;
+	}
+	*out = r;
+	return 0;
+}
+
+static const struct fake_entry *
+entry_find(const struct dir *d, const char *dn)
+{
+	const struct fake_entry *found = NULL;
+	char *norm = dir_dn_norm(dn);
+
+	for (size_t i = 0; i < d->n; i++) {
+		if (strcmp(d->v[i].norm, norm) == 0)
+			found = &d->v[i];
+	}
+	free(norm);
+	return found;
+}
+
+int
+dir_read(struct dir *d, const char *dn, const char *const *attrs, struct dir_result **out)
+{
+	const struct fake_entry *e;
+
+	d->calls++;
+	if (d->fail != 0)
+		return d->fail;
+	e = entry_find(d, dn);
+	if (e == NULL)
+		return ERR_NOTFOUND;
+	*out = xcalloc(1, sizeof(**out));
+	result_add(*out, e, attrs);
+	return 0;
+}
+
+int
+dir_verify(struct dir *d, const char *dn, struct slice password)
+{
+	const struct fake_entry *e = entry_find(d, dn);
+
+	if (d->fail != 0)
+		return d->fail;
+	for (size_t i = 0; e != NULL && password.len > 0 && i < e->n_attrs; i += 2) {
+		if (strcasecmp(e->attrs[i], "userPassword") == 0 &&
+		    slice_eq_str(password, e->attrs[i + 1]))
+			return 0;
+	}
+	return ERR_AUTH;
+}
+
+/* ---- names: no escapes but those that stand in the tests ---- */
+
+char *
+dir_dn_norm(const char *dn)
+{
+	char *norm = xstrdup(dn), *to = norm;
+
+	for (const char *p = dn; *p != '\0'; p++) {
+		if (*p == ' ' && p > dn && p[-1] == ',')
+			continue;
+		*to++ = *p >= 'A' && *p <= 'Z' ? (char)(*p - 'A' + 'a') : *p;
+	}
+	*to = '\0';
+	return norm;
+}
+
+int
+dir_dn_rdn_filter(const char *dn, struct buf *out)
+{
+	size_t n = strcspn(dn, ","), eq = strcspn(dn, "=");
+
+	if (eq >= n)
+		return ERR_SYNTAX;
+	buf_append_byte(out, '(');
+	buf_append(out, dn, eq + 1);
+	escape_filter(slice_of(dn + eq + 1, n - eq - 1), out);
+	return buf_append_byte(out, ')');
+}

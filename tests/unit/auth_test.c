@@ -1,0 +1,354 @@
+/* auth_test.c: SASL exchanges against Cyrus's plugins with a table of people: PLAIN, LOGIN, SCRAM with and without channel binding, and
+ * what must fail. The client's half of SCRAM is written out here. */
+#include "config.h"
+
+#include "directory/auth.h"
+#include "directory/saslprep.h"
+#include "directory/scram.h"
+#include "lib/crypto.h"
+#include "lib/err.h"
+#include "lib/log.h"
+#include "lib/mime.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "tests/unit/unit.h"
+
+static struct {
+	int find_err, verify_err;
+	bool locked, old_keys, no_keys;
+	char *scram;
+} table;
+
+static int
+find(void *arg, struct slice name, struct person **out)
+{
+	struct person *u;
+
+	(void)arg;
+	if (table.find_err != 0)
+		return table.find_err;
+	if (!slice_eq_str(name, "binhtv"))
+		return ERR_NOTFOUND;
+	u = xcalloc(1, sizeof(*u));
+	u->dn = xstrdup("cn=binh");
+	u->login = xstrdup("binhtv");
+	u->addresses = xcalloc(1, sizeof(*u->addresses));
+	u->addresses[0] = xstrdup("binhtv@tinhmau.example");
+	u->n_addresses = 1;
+	u->scram = xcalloc(1, sizeof(*u->scram));
+	u->scram[0] = xstrdup(table.scram);
+	u->n_scram = table.no_keys ? 0 : 1;
+	if (table.no_keys)
+		free(u->scram[0]);
+	u->is_locked = table.locked;
+	u->keys_are_old = table.old_keys;
+	*out = u;
+	return 0;
+}
+
+static int
+verify(void *arg, const struct person *u, struct slice password)
+{
+	(void)arg;
+	(void)u;
+	if (table.verify_err != 0)
+		return table.verify_err;
+	return slice_eq_str(password, "Mật khẩu") ? 0 : ERR_AUTH;
+}
+
+static int
+setup(void **state)
+{
+	static const char *const mechs[] = {
+	    "SCRAM-SHA-256", "SCRAM-SHA-256-PLUS", "PLAIN", "LOGIN"};
+	static struct auth_source source = {.find = find, .verify = verify};
+	struct buf b;
+
+	(void)state;
+	buf_init(&b, 1024);
+	if (scram_make(slice_str("Mật khẩu"), &b) != 0)
+		return -1;
+	table.scram = xstrdup(buf_cstr(&b));
+	buf_done(&b);
+	return auth_init(mechs, 4, &source);
+}
+
+static int
+reset(void **state)
+{
+	char *scram = table.scram;
+
+	(void)state;
+	memset(&table, 0, sizeof(table));
+	table.scram = scram;
+	return 0;
+}
+
+static struct auth *
+begin(const char *mech, bool tls)
+{
+	struct auth_params p = {.mech = mech,
+	    .service = "imap",
+	    .client_ip = "192.0.2.1",
+	    .tls = tls,
+	    .binding_exporter = slice_str("exporter-data"),
+	    .binding_endpoint = slice_str("endpoint-data")};
+	struct auth *a = NULL;
+
+	assert_int_equal(auth_new(&p, &a), 0);
+	return a;
+}
+
+/* One message each way; the exchange is freed. */
+static int
+once(const char *mech, const void *p, size_t n)
+{
+	struct auth *a = begin(mech, true);
+	struct buf challenge;
+	bool has_final;
+	int err = 0;
+	enum auth_result res;
+
+	buf_init(&challenge, 4096);
+	res = auth_start(a, true, slice_of(p, n), &challenge, &has_final, &err);
+	if (res == AUTH_OK)
+		assert_string_equal(auth_person(a)->login, "binhtv");
+	else if (res == AUTH_MORE)
+		err = 1;
+	else
+		assert_int_not_equal(err, 0);
+	buf_done(&challenge);
+	auth_free(a);
+	return err;
+}
+
+#define PLAIN(text) once("PLAIN", text, sizeof(text) - 1)
+
+static void
+test_plain(void **state)
+{
+	(void)state;
+	assert_int_equal(PLAIN("\0binhtv\0Mật khẩu"), 0);
+	assert_int_equal(PLAIN("\0binhtv\0Ma\xcc\xa3\xcc\x82t kh\xc3\xa2\xcc\x89u"), 0);
+	assert_int_equal(PLAIN("binhtv\0binhtv\0Mật khẩu"), 0);
+	assert_int_equal(PLAIN("binhtv@tinhmau.example\0binhtv\0Mật khẩu"), 0);
+	assert_int_equal(PLAIN("huong\0binhtv\0Mật khẩu"), ERR_DENIED);
+	assert_int_equal(PLAIN("\0binhtv\0wrong"), ERR_AUTH);
+	assert_int_equal(PLAIN("\0nobody\0Mật khẩu"), ERR_AUTH);
+	assert_int_equal(PLAIN("\0binhtv\0"), ERR_AUTH);
+	assert_int_equal(PLAIN("\0binhtv\0\x07"), ERR_AUTH);
+	assert_true(PLAIN("binhtv") < 0);
+	table.verify_err = ERR_TEMP;
+	assert_int_equal(PLAIN("\0binhtv\0Mật khẩu"), ERR_TEMP);
+	table.verify_err = ERR_EXPIRED;
+	assert_int_equal(PLAIN("\0binhtv\0Mật khẩu"), ERR_EXPIRED);
+	table.verify_err = 0;
+	table.find_err = ERR_TEMP;
+	assert_int_equal(PLAIN("\0binhtv\0Mật khẩu"), ERR_TEMP);
+}
+
+static void
+test_login(void **state)
+{
+	struct auth *a = begin("LOGIN", true);
+	struct buf c;
+	bool has_final;
+	int err;
+
+	(void)state;
+	buf_init(&c, 4096);
+	assert_int_equal(auth_start(a, false, slice_str(""), &c, &has_final, &err), AUTH_MORE);
+	assert_string_equal(buf_cstr(&c), "Username:");
+	assert_int_equal(auth_step(a, slice_str("binhtv"), &c, &has_final, &err), AUTH_MORE);
+	assert_string_equal(buf_cstr(&c), "Password:");
+	assert_int_equal(auth_step(a, slice_str("Mật khẩu"), &c, &has_final, &err), AUTH_OK);
+	assert_false(has_final);
+	assert_string_equal(auth_name(a), "binhtv");
+	auth_free(a);
+	buf_done(&c);
+}
+
+static void
+test_not_offered(void **state)
+{
+	struct auth_params p = {
+	    .mech = "ANONYMOUS", .service = "imap", .client_ip = "", .tls = true};
+	struct auth *a = NULL;
+
+	(void)state;
+	assert_int_equal(auth_new(&p, &a), ERR_UNSUPPORTED);
+	p.mech = "PLAIN LOGIN";
+	assert_int_equal(auth_new(&p, &a), ERR_UNSUPPORTED);
+	p.mech = "PLAI";
+	assert_int_equal(auth_new(&p, &a), ERR_UNSUPPORTED);
+	p.mech = "";
+	assert_int_equal(auth_new(&p, &a), ERR_UNSUPPORTED);
+	p.mech = "plain";
+	p.tls = false;
+	assert_int_equal(auth_new(&p, &a), ERR_UNSUPPORTED);
+	p.tls = true;
+	assert_int_equal(auth_new(&p, &a), 0);
+	auth_free(a);
+}
+
+/* The value of "x=" in a message of SCRAM. */
+static struct slice
+scram_part(struct slice message, const char *key)
+{
+	while (message.len > 0) {
+		ptrdiff_t comma = slice_index(message, ',');
+		struct slice part = slice_sub(message, 0, comma < 0 ? message.len : (size_t)comma);
+
+		if (slice_starts(part, key))
+			return slice_from(part, 2);
+		message = slice_from(message, comma < 0 ? message.len : (size_t)comma + 1);
+	}
+	return slice_of("", 0);
+}
+
+/* The client's final message, and what the server must answer. */
+static void
+scram_final(struct slice header, struct slice data, const char *bare, struct slice challenge,
+    const char *password, struct buf *out, struct buf *want)
+{
+	unsigned char salted[32], key[32], stored[32], server[32], signature[32];
+	struct buf salt, message, cb, prepared;
+	uint64_t iterations = 0;
+
+	buf_init(&salt, 256);
+	buf_init(&message, 4096);
+	buf_init(&cb, 4096);
+	buf_init(&prepared, 4096);
+	assert_int_equal(b64_decode(scram_part(challenge, "s="), true, &salt), 0);
+	assert_int_equal(slice_to_u64(scram_part(challenge, "i="), 1000000, &iterations), 0);
+	assert_int_equal(saslprep(slice_str(password), true, &prepared), 0);
+	pbkdf2_sha256(buf_slice(&prepared), buf_slice(&salt), (unsigned)iterations, salted);
+	hmac_sha256(slice_of(salted, 32), slice_str("Client Key"), key);
+	hmac_sha256(slice_of(salted, 32), slice_str("Server Key"), server);
+	sha256_of(slice_of(key, 32), stored);
+	buf_append_slice(&cb, header);
+	buf_append_slice(&cb, data);
+	buf_append_str(out, "c=");
+	b64_encode(buf_slice(&cb), false, out);
+	buf_append_str(out, ",r=");
+	buf_append_slice(out, scram_part(challenge, "r="));
+	buf_appendf(&message, "%s,", bare);
+	buf_append_slice(&message, challenge);
+	buf_append_byte(&message, ',');
+	buf_append_slice(&message, buf_slice(out));
+	hmac_sha256(slice_of(stored, 32), buf_slice(&message), signature);
+	for (int i = 0; i < 32; i++)
+		key[i] ^= signature[i];
+	buf_append_str(out, ",p=");
+	b64_encode(slice_of(key, 32), false, out);
+	hmac_sha256(slice_of(server, 32), buf_slice(&message), signature);
+	buf_append_str(want, "v=");
+	b64_encode(slice_of(signature, 32), false, want);
+	buf_done(&salt);
+	buf_done(&message);
+	buf_done(&cb);
+	buf_done(&prepared);
+}
+
+static int
+scram(
+    const char *mech, const char *header, const char *data, const char *user, const char *password)
+{
+	struct auth *a = begin(mech, true);
+	struct buf c, final, want;
+	char first[128], bare[100];
+	enum auth_result res;
+	bool has_final;
+	int err = 0;
+
+	buf_init(&c, 4096);
+	buf_init(&final, 4096);
+	buf_init(&want, 4096);
+	snprintf(bare, sizeof(bare), "n=%s,r=fyko+d2lbbFgONRv9qkxdawL", user);
+	snprintf(first, sizeof(first), "%s%s", header, bare);
+	res = auth_start(a, true, slice_str(first), &c, &has_final, &err);
+	if (res == AUTH_MORE) {
+		scram_final(slice_str(header), slice_str(data), bare, buf_slice(&c), password,
+		    &final, &want);
+		res = auth_step(a, buf_slice(&final), &c, &has_final, &err);
+	}
+	if (res == AUTH_OK) {
+		assert_true(has_final);
+		assert_true(slice_eq(buf_slice(&c), buf_slice(&want)));
+	} else {
+		assert_int_equal(res, AUTH_FAILED);
+		assert_int_not_equal(err, 0);
+	}
+	auth_free(a);
+	buf_done(&c);
+	buf_done(&final);
+	buf_done(&want);
+	return err;
+}
+
+static void
+test_scram(void **state)
+{
+	static const char mech[] = "SCRAM-SHA-256";
+
+	(void)state;
+	assert_int_equal(scram(mech, "n,,", "", "binhtv", "Mật khẩu"), 0);
+	assert_int_equal(scram(mech, "n,a=binhtv,", "", "binhtv", "Mật khẩu"), 0);
+	assert_int_equal(scram(mech, "n,,", "", "binhtv", "wrong"), ERR_AUTH);
+	assert_int_equal(scram(mech, "n,,", "", "nobody", "wrong"), ERR_AUTH);
+	assert_int_equal(scram(mech, "n,a=huong,", "", "binhtv", "Mật khẩu"), ERR_DENIED);
+	table.locked = true;
+	assert_int_equal(scram(mech, "n,,", "", "binhtv", "Mật khẩu"), ERR_AUTH);
+	table.locked = false;
+	table.old_keys = true;
+	assert_int_equal(scram(mech, "n,,", "", "binhtv", "Mật khẩu"), ERR_AUTH);
+	table.old_keys = false;
+	table.no_keys = true;
+	assert_int_equal(scram(mech, "n,,", "", "binhtv", "Mật khẩu"), ERR_AUTH);
+	table.no_keys = false;
+	table.find_err = ERR_TEMP;
+	assert_int_equal(scram(mech, "n,,", "", "binhtv", "Mật khẩu"), ERR_TEMP);
+}
+
+static void
+test_channel_binding(void **state)
+{
+	static const char plus[] = "SCRAM-SHA-256-PLUS";
+
+	(void)state;
+	assert_int_equal(scram(plus, "p=tls-exporter,,", "exporter-data", "binhtv", "Mật khẩu"), 0);
+	assert_int_equal(
+	    scram(plus, "p=tls-server-end-point,,", "endpoint-data", "binhtv", "Mật khẩu"), 0);
+	/* another channel: somebody stands between */
+	assert_int_not_equal(
+	    scram(plus, "p=tls-exporter,,", "other-data", "binhtv", "Mật khẩu"), 0);
+	assert_int_not_equal(
+	    scram(plus, "p=tls-exporter,,", "endpoint-data", "binhtv", "Mật khẩu"), 0);
+	assert_int_not_equal(scram(plus, "p=tls-unique,,", "x", "binhtv", "Mật khẩu"), 0);
+	assert_int_not_equal(scram(plus, "n,,", "", "binhtv", "Mật khẩu"), 0);
+	/* the client was told that there is no -PLUS, but there is */
+	assert_int_equal(scram("SCRAM-SHA-256", "y,,", "", "binhtv", "Mật khẩu"), ERR_AUTH);
+	assert_int_not_equal(
+	    scram("SCRAM-SHA-256", "p=tls-exporter,,", "exporter-data", "binhtv", "Mật khẩu"), 0);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test_teardown(test_plain, reset),
+	    cmocka_unit_test_teardown(test_login, reset),
+	    cmocka_unit_test_teardown(test_not_offered, reset),
+	    cmocka_unit_test_teardown(test_scram, reset),
+	    cmocka_unit_test_teardown(test_channel_binding, reset),
+	};
+	int rc;
+
+	log_init("auth_test", 2);
+	log_set_level(LOG_LVL_ERROR);
+	rc = cmocka_run_group_tests(tests, setup, NULL);
+	free(table.scram);
+	return rc;
+}

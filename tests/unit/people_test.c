@@ -1,0 +1,266 @@
+/* people_test.c: who is who, on entries in memory: logins, posts and groups, recipients, senders, and a directory that is down. */
+#include "config.h"
+
+#include "directory/dir_fake.h"
+#include "directory/people.h"
+#include "lib/err.h"
+#include "lib/log.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "tests/unit/unit.h"
+
+#define PEOPLE ",ou=people,o=x"
+
+static struct dir *dir;
+static struct people *people;
+static struct conf *conf;
+
+static struct conf *
+conf_of(const char *more)
+{
+	char path[] = "/tmp/people_testXXXXXX", *why = NULL;
+	int fd = mkstemp(path);
+	struct conf *c = NULL;
+	FILE *f = fdopen(fd, "w");
+
+	assert_non_null(f);
+	fprintf(f, "domains = {\"tinhmau.example\", \"bình.example\"}\nldap_base = \"o=x\"\n%s\n",
+	    more);
+	fclose(f);
+	if (conf_load(path, &c, &why) != 0)
+		fail_msg("%s", why);
+	unlink(path);
+	return c;
+}
+
+#define ENTRY(dn, ...) dir_fake_add(dir, dn, (const char *const[]){__VA_ARGS__, NULL})
+
+static int
+setup(void **state)
+{
+	char *why = NULL;
+
+	(void)state;
+	dir = dir_fake_new("o=x");
+	conf = conf_of("");
+	ENTRY("vnStaffId=1" PEOPLE, "objectClass", "vnCivilServant", "vnStaffId", "1", "uid",
+	    "binhtv", "mail", "BinhTV@TinhMau.example", "vnMailAlias", "binh@tinhmau.example",
+	    "vnStatus", "active", "displayName", "Bình", "userPassword", "secret", "vnEpoch", "3",
+	    "vnAgencyRef", "H99", "vnAddressHistory", "old@tinhmau.example;2020;2021",
+	    "authPassword", "SCRAM-SHA-256$1:a$b:c");
+	ENTRY("vnStaffId=2" PEOPLE, "objectClass", "vnCivilServant", "vnStaffId", "2", "uid",
+	    "huong", "mail", "huong@tinhmau.example", "vnStatus", "active", "pwdAccountLockedTime",
+	    "000001010000Z");
+	ENTRY("vnStaffId=3" PEOPLE, "objectClass", "vnCivilServant", "vnStaffId", "3", "uid",
+	    "twin", "mail", "twin3@tinhmau.example", "vnStatus", "active");
+	ENTRY("vnStaffId=4" PEOPLE, "objectClass", "vnCivilServant", "vnStaffId", "4", "uid",
+	    "twin", "mail", "twin@tinhmau.example", "vnStatus", "active");
+	ENTRY("vnStaffId=5" PEOPLE, "objectClass", "vnCivilServant", "vnStaffId", "5", "uid",
+	    "five", "mail", "twin@tinhmau.example", "vnStatus", "active");
+	ENTRY("vnStaffId=6" PEOPLE, "objectClass", "vnCivilServant", "vnStaffId", "{6B29 FC40}",
+	    "uid", "guid", "mail", "guid@tinhmau.example", "vnStatus", "active", "pwdChangedTime",
+	    "20260101000200Z", "vnScramTime", "20260101000000Z");
+	ENTRY("cn=post,o=x", "objectClass", "organizationalRole", "cn", "post", "roleOccupant",
+	    "vnStaffId=1, ou=people, o=x");
+	ENTRY("cn=g,o=x", "objectClass", "groupOfNames", "objectClass", "vnMailGroup", "cn", "g",
+	    "mail", "g@tinhmau.example", "member", "cn=post,o=x", "member", "cn=h,o=x");
+	ENTRY("cn=h,o=x", "objectClass", "groupOfNames", "objectClass", "vnMailGroup", "cn", "h",
+	    "mail", "h@tinhmau.example", "member", "cn=g,o=x", "member", "vnStaffId=2" PEOPLE,
+	    "member", "vnStaffId=1" PEOPLE);
+	ENTRY("vnMailboxId=a,o=x", "objectClass", "vnFunctionalMailbox", "vnMailboxId", "A", "mail",
+	    "vt@tinhmau.example", "vnHolder", "CN=post,o=x");
+	ENTRY("vnMailboxId=b,o=x", "objectClass", "vnFunctionalMailbox", "vnMailboxId", "b", "mail",
+	    "b@bình.example", "vnReader", "cn=g,o=x", "vnDelegate", "cn=h,o=x");
+	ENTRY("vnMailboxId=c,o=x", "objectClass", "vnFunctionalMailbox", "vnMailboxId", "c", "mail",
+	    "c@tinhmau.example", "vnReader", "vnStaffId=2" PEOPLE);
+	return people_new(conf, dir, &people, &why);
+}
+
+static int
+teardown(void **state)
+{
+	(void)state;
+	people_free(people);
+	dir_close(dir);
+	conf_free(conf);
+	return 0;
+}
+
+static void
+test_login(void **state)
+{
+	struct person *u = NULL;
+
+	(void)state;
+	assert_int_equal(people_login(people, slice_str("BINHTV"), &u), 0);
+	assert_string_equal(u->account, "p-1");
+	assert_string_equal(u->login, "binhtv");
+	assert_string_equal(u->address, "binhtv@tinhmau.example");
+	assert_int_equal(u->n_addresses, 2);
+	assert_int_equal(u->epoch, 3);
+	assert_int_equal(u->n_scram, 1);
+	assert_false(u->is_locked);
+	assert_false(u->keys_are_old);
+	assert_int_equal(people_verify(people, u, slice_str("secret")), 0);
+	assert_int_equal(people_verify(people, u, slice_str("Secret")), ERR_AUTH);
+	assert_int_equal(people_verify(people, u, slice_str("")), ERR_AUTH);
+	person_free(u);
+	assert_int_equal(people_login(people, slice_str("huong"), &u), 0);
+	assert_true(u->is_locked);
+	person_free(u);
+	assert_int_equal(people_login(people, slice_str("guid"), &u), 0);
+	assert_true(u->keys_are_old);
+	assert_int_equal(strlen(u->account), 35); /* p-h and 32 digits */
+	person_free(u);
+	u = NULL;
+	assert_int_equal(
+	    people_login(people, slice_str("twin"), &u), ERR_NOTFOUND); /* two of them */
+	assert_int_equal(people_login(people, slice_str("*"), &u), ERR_NOTFOUND);
+	assert_int_equal(people_login(people, slice_str("binhtv)(uid=*"), &u), ERR_NOTFOUND);
+	assert_int_equal(people_login(people, slice_of("binhtv\0", 7), &u), ERR_NOTFOUND);
+	assert_int_equal(people_login(people, slice_str(""), &u), ERR_NOTFOUND);
+	assert_null(u);
+}
+
+static void
+test_mailboxes(void **state)
+{
+	struct person_mailboxes *m = NULL;
+	struct person *u = NULL;
+
+	(void)state;
+	assert_int_equal(people_login(people, slice_str("binhtv"), &u), 0);
+	assert_int_equal(people_mailboxes(people, u, &m), 0);
+	assert_int_equal(m->n, 2);
+	assert_string_equal(m->v[0].account, "f-a");
+	assert_string_equal(m->v[0].ns_name, "vt");
+	assert_string_equal(m->v[0].rights, "lrswipkxte");
+	assert_string_equal(m->v[1].account, "f-b");
+	assert_string_equal(
+	    m->v[1].rights, "lrswipte"); /* of the delegate's group and the reader's, together */
+	assert_true(m->v[1].may_send);
+	assert_true(people_may_send(u, m, slice_str("binh@tinhmau.example")));
+	assert_true(people_may_send(u, m, slice_str("vt@tinhmau.example")));
+	assert_false(people_may_send(u, m, slice_str("c@tinhmau.example")));
+	assert_false(people_may_send(u, m, slice_str("old@tinhmau.example")));
+	person_mailboxes_free(m);
+	person_free(u);
+	assert_int_equal(people_login(people, slice_str("huong"), &u), 0);
+	assert_int_equal(people_mailboxes(people, u, &m), 0);
+	assert_false(people_may_send(u, m, slice_str("c@tinhmau.example"))); /* a reader only */
+	person_mailboxes_free(m);
+	person_free(u);
+}
+
+static size_t
+targets(const char *address, int want)
+{
+	struct people_rcpt *r = NULL;
+	int err = people_rcpt(people, slice_str(address), &r);
+	size_t n = r == NULL ? 0 : r->n;
+
+	assert_int_equal(err, want);
+	people_rcpt_free(r);
+	return n;
+}
+
+static void
+test_rcpt(void **state)
+{
+	struct people_rcpt *r = NULL;
+
+	(void)state;
+	assert_int_equal(people_rcpt(people, slice_str("vt@tinhmau.example"), &r), 0);
+	assert_true(r->is_official);
+	assert_string_equal(r->v[0].account, "f-a");
+	people_rcpt_free(r);
+	assert_int_equal(targets("binhtv@tinhmau.example", 0), 1);
+	/* a group of a post and a group that closes the cycle */
+	assert_int_equal(targets("g@tinhmau.example", 0), 2);
+	assert_int_equal(targets("h@tinhmau.example", 0), 2);
+	targets("nobody@tinhmau.example", ERR_NOTFOUND);
+	targets("*@tinhmau.example", ERR_NOTFOUND);
+	targets("twin@tinhmau.example", ERR_TEMP); /* two owners: neither gets the other's mail */
+}
+
+static void
+test_owner(void **state)
+{
+	struct people_owner *o = NULL;
+
+	(void)state;
+	assert_int_equal(people_owner(people, slice_str("old@tinhmau.example"), &o), 0);
+	assert_int_equal(o->kind, PEOPLE_PERSON);
+	assert_string_equal(o->account, "p-1");
+	assert_int_equal(o->n_addresses, 3);
+	assert_string_equal(o->addresses[2], "old@tinhmau.example");
+	people_owner_free(o);
+	assert_int_equal(people_owner(people, slice_str("nobody@tinhmau.example"), &o), 0);
+	assert_int_equal(o->kind, PEOPLE_NONE);
+	people_owner_free(o);
+	assert_true(people_is_ours(people, slice_str("x@tinhmau.example")));
+	assert_true(people_is_ours(people, slice_str("x@xn--bnh-nma.example")));
+	assert_false(people_is_ours(people, slice_str("x@a.tinhmau.example")));
+	assert_false(people_is_ours(people, slice_str("tinhmau.example")));
+}
+
+static void
+test_down(void **state)
+{
+	struct person_mailboxes *m = NULL;
+	struct people_owner *o = NULL;
+	struct person *u = NULL, *v = NULL;
+
+	(void)state;
+	assert_int_equal(people_login(people, slice_str("binhtv"), &u), 0);
+	dir_fake_fail(dir, ERR_TEMP);
+	assert_int_equal(people_login(people, slice_str("binhtv"), &v), ERR_TEMP);
+	assert_int_equal(people_verify(people, u, slice_str("secret")), ERR_TEMP);
+	assert_int_equal(people_mailboxes(people, u, &m), ERR_TEMP);
+	assert_int_equal(people_owner(people, slice_str("x@tinhmau.example"), &o), ERR_TEMP);
+	targets("binhtv@tinhmau.example", ERR_TEMP);
+	dir_fake_fail(dir, 0);
+	person_free(u);
+	targets("binhtv@tinhmau.example", 0);
+}
+
+static void
+test_configuration(void **state)
+{
+	static const char *const bad[] = {"dir_login_filter = \"(uid=%x)\"",
+	    "dir_rcpt_filter = \"uid=%s\"", "dir_func_roster = {\"vnHolder\"}",
+	    "dir_func_roster = {\"vnHolder:lrq\"}", "dir_func_roster = {\"vnHolder:lr:sent\"}",
+	    "dir_func_roster = {\":lr\"}"};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		struct conf *c = conf_of(bad[i]);
+		struct people *p = NULL;
+		char *why = NULL;
+
+		assert_int_equal(people_new(c, dir, &p, &why), ERR_SYNTAX);
+		assert_non_null(why);
+		free(why);
+		conf_free(c);
+	}
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(test_login),
+	    cmocka_unit_test(test_mailboxes),
+	    cmocka_unit_test(test_rcpt),
+	    cmocka_unit_test(test_owner),
+	    cmocka_unit_test(test_down),
+	    cmocka_unit_test(test_configuration),
+	};
+
+	log_init("people_test", 2);
+	log_set_level(LOG_LVL_ERROR);
+	return cmocka_run_group_tests(tests, setup, teardown);
+}
