@@ -15,7 +15,8 @@ struct slice {
 };
 
 struct buf {
-	unsigned char *data; /* NULL until the first append; always NUL-terminated beyond len when not NULL */
+	unsigned char
+	    *data; /* NULL until the first append; always NUL-terminated beyond len when not NULL */
 	size_t len;
 	size_t alloc;
 	size_t cap; /* most bytes it may ever hold */
@@ -60,13 +61,13 @@ unsigned char *buf_take(struct buf *b, size_t *len_out);
 static inline struct slice
 buf_slice(const struct buf *b)
 {
-	return (struct slice){ b->data, b->len };
+	return (struct slice){b->data, b->len};
 }
 
 static inline struct slice
 slice_of(const void *p, size_t n)
 {
-	return (struct slice){ (const unsigned char *)p, n };
+	return (struct slice){(const unsigned char *)p, n};
 }
 
 /* A slice of a C string; NULL gives the empty slice. */

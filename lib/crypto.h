@@ -15,7 +15,8 @@ void sha512_of(struct slice s, unsigned char out[64]);
 /* RFC 2104. */
 void hmac_sha256(struct slice key, struct slice s, unsigned char out[32]);
 /* RFC 8018 5.2 with HMAC-SHA-256, one block: SCRAM's Hi() (RFC 5802 2.2). */
-void pbkdf2_sha256(struct slice password, struct slice salt, unsigned iterations, unsigned char out[32]);
+void pbkdf2_sha256(
+    struct slice password, struct slice salt, unsigned iterations, unsigned char out[32]);
 /* Lower-case hex; out has 2 * n + 1 bytes. */
 void hex_encode(const unsigned char *p, size_t n, char *out);
 /* Exactly 2 * n hex digits. 0 or ERR_SYNTAX. */
@@ -25,7 +26,8 @@ void random_bytes(void *p, size_t n);
 /* Seals plain with key (AES-256-GCM, random 96-bit nonce, aad authenticated): nonce ‖ ciphertext ‖ tag appended to out. */
 int seal(const unsigned char key[32], struct slice aad, struct slice plain, struct buf *out);
 /* Opens it: 0, or ERR_DENIED when anything was changed. */
-int unseal(const unsigned char key[32], struct slice aad, struct slice sealed, struct buf *plain_out);
+int unseal(
+    const unsigned char key[32], struct slice aad, struct slice sealed, struct buf *plain_out);
 /* CRC-32C of n bytes at p, continuing from crc (0 to start): row and segment checks. */
 uint32_t crc32c(uint32_t crc, const void *p, size_t n);
 /* Constant-time comparison. */

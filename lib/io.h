@@ -28,7 +28,8 @@ struct io_ops {
 
 /* Takes fd (closed by io_free; made non-blocking, TCP_NODELAY). in_cap: most input held unread; reading
  * stops while it is full. out_cap: io_write past it fails. Reading starts at once. fatal() for no memory. */
-struct io *io_new(struct loop *l, int fd, size_t in_cap, size_t out_cap, const struct io_ops *ops, void *arg);
+struct io *io_new(
+    struct loop *l, int fd, size_t in_cap, size_t out_cap, const struct io_ops *ops, void *arg);
 /* Closes at once without flushing. NULL accepted; safe inside callbacks. */
 void io_free(struct io *io);
 /* Connects to a UNIX socket (path relative to the working directory allowed) or to an IP literal
@@ -76,7 +77,8 @@ struct loop *io_loop(struct io *io);
 /* A listening socket (inherited, not owned): accept_cb gets each accepted descriptor (to be owned).
  * At most max connections are open at a time as told by listener_closed(); accepting pauses there and on EMFILE. */
 struct listener;
-struct listener *listener_new(struct loop *l, int fd, unsigned max, void (*accept_cb)(void *arg, int fd), void *arg);
+struct listener *listener_new(
+    struct loop *l, int fd, unsigned max, void (*accept_cb)(void *arg, int fd), void *arg);
 void listener_closed(struct listener *ls);
 void listener_free(struct listener *ls);
 

@@ -28,7 +28,7 @@ void log_slice(struct log_line *l, const char *key, struct slice value);
 void log_u64(struct log_line *l, const char *key, uint64_t value);
 void log_i64(struct log_line *l, const char *key, int64_t value);
 void log_err(struct log_line *l, const char *key, int err); /* enum err by name */
-void log_errno(struct log_line *l, int en);		    /* errno="No space left on device" */
+void log_errno(struct log_line *l, int en);                 /* errno="No space left on device" */
 void log_end(struct log_line *l);
 
 /* The short form for one free text: event=… msg="…". */

@@ -18,9 +18,10 @@ void delivery_id_qid(const struct delivery_id *id, char out[QID_LEN + 1]);
 
 enum envelope_flag { ENV_8BIT = 1, ENV_SMTPUTF8 = 2, ENV_QUARANTINE = 4, ENV_BOUNCE = 8 };
 enum rcpt_state {
-	RCPT_LOCAL = 1,	 /* to lmtp_route */
+	RCPT_LOCAL = 1,  /* to lmtp_route */
 	RCPT_REMOTE = 2, /* to the smarthost */
-	RCPT_FAILED = 3, /* refused for good after others had it: the queue reports it to the sender */
+	RCPT_FAILED =
+	    3, /* refused for good after others had it: the queue reports it to the sender */
 };
 struct envelope_rcpt {
 	const char *address;
@@ -30,12 +31,12 @@ struct envelope_rcpt {
 	const char *why;   /* the last answer, "" when none */
 };
 struct envelope {
-	const char *from; /* "" for <> */
+	const char *from;        /* "" for <> */
 	const char *ret, *envid; /* DSN; "" when not given */
-	const char *login;	 /* "" when not authenticated */
+	const char *login;       /* "" when not authenticated */
 	const char *client_ip;
-	uint32_t flags;		 /* enum envelope_flag */
-	const char *quarantine;	 /* why, "" when not */
+	uint32_t flags;         /* enum envelope_flag */
+	const char *quarantine; /* why, "" when not */
 	struct envelope_rcpt *rcpts;
 	uint32_t n_rcpts;
 };

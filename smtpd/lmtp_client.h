@@ -14,18 +14,19 @@ void lmtp_pool_free(struct lmtp_pool *p); /* jobs must be over; NULL accepted */
 
 enum lmtp_result {
 	LMTP_DELIVERED = 1,
-	LMTP_RETRY = 2,	  /* 4xx, or no answer: unknown whether it was done (the delivery id tells them apart) */
+	LMTP_RETRY =
+	    2, /* 4xx, or no answer: unknown whether it was done (the delivery id tells them apart) */
 	LMTP_REFUSED = 3, /* 5xx */
 };
 struct lmtp_rcpt {
 	const char *address;
 	enum lmtp_result result;
-	unsigned code;	 /* 0: no answer */
-	char text[512];	 /* the answer's text, with its enhanced code */
+	unsigned code;  /* 0: no answer */
+	char text[512]; /* the answer's text, with its enhanced code */
 };
 struct lmtp_message {
 	const char *from;
-	const char *id_hex;   /* the delivery id; sent when the server offers XCVID */
+	const char *id_hex; /* the delivery id; sent when the server offers XCVID */
 	bool eight_bit, smtputf8;
 	struct slice header, body; /* borrowed until done; together they end in CRLF */
 	struct lmtp_rcpt *rcpts;   /* results are written here; borrowed until done */
@@ -34,7 +35,8 @@ struct lmtp_message {
 struct lmtp_job;
 typedef void (*lmtp_done_fn)(void *arg);
 /* Every recipient has its result when done is called, once. */
-struct lmtp_job *lmtp_deliver(struct lmtp_pool *p, const struct lmtp_message *m, lmtp_done_fn done, void *arg);
+struct lmtp_job *lmtp_deliver(
+    struct lmtp_pool *p, const struct lmtp_message *m, lmtp_done_fn done, void *arg);
 /* done is not called any more; the server may or may not have taken it. NULL accepted. */
 void lmtp_cancel(struct lmtp_job *j);
 

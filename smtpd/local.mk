@@ -25,3 +25,24 @@ congvu_smtpd_queue_LDADD = smtpd/libcvsmtp.a store/libcvkv.a lib/libcvmail.a lib
 congvu_relay_SOURCES = smtpd/relay.c
 congvu_relay_LDADD = smtpd/libcvsmtp.a lib/libcvmail.a lib/libcvtls.a $(CV_ROLE_LIBS) $(CV_MAIL_LIBS) $(SSL_LIBS) \
 	$(CRYPTO_LIBS)
+
+# --- unit tests and fuzz targets (tests/system/test_smtpd.py drives the binaries between fakes) ---
+CV_SMTP_TEST_LIBS = smtpd/libcvsmtp.a lib/libcvmail.a lib/libcvipc.a lib/libcvloop.a lib/libcv.a $(CV_MAIL_LIBS) $(EVENT_LIBS)
+CV_SMTP_TESTS = tests/unit/smtp_parse_test tests/unit/smtp_msg_test
+check_PROGRAMS += $(CV_SMTP_TESTS)
+TESTS += $(CV_SMTP_TESTS)
+tests_unit_smtp_parse_test_SOURCES = tests/unit/smtp_parse_test.c
+tests_unit_smtp_parse_test_LDADD = $(CV_SMTP_TEST_LIBS) $(CMOCKA_LIBS)
+tests_unit_smtp_msg_test_SOURCES = tests/unit/smtp_msg_test.c
+tests_unit_smtp_msg_test_LDADD = $(CV_SMTP_TEST_LIBS) $(CMOCKA_LIBS)
+
+CV_FUZZ += tests/fuzz/smtp_fuzz tests/fuzz/smtp_data_fuzz tests/fuzz/milter_fuzz
+tests_fuzz_smtp_fuzz_SOURCES = tests/fuzz/smtp_fuzz.c $(CV_FUZZ_MAIN)
+tests_fuzz_smtp_fuzz_LDFLAGS = $(AM_LDFLAGS) $(CV_FUZZLINK)
+tests_fuzz_smtp_fuzz_LDADD = $(CV_SMTP_TEST_LIBS)
+tests_fuzz_smtp_data_fuzz_SOURCES = tests/fuzz/smtp_data_fuzz.c $(CV_FUZZ_MAIN)
+tests_fuzz_smtp_data_fuzz_LDFLAGS = $(AM_LDFLAGS) $(CV_FUZZLINK)
+tests_fuzz_smtp_data_fuzz_LDADD = $(CV_SMTP_TEST_LIBS)
+tests_fuzz_milter_fuzz_SOURCES = tests/fuzz/milter_fuzz.c $(CV_FUZZ_MAIN)
+tests_fuzz_milter_fuzz_LDFLAGS = $(AM_LDFLAGS) $(CV_FUZZLINK)
+tests_fuzz_milter_fuzz_LDADD = $(CV_SMTP_TEST_LIBS)

@@ -9,21 +9,22 @@
 /* One configured milter; keeps a few connections that ended cleanly for the next client. */
 struct milter_conf;
 /* address: "unix:PATH" (relative to the working folder) or "inet:IP:PORT". NULL when it is neither. */
-struct milter_conf *milter_conf_new(struct loop *l, const char *address, unsigned command_ms, unsigned message_ms);
+struct milter_conf *milter_conf_new(
+    struct loop *l, const char *address, unsigned command_ms, unsigned message_ms);
 void milter_conf_free(struct milter_conf *mc);
 const char *milter_conf_name(const struct milter_conf *mc);
 
 /* Macros and arguments; strings are borrowed for each call, NULL or "" when unknown. */
 struct milter_env {
-	const char *hostname;	 /* {j} */
+	const char *hostname;    /* {j} */
 	const char *daemon_name; /* "mx" or "submission" */
-	const char *client_ip;	 /* {client_addr} */
+	const char *client_ip;   /* {client_addr} */
 	uint16_t client_port;
 	const char *helo;
 	const char *tls_version, *tls_cipher;
 	const char *auth_type, *auth_authen;
-	const char *qid;	 /* {i} */
-	const char *mail_from;	 /* without <> */
+	const char *qid;       /* {i} */
+	const char *mail_from; /* without <> */
 	const char *const *mail_args;
 	size_t n_mail_args;
 };
@@ -37,17 +38,18 @@ enum milter_verdict_kind {
 };
 struct milter_verdict {
 	enum milter_verdict_kind kind;
-	unsigned code;	   /* 0: no reply text of its own */
-	const char *text;  /* lines separated by LF, beginning with the enhanced code if it gave one */
-	const char *why;   /* MILTER_FAILED: for the log */
+	unsigned code; /* 0: no reply text of its own */
+	const char
+	    *text; /* lines separated by LF, beginning with the enhanced code if it gave one */
+	const char *why; /* MILTER_FAILED: for the log */
 };
 /* Modifications at the end of a message; header changes are made in the msg directly. */
 struct milter_changes {
 	struct arena *arena;
 	struct msg *msg;
-	struct buf *body;	/* 'b': the new body; replaced is set */
+	struct buf *body; /* 'b': the new body; replaced is set */
 	bool body_replaced;
-	const char *from;	/* 'e'; NULL: unchanged */
+	const char *from; /* 'e'; NULL: unchanged */
 	const char **add_rcpt, **del_rcpt;
 	size_t n_add, n_del;
 	const char *quarantine; /* 'q'; NULL: no */
@@ -61,10 +63,12 @@ void milter_free(struct milter *m);
 
 /* Each returns true when it needs no asking (then fn is not called and the verdict is CONTINUE). env is borrowed until fn is called. */
 bool milter_mail(struct milter *m, const struct milter_env *env, milter_fn fn, void *arg);
-bool milter_rcpt(struct milter *m, const struct milter_env *env, const char *rcpt, milter_fn fn, void *arg);
+bool milter_rcpt(
+    struct milter *m, const struct milter_env *env, const char *rcpt, milter_fn fn, void *arg);
 bool milter_data(struct milter *m, const struct milter_env *env, milter_fn fn, void *arg);
 /* The whole message; ch is changed as it answers. */
-bool milter_message(struct milter *m, const struct milter_env *env, struct milter_changes *ch, milter_fn fn, void *arg);
+bool milter_message(struct milter *m, const struct milter_env *env, struct milter_changes *ch,
+    milter_fn fn, void *arg);
 /* The transaction is given up (RSET, a refusal, loss of the client). */
 void milter_abort(struct milter *m);
 

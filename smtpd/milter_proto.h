@@ -7,9 +7,9 @@
 
 enum {
 	MILTER_VERSION = 6,
-	MILTER_CHUNK_MAX = 65535,    /* data of a packet to a milter */
-	MILTER_REPLY_MAX = 1048576,  /* and from one */
-	MILTER_ACTIONS = 0x1FF,	     /* all modifications up to version 6 */
+	MILTER_CHUNK_MAX = 65535,   /* data of a packet to a milter */
+	MILTER_REPLY_MAX = 1048576, /* and from one */
+	MILTER_ACTIONS = 0x1FF,     /* all modifications up to version 6 */
 	/* every step may be left out or go unanswered, and leading spaces be kept; not RCPT_REJ (0x800): refused
 	 * recipients are not shown to milters */
 	MILTER_STEPS = 0x1FF7FF,
@@ -54,7 +54,8 @@ int milter_put_optneg(struct buf *b, uint32_t actions, uint32_t steps);
 /* Strings, each ended by a NUL: helo, mail and rcpt with their arguments, header name and value. */
 int milter_put_strings(struct buf *b, char cmd, const struct slice *s, size_t n);
 /* family '4', '6', 'L' or 'U'. */
-int milter_put_connect(struct buf *b, const char *host, char family, uint16_t port, const char *address);
+int milter_put_connect(
+    struct buf *b, const char *host, char family, uint16_t port, const char *address);
 struct milter_macro {
 	const char *name, *value; /* left out when value is NULL or empty */
 };
@@ -65,10 +66,12 @@ int milter_put_macros(struct buf *b, char stage, const struct milter_macro *m, s
 /* The packet at the start of in. 0, ERR_AGAIN, ERR_PROTO (length 0 or over MILTER_REPLY_MAX). */
 int milter_packet(struct slice in, char *cmd_out, struct slice *data_out, size_t *used_out);
 /* What was agreed: a milter may only take away from what was offered. 0 or ERR_PROTO. */
-int milter_get_optneg(struct slice data, uint32_t *version_out, uint32_t *actions_out, uint32_t *steps_out);
+int milter_get_optneg(
+    struct slice data, uint32_t *version_out, uint32_t *actions_out, uint32_t *steps_out);
 /* Index and two strings of 'm' and 'i' (has_index), two strings of 'h', one or two of '+', '-', '2', 'e', 'q'; the second is
  * empty when missing. */
-int milter_get_mod(struct slice data, bool has_index, uint32_t *index_out, struct slice *a_out, struct slice *b_out);
+int milter_get_mod(struct slice data, bool has_index, uint32_t *index_out, struct slice *a_out,
+    struct slice *b_out);
 /* The text of 'y': "550 5.7.1 text" or lines "550-5.7.1 text" CRLF "550 5.7.1 text". code_out 400..599; the text without codes, lines
  * separated by LF, "%%" made "%", appended to text. 0 or ERR_PROTO. */
 int milter_get_reply(struct slice data, unsigned *code_out, struct buf *text);

@@ -12,8 +12,8 @@ void milters_free(struct milters *ms); /* NULL accepted */
 enum milters_stage { MILTERS_MAIL, MILTERS_RCPT, MILTERS_DATA, MILTERS_MESSAGE };
 /* fn gets the first verdict that is not CONTINUE (FAILED has become CONTINUE or TEMPFAIL), from the loop or, when nobody needs to be
  * asked, at once (true is returned then). rcpt for MILTERS_RCPT, ch for MILTERS_MESSAGE, else NULL. */
-bool milters_run(struct milters *ms, enum milters_stage stage, const struct milter_env *env, const char *rcpt,
-    struct milter_changes *ch, milter_fn fn, void *arg);
+bool milters_run(struct milters *ms, enum milters_stage stage, const struct milter_env *env,
+    const char *rcpt, struct milter_changes *ch, milter_fn fn, void *arg);
 void milters_abort(struct milters *ms);
 
 #endif

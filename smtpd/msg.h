@@ -12,9 +12,9 @@ struct msg_field {
 };
 struct msg {
 	struct arena *arena;
-	struct slice content;	/* as received; borrowed */
-	size_t skip;		/* where the body begins (behind the empty line) */
-	bool has_blank;		/* an empty line ended the header */
+	struct slice content; /* as received; borrowed */
+	size_t skip;          /* where the body begins (behind the empty line) */
+	bool has_blank;       /* an empty line ended the header */
 	struct msg_field *fields;
 	size_t n, alloc;
 	bool changed;

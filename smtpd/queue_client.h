@@ -20,8 +20,8 @@ enum { QUEUE_INLINE_MAX = 131072 };
 struct queue_client;
 struct queue_call;
 /* socket: "queue.smtpd.sock" and IPC_SMTPD, or "queue.relay.sock" and IPC_RELAY. on_wake may be NULL. fatal() for no memory. */
-struct queue_client *queue_client_new(struct loop *l, const char *socket, uint32_t self,
-    void (*on_wake)(void *arg), void *arg);
+struct queue_client *queue_client_new(
+    struct loop *l, const char *socket, uint32_t self, void (*on_wake)(void *arg), void *arg);
 void queue_client_free(struct queue_client *c);
 /* fn is not called any more. NULL accepted. */
 void queue_call_cancel(struct queue_call *k);
@@ -42,11 +42,11 @@ struct queue_message {
 	struct slice content;
 	int fd;
 };
-struct queue_call *queue_hold(struct queue_client *c, const struct delivery_id *id, const struct envelope *e,
-    const struct queue_message *m, queue_done_fn fn, void *arg);
+struct queue_call *queue_hold(struct queue_client *c, const struct delivery_id *id,
+    const struct envelope *e, const struct queue_message *m, queue_done_fn fn, void *arg);
 /* Sent again after a lost connection, up to 5 s. */
-struct queue_call *queue_commit(struct queue_client *c, const struct delivery_id *id, const struct envelope *e,
-    const struct queue_message *m, queue_done_fn fn, void *arg);
+struct queue_call *queue_commit(struct queue_client *c, const struct delivery_id *id,
+    const struct envelope *e, const struct queue_message *m, queue_done_fn fn, void *arg);
 void queue_abort(struct queue_client *c, const struct delivery_id *id);
 
 /* ---- relay ---- */
@@ -66,7 +66,8 @@ struct queue_body {
 	int fd;
 };
 typedef void (*queue_body_fn)(void *arg, int err, const struct queue_body *b);
-struct queue_call *queue_body(struct queue_client *c, const struct delivery_id *id, queue_body_fn fn, void *arg);
+struct queue_call *queue_body(
+    struct queue_client *c, const struct delivery_id *id, queue_body_fn fn, void *arg);
 struct queue_rcpt_result {
 	uint32_t index;
 	enum queue_result result;

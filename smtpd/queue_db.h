@@ -10,11 +10,11 @@ enum { QUEUE_ST_DONE = 4 }; /* over; the row stays a while, so that a repeated C
 /* What memory holds of each message. */
 struct qent {
 	struct delivery_id id;
-	uint8_t state;	  /* enum queue_state or QUEUE_ST_DONE */
-	int64_t due;	  /* ms since 1970: next try, or when a held or finished one is dropped */
+	uint8_t state; /* enum queue_state or QUEUE_ST_DONE */
+	int64_t due;   /* ms since 1970: next try, or when a held or finished one is dropped */
 	uint64_t size;
-	void *lease;	  /* who delivers it now; not in the heap while leased */
-	size_t heap_at;	  /* SIZE_MAX: not in the heap */
+	void *lease;    /* who delivers it now; not in the heap while leased */
+	size_t heap_at; /* SIZE_MAX: not in the heap */
 };
 /* The row. */
 struct qrow {
@@ -56,7 +56,8 @@ struct qdb_put {
 };
 int qdb_put(struct qdb *db, const struct qdb_put *p, const struct qdb_put *extra);
 /* Takes header and body away and leaves a mark until due; or, state DONE already, the whole row. */
-int qdb_finish(struct qdb *db, const struct delivery_id *id, int64_t due, const struct qdb_put *extra);
+int qdb_finish(
+    struct qdb *db, const struct delivery_id *id, int64_t due, const struct qdb_put *extra);
 int qdb_drop(struct qdb *db, const struct delivery_id *id);
 int qdb_sync(struct qdb *db);
 

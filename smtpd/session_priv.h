@@ -25,9 +25,9 @@ struct smtpd {
 	struct milter_conf *milters[MILTER_CONFS_MAX];
 	size_t n_milters;
 	bool milter_accept; /* milter_default_action */
-	bool relays;	    /* a smarthost is configured */
+	bool relays;        /* a smarthost is configured */
 	const char *hostname, *first_domain;
-	char *mechs;	    /* "SCRAM-SHA-256 PLAIN LOGIN" */
+	char *mechs; /* "SCRAM-SHA-256 PLAIN LOGIN" */
 	uint64_t size_max, timeout_ms;
 	size_t rcpts_max;
 	struct listener *listeners[3];
@@ -40,7 +40,8 @@ struct rcpt {
 	enum rcpt_state kind;
 	uint32_t notify;
 	const char *orcpt;
-	const char *outcome, *detail; /* "delivered", "queued", "refused", "deferred" for the ledger */
+	const char *outcome,
+	    *detail; /* "delivered", "queued", "refused", "deferred" for the ledger */
 };
 
 struct deliver;
@@ -60,7 +61,7 @@ struct txn {
 	struct spool *spool;
 	struct smtp_data data;
 	struct buf chunk;
-	int data_err;	 /* the spool's, or ERR_TEMP: told at the end of data */
+	int data_err; /* the spool's, or ERR_TEMP: told at the end of data */
 	bool in_data, in_bdat, bdat_begun, bdat_last;
 	uint64_t bdat_left;
 	unsigned refuse_code; /* a milter's answer to DATA, told at the end of BDAT */
@@ -82,14 +83,14 @@ struct client {
 	uint16_t peer_port;
 	char *helo;
 	bool esmtp, tls_done;
-	bool busy;	/* an answer is being made: later commands wait */
+	bool busy; /* an answer is being made: later commands wait */
 	bool eof, closing;
 	unsigned errors, auth_failures;
 	struct lookup_login *login;
 	char *mech;
 	struct lookup_auth *auth;
-	bool auth_line;	 /* the next line is a response of the exchange */
-	bool auth_final; /* it answers the server's final data: must be empty */
+	bool auth_line;                  /* the next line is a response of the exchange */
+	bool auth_final;                 /* it answers the server's final data: must be empty */
 	struct lookup_login *auth_login; /* kept until then */
 	struct milters *milters;
 	struct txn *t;

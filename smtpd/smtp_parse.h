@@ -5,10 +5,11 @@
 #include "lib/arena.h"
 
 enum {
-	SMTP_CMD_MAX = 4096,	 /* a command line with CRLF: 512 and what MAIL and RCPT extensions add (RFC 5321 4.5.3.1) */
-	SMTP_AUTH_MAX = 12288,	 /* a line of an AUTH exchange (RFC 4954 4) */
-	SMTP_LINE_MAX = 65536,	 /* a line of a message, CRLF not counted */
-	SMTP_FIELD_MAX = 60000,	 /* a header field: one milter packet carries it */
+	SMTP_CMD_MAX =
+	    4096, /* a command line with CRLF: 512 and what MAIL and RCPT extensions add (RFC 5321 4.5.3.1) */
+	SMTP_AUTH_MAX = 12288,  /* a line of an AUTH exchange (RFC 4954 4) */
+	SMTP_LINE_MAX = 65536,  /* a line of a message, CRLF not counted */
+	SMTP_FIELD_MAX = 60000, /* a header field: one milter packet carries it */
 	SMTP_HEADER_MAX = 524288,
 };
 
@@ -19,18 +20,23 @@ int smtp_line(struct slice in, size_t max, struct slice *line_out, size_t *used_
 /* "VERB rest": verb up to the first space, args without leading space; trailing spaces dropped. */
 void smtp_split(struct slice line, struct slice *verb_out, struct slice *args_out);
 
-enum smtp_notify { SMTP_NOTIFY_NEVER = 1, SMTP_NOTIFY_SUCCESS = 2, SMTP_NOTIFY_FAILURE = 4, SMTP_NOTIFY_DELAY = 8 };
+enum smtp_notify {
+	SMTP_NOTIFY_NEVER = 1,
+	SMTP_NOTIFY_SUCCESS = 2,
+	SMTP_NOTIFY_FAILURE = 4,
+	SMTP_NOTIFY_DELAY = 8
+};
 
 struct smtp_mail {
 	struct slice from; /* "local@domain", empty for <> */
-	uint64_t size;	   /* SIZE=, 0 when not given */
+	uint64_t size;     /* SIZE=, 0 when not given */
 	bool body_8bit, smtputf8;
 	struct slice ret, envid; /* DSN: "FULL" or "HDRS"; xtext as sent; ptr NULL when not given */
 };
 struct smtp_rcpt {
-	struct slice to;     /* "local@domain", or "postmaster" */
-	struct slice orcpt;  /* as sent; ptr NULL when not given */
-	unsigned notify;     /* enum smtp_notify; 0 when not given */
+	struct slice to;    /* "local@domain", or "postmaster" */
+	struct slice orcpt; /* as sent; ptr NULL when not given */
+	unsigned notify;    /* enum smtp_notify; 0 when not given */
 };
 /* What follows MAIL / RCPT. lenient: spaces after "FROM:" and "TO:" (Outlook), as on submission. 0; ERR_SYNTAX (the command or
  * a parameter's value), ERR_RANGE (the path is no address), ERR_UNSUPPORTED (a parameter we do not know), ERR_EXISTS (a parameter
@@ -55,7 +61,7 @@ enum smtp_data_fault {
  * it goes on to the end without giving bytes, so that nothing of the message is taken for commands. */
 struct smtp_data {
 	bool dots;
-	bool at_end;	/* the end of DATA was read */
+	bool at_end; /* the end of DATA was read */
 	bool in_header, eight_bit, header_eight_bit, any;
 	enum smtp_data_fault fault;
 	int state;
