@@ -18,6 +18,8 @@
 #include <arpa/inet.h>
 #include <libmilter/mfapi.h>
 #include <netinet/in.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -284,6 +286,16 @@ open_socket(void)
 	free(name);
 }
 
+/* libmilter looks whether it should end every five seconds, and its own signal thread would do no better. So it runs in a thread, and
+ * the first thread, which the kernel prefers for signals to the process, waits for SIGTERM. Mail under way is deferred by the MTA, as it is
+ * when a connection to a filter is lost. */
+static void *
+serve(void *arg)
+{
+	(void)arg;
+	exit(smfi_main() == MI_SUCCESS ? 0 : EX_UNAVAILABLE);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -301,6 +313,10 @@ main(int argc, char **argv)
 	    .xxfi_close = on_close,
 	    .xxfi_negotiate = on_negotiate};
 
+	pthread_t thread;
+	sigset_t stop;
+	int signo;
+
 	role_init(argc, argv, "milter");
 	json_init();
 	charset_preload();
@@ -311,5 +327,13 @@ main(int argc, char **argv)
 	open_socket();
 	backend_init((unsigned)conf_int(role_conf(), "milter_scanners"));
 	role_enter();
-	return smfi_main() == MI_SUCCESS ? 0 : EX_UNAVAILABLE;
+	sigemptyset(&stop);
+	sigaddset(&stop, SIGTERM);
+	sigaddset(&stop, SIGINT);
+	pthread_sigmask(SIG_BLOCK, &stop, NULL);
+	if (pthread_create(&thread, NULL, serve, NULL) != 0)
+		fatal("milter: no thread");
+	sigwait(&stop, &signo);
+	/* threads may be anywhere: no destructors */
+	_exit(0);
 }

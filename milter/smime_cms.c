@@ -153,15 +153,12 @@ check_signer(CMS_SignerInfo *si, struct findings *f, struct find_sig *s)
 static const char *
 crypto_why(void)
 {
-	unsigned long e, last = 0;
-	const char *text;
+	bool content = false;
+	unsigned long e;
 
-	while ((e = ERR_get_error()) != 0) {
-		if (ERR_GET_LIB(e) == ERR_LIB_CMS)
-			last = e;
-	}
-	text = last != 0 ? ERR_reason_error_string(last) : NULL;
-	return text != NULL ? text : "the signature does not verify";
+	while ((e = ERR_get_error()) != 0)
+		content |= ERR_GET_LIB(e) == ERR_LIB_CMS && ERR_GET_REASON(e) == CMS_R_CONTENT_VERIFY_ERROR;
+	return content ? "the content was changed after signing" : "the signature does not verify";
 }
 
 /* Digest and signature of all SignerInfos at once. */

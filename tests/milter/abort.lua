@@ -1,5 +1,4 @@
 -- Abort at any stage, several messages on one connection, a connection that ends in the middle.
-dofile(here .. "/lib.lua")
 local conn = connect()
 mt.macro(conn, SMFIC_MAIL, "i", "A1")
 mt.mailfrom(conn, "<a@x.example>")

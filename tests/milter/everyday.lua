@@ -1,5 +1,4 @@
 -- Everyday mail between staff, and a citizen's mail, go through unsigned.
-dofile(here .. "/lib.lua")
 accepted(send { auth = "binh", headers = { { "From", "manager@x.example" }, { "Subject", "an trua" } } }, "staff")
 accepted(send { from = "<dan@citizen.example>", headers = { { "From", "dan@citizen.example" },
 	{ "Subject", "=?utf-8?Q?15/Q=C4=90-UBND?=" } } }, "citizen")

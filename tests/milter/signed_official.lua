@@ -1,5 +1,4 @@
 -- A signed official mail from the clerk's functional mailbox goes through and says so in its header.
-dofile(here .. "/lib.lua")
 local conn = send { mail = "official.eml", auth = "binh", qid = "OFF1" }
 local ar = mt.getheader(conn, "Authentication-Results", 0)
 assert(ar and ar:find("mail.x.example", 1, true) and ar:find("smime=pass", 1, true), "Authentication-Results: " .. tostring(ar))
