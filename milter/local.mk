@@ -18,6 +18,8 @@ milter_libcvfindings_a_SOURCES = milter/findings.h milter/findings.c milter/scan
 noinst_LIBRARIES += milter/libcvrule.a
 milter_libcvrule_a_SOURCES = milter/rule.h milter/rules.def milter/rule.c milter/rule_form.c milter/rule_attach.c \
 	milter/rule_sign.c milter/symbol.h milter/symbol.c milter/facts.h milter/facts.c
+CV_RULE_LIBS = milter/libcvrule.a milter/libcvfindings.a lib/libcvmail.a lib/libcvjson.a lib/libcvipc.a lib/libcvcrypto.a lib/libcv.a \
+	$(CV_MAIL_LIBS) $(CRYPTO_LIBS) $(JANSSON_LIBS)
 
 # --- libcvscan.a: looks at messages; libcrypto (CMS), libarchive, libmagic ---
 noinst_LIBRARIES += milter/libcvscan.a
@@ -49,8 +51,10 @@ congvu_milter_filter_LDADD = milter/libcvrule.a milter/libcvfindings.a milter/li
 	$(JANSSON_LIBS) -lpthread
 
 # --- unit tests ---
-check_PROGRAMS += tests/unit/audit_test tests/unit/json_test tests/unit/symbol_test tests/unit/smime_test
-TESTS += tests/unit/audit_test tests/unit/json_test tests/unit/symbol_test tests/unit/smime_test
+check_PROGRAMS += tests/unit/audit_test tests/unit/json_test tests/unit/symbol_test tests/unit/smime_test tests/unit/pkits_test \
+	tests/unit/ledger_test
+TESTS += tests/unit/audit_test tests/unit/json_test tests/unit/symbol_test tests/unit/smime_test tests/unit/pkits_test \
+	tests/unit/ledger_test
 tests_unit_audit_test_SOURCES = tests/unit/audit_test.c
 tests_unit_audit_test_LDADD = $(CV_AUDIT_LIBS) $(CMOCKA_LIBS)
 tests_unit_json_test_SOURCES = tests/unit/json_test.c
@@ -60,8 +64,31 @@ tests_unit_symbol_test_LDADD = milter/libcvrule.a $(CV_TEST_LIBS)
 tests_unit_smime_test_SOURCES = tests/unit/smime_test.c
 tests_unit_smime_test_LDADD = milter/libcvrule.a $(CV_SCAN_LIBS) $(CMOCKA_LIBS)
 EXTRA_DIST += tests/unit/smime_certs.sh
+tests_unit_pkits_test_SOURCES = tests/unit/pkits_test.c
+tests_unit_pkits_test_LDADD = $(CV_SCAN_LIBS) $(CMOCKA_LIBS)
+tests_unit_ledger_test_SOURCES = tests/unit/ledger_test.c milter/ledger_file.c
+tests_unit_ledger_test_LDADD = $(CV_AUDIT_LIBS) lib/libcvloop.a lib/libcv.a $(EVENT_LIBS) $(CMOCKA_LIBS) -lpthread
 
 # --- the real filter, scanner and ledger under miltertest, with a directory of their own ---
 check_PROGRAMS += tests/milter/fake_lookup
 tests_milter_fake_lookup_SOURCES = tests/milter/fake_lookup.c
 tests_milter_fake_lookup_LDADD = directory/libcvlookup.a lib/libcvmail.a $(CV_ROLE_LIBS) $(CV_MAIL_LIBS)
+EXTRA_DIST += tests/milter/run.py tests/milter/lib.lua tests/milter/main.lua tests/milter/abort.lua tests/milter/attachments.lua \
+	tests/milter/bad_signatures.lua tests/milter/directory_down.lua tests/milter/everyday.lua tests/milter/headers.lua \
+	tests/milter/signed_official.lua tests/milter/unsigned_official.lua
+TESTS += tests/milter/run.py
+
+# --- fuzz targets ---
+CV_FUZZ += tests/fuzz/smime_fuzz tests/fuzz/symbol_fuzz tests/fuzz/audit_fuzz tests/fuzz/findings_fuzz
+tests_fuzz_smime_fuzz_SOURCES = tests/fuzz/smime_fuzz.c $(CV_FUZZ_MAIN)
+tests_fuzz_smime_fuzz_LDFLAGS = $(AM_LDFLAGS) $(CV_FUZZLINK)
+tests_fuzz_smime_fuzz_LDADD = $(CV_SCAN_LIBS)
+tests_fuzz_symbol_fuzz_SOURCES = tests/fuzz/symbol_fuzz.c $(CV_FUZZ_MAIN)
+tests_fuzz_symbol_fuzz_LDFLAGS = $(AM_LDFLAGS) $(CV_FUZZLINK)
+tests_fuzz_symbol_fuzz_LDADD = $(CV_RULE_LIBS)
+tests_fuzz_audit_fuzz_SOURCES = tests/fuzz/audit_fuzz.c $(CV_FUZZ_MAIN)
+tests_fuzz_audit_fuzz_LDFLAGS = $(AM_LDFLAGS) $(CV_FUZZLINK)
+tests_fuzz_audit_fuzz_LDADD = $(CV_AUDIT_LIBS)
+tests_fuzz_findings_fuzz_SOURCES = tests/fuzz/findings_fuzz.c $(CV_FUZZ_MAIN)
+tests_fuzz_findings_fuzz_LDFLAGS = $(AM_LDFLAGS) $(CV_FUZZLINK)
+tests_fuzz_findings_fuzz_LDADD = $(CV_RULE_LIBS)

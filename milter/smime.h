@@ -18,8 +18,9 @@ void smime_init(void);
 struct smime_trust;
 struct smime_trust *smime_trust_new(void);
 void smime_trust_free(struct smime_trust *t);
-/* Takes one file in, PEM (any number of certificates and CRLs) or DER (one). is_crl tells which, for DER. 0, ERR_IO,
- * ERR_SYNTAX (nothing usable in it), ERR_LIMIT. */
+/* Takes the bytes of one file in, PEM (any number of certificates and CRLs) or DER (one). is_crl tells which, for DER. 0, ERR_SYNTAX (nothing
+ * usable in it); of a file also ERR_IO, ERR_LIMIT. */
+int smime_trust_add(struct smime_trust *t, const char *domain, struct slice text, bool is_crl);
 int smime_trust_add_file(struct smime_trust *t, const char *domain, const char *path, bool is_crl);
 /* Everything below dir: <domain>/<file>.{pem,crt,cer,der,crl} and default/. A file that cannot be used is a log line, not an
  * error; so is a missing folder. 0 or ERR_NOMEM. */

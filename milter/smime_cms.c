@@ -157,7 +157,8 @@ crypto_why(void)
 	unsigned long e;
 
 	while ((e = ERR_get_error()) != 0)
-		content |= ERR_GET_LIB(e) == ERR_LIB_CMS && ERR_GET_REASON(e) == CMS_R_CONTENT_VERIFY_ERROR;
+		content |= ERR_GET_LIB(e) == ERR_LIB_CMS &&
+			   ERR_GET_REASON(e) == CMS_R_CONTENT_VERIFY_ERROR;
 	return content ? "the content was changed after signing" : "the signature does not verify";
 }
 

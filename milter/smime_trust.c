@@ -183,24 +183,29 @@ add_der(struct smime_domain *d, struct slice der, bool is_crl)
 }
 
 int
+smime_trust_add(struct smime_trust *t, const char *domain, struct slice text, bool is_crl)
+{
+	struct smime_domain *d = get_domain(t, domain);
+	size_t n;
+
+	if (slice_find(text, slice_str("-----BEGIN ")) >= 0)
+		n = add_pem(d, text);
+	else
+		n = add_der(d, text, is_crl);
+	ERR_clear_error();
+	return n > 0 ? 0 : ERR_SYNTAX;
+}
+
+int
 smime_trust_add_file(struct smime_trust *t, const char *domain, const char *path, bool is_crl)
 {
-	struct smime_domain *d;
 	struct buf text;
-	size_t n;
 	int err;
 
 	buf_init(&text, FILE_MAX);
 	err = read_file(path, &text);
-	if (err == 0) {
-		d = get_domain(t, domain);
-		if (slice_find(buf_slice(&text), slice_str("-----BEGIN ")) >= 0)
-			n = add_pem(d, buf_slice(&text));
-		else
-			n = add_der(d, buf_slice(&text), is_crl);
-		err = n > 0 ? 0 : ERR_SYNTAX;
-		ERR_clear_error();
-	}
+	if (err == 0)
+		err = smime_trust_add(t, domain, buf_slice(&text), is_crl);
 	buf_done(&text);
 	return err;
 }
