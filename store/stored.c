@@ -165,7 +165,6 @@ configure(struct stored *st, struct backend_kv_options *o)
 	err = fd < 0 ? ERR_IO : token_key_read(fd, st->key);
 	if (err != 0)
 		fatal("stored: token_key_file: %s", err_name(err));
-	close(fd);
 	st->quota = (uint64_t)conf_int(c, "quota_mb") << 20;
 	st->memory_s = conf_int(c, "delivery_memory_days") * 86400;
 	st->n_special = conf_list_len(c, "special_folders");

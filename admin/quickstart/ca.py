@@ -107,6 +107,8 @@ class CA:
         self._certificate(cert, own, "smime", subject(C="VN", L=province, O=province, OU=unit or agency, CN=name), days,
                           (self.issuing, self.issuing_key), san="email:" + address, md=md)
         openssl("x509", "-in", cert, "-outform", "DER", "-out", base.with_suffix(".der"))
+        with open(cert, "ab") as f:
+            f.write(self.issuing.read_bytes())
         if password is not None:
             openssl("pkcs12", "-export", "-inkey", own, "-in", cert, "-certfile", self.issuing, "-name", address, "-out",
                     base.with_suffix(".p12"), "-passout", "stdin", data=password.encode() + b"\n")

@@ -236,15 +236,15 @@ def openssl(*args, data=None):
     return r.returncode, r.stdout, r.stderr.decode("utf-8", "replace")
 
 
-def sign(entity, user, chain=None, md="sha256", options=()):
-    """multipart/signed (RFC 8551) around a MIME entity, the bytes of which are not touched."""
+def sign(entity, user, md="sha256", options=()):
+    """multipart/signed (RFC 8551) around a MIME entity, the bytes of which are not touched. The file of the certificate holds
+    its chain too."""
     with tempfile.TemporaryDirectory() as tmp:
         part = os.path.join(tmp, "entity")
         with open(part, "wb") as f:
             f.write(entity)
-        more = ["-certfile", chain] if chain else []
         rc, der, err = openssl("cms", "-sign", "-binary", "-in", part, "-signer", user["cert"], "-inkey", user["key"], "-md",
-                               md, "-outform", "DER", *more, *options)
+                               md, "-outform", "DER", "-certfile", user["cert"], *options)
         if rc:
             raise RuntimeError("openssl cms -sign: " + err)
     mark = secrets.token_hex(12).encode()

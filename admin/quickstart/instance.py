@@ -122,9 +122,10 @@ class Instance:
             self.ca.host(self.etc / "tls/cert.pem.new", self.etc / "tls/key.pem",
                          ["DNS:localhost", "IP:127.0.0.1", "IP:::1"], people.PROVINCE)
             os.replace(self.etc / "tls/cert.pem.new", self.etc / "tls/cert.pem")
+        # The issuing CA too: clients that sign without sending it, and checkers without it, find it here.
         for copy in (self.etc / "tls/ca.pem", self.etc / "trust" / people.DOMAIN / "root.pem"):
             if not copy.exists():
-                self.write(copy, self.ca.root.read_text())
+                self.write(copy, self.ca.root.read_text() + self.ca.issuing.read_text())
         if not (self.etc / "token.key").exists():
             self.write(self.etc / "token.key", secrets.token_hex(32) + "\n", 0o600)
 
