@@ -84,6 +84,19 @@ put_flags(struct cmd *m)
 	flags_write(&st->out, row->flags, recent, row->keywords);
 }
 
+static void
+put_date(struct fetch *st)
+{
+	const struct msg_row *row = fetch_row(st);
+	buf_append_str(&st->out, "INTERNALDATE \"");
+	size_t at = st->out.len;
+	date_imap_format(row->internal_date, row->internal_zone, &st->out);
+	/* " 1-Feb-2026" is as good by RFC 3501, but not all clients read it */
+	if (st->out.len > at && st->out.data[at] == ' ')
+		st->out.data[at] = '0';
+	buf_append_byte(&st->out, '"');
+}
+
 /* What was pulled for HEADER.FIELDS. */
 static void
 put_fields(struct fetch *st, const struct fetch_item *it)
@@ -163,9 +176,7 @@ put_item(struct cmd *m)
 		buf_appendf(&st->out, "UID %u", row->uid);
 		return true;
 	case FETCH_INTERNALDATE:
-		buf_append_str(&st->out, "INTERNALDATE \"");
-		date_imap_format(row->internal_date, row->internal_zone, &st->out);
-		buf_append_byte(&st->out, '"');
+		put_date(st);
 		return true;
 	case FETCH_SIZE:
 		buf_appendf(&st->out, "RFC822.SIZE %llu", (unsigned long long)row->size);

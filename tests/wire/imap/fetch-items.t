@@ -5,18 +5,18 @@ C: a0 AUTHENTICATE PLAIN {head.plain}
 S* a0 OK {/.*/}
 C: a1 CREATE i-{unique}
 S: a1 OK {/.*/}
-C: a2 APPEND i-{unique} "17-Jul-1996 02:44:25 -0700" {{150+}}\r\nDate: Wed, 17 Jul 1996 02:23:25 -0700\r\nFrom: Ann Example <a@x.example>\r\nSubject: s\r\nTo: b@x.example\r\nMessage-ID: <1@x.example>\r\n\r\nline one\r\nline two\r\n
+C: a2 APPEND i-{unique} " 7-Jul-1996 02:44:25 -0700" {{150+}}\r\nDate: Wed, 17 Jul 1996 02:23:25 -0700\r\nFrom: Ann Example <a@x.example>\r\nSubject: s\r\nTo: b@x.example\r\nMessage-ID: <1@x.example>\r\n\r\nline one\r\nline two\r\n
 S: a2 OK {/.*/}
 C: a3 SELECT i-{unique}
 S* a3 OK {/.*/}
 C: a4 FETCH 1 FAST
-S: * 1 FETCH (FLAGS ({/(\\Recent)?/}) INTERNALDATE "17-Jul-1996 02:44:25 -0700" RFC822.SIZE 150)
+S: * 1 FETCH (FLAGS ({/(\\Recent)?/}) INTERNALDATE "07-Jul-1996 02:44:25 -0700" RFC822.SIZE 150)
 S: a4 OK {/.*/}
 C: a5 FETCH 1 all
-S: * 1 FETCH (FLAGS ({/(\\Recent)?/}) INTERNALDATE "17-Jul-1996 02:44:25 -0700" RFC822.SIZE 150 ENVELOPE ("Wed, 17 Jul 1996 02:23:25 -0700" "s" (("Ann Example" NIL "a" "x.example")) (("Ann Example" NIL "a" "x.example")) (("Ann Example" NIL "a" "x.example")) ((NIL NIL "b" "x.example")) NIL NIL NIL "<1@x.example>"))
+S: * 1 FETCH (FLAGS ({/(\\Recent)?/}) INTERNALDATE "07-Jul-1996 02:44:25 -0700" RFC822.SIZE 150 ENVELOPE ("Wed, 17 Jul 1996 02:23:25 -0700" "s" (("Ann Example" NIL "a" "x.example")) (("Ann Example" NIL "a" "x.example")) (("Ann Example" NIL "a" "x.example")) ((NIL NIL "b" "x.example")) NIL NIL NIL "<1@x.example>"))
 S: a5 OK {/.*/}
 C: a6 FETCH 1 FULL
-S: * 1 FETCH (FLAGS ({/(\\Recent)?/}) INTERNALDATE "17-Jul-1996 02:44:25 -0700" RFC822.SIZE 150 ENVELOPE ("Wed, 17 Jul 1996 02:23:25 -0700" "s" (("Ann Example" NIL "a" "x.example")) (("Ann Example" NIL "a" "x.example")) (("Ann Example" NIL "a" "x.example")) ((NIL NIL "b" "x.example")) NIL NIL NIL "<1@x.example>") BODY ("TEXT" "PLAIN" ("CHARSET" "{/[Uu][Ss]-[Aa][Ss][Cc][Ii][Ii]/}") NIL NIL "7BIT" 20 2))
+S: * 1 FETCH (FLAGS ({/(\\Recent)?/}) INTERNALDATE "07-Jul-1996 02:44:25 -0700" RFC822.SIZE 150 ENVELOPE ("Wed, 17 Jul 1996 02:23:25 -0700" "s" (("Ann Example" NIL "a" "x.example")) (("Ann Example" NIL "a" "x.example")) (("Ann Example" NIL "a" "x.example")) ((NIL NIL "b" "x.example")) NIL NIL NIL "<1@x.example>") BODY ("TEXT" "PLAIN" ("CHARSET" "{/[Uu][Ss]-[Aa][Ss][Cc][Ii][Ii]/}") NIL NIL "7BIT" 20 2))
 S: a6 OK {/.*/}
 C: a7 UID FETCH 1 BODYSTRUCTURE
 S: * 1 FETCH (UID 1 BODYSTRUCTURE ("TEXT" "PLAIN" ("CHARSET" "{/[Uu][Ss]-[Aa][Ss][Cc][Ii][Ii]/}") NIL NIL "7BIT" 20 2 NIL NIL NIL NIL))
