@@ -240,11 +240,13 @@ def sign(entity, user, md="sha256", options=()):
     """multipart/signed (RFC 8551) around a MIME entity, the bytes of which are not touched. The file of the certificate holds
     its chain too."""
     with tempfile.TemporaryDirectory() as tmp:
-        part = os.path.join(tmp, "entity")
+        part, chain = os.path.join(tmp, "entity"), os.path.join(tmp, "chain.pem")
         with open(part, "wb") as f:
             f.write(entity)
+        blocks = re.findall(r"-----BEGIN CERT.*?-----END CERTIFICATE-----\n", pathlib.Path(user["cert"]).read_text(), re.S)
+        pathlib.Path(chain).write_text("".join(blocks[1:]))
         rc, der, err = openssl("cms", "-sign", "-binary", "-in", part, "-signer", user["cert"], "-inkey", user["key"], "-md",
-                               md, "-outform", "DER", "-certfile", user["cert"], *options)
+                               md, "-outform", "DER", *(["-certfile", chain] if blocks[1:] else []), *options)
         if rc:
             raise RuntimeError("openssl cms -sign: " + err)
     mark = secrets.token_hex(12).encode()
