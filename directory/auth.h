@@ -34,9 +34,10 @@ enum auth_result { AUTH_MORE, AUTH_OK, AUTH_FAILED };
 /* The first step has has_initial and initial, later ones the response. MORE: challenge (reset first) is for the client. OK:
  * challenge is the final data, *has_final tells whether there is any. FAILED: *err_out is ERR_AUTH (also for a name that is not
  * there), ERR_DENIED, ERR_EXPIRED, ERR_TEMP, ERR_SYNTAX. */
-enum auth_result auth_start(struct auth *a, bool has_initial, struct slice initial, struct buf *challenge, bool *has_final,
-    int *err_out);
-enum auth_result auth_step(struct auth *a, struct slice response, struct buf *challenge, bool *has_final, int *err_out);
+enum auth_result auth_start(struct auth *a, bool has_initial, struct slice initial,
+    struct buf *challenge, bool *has_final, int *err_out);
+enum auth_result auth_step(
+    struct auth *a, struct slice response, struct buf *challenge, bool *has_final, int *err_out);
 /* After OK: the person. Borrowed. */
 const struct person *auth_person(const struct auth *a);
 /* The name given, for the log; "" before it is known. Borrowed. */

@@ -543,6 +543,11 @@ auth_step(
 		*err_out = ERR_SYNTAX;
 		return AUTH_FAILED;
 	}
+	/* no name and no password is empty; and liblogin forgets 17 bytes at each empty password */
+	if (response.len == 0 && strcasecmp(a->mech, "LOGIN") == 0) {
+		*err_out = ERR_AUTH;
+		return AUTH_FAILED;
+	}
 	/* a SCRAM client that gave no initial response gives its first message now */
 	if (a->name == NULL && a->binding_name == NULL) {
 		*err_out = binding_choose(a, response);

@@ -18,9 +18,9 @@ struct dir_params {
 	const char *const *uris; /* tried in this order */
 	size_t n_uris;
 	bool starttls;
-	const char *ca_file;  /* "": the system's */
-	const char *base;     /* default search base */
-	const char *bind_dn;  /* "": anonymous */
+	const char *ca_file; /* "": the system's */
+	const char *base;    /* default search base */
+	const char *bind_dn; /* "": anonymous */
 	struct slice password;
 	unsigned timeout_ms;
 	unsigned pool; /* connections for searches; as many again for password checks */
@@ -29,7 +29,8 @@ struct dir_params {
 int dir_open(const struct dir_params *p, struct dir **out);
 void dir_close(struct dir *d);
 /* dir_open with the ldap_* options; bind_dn and password as given. */
-int dir_open_conf(const struct conf *c, const char *bind_dn, struct slice password, struct dir **out);
+int dir_open_conf(
+    const struct conf *c, const char *bind_dn, struct slice password, struct dir **out);
 const char *dir_base(const struct dir *d);
 
 struct dir_attr {
@@ -56,8 +57,8 @@ bool dir_entry_has_value(const struct dir_entry *e, const char *name, struct sli
 
 /* Subtree search below base (NULL: the default base). attrs: NULL-terminated. Results in *out (dir_result_free), empty when
  * nothing matches. ERR_LIMIT: more than max entries; ERR_TEMP; ERR_SYNTAX: the filter. */
-int dir_search(struct dir *d, const char *base, const char *filter, const char *const *attrs, unsigned max,
-    struct dir_result **out);
+int dir_search(struct dir *d, const char *base, const char *filter, const char *const *attrs,
+    unsigned max, struct dir_result **out);
 /* One entry by its DN: *out has exactly one. ERR_NOTFOUND, ERR_TEMP. */
 int dir_read(struct dir *d, const char *dn, const char *const *attrs, struct dir_result **out);
 
@@ -75,8 +76,10 @@ struct dir_mod {
 };
 /* 0; ERR_EXISTS (the entry, or a value that must be unique); ERR_NOTFOUND (the parent); ERR_DENIED; ERR_SYNTAX (schema);
  * ERR_TEMP (not sent); ERR_UNKNOWN (sent, no answer: read again). why_out, when not NULL, gets a malloc'd text on failure. */
-int dir_add(struct dir *d, const char *dn, const struct dir_mod *mods, size_t n_mods, char **why_out);
-int dir_modify(struct dir *d, const char *dn, const struct dir_mod *mods, size_t n_mods, char **why_out);
+int dir_add(
+    struct dir *d, const char *dn, const struct dir_mod *mods, size_t n_mods, char **why_out);
+int dir_modify(
+    struct dir *d, const char *dn, const struct dir_mod *mods, size_t n_mods, char **why_out);
 int dir_delete(struct dir *d, const char *dn, char **why_out);
 
 /* ---- names ---- */

@@ -20,12 +20,13 @@ const char *change_name(enum change c); /* "unchanged", "added", "changed" */
 
 struct agency_add {
 	const char *code, *name, *abbrev, *kind;
-	const char *parent;   /* code; NULL: top */
-	const char *mailbox;  /* address; NULL: none */
+	const char *parent;  /* code; NULL: top */
+	const char *mailbox; /* address; NULL: none */
 	const char *decision;
-	struct slice cert;    /* of the mailbox, DER; empty: none */
+	struct slice cert; /* of the mailbox, DER; empty: none */
 };
-int dir_admin_agency_add(struct dir_admin *a, const struct agency_add *p, enum change *change_out, char **why_out);
+int dir_admin_agency_add(
+    struct dir_admin *a, const struct agency_add *p, enum change *change_out, char **why_out);
 /* All agencies: vnAgencyCode, ou, vnAgencyAbbrev, vnAgencyKind, mail, vnStatus, … */
 int dir_admin_agencies(struct dir_admin *a, struct dir_result **out, char **why_out);
 /* All functional mailboxes: vnMailboxId, mail, vnAgencyRef, displayName. */
@@ -35,24 +36,27 @@ struct staff_hire {
 	const char *name, *agency, *title, *role, *decision;
 	/* Who is meant: the id; without it, the address; without both, the name with agency and decision. Whoever is found is compared and
 	 * otherwise left as is. */
-	const char *id;	      /* NULL: the next */
-	const char *mail;     /* NULL: made from the name */
+	const char *id;              /* NULL: the next */
+	const char *mail;            /* NULL: made from the name */
 	const char *employee_number; /* NULL: none */
-	struct slice password;/* empty: one is made */
-	struct slice cert;    /* DER; empty: none */
+	struct slice password;       /* empty: one is made */
+	struct slice cert;           /* DER; empty: none */
 };
 struct staff_hired {
 	enum change change;
 	char *id, *uid, *mail, *dn, *display;
 	char *password; /* only when one was made */
 };
-int dir_admin_hire(struct dir_admin *a, const struct staff_hire *p, struct staff_hired *out, char **why_out);
+int dir_admin_hire(
+    struct dir_admin *a, const struct staff_hire *p, struct staff_hired *out, char **why_out);
 void staff_hired_done(struct staff_hired *h);
 /* Takes n ids at once for many hires (a hint: it saves writes). */
 void dir_admin_reserve(struct dir_admin *a, unsigned n);
 /* Staff of an agency (NULL: all), or who has this id, uid or address. */
-int dir_admin_staff(struct dir_admin *a, const char *agency, struct dir_result **out, char **why_out);
-int dir_admin_staff_show(struct dir_admin *a, const char *who, struct dir_result **out, char **why_out);
+int dir_admin_staff(
+    struct dir_admin *a, const char *agency, struct dir_result **out, char **why_out);
+int dir_admin_staff_show(
+    struct dir_admin *a, const char *who, struct dir_result **out, char **why_out);
 /* Functional mailboxes whose roster names the person or one of its posts. */
 int dir_admin_held(struct dir_admin *a, const char *dn, struct dir_result **out, char **why_out);
 

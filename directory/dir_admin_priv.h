@@ -13,9 +13,9 @@ struct dir_admin {
 	struct dir *d;
 	const struct conf *conf;
 	const char *hash; /* admin_password_hash */
-	char *domain;	  /* the first of ours */
+	char *domain;     /* the first of ours */
 	struct agency_cache *agencies;
-	uint64_t skip_to; /* ids below it are known to be given */
+	uint64_t skip_to;           /* ids below it are known to be given */
 	uint64_t next_id, reserved; /* ids taken from the counter and not yet given */
 	unsigned reserve;
 };
@@ -36,7 +36,8 @@ void mods_str(struct mods *m, const char *name, const char *value); /* NULL: lef
 /* A text, NFC, and its folded twin ("cn;x-fold") when that differs. */
 void mods_text(struct mods *m, const char *name, const char *value);
 /* A name with a formatted text. */
-void mods_fmt(struct mods *m, const char *name, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+void mods_fmt(struct mods *m, const char *name, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
 void mods_now(struct mods *m, const char *name); /* GeneralizedTime */
 
 /* *why_out gets the text, and err is given back. */
@@ -44,15 +45,17 @@ int admin_fail(char **why_out, int err, const char *fmt, ...) __attribute__((for
 /* A text of ours that may not be empty, nor hold control characters, nor be no UTF-8. */
 int admin_check_text(const char *what, const char *value, size_t max, char **why_out);
 /* Searches with a filter of one %s; errors in words. */
-int admin_find(struct dir_admin *a, const char *filter, const char *value, const char *const *attrs, unsigned max,
-    struct dir_result **out, char **why_out);
+int admin_find(struct dir_admin *a, const char *filter, const char *value, const char *const *attrs,
+    unsigned max, struct dir_result **out, char **why_out);
 /* The agency by code, cached. ERR_NOTFOUND. */
-int admin_agency(struct dir_admin *a, const char *code, const struct agency_cache **out, char **why_out);
+int admin_agency(
+    struct dir_admin *a, const char *code, const struct agency_cache **out, char **why_out);
 /* ERR_EXISTS with words when the entry's attribute is another than wanted (compared NFC, case-sensitive); wanted NULL: no matter. */
-int admin_same(const struct dir_entry *e, const char *attr, const char *wanted, const char *who, char **why_out);
+int admin_same(const struct dir_entry *e, const char *attr, const char *wanted, const char *who,
+    char **why_out);
 /* Adds one value to an attribute when it is not there; *changed becomes true when it was not. */
-int admin_ensure_value(struct dir_admin *a, const struct dir_entry *e, const char *attr, struct slice value, const char *decision,
-    bool replace, bool *changed, char **why_out);
+int admin_ensure_value(struct dir_admin *a, const struct dir_entry *e, const char *attr,
+    struct slice value, const char *decision, bool replace, bool *changed, char **why_out);
 /* The DN of the clerks' post of an agency, malloc'd. */
 char *admin_clerk_post(const struct agency_cache *g);
 

@@ -531,6 +531,19 @@ sasl_open(const struct work_params *w)
 	free(mechs);
 }
 
+/* libcrypto fetches its algorithms at first use, into statics of lib/crypto.c: once, before there are threads. */
+static void
+crypto_warm_up(const unsigned char key[32])
+{
+	unsigned char digest[32];
+	struct buf b;
+
+	buf_init(&b, 64);
+	sha256_of(slice_str(""), digest);
+	(void)seal(key, slice_str(""), slice_str(""), &b);
+	buf_done(&b);
+}
+
 static void
 on_term(void *arg, int signo)
 {
@@ -560,6 +573,7 @@ main(int argc, char **argv)
 	(void)directory_open();
 	sasl_open(&params);
 	params.people = self.people;
+	crypto_warm_up(params.token_key);
 	role_enter();
 	self.work = work_new(&params);
 	{

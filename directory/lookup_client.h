@@ -18,9 +18,9 @@ struct lookup_client *lookup_client_new(struct loop *l, const char *socket, uint
 void lookup_client_free(struct lookup_client *c);
 
 enum lookup_rcpt_kind {
-	LOOKUP_RCPT_LOCAL = 1,	/* targets[] has the mailbox(es) */
+	LOOKUP_RCPT_LOCAL = 1,  /* targets[] has the mailbox(es) */
 	LOOKUP_RCPT_REMOTE = 2, /* not one of our domains */
-	LOOKUP_RCPT_NONE = 3,	/* our domain, no such recipient */
+	LOOKUP_RCPT_NONE = 3,   /* our domain, no such recipient */
 };
 struct lookup_target {
 	char *account; /* store account id, "p-000123" */
@@ -30,14 +30,15 @@ struct lookup_target {
 struct lookup_rcpt {
 	enum lookup_rcpt_kind kind;
 	bool official; /* a functional mailbox */
-	struct lookup_target *targets; /* one for a person or functional mailbox, the members for a group */
+	struct lookup_target
+	    *targets; /* one for a person or functional mailbox, the members for a group */
 	size_t n_targets;
 };
 /* err: 0 with r; ERR_TEMP (directory down: a temporary error, never "no such user"); ERR_LIMIT (a group of more than 10,000
  * members, or nested more than 8 deep). r is borrowed for the call. */
 typedef void (*lookup_rcpt_fn)(void *arg, int err, const struct lookup_rcpt *r);
-int lookup_rcpt(struct lookup_client *c, struct slice address, unsigned timeout_ms, lookup_rcpt_fn fn, void *arg,
-    uint32_t *call_out);
+int lookup_rcpt(struct lookup_client *c, struct slice address, unsigned timeout_ms,
+    lookup_rcpt_fn fn, void *arg, uint32_t *call_out);
 /* fn of that call is not called any more. */
 void lookup_cancel(struct lookup_client *c, uint32_t call);
 
@@ -52,12 +53,12 @@ struct lookup_share {
 	char *rights; /* RFC 4314 letters, "lrswipkxte" */
 };
 struct lookup_login {
-	char *login;   /* the name as the directory has it */
+	char *login; /* the name as the directory has it */
 	char *account;
 	char *address; /* primary */
 	char *name;
-	struct slice ticket; /* for stored and ingest */
-	int64_t expires;     /* seconds since 1970 */
+	struct slice ticket;                /* for stored and ingest */
+	int64_t expires;                    /* seconds since 1970 */
 	struct lookup_identity *identities; /* addresses this person may send as, the own first */
 	size_t n_identities;
 	struct lookup_share *shares; /* functional mailboxes with the rights held now */
@@ -71,25 +72,31 @@ struct lookup_auth;
 /* MORE: challenge (not base64). OK: login is the callee's (lookup_login_free), challenge is the server's final data, ptr NULL
  * when there is none. FAILED: err is ERR_AUTH, ERR_DENIED, ERR_EXPIRED, ERR_TEMP, ERR_SYNTAX or ERR_UNSUPPORTED. After OK and
  * FAILED the exchange is over and freed. */
-typedef void (*lookup_auth_fn)(void *arg, enum lookup_auth_result res, int err, struct slice challenge,
-    struct lookup_login *login);
+typedef void (*lookup_auth_fn)(void *arg, enum lookup_auth_result res, int err,
+    struct slice challenge, struct lookup_login *login);
 struct lookup_auth_params {
 	const char *mech;    /* "PLAIN" */
 	const char *service; /* "imap" or "smtp" */
 	const char *client_ip;
 	bool tls;
-	bool has_initial;    /* initial response given (may be empty) */
+	bool has_initial; /* initial response given (may be empty) */
 	struct slice initial;
 	struct slice binding_exporter, binding_endpoint; /* empty when unknown */
 };
 /* NULL for no memory or too much queued. */
-struct lookup_auth *lookup_auth_start(struct lookup_client *c, const struct lookup_auth_params *p, lookup_auth_fn fn, void *arg);
+struct lookup_auth *lookup_auth_start(
+    struct lookup_client *c, const struct lookup_auth_params *p, lookup_auth_fn fn, void *arg);
 int lookup_auth_step(struct lookup_auth *a, struct slice response);
 void lookup_auth_abort(struct lookup_auth *a); /* fn is not called any more; NULL accepted */
 /* Mechanisms to offer, as configured ("SCRAM-SHA-256 PLAIN LOGIN" split); from conf sasl_mechs. */
 
 /* For the milter's threads: blocking. */
-enum lookup_owner_kind { LOOKUP_OWNER_NONE = 0, LOOKUP_OWNER_PERSON = 1, LOOKUP_OWNER_FUNCTIONAL = 2, LOOKUP_OWNER_GROUP = 3 };
+enum lookup_owner_kind {
+	LOOKUP_OWNER_NONE = 0,
+	LOOKUP_OWNER_PERSON = 1,
+	LOOKUP_OWNER_FUNCTIONAL = 2,
+	LOOKUP_OWNER_GROUP = 3
+};
 struct lookup_sender {
 	bool is_ours; /* the domain is one of ours */
 	enum lookup_owner_kind kind;
@@ -100,8 +107,8 @@ struct lookup_sender {
 	struct slice *certs; /* DER */
 	size_t n_certs;
 };
-int lookup_sender_sync(struct ipc_sync *s, struct slice address, const char *login, unsigned timeout_ms,
-    struct lookup_sender **out);
+int lookup_sender_sync(struct ipc_sync *s, struct slice address, const char *login,
+    unsigned timeout_ms, struct lookup_sender **out);
 void lookup_sender_free(struct lookup_sender *s);
 
 #endif

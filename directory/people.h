@@ -6,10 +6,10 @@
 
 #include "directory/dir.h"
 
-#define PEOPLE_GROUP_MAX 10000	   /* members of a group, all levels together */
+#define PEOPLE_GROUP_MAX 10000 /* members of a group, all levels together */
 #define PEOPLE_GROUP_DEPTH 8
-#define PEOPLE_MAILBOXES_MAX 100   /* functional mailboxes of one person */
-#define PEOPLE_ADDRESSES_MAX 1000  /* of one owner, history included */
+#define PEOPLE_MAILBOXES_MAX 100  /* functional mailboxes of one person */
+#define PEOPLE_ADDRESSES_MAX 1000 /* of one owner, history included */
 
 struct people;
 /* Keeps d (not owned). Checks the filters and the roster option: ERR_SYNTAX with *why_out a malloc'd text. */
@@ -22,11 +22,11 @@ bool people_is_ours(const struct people *p, struct slice address);
 struct person {
 	char *dn, *login, *account, *address, *name, *agency;
 	uint64_t epoch;
-	bool is_locked;	    /* password policy: the account is locked now */
-	bool keys_are_old;  /* the SCRAM keys are of an earlier password */
-	char **addresses;   /* primary first, then aliases; normalized */
+	bool is_locked;    /* password policy: the account is locked now */
+	bool keys_are_old; /* the SCRAM keys are of an earlier password */
+	char **addresses;  /* primary first, then aliases; normalized */
 	size_t n_addresses;
-	char **scram;	    /* values of the SCRAM attribute */
+	char **scram; /* values of the SCRAM attribute */
 	size_t n_scram;
 };
 /* By the name given at sign-in. 0; ERR_NOTFOUND (none, or the filter does not let it sign in, or more than one); ERR_TEMP. */
@@ -78,6 +78,7 @@ struct people_owner {
 int people_owner(struct people *p, struct slice address, struct people_owner **out);
 void people_owner_free(struct people_owner *o);
 /* Whether the person may send as the address. */
-bool people_may_send(const struct person *u, const struct person_mailboxes *m, struct slice address);
+bool people_may_send(
+    const struct person *u, const struct person_mailboxes *m, struct slice address);
 
 #endif

@@ -11,9 +11,11 @@ struct scram_keys {
 	unsigned char stored[32], server[32];
 };
 /* Keys of a password that saslprep has prepared. */
-void scram_derive(struct slice password, struct slice salt, unsigned iterations, struct scram_keys *k);
+void scram_derive(
+    struct slice password, struct slice salt, unsigned iterations, struct scram_keys *k);
 /* "SCRAM-SHA-256$4096:<salt>$<StoredKey>:<ServerKey>" appended (RFC 5803 2). */
-int scram_format(struct slice salt, unsigned iterations, const struct scram_keys *k, struct buf *out);
+int scram_format(
+    struct slice salt, unsigned iterations, const struct scram_keys *k, struct buf *out);
 /* Keys with a random salt for a password as typed: 0 or ERR_SYNTAX (saslprep). */
 int scram_make(struct slice password, struct buf *out);
 /* Well-formed keys that no password fits, the same for the same name and secret at every call: so that a name that is not

@@ -21,7 +21,7 @@ struct job {
 	bool has_initial;
 	struct buf input; /* initial or response */
 	/* out */
-	int err; /* not 0: an IPC_ERR */
+	int err;      /* not 0: an IPC_ERR */
 	bool is_more; /* AUTH: a challenge, put into reply without the exchange's number */
 	struct buf reply;
 	struct job *next;
