@@ -140,8 +140,9 @@ class Milter:
         shutil.copytree(certs / "trust", root / "etc/trust")
         (root / "etc/token.key").write_text("00" * 32)
         (root / "etc/ldap.password").write_text("x")
-        user = {} if os.geteuid() else {u: "root" for u in
-                                        ("user_smtpd", "user_lookup", "user_milter", "user_scan", "user_ledger")}
+        # as root: every role under a uid of its own, below a folder that only root may enter
+        roles = ("user_smtpd", "user_lookup", "user_milter", "user_scan", "user_ledger")
+        user = {} if os.geteuid() else {u: str(61000 + n) for n, u in enumerate(roles)}
         conf = dict(hostname="mail.x.example", run_dir="../run", ledger_dir="../var", audit_log="../var/audit.jsonl",
                     milter_socket_dir="../run/milter", trust_dir="trust", token_key_file="token.key",
                     ldap_password_file="ldap.password", **user)
