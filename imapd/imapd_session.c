@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "imapd/session.h"
+#include "lib/charset.h"
 #include "lib/err.h"
 #include "lib/log.h"
 #include "lib/role.h"
@@ -122,6 +123,7 @@ main(int argc, char **argv)
 	imapd.auth_delay_ms = AUTH_DELAY_MS;
 	imapd.tls = read_tls(conf);
 	loop_signal(imapd.loop, SIGTERM, on_signal, &imapd);
+	charset_preload(); /* SEARCH decodes what mail declares; converters are files */
 	role_enter();
 	/* The working folder is the run folder now: sockets are named from there. */
 	imapd.store = store_client_new(imapd.loop, "store.imapd.sock");

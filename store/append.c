@@ -78,6 +78,7 @@ on_appended(void *arg, int err, uint32_t uidvalidity, uint32_t uid)
 
 	ap->call = 0;
 	if (err != 0) {
+		ap->conn->srv->in->n_failed++;
 		append_fail(ap, err, "stored refused");
 		return;
 	}

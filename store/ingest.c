@@ -12,7 +12,21 @@
 #include "lib/role.h"
 #include "store/ingest.h"
 
-enum { LMTP_TIMEOUT_MS = 300000 };
+enum { LMTP_TIMEOUT_MS = 300000, STATS_MS = 2000 };
+
+static struct loop_timer *stats_timer;
+
+/* What `congvu status` shows: see lib/role_stats.c. */
+static void
+on_stats(void *arg)
+{
+	const struct ingest *in = (const struct ingest *)arg;
+
+	role_stat_set(0, in->n_clients);
+	role_stat_set(1, in->n_delivered + in->n_appended);
+	role_stat_set(2, in->n_failed);
+	loop_timer_set(stats_timer, STATS_MS);
+}
 
 int
 main(int argc, char **argv)
@@ -46,6 +60,8 @@ main(int argc, char **argv)
 	fd = role_fd("ingest.imapd");
 	if (fd >= 0)
 		append_server_new(&in, fd, imapd_uid);
+	stats_timer = loop_timer_new(in.loop, on_stats, &in);
+	on_stats(&in);
 	if (loop_run(in.loop) != 0)
 		fatal("the event loop failed");
 	return 0;

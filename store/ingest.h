@@ -18,7 +18,7 @@ struct ingest {
 	size_t rcpt_max;     /* recipients of a transaction */
 	uint64_t timeout_ms; /* idle limit of an LMTP client */
 	uint64_t large_used; /* of INGEST_LARGE_MAX */
-	uint64_t n_delivered, n_appended;
+	uint64_t n_clients, n_delivered, n_appended, n_failed; /* for congvu status */
 };
 
 /* ---- ingest_message.c ---- */

@@ -104,7 +104,10 @@ finish(struct lmtp_session *s, const char *all)
 		if (!s->rcpts[i]->accepted)
 			continue;
 		reply = all != NULL ? all : reply_for(outcome(s, s->rcpts[i]));
-		ok += reply[0] == '2';
+		if (reply[0] == '2')
+			ok++;
+		else
+			s->in->n_failed++;
 		lmtp_reply(s, reply);
 	}
 	s->in->n_delivered += ok;

@@ -64,6 +64,7 @@ session_free(struct lmtp_session *s)
 	io_free(s->io);
 	if (s->srv->listener != NULL)
 		listener_closed(s->srv->listener);
+	s->in->n_clients--;
 	free(s);
 }
 
@@ -299,6 +300,7 @@ on_accept(void *arg, int fd)
 	if (s->next != NULL)
 		s->next->at = &s->next;
 	srv->sessions = s;
+	s->in->n_clients++;
 	s->io = io_new(srv->in->loop, fd, IN_CAP, OUT_CAP, &ops, s);
 	io_set_timeouts(s->io, srv->in->timeout_ms, srv->in->timeout_ms);
 	io_printf(s->io, "220 %s LMTP Congvu\r\n", srv->in->hostname);
