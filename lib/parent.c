@@ -32,6 +32,8 @@
 #define STOP_MS 5000
 #define RECYCLE_MS 500 /* of the other roles when all restart: their clients wait for us */
 #define STATUS_MS 500
+#define STARTING_MS \
+	20 /* while a role is on its way into its sandbox: who waits for "up" hears it soon */
 #define NOFILE_WANTED 262144
 
 static uint64_t
@@ -336,9 +338,15 @@ next_wait(const struct parent *p)
 {
 	uint64_t now = now_ms(), at = now + STATUS_MS;
 
-	for (size_t i = 0; i < p->n_children; i++)
-		if (p->children[i].start_at_ms != 0 && p->children[i].start_at_ms < at)
-			at = p->children[i].start_at_ms;
+	for (size_t i = 0; i < p->n_children; i++) {
+		const struct child *c = &p->children[i];
+
+		if (c->start_at_ms != 0 && c->start_at_ms < at)
+			at = c->start_at_ms;
+		if (c->pid > 0 && c->page->sandbox == 0 && now + STARTING_MS < at &&
+		    now - c->started_ms < ALIVE_MS)
+			at = now + STARTING_MS;
+	}
 	if (p->kill_at_ms != 0 && p->kill_at_ms < at)
 		at = p->kill_at_ms;
 	return at > now ? (int)(at - now) : 0;
