@@ -92,23 +92,28 @@ static int
 take_quoted(struct scan *sc, struct slice *value_out)
 {
 	struct slice s = slice_from(sc->rest, 1);
-	unsigned char *p = arena_alloc(sc->a, s.len + 1);
-	size_t n = 0, i = 0;
+	unsigned char *p;
+	size_t end = 0, n = 0;
 
+	while (end < s.len && s.ptr[end] != '"')
+		end += s.ptr[end] == '\\' && end + 1 < s.len ? 2 : 1;
+	if (end >= s.len) {
+		sc->out->malformed = true;
+		end = s.len;
+	}
+	p = arena_alloc(sc->a, end + 1);
 	if (p == NULL)
 		return ERR_NOMEM;
-	for (; i < s.len && s.ptr[i] != '"'; i++) {
+	for (size_t i = 0; i < end; i++) {
 		unsigned char c = s.ptr[i];
 
 		if (c == '\r' || c == '\n')
 			continue;
-		if (c == '\\' && i + 1 < s.len)
+		if (c == '\\' && i + 1 < end)
 			c = s.ptr[++i];
 		p[n++] = c;
 	}
-	if (i == s.len)
-		sc->out->malformed = true;
-	sc->rest = slice_from(s, i + 1);
+	sc->rest = slice_from(s, end + 1);
 	*value_out = slice_of(p, n);
 	return 0;
 }
