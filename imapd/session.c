@@ -71,7 +71,7 @@ client_capabilities(const struct client *c, struct buf *out)
 	buf_append_str(out, "IMAP4rev1 LITERAL+ ID ENABLE");
 	if (c->state != CLIENT_NOTAUTH) {
 		buf_append_str(out, " IDLE NAMESPACE UIDPLUS UNSELECT CHILDREN LIST-EXTENDED"
-				    " LIST-STATUS SPECIAL-USE");
+				    " LIST-STATUS SPECIAL-USE STATUS=SIZE");
 		return;
 	}
 	buf_append_str(out, " SASL-IR");
