@@ -59,7 +59,7 @@ def test_a_list_of_people(server, tmp_path):
     path = tmp_path / "danh-sach.csv"
     path.write_text("\ufeffSTT;Họ và tên;Chức vụ;Mã đơn vị;Số quyết định\r\n"
                     "1;Vương Thị Lụa;Chuyên viên;H99.03;03/QĐ-UBND\r\n"
-                    "2;Vương Thị Lụa;Kế toán viên;H99.03;03/QĐ-UBND\r\n", encoding="utf-8")
+                    "2;Vương Thị Lụa;Kế toán viên;H99.03;05/QĐ-UBND\r\n", encoding="utf-8")
     rows = answer(server.congvu("staff", "hire", "--file", path, "--json"))
     assert [r["result"] for r in rows] == ["added", "added"]
     assert len({r["mail"] for r in rows}) == 2 and len({r["id"] for r in rows}) == 2
