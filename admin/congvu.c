@@ -214,7 +214,7 @@ common_options(struct ctl *c, int *argc_io, char **argv)
 			c->json = true;
 		else if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0)
 			help = true;
-		else if (strcmp(argv[i], "-c") == 0 && left == 1 && i + 1 < argc)
+		else if (strcmp(argv[i], "-c") == 0 && i + 1 < argc)
 			c->conf_file = argv[++i];
 		else if (strcmp(argv[i], "--lang") == 0 && i + 1 < argc)
 			c->lang = argv[++i];

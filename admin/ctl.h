@@ -49,6 +49,9 @@ int ctl_options(const struct ctl *c, const struct ctl_option *options, int *argc
 
 /* Programs that `congvu run` starts, in this order. */
 extern const char *const ctl_programs[];
+/* The folder of the parents' binaries: beside congvu itself (a build folder: then the roles are there too, and CONGVU_LIBEXEC
+ * is set to it), in ../sbin, or where they were installed. malloc'd. */
+char *ctl_programs_folder(void);
 /* run/<program>.status as JSON, the caller's; NULL when there is none. */
 struct json *ctl_status_read(const struct ctl *c, const char *program);
 /* Whether the parent of a status (or any pid) is alive. */

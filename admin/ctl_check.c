@@ -227,6 +227,49 @@ check_folders(struct check *k)
 	}
 }
 
+/* Each of names must be a program in folder; which: where to mend it. */
+static bool
+check_in_folder(struct check *k, const char *folder, const char *const *names, const char *which)
+{
+	bool good = true;
+
+	for (; *names != NULL; names++) {
+		char *path = NULL;
+
+		if (asprintf(&path, "%s/%s", folder, *names) < 0)
+			fatal("out of memory");
+		if (access(path, X_OK) != 0) {
+			finding(k, BAD, "programs", "%s: %s (%s)", path, strerror(errno), which);
+			good = false;
+		}
+		free(path);
+	}
+	return good;
+}
+
+static void
+check_programs(struct check *k)
+{
+	static const char *const roles[] = {"congvu-stored-db", "congvu-ingest", "congvu-lookup",
+	    "congvu-milter-filter", "congvu-milter-scan", "congvu-milter-ledger",
+	    "congvu-smtpd-queue", "congvu-smtpd-session", "congvu-relay", "congvu-imapd-session",
+	    NULL};
+	char *sbin = ctl_programs_folder(), *libexec = conf_path(k->conf, "libexec_dir");
+	const char *env = getenv("CONGVU_LIBEXEC");
+	bool good;
+
+	if (env != NULL || libexec[0] == '\0') {
+		free(libexec);
+		libexec = xstrdup(env != NULL ? env : PKGLIBEXECDIR);
+	}
+	good = check_in_folder(k, sbin, ctl_programs, _("make install puts it there"));
+	good = check_in_folder(k, libexec, roles, "libexec_dir") && good;
+	if (good)
+		finding(k, GOOD, "programs", "%s, %s", sbin, libexec);
+	free(sbin);
+	free(libexec);
+}
+
 /* ---- the directory ---- */
 
 /* The password of the lookup role; empty for an anonymous bind. */
@@ -317,6 +360,7 @@ ctl_check(struct ctl *c, int argc, char **argv)
 		check_token_key(&k);
 		check_certificate(&k);
 		check_folders(&k);
+		check_programs(&k);
 		if (!offline)
 			check_directory(&k);
 		conf_free(k.conf);

@@ -117,9 +117,8 @@ take_lock(const struct ctl *c)
 
 /* ---- where the parents are ---- */
 
-/* Beside us (a build folder: then the roles are there too), in ../sbin, or where they were installed. */
-static char *
-find_folder(void)
+char *
+ctl_programs_folder(void)
 {
 	char self[PATH_MAX] = "", *dir = NULL, *probe = NULL;
 	const char *const places[] = {"", "/../sbin"};
@@ -258,7 +257,7 @@ run_here(const struct ctl *c)
 	if (code != 0)
 		return code;
 	log_set_level(LOG_LVL_INFO);
-	s.folder = find_folder();
+	s.folder = ctl_programs_folder();
 	code = supervise(&s);
 	free(s.folder);
 	path = pid_file(c);
