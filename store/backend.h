@@ -26,42 +26,51 @@ struct kv_pair {
  * ERR_EXISTS, ERR_NOTFOUND, ERR_CORRUPT. Slices are borrowed for the call. */
 typedef void (*backend_done_fn)(void *arg, int err);
 typedef void (*backend_value_fn)(void *arg, int err, struct slice value);
-typedef void (*backend_rows_fn)(void *arg, int err, const struct kv_pair *rows, size_t n, bool more);
+typedef void (*backend_rows_fn)(
+    void *arg, int err, const struct kv_pair *rows, size_t n, bool more);
 typedef void (*backend_body_fn)(void *arg, int err, uint64_t body);
 
 struct backend_batch {
 	struct slice object;
-	struct slice expect;	       /* value the header row must have */
-	const struct kv_pair *puts;    /* the header row among them when it changes */
+	struct slice expect;        /* value the header row must have */
+	const struct kv_pair *puts; /* the header row among them when it changes */
 	size_t n_puts;
 	const struct slice *dels;
 	size_t n_dels;
-	const struct slice *absent;    /* keys that must not be there, else ERR_EXISTS (a delivery id, for instance) */
+	const struct slice *
+	    absent; /* keys that must not be there, else ERR_EXISTS (a delivery id, for instance) */
 	size_t n_absent;
 };
 struct backend_ops {
 	/* Durable when done is called. What is given is copied before return. */
-	int (*batch)(struct backend *b, const struct backend_batch *batch, backend_done_fn fn, void *arg);
+	int (*batch)(
+	    struct backend *b, const struct backend_batch *batch, backend_done_fn fn, void *arg);
 	/* Several batches, each conditional and atomic by itself, one sync for all: errs per batch. Not atomic together. */
 	int (*batch_group)(struct backend *b, const struct backend_batch *batches, size_t n,
 	    void (*fn)(void *arg, const int *errs, size_t n), void *arg);
 	/* Exclusive create of an object with its header row. */
-	int (*create)(struct backend *b, struct slice object, struct slice header, backend_done_fn fn, void *arg);
-	int (*remove)(struct backend *b, struct slice object, struct slice expect, backend_done_fn fn, void *arg);
-	int (*get)(struct backend *b, struct slice object, struct slice key, backend_value_fn fn, void *arg);
+	int (*create)(struct backend *b, struct slice object, struct slice header,
+	    backend_done_fn fn, void *arg);
+	int (*remove)(struct backend *b, struct slice object, struct slice expect,
+	    backend_done_fn fn, void *arg);
+	int (*get)(struct backend *b, struct slice object, struct slice key, backend_value_fn fn,
+	    void *arg);
 	/* At most max (<= 1,000) rows with key >= from and < to (empty: no bound), ascending. */
-	int (*scan)(struct backend *b, struct slice object, struct slice from, struct slice to, unsigned max, backend_rows_fn fn, void *arg);
+	int (*scan)(struct backend *b, struct slice object, struct slice from, struct slice to,
+	    unsigned max, backend_rows_fn fn, void *arg);
 	/* Content by bytes or by descriptor (not owned, read from 0 to size); idempotent by sha256. The number may be used in rows as soon as
 	 * fn is called; the body is durable at the latest when a batch submitted after that is. */
-	int (*body_put)(struct backend *b, const unsigned char sha256[32], struct slice bytes, int fd, uint64_t size,
-	    struct slice summary, backend_body_fn fn, void *arg);
+	int (*body_put)(struct backend *b, const unsigned char sha256[32], struct slice bytes,
+	    int fd, uint64_t size, struct slice summary, backend_body_fn fn, void *arg);
 	/* At most 4 MiB. */
-	int (*body_get)(struct backend *b, uint64_t body, uint64_t off, uint32_t len, backend_value_fn fn, void *arg);
+	int (*body_get)(struct backend *b, uint64_t body, uint64_t off, uint32_t len,
+	    backend_value_fn fn, void *arg);
 	int (*summary_get)(struct backend *b, uint64_t body, backend_value_fn fn, void *arg);
 	/* By collection only, after a grace period. ERR_NOTFOUND. */
 	int (*body_drop)(struct backend *b, uint64_t body, backend_done_fn fn, void *arg);
 	/* Hints that an object changed; a lost one costs latency, never correctness. */
-	int (*watch)(struct backend *b, struct slice object, void (*fn)(void *arg, struct slice object), void *arg, uint32_t *id_out);
+	int (*watch)(struct backend *b, struct slice object,
+	    void (*fn)(void *arg, struct slice object), void *arg, uint32_t *id_out);
 	void (*unwatch)(struct backend *b, uint32_t id);
 	int (*poke)(struct backend *b, struct slice object);
 	void (*close)(struct backend *b);
@@ -76,7 +85,7 @@ struct backend_stat {
 /* Berkeley DB and segments, in dir/db and dir/segments (made when missing). threads: for reads and bodies; one more thread commits. */
 struct backend_kv_options {
 	const char *dir;
-	unsigned threads;    /* 1 to 64 */
+	unsigned threads; /* 1 to 64 */
 	size_t cache_bytes;
 	uint64_t segment_max; /* 0: 256 MiB */
 };

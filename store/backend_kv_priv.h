@@ -34,7 +34,8 @@ struct job {
 	struct backend_batch **batches;
 	int *errs;
 	size_t n, bytes;
-	struct buf object, key, to; /* key: also the expected or new header, the lower bound of a scan */
+	struct buf object, key,
+	    to; /* key: also the expected or new header, the lower bound of a scan */
 	unsigned max;
 	unsigned char sha256[32];
 	struct buf content, summary;

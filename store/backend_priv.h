@@ -27,7 +27,8 @@ struct rows_out {
 	bool more;
 };
 int rows_get(struct kv *kv, struct slice object, struct slice key, struct buf *out);
-int rows_scan(struct kv *kv, struct slice object, struct slice from, struct slice to, unsigned max, struct rows_out *out);
+int rows_scan(struct kv *kv, struct slice object, struct slice from, struct slice to, unsigned max,
+    struct rows_out *out);
 void rows_out_done(struct rows_out *o);
 
 /* A batch copied to one piece of memory: free() it. */
@@ -37,7 +38,8 @@ struct backend_batch *rows_batch_copy(const struct backend_batch *b, size_t *byt
 struct hints;
 struct hints *hints_new(struct loop *l);
 void hints_free(struct hints *h);
-uint32_t hints_watch(struct hints *h, struct slice object, void (*fn)(void *arg, struct slice object), void *arg);
+uint32_t hints_watch(
+    struct hints *h, struct slice object, void (*fn)(void *arg, struct slice object), void *arg);
 void hints_unwatch(struct hints *h, uint32_t id);
 void hints_poke(struct hints *h, struct slice object);
 

@@ -8,7 +8,8 @@
 
 #include "lib/ipc.h"
 
-#define DELIVER_INLINE_MAX (256u * 1024) /* a body up to here goes as bytes, a larger one must come as fd */
+#define DELIVER_INLINE_MAX \
+	(256u * 1024) /* a body up to here goes as bytes, a larger one must come as fd */
 #define DELIVER_SUMMARY_MAX (384u * 1024)
 #define DELIVER_TARGETS_MAX 100 /* more recipients: several calls with the same delivery id */
 #define DELIVER_TRACE_MAX 8192
@@ -21,20 +22,22 @@ void deliver_client_free(struct deliver_client *c); /* pending completions are n
 
 /* What is common to all recipients. Everything is borrowed for the call. */
 struct deliver_message {
-	unsigned char id[16]; /* delivery id; for APPEND: random */
+	unsigned char id[16];     /* delivery id; for APPEND: random */
 	unsigned char sha256[32]; /* of the body; checked by stored (ERR_CORRUPT) */
 	uint64_t size;
 	struct slice body; /* when fd is -1 */
-	int fd;		   /* -1, or a file that is read from 0 to size (duplicated: the caller keeps and closes its own) */
-	struct slice summary;  /* mime_tree_encode */
-	struct slice envelope; /* mime_envelope(header, false); empty when longer than DELIVER_ENVELOPE_MAX */
-	int64_t sent_date;     /* INT64_MIN when unreadable */
+	int fd; /* -1, or a file that is read from 0 to size (duplicated: the caller keeps and closes its own) */
+	struct slice summary; /* mime_tree_encode */
+	struct slice
+	    envelope; /* mime_envelope(header, false); empty when longer than DELIVER_ENVELOPE_MAX */
+	int64_t sent_date; /* INT64_MIN when unreadable */
 	unsigned char email_id[16];
 };
 struct deliver_target {
 	struct slice account; /* "p-000123"; comes into being when it is new */
 	struct slice mailbox; /* "INBOX"; another one that does not exist: INBOX takes it */
-	struct slice trace;   /* Return-Path, Delivered-To, Received …: CRLF-terminated lines, put before the body on fetch */
+	struct slice
+	    trace; /* Return-Path, Delivered-To, Received …: CRLF-terminated lines, put before the body on fetch */
 	int64_t internal_date;
 	int16_t internal_zone;
 	uint32_t flags; /* enum msg_flag, 0 as a rule */
@@ -42,33 +45,36 @@ struct deliver_target {
 struct deliver_result {
 	int err; /* 0 once it is on stable storage; ERR_FULL (quota or disk), ERR_TEMP, ERR_UNKNOWN, ERR_SYNTAX (no account id) */
 	uint32_t uidvalidity, uid; /* 0 when the repeated message is not there any more */
-	bool repeated; /* this mailbox had this delivery already */
+	bool repeated;             /* this mailbox had this delivery already */
 };
 /* err other than 0: nothing is known of any target (ERR_TEMP, ERR_CORRUPT, ERR_LIMIT, …), results NULL. Else one result a target, in order. */
 typedef void (*deliver_fn)(void *arg, int err, const struct deliver_result *results, size_t n);
 /* 0, ERR_LIMIT (a bound above, or more than 1 MiB in all: split the targets), ERR_IO. timeout_ms 0: 30 s. */
-int deliver_send(struct deliver_client *c, const struct deliver_message *m, const struct deliver_target *targets, size_t n,
-    unsigned timeout_ms, deliver_fn fn, void *arg, uint32_t *call_out);
+int deliver_send(struct deliver_client *c, const struct deliver_message *m,
+    const struct deliver_target *targets, size_t n, unsigned timeout_ms, deliver_fn fn, void *arg,
+    uint32_t *call_out);
 
 /* APPEND under the ticket of a signed-in person. */
 struct deliver_append {
 	struct slice ticket;
 	uint64_t mailbox;
-	uint32_t flags;	       /* enum msg_flag */
+	uint32_t flags;        /* enum msg_flag */
 	struct slice keywords; /* separated by spaces */
 	int64_t internal_date;
 	int16_t internal_zone;
 };
 /* err: 0, ERR_DENIED, ERR_EXPIRED (ticket), ERR_NOTFOUND (mailbox), ERR_FULL, ERR_LIMIT (keywords), ERR_TEMP, ERR_UNKNOWN. */
 typedef void (*deliver_append_fn)(void *arg, int err, uint32_t uidvalidity, uint32_t uid);
-int deliver_append(struct deliver_client *c, const struct deliver_message *m, const struct deliver_append *a, unsigned timeout_ms,
-    deliver_append_fn fn, void *arg, uint32_t *call_out);
+int deliver_append(struct deliver_client *c, const struct deliver_message *m,
+    const struct deliver_append *a, unsigned timeout_ms, deliver_append_fn fn, void *arg,
+    uint32_t *call_out);
 
 /* Whether a message of size octets would be taken now, before it streams in. For a recipient: account, ticket empty, mailbox 0. For APPEND:
  * ticket and mailbox. 0 or as above (ERR_FULL, ERR_DENIED, …). An account that does not exist yet is fine. */
 typedef void (*deliver_check_fn)(void *arg, int err);
-int deliver_check(struct deliver_client *c, struct slice account, struct slice ticket, uint64_t mailbox, uint64_t size,
-    unsigned timeout_ms, deliver_check_fn fn, void *arg, uint32_t *call_out);
+int deliver_check(struct deliver_client *c, struct slice account, struct slice ticket,
+    uint64_t mailbox, uint64_t size, unsigned timeout_ms, deliver_check_fn fn, void *arg,
+    uint32_t *call_out);
 
 /* The completion of that call is never called. */
 void deliver_cancel(struct deliver_client *c, uint32_t call);

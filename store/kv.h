@@ -22,9 +22,11 @@ struct kv;
 struct kv_txn;
 
 struct kv_options {
-	const char *dir;      /* existing folder, may be "." (relative to the working folder, which must not change later) */
-	size_t cache_bytes;   /* 0: 8 MiB */
-	unsigned max_writes;  /* about how many rows one transaction changes at most; 0: 10,000. Sizes the lock table */
+	const char *
+	    dir; /* existing folder, may be "." (relative to the working folder, which must not change later) */
+	size_t cache_bytes; /* 0: 8 MiB */
+	unsigned
+	    max_writes; /* about how many rows one transaction changes at most; 0: 10,000. Sizes the lock table */
 	size_t log_file_bytes; /* 0: 16 MiB; a file of the write-ahead log */
 };
 /* Opens (makes) the store, always with recovery: only one process may do this at a time (a lock file sees to it: ERR_EXISTS). Checkpoints
@@ -66,9 +68,11 @@ int kv_del(struct kv_txn *t, struct slice key);
  * row is seen at most once even when the scan had to be resumed after a deadlock; no lock is held longer than a few
  * hundred rows. */
 typedef int (*kv_row_fn)(void *arg, struct slice key, struct slice value);
-int kv_scan(struct kv *kv, struct kv_txn *t, struct slice from, struct slice to, size_t max, kv_row_fn fn, void *arg);
+int kv_scan(struct kv *kv, struct kv_txn *t, struct slice from, struct slice to, size_t max,
+    kv_row_fn fn, void *arg);
 /* The last row with from <= key < to: key and value (either may be NULL) as kv_get gives them. 0 or ERR_NOTFOUND. */
-int kv_last(struct kv *kv, struct kv_txn *t, struct slice from, struct slice to, struct buf *key_out, struct buf *value_out);
+int kv_last(struct kv *kv, struct kv_txn *t, struct slice from, struct slice to,
+    struct buf *key_out, struct buf *value_out);
 
 /* ---- for kv_*.c ---- */
 struct kv_ops {
@@ -78,11 +82,14 @@ struct kv_ops {
 	void (*abort)(struct kv_txn *t);
 	int (*sync)(struct kv *kv);
 	int (*checkpoint)(struct kv *kv);
-	int (*get)(struct kv *kv, struct kv_txn *t, struct slice key, bool update, struct buf *value_out);
+	int (*get)(
+	    struct kv *kv, struct kv_txn *t, struct slice key, bool update, struct buf *value_out);
 	int (*put)(struct kv_txn *t, struct slice key, struct slice value, bool insert);
 	int (*del)(struct kv_txn *t, struct slice key);
-	int (*scan)(struct kv *kv, struct kv_txn *t, struct slice from, struct slice to, size_t max, kv_row_fn fn, void *arg);
-	int (*last)(struct kv *kv, struct kv_txn *t, struct slice from, struct slice to, struct buf *key_out, struct buf *value_out);
+	int (*scan)(struct kv *kv, struct kv_txn *t, struct slice from, struct slice to, size_t max,
+	    kv_row_fn fn, void *arg);
+	int (*last)(struct kv *kv, struct kv_txn *t, struct slice from, struct slice to,
+	    struct buf *key_out, struct buf *value_out);
 };
 struct kv {
 	const struct kv_ops *ops;

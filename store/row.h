@@ -17,17 +17,20 @@ enum msg_flag { /* RFC 3501 2.3.2; \Recent is not stored here (see store_opened.
 struct msg_row {
 	uint32_t uid;
 	uint64_t modseq;
-	uint32_t flags;		/* enum msg_flag */
-	struct slice keywords;	/* atoms separated by one space, as first spelled; empty: none. At most 64, 4 KiB */
-	int64_t internal_date;	/* seconds since 1970 */
-	int16_t internal_zone;	/* minutes */
-	int64_t save_date;	/* when it came into this mailbox */
-	uint64_t size;		/* RFC822.SIZE: trace.len + body size */
-	uint64_t body;		/* body number */
+	uint32_t flags; /* enum msg_flag */
+	struct slice
+	    keywords; /* atoms separated by one space, as first spelled; empty: none. At most 64, 4 KiB */
+	int64_t internal_date;      /* seconds since 1970 */
+	int16_t internal_zone;      /* minutes */
+	int64_t save_date;          /* when it came into this mailbox */
+	uint64_t size;              /* RFC822.SIZE: trace.len + body size */
+	uint64_t body;              /* body number */
 	unsigned char email_id[16]; /* same for all copies (RFC 8474) */
-	struct slice trace;	/* header fields of this delivery, CRLF-terminated lines, prepended on fetch; at most 8 KiB */
-	struct slice envelope;	/* IMAP ENVELOPE text as mime_envelope(header, false) gives; at most 16 KiB, else empty: read from the body */
-	int64_t sent_date;	/* Date: field, seconds since 1970; INT64_MIN when unreadable */
+	struct slice
+	    trace; /* header fields of this delivery, CRLF-terminated lines, prepended on fetch; at most 8 KiB */
+	struct slice
+	    envelope; /* IMAP ENVELOPE text as mime_envelope(header, false) gives; at most 16 KiB, else empty: read from the body */
+	int64_t sent_date; /* Date: field, seconds since 1970; INT64_MIN when unreadable */
 };
 int msg_row_encode(const struct msg_row *r, struct buf *out);
 int msg_row_decode(struct slice s, struct msg_row *r_out); /* 0 or ERR_CORRUPT */

@@ -14,10 +14,10 @@
 struct seg;
 /* Where a body is: kept in the database, given back to read. */
 struct seg_loc {
-	uint64_t body;	  /* its number, > 0 */
+	uint64_t body; /* its number, > 0 */
 	uint32_t segment;
-	uint64_t off;	  /* of the record's header */
-	uint64_t size;	  /* of the body */
+	uint64_t off;  /* of the record's header */
+	uint64_t size; /* of the body */
 	uint32_t summary_len;
 	unsigned char sha256[32];
 };
@@ -28,8 +28,8 @@ void seg_close(struct seg *s); /* NULL accepted */
 
 /* Writes one body: bytes when fd is -1, else read from fd, 0 to size (not owned). ERR_CORRUPT when it has another digest, ERR_EOF when the file is
  * shorter, ERR_FULL, ERR_IO, ERR_LIMIT. */
-int seg_write(struct seg *s, const unsigned char sha256[32], struct slice bytes, int fd, uint64_t size, struct slice summary,
-    struct seg_loc *loc_out);
+int seg_write(struct seg *s, const unsigned char sha256[32], struct slice bytes, int fd,
+    uint64_t size, struct slice summary, struct seg_loc *loc_out);
 /* All that was written before the call is durable after it. */
 int seg_sync(struct seg *s);
 /* [off, off + len) of the body, less at its end, len <= SEG_READ_MAX; checked. 0, ERR_CORRUPT, ERR_NOTFOUND (no such file), ERR_IO. */

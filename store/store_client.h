@@ -21,13 +21,20 @@ typedef void (*store_done_fn)(void *arg, int err);
 /* Presents the ticket; makes the account with INBOX and the special folders when it is new. fn(0) when ready. on_event: a watched
  * mailbox changed (modseq rose) or is gone: a hint; read the changes. on_lost: the connection to stored was lost and is back; watches were
  * renewed; re-read. Both may be NULL. */
-struct store_session *store_session_new(struct store_client *c, struct slice ticket, store_done_fn fn,
-    void (*on_event)(void *arg, uint64_t mailbox, uint64_t modseq, bool gone), void (*on_lost)(void *arg), void *arg);
+struct store_session *store_session_new(struct store_client *c, struct slice ticket,
+    store_done_fn fn, void (*on_event)(void *arg, uint64_t mailbox, uint64_t modseq, bool gone),
+    void (*on_lost)(void *arg), void *arg);
 void store_session_free(struct store_session *s); /* pending completions are never called */
 
 /* ---- mailboxes ---- */
 enum mbox_attr { /* RFC 6154 and own */
-	MBOX_DRAFTS = 1, MBOX_SENT = 2, MBOX_JUNK = 4, MBOX_TRASH = 8, MBOX_ARCHIVE = 16, MBOX_FLAGGED = 32, MBOX_ALL = 64,
+	MBOX_DRAFTS = 1,
+	MBOX_SENT = 2,
+	MBOX_JUNK = 4,
+	MBOX_TRASH = 8,
+	MBOX_ARCHIVE = 16,
+	MBOX_FLAGGED = 32,
+	MBOX_ALL = 64,
 	MBOX_SUBSCRIBED = 1 << 8,
 	MBOX_HAS_CHILDREN = 1 << 9,
 	MBOX_MARKED = 1 << 10,
@@ -36,9 +43,10 @@ struct mbox_info {
 	uint64_t id;
 	struct slice account; /* owner; equal to the session's own account for own mailboxes */
 	struct slice share;   /* name of the share below Other Users; empty for own */
-	struct slice name;    /* UTF-8 NFC, "/" as separator, within the account; "INBOX" is upper case */
+	struct slice
+	    name; /* UTF-8 NFC, "/" as separator, within the account; "INBOX" is upper case */
 	uint32_t attrs;
-	struct slice rights;  /* of this session, RFC 4314 letters */
+	struct slice rights; /* of this session, RFC 4314 letters */
 	uint32_t uidvalidity, uidnext, messages, unseen, recent;
 	uint64_t highest_modseq, size;
 };
@@ -46,13 +54,19 @@ struct mbox_info {
 typedef void (*store_list_fn)(void *arg, int err, const struct mbox_info *boxes, size_t n);
 int store_list(struct store_session *s, store_list_fn fn, void *arg);
 /* account: empty for the own. name: UTF-8 NFC. Parents are made too (RFC 3501 6.3.3). */
-int store_create(struct store_session *s, struct slice account, struct slice name, uint32_t special_use, store_done_fn fn, void *arg);
-int store_delete(struct store_session *s, uint64_t mailbox, store_done_fn fn, void *arg); /* INBOX: ERR_DENIED; with children: keeps them */
+int store_create(struct store_session *s, struct slice account, struct slice name,
+    uint32_t special_use, store_done_fn fn, void *arg);
+int store_delete(struct store_session *s, uint64_t mailbox, store_done_fn fn,
+    void *arg); /* INBOX: ERR_DENIED; with children: keeps them */
 /* Renames with all children; INBOX: its messages move to the new name (RFC 3501 6.3.5). */
-int store_rename(struct store_session *s, uint64_t mailbox, struct slice new_name, store_done_fn fn, void *arg);
-int store_subscribe(struct store_session *s, struct slice account, struct slice name, bool on, store_done_fn fn, void *arg);
+int store_rename(
+    struct store_session *s, uint64_t mailbox, struct slice new_name, store_done_fn fn, void *arg);
+int store_subscribe(struct store_session *s, struct slice account, struct slice name, bool on,
+    store_done_fn fn, void *arg);
 /* Names subscribed whether they exist or not: full names within the account with their account. */
-struct store_sub { struct slice account, share, name; };
+struct store_sub {
+	struct slice account, share, name;
+};
 typedef void (*store_subs_fn)(void *arg, int err, const struct store_sub *subs, size_t n);
 int store_subscriptions(struct store_session *s, store_subs_fn fn, void *arg);
 
@@ -60,47 +74,65 @@ int store_subscriptions(struct store_session *s, store_subs_fn fn, void *arg);
 struct store_opened {
 	uint32_t uidvalidity, uidnext, messages, unseen;
 	uint64_t highest_modseq;
-	uint32_t recent_from; /* UIDs >= this are \Recent for this opening (0: none); claimed when read-write */
+	uint32_t
+	    recent_from; /* UIDs >= this are \Recent for this opening (0: none); claimed when read-write */
 	struct slice keywords; /* in use in this mailbox, separated by spaces */
 	struct slice rights;
 };
 /* claim_recent: SELECT (true) or EXAMINE (false, recent_from is what it would be). watch: on_event tells changes until store_unwatch. */
 typedef void (*store_opened_fn)(void *arg, int err, const struct store_opened *o);
-int store_open(struct store_session *s, uint64_t mailbox, bool claim_recent, bool watch, store_opened_fn fn, void *arg);
+int store_open(struct store_session *s, uint64_t mailbox, bool claim_recent, bool watch,
+    store_opened_fn fn, void *arg);
 int store_unwatch(struct store_session *s, uint64_t mailbox);
 
 /* The compact view: uid, flags and modseq of every message with uid >= from, ascending, at most 20,000 a call (more: next_uid != 0). */
-struct store_uid { uint32_t uid, flags; uint64_t modseq; };
-typedef void (*store_uids_fn)(void *arg, int err, const struct store_uid *u, size_t n, uint32_t next_uid);
-int store_uids(struct store_session *s, uint64_t mailbox, uint32_t from, store_uids_fn fn, void *arg);
+struct store_uid {
+	uint32_t uid, flags;
+	uint64_t modseq;
+};
+typedef void (*store_uids_fn)(
+    void *arg, int err, const struct store_uid *u, size_t n, uint32_t next_uid);
+int store_uids(
+    struct store_session *s, uint64_t mailbox, uint32_t from, store_uids_fn fn, void *arg);
 /* Whole rows of UIDs in [from, to], ascending, as many as fit (at most 1,000 rows, 256 KiB); next_uid: where to go on, 0 at the end. Rows borrowed. */
-typedef void (*store_rows_fn)(void *arg, int err, const struct msg_row *rows, size_t n, uint32_t next_uid);
-int store_rows(struct store_session *s, uint64_t mailbox, uint32_t from, uint32_t to, store_rows_fn fn, void *arg);
+typedef void (*store_rows_fn)(
+    void *arg, int err, const struct msg_row *rows, size_t n, uint32_t next_uid);
+int store_rows(struct store_session *s, uint64_t mailbox, uint32_t from, uint32_t to,
+    store_rows_fn fn, void *arg);
 /* What happened after modseq: rows changed or new (uid, flags, modseq, keywords), UIDs expunged; highest: up to which modseq this is
  * complete (call again from there if more). Keywords of changed rows come with store_rows where needed. */
-typedef void (*store_changes_fn)(void *arg, int err, uint64_t highest, bool more, const struct store_uid *changed, size_t n_changed,
-    const uint32_t *expunged, size_t n_expunged);
-int store_changes(struct store_session *s, uint64_t mailbox, uint64_t modseq, store_changes_fn fn, void *arg);
+typedef void (*store_changes_fn)(void *arg, int err, uint64_t highest, bool more,
+    const struct store_uid *changed, size_t n_changed, const uint32_t *expunged, size_t n_expunged);
+int store_changes(
+    struct store_session *s, uint64_t mailbox, uint64_t modseq, store_changes_fn fn, void *arg);
 
 enum store_op { STORE_SET, STORE_ADD, STORE_REMOVE };
 /* Changes flags and keywords of the UIDs given (ascending, at most 5,000 a call; others are ignored when gone). unchanged_since: UINT64_MAX for
  * none (RFC 7162). Durable when fn is called. Gives the changed rows as store_changes does (expunged: UIDs not there any more). failed: UIDs whose
  * modseq was above unchanged_since are given in conflicts. */
-typedef void (*store_flags_fn)(void *arg, int err, uint64_t highest, const struct store_uid *changed, size_t n_changed,
-    const uint32_t *conflicts, size_t n_conflicts);
-int store_flags(struct store_session *s, uint64_t mailbox, const uint32_t *uids, size_t n, enum store_op op, uint32_t flags,
-    struct slice keywords, uint64_t unchanged_since, store_flags_fn fn, void *arg);
+typedef void (*store_flags_fn)(void *arg, int err, uint64_t highest,
+    const struct store_uid *changed, size_t n_changed, const uint32_t *conflicts,
+    size_t n_conflicts);
+int store_flags(struct store_session *s, uint64_t mailbox, const uint32_t *uids, size_t n,
+    enum store_op op, uint32_t flags, struct slice keywords, uint64_t unchanged_since,
+    store_flags_fn fn, void *arg);
 /* Removes those of the UIDs (all when n is 0) that carry \Deleted (only_deleted) or all of them. Gives the UIDs removed. */
-typedef void (*store_expunge_fn)(void *arg, int err, uint64_t highest, const uint32_t *uids, size_t n);
-int store_expunge(struct store_session *s, uint64_t mailbox, const uint32_t *uids, size_t n, bool only_deleted, store_expunge_fn fn, void *arg);
+typedef void (*store_expunge_fn)(
+    void *arg, int err, uint64_t highest, const uint32_t *uids, size_t n);
+int store_expunge(struct store_session *s, uint64_t mailbox, const uint32_t *uids, size_t n,
+    bool only_deleted, store_expunge_fn fn, void *arg);
 /* Copies to another mailbox of any account with the right 'i': UIDPLUS answer. All or nothing. src_uids that are gone are left out. */
-typedef void (*store_copy_fn)(void *arg, int err, uint32_t uidvalidity, const uint32_t *src, const uint32_t *dst, size_t n);
-int store_copy(struct store_session *s, uint64_t mailbox, const uint32_t *uids, size_t n, uint64_t to_mailbox, store_copy_fn fn, void *arg);
+typedef void (*store_copy_fn)(
+    void *arg, int err, uint32_t uidvalidity, const uint32_t *src, const uint32_t *dst, size_t n);
+int store_copy(struct store_session *s, uint64_t mailbox, const uint32_t *uids, size_t n,
+    uint64_t to_mailbox, store_copy_fn fn, void *arg);
 
 /* Bytes [off, off + len) of the message as fetched (trace, then body); len at most 256 KiB. Less only at the end. */
 typedef void (*store_bytes_fn)(void *arg, int err, struct slice bytes);
-int store_body(struct store_session *s, uint64_t mailbox, uint32_t uid, uint64_t off, uint32_t len, store_bytes_fn fn, void *arg);
+int store_body(struct store_session *s, uint64_t mailbox, uint32_t uid, uint64_t off, uint32_t len,
+    store_bytes_fn fn, void *arg);
 /* The coded MIME tree (lib/mime.h mime_tree_decode) of the body; offsets count from the body, behind the trace. */
-int store_summary(struct store_session *s, uint64_t mailbox, uint32_t uid, store_bytes_fn fn, void *arg);
+int store_summary(
+    struct store_session *s, uint64_t mailbox, uint32_t uid, store_bytes_fn fn, void *arg);
 
 #endif

@@ -9,9 +9,9 @@
 struct store_call {
 	struct store_call *next, **at; /* in the session's list */
 	struct store_session *s;
-	uint16_t type, want;   /* request, reply (IPC_OK: no content) */
-	struct buf payload;    /* kept while it may be sent again */
-	bool repeat;	       /* asking twice does no harm */
+	uint16_t type, want; /* request, reply (IPC_OK: no content) */
+	struct buf payload;  /* kept while it may be sent again */
+	bool repeat;         /* asking twice does no harm */
 	bool sent;
 	unsigned tries;
 	uint32_t handle;

@@ -275,6 +275,7 @@ on_row_values(void *arg, int err, const struct kv_pair *rows, size_t n, bool mor
 int
 on_rows(struct conn *c, uint32_t id, struct ipc_reader *r)
 {
+	static const struct kv_pair none;
 	int err;
 	struct fetch *f = fetch_new(c, id, r, "r", NULL, &err);
 	struct backend *be;
@@ -288,7 +289,7 @@ on_rows(struct conn *c, uint32_t id, struct ipc_reader *r)
 	if (ipc_reader_end(r) != 0)
 		return fetch_proto(f);
 	if (f->from > f->to) {
-		on_row_values(f, 0, NULL, 0, false);
+		on_row_values(f, 0, &none, 0, false);
 		return 0;
 	}
 	be = f->r.st->be;

@@ -34,7 +34,7 @@ enum {
 	MBOXES_MAX = 10000, /* of an account */
 	SUBS_MAX = 10000,
 	KEYWORDS_IN_USE_MAX = 8192, /* octets, of a mailbox */
-	CHUNK = 1000,		    /* messages changed in one batch by flags and expunge */
+	CHUNK = 1000,               /* messages changed in one batch by flags and expunge */
 	COPY_MAX = 20000,
 	HASH_SIZE = 16384,
 };
@@ -48,8 +48,8 @@ struct stored {
 	struct loop *loop;
 	struct backend *be;
 	unsigned char key[32];
-	uint64_t quota;	    /* octets of an account */
-	int64_t memory_s;   /* of delivery ids */
+	uint64_t quota;        /* octets of an account */
+	int64_t memory_s;      /* of delivery ids */
 	struct slice *special; /* names of the folders made with an account */
 	size_t n_special;
 	struct account *accounts[HASH_SIZE];
@@ -101,10 +101,12 @@ bool account_id_ok(struct slice id);
 bool kw_next(struct slice *rest, struct slice *atom_out);
 bool kw_has(struct slice list, struct slice atom); /* ASCII case-insensitive */
 /* list with the atoms of add that it lacks; ERR_LIMIT past max octets or max_n atoms. From the arena. */
-int kw_union(struct slice list, struct slice add, size_t max, size_t max_n, struct arena *a, struct slice *out);
+int kw_union(struct slice list, struct slice add, size_t max, size_t max_n, struct arena *a,
+    struct slice *out);
 int kw_minus(struct slice list, struct slice remove, struct arena *a, struct slice *out);
 /* list in the spelling of known; known_out is known with what it lacked. Bounds of row.h and KEYWORDS_IN_USE_MAX. ERR_SYNTAX, ERR_LIMIT. */
-int kw_known(struct slice list, struct slice known, struct arena *a, struct slice *list_out, struct slice *known_out);
+int kw_known(struct slice list, struct slice known, struct arena *a, struct slice *list_out,
+    struct slice *known_out);
 
 /* ---- stored_account.c ---- */
 
@@ -124,12 +126,12 @@ struct mbox {
 	uint64_t id;
 	char object[OBJECT_ID_MAX];
 	char *name;
-	uint32_t use; /* enum mbox_attr, special uses */
-	struct mbox_head h; /* as committed; keywords point into raw */
-	struct buf raw;	    /* the header row */
-	bool gone;	    /* deleted: in no list but the account's graveyard */
+	uint32_t use;            /* enum mbox_attr, special uses */
+	struct mbox_head h;      /* as committed; keywords point into raw */
+	struct buf raw;          /* the header row */
+	bool gone;               /* deleted: in no list but the account's graveyard */
 	struct op *first, **end; /* waiting */
-	struct cycle *cycle;	 /* the batch in flight */
+	struct cycle *cycle;     /* the batch in flight */
 	struct watch *watches;
 	uint32_t watch_id; /* at the backend; 0: none */
 	struct view *view;
@@ -168,8 +170,8 @@ struct account_op {
 void account_op_start(struct account *a, struct account_op *op);
 void account_op_end(struct account_op *op); /* the caller frees op before or after */
 /* Commits rows with a new header (a->h is changed by the caller before; restored on failure). From within an operation. */
-void account_commit(struct account_op *op, const struct account_head *h, const struct kv_pair *puts, size_t n_puts,
-    const struct slice *dels, size_t n_dels, backend_done_fn fn, void *arg);
+void account_commit(struct account_op *op, const struct account_head *h, const struct kv_pair *puts,
+    size_t n_puts, const struct slice *dels, size_t n_dels, backend_done_fn fn, void *arg);
 /* Mailboxes to be made and names to be changed, with one commit: what CREATE, RENAME and new accounts do. Copied. */
 struct naming {
 	const struct slice *make;
@@ -184,9 +186,9 @@ struct naming {
 void names_change(struct account_op *op, const struct naming *n, backend_done_fn fn, void *arg);
 struct slice sub_key(char *out, struct slice name);
 void sub_set(struct account *a, struct slice name, bool on); /* in memory */
-void mbox_link(struct mbox *m);	  /* into the account's list and the table */
+void mbox_link(struct mbox *m);   /* into the account's list and the table */
 void mbox_unlink(struct mbox *m); /* out of the list: to be renamed */
-void mbox_bury(struct mbox *m);	  /* deleted: into the graveyard */
+void mbox_bury(struct mbox *m);   /* deleted: into the graveyard */
 struct mbox *mbox_new(struct account *a, uint64_t id, struct slice name, uint32_t use);
 struct mbox *mbox_find(struct stored *st, uint64_t id);
 void mbox_head_set(struct mbox *m, struct slice raw); /* what was just committed */
@@ -248,9 +250,11 @@ void conn_unref(struct conn *c);
 /* Reads the session number. NULL after it was answered (no such session, expired), or *err_out is ERR_PROTO. */
 struct session *session_of(struct conn *c, uint32_t id, struct ipc_reader *r, int *err_out);
 /* The mailbox and the rights there. ERR_NOTFOUND; ERR_DENIED when a letter of need is missing. */
-int session_mbox(struct session *s, uint64_t id, const char *need, struct mbox **m_out, const char **rights_out);
+int session_mbox(
+    struct session *s, uint64_t id, const char *need, struct mbox **m_out, const char **rights_out);
 /* account: empty for the own. */
-int session_account(struct session *s, struct slice account, const char *need, struct session_account **a_out);
+int session_account(
+    struct session *s, struct slice account, const char *need, struct session_account **a_out);
 bool rights_have(const char *rights, const char *need); /* all letters */
 uint32_t rights_flags(const char *rights); /* flags that may be changed; bit 31: keywords */
 #define RIGHTS_KEYWORDS (1u << 31)
@@ -263,7 +267,7 @@ struct new_msg {
 	struct msg_row row; /* uid, modseq, save_date are set by the batch */
 	bool has_id;
 	unsigned char id[16]; /* delivery id */
-	uint32_t uid;	      /* out */
+	uint32_t uid;         /* out */
 };
 /* One change of a mailbox. Made by op_new, given to op_start; done is called once (perhaps from within op_start), err tells, then op_free is
  * the callee's. */
@@ -298,7 +302,7 @@ struct op {
 	size_t n_victims;
 	struct slice *old_keys;
 	size_t n_old_keys;
-	struct buf from; /* where the scan goes on */
+	struct buf from;                                 /* where the scan goes on */
 	struct buf out_changed, out_conflicts, out_gone; /* struct store_uid; uint32_t; uint32_t */
 	size_t chunk_changed, chunk_conflicts, chunk_gone; /* lengths before this chunk */
 };
@@ -315,14 +319,15 @@ struct cycle {
 	struct slice raw;
 	struct op *ops;
 	struct op *reader; /* the one that reads first */
-	size_t checks;	   /* deliveries being looked up after ERR_EXISTS */
+	size_t checks;     /* deliveries being looked up after ERR_EXISTS */
 };
-struct op *op_new(enum op_kind kind, struct mbox *m, size_t mem, void (*done)(struct op *op), void *arg);
+struct op *op_new(
+    enum op_kind kind, struct mbox *m, size_t mem, void (*done)(struct op *op), void *arg);
 void op_free(struct op *op);
 void op_start(struct op *op);
 void mbox_fail_waiting(struct mbox *m, int err);
 /* For stored_insert.c and its like: */
-int cycle_put(struct cycle *c, struct slice key, struct slice value); /* both copied */
+int cycle_put(struct cycle *c, struct slice key, struct slice value);    /* both copied */
 int cycle_put_buf(struct cycle *c, struct slice key, struct buf *value); /* value is done with */
 int cycle_del(struct cycle *c, struct slice key);
 int cycle_absent(struct cycle *c, struct slice key);
@@ -343,7 +348,8 @@ bool expunge_again(struct op *op);
 
 /* Message rows by UID (ascending): those that are there, in the arena. */
 typedef void (*rows_read_fn)(void *arg, int err, struct msg_row *rows, size_t n);
-void rows_read(struct mbox *m, const uint32_t *uids, size_t n, struct arena *mem, rows_read_fn fn, void *arg);
+void rows_read(
+    struct mbox *m, const uint32_t *uids, size_t n, struct arena *mem, rows_read_fn fn, void *arg);
 
 /* ---- messages ---- */
 
@@ -375,8 +381,8 @@ void watch_tell_gone(struct mbox *m); /* and ends the watches */
 void mbox_changed(struct mbox *m);    /* after a commit */
 
 /* ---- stored_view.c: what changed, and everything as (uid, flags, modseq) ---- */
-typedef void (*changes_fn)(void *arg, int err, uint64_t highest, bool more, const struct store_uid *changed, size_t n_changed,
-    const uint32_t *expunged, size_t n_expunged);
+typedef void (*changes_fn)(void *arg, int err, uint64_t highest, bool more,
+    const struct store_uid *changed, size_t n_changed, const uint32_t *expunged, size_t n_expunged);
 void changes_read(struct mbox *m, uint64_t since, changes_fn fn, void *arg);
 typedef void (*view_fn)(void *arg, int err, const struct store_uid *u, size_t n);
 void view_get(struct mbox *m, bool fresh, view_fn fn, void *arg);

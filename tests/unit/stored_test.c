@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -1028,6 +1029,55 @@ permits(void **state)
 	ipc_client_free(admin);
 }
 
+/* Every message with random content, from both sides, many times: the sender alone is cut off. */
+static void
+hostile(void **state)
+{
+	static const struct ipc_client_ops ops;
+	struct store_session *s = login("p-1");
+	unsigned char junk[200];
+	pid_t pid = F->run.pid;
+
+	(void)state;
+	deliver("h1", "p-1", "kept");
+	for (unsigned round = 0; round < 150; round++) {
+		bool imapd = round % 2 == 0;
+		struct ipc_client *c =
+		    ipc_client_new(F->l, imapd ? F->run.imapd_sock : F->run.ingest_sock,
+			&store_proto, imapd ? IPC_IMAPD : IPC_INGEST, &ops, NULL);
+
+		for (size_t i = 0; i < store_proto.n_rules; i++) {
+			struct buf b, t;
+
+			random_bytes(junk, sizeof junk);
+			buf_init(&b, 1000);
+			buf_init(&t, 65536);
+			if (round % 3 == 0) { /* the session opens, what follows is junk */
+				ipc_put_u32(&b, 1);
+				stored_run_ticket(
+				    &F->run, "p-9", 0, (int64_t)time(NULL) + 9, NULL, 0, &t);
+				ipc_put_slice(&b, buf_slice(&t));
+				(void)ipc_call(
+				    c, STORE_SESSION_OPEN, &b, -1, 300, on_raw, NULL, NULL);
+				buf_reset(&b);
+				ipc_put_u32(&b, 1);
+			}
+			buf_append(&b, junk, junk[0] % 60);
+			(void)ipc_call(
+			    c, store_proto.rules[i].type, &b, -1, 300, on_raw, NULL, NULL);
+			buf_done(&b);
+			buf_done(&t);
+			loop_run_once(F->l, 0);
+		}
+		loop_run_once(F->l, 1);
+		ipc_client_free(c);
+	}
+	spin(400);
+	F->done = false;
+	assert_int_equal(waitpid(pid, NULL, WNOHANG), 0); /* it is still the same one */
+	assert_int_equal(box(s, "INBOX")->messages, 1);
+}
+
 /* ---- kill -9 under deliveries from many clients ---- */
 
 enum { SENDERS = 20, ROUNDS = 5 };
@@ -1179,6 +1229,7 @@ main(void)
 	    T(large_body),
 	    cmocka_unit_test_setup_teardown(quota, setup_small, teardown),
 	    T(permits),
+	    T(hostile),
 	    T(kill9),
 	};
 
