@@ -30,13 +30,14 @@ struct cursor {
 static uint32_t
 peek(const struct cursor *c, size_t *len_out)
 {
-	const unsigned char *p = c->s.ptr + c->at;
+	const unsigned char *p;
 	size_t left = c->s.len - c->at, n, i;
 	uint32_t v;
 
 	*len_out = left > 0 ? 1 : 0;
 	if (left == 0)
 		return 0;
+	p = c->s.ptr + c->at;
 	if (p[0] < 0x80)
 		return p[0] != 0 ? p[0] : 0xfffd;
 	n = p[0] >= 0xf0 && p[0] < 0xf5 ? 4 : p[0] >= 0xe0 ? 3 : p[0] >= 0xc2 ? 2 : 0;

@@ -84,6 +84,7 @@ others_do_not(void **state)
 	size_t i;
 
 	(void)state;
+	assert_false(symbol_parse((struct slice){NULL, 0}, &s));
 	for (i = 0; i < sizeof bad / sizeof *bad; i++) {
 		if (symbol_parse(slice_str(bad[i]), &s))
 			fail_msg("parsed: %s as %.*s", bad[i], (int)s.text.len,
