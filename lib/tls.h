@@ -16,7 +16,7 @@ int tls_server_new(const char *cert_file, const char *key_file, const char *clie
 int tls_client_new(const char *ca_file, struct tls_ctx **ctx_out, const char **why_out);
 void tls_ctx_free(struct tls_ctx *ctx); /* NULL accepted */
 /* Of a server context's certificate: seconds until it ends (negative: it has ended; 0 with ERR_EXPIRED: it is not valid
- * yet) and whether it names host. For `congvu check`. 0, ERR_EXPIRED (outside its time). */
+ * yet) and whether it names host (RFC 9525). For `congvu check`. 0, ERR_EXPIRED (outside its time). */
 int tls_ctx_cert_check(
     const struct tls_ctx *ctx, const char *host, int64_t *seconds_left_out, bool *names_host_out);
 
