@@ -21,6 +21,8 @@
 #include <sasl/sasl.h>
 #include <sasl/saslplug.h>
 
+enum { NAME_MAX_BYTES = 255 };
+
 struct auth {
 	sasl_conn_t *conn;
 	sasl_callback_t callbacks[8];
@@ -31,7 +33,8 @@ struct auth {
 	char *name; /* as given, prepared */
 	struct person *person;
 	bool is_decoy;
-	int err; /* what went wrong, when more is known than SASL's code tells */
+	bool has_login_name; /* LOGIN: the name was sent */
+	int err;             /* what went wrong, when more is known than SASL's code tells */
 };
 
 static struct {
@@ -122,7 +125,7 @@ cb_canon_user(sasl_conn_t *conn, void *context, const char *in, unsigned in_len,
 	(void)realm;
 	buf_init(&b, out_max > 1 ? out_max - 1 : 1);
 	/* RFC 4616 2, RFC 5802 5.1: names are prepared; RFC 5321 names have no bound below 255 */
-	if (saslprep(slice_of(in, in_len), true, &b) == 0 && b.len > 0 && b.len <= 255) {
+	if (saslprep(slice_of(in, in_len), true, &b) == 0 && b.len > 0 && b.len <= NAME_MAX_BYTES) {
 		memcpy(out, b.data, b.len);
 		out[b.len] = '\0';
 		*out_len = (unsigned)b.len;
@@ -456,6 +459,25 @@ binding_choose(struct auth *a, struct slice initial)
 	return sasl_setprop(a->conn, SASL_CHANNEL_BINDING, &a->binding) == SASL_OK ? 0 : ERR_NOMEM;
 }
 
+/* LOGIN's messages are a name and a password, neither empty. liblogin forgets the memory of the password when the name cannot be
+ * prepared, so such a name never reaches it. */
+static bool
+login_check(struct auth *a, struct slice message)
+{
+	struct buf b;
+	bool good;
+
+	if (strcasecmp(a->mech, "LOGIN") != 0)
+		return true;
+	if (a->has_login_name)
+		return message.len > 0;
+	a->has_login_name = true;
+	buf_init(&b, NAME_MAX_BYTES);
+	good = saslprep(message, true, &b) == 0 && b.len > 0;
+	buf_done(&b);
+	return good;
+}
+
 static int
 err_of(const struct auth *a, int rc)
 {
@@ -518,6 +540,10 @@ auth_start(struct auth *a, bool has_initial, struct slice initial, struct buf *c
 		*err_out = ERR_SYNTAX;
 		return AUTH_FAILED;
 	}
+	if (has_initial && initial.len > 0 && !login_check(a, initial)) {
+		*err_out = ERR_AUTH;
+		return AUTH_FAILED;
+	}
 	if (has_initial) {
 		*err_out = binding_choose(a, initial);
 		if (*err_out != 0)
@@ -543,8 +569,7 @@ auth_step(
 		*err_out = ERR_SYNTAX;
 		return AUTH_FAILED;
 	}
-	/* no name and no password is empty; and liblogin forgets 17 bytes at each empty password */
-	if (response.len == 0 && strcasecmp(a->mech, "LOGIN") == 0) {
+	if (!login_check(a, response)) {
 		*err_out = ERR_AUTH;
 		return AUTH_FAILED;
 	}

@@ -54,6 +54,9 @@ people_address(struct slice value)
 	struct buf b;
 	char *s = NULL;
 
+	/* proxyAddresses of Active Directory: "smtp:alias", "SMTP:primary" */
+	if (slice_casestarts(value, "smtp:"))
+		value = slice_from(value, 5);
 	buf_init(&b, 1024);
 	if (value.len > 0 && addr_normalize(value, &b) == 0 && b.err == 0 &&
 	    memchr(b.data, 0, b.len) == NULL)

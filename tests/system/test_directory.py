@@ -540,43 +540,38 @@ description: info@tinhmau.example
 seeAlso: cn=all,dc=cty,dc=example
 userPassword: x
 """
-PLAIN_OPTIONS = """
-dir_login_filter = "(&(objectClass=inetOrgPerson)(|(uid=%s)(mail=%s)))"
-dir_rcpt_filter = "(|(&(objectClass=inetOrgPerson)(mail=%s))(&(objectClass=groupOfNames)(description=%s))(&(objectClass=applicationProcess)(description=%s)))"
-dir_sender_filter = "(&(objectClass=inetOrgPerson)(mail=%s))"
+EXAMPLES = TOP / "ldap-schema/examples"
+# beside the example: an office whose address a group holds
+PLAIN_OPTIONS = (EXAMPLES / "inetorgperson.conf").read_text().replace('dir_func_filter = ""', """
 dir_func_filter = "(&(objectClass=applicationProcess)(seeAlso=%d))"
 dir_func_roster = {"seeAlso:lrswi:send"}
-dir_group_filter = "(&(objectClass=groupOfNames)(member=%d))"
-dir_member_filter = ""
-dir_class_person = "inetOrgPerson"
-dir_class_func = "applicationProcess"
-dir_class_group = "groupOfNames"
-dir_attr_account = "uid"
 dir_attr_func_account = "uid"
-dir_attr_alias = "description"
-dir_attr_name = "cn"
-dir_attr_scram = ""
-"""
+""").replace('dir_attr_alias = ""', 'dir_attr_alias = "description"')
+PLAIN_OPTIONS = re.sub("sasl_mechs.*", "", PLAIN_OPTIONS)
 
 
-def test_plain_tree_by_configuration(tmp_path):
-    folder = tmp_path / "plain"
+def other_slapd(folder, conf, ldif):
     (folder / "db").mkdir(parents=True)
-    (folder / "slapd.conf").write_text(PLAIN_CONF)
-    subprocess.run(["/usr/sbin/slapadd", "-q", "-f", "slapd.conf"], cwd=folder, input=PLAIN_LDIF, text=True, check=True)
+    (folder / "slapd.conf").write_text(conf)
+    subprocess.run(["/usr/sbin/slapadd", "-q", "-f", "slapd.conf"], cwd=folder, input=ldif, text=True, check=True)
     (folder / ".made").touch()
     if os.getuid() == 0:
         subprocess.run(["chown", "-R", "openldap:openldap", folder], check=True)
     slapd = Slapd.__new__(Slapd)
     slapd.dir, slapd.uri = folder, "ldap://127.0.0.1:%d" % free_port()
     slapd.start()
+    return slapd
+
+
+def test_plain_tree_by_configuration(tmp_path):
+    slapd = other_slapd(tmp_path / "plain", PLAIN_CONF, PLAIN_LDIF)
     lk = Lookup(tmp_path / "run", [slapd.uri], base="dc=cty,dc=example", bind_dn="", more=PLAIN_OPTIONS)
     try:
         imapd, smtpd = lk.probe("imapd"), lk.probe("smtpd")
         login = imapd.plain("an@tinhmau.example", "plain-tree-1")["login"]
         assert login["account"] == "p-an.nguyen" and login["login"] == "An.Nguyen" and login["name"] == "An"
         # through the group "all", whose member is spelled with other spaces
-        assert login["shares"] == [] or login["shares"][0]["account"] == "f-info"
+        assert [(x["account"], x["rights"]) for x in login["shares"]] == [("f-info", "lrswi")]
         assert imapd.plain("an@tinhmau.example", "plain-tree-2")["err"] == "auth"
         account = imapd.plain("weird id_with/slash", "plain-tree-2")["login"]["account"]
         assert re.fullmatch(r"p-h[0-9a-f]{32}", account)
@@ -584,6 +579,82 @@ def test_plain_tree_by_configuration(tmp_path):
         assert lk.probe("milter").call("sender", "an@tinhmau.example", "An.Nguyen")["may"]
         # without keys in the directory SCRAM fails as a wrong password does
         assert imapd.scram("an@tinhmau.example", "plain-tree-1")["err"] == "auth"
+    finally:
+        lk.close()
+        slapd.stop()
+
+
+# the few definitions of Active Directory's schema that matter here (Debian's msuser.schema has them without matching rules)
+AD_CONF = PLAIN_CONF.replace("modulepath", """
+attributetype ( 1.1.1 NAME 'sAMAccountName' EQUALITY caseIgnoreMatch SYNTAX 1.3.6.1.4.1.1466.115.121.1.15 SINGLE-VALUE )
+attributetype ( 1.1.2 NAME 'userPrincipalName' EQUALITY caseIgnoreMatch SYNTAX 1.3.6.1.4.1.1466.115.121.1.15 SINGLE-VALUE )
+attributetype ( 1.1.3 NAME 'proxyAddresses' EQUALITY caseIgnoreMatch SYNTAX 1.3.6.1.4.1.1466.115.121.1.15 )
+attributetype ( 1.1.4 NAME 'userAccountControl' EQUALITY integerMatch SYNTAX 1.3.6.1.4.1.1466.115.121.1.27 SINGLE-VALUE )
+attributetype ( 1.1.5 NAME 'objectGUID' EQUALITY octetStringMatch SYNTAX 1.3.6.1.4.1.1466.115.121.1.40 SINGLE-VALUE )
+attributetype ( 1.1.6 NAME 'department' EQUALITY caseIgnoreMatch SYNTAX 1.3.6.1.4.1.1466.115.121.1.15 SINGLE-VALUE )
+objectclass ( 1.1.7 NAME 'user' SUP organizationalPerson STRUCTURAL MUST ( objectGUID $ sAMAccountName )
+ MAY ( userPrincipalName $ proxyAddresses $ userAccountControl $ department $ mail $ displayName ) )
+objectclass ( 1.1.8 NAME 'group' SUP top STRUCTURAL MUST ( cn $ sAMAccountName ) MAY ( member $ mail $ proxyAddresses ) )
+modulepath""").replace("uid,mail,cn,member", "mail,cn,member,sAMAccountName,proxyAddresses")
+AD_LDIF = """
+dn: dc=cty,dc=example
+objectClass: dcObject
+objectClass: organization
+o: Cty
+dc: cty
+
+dn: cn=Nguyen An,dc=cty,dc=example
+objectClass: user
+cn: Nguyen An
+sn: Nguyen
+displayName: An
+objectGUID:: AAECAwQFBgcICQoLDA0ODw==
+sAMAccountName: an.nguyen
+userPrincipalName: an@cty.example
+userAccountControl: 512
+mail: an@tinhmau.example
+proxyAddresses: SMTP:an@tinhmau.example
+proxyAddresses: smtp:nguyen.an@tinhmau.example
+department: H99.02
+userPassword: ad-password-1
+
+dn: cn=Off,dc=cty,dc=example
+objectClass: user
+cn: Off
+sn: Off
+objectGUID:: EAECAwQFBgcICQoLDA0ODw==
+sAMAccountName: off
+userAccountControl: 514
+mail: off@tinhmau.example
+userPassword: ad-password-2
+
+dn: cn=Team,dc=cty,dc=example
+objectClass: group
+cn: Team
+sAMAccountName: team
+mail: team@tinhmau.example
+member: cn=Nguyen An,dc=cty,dc=example
+member: cn=Off,dc=cty,dc=example
+"""
+
+
+def test_active_directory_shape_by_configuration(tmp_path):
+    """Attributes and classes as Active Directory names them, by the example file."""
+    slapd = other_slapd(tmp_path / "ad", AD_CONF, AD_LDIF)
+    options = re.sub("sasl_mechs.*", "", (EXAMPLES / "active-directory.conf").read_text())
+    lk = Lookup(tmp_path / "run", [slapd.uri], base="dc=cty,dc=example", bind_dn="", more=options)
+    try:
+        imapd, smtpd = lk.probe("imapd"), lk.probe("smtpd")
+        for name in ("AN.Nguyen", "an@cty.example", "an@tinhmau.example"):
+            login = imapd.plain(name, "ad-password-1")["login"]
+            assert login["login"] == "an.nguyen" and re.fullmatch(r"p-h[0-9a-f]{32}", login["account"])
+        assert [i["address"] for i in login["identities"]] == ["an@tinhmau.example", "nguyen.an@tinhmau.example"]
+        assert imapd.plain("off", "ad-password-2")["err"] == "auth"
+        assert accounts(smtpd.call("rcpt", "nguyen.an@tinhmau.example")) == [login["account"]]
+        assert smtpd.call("rcpt", "off@tinhmau.example")["kind"] == 3
+        assert accounts(smtpd.call("rcpt", "team@tinhmau.example")) == [login["account"]]
+        got = lk.probe("milter").call("sender", "nguyen.an@tinhmau.example", "an.nguyen")
+        assert got["may"] and got["agency"] == "H99.02"
     finally:
         lk.close()
         slapd.stop()
