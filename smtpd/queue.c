@@ -21,7 +21,14 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { HOLD_MS = 600000, DONE_MS = 600000, LIST_MAX = 200, WAITS_MAX = 32, MAX_CONNS = 256 };
+enum {
+	STATS_MS = 5000,
+	HOLD_MS = 600000,
+	DONE_MS = 600000,
+	LIST_MAX = 200,
+	WAITS_MAX = 32,
+	MAX_CONNS = 256
+};
 
 /* A request whose answer waits for the sync. */
 struct waiting {
@@ -34,7 +41,7 @@ static struct queue {
 	struct loop *loop;
 	struct qdb *db;
 	struct loop_defer *sync;
-	struct loop_timer *due;
+	struct loop_timer *due, *stats;
 	struct waiting *waiting;
 	struct ipc_conn *relays[MAX_CONNS];
 	size_t n_relays;
@@ -153,6 +160,40 @@ reply_after_sync(struct ipc_conn *c, uint32_t id)
 	w->next = q.waiting;
 	q.waiting = w;
 	loop_defer_set(q.sync);
+}
+
+/* ---- congvu status ---- */
+
+struct totals {
+	uint64_t messages, rcpts;
+	int64_t oldest;
+};
+
+static bool
+count_one(void *arg, struct qent *e)
+{
+	struct totals *t = arg;
+
+	if (e->state != QUEUE_ST_QUEUED && e->state != QUEUE_ST_QUARANTINE)
+		return true;
+	t->messages++;
+	t->rcpts += e->n_rcpts;
+	if (t->oldest == 0 || e->arrived < t->oldest)
+		t->oldest = e->arrived;
+	return true;
+}
+
+static void
+on_stats(void *arg)
+{
+	struct totals t = {.messages = 0};
+
+	(void)arg;
+	qdb_each(q.db, NULL, count_one, &t);
+	role_stat_set(0, t.messages);
+	role_stat_set(1, t.rcpts);
+	role_stat_set(2, t.oldest == 0 ? 0 : (uint64_t)(now_ms() - t.oldest) / 1000);
+	loop_timer_set(q.stats, STATS_MS);
 }
 
 /* ---- smtpd-session ---- */
@@ -836,5 +877,7 @@ main(int argc, char **argv)
 	role_enter();
 	open_store();
 	set_due_timer();
+	q.stats = loop_timer_new(q.loop, on_stats, NULL);
+	on_stats(NULL);
 	return loop_run(q.loop) == 0 ? 0 : 70;
 }

@@ -135,6 +135,8 @@ entry_set(struct qdb *db, const struct delivery_id *id, const struct qrow *row)
 	e->state = row->state;
 	e->due = row->due;
 	e->size = row->size;
+	e->arrived = row->arrived;
+	e->n_rcpts = row->env.n_rcpts;
 	/* what was leased and is changed goes back into the order; what is quarantined waits for a person */
 	e->lease = NULL;
 	if (e->state != QUEUE_ST_QUARANTINE)

@@ -12,7 +12,9 @@ struct qent {
 	struct delivery_id id;
 	uint8_t state; /* enum queue_state or QUEUE_ST_DONE */
 	int64_t due;   /* ms since 1970: next try, or when a held or finished one is dropped */
+	int64_t arrived;
 	uint64_t size;
+	uint32_t n_rcpts;
 	void *lease;    /* who delivers it now; not in the heap while leased */
 	size_t heap_at; /* SIZE_MAX: not in the heap */
 };

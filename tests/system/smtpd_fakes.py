@@ -64,10 +64,13 @@ class Fake:
 
     def __init__(self, path):
         self.path = str(path)
-        self.sock = socket.socket(socket.AF_UNIX)
-        if os.path.exists(self.path):
-            os.unlink(self.path)
-        self.sock.bind(self.path)
+        if isinstance(path, tuple):
+            self.sock = socket.create_server(path)
+        else:
+            self.sock = socket.socket(socket.AF_UNIX)
+            if os.path.exists(self.path):
+                os.unlink(self.path)
+            self.sock.bind(self.path)
         self.sock.listen(100)
         self.conns = []
         self.connections = 0
@@ -264,6 +267,60 @@ class Lmtp(Fake):
                     say(answer)
             elif verb == b"QUIT":
                 say("221 bye")
+                return
+            else:
+                say("500 what")
+
+
+class Smarthost(Fake):
+    """An SMTP server by TCP, with STARTTLS when it has a certificate; one answer for all recipients."""
+
+    def __init__(self, cert=None, key=None):
+        self.mails = []  # (tls, mail line, addresses, bytes)
+        self.answer = "250 2.0.0 Ok"
+        self.ctx = None
+        if cert:
+            self.ctx = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            self.ctx.load_cert_chain(cert, key)
+        super().__init__(("127.0.0.1", 0))
+
+    def serve(self, conn):
+        tls = False
+        f = conn.makefile("rwb")
+
+        def say(line):
+            f.write(line.encode() + b"\r\n")
+            f.flush()
+        say("220-fake\r\n220 smarthost")
+        mail, rcpts = "", []
+        while True:
+            line = f.readline().decode().strip()
+            verb = line.split(" ")[0]
+            if verb == "EHLO":
+                say("250-fake\r\n%s250 8BITMIME" % ("250-STARTTLS\r\n" * (self.ctx is not None and not tls)))
+            elif verb == "STARTTLS":
+                say("220 go")
+                conn = self.ctx.wrap_socket(conn, server_side=True)
+                f, tls = conn.makefile("rwb"), True
+            elif verb == "MAIL":
+                mail, rcpts = line, []
+                say("250 ok")
+            elif verb == "RCPT":
+                address = line.split("<")[1].split(">")[0]
+                if address.startswith("bad"):
+                    say("550 5.1.1 unknown here")
+                else:
+                    rcpts.append(address)
+                    say("250 ok")
+            elif verb == "DATA":
+                say("354 go")
+                lines = []
+                while not lines or lines[-1] != b".\r\n":
+                    lines.append(f.readline())
+                if self.answer[0] == "2":
+                    self.mails.append((tls, mail, rcpts, b"".join(lines[:-1])))
+                say(self.answer)
+            elif verb == "QUIT" or not line:
                 return
             else:
                 say("500 what")

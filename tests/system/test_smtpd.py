@@ -7,7 +7,7 @@ import time
 
 import pytest
 from conftest import BUILD
-from smtpd_fakes import Ledger, Lmtp, Lookup, Milter, Reader, Smtp, Smtpd, put, read_frame, wait_for, write_frame
+from smtpd_fakes import Ledger, Lmtp, Lookup, Milter, Reader, Smarthost, Smtp, Smtpd, put, read_frame, wait_for, write_frame
 
 AN, BINH, VANTHU = "an@tinhmau.example", "binh@tinhmau.example", "vanthu.sonoivu@tinhmau.example"
 BODY = b"y" * 60000 + b"\r\n" + b"z" * 10000 + b"\r\n"
@@ -526,3 +526,54 @@ def test_dsn_parameters_are_kept(site):
     report = lmtp.mails[0][3]
     assert b"Original-Envelope-Id: QQ+2B314159" in report and b"Original-Recipient: rfc822;An@tinhmau.example" in report
     assert VANTHU.encode() not in report
+
+
+@pytest.mark.parametrize("tls", [False, True])
+def test_smarthost(tmp_path, tls):
+    """Mail to other domains: durable before local delivery, relayed once, inside TLS where it is offered."""
+    (tmp_path / "ca").mkdir()
+    cert = key = None
+    if tls:
+        import subprocess
+        cert, key = str(tmp_path / "ca/c.pem"), str(tmp_path / "ca/k.pem")
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
+                        "-subj", "/CN=x", "-keyout", key, "-out", cert], check=True, capture_output=True)
+    out = Smarthost(cert, key)
+    site = Site(tmp_path, smarthost="inet:127.0.0.1:%d" % out.sock.getsockname()[1])
+    try:
+        held = []
+        site.lmtp.before_final = lambda: held.append(len(list((site.smtpd.dir / "q/spool").iterdir())))
+        s = site.submission()
+        big = b"From: <%s>\r\nSubject: x\r\n\r\n" % AN.encode() + b"line\r\n" * 40000
+        got = s.mail(AN, [BINH, "c@hopthu.example", "bad@hopthu.example"], big + b".\r\n")
+        assert got[-1].startswith("250 2.0.0 Queued"), got
+        assert held == [1]  # on disk before the store had it
+        wait_for(lambda: out.mails)
+        assert out.mails[0][0] == tls and out.mails[0][1].startswith("MAIL FROM:<%s>" % AN)
+        assert out.mails[0][2] == ["c@hopthu.example"] and out.mails[0][3].endswith(big)
+        # the report about the other one comes home
+        wait_for(lambda: len(site.lmtp.mails) == 2)
+        assert site.lmtp.mails[0][2] == BINH and site.lmtp.mails[1][2] == AN
+        assert b"Final-Recipient: rfc822; bad@hopthu.example" in site.lmtp.mails[1][3]
+        assert sorted(r[:2] for r in site.ledger.outcomes[0]["rcpts"]) == [("bad@hopthu.example", "queued"), (BINH, "delivered"),
+                                                                          ("c@hopthu.example", "queued")]
+        wait_for(lambda: listing(site) == [])
+        # a refusal by the store drops what was held
+        site.lmtp.rcpt_answer = lambda a, i: "550 5.2.1 closed"
+        assert s.mail(AN, [BINH, "c@hopthu.example"], big + b".\r\n")[-1].startswith("550 5.2.1 <%s>" % BINH)
+        wait_for(lambda: not list((site.smtpd.dir / "q/spool").iterdir()))
+        time.sleep(0.3)
+        assert len(out.mails) == 1 and listing(site) == []
+        # what comes from outside goes nowhere but here
+        m = site.mx()
+        m.cmd("MAIL FROM:<a@b.example>")
+        assert m.cmd("RCPT TO:<c@hopthu.example>").startswith("550 5.7.1")
+        # the sender is told when the next server cannot take it as it is
+        site.lmtp.rcpt_answer = lambda a, i: "250 ok"
+        got = s.mail(AN, ["d@hopthu.example"], ("From: <%s>\r\nSubject: đ\r\n\r\nx\r\n.\r\n" % AN).encode())[-1]
+        assert got.startswith("250")
+        wait_for(lambda: len(site.lmtp.mails) == 3)
+        assert b"Status: 5.6.7" in site.lmtp.mails[2][3]
+    finally:
+        site.stop()
+        out.stop()
