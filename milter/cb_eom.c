@@ -21,8 +21,9 @@
 #include <unistd.h>
 
 #define LOOKUP_MS 5000
-#define LEDGER_MS 10000
+#define LEDGER_MS 8000
 #define TURN_MS 15000
+#define WHOLE_MS 20000 /* for everything: our smtpd waits 30 s, mail clients give up after 60 */
 #define AUTHORS_ASKED 4
 #define FACTS_CAP (8u << 20)
 
@@ -67,6 +68,17 @@ now_us(void)
 	return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
 }
 
+/* At most want, within what is left for the whole. */
+static unsigned
+within(const struct eom *e, unsigned want)
+{
+	uint64_t gone = (now_us() - e->started_us) / 1000;
+
+	if (gone >= WHOLE_MS)
+		return 1;
+	return want < WHOLE_MS - gone ? want : (unsigned)(WHOLE_MS - gone);
+}
+
 static int
 in_trouble(struct eom *e, int which, int err)
 {
@@ -91,7 +103,8 @@ ask_directory(struct eom *e)
 		if (f->authors[i].address.len > 320)
 			continue;
 		err = lookup_sender_sync(e->slot->lookup, f->authors[i].address,
-		    e->msg->login != NULL ? e->msg->login : "", LOOKUP_MS, &e->senders[i]);
+		    e->msg->login != NULL ? e->msg->login : "", within(e, LOOKUP_MS),
+		    &e->senders[i]);
 		if (err != 0)
 			return in_trouble(e, T_DIRECTORY, err);
 		s = e->senders[i];
@@ -122,13 +135,13 @@ ask_scanner(struct eom *e)
 	if (fcntl(e->msg->fd, F_ADD_SEALS,
 		F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL) != 0)
 		return in_trouble(e, T_BUSY, ERR_IO);
-	scanner = backend_take_scanner(TURN_MS);
+	scanner = backend_take_scanner(within(e, TURN_MS));
 	if (scanner == NULL)
 		return in_trouble(e, T_BUSY, ERR_TIMEOUT);
 	fd = fcntl(e->msg->fd, F_DUPFD_CLOEXEC, 0);
 	err = fd < 0 ? ERR_IO
 		     : scan_sync(scanner, fd, domain, (int64_t)time(NULL),
-			   milter_settings.scan_timeout_ms, e->arena, &e->findings);
+			   within(e, milter_settings.scan_timeout_ms), e->arena, &e->findings);
 	backend_give_scanner(scanner);
 	if (err != 0)
 		return in_trouble(e, T_SCAN, err);
@@ -266,7 +279,7 @@ cb_eom(struct session *s, const char *qid, struct outcome *o)
 	e.qid = qid != NULL ? qid : s->msg->qid != NULL ? s->msg->qid : "-";
 	cb_body(s, NULL, 0);
 	e.arena = arena_new(FACTS_CAP);
-	e.slot = e.arena != NULL ? backend_take(TURN_MS) : NULL;
+	e.slot = e.arena != NULL ? backend_take(within(&e, TURN_MS)) : NULL;
 	if (e.slot == NULL) {
 		in_trouble(&e, T_BUSY, ERR_TIMEOUT);
 	} else {

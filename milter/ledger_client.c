@@ -7,6 +7,7 @@
 #include "lib/err.h"
 
 #include <stdlib.h>
+#include <sys/queue.h>
 
 static const struct ipc_rule rules[] = {
 #define IPC_MSG(name, number, from, states, max_len, fds) \
@@ -44,10 +45,30 @@ ledger_record_sync(struct ipc_sync *s, struct slice json, unsigned timeout_ms, u
 	return err;
 }
 
+/* A call under way: kept in a list, so that giving it up frees it too. */
 struct call {
+	LIST_ENTRY(call) link;
+	struct ipc_client *client;
+	uint32_t handle;
 	ledger_outcome_fn fn;
 	void *arg;
 };
+static LIST_HEAD(, call) calls = LIST_HEAD_INITIALIZER(calls);
+
+void
+ledger_outcome_cancel(struct ipc_client *c, uint32_t handle)
+{
+	struct call *k;
+
+	LIST_FOREACH (k, &calls, link) {
+		if (k->client != c || k->handle != handle)
+			continue;
+		LIST_REMOVE(k, link);
+		ipc_cancel(c, handle);
+		free(k);
+		return;
+	}
+}
 
 static void
 on_recorded(void *arg, int err, uint16_t type, struct ipc_reader *r, int fd)
@@ -56,6 +77,7 @@ on_recorded(void *arg, int err, uint16_t type, struct ipc_reader *r, int fd)
 	uint64_t seq = 0;
 
 	(void)fd;
+	LIST_REMOVE(c, link);
 	if (err == 0 && type != LEDGER_RECORDED)
 		err = ERR_PROTO;
 	if (err == 0) {
@@ -80,6 +102,7 @@ ledger_outcome(struct ipc_client *c, const struct ledger_outcome *o, unsigned ti
 		return ERR_NOMEM;
 	call->fn = fn;
 	call->arg = arg;
+	call->client = c;
 	buf_init(&b, 262144);
 	ipc_put_str(&b, o->qid);
 	ipc_put_u32(&b, o->code);
@@ -94,11 +117,16 @@ ledger_outcome(struct ipc_client *c, const struct ledger_outcome *o, unsigned ti
 		ipc_put_str(&b, o->rcpts[i].result);
 		ipc_put_str(&b, o->rcpts[i].detail);
 	}
-	err = b.err != 0
-		  ? b.err
-		  : ipc_call(c, LEDGER_OUTCOME, &b, -1, timeout_ms, on_recorded, call, call_out);
-	if (err != 0)
+	err = b.err != 0 ? b.err
+			 : ipc_call(c, LEDGER_OUTCOME, &b, -1, timeout_ms, on_recorded, call,
+			       &call->handle);
+	if (err != 0) {
 		free(call);
+	} else {
+		LIST_INSERT_HEAD(&calls, call, link);
+		if (call_out != NULL)
+			*call_out = call->handle;
+	}
 	buf_done(&b);
 	return err;
 }

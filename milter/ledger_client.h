@@ -28,5 +28,7 @@ struct ledger_outcome {
 typedef void (*ledger_outcome_fn)(void *arg, int err, uint64_t seq);
 int ledger_outcome(struct ipc_client *c, const struct ledger_outcome *o, unsigned timeout_ms,
     ledger_outcome_fn fn, void *arg, uint32_t *call_out);
+/* fn is then not called; *call_out's value. Not ipc_cancel: there is memory to free. */
+void ledger_outcome_cancel(struct ipc_client *c, uint32_t call);
 
 #endif

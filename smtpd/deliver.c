@@ -45,7 +45,7 @@ deliver_free(struct deliver *d)
 		return;
 	lmtp_cancel(d->job);
 	if (d->ledger_asked)
-		ipc_cancel(smtpd.ledger, d->ledger_call);
+		ledger_outcome_cancel(smtpd.ledger, d->ledger_call);
 	buf_done(&d->body);
 	buf_done(&d->header);
 	free(d);
