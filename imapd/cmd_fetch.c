@@ -17,6 +17,7 @@
 #define BATCH_HEAVY 64 /* messages that become \Seen at once */
 #define BATCH_ARENA ((size_t)2 << 20)
 #define HEADER_MAX ((uint64_t)1 << 20) /* of a header that fields are picked from */
+#define HEAD_PULL 16384                /* most headers end in it */
 
 static void next_batch(struct cmd *m);
 
@@ -25,6 +26,8 @@ fetch_cleanup(struct cmd *m)
 {
 	struct fetch *st = m->state;
 	fetch_message_done(st);
+	buf_done(&st->bytes);
+	buf_done(&st->head);
 	arena_free(st->batch);
 	buf_done(&st->out);
 	loop_timer_free(st->retry);
@@ -97,18 +100,60 @@ put_date(struct fetch *st)
 	buf_append_byte(&st->out, '"');
 }
 
-/* What was pulled for HEADER.FIELDS. */
+/* A header, or the fields picked from it. */
 static void
-put_fields(struct fetch *st, const struct fetch_item *it)
+put_header(struct fetch *st, const struct fetch_item *it, struct slice header)
 {
 	struct buf b;
 	buf_init(&b, HEADER_MAX + 65536);
-	fetch_section_fields(it, buf_slice(&st->bytes), &b);
-	struct slice s = buf_slice(&b);
+	struct slice s = header;
+	if (it->text == FETCH_FIELDS) {
+		fetch_section_fields(it, header, &b);
+		s = buf_slice(&b);
+	}
 	if (it->partial)
 		s = slice_sub(s, it->off, it->len);
 	put_literal(st, s);
 	buf_done(&b);
+}
+
+static void
+put_label(struct fetch *st, const struct fetch_item *it)
+{
+	buf_append_slice(&st->out, it->label);
+	buf_append_byte(&st->out, ' ');
+}
+
+enum head { HEAD_WAITS, HEAD_DONE, HEAD_LONG };
+
+/* The message's own header, without asking for the tree: what clients list mailboxes with. It is read once for all items that want it. */
+static enum head
+put_from_head(struct cmd *m, const struct fetch_item *it)
+{
+	struct fetch *st = m->state;
+	const struct msg_row *row = fetch_row(st);
+	if (st->head_long || st->tree_known || row->size == 0)
+		return HEAD_LONG;
+	if (st->phase == PHASE_START && st->head.len == 0) {
+		fetch_pull(m, 0, row->size < HEAD_PULL ? row->size : HEAD_PULL);
+		return HEAD_WAITS;
+	}
+	if (st->phase == PHASE_BYTES) {
+		size_t n = hdr_body_offset(buf_slice(&st->bytes));
+		if (n == st->bytes.len && n < row->size) {
+			st->head_long = true;
+			st->phase = PHASE_START;
+			return HEAD_LONG;
+		}
+		buf_reset(&st->head);
+		buf_append(&st->head, st->bytes.data, n);
+	}
+	put_label(st, it);
+	if (st->phase == PHASE_FAILED)
+		buf_append_str(&st->out, "NIL");
+	else
+		put_header(st, it, buf_slice(&st->head));
+	return HEAD_DONE;
 }
 
 static bool
@@ -116,11 +161,16 @@ put_section(struct cmd *m, const struct fetch_item *it)
 {
 	struct fetch *st = m->state;
 	uint64_t off, end;
+	if (it->n_path == 0 && (it->text == FETCH_HEADER || it->text == FETCH_FIELDS)) {
+		enum head head = put_from_head(m, it);
+		if (head != HEAD_LONG)
+			return head == HEAD_DONE;
+	}
 	switch (st->phase) {
 	case PHASE_DONE:
 		return true;
 	case PHASE_BYTES:
-		put_fields(st, it);
+		put_header(st, it, buf_slice(&st->bytes));
 		return true;
 	case PHASE_FAILED:
 		buf_append_str(&st->out, "NIL");
@@ -132,8 +182,7 @@ put_section(struct cmd *m, const struct fetch_item *it)
 		fetch_tree(m);
 		return false;
 	}
-	buf_append_slice(&st->out, it->label);
-	buf_append_byte(&st->out, ' ');
+	put_label(st, it);
 	if (!fetch_section_range(it, fetch_row(st), st->tree, &off, &end)) {
 		buf_append_str(&st->out, "NIL");
 		return true;
@@ -145,8 +194,7 @@ put_section(struct cmd *m, const struct fetch_item *it)
 			fetch_pull(m, off, end);
 			return false;
 		}
-		buf_reset(&st->bytes);
-		put_fields(st, it);
+		put_header(st, it, slice_of("", 0));
 		return true;
 	}
 	if (it->partial) {
@@ -411,6 +459,7 @@ cmd_fetch(struct cmd *m)
 		fetch_items_want(&st->items, FETCH_UID, true);
 	buf_init(&st->out, IMAP_OUT_CAP / 2);
 	buf_init(&st->bytes, HEADER_MAX + 65536);
+	buf_init(&st->head, HEAD_PULL);
 	m->state = st;
 	m->cleanup = fetch_cleanup;
 	for (size_t i = 0; i < st->items.n; i++)

@@ -166,7 +166,9 @@ fetch_tree(struct cmd *m)
 	int err = store_summary(m->c->store, m->c->sel->mailbox, fetch_row(st)->uid, on_summary, m);
 	if (err) {
 		st->tree_known = true;
-		failed(m, err);
+		if (st->err == 0)
+			st->err = err;
+		go_on(m, PHASE_TREE);
 	}
 }
 
@@ -177,7 +179,9 @@ fetch_message_done(struct fetch *st)
 	st->tree_arena = NULL;
 	st->tree = NULL;
 	st->tree_known = false;
-	buf_done(&st->bytes);
+	buf_reset(&st->bytes);
+	buf_reset(&st->head);
+	st->head_long = false;
 	free(st->whole);
 	st->whole = NULL;
 	st->embedded = NULL;

@@ -37,6 +37,8 @@ struct fetch {
 	struct arena *tree_arena;
 	struct mime_part *tree;
 	bool tree_known;
+	struct buf head; /* the message's own header, when it is short */
+	bool head_long;
 	/* octets under way */
 	uint64_t off, end;
 	bool streaming, literal_open;

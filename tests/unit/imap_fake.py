@@ -13,6 +13,7 @@ class Server:
                         "-keyout", str(key), "-out", str(self.cert)], check=True, capture_output=True)
         self.ca, self.log = str(self.cert), folder / "log"
         program = pathlib.Path(os.environ.get("IMAP_FAKE_SERVER", "tests/unit/imap_fake_server"))
+        self.is_asan = b"__asan_init" in program.read_bytes()
         with open(self.log, "wb") as log:
             self.process = subprocess.Popen([str(program), str(self.cert), str(key)], stdin=subprocess.PIPE,
                                             stdout=subprocess.PIPE, stderr=log)

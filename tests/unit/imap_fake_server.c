@@ -207,6 +207,8 @@ main(int argc, char **argv)
 	static const char *const mechs[] = {"SCRAM-SHA-256", "PLAIN", "LOGIN", NULL};
 	const char *why = NULL;
 	int ports[2];
+	if (argc == 1)
+		return 0; /* `make check-valgrind` starts every check program once */
 	log_init("imap_fake_server", 2);
 	signal(SIGPIPE, SIG_IGN);
 	imapd.loop = loop_new();
