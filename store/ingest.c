@@ -12,7 +12,8 @@
 #include "lib/role.h"
 #include "store/ingest.h"
 
-enum { LMTP_TIMEOUT_MS = 300000, STATS_MS = 2000 };
+/* RETRY_MS: within the time that smtpd-session waits (lmtp_timeout_ms). */
+enum { LMTP_TIMEOUT_MS = 300000, RETRY_MS = 8000, STATS_MS = 2000 };
 
 static struct loop_timer *stats_timer;
 
@@ -32,7 +33,7 @@ int
 main(int argc, char **argv)
 {
 	const struct conf *conf;
-	struct ingest in = {.timeout_ms = LMTP_TIMEOUT_MS};
+	struct ingest in = {.timeout_ms = LMTP_TIMEOUT_MS, .retry_ms = RETRY_MS};
 	unsigned max_clients;
 	int64_t imapd_uid;
 	int fd;

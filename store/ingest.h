@@ -14,10 +14,11 @@ struct ingest {
 	struct lookup_client *lookup;
 	struct deliver_client *store;
 	const char *hostname;
-	uint64_t size_max;                                     /* octets of a message */
-	size_t rcpt_max;                                       /* recipients of a transaction */
-	uint64_t timeout_ms;                                   /* idle limit of an LMTP client */
-	uint64_t large_used;                                   /* of INGEST_LARGE_MAX */
+	uint64_t size_max;   /* octets of a message */
+	size_t rcpt_max;     /* recipients of a transaction */
+	uint64_t timeout_ms; /* idle limit of an LMTP client */
+	uint64_t retry_ms;   /* how long a delivery is tried again at a stored that restarts */
+	uint64_t large_used; /* of INGEST_LARGE_MAX */
 	uint64_t n_clients, n_delivered, n_appended, n_failed; /* for congvu status */
 };
 

@@ -13,7 +13,7 @@
 #include "lib/log.h"
 #include "store/lmtp_priv.h"
 
-enum { DELIVER_TIMEOUT_MS = 60000 };
+enum { DELIVER_TIMEOUT_MS = 60000, PAUSE_MIN_MS = 50, PAUSE_MAX_MS = 1000 };
 
 /* Nothing that comes from outside (the directory included) can begin a line of its own. */
 static void
@@ -116,8 +116,45 @@ finish(struct lmtp_session *s, const char *all)
 }
 
 static void on_delivered(void *arg, int err, const struct deliver_result *results, size_t n);
+static void send_batch(struct lmtp_session *s);
 
-/* The next request, or the end. */
+/* Whether stored may still take it: it was away, or nobody knows what became of the request. */
+static bool
+is_open(const struct lmtp_target *t)
+{
+	return t->wanted && (t->err == ERR_TEMP || t->err == ERR_UNKNOWN);
+}
+
+static void
+on_retry(void *arg)
+{
+	struct lmtp_session *s = (struct lmtp_session *)arg;
+
+	s->next_target = 0;
+	send_batch(s);
+	lmtp_process(s);
+}
+
+/* All mailboxes were tried: again for those where it is open, under the same delivery id, or the end. So a stored that is
+ * restarted costs a moment, and a client that knows no delivery ids does not send the message a second time. */
+static void
+pass_over(struct lmtp_session *s)
+{
+	bool again = false;
+
+	for (size_t i = 0; i < s->n_targets; i++)
+		again = again || is_open(&s->targets[i]);
+	if (!again || loop_now_ms(s->in->loop) - s->deliver_ms >= s->in->retry_ms) {
+		finish(s, NULL);
+		return;
+	}
+	if (s->retry == NULL)
+		s->retry = loop_timer_new(s->in->loop, on_retry, s);
+	loop_timer_set(s->retry, s->pause_ms);
+	s->pause_ms = s->pause_ms < PAUSE_MAX_MS / 2 ? s->pause_ms * 2 : PAUSE_MAX_MS;
+}
+
+/* The next request of this pass, if any. */
 static void
 send_batch(struct lmtp_session *s)
 {
@@ -129,7 +166,7 @@ send_batch(struct lmtp_session *s)
 	     s->next_target++) {
 		const struct lmtp_target *t = &s->targets[s->next_target];
 
-		if (!t->wanted)
+		if (!is_open(t))
 			continue;
 		targets[s->n_batch] = (struct deliver_target){
 		    .account = t->account,
@@ -143,7 +180,7 @@ send_batch(struct lmtp_session *s)
 	if (s->n_batch == 0 || deliver_send(s->in->store, &s->msg.m, targets, s->n_batch,
 				   DELIVER_TIMEOUT_MS, on_delivered, s, &s->deliver_call) != 0) {
 		s->deliver_call = 0;
-		finish(s, NULL);
+		pass_over(s);
 	}
 }
 
@@ -153,10 +190,10 @@ on_delivered(void *arg, int err, const struct deliver_result *results, size_t n)
 	struct lmtp_session *s = (struct lmtp_session *)arg;
 
 	s->deliver_call = 0;
-	for (size_t i = 0; i < n && i < s->n_batch; i++)
-		s->targets[s->batch[i]].err = results[i].err;
+	for (size_t i = 0; i < s->n_batch; i++)
+		s->targets[s->batch[i]].err = i < n ? results[i].err : err;
 	if (err != 0)
-		finish(s, NULL); /* the rest would fare alike; all will come again */
+		pass_over(s); /* the rest would fare alike */
 	else
 		send_batch(s);
 	lmtp_process(s);
@@ -201,5 +238,7 @@ lmtp_deliver(struct lmtp_session *s)
 		for (size_t k = 0; s->rcpts[i]->accepted && k < s->rcpts[i]->n_targets; k++)
 			s->targets[s->rcpts[i]->targets[k]].wanted = true;
 	s->next_target = 0;
+	s->deliver_ms = loop_now_ms(s->in->loop);
+	s->pause_ms = PAUSE_MIN_MS;
 	send_batch(s);
 }

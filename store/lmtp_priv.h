@@ -61,6 +61,9 @@ struct lmtp_session {
 	uint32_t batch[DELIVER_TARGETS_MAX]; /* targets of the request under way */
 	size_t n_batch;
 	uint32_t deliver_call;
+	uint64_t deliver_ms;      /* when the first request went out */
+	struct loop_timer *retry; /* waits before the next pass */
+	uint64_t pause_ms;
 	uint64_t started_ms;
 };
 

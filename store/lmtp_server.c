@@ -39,6 +39,8 @@ lmtp_reset(struct lmtp_session *s)
 	if (s->deliver_call != 0)
 		deliver_cancel(s->in->store, s->deliver_call);
 	s->deliver_call = 0;
+	loop_timer_free(s->retry);
+	s->retry = NULL;
 	lmtp_rcpts_free(s);
 	if (s->has_msg)
 		ingest_message_done(&s->msg);
