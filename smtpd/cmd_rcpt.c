@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LOOKUP_MS = 10000 };
+enum { LOOKUP_MS = 10000, PROBE_MS = 2000 };
 
 static void
 refuse_parse(struct client *c, int r)
@@ -60,6 +60,33 @@ refuse(struct client *c, unsigned code, const char *enhanced, const char *text)
 }
 
 static void
+ask_milters(struct client *c)
+{
+	const struct rcpt *r = &c->t->rcpts[c->t->n_rcpts - 1];
+
+	milters_run(c->milters, MILTERS_RCPT, &c->t->env, r->address, NULL, on_milters, c);
+}
+
+/* The store refuses, or says that the mailbox is full: told now. What it cannot say now the queue will see to. */
+static void
+on_probe(void *arg)
+{
+	struct client *c = arg;
+	const struct lmtp_rcpt *x = &c->probe_rcpt;
+	bool full = x->code == 452 && slice_starts(slice_str(x->text), "4.2.2");
+
+	c->probe = NULL;
+	if (x->result == LMTP_REFUSED || full) {
+		c->t->n_rcpts--;
+		c->t->refused_rcpt = true;
+		reply_text(c, full ? 452 : 550, x->text, "Refused");
+		client_done(c);
+		return;
+	}
+	ask_milters(c);
+}
+
+static void
 on_lookup(void *arg, int err, const struct lookup_rcpt *found)
 {
 	struct ask *k = arg;
@@ -95,7 +122,13 @@ on_lookup(void *arg, int err, const struct lookup_rcpt *found)
 		refuse(c, 550, "5.1.1", "Không có người nhận này / No such recipient");
 		return;
 	}
-	milters_run(c->milters, MILTERS_RCPT, &c->t->env, r->address, NULL, on_milters, c);
+	if (r->kind == RCPT_REMOTE) {
+		ask_milters(c);
+		return;
+	}
+	c->probe_rcpt = (struct lmtp_rcpt){.address = r->address};
+	c->probe = lmtp_probe(
+	    smtpd.lmtp, c->t->from, c->t->mail.size, &c->probe_rcpt, PROBE_MS, on_probe, c);
 }
 
 static struct rcpt *

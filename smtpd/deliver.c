@@ -462,7 +462,7 @@ foreign_sender(struct deliver *d)
 					return a == NULL ? "?" : a;
 			}
 		}
-	return msg_count(&d->msg, "From") == 0 ? "" : NULL;
+	return NULL;
 }
 
 /* ---- the milters ---- */
@@ -531,6 +531,11 @@ on_milters(void *arg, const struct milter_verdict *v)
 		for (size_t i = 0; i < t->n_rcpts; i++)
 			t->rcpts[i].outcome = "discarded";
 		finish(d, 250, text_with_id(d, "Taken as"));
+		return;
+	}
+	if (client_is_submission(d->c) && msg_count(&d->msg, "From") == 0) {
+		finish(
+		    d, 554, "5.6.0 Thư phải có trường From / A submitted message has a From field");
 		return;
 	}
 	if (client_is_submission(d->c) && (foreign = foreign_sender(d)) != NULL) {

@@ -17,6 +17,7 @@ enum {
 	OUT_MAX = 1048576,
 	CHUNK = 131072,
 	IDLE_MS = 30000,
+	NO_PROBE_MS = 5000,
 };
 enum ext {
 	X_PIPELINING = 1,
@@ -37,6 +38,7 @@ enum state {
 	ST_DATA,
 	ST_BODY,  /* sending */
 	ST_FINAL, /* answers after the final dot */
+	ST_RSET,  /* the end of a probe */
 };
 
 struct conn {
@@ -57,6 +59,7 @@ struct lmtp_pool {
 	bool smtp;
 	struct tls_ctx *tls;
 	unsigned timeout_ms;
+	uint64_t no_probe_until;
 	struct conn *idle;
 	size_t n_idle;
 };
@@ -71,6 +74,9 @@ struct lmtp_job {
 	size_t at_rcpt;  /* recipient the next answer belongs to */
 	size_t accepted; /* recipients that got 2xx to RCPT */
 	bool data_sent, over;
+	bool probe; /* one recipient, no message */
+	uint64_t probe_size;
+	unsigned timeout_ms;
 	size_t sent; /* bytes of header and body that went out */
 	bool bol;    /* at the beginning of a line */
 };
@@ -146,6 +152,8 @@ conn_failed(struct conn *c, const char *why)
 		start(j);
 		return;
 	}
+	if (j->probe)
+		j->pool->no_probe_until = loop_now_ms(j->pool->loop) + NO_PROBE_MS;
 	rest_result(j, LMTP_RETRY, 0, why);
 	job_over(j);
 }
@@ -238,7 +246,8 @@ send_mail(struct conn *c)
 	buf_init(&b, OUT_MAX);
 	buf_appendf(&b, "MAIL FROM:<%s>", m->from);
 	if (c->ext & X_SIZE)
-		buf_appendf(&b, " SIZE=%zu", m->header.len + m->body.len);
+		buf_appendf(&b, " SIZE=%llu",
+		    (unsigned long long)(j->probe ? j->probe_size : m->header.len + m->body.len));
 	if (m->eight_bit && (c->ext & X_8BITMIME))
 		buf_append_str(&b, " BODY=8BITMIME");
 	if (m->smtputf8 && (c->ext & X_SMTPUTF8))
@@ -249,7 +258,7 @@ send_mail(struct conn *c)
 	if (c->ext & X_PIPELINING) {
 		for (size_t i = 0; i < m->n_rcpts; i++)
 			buf_appendf(&b, "RCPT TO:<%s>\r\n", m->rcpts[i].address);
-		buf_append_str(&b, "DATA\r\n");
+		buf_append_str(&b, j->probe ? "RSET\r\n" : "DATA\r\n");
 		j->data_sent = true;
 	}
 	j->at_rcpt = j->accepted = j->sent = 0;
@@ -371,10 +380,16 @@ on_rcpt(struct conn *c, unsigned code, struct slice text)
 	struct lmtp_rcpt *x = &j->m.rcpts[j->at_rcpt++];
 
 	keep(x, code, text);
-	if (code >= 300)
+	if (code >= 300 || j->probe)
 		x->result = result_of(code);
 	else
 		j->accepted++;
+	if (j->probe) {
+		c->state = ST_RSET;
+		if (!(c->ext & X_PIPELINING))
+			(void)io_write_str(c->io, "RSET\r\n");
+		return;
+	}
 	if (j->at_rcpt < j->m.n_rcpts) {
 		send_rcpt(c);
 		return;
@@ -468,6 +483,12 @@ on_line(struct conn *c, unsigned code, bool last, struct slice text)
 		break;
 	case ST_FINAL:
 		on_final(c, code, text);
+		break;
+	case ST_RSET:
+		if (code == 250)
+			job_done_with_conn(c->job);
+		else
+			conn_failed(c, "4.4.2 RSET failed");
 		break;
 	default:
 		conn_failed(c, "4.5.0 An answer nobody asked for");
@@ -569,7 +590,7 @@ start(struct lmtp_job *j)
 		c->job = j;
 		c->answered = false;
 		j->c = c;
-		io_set_timeouts(c->io, p->timeout_ms, p->timeout_ms);
+		io_set_timeouts(c->io, j->timeout_ms, j->timeout_ms);
 		send_mail(c);
 		return;
 	}
@@ -583,13 +604,15 @@ start(struct lmtp_job *j)
 		: io_connect_tcp(p->loop, p->hostport, LINE_MAX_IN, 2 * (size_t)OUT_MAX, &ops, c);
 	if (c->io == NULL) {
 		free(c);
+		if (j->probe)
+			p->no_probe_until = loop_now_ms(p->loop) + NO_PROBE_MS;
 		rest_result(j, LMTP_RETRY, 0, "4.4.1 The next server cannot be reached");
 		job_over(j);
 		return;
 	}
 	j->c = c;
 	io_set_low_water(c->io, OUT_MAX / 4);
-	io_set_timeouts(c->io, p->timeout_ms, p->timeout_ms);
+	io_set_timeouts(c->io, j->timeout_ms, j->timeout_ms);
 }
 
 static void
@@ -604,22 +627,50 @@ on_defer(void *arg)
 	done(done_arg);
 }
 
-struct lmtp_job *
-lmtp_deliver(struct lmtp_pool *p, const struct lmtp_message *m, lmtp_done_fn done, void *arg)
+static struct lmtp_job *
+job_new(struct lmtp_pool *p, const struct lmtp_message *m, unsigned timeout_ms, lmtp_done_fn done,
+    void *arg)
 {
 	struct lmtp_job *j = xcalloc(1, sizeof(*j));
 
 	j->pool = p;
 	j->m = *m;
+	j->timeout_ms = timeout_ms;
 	j->done = done;
 	j->arg = arg;
 	j->defer = loop_defer_new(p->loop, on_defer, j);
 	for (size_t i = 0; i < m->n_rcpts; i++)
 		m->rcpts[i] = (struct lmtp_rcpt){.address = m->rcpts[i].address};
+	return j;
+}
+
+struct lmtp_job *
+lmtp_deliver(struct lmtp_pool *p, const struct lmtp_message *m, lmtp_done_fn done, void *arg)
+{
+	struct lmtp_job *j = job_new(p, m, p->timeout_ms, done, arg);
+
 	if (m->n_rcpts == 0)
 		job_over(j);
 	else
 		start(j);
+	return j;
+}
+
+struct lmtp_job *
+lmtp_probe(struct lmtp_pool *p, const char *from, uint64_t size, struct lmtp_rcpt *x,
+    unsigned timeout_ms, lmtp_done_fn done, void *arg)
+{
+	struct lmtp_message m = {.from = from, .rcpts = x, .n_rcpts = 1};
+	struct lmtp_job *j = job_new(p, &m, timeout_ms, done, arg);
+
+	j->probe = true;
+	j->probe_size = size;
+	if (loop_now_ms(p->loop) < p->no_probe_until) {
+		rest_result(j, LMTP_RETRY, 0, "");
+		job_over(j);
+	} else {
+		start(j);
+	}
 	return j;
 }
 

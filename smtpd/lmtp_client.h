@@ -37,6 +37,11 @@ typedef void (*lmtp_done_fn)(void *arg);
 /* Every recipient has its result when done is called, once. */
 struct lmtp_job *lmtp_deliver(
     struct lmtp_pool *p, const struct lmtp_message *m, lmtp_done_fn done, void *arg);
+/* Asks about one recipient (MAIL with the size, RCPT, RSET): over quota is told at RCPT already. x gets RESULT, code and text as for a
+ * delivery, DELIVERED meaning "would be taken"; RETRY with code 0 when the server did not say within timeout_ms (then it is not asked
+ * again for five seconds: the queue will see to it). x is borrowed until done. */
+struct lmtp_job *lmtp_probe(struct lmtp_pool *p, const char *from, uint64_t size,
+    struct lmtp_rcpt *x, unsigned timeout_ms, lmtp_done_fn done, void *arg);
 /* done is not called any more; the server may or may not have taken it. NULL accepted. */
 void lmtp_cancel(struct lmtp_job *j);
 

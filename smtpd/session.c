@@ -193,6 +193,8 @@ txn_reset(struct client *c)
 	if (c->ask != NULL)
 		c->ask->c = NULL;
 	c->ask = NULL;
+	lmtp_cancel(c->probe);
+	c->probe = NULL;
 	if (t == NULL)
 		return;
 	c->t = NULL;

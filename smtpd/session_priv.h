@@ -96,6 +96,8 @@ struct client {
 	struct txn *t;
 	struct queue_call *call;
 	struct ask *ask;
+	struct lmtp_job *probe; /* what the store says of a recipient */
+	struct lmtp_rcpt probe_rcpt;
 	struct loop_timer *delay;
 	uint64_t skip_left; /* octets of a BDAT nobody wants */
 };

@@ -217,6 +217,7 @@ class Lmtp(Fake):
         self.rcpt_answer = lambda address, i: "250 2.1.5 Ok"
         self.data_answer = lambda address, i: "250 2.0.0 Ok"
         self.before_final = lambda: None
+        self.lines = []  # commands
         super().__init__(path)
 
     def serve(self, conn):
@@ -233,7 +234,11 @@ class Lmtp(Fake):
             if not line:
                 return
             verb = line.split()[0].upper()
-            if verb == b"LHLO":
+            if verb != b"LHLO":
+                self.lines.append(line.decode().strip())
+            if verb == b"RSET":
+                say("250 ok")
+            elif verb == b"LHLO":
                 say("250-fake\r\n250-PIPELINING\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n%s250 SIZE" % ("250-XCVID\r\n" * self.xcvid))
             elif verb == b"MAIL":
                 mail, rcpts = line.decode().strip(), []

@@ -86,7 +86,7 @@ def test_submission_identity(site):
     answers = s.mail(AN, [BINH], "From: <%s>\r\nFrom: <%s>\r\n\r\nx" % (AN, BINH))
     assert answers[-1].startswith("550 5.7.1 P28"), answers
     answers = s.mail(AN, [BINH], "Subject: no From\r\n\r\nx")
-    assert answers[-1].startswith("550 5.7.1 P28"), answers
+    assert answers[-1].startswith("554 5.6.0"), answers
     assert len(site.lmtp.mails) == 1
     assert s.cmd("RCPT TO:<x@hopthu.example>").startswith("503")
     s.cmd("MAIL FROM:<%s>" % AN)
@@ -421,8 +421,25 @@ def test_lost_answer_of_the_store_does_not_double(site):
     assert [(m[0], m[2]) for m in site.lmtp.mails] == [(lost[0], AN)]
 
 
+def test_quota_is_told_at_rcpt(site):
+    answers = {AN: "452 4.2.2 mailbox full", BINH: "451 4.3.0 busy", VANTHU: "550 5.2.1 closed"}
+    site.lmtp.rcpt_answer = lambda a, i: answers.get(a, "250 ok")
+    s = site.mx()
+    s.cmd("MAIL FROM:<a@b.example> SIZE=1234")
+    assert s.cmd("RCPT TO:<%s>" % AN) == "452 4.2.2 mailbox full"
+    assert s.cmd("RCPT TO:<%s>" % VANTHU) == "550 5.2.1 closed"
+    assert s.cmd("RCPT TO:<%s>" % BINH).startswith("250")  # the queue will try
+    assert "SIZE=1234" in site.lmtp.lines[0]
+    site.lmtp.stop()
+    s.cmd("RSET")
+    start = time.monotonic()
+    s.cmd("MAIL FROM:<a@b.example>")
+    assert s.cmd("RCPT TO:<%s>" % AN).startswith("250")
+    assert time.monotonic() - start < 1
+
+
 def test_store_refuses_one(site):
-    site.lmtp.rcpt_answer = lambda a, i: "550 5.2.1 closed" if a == AN else "250 ok"
+    site.lmtp.rcpt_answer = lambda a, i: "550 5.2.1 closed" if a == AN and i else "250 ok"
     site.lmtp.data_answer = lambda a, i: "552 5.2.2 too large"
     s = site.mx()
     # nobody has it: refused, and the one is named
@@ -559,7 +576,7 @@ def test_smarthost(tmp_path, tls):
                                                                           ("c@hopthu.example", "queued")]
         wait_for(lambda: listing(site) == [])
         # a refusal by the store drops what was held
-        site.lmtp.rcpt_answer = lambda a, i: "550 5.2.1 closed"
+        site.lmtp.rcpt_answer = lambda a, i: "550 5.2.1 closed" if i else "250 ok"
         assert s.mail(AN, [BINH, "c@hopthu.example"], big + b".\r\n")[-1].startswith("550 5.2.1 <%s>" % BINH)
         wait_for(lambda: not list((site.smtpd.dir / "q/spool").iterdir()))
         time.sleep(0.3)
