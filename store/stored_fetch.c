@@ -257,6 +257,7 @@ on_row_values(void *arg, int err, const struct kv_pair *rows, size_t n, bool mor
 		fetch_err(f, err);
 		return;
 	}
+	/* cppcheck-suppress nullPointer ; rows is there when n > 0 */
 	for (i = 0; i < n && (i == 0 || f->out.len + rows[i].value.len < ROWS_REPLY_OCTETS); i++)
 		ipc_put_slice(&f->out, rows[i].value);
 	if (i < n && key_number(rows[i].key, 8, &uid) == 0)
