@@ -4,8 +4,8 @@
  *
  * One key space, byte-wise order. Keys: 1 to KV_KEY_MAX bytes; values: 0 to KV_VALUE_MAX.
  *
- * What it survives: kill -9 at any point, a full disk (ERR_FULL, the transaction is aborted, nothing of it stays), loss of
- * power between 4,096-byte page writes. Every page carries a checksum. TORN PAGES (power lost in the middle of writing a page) are
+ * What it survives: kill -9 at any point, a full disk (ERR_FULL, the transaction is aborted, nothing of it stays; puts are refused while
+ * recovery and checkpoints still have room, deletions are not), loss of power between 4,096-byte page writes. Every page carries a checksum. TORN PAGES (power lost in the middle of writing a page) are
  * detected but not yet repaired: the double-write file that protects them is issue 4's work.
  *
  * An environment that panics (failed check sum, failed log write) ends the process with fatal(): its parent starts it again,
@@ -27,7 +27,8 @@ struct kv_options {
 	size_t cache_bytes; /* 0: 8 MiB */
 	unsigned
 	    max_writes; /* about how many rows one transaction changes at most; 0: 10,000. Sizes the lock table */
-	size_t log_file_bytes; /* 0: 16 MiB; a file of the write-ahead log */
+	size_t log_file_bytes;  /* 0: 16 MiB; a file of the write-ahead log */
+	uint64_t reserve_bytes; /* free space below which nothing is put; 0: 32 MiB */
 };
 /* Opens (makes) the store, always with recovery: only one process may do this at a time (a lock file sees to it: ERR_EXISTS). Checkpoints
  * and removal of old log files are done by a thread of its own every few seconds when there was work. 0, ERR_IO,

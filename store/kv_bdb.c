@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/statvfs.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -26,6 +27,8 @@ enum {
 	CHECKPOINT_LOG_KB = 8 * 1024,
 	CHECKPOINT_EVERY_S = 2,
 	READ_RETRIES = 10000,
+	RESERVE = 32 << 20, /* twice the log between checkpoints, and as much again for recovery */
+	ROOM_EVERY_MS = 50,
 };
 
 struct bdb {
@@ -33,6 +36,9 @@ struct bdb {
 	DB_ENV *env;
 	DB *db;
 	int lock_fd;
+	uint64_t reserve;
+	int64_t room_checked_ms; /* these two are atomic */
+	bool is_full;
 	pthread_t keeper; /* writes checkpoints */
 	pthread_mutex_t mu;
 	pthread_cond_t wake;
@@ -203,12 +209,34 @@ bdb_get(struct kv *kv, struct kv_txn *t, struct slice key, bool update, struct b
 	}
 }
 
+/* Whether the disk has more than the reserve, looked up now and then. A database on a disk that is full to the last byte cannot even recover. */
+static bool
+has_room(struct bdb *b)
+{
+	struct timespec ts;
+	struct statvfs fs;
+	int64_t now;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	now = (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+	if (now - __atomic_load_n(&b->room_checked_ms, __ATOMIC_RELAXED) >= ROOM_EVERY_MS) {
+		bool full = fstatvfs(b->lock_fd, &fs) == 0 &&
+			    (uint64_t)fs.f_bavail * fs.f_frsize < b->reserve;
+
+		__atomic_store_n(&b->is_full, full, __ATOMIC_RELAXED);
+		__atomic_store_n(&b->room_checked_ms, now, __ATOMIC_RELAXED);
+	}
+	return !__atomic_load_n(&b->is_full, __ATOMIC_RELAXED);
+}
+
 static int
 bdb_put(struct kv_txn *t, struct slice key, struct slice value, bool insert)
 {
 	struct bdb *b = bdb_of(t->kv);
 	DBT k = dbt_of(key), v = dbt_of(value);
 
+	if (!has_room(b))
+		return ERR_FULL;
 	return err_of(b->db->put(b->db, txn_of(t), &k, &v, insert ? DB_NOOVERWRITE : 0));
 }
 
@@ -517,6 +545,8 @@ kv_bdb_open(const struct kv_options *o, struct kv **kv_out)
 
 	b->kv.ops = &bdb_ops;
 	b->lock_fd = -1;
+	b->reserve = o->reserve_bytes == 0 ? RESERVE : o->reserve_bytes;
+	b->room_checked_ms = INT64_MIN / 2;
 	pthread_mutex_init(&b->mu, NULL);
 	pthread_cond_init(&b->wake, NULL);
 	if ((err = lock_dir(o->dir, &b->lock_fd)) != 0) {

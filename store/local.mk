@@ -105,3 +105,8 @@ tests_fuzz_store_row_fuzz_SOURCES = tests/fuzz/fuzz.h tests/fuzz/store_row_fuzz.
 tests_fuzz_store_row_fuzz_LDFLAGS = $(AM_LDFLAGS) $(CV_FUZZLINK)
 tests_fuzz_store_row_fuzz_LDADD = store/libcvstored.a store/libcvstore.a store/libcvbackend.a store/libcvkv.a directory/libcvtoken.a \
 	lib/libcvmail.a lib/libcvipc.a lib/libcvloop.a lib/libcvcrypto.a lib/libcv.a $(CV_MAIL_LIBS) $(DB_LIBS) $(EVENT_LIBS) $(CRYPTO_LIBS) -lpthread
+
+check_PROGRAMS += tests/unit/stored_mix_test
+TESTS += tests/unit/stored_mix_test
+tests_unit_stored_mix_test_SOURCES = tests/unit/stored_mix_test.c tests/unit/stored_run.h tests/unit/stored_run.c
+tests_unit_stored_mix_test_LDADD = $(CV_STORED_CLIENT_LIBS) $(CMOCKA_LIBS)

@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "lib/crypto.h"
@@ -30,6 +31,7 @@ enum {
 	BLOCK = 65536,
 	ALIGN = 8,
 	OPEN_MAX_FILES = 200,
+	RESERVE = 64 << 20, /* free space below which no body is written */
 };
 static const char file_magic[16] = "congvu-segment\n";
 
@@ -538,6 +540,16 @@ reserve(struct seg *s, struct seg_loc *l, int *fd_out)
 	return err;
 }
 
+/* Bodies stop well before rows do, so that what frees space (and recovery) still finds some. */
+static bool
+has_room(const struct seg *s, uint64_t size)
+{
+	struct statvfs fs;
+
+	return fstatvfs(s->dir_fd, &fs) != 0 ||
+	       (uint64_t)fs.f_bavail * fs.f_frsize >= RESERVE + size;
+}
+
 /* Copies the body block by block from the caller's file; fills the checks; verifies the digest. */
 static int
 copy_body(int fd, int from, const struct seg_loc *l, unsigned char *table)
@@ -628,6 +640,8 @@ seg_write(struct seg *s, const unsigned char sha256[32], struct slice bytes, int
 		if (memcmp(digest, sha256, 32) != 0)
 			return ERR_CORRUPT;
 	}
+	if (!has_room(s, record_len(size, l.summary_len)))
+		return ERR_FULL;
 	if ((err = reserve(s, &l, &out_fd)) != 0)
 		return err;
 	err =

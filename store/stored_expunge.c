@@ -9,7 +9,7 @@
 #include "lib/err.h"
 #include "lib/log.h"
 
-enum { BATCH_MAX = 10000, UIDS_MAX = 250000 };
+enum { BATCH_MAX = 2000, UIDS_MAX = 250000 };
 
 static bool
 wanted(const struct op *op, uint32_t flags)
@@ -51,15 +51,19 @@ on_victim_changes(void *arg, int err, const struct kv_pair *rows, size_t n, bool
 	struct op *op = arg;
 	struct change_row c;
 
-	for (size_t i = 0; i < n && err == 0 && op->n_victims < BATCH_MAX; i++) {
+	size_t i;
+
+	for (i = 0; i < n && err == 0 && op->n_victims < BATCH_MAX; i++) {
 		err = change_row_decode(rows[i].key, rows[i].value, &c);
 		if (err == 0 && wanted(op, c.flags))
 			op->victims[op->n_victims++] = c;
 	}
-	if (err == 0 && more && op->n_victims < BATCH_MAX) {
+	if (err == 0 && i > 0) {
 		buf_reset(&op->from);
-		buf_append_slice(&op->from, rows[n - 1].key);
+		buf_append_slice(&op->from, rows[i - 1].key);
 		buf_append_byte(&op->from, '!');
+	}
+	if (err == 0 && more && op->n_victims < BATCH_MAX) {
 		scan_changes(op);
 		return;
 	}
@@ -97,8 +101,9 @@ expunge_gather(struct op *op)
 		cycle_gathered(op->m, 0);
 		return;
 	}
-	buf_reset(&op->from);
-	buf_append_str(&op->from, "c/");
+	/* The next batch goes on where this one ended: a row that changes meanwhile moves forward. */
+	if (op->from.len == 0)
+		buf_append_str(&op->from, "c/");
 	scan_changes(op);
 }
 

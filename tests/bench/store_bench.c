@@ -35,7 +35,7 @@ static struct {
 	uint64_t mailbox;
 	uint32_t messages, at;
 	bool ready;
-	unsigned rows, bodies, in_flight;
+	unsigned rows, uids, bodies, in_flight;
 } B = {.clients = 20, .n = 20000, .size = 4000, .accounts = 100, .targets = 1};
 
 static uint64_t
@@ -168,6 +168,93 @@ on_rows(void *arg, int err, const struct msg_row *rows, size_t n, uint32_t next)
 }
 
 static void
+wait_ready(void)
+{
+	while (!B.ready)
+		loop_run_once(B.l, 100);
+	B.ready = false;
+}
+
+static void
+on_uids(void *arg, int err, const struct store_uid *u, size_t n, uint32_t next)
+{
+	(void)arg;
+	(void)u;
+	if (err != 0)
+		abort();
+	B.uids += (unsigned)n;
+	if (next != 0)
+		store_uids(B.s, B.mailbox, next, on_uids, NULL);
+	else
+		B.ready = true;
+}
+
+static void
+on_flags(void *arg, int err, uint64_t highest, const struct store_uid *u, size_t n,
+    const uint32_t *x, size_t nx)
+{
+	(void)arg;
+	(void)highest;
+	(void)u;
+	(void)x;
+	(void)nx;
+	if (err != 0)
+		abort();
+	printf("flags of %zu messages", n);
+	B.ready = true;
+}
+
+static void
+on_copied(
+    void *arg, int err, uint32_t uidvalidity, const uint32_t *src, const uint32_t *dst, size_t n)
+{
+	(void)arg;
+	(void)uidvalidity;
+	(void)src;
+	(void)dst;
+	if (err != 0)
+		abort();
+	printf("copy of %zu messages", n);
+	B.ready = true;
+}
+
+static void
+on_expunged(void *arg, int err, uint64_t highest, const uint32_t *x, size_t nx)
+{
+	(void)arg;
+	(void)highest;
+	(void)x;
+	if (err != 0)
+		abort();
+	printf("expunge of %zu messages", nx);
+	B.ready = true;
+}
+
+/* Changes of many messages at once. */
+static void
+changing(void)
+{
+	static uint32_t uids[20000];
+	uint64_t t0;
+
+	for (uint32_t i = 0; i < 20000; i++)
+		uids[i] = i + 1;
+	t0 = now_us();
+	store_flags(B.s, B.mailbox, uids, 1000, STORE_ADD, MSG_SEEN, slice_str(""), UINT64_MAX,
+	    on_flags, NULL);
+	wait_ready();
+	printf(" in %.1f ms\n", (double)(now_us() - t0) / 1e3);
+	t0 = now_us();
+	store_copy(B.s, B.mailbox, uids, 20000, B.mailbox, on_copied, NULL);
+	wait_ready();
+	printf(" in %.1f ms\n", (double)(now_us() - t0) / 1e3);
+	t0 = now_us();
+	store_expunge(B.s, B.mailbox, NULL, 0, false, on_expunged, NULL);
+	wait_ready();
+	printf(" in %.1f ms\n", (double)(now_us() - t0) / 1e3);
+}
+
+static void
 on_body(void *arg, int err, struct slice bytes)
 {
 	(void)arg;
@@ -178,14 +265,6 @@ on_body(void *arg, int err, struct slice bytes)
 		store_body(B.s, B.mailbox, B.at++, 0, 65536, on_body, NULL);
 	else
 		B.in_flight--;
-}
-
-static void
-wait_ready(void)
-{
-	while (!B.ready)
-		loop_run_once(B.l, 100);
-	B.ready = false;
 }
 
 static void
@@ -202,6 +281,14 @@ reading(void)
 	store_list(B.s, on_list, NULL);
 	while (B.mailbox == 0)
 		loop_run_once(B.l, 100);
+	for (int i = 0; i < 2; i++) {
+		t0 = now_us();
+		B.uids = 0;
+		store_uids(B.s, B.mailbox, 1, on_uids, NULL);
+		wait_ready();
+		printf("%u uids in %.1f ms%s\n", B.uids, (double)(now_us() - t0) / 1e3,
+		    i == 0 ? "" : ", again");
+	}
 	t0 = now_us();
 	store_rows(B.s, B.mailbox, 1, UINT32_MAX, on_rows, NULL);
 	wait_ready();
@@ -213,6 +300,7 @@ reading(void)
 	while (B.in_flight > 0)
 		loop_run_once(B.l, 100);
 	printf("%u bodies: %.0f/s\n", B.bodies, B.bodies / ((double)(now_us() - t0) / 1e6));
+	changing();
 	buf_done(&t);
 	store_client_free(c);
 }

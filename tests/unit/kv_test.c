@@ -322,6 +322,30 @@ persists(void **state)
 	expect(f->kv, "a", "1");
 }
 
+/* As on a full disk: nothing is put, what frees space works, nothing is lost. */
+static void
+no_room(void **state)
+{
+	struct fix *f = *state;
+	struct kv_options o = {.dir = f->dir, .reserve_bytes = UINT64_MAX};
+	struct kv_txn *t;
+
+	put1(f->kv, "a", "1");
+	put1(f->kv, "b", "2");
+	kv_close(f->kv);
+	assert_int_equal(kv_bdb_open(&o, &f->kv), 0);
+	assert_int_equal(kv_begin(f->kv, &t), 0);
+	assert_int_equal(kv_put(t, slice_str("c"), slice_str("3")), ERR_FULL);
+	kv_abort(t);
+	assert_int_equal(kv_begin(f->kv, &t), 0);
+	assert_int_equal(kv_del(t, slice_str("a")), 0);
+	assert_int_equal(kv_commit(t, true), 0);
+	reopen(f);
+	expect(f->kv, "a", NULL);
+	expect(f->kv, "b", "2");
+	put1(f->kv, "c", "3");
+}
+
 /* A child commits numbered rows with sync and says each on a pipe; it is killed in mid-run. What it said must be there. */
 static void
 kill9(void **state)
@@ -386,6 +410,7 @@ main(void)
 	    BOTH(big_scan),
 	    BOTH(crossing_writers),
 	    cmocka_unit_test_setup_teardown(persists, setup_bdb, teardown),
+	    cmocka_unit_test_setup_teardown(no_room, setup_bdb, teardown),
 	    cmocka_unit_test_setup_teardown(kill9, setup_bdb, teardown),
 	};
 

@@ -49,7 +49,8 @@ stored_run_new(struct stored_run *r, const char *conf)
 
 	memset(r, 0, sizeof *r);
 	r->conf = conf;
-	snprintf(r->dir, sizeof r->dir, "/tmp/stored_run.XXXXXX");
+	snprintf(r->dir, sizeof r->dir, "%.30s/stored_run.XXXXXX",
+	    getenv("TMPDIR") == NULL ? "/tmp" : getenv("TMPDIR"));
 	if (mkdtemp(r->dir) == NULL)
 		return -1;
 	snprintf(path, sizeof path, "%s/store", r->dir);
