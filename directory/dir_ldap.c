@@ -103,10 +103,12 @@ int
 dir_open(const struct dir_params *p, struct dir **out)
 {
 	struct dir *d;
-	int err;
+	int err, version;
 
 	/* nothing of the user's or the machine's ldap.conf, and no environment, has a say here */
 	setenv("LDAPNOINIT", "1", 1);
+	/* libldap asks for this host's full name at its first use, which may be a DNS query: now, not in a login */
+	(void)ldap_get_option(NULL, LDAP_OPT_PROTOCOL_VERSION, &version);
 	if (p->n_uris == 0)
 		return ERR_SYNTAX;
 	for (size_t i = 0; i < p->n_uris; i++) {

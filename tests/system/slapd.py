@@ -129,7 +129,8 @@ class Lookup:
         for name, fd in fds:
             args += ["--fd", "%s=%d" % (name, fd)]
         self.log = open(self.dir / "lookup.log", "ab")
-        valgrind = ["valgrind", "-q", "--error-exitcode=99", "--leak-check=full", "--errors-for-leak-kinds=definite"] \
+        valgrind = ["valgrind", "-q", "--error-exitcode=99", "--leak-check=full", "--errors-for-leak-kinds=definite",
+                    "--show-leak-kinds=definite"] \
             if os.environ.get("CONGVU_VALGRIND") else []
         self.proc = subprocess.Popen(valgrind + args, pass_fds=[fd for _, fd in fds], stderr=self.log, stdin=subprocess.DEVNULL)
         self.probes = {}
