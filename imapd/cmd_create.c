@@ -21,11 +21,20 @@ struct target {
 };
 
 static void
+name_error(struct cmd *m, int err)
+{
+	if (err == ERR_UNSUPPORTED || err == ERR_SYNTAX)
+		cmd_no(m, "[CANNOT] Not a name for a mailbox");
+	else
+		cmd_err(m, err);
+}
+
+static void
 on_done(void *arg, int err)
 {
 	struct cmd *m = arg;
 	if (err)
-		cmd_err(m, err);
+		name_error(m, err);
 	else
 		cmd_ok(m, "Done");
 }
@@ -60,15 +69,6 @@ find_account(struct cmd *m, struct target *t)
 	}
 	if (err)
 		t->fn(m, err, slice_of(none, 0), t->name);
-}
-
-static void
-name_error(struct cmd *m, int err)
-{
-	if (err == ERR_UNSUPPORTED)
-		cmd_no(m, "[CANNOT] Not a name for a mailbox");
-	else
-		cmd_err(m, err);
 }
 
 /* ---- CREATE ---- */

@@ -15,6 +15,7 @@
 #include "lib/err.h"
 
 #define PATTERNS_MAX 64
+#define USES 127u /* the bits of RFC 6154 in enum mbox_attr */
 
 enum {
 	ENTRY_EXISTS = 1,
@@ -99,7 +100,7 @@ add(struct cmd *m, struct list *st)
 static bool
 is_selected(const struct list *st, const struct entry *e)
 {
-	if (st->select_special && (e->info.attrs & 127) == 0)
+	if (st->select_special && (e->info.attrs & USES) == 0)
 		return false;
 	if (st->lsub || st->select_subscribed)
 		return e->what & ENTRY_SUBSCRIBED;
@@ -285,6 +286,9 @@ on_list(void *arg, int err, const struct mbox_info *boxes, size_t n)
 		e->full = mbox_name_full(
 		    m->c->d->other_prefix, boxes[i].share, arena_slice(m->a, boxes[i].name), m->a);
 		e->info.rights = arena_slice(m->a, boxes[i].rights);
+		/* A client that looks for the place of its own sent mail must not find an agency's. */
+		if (boxes[i].share.len > 0)
+			e->info.attrs &= ~USES;
 		e->info.account = e->info.share = e->info.name = slice_of("", 0);
 	}
 	if (err == 0 && (st->lsub || st->select_subscribed || st->return_subscribed)) {

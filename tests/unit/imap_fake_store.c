@@ -345,7 +345,7 @@ run_list(struct job *j)
 		    .account = slice_str(b->account),
 		    .share = slice_str(own ? "" : j->s->share),
 		    .name = slice_str(b->name),
-		    .attrs = own ? b->special : 0,
+		    .attrs = b->special,
 		    .rights = slice_str(rights),
 		    .uidvalidity = b->uidvalidity,
 		    .uidnext = b->uidnext,
@@ -423,8 +423,12 @@ run_rename(struct job *j)
 {
 	int err;
 	struct fbox *b = box_of(j->s, j->box, 'x', &err);
+	size_t own = b != NULL ? strlen(b->name) : 0;
 	if (b != NULL && box_named(b->account, j->text) != NULL)
 		err = ERR_EXISTS;
+	else if (b != NULL && strncmp(j->text, b->name, own) == 0 && j->text[own] == '/' &&
+		 strcmp(b->name, "INBOX") != 0)
+		err = ERR_SYNTAX; /* below itself, as stored has it */
 	if (err == 0 && strcmp(b->name, "INBOX") == 0) {
 		struct fbox *to = box_new(b->account, j->text, 0);
 		for (size_t i = 0; i < b->n; i++) {

@@ -19,6 +19,12 @@ S: a6 OK {/.*/}
 C: a7 STATUS "Other Users/vanthu/Den" (MESSAGES)
 S: * STATUS "Other Users/vanthu/Den" (MESSAGES 0)
 S: a7 OK {/.*/}
+C: a71 LIST "" "Other Users/vanthu/Sent"
+S: * LIST (\\HasNoChildren) "/" "Other Users/vanthu/Sent"
+S: a71 OK {/.*/}
+C: a72 LIST "" Sent
+S: * LIST (\\HasNoChildren \\Sent) "/" "Sent"
+S: a72 OK {/.*/}
 C: a8 SELECT "Other Users"
 S: a8 NO [NONEXISTENT] {/.*/}
 C: a9 CREATE "Other Users/fremd"

@@ -39,6 +39,14 @@ C: b5 DELETE r-{unique}
 S: b5 OK {/.*/}
 C: b6 SELECT r-{unique}
 S: b6 NO {/.*/}
+C: b61 CREATE r-{unique}
+S: b61 OK {/.*/}
+C: b62 RENAME r-{unique} r-{unique}/below
+S: b62 NO [CANNOT] {/.*/}
+C: b63 CREATE "a%b"
+S: b63 NO [CANNOT] {/.*/}
+C: b64 DELETE r-{unique}
+S: b64 OK {/.*/}
 C: b7 DELETE INBOX
 S: b7 NO {/.*/}
 C: b8 LOGOUT
