@@ -594,3 +594,78 @@ def test_smarthost(tmp_path, tls):
     finally:
         site.stop()
         out.stop()
+
+
+def test_queue_survives_garbage(site):
+    """A session that is taken over sends anything: only its own connection ends, and the queue goes on."""
+    import random
+    import socket
+    rnd = random.Random(5)
+    ident = bytes(16)
+    envelope = b"".join(put(x) for x in (AN, "", "", "", "")) + struct.pack(">I", 0) + put("") + struct.pack(">I", 1) + put(BINH) + \
+        struct.pack(">BI", 1, 0) + put("") + put("")
+    body = put(b"A: b\r\n\r\n") + struct.pack(">QQB", 0, 3, 1) + put(b"x\r\n")
+    good = {10: struct.pack(">Q", 9), 12: b"", 14: put(ident) + envelope + body, 15: put(ident) + envelope + body, 16: put(ident),
+            20: b"", 22: put(ident), 24: put(ident) + struct.pack(">I", 1) + struct.pack(">IB", 0, 1) + put("x"), 30: put(b"") + struct.pack(">I", 1)}
+    pid = site.smtpd.procs["smtpd-queue"].pid
+    for n in range(400):
+        with socket.socket(socket.AF_UNIX) as c:
+            c.settimeout(.5)  # an abort has no answer
+            who = rnd.choice(["smtpd", "relay", "admin"])
+            c.connect(str(site.smtpd.run / ("queue.%s.sock" % who)))
+            write_frame(c, 0, 0, put("queue") + struct.pack(">II", 1, {"smtpd": 1, "relay": 8, "admin": 32}[who]))
+            read_frame(c)
+            kind = rnd.choice(list(good))
+            data = bytearray(good[kind])
+            for _ in range(rnd.randrange(4)):
+                if data:
+                    data[rnd.randrange(len(data))] = rnd.choice([0, 1, 255, rnd.randrange(256)])
+            data = data[:rnd.randrange(len(data) + 1)] if rnd.random() < .3 else data + bytes(rnd.randrange(3))
+            write_frame(c, kind, 1, bytes(data))
+            try:
+                read_frame(c)
+            except (EOFError, OSError):
+                pass
+    assert site.smtpd.procs["smtpd-queue"].poll() is None and site.smtpd.procs["smtpd-queue"].pid == pid
+    assert site.mx().mail("a@b.example", [AN], MAIL)[-1].startswith("250")
+
+
+def test_no_room(tmp_path):
+    """A disk that is nearly full: a temporary refusal at MAIL, before anything is promised."""
+    import os
+    import subprocess
+    if os.geteuid() != 0:
+        pytest.skip("needs to mount")
+    site = Site(tmp_path)
+    try:
+        site.smtpd.kill("smtpd-queue")
+        if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", str(site.smtpd.dir / "q")], capture_output=True).returncode:
+            pytest.skip("cannot mount")
+        site.smtpd.start("smtpd-queue")
+        s = site.mx()
+        assert s.cmd("MAIL FROM:<a@b.example>").startswith("452 4.3.1")
+        site.smtpd.kill("smtpd-queue")
+        subprocess.run(["mount", "-o", "remount,size=100m", str(site.smtpd.dir / "q")], check=True)
+        site.smtpd.start("smtpd-queue")
+        assert s.cmd("MAIL FROM:<a@b.example> SIZE=19000000").startswith("250")
+        s.cmd("RCPT TO:<%s>" % AN)
+        s.cmd("DATA")
+        # it fills up meanwhile, and the store is down: the message is refused for now, and not half kept
+        site.lmtp.stop()
+        filler = site.smtpd.dir / "q/filler"
+        with filler.open("wb") as f:
+            try:
+                while True:
+                    f.write(bytes(1 << 20))
+                    f.flush()
+            except OSError:
+                pass
+        got = s.cmd(b"Subject: x\r\n\r\n" + b"line of text\r\n" * 200000 + b".\r\n")
+        assert got[:3] in ("452", "451"), got
+        filler.unlink()
+        assert listing(site) == []
+        assert s.mail("a@b.example", [AN], MAIL)[-1].startswith("250 2.0.0 Queued")
+        assert [e["rcpts"] for e in listing(site)] == [[AN]]
+    finally:
+        site.stop()
+        subprocess.run(["umount", str(site.smtpd.dir / "q")], capture_output=True)
