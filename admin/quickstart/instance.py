@@ -53,6 +53,8 @@ class Instance:
         self.state_file = self.dir / "state.json"
         self.json_file = self.dir / "instance.json"
         self.state = json.loads(self.state_file.read_text()) if self.state_file.exists() else {}
+        if not self.state.get("users"):
+            self.state.pop("port_base", None)  # not made yet: another one may be tried
         if port_base and self.state.get("port_base", port_base) != port_base:
             raise StepFailed("the instance in %s uses port base %d; choose another --dir, or remove that folder first"
                              % (self.dir, self.state["port_base"]))
@@ -130,7 +132,7 @@ class Instance:
             self.write(self.etc / "token.key", secrets.token_hex(32) + "\n", 0o600)
 
     def make_conf(self):
-        if self.conf.exists():
+        if self.conf.exists() and self.state.get("users"):
             return
         b = self.port
         self.write(self.conf, """# congvu.conf of the example instance, made by ./quickstart: congvu.conf(5) tells all options.
@@ -362,9 +364,9 @@ def up(inst, args):
         with Step("system users of the roles"):
             inst.make_users()
     with Step("configuration"):
-        inst.save(prefix=str(inst.prefix), port_base=inst.port_base)
         if not made:
             inst.check_ports()
+        inst.save(prefix=str(inst.prefix), port_base=inst.port_base)
         inst.make_conf()
     with Step("demonstration CA and host certificate"):
         inst.make_ca()
