@@ -203,6 +203,29 @@ is_taken(struct dir_admin *a, const char *uid, const char *mail, bool *taken, ch
 	return 0;
 }
 
+/* The number after the largest N of the logins "<base>N"; 2 when there is none. */
+static int
+next_number(struct dir_admin *a, const char *base, int *n_out, char **why_out)
+{
+	static const char *const attrs[] = {"uid", NULL};
+	struct dir_result *r = NULL;
+	uint64_t max = 1;
+	int err = admin_find(a, "(uid=%s*)", base, attrs, 0, &r, why_out);
+
+	for (size_t i = 0; err == 0 && i < r->n_entries; i++) {
+		struct slice uid = dir_entry_value(&r->entries[i], "uid");
+		uint64_t v;
+
+		if (slice_casestarts(uid, base) &&
+		    slice_to_u64(slice_from(uid, strlen(base)), 1000000, &v) == 0 && v > max)
+			max = v;
+	}
+	dir_result_free(r);
+	if (err == 0)
+		*n_out = (int)max + 1;
+	return err;
+}
+
 /* fold(tên) + initials; on collision the agency's abbreviation after a dot; then 2, 3, … */
 static int
 address_make(struct dir_admin *a, const struct staff_hire *p, const struct agency_cache *g,
@@ -226,13 +249,19 @@ address_make(struct dir_admin *a, const struct staff_hire *p, const struct agenc
 		    why_out, ERR_SYNTAX, "no address can be made of the name: give --mail");
 		goto out;
 	}
-	for (int n = 0; err == 0 && taken && n < TRIES_MAX; n++) {
+	for (int tries = 0, n = 0; err == 0 && taken && tries < TRIES_MAX; tries++, n++) {
 		char *uid = NULL, *mail = NULL;
 
+		if (tries == 2) {
+			buf_append_byte(&base, '.');
+			buf_append_slice(&base, buf_slice(&abbrev));
+			err = next_number(a, buf_cstr(&base), &n, why_out);
+			if (err != 0)
+				break;
+		}
 		if ((n == 0      ? asprintf(&uid, "%s", buf_cstr(&base))
 			: n == 1 ? asprintf(&uid, "%s.%s", buf_cstr(&base), buf_cstr(&abbrev))
-				 : asprintf(&uid, "%s.%s%d", buf_cstr(&base), buf_cstr(&abbrev),
-				       n)) < 0 ||
+				 : asprintf(&uid, "%s%d", buf_cstr(&base), n)) < 0 ||
 		    asprintf(&mail, "%s@%s", uid, a->domain) < 0)
 			fatal("out of memory");
 		if (!(n == 0 && is_reserved(uid)))

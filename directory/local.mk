@@ -32,7 +32,7 @@ directory_libcvauth_a_CFLAGS = $(AM_CFLAGS) $(SASL_CFLAGS)
 
 # --- the lookup role ---
 pkglibexec_PROGRAMS += congvu-lookup
-congvu_lookup_SOURCES = directory/lookup.c directory/work.h directory/work.c
+congvu_lookup_SOURCES = directory/lookup.c directory/work.h directory/work.c directory/login_cache.h directory/login_cache.c
 congvu_lookup_LDADD = directory/libcvlookup.a directory/libcvtoken.a directory/libcvauth.a directory/libcvpeople.a \
 	directory/libcvldap.a directory/libcvnames.a lib/libcvmail.a lib/libcvcrypto.a $(CV_ROLE_LIBS) $(CV_MAIL_LIBS) \
 	$(CRYPTO_LIBS) $(LDAP_LIBS) -llber $(SASL_LIBS) $(IDN_LIBS) -lpthread
@@ -43,7 +43,7 @@ directory_libcvdirfake_a_SOURCES = directory/dir_fake.h directory/dir_fake.c
 
 # --- unit tests ---
 CV_DIR_TESTS = tests/unit/token_test tests/unit/escape_test tests/unit/scram_test tests/unit/people_test tests/unit/auth_test \
-	tests/unit/ctl_rows_test
+	tests/unit/ctl_rows_test tests/unit/login_cache_test
 check_PROGRAMS += $(CV_DIR_TESTS)
 TESTS += $(CV_DIR_TESTS)
 CV_DIR_TEST_LIBS = directory/libcvnames.a lib/libcvmail.a lib/libcvcrypto.a lib/libcv.a $(IDN_LIBS) $(CV_MAIL_LIBS) $(CRYPTO_LIBS)
@@ -61,6 +61,9 @@ tests_unit_auth_test_LDADD = directory/libcvauth.a directory/libcvpeople.a direc
 	$(CV_DIR_TEST_LIBS) $(CONFUSE_LIBS) $(SASL_LIBS) $(CMOCKA_LIBS) -lpthread
 tests_unit_ctl_rows_test_SOURCES = tests/unit/ctl_rows_test.c admin/ctl_directory_rows.c
 tests_unit_ctl_rows_test_LDADD = lib/libcvjson.a $(CV_DIR_TEST_LIBS) $(JANSSON_LIBS) $(CMOCKA_LIBS)
+
+tests_unit_login_cache_test_SOURCES = tests/unit/login_cache_test.c directory/login_cache.c
+tests_unit_login_cache_test_LDADD = $(CV_DIR_TEST_LIBS) $(CMOCKA_LIBS) -lpthread
 
 # --- fuzz targets ---
 CV_FUZZ += tests/fuzz/token_fuzz tests/fuzz/escape_fuzz tests/fuzz/rows_fuzz tests/fuzz/auth_fuzz

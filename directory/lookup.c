@@ -5,6 +5,7 @@
  * answer tells whether the name exists. */
 #include "config.h"
 
+#include "directory/login_cache.h"
 #include "directory/lookup_client.h"
 #include "directory/token.h"
 #include "directory/work.h"
@@ -17,6 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
+#include <time.h>
 #include <unistd.h>
 
 enum {
@@ -53,6 +55,7 @@ static struct {
 	struct loop *loop;
 	struct work *work;
 	struct people *people;
+	struct login_cache *cache;
 	struct exchange *buckets[BUCKETS];
 	uint32_t last_id;
 	struct loop_timer *sweep;
@@ -462,7 +465,19 @@ find_person(void *arg, struct slice name, struct person **out)
 static int
 verify_person(void *arg, const struct person *u, struct slice password)
 {
-	return people_verify(arg, u, password);
+	uint64_t now;
+	struct timespec ts;
+	int err;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	now = (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+	/* whether a lock still holds is the directory's to say */
+	if (!u->is_locked && login_cache_has(self.cache, u->dn, u->version, password, now))
+		return 0;
+	err = people_verify(arg, u, password);
+	if (err == 0)
+		login_cache_put(self.cache, u->dn, u->version, password, now);
+	return err;
 }
 
 static void
@@ -521,6 +536,7 @@ sasl_open(const struct work_params *w)
 
 	for (size_t i = 0; i < n; i++)
 		mechs[i] = conf_list_item(c, "sasl_mechs", i);
+	self.cache = login_cache_new((unsigned)conf_int(c, "login_cache_s"));
 	source.find = find_person;
 	source.verify = verify_person;
 	source.arg = self.people;

@@ -230,6 +230,7 @@ attr_lists_make(struct people *p)
 	login[n++] = p->a_locked;
 	login[n++] = p->a_password_time;
 	login[n++] = p->a_scram_time;
+	login[n++] = p->a_version;
 	p->attrs_login = attr_list(login, n);
 	rcpt[m++] = "objectClass";
 	rcpt[m++] = p->a_account;
@@ -287,6 +288,7 @@ strings_load(const struct conf *c, struct people *p)
 	    {"dir_attr_locked", &p->a_locked},
 	    {"dir_attr_password_time", &p->a_password_time},
 	    {"dir_attr_scram_time", &p->a_scram_time},
+	    {"dir_attr_version", &p->a_version},
 	};
 
 	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++)
@@ -373,7 +375,7 @@ people_free(struct people *p)
 	    p->group_filter, p->member_filter, p->class_person, p->class_func, p->class_group,
 	    p->a_login, p->a_account, p->a_func_account, p->a_mail, p->a_alias, p->a_name,
 	    p->a_scram, p->a_cert, p->a_epoch, p->a_agency, p->a_history, p->a_locked,
-	    p->a_password_time, p->a_scram_time};
+	    p->a_password_time, p->a_scram_time, p->a_version};
 
 	for (size_t i = 0; i < sizeof(strings) / sizeof(strings[0]); i++)
 		free(strings[i]);
@@ -464,6 +466,7 @@ person_make(const struct people *p, const struct dir_entry *e)
 	u->login = people_text(e, p->a_login, u->address);
 	u->name = people_text(e, p->a_name, u->login);
 	u->agency = people_text(e, p->a_agency, "");
+	u->version = people_text(e, p->a_version, "");
 	(void)slice_to_u64(dir_entry_value(e, p->a_epoch), UINT64_MAX, &u->epoch);
 	u->is_locked = is_locked_now(p, e);
 	/* a minute of grace: the two are written by two clocks */
@@ -522,6 +525,7 @@ person_free(struct person *u)
 	free(u->address);
 	free(u->name);
 	free(u->agency);
+	free(u->version);
 	strings_free(u->addresses, u->n_addresses);
 	for (size_t i = 0; i < u->n_scram; i++)
 		explicit_bzero(u->scram[i], strlen(u->scram[i]));

@@ -21,6 +21,7 @@ bool people_is_ours(const struct people *p, struct slice address);
 /* A person who may sign in. */
 struct person {
 	char *dn, *login, *account, *address, *name, *agency;
+	char *version; /* differs after every change of the entry; "" when not known */
 	uint64_t epoch;
 	bool is_locked;    /* password policy: the account is locked now */
 	bool keys_are_old; /* the SCRAM keys are of an earlier password */

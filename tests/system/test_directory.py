@@ -307,7 +307,7 @@ def test_groups(smtpd):
 
 
 def test_group_of_thousands(site, smtpd):
-    count = 3000
+    count = 1500
     entries = []
     for n in range(10000, 10000 + count):
         entries.append("dn: %s\nobjectClass: inetOrgPerson\nobjectClass: vnCivilServant\nvnStaffId: %06d\ncn: A B\nsn: A\nuid: u%d\n"
@@ -693,6 +693,19 @@ def test_keys_of_an_earlier_password_are_ignored(site, imapd):
     site.modify("dn: %s\nchangetype: modify\nreplace: userPassword\nuserPassword: second-Password-1\n" % person(78))
     assert imapd.plain("khaudm", "second-Password-1")["result"] == "ok"
     assert imapd.scram("khaudm", "first-Password-1")["err"] == "auth"
+
+
+def test_changes_count_at_once(site, imapd):
+    """A verified login is remembered for a minute, unless anything of the person changes."""
+    site.add(person_ldif(79, "Nhớ Đăng Nhập", "nhapnd", "first-Password-1"))
+    for _ in range(3):
+        assert imapd.plain("nhapnd", "first-Password-1")["result"] == "ok"
+        assert imapd.plain("nhapnd", "first-Password-2")["err"] == "auth"
+    site.modify("dn: %s\nchangetype: modify\nreplace: userPassword\nuserPassword: other-Password-1\n" % person(79))
+    assert imapd.plain("nhapnd", "first-Password-1")["err"] == "auth"
+    assert imapd.plain("nhapnd", "other-Password-1")["result"] == "ok"
+    site.modify("dn: %s\nchangetype: modify\nreplace: vnStatus\nvnStatus: suspended\n" % person(79))
+    assert imapd.plain("nhapnd", "other-Password-1")["err"] == "auth"
 
 
 # --- slapd: schema and access
