@@ -121,7 +121,8 @@ typedef void (*store_expunge_fn)(
     void *arg, int err, uint64_t highest, const uint32_t *uids, size_t n);
 int store_expunge(struct store_session *s, uint64_t mailbox, const uint32_t *uids, size_t n,
     bool only_deleted, store_expunge_fn fn, void *arg);
-/* Copies to another mailbox of any account with the right 'i': UIDPLUS answer. All or nothing. src_uids that are gone are left out. */
+/* Copies to another mailbox of any account with the right 'i': UIDPLUS answer. All or nothing. src_uids that are gone are left out. At most
+ * 20,000 a call: ERR_LIMIT. */
 typedef void (*store_copy_fn)(
     void *arg, int err, uint32_t uidvalidity, const uint32_t *src, const uint32_t *dst, size_t n);
 int store_copy(struct store_session *s, uint64_t mailbox, const uint32_t *uids, size_t n,

@@ -14,7 +14,7 @@
 #include "store/store_client.h"
 #include "tests/unit/stored_run.h"
 
-enum { BOXES = 2, UIDS = 20000, ACTORS = 6, SENDERS = 6, SECONDS = 3 };
+enum { BOXES = 2, UIDS = 20000, ACTORS = 6, SENDERS = 6, SECONDS = 2 };
 
 /* What a follower knows of a mailbox from changes alone. */
 struct mirror {
