@@ -19,7 +19,7 @@ cmd_mailbox_arg(struct cmd *m, struct slice *name_out)
 {
 	struct slice wire;
 	return imap_cur_sp(&m->args) && imap_cur_astring(&m->args, m->a, &wire) &&
-	       mbox_name_in(wire, m->c->enabled_utf8, m->a, name_out) == 0;
+	       mbox_name_in(wire, false, m->a, name_out) == 0;
 }
 
 bool

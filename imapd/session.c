@@ -393,7 +393,6 @@ client_free(struct client *c)
 	if (c->cmd != NULL)
 		cmd_free(c->cmd);
 	selected_free(c->sel);
-	arena_free(c->sync_arena);
 	struct log_line l;
 	log_begin(&l, LOG_LVL_INFO, "disconnect");
 	log_str(&l, "peer", io_peer(c->io));

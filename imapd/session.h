@@ -62,6 +62,8 @@ struct selected {
 	struct buf rights;
 	struct own_change *own;
 	size_t n_own, own_alloc;
+	struct store_uid *news; /* new messages, until all pages of changes were read */
+	size_t n_news, news_alloc;
 };
 
 struct cmd;
@@ -85,11 +87,9 @@ struct client {
 	bool closing; /* no more commands; freed from the loop */
 	bool eof;     /* the peer sends no more */
 	bool pumping;
-	bool enabled_utf8;
 	/* sync.c */
 	bool syncing, sync_expunge;
 	void (*sync_done)(struct client *c);
-	struct arena *sync_arena;
 	uint32_t sync_at;
 	const char *end_reason;
 };
@@ -100,7 +100,6 @@ enum command_flag {
 	    2,           /* no EXPUNGE may be sent at its end (RFC 3501 7.4.1), unless behind UID */
 	COMMAND_ASK = 4, /* asks the store for changes at its end even if it heard of none */
 	COMMAND_NO_SYNC = 8, /* ends without looking for changes */
-	COMMAND_TLS_ONLY = 16,
 };
 /* A row of the command table (commands.c). run answers in the end with one of cmd_ok, cmd_no, cmd_bad, cmd_err. */
 struct command {

@@ -26,6 +26,7 @@ selected_free(struct selected *s)
 	buf_done(&s->keywords);
 	buf_done(&s->rights);
 	free(s->own);
+	free(s->news);
 	free(s);
 }
 
@@ -65,8 +66,6 @@ finish(struct client *c)
 	void (*done)(struct client *) = c->sync_done;
 	c->syncing = false;
 	c->sync_done = NULL;
-	arena_free(c->sync_arena);
-	c->sync_arena = NULL;
 	if (done != NULL)
 		done(c);
 }
@@ -242,6 +241,24 @@ on_claimed(void *arg, int err, const struct store_opened *o)
 }
 
 static int
+by_uid(const void *a, const void *b)
+{
+	const struct store_uid *x = a, *y = b;
+	if (x->uid != y->uid)
+		return x->uid < y->uid ? -1 : 1;
+	return x->modseq < y->modseq ? -1 : x->modseq > y->modseq;
+}
+
+static bool
+is_own(const struct selected *s, const struct store_uid *u)
+{
+	struct own_change key = {u->uid, u->modseq};
+	return s->n_own > 0 && bsearch(&key, s->own, s->n_own, sizeof(key), by_uid_modseq) != NULL;
+}
+
+/* Changes of known messages; new ones are kept back: a page has them in the order of their changes, and one that was changed again since
+ * it came is on a later page than those that came after it. */
+static int
 apply(struct client *c, const struct store_uid *changed, size_t n_changed, const uint32_t *expunged,
     size_t n_expunged)
 {
@@ -250,43 +267,45 @@ apply(struct client *c, const struct store_uid *changed, size_t n_changed, const
 	if (s->n_own > 1)
 		qsort(s->own, s->n_own, sizeof(*s->own), by_uid_modseq);
 	for (size_t i = 0; i < n_changed && err == 0; i++) {
-		struct own_change key = {changed[i].uid, changed[i].modseq};
-		bool own = s->n_own > 0 &&
-			   bsearch(&key, s->own, s->n_own, sizeof(key), by_uid_modseq) != NULL;
-		/* New messages come in the order of their change, which a flag change may have made another than that
-		 * of UIDs: those are added in a second look. */
-		if (view_find(&s->view, changed[i].uid) >= 0)
-			err = view_change(&s->view, changed[i].uid, changed[i].flags, own);
-	}
-	/* store_changes gives each message once; sort what is new. */
-	uint32_t last = s->view.n > 0 ? s->view.uid[s->view.n - 1] : 0;
-	while (err == 0) {
-		const struct store_uid *next = NULL;
-		size_t left = 0;
-		for (size_t i = 0; i < n_changed; i++) {
-			if (changed[i].uid <= last)
-				continue;
-			left++;
-			if (next == NULL || changed[i].uid < next->uid)
-				next = &changed[i];
+		if (view_find(&s->view, changed[i].uid) >= 0) {
+			err = view_change(
+			    &s->view, changed[i].uid, changed[i].flags, is_own(s, &changed[i]));
+			continue;
 		}
-		if (next == NULL)
-			break;
-		/* The usual case: the rest is in order. */
-		bool sorted = true;
-		size_t at = (size_t)(next - changed);
-		for (size_t i = at + 1; i < n_changed; i++)
-			sorted = sorted && changed[i].uid > changed[i - 1].uid;
-		if (sorted && left == n_changed - at) {
-			for (size_t i = at; i < n_changed && err == 0; i++)
-				err = view_add(&s->view, changed[i].uid, changed[i].flags);
-			break;
+		if (s->n_news == s->news_alloc) {
+			s->news_alloc = s->news_alloc * 2 + n_changed;
+			s->news = xrealloc(s->news, s->news_alloc * sizeof(*s->news));
 		}
-		err = view_add(&s->view, next->uid, next->flags);
-		last = next->uid;
+		s->news[s->n_news++] = changed[i];
 	}
-	for (size_t i = 0; i < n_expunged; i++)
+	for (size_t i = 0; i < n_expunged; i++) {
 		view_expunge(&s->view, expunged[i]);
+		for (size_t k = 0; k < s->n_news; k++)
+			if (s->news[k].uid == expunged[i])
+				s->news[k--] = s->news[--s->n_news];
+	}
+	return err;
+}
+
+static void
+news_done(struct selected *s)
+{
+	free(s->news);
+	s->news = NULL;
+	s->n_news = s->news_alloc = 0;
+}
+
+/* All pages were read: the new messages, in the order of UIDs. */
+static int
+add_news(struct selected *s)
+{
+	int err = 0;
+	if (s->n_news > 1)
+		qsort(s->news, s->n_news, sizeof(*s->news), by_uid);
+	for (size_t i = 0; i < s->n_news && err == 0; i++)
+		/* one that two pages had stands twice: the latter is taken as a change */
+		err = view_change(&s->view, s->news[i].uid, s->news[i].flags, true);
+	news_done(s);
 	return err;
 }
 
@@ -319,6 +338,8 @@ on_changes(void *arg, int err, uint64_t highest, bool more, const struct store_u
 		ask_changes(c);
 		return;
 	}
+	if (add_news(s) != 0)
+		client_bye(c, "Out of memory", "view_memory");
 	if (!s->stale)
 		own_done(s);
 	if (view_has_news(&s->view) &&

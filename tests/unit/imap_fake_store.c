@@ -654,25 +654,28 @@ store_rows(struct store_session *s, uint64_t mailbox, uint32_t from, uint32_t to
 	return 0;
 }
 
+/* In pages of three, in the order of the changes. */
 static void
 run_changes(struct job *j)
 {
 	int err;
 	struct fbox *b = box_of(j->s, j->box, 'r', &err);
-	size_t room = b != NULL ? b->n + b->n_log + 1 : 1, n = 0, n_gone = 0;
-	struct store_uid *out = xcalloc(room, sizeof(*out));
-	uint32_t *gone = xcalloc(room, sizeof(*gone));
-	for (size_t i = 0; b != NULL && i < b->n; i++)
-		if (b->msg[i].modseq > j->n64)
-			out[n++] =
-			    (struct store_uid){b->msg[i].uid, b->msg[i].flags, b->msg[i].modseq};
-	for (size_t i = 0; b != NULL && i < b->n_log; i++)
-		if (b->log[i].modseq > j->n64)
-			gone[n_gone++] = b->log[i].uid;
+	struct store_uid out[3] = {{0}};
+	uint32_t gone[3];
+	size_t n = 0, n_gone = 0;
+	uint64_t at = j->n64;
+	while (b != NULL && at < b->highest && n + n_gone < 3) {
+		at++;
+		for (size_t i = 0; i < b->n; i++)
+			if (b->msg[i].modseq == at)
+				out[n++] = (struct store_uid){
+				    b->msg[i].uid, b->msg[i].flags, b->msg[i].modseq};
+		for (size_t i = 0; i < b->n_log; i++)
+			if (b->log[i].modseq == at)
+				gone[n_gone++] = b->log[i].uid;
+	}
 	((store_changes_fn)j->fn)(
-	    j->arg, err, b != NULL ? b->highest : 0, false, out, n, gone, n_gone);
-	free(out);
-	free(gone);
+	    j->arg, err, at, b != NULL && at < b->highest, out, n, gone, n_gone);
 }
 
 int
