@@ -63,7 +63,7 @@ int dir_search(struct dir *d, const char *base, const char *filter, const char *
 int dir_read(struct dir *d, const char *dn, const char *const *attrs, struct dir_result **out);
 
 /* Whether password is that of dn, by an LDAP bind on a connection of its own. 0; ERR_AUTH (wrong; an empty password always
- * is: RFC 4513 5.1.2 would make it anonymous); ERR_EXPIRED (password policy); ERR_DENIED; ERR_TEMP. */
+ * is: RFC 4513 5.1.2 would make it anonymous); ERR_EXPIRED (password policy); ERR_TEMP. */
 int dir_verify(struct dir *d, const char *dn, struct slice password);
 
 /* ---- writing: admin only ---- */

@@ -23,6 +23,7 @@
 
 enum {
 	DOWN_MS = 5000, /* how long a server that timed out is passed over */
+	SICK_MS = 1000, /* the same for one that took a connection and then talked nonsense */
 	SLOW_MS = 200,  /* a failure faster than this (refused) costs nothing: no passing over */
 	FAILBACK_MS =
 	    60000, /* a connection to a server that is not the first choice lives this long */
@@ -278,15 +279,18 @@ link_open_uri(struct dir *d, size_t uri, bool as_service, struct link **out)
 }
 
 static void
+uri_pass_over(struct dir *d, size_t uri, uint64_t ms)
+{
+	pthread_mutex_lock(&d->lock);
+	d->down_until[uri] = now_ms() + ms;
+	pthread_mutex_unlock(&d->lock);
+}
+
+static void
 uri_failed(struct dir *d, size_t uri, uint64_t started)
 {
-	uint64_t now = now_ms();
-
-	if (now - started < SLOW_MS)
-		return;
-	pthread_mutex_lock(&d->lock);
-	d->down_until[uri] = now + DOWN_MS;
-	pthread_mutex_unlock(&d->lock);
+	if (now_ms() - started >= SLOW_MS)
+		uri_pass_over(d, uri, DOWN_MS);
 }
 
 static bool
@@ -338,6 +342,31 @@ link_get(struct dir *d, bool as_service, struct link **out)
 	return rc;
 }
 
+/* Whether the server gave an answer that another one would give too: everything else is tried at the next. */
+static bool
+is_answer(int rc)
+{
+	switch (rc) {
+	case LDAP_SUCCESS:
+	case LDAP_TIMELIMIT_EXCEEDED:
+	case LDAP_SIZELIMIT_EXCEEDED:
+	case LDAP_ADMINLIMIT_EXCEEDED:
+	case LDAP_NO_SUCH_OBJECT:
+	case LDAP_INVALID_DN_SYNTAX:
+	case LDAP_INVALID_CREDENTIALS:
+	case LDAP_INAPPROPRIATE_AUTH:
+	case LDAP_CONSTRAINT_VIOLATION:
+	case LDAP_INSUFFICIENT_ACCESS:
+	case LDAP_FILTER_ERROR:
+	case LDAP_PARAM_ERROR:
+	case LDAP_ENCODING_ERROR:
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* The connection itself is no good any more. */
 static bool
 is_link_trouble(int rc)
 {
@@ -347,15 +376,18 @@ is_link_trouble(int rc)
 	       rc == LDAP_PROTOCOL_ERROR || rc == LDAP_OPERATIONS_ERROR;
 }
 
-/* Gives a connection back after an operation that ended with rc. started: when the operation began. */
+/* Gives a connection back after an operation that ended with rc. started: when the operation began. as_reader: it may be tried
+ * again elsewhere. */
 static void
-link_put(struct dir *d, bool as_service, struct link *l, int rc, uint64_t started)
+link_put(struct dir *d, bool as_service, bool as_reader, struct link *l, int rc, uint64_t started)
 {
 	struct pool *p = as_service ? &d->service : &d->verify;
 
-	if (is_link_trouble(rc)) {
+	if (is_link_trouble(rc) || (as_reader && !is_answer(rc))) {
 		if (rc == LDAP_TIMEOUT)
 			uri_failed(d, l->uri, started);
+		else if (l->is_fresh)
+			uri_pass_over(d, l->uri, SICK_MS);
 		link_close(l);
 		/* the others of the pool are as old: what ended one has likely ended them */
 		if (rc == LDAP_SERVER_DOWN) {
@@ -482,17 +514,17 @@ search_rc(struct dir *d, const char *base, int scope, const char *filter, const 
 		struct link *l = NULL;
 		uint64_t started;
 
-		rc = link_get(d, true, &l);
-		if (rc != LDAP_SUCCESS)
-			return rc;
+		/* whatever the service's bind was answered: it says nothing of the entry */
+		if (link_get(d, true, &l) != LDAP_SUCCESS)
+			return LDAP_UNAVAILABLE;
 		started = now_ms();
 		rc = ldap_search_ext_s(l->ld, base, scope, filter, (char **)(uintptr_t)attrs, 0,
 		    NULL, NULL, &tv, limit, &res);
 		if (rc == LDAP_SUCCESS)
 			*err_out = result_copy(l->ld, res, out);
 		ldap_msgfree(res);
-		link_put(d, true, l, rc, started);
-		if (!is_link_trouble(rc))
+		link_put(d, true, true, l, rc, started);
+		if (is_answer(rc))
 			return rc;
 	}
 	return rc;
@@ -597,13 +629,14 @@ dir_verify(struct dir *d, const char *dn, struct slice password)
 		struct link *l = NULL;
 		uint64_t started;
 
-		rc = link_get(d, false, &l);
-		if (rc != LDAP_SUCCESS)
+		if (link_get(d, false, &l) != LDAP_SUCCESS) {
+			rc = LDAP_UNAVAILABLE;
 			break;
+		}
 		started = now_ms();
 		rc = verify_once(d, l, dn, password, &expired);
-		link_put(d, false, l, rc, started);
-		if (!is_link_trouble(rc))
+		link_put(d, false, true, l, rc, started);
+		if (is_answer(rc))
 			break;
 	}
 	switch (rc) {
@@ -615,9 +648,6 @@ dir_verify(struct dir *d, const char *dn, struct slice password)
 	case LDAP_INVALID_DN_SYNTAX:
 	case LDAP_CONSTRAINT_VIOLATION:
 		return expired ? ERR_EXPIRED : ERR_AUTH;
-	case LDAP_INSUFFICIENT_ACCESS:
-	case LDAP_UNWILLING_TO_PERFORM:
-		return ERR_DENIED;
 	default:
 		log_failure("bind", dn, rc);
 		return ERR_TEMP;
@@ -674,8 +704,7 @@ write_err(struct link *l, int rc, char **why_out)
 	if (rc == LDAP_SUCCESS)
 		return 0;
 	if (why_out != NULL) {
-		if (l != NULL)
-			ldap_get_option(l->ld, LDAP_OPT_DIAGNOSTIC_MESSAGE, &diagnostic);
+		ldap_get_option(l->ld, LDAP_OPT_DIAGNOSTIC_MESSAGE, &diagnostic);
 		buf_init(&b, 4096);
 		buf_append_str(&b, ldap_err2string(rc));
 		if (diagnostic != NULL && *diagnostic != '\0')
@@ -702,7 +731,7 @@ write_err(struct link *l, int rc, char **why_out)
 	case LDAP_INVALID_DN_SYNTAX:
 		return ERR_SYNTAX;
 	default:
-		return l != NULL && is_link_trouble(rc) ? ERR_UNKNOWN : ERR_TEMP;
+		return is_link_trouble(rc) ? ERR_UNKNOWN : ERR_TEMP;
 	}
 }
 
@@ -727,7 +756,9 @@ do_write(struct dir *d, enum write_op op, const char *dn, const struct dir_mod *
 	}
 	rc = link_get(d, true, &l);
 	if (rc != LDAP_SUCCESS) {
-		err = write_err(NULL, rc, why_out);
+		err = ERR_TEMP;
+		if (why_out != NULL)
+			*why_out = xstrdup(ldap_err2string(rc));
 		goto out;
 	}
 	started = now_ms();
@@ -738,7 +769,7 @@ do_write(struct dir *d, enum write_op op, const char *dn, const struct dir_mod *
 	else
 		rc = ldap_delete_ext_s(l->ld, dn, NULL, NULL);
 	err = write_err(l, rc, why_out);
-	link_put(d, true, l, rc, started);
+	link_put(d, true, false, l, rc, started);
 out:
 	mods_free(list);
 	return err;

@@ -124,16 +124,19 @@ class Lookup:
             s.listen(64)
             self.sockets[role] = s
         files = {"token_key_file": open(self.dir / "token.key", "rb"), "ldap_password_file": open(self.dir / "ldap.password", "rb")}
-        fds = [("lookup." + r, s.fileno()) for r, s in self.sockets.items()] + [(n, f.fileno()) for n, f in files.items()]
-        args = [BUILD / "congvu-lookup", "--conf", conf, "--name", "lookup", "--index", "0", "--user", "-", "--dir", self.dir]
+        self.files = files
+        self.log = open(self.dir / "lookup.log", "ab")
+        self.start()
+        self.probes = {}
+
+    def start(self):
+        fds = [("lookup." + r, s.fileno()) for r, s in self.sockets.items()] + [(n, f.fileno()) for n, f in self.files.items()]
+        args = [BUILD / "congvu-lookup", "--conf", self.dir / "congvu.conf", "--name", "lookup", "--index", "0", "--user", "-", "--dir", self.dir]
         for name, fd in fds:
             args += ["--fd", "%s=%d" % (name, fd)]
-        self.log = open(self.dir / "lookup.log", "ab")
         valgrind = ["valgrind", "-q", "--error-exitcode=99", "--leak-check=full", "--errors-for-leak-kinds=definite",
-                    "--show-leak-kinds=definite"] \
-            if os.environ.get("CONGVU_VALGRIND") else []
+                    "--show-leak-kinds=definite"] if os.environ.get("CONGVU_VALGRIND") else []
         self.proc = subprocess.Popen(valgrind + args, pass_fds=[fd for _, fd in fds], stderr=self.log, stdin=subprocess.DEVNULL)
-        self.probes = {}
 
     def log_text(self):
         return (self.dir / "lookup.log").read_text(errors="replace")
@@ -150,6 +153,8 @@ class Lookup:
         status = self.proc.wait(30)
         for s in self.sockets.values():
             s.close()
+        for f in self.files.values():
+            f.close()
         self.log.close()
         return status
 

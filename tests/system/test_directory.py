@@ -6,7 +6,9 @@ import os
 import pathlib
 import re
 import shutil
+import socket
 import subprocess
+import threading
 import time
 import unicodedata
 
@@ -404,6 +406,71 @@ def test_ldap_that_does_not_answer(site, tmp_path):
         assert wait_for(lambda: smtpd.call("rcpt", MAIL % "binhtv")["err"] is None)
     finally:
         assert lk.close() == 0
+
+
+def test_lookup_is_killed(site, tmp_path):
+    """Requests in flight get a temporary error; the next ones wait for the new process."""
+    lk = Lookup(tmp_path / "run", [site.uri], password=secret(site))
+    try:
+        imapd, smtpd = lk.probe("imapd"), lk.probe("smtpd")
+        assert smtpd.call("rcpt", MAIL % "binhtv")["kind"] == 1
+        half = imapd.ask("start", "LOGIN", "1", "-")
+        assert imapd.wait(half)["result"] == "more"
+        site.pause(True)
+        try:
+            ids = [(smtpd, smtpd.ask("rcpt", MAIL % "binhtv")), (imapd, imapd.ask("start", "PLAIN", "1", ("\0binhtv\0" + BINH).encode().hex()))]
+            time.sleep(0.3)
+            lk.proc.kill()
+            lk.proc.wait()
+            for probe, id in ids:
+                assert probe.wait(id)["err"] == "temp"
+        finally:
+            site.pause(False)
+        later = smtpd.ask("rcpt", MAIL % "binhtv")
+        lk.start()
+        assert smtpd.wait(later)["kind"] == 1
+        assert imapd.plain("binhtv", BINH)["result"] == "ok"
+        # an exchange ends with the process that held it
+        imapd.ask("step", b"binhtv".hex(), id=half)
+        assert imapd.wait(half)["err"] == "temp"
+    finally:
+        assert lk.close() == 0
+
+
+class BadServer(threading.Thread):
+    """A directory that answers with junk, or hangs up at once, or with half a message."""
+
+    def __init__(self, reply):
+        super().__init__(daemon=True)
+        self.reply = reply
+        self.socket = socket.create_server(("127.0.0.1", 0))
+        self.uri = "ldap://127.0.0.1:%d" % self.socket.getsockname()[1]
+        self.start()
+
+    def run(self):
+        while True:
+            try:
+                c, _ = self.socket.accept()
+            except OSError:
+                return
+            with c:
+                if self.reply is not None:
+                    c.recv(4096)
+                    c.sendall(self.reply)
+
+
+@pytest.mark.parametrize("reply", [None, b"HTTP/1.0 400 no\r\n\r\n", b"\x30\x84\xff\xff\xff\xff", b"\x30\x0c\x02\x01\x01\x61\x07\x0a\x01\x00\x04\x00",
+                                   b"\x30\x80" * 1000, b"\x30\x0c\x02\x01\x01\x61\x07\x0a\x01\x35\x04\x00\x04\x00", b"\0" * 5000])
+def test_directory_that_talks_nonsense(site, tmp_path, reply):
+    bad = BadServer(reply)
+    for uris, want in (([bad.uri], "temp"), ([bad.uri, site.uri], None)):
+        lk = Lookup(tmp_path / ("run%d" % len(uris)), uris, password=secret(site))
+        try:
+            assert lk.probe("smtpd").call("rcpt", MAIL % "binhtv")["err"] == want
+            assert lk.probe("imapd").plain("binhtv", BINH)["err"] == want
+        finally:
+            assert lk.close() == 0
+    bad.socket.close()
 
 
 def test_wrong_service_password_is_temporary(site, tmp_path):
