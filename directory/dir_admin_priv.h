@@ -56,6 +56,15 @@ int admin_same(const struct dir_entry *e, const char *attr, const char *wanted, 
 /* Adds one value to an attribute when it is not there; *changed becomes true when it was not. */
 int admin_ensure_value(struct dir_admin *a, const struct dir_entry *e, const char *attr,
     struct slice value, const char *decision, bool replace, bool *changed, char **why_out);
+/* The next id, "000123". */
+int admin_id_next(struct dir_admin *a, char id[24], char **why_out);
+/* The largest id there is, by a search of everybody; *err_out tells whether it worked. */
+uint64_t admin_largest_id(struct dir_admin *a, char **why_out, int *err_out);
+/* A free login name and address made of a name, or from the address given; both malloc'd. */
+int admin_address_make(struct dir_admin *a, const char *name, const struct agency_cache *g,
+    char **uid_out, char **mail_out, char **why_out);
+int admin_address_given(
+    struct dir_admin *a, const char *given, char **uid_out, char **mail_out, char **why_out);
 /* The DN of the clerks' post of an agency, malloc'd. */
 char *admin_clerk_post(const struct agency_cache *g);
 

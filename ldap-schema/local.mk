@@ -4,7 +4,7 @@ dist_pkgdata_DATA += ldap-schema/congvu.schema ldap-schema/congvu.ldif ldap-sche
 congvuexampledir = $(pkgdatadir)/examples
 dist_congvuexample_DATA = ldap-schema/examples/inetorgperson.conf ldap-schema/examples/active-directory.conf
 dist_pkgdata_SCRIPTS = ldap-schema/slapd-instance
-EXTRA_DIST += ldap-schema/oids.tsv ldap-schema/schema2ldif.awk
+EXTRA_DIST += ldap-schema/README.md ldap-schema/oids.tsv ldap-schema/schema2ldif.awk
 
 # congvu.ldif is kept in the repository, so that a cn=config server needs no tools: `make schema-ldif` after a change.
 .PHONY: schema-ldif

@@ -1,0 +1,269 @@
+/* dir_admin_names.c: ids and addresses for new people. Runs in congvu. An id comes from a counter in the directory, taken by
+ * compare and swap; an address is made of the name (DOMAIN: C2) and is nobody's, and never was anybody's. */
+#include "config.h"
+
+#include "directory/dir_admin_priv.h"
+
+#include "directory/escape.h"
+#include "lib/addr.h"
+#include "lib/err.h"
+#include "lib/fold.h"
+#include "lib/log.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { TRIES_MAX = 1000 };
+
+/* ---- ids ---- */
+
+uint64_t
+admin_largest_id(struct dir_admin *a, char **why_out, int *err_out)
+{
+	static const char *const attrs[] = {"vnStaffId", NULL};
+	struct dir_result *r = NULL;
+	uint64_t max = 0, v;
+
+	*err_out = admin_find(a, "(objectClass=vnCivilServant)", "", attrs, 0, &r, why_out);
+	for (size_t i = 0; *err_out == 0 && i < r->n_entries; i++) {
+		if (slice_to_u64(dir_entry_value(&r->entries[i], "vnStaffId"), 999999999, &v) ==
+			0 &&
+		    v > max)
+			max = v;
+	}
+	dir_result_free(r);
+	return max;
+}
+
+/* Takes n ids from the counter on ou=people: delete the value read, add a larger one; who comes second finds the first
+ * gone and reads again. A tree without the counter is searched for the largest id. */
+static int
+ids_take(struct dir_admin *a, unsigned n, char **why_out)
+{
+	static const char *const attrs[] = {"vnNextId", NULL};
+	char dn[1024], old_text[32], new_text[32];
+	int err = ERR_CONFLICT;
+
+	snprintf(dn, sizeof(dn), "ou=people,%s", dir_base(a->d));
+	for (int tries = 0; err == ERR_CONFLICT && tries < 100; tries++) {
+		struct slice old, next;
+		struct dir_mod m[2] = {
+		    {DIR_MOD_DELETE, "vnNextId", &old, 1}, {DIR_MOD_ADD, "vnNextId", &next, 1}};
+		struct dir_result *r = NULL;
+		uint64_t first = 0;
+
+		err = dir_read(a->d, dn, attrs, &r);
+		if (err == 0 && slice_to_u64(dir_entry_value(&r->entries[0], "vnNextId"), 999999999,
+				    &first) != 0)
+			err = ERR_NOTFOUND;
+		dir_result_free(r);
+		if (err == ERR_NOTFOUND) {
+			first = admin_largest_id(a, why_out, &err) + 1;
+			n = 1;
+		} else if (err == 0) {
+			snprintf(old_text, sizeof(old_text), "%llu", (unsigned long long)first);
+			if (first < a->skip_to)
+				first = a->skip_to;
+			snprintf(new_text, sizeof(new_text), "%llu", (unsigned long long)first + n);
+			old = slice_str(old_text);
+			next = slice_str(new_text);
+			err = dir_modify(a->d, dn, m, 2, why_out);
+			if (err == ERR_NOTFOUND) {
+				free(*why_out);
+				*why_out = NULL;
+				err = ERR_CONFLICT;
+			}
+		}
+		if (err == 0) {
+			a->next_id = first;
+			a->reserved = n;
+		}
+	}
+	if (err != 0 && *why_out == NULL)
+		return admin_fail(why_out, err, "no id could be taken (%s)", err_name(err));
+	return err;
+}
+
+void
+dir_admin_reserve(struct dir_admin *a, unsigned n)
+{
+	a->reserve = n;
+}
+
+int
+admin_id_next(struct dir_admin *a, char id[24], char **why_out)
+{
+	int err = 0;
+
+	if (a->next_id < a->skip_to)
+		a->reserved = 0;
+	if (a->reserved == 0) {
+		unsigned n = a->reserve == 0 ? 1 : a->reserve > 100 ? 100 : a->reserve;
+
+		a->reserve -= a->reserve < n ? a->reserve : n;
+		err = ids_take(a, n, why_out);
+	}
+	if (err == 0) {
+		snprintf(id, 24, "%06llu", (unsigned long long)a->next_id++);
+		a->reserved--;
+	}
+	return err;
+}
+
+/* ---- addresses ---- */
+
+/* Names that belong to no person (RFC 2142, and ours), and syllables that read badly when joined. */
+static bool
+is_reserved(const char *uid)
+{
+	static const char *const names[] = {"abuse", "admin", "administrator", "ftp", "hostmaster",
+	    "info", "lookup", "mailer-daemon", "nobody", "noreply", "operator", "postmaster",
+	    "root", "security", "spam", "support", "system", "vanthu", "webmaster"};
+	static const char *const rude[] = {"lon", "cac", "dit", "cuc", "ngu"};
+	size_t n = strlen(uid);
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		if (strcmp(uid, names[i]) == 0)
+			return true;
+	}
+	for (size_t i = 0; i < sizeof(rude) / sizeof(rude[0]); i++) {
+		if (n == strlen(rude[i]) && strcmp(uid, rude[i]) == 0)
+			return true;
+	}
+	return n == 0;
+}
+
+/* Whether the login name or the address is anybody's, or was (never given again while its history stands). */
+static int
+is_taken(struct dir_admin *a, const char *uid, const char *mail, bool *taken, char **why_out)
+{
+	static const char *const none[] = {"1.1", NULL};
+	struct dir_result *r = NULL;
+	struct buf f;
+	int err;
+
+	buf_init(&f, 8192);
+	buf_append_str(&f, "(|(uid=");
+	escape_filter(slice_str(uid), &f);
+	buf_append_str(&f, ")");
+	escape_template("(mail=%s)(vnMailAlias=%s)(vnAddressHistory=%s;*))", slice_str(mail),
+	    slice_of(NULL, 0), &f);
+	err = f.err != 0 ? f.err : dir_search(a->d, NULL, buf_cstr(&f), none, 2, &r);
+	buf_done(&f);
+	if (err == ERR_LIMIT) {
+		*taken = true;
+		return 0;
+	}
+	if (err != 0)
+		return admin_fail(why_out, err, "the directory does not answer");
+	*taken = r->n_entries > 0;
+	dir_result_free(r);
+	return 0;
+}
+
+/* The number after the largest N of the logins "<base>N"; 2 when there is none. */
+static int
+next_number(struct dir_admin *a, const char *base, int *n_out, char **why_out)
+{
+	static const char *const attrs[] = {"uid", NULL};
+	struct dir_result *r = NULL;
+	uint64_t max = 1;
+	int err = admin_find(a, "(uid=%s*)", base, attrs, 0, &r, why_out);
+
+	for (size_t i = 0; err == 0 && i < r->n_entries; i++) {
+		struct slice uid = dir_entry_value(&r->entries[i], "uid");
+		uint64_t v;
+
+		if (slice_casestarts(uid, base) &&
+		    slice_to_u64(slice_from(uid, strlen(base)), 1000000, &v) == 0 && v > max)
+			max = v;
+	}
+	dir_result_free(r);
+	if (err == 0)
+		*n_out = (int)max + 1;
+	return err;
+}
+
+/* fold(tên) + initials; on collision the agency's abbreviation after a dot; then 2, 3, … */
+int
+admin_address_make(struct dir_admin *a, const char *name, const struct agency_cache *g,
+    char **uid_out, char **mail_out, char **why_out)
+{
+	struct buf base, abbrev;
+	bool taken = true;
+	int err;
+
+	buf_init(&base, 256);
+	buf_init(&abbrev, 256);
+	err = vn_name_id(slice_str(name), &base);
+	if (err == 0)
+		err = vn_fold(slice_str(g->abbrev), &abbrev);
+	for (size_t i = 0; i < abbrev.len; i++) {
+		if (strchr("abcdefghijklmnopqrstuvwxyz0123456789-", abbrev.data[i]) == NULL)
+			abbrev.data[i] = '-';
+	}
+	if (err != 0 || base.len == 0) {
+		err = admin_fail(
+		    why_out, ERR_SYNTAX, "no address can be made of the name: give --mail");
+		goto out;
+	}
+	for (int tries = 0, n = 0; err == 0 && taken && tries < TRIES_MAX; tries++, n++) {
+		char *uid = NULL, *mail = NULL;
+
+		if (tries == 2) {
+			buf_append_byte(&base, '.');
+			buf_append_slice(&base, buf_slice(&abbrev));
+			err = next_number(a, buf_cstr(&base), &n, why_out);
+			if (err != 0)
+				break;
+		}
+		if ((n == 0      ? asprintf(&uid, "%s", buf_cstr(&base))
+			: n == 1 ? asprintf(&uid, "%s.%s", buf_cstr(&base), buf_cstr(&abbrev))
+				 : asprintf(&uid, "%s%d", buf_cstr(&base), n)) < 0 ||
+		    asprintf(&mail, "%s@%s", uid, a->domain) < 0)
+			fatal("out of memory");
+		if (!(n == 0 && is_reserved(uid)))
+			err = is_taken(a, uid, mail, &taken, why_out);
+		if (err == 0 && !taken) {
+			*uid_out = uid;
+			*mail_out = mail;
+		} else {
+			free(uid);
+			free(mail);
+		}
+	}
+	if (err == 0 && taken)
+		err = admin_fail(
+		    why_out, ERR_LIMIT, "every address of that name is taken: give --mail");
+out:
+	buf_done(&base);
+	buf_done(&abbrev);
+	return err;
+}
+
+int
+admin_address_given(
+    struct dir_admin *a, const char *given, char **uid_out, char **mail_out, char **why_out)
+{
+	struct slice local, domain;
+	bool taken = false;
+	struct buf b;
+	int err = 0;
+
+	buf_init(&b, 512);
+	if (addr_normalize(slice_str(given), &b) != 0 ||
+	    addr_split(buf_slice(&b), &local, &domain) != 0 || domain.len == 0) {
+		buf_done(&b);
+		return admin_fail(why_out, ERR_SYNTAX, "%s is no mail address", given);
+	}
+	*uid_out = slice_dup(local);
+	*mail_out = slice_dup(buf_slice(&b));
+	buf_done(&b);
+	if (*uid_out == NULL || *mail_out == NULL)
+		return ERR_NOMEM;
+	err = is_taken(a, *uid_out, *mail_out, &taken, why_out);
+	if (err == 0 && taken)
+		err = admin_fail(why_out, ERR_EXISTS, "%s is taken, or was", *mail_out);
+	return err;
+}
