@@ -347,7 +347,7 @@ to_store(struct deliver *d)
 		d->local[d->n_local].address = t->rcpts[i].address;
 		d->local_at[d->n_local++] = i;
 	}
-	if (d->n_local == 0) {
+	if (d->n_local == 0 || lmtp_seems_down(smtpd.lmtp)) {
 		to_queue(d);
 		return;
 	}

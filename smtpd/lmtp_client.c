@@ -18,6 +18,7 @@ enum {
 	CHUNK = 131072,
 	IDLE_MS = 30000,
 	NO_PROBE_MS = 5000,
+	DOWN_MS = 5000,
 };
 enum ext {
 	X_PIPELINING = 1,
@@ -59,7 +60,7 @@ struct lmtp_pool {
 	bool smtp;
 	struct tls_ctx *tls;
 	unsigned timeout_ms;
-	uint64_t no_probe_until;
+	uint64_t no_probe_until, down_until;
 	struct conn *idle;
 	size_t n_idle;
 };
@@ -167,6 +168,8 @@ job_done_with_conn(struct lmtp_job *j)
 	j->c = NULL;
 	c->job = NULL;
 	c->used = true;
+	if (!j->probe)
+		p->down_until = 0;
 	if (p->n_idle >= IDLE_MAX || io_in(c->io).len > 0) {
 		(void)io_write_str(c->io, "QUIT\r\n");
 		io_close_after_flush(c->io); /* on_close frees it */
@@ -557,6 +560,8 @@ on_close(struct io *io, int err, void *arg)
 	struct conn *c = arg;
 
 	(void)io;
+	if (err == ERR_TIMEOUT && c->job != NULL)
+		c->pool->down_until = loop_now_ms(c->pool->loop) + DOWN_MS;
 	if (err == ERR_TIMEOUT)
 		conn_failed(c, "4.4.2 The next server did not answer in time");
 	else
@@ -672,6 +677,12 @@ lmtp_probe(struct lmtp_pool *p, const char *from, uint64_t size, struct lmtp_rcp
 		start(j);
 	}
 	return j;
+}
+
+bool
+lmtp_seems_down(const struct lmtp_pool *p)
+{
+	return loop_now_ms(p->loop) < p->down_until;
 }
 
 void

@@ -42,6 +42,8 @@ struct lmtp_job *lmtp_deliver(
  * again for five seconds: the queue will see to it). x is borrowed until done. */
 struct lmtp_job *lmtp_probe(struct lmtp_pool *p, const char *from, uint64_t size,
     struct lmtp_rcpt *x, unsigned timeout_ms, lmtp_done_fn done, void *arg);
+/* Whether it did not answer in time a moment ago: then a caller with a queue spares its client the wait. */
+bool lmtp_seems_down(const struct lmtp_pool *p);
 /* done is not called any more; the server may or may not have taken it. NULL accepted. */
 void lmtp_cancel(struct lmtp_job *j);
 

@@ -23,6 +23,7 @@
 
 enum {
 	STATS_MS = 5000,
+	CANARY_MS = 3000,
 	HOLD_MS = 600000,
 	DONE_MS = 600000,
 	LIST_MAX = 200,
@@ -41,7 +42,8 @@ static struct queue {
 	struct loop *loop;
 	struct qdb *db;
 	struct loop_defer *sync;
-	struct loop_timer *due, *stats;
+	struct loop_timer *due, *stats, *canary;
+	bool has_unreachable;
 	struct waiting *waiting;
 	struct ipc_conn *relays[MAX_CONNS];
 	size_t n_relays;
@@ -194,6 +196,57 @@ on_stats(void *arg)
 	role_stat_set(1, t.rcpts);
 	role_stat_set(2, t.oldest == 0 ? 0 : (uint64_t)(now_ms() - t.oldest) / 1000);
 	loop_timer_set(q.stats, STATS_MS);
+}
+
+/* ---- the store is back ---- */
+
+/* While messages wait for a store that cannot be reached, one of them is tried every few seconds, whatever its time; when a delivery
+ * succeeds, all of them are due. */
+struct hasten {
+	int64_t now;
+	bool all, found;
+};
+
+static bool
+hasten_one(void *arg, struct qent *e)
+{
+	struct hasten *h = arg;
+
+	if (e->state != QUEUE_ST_QUEUED || !e->unreachable || e->lease != NULL)
+		return true;
+	qdb_hasten(q.db, e, h->now);
+	h->found = true;
+	return h->all;
+}
+
+static void
+on_canary(void *arg)
+{
+	struct hasten h = {.now = now_ms()};
+
+	(void)arg;
+	qdb_each(q.db, NULL, hasten_one, &h);
+	q.has_unreachable = h.found;
+	if (h.found) {
+		loop_timer_set(q.canary, CANARY_MS);
+		on_due(NULL);
+	}
+}
+
+static void
+note_reachability(const struct delivery_id *id, bool delivered)
+{
+	struct qent *e = qdb_find(q.db, id);
+	struct hasten h = {.now = now_ms(), .all = true};
+
+	if (delivered && q.has_unreachable) {
+		q.has_unreachable = false;
+		qdb_each(q.db, NULL, hasten_one, &h);
+	} else if (!delivered && e != NULL && e->unreachable) {
+		q.has_unreachable = true;
+		if (!loop_timer_is_set(q.canary))
+			loop_timer_set(q.canary, CANARY_MS);
+	}
 }
 
 /* ---- smtpd-session ---- */
@@ -591,6 +644,7 @@ settle(const struct delivery_id *id, struct qrow *row, const uint8_t *result)
 	int64_t now = now_ms();
 	bool expired = now - row->arrived > q.lifetime_ms;
 	size_t n_failed = 0, n_gone = 0;
+	bool delivered_local = false;
 	struct bounce b;
 	struct buf header;
 
@@ -599,6 +653,8 @@ settle(const struct delivery_id *id, struct qrow *row, const uint8_t *result)
 	for (uint32_t i = 0; i < row->env.n_rcpts; i++) {
 		bool fails =
 		    result[i] == QUEUE_REFUSED || (expired && result[i] != QUEUE_DELIVERED);
+		delivered_local |=
+		    result[i] == QUEUE_DELIVERED && row->env.rcpts[i].state == RCPT_LOCAL;
 		if (fails)
 			failed[n_failed++] = i;
 		if (fails || result[i] == QUEUE_DELIVERED)
@@ -619,6 +675,8 @@ settle(const struct delivery_id *id, struct qrow *row, const uint8_t *result)
 		row->due = now + (int64_t)wait_after(row->attempts);
 		r = qdb_put(q.db, &put, b.wanted ? &b.put : NULL);
 	}
+	if (r == 0)
+		note_reachability(id, delivered_local);
 	if (r == 0)
 		log_entry(n_gone == 0    ? "deferred"
 			  : n_failed > 0 ? "bounced"
@@ -879,5 +937,7 @@ main(int argc, char **argv)
 	set_due_timer();
 	q.stats = loop_timer_new(q.loop, on_stats, NULL);
 	on_stats(NULL);
+	q.canary = loop_timer_new(q.loop, on_canary, NULL);
+	on_canary(NULL);
 	return loop_run(q.loop) == 0 ? 0 : 70;
 }

@@ -117,6 +117,15 @@ qdb_find(struct qdb *db, const struct delivery_id *id)
 	return node == NULL ? NULL : *(struct qent **)node;
 }
 
+static bool
+waits_for_store(const struct envelope *e)
+{
+	for (uint32_t i = 0; i < e->n_rcpts; i++)
+		if (e->rcpts[i].state != RCPT_LOCAL || strncmp(e->rcpts[i].why, "4.4.", 4) != 0)
+			return false;
+	return e->n_rcpts > 0;
+}
+
 /* Makes the entry as the row says. */
 static void
 entry_set(struct qdb *db, const struct delivery_id *id, const struct qrow *row)
@@ -137,6 +146,7 @@ entry_set(struct qdb *db, const struct delivery_id *id, const struct qrow *row)
 	e->size = row->size;
 	e->arrived = row->arrived;
 	e->n_rcpts = row->env.n_rcpts;
+	e->unreachable = row->attempts > 0 && waits_for_store(&row->env);
 	/* what was leased and is changed goes back into the order; what is quarantined waits for a person */
 	e->lease = NULL;
 	if (e->state != QUEUE_ST_QUARANTINE)
@@ -171,6 +181,15 @@ qdb_unlease(struct qdb *db, struct qent *e)
 	e->lease = NULL;
 	if (e->heap_at == SIZE_MAX)
 		heap_add(db, e);
+}
+
+void
+qdb_hasten(struct qdb *db, struct qent *e, int64_t now)
+{
+	if (e->heap_at == SIZE_MAX || e->due <= now)
+		return;
+	e->due = now;
+	heap_up(db, e->heap_at);
 }
 
 struct walk {

@@ -15,8 +15,10 @@ struct qent {
 	int64_t arrived;
 	uint64_t size;
 	uint32_t n_rcpts;
-	void *lease;    /* who delivers it now; not in the heap while leased */
-	size_t heap_at; /* SIZE_MAX: not in the heap */
+	bool
+	    unreachable; /* waits because its server could not be reached, not because it said no */
+	void *lease;     /* who delivers it now; not in the heap while leased */
+	size_t heap_at;  /* SIZE_MAX: not in the heap */
 };
 /* The row. */
 struct qrow {
@@ -39,6 +41,8 @@ struct qent *qdb_first(struct qdb *db);
 /* Takes it out of the order of delivery, or puts it back. */
 void qdb_lease(struct qdb *db, struct qent *e, void *who);
 void qdb_unlease(struct qdb *db, struct qent *e);
+/* Due now, in memory only; not for leased ones. */
+void qdb_hasten(struct qdb *db, struct qent *e, int64_t now);
 /* Messages in id order after id (NULL: from the start), at most max, while fn gives true. */
 typedef bool (*qdb_fn)(void *arg, struct qent *e);
 void qdb_each(struct qdb *db, const struct delivery_id *after, qdb_fn fn, void *arg);

@@ -669,3 +669,40 @@ def test_no_room(tmp_path):
     finally:
         site.stop()
         subprocess.run(["umount", str(site.smtpd.dir / "q")], capture_output=True)
+
+
+def test_store_back_after_a_long_time(tmp_path):
+    """All that waited is delivered soon after the store is back, however long the next try was away; also after a restart."""
+    site = Site(tmp_path, queue_retry_s=["600"])
+    try:
+        site.lmtp.stop()
+        s = site.mx()
+        for n in range(30):
+            assert s.mail("a@b.example", [AN], MAIL)[-1].startswith("250 2.0.0 Queued")
+        wait_for(lambda: [e["attempts"] >= 1 for e in listing(site)] == [True] * 30)
+        site.smtpd.kill("smtpd-queue")
+        site.smtpd.start("smtpd-queue")
+        time.sleep(1)
+        site.lmtp = Lmtp(site.smtpd.run / "lmtp.sock")
+        wait_for(lambda: len(site.lmtp.mails) == 30, 8)
+        wait_for(lambda: listing(site) == [])
+    finally:
+        site.stop()
+
+
+def test_hung_store_costs_one_wait(tmp_path):
+    """A store that does not answer delays one message, not each of them; the queue takes over."""
+    site = Site(tmp_path, lmtp_timeout_ms=1500)
+    try:
+        go = threading.Event()
+        site.lmtp.before_final = go.wait
+        s = site.mx()
+        start = time.monotonic()
+        for _ in range(4):
+            assert s.mail("a@b.example", [AN], MAIL)[-1].startswith("250 2.0.0 Queued")
+        assert time.monotonic() - start < 4
+        site.lmtp.before_final = lambda: None
+        go.set()
+        wait_for(lambda: len(site.lmtp.mails) == 4, 15)
+    finally:
+        site.stop()
