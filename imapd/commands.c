@@ -36,10 +36,10 @@ static const struct command table[] = {
     {"CLOSE", SEL, COMMAND_NO_SYNC, cmd_close},
     {"UNSELECT", SEL, COMMAND_NO_SYNC, cmd_unselect},
     {"EXPUNGE", SEL, COMMAND_UID | COMMAND_ASK, cmd_expunge},
-    {"SEARCH", SEL, COMMAND_UID | COMMAND_NO_EXPUNGE, cmd_search},
-    {"FETCH", SEL, COMMAND_UID | COMMAND_NO_EXPUNGE, cmd_fetch},
-    {"STORE", SEL, COMMAND_UID | COMMAND_NO_EXPUNGE, cmd_store},
-    {"COPY", SEL, COMMAND_UID | COMMAND_ASK, cmd_copy},
+    {"SEARCH", SEL, COMMAND_UID | COMMAND_NO_EXPUNGE | COMMAND_FRESH, cmd_search},
+    {"FETCH", SEL, COMMAND_UID | COMMAND_NO_EXPUNGE | COMMAND_FRESH, cmd_fetch},
+    {"STORE", SEL, COMMAND_UID | COMMAND_NO_EXPUNGE | COMMAND_FRESH, cmd_store},
+    {"COPY", SEL, COMMAND_UID | COMMAND_ASK | COMMAND_FRESH, cmd_copy},
 };
 
 const struct command *

@@ -137,6 +137,7 @@ void
 cmd_ok(struct cmd *m, const char *fmt, ...)
 {
 	va_list ap;
+	m->c->bad_commands = 0;
 	va_start(ap, fmt);
 	cmd_vend(m, "OK", fmt, ap);
 	va_end(ap);
@@ -243,6 +244,12 @@ state_text(const struct client *c)
 	return c->state == CLIENT_AUTH ? "No mailbox is selected" : "Not in this state";
 }
 
+static void
+cmd_run(struct client *c)
+{
+	c->cmd->def->run(c->cmd);
+}
+
 /* Starts the command that the parser holds. */
 static void
 cmd_start(struct client *c, enum imap_event ev)
@@ -284,8 +291,11 @@ cmd_start(struct client *c, enum imap_event ev)
 	} else if (!(m->def->states & c->state)) {
 		m->def = &none;
 		cmd_bad(m, "%s", state_text(c));
+	} else if (c->sel != NULL && c->sel->stale && (m->def->flags & COMMAND_FRESH)) {
+		/* EXPUNGE would move the numbers that the command names */
+		sync_run(c, false, m->uid, cmd_run);
 	} else {
-		m->def->run(m);
+		cmd_run(c);
 	}
 }
 

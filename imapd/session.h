@@ -100,6 +100,7 @@ enum command_flag {
 	    2,           /* no EXPUNGE may be sent at its end (RFC 3501 7.4.1), unless behind UID */
 	COMMAND_ASK = 4, /* asks the store for changes at its end even if it heard of none */
 	COMMAND_NO_SYNC = 8, /* ends without looking for changes */
+	COMMAND_FRESH = 16,  /* hears of changes before it begins: "*" and new mail are as of now */
 };
 /* A row of the command table (commands.c). run answers in the end with one of cmd_ok, cmd_no, cmd_bad, cmd_err. */
 struct command {
