@@ -1,0 +1,73 @@
+/* queue_priv.h: what the files of the smtpd-queue role share. For queue*.c alone. */
+#ifndef CV_QUEUE_PRIV_H
+#define CV_QUEUE_PRIV_H
+
+#include "smtpd/queue_db.h"
+
+enum { QUEUE_WAITS_MAX = 32, QUEUE_CONNS_MAX = 256 };
+
+struct queue_waiting;
+
+struct queue {
+	struct loop *loop;
+	struct qdb *db;
+	struct loop_defer *sync;
+	struct loop_timer *due, *stats, *canary;
+	bool has_unreachable;
+	struct queue_waiting *waiting;
+	struct ipc_conn *relays[QUEUE_CONNS_MAX];
+	size_t n_relays;
+	struct ipc_server *servers[3];
+	const char *hostname;
+	uint64_t waits_ms[QUEUE_WAITS_MAX];
+	size_t n_waits;
+	int64_t lifetime_ms;
+	uint64_t last_us;
+	unsigned char instance;
+	struct arena *arena; /* of the request under way */
+};
+extern struct queue queue;
+
+/* ---- queue.c ---- */
+int64_t queue_now_ms(void);
+struct delivery_id queue_new_id(void);
+int queue_get_id(struct ipc_reader *r, struct delivery_id *id);
+void queue_put_id(struct buf *b, const struct delivery_id *id);
+/* Sets the timer to the message that is due first. */
+void queue_set_due_timer(void);
+/* Drops what is over, wakes relays when something is due. */
+void queue_on_due(void *arg);
+/* IPC_OK once all that was written so far is on stable storage. */
+void queue_reply_after_sync(struct ipc_conn *c, uint32_t id);
+void queue_log_entry(
+    const char *event, const struct delivery_id *id, const struct qrow *row, int err);
+/* Takes the failed recipients (ascending indexes) out of the envelope. */
+void queue_envelope_without(struct envelope *e, const uint32_t *failed, size_t n_failed);
+
+/* ---- queue_bounce.c ---- */
+struct queue_bounce {
+	struct qrow row;
+	struct envelope_rcpt rcpt;
+	struct qdb_put put;
+	struct buf header, body;
+	bool wanted; /* there is somebody to tell */
+};
+/* The report about failed recipients. queue_bounce_done in any case. 0 or the error of the buffers. */
+int queue_bounce_make(struct queue_bounce *b, const struct delivery_id *id, const struct qrow *row,
+    struct slice header, const uint32_t *failed, size_t n_failed, bool expired);
+void queue_bounce_done(struct queue_bounce *b);
+
+/* ---- queue_relay.c: requests of relay ---- */
+int queue_msg_next(struct ipc_conn *c, uint32_t id);
+int queue_msg_body(struct ipc_conn *c, uint32_t id, struct ipc_reader *r);
+int queue_msg_result(struct ipc_conn *c, uint32_t id, struct ipc_reader *r);
+int queue_relay_open(struct ipc_conn *c, void *arg, void **user_out);
+void queue_relay_close(struct ipc_conn *c, void *arg);
+/* Tries one of the messages that wait for an unreachable store; sets itself again while there are any. */
+void queue_on_canary(void *arg);
+
+/* ---- queue_list.c: congvu ---- */
+int queue_msg_list(struct ipc_conn *c, uint32_t id, struct ipc_reader *r);
+void queue_on_stats(void *arg);
+
+#endif
