@@ -204,6 +204,16 @@ rule_rev_unknown(const struct rule_facts *f, struct buf *detail)
 }
 
 bool
+rule_rev_note(const struct rule_facts *f, struct buf *detail)
+{
+	const struct find_sig *s = find_rev(f, REV_UNKNOWN);
+
+	if (s != NULL)
+		buf_append_slice(detail, s->issuer);
+	return s != NULL;
+}
+
+bool
 rule_binding(const struct rule_facts *f, struct buf *detail)
 {
 	const struct find_sig *s;

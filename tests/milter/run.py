@@ -14,6 +14,7 @@ import pathlib
 import re
 import shutil
 import signal
+import smtplib
 import socket
 import struct
 import subprocess
@@ -130,7 +131,7 @@ def make_mails(certs, out):
 # ---- the instance ----
 
 class Milter:
-    def __init__(self, root, certs):
+    def __init__(self, root, certs, **more):
         self.root = root
         (root / "etc").mkdir()
         (root / "bin").mkdir()
@@ -146,9 +147,11 @@ class Milter:
         conf = dict(hostname="mail.x.example", run_dir="../run", ledger_dir="../var", audit_log="../var/audit.jsonl",
                     milter_socket_dir="../run/milter", trust_dir="trust", token_key_file="token.key",
                     ldap_password_file="ldap.password", **user)
+        conf.update(more)
         text = "".join('%s = "%s"\n' % kv for kv in conf.items()) + 'domains = {"x.example"}\nlookup_processes = 1\n'
         (root / "etc/congvu.conf").write_text(text)
         self.sock = root / "run/milter/milter.sock"
+        self.port = int(more["milter_listen"].split(":")[1].split("@")[0]) if "milter_listen" in more else None
         self.log = root / "var/audit.jsonl"
         self.out = open(root / "log", "wb")
         self.start()
@@ -167,7 +170,10 @@ class Milter:
 
     def is_up(self):
         try:
-            Client(self.sock)
+            if self.port:
+                socket.create_connection(("127.0.0.1", self.port), 5).close()
+            else:
+                Client(self.sock)
             return True
         except OSError:
             return False
@@ -407,6 +413,104 @@ def truncated_log(m):
         raise AssertionError("a truncated log verifies")
 
 
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+MAIN_CF = """
+compatibility_level = 3.6
+queue_directory = {dir}/queue
+data_directory = {dir}/data
+maillog_file = {dir}/maillog
+maillog_file_prefixes = /
+myhostname = foreign.example
+mydestination =
+local_recipient_maps =
+alias_maps =
+alias_database =
+inet_interfaces = 127.0.0.1
+inet_protocols = ipv4
+relayhost = [127.0.0.1]:{sink}
+mynetworks = 127.0.0.0/8
+smtpd_relay_restrictions = permit_mynetworks, reject
+smtpd_recipient_restrictions = permit_mynetworks, reject
+smtpd_milters = inet:127.0.0.1:{milter}
+milter_default_action = tempfail
+smtpd_forbid_bare_newline = no
+"""
+MASTER_CF = """
+127.0.0.1:{port} inet n - n - 20 smtpd
+cleanup unix n - n - 0 cleanup
+qmgr unix n - n 300 1 qmgr
+rewrite unix - - n - - trivial-rewrite
+bounce unix - - n - 0 bounce
+defer unix - - n - 0 bounce
+trace unix - - n - 0 bounce
+smtp unix - - n - - smtp
+error unix - - n - - error
+proxymap unix - - n - - proxymap
+retry unix - - n - - error
+tlsmgr unix - - n 1000? 1 tlsmgr
+anvil unix - - n - 1 anvil
+scache unix - - n - 1 scache
+postlog unix-dgram n - n - 1 postlogd
+"""
+
+
+def under_postfix(root, certs, mails):
+    """A foreign MTA, Debian's Postfix, with our filter: the same verdicts, and what it relays is what was sent."""
+    quiet = subprocess.DEVNULL  # its daemons would hold a pipe open
+    root.mkdir()
+    inst, pf = root / "i", root / "pf"
+    ports = dict(port=free_port(), sink=free_port(), milter=free_port())
+    for d in (inst, pf, pf / "etc", pf / "data", pf / "queue", root / "dump"):
+        d.mkdir()
+    root.chmod(0o755)
+    root.parent.chmod(0o755)
+    shutil.chown(pf / "data", "postfix")
+    (pf / "etc/main.cf").write_text(MAIN_CF.format(dir=pf, **ports))
+    (pf / "etc/master.cf").write_text(MASTER_CF.format(**ports))
+    m = Milter(inst, certs, milter_listen="inet:%d@127.0.0.1" % ports["milter"])
+    sink = subprocess.Popen(["smtp-sink", "-u", "postfix", "-d", str(root / "dump") + "/m.", "127.0.0.1:%d" % ports["sink"], "10"])
+    shutil.chown(root / "dump", "postfix")
+    try:
+        subprocess.run(["postfix", "-c", str(pf / "etc"), "start"], check=True, stdout=quiet, stderr=quiet, timeout=60)
+        for _ in range(100):
+            try:
+                c = smtplib.SMTP("127.0.0.1", ports["port"], timeout=40)
+                break
+            except OSError:
+                time.sleep(0.1)
+        for name, code, words in (("altered.eml", 550, b"P02 "), ("other_signer.eml", 550, b"P07 "), ("exe.eml", 550, b"P22 ")):
+            try:
+                c.sendmail("a@x.example", ["b@y.example"], (mails / name).read_bytes())
+                raise AssertionError(name + " was accepted")
+            except smtplib.SMTPDataError as e:
+                assert e.smtp_code == code and e.smtp_error.startswith(b"5.7.1 " + words) and b"[ticket " in e.smtp_error, e
+        raw = (mails / "official.eml").read_bytes()
+        c.sendmail("a@x.example", ["b@y.example"], raw)
+        for _ in range(200):
+            got = [p.read_bytes() for p in (root / "dump").iterdir() if p.stat().st_size]
+            if got:
+                break
+            time.sleep(0.1)
+        got = got[0].replace(b"\r\n", b"\n")
+        # Postfix adds a Message-Id of its own
+        body = raw.replace(b"\r\n", b"\n").partition(b"\n\n")[2]
+        assert got.partition(b"\n\n")[2].strip() == body.strip(), "not the bytes that were sent"
+        top = got[:got.index(b"From: vanthu@x.example")]
+        assert b"smime=pass" in top and b"X-Congvu-Verdict: accept; official=yes" in top, top
+    finally:
+        subprocess.run(["postfix", "-c", str(pf / "etc"), "stop"], stdout=quiet, stderr=quiet, timeout=60)
+        sink.terminate()
+        sink.wait()
+        m.stop()
+    records = [r for r in read_log(m.log) if r["event"] == "verdict"]
+    assert len(records) == 4 and all(len(r["qid"]) > 5 for r in records), [r["qid"] for r in records]
+
+
 def main():
     if not shutil.which("miltertest"):
         print("SKIP: miltertest is not installed")
@@ -443,6 +547,10 @@ def main():
         check("torn_line", lambda: torn_line(m))
         check("truncated_log", lambda: truncated_log(m))
         m.stop()
+        if shutil.which("postfix") and shutil.which("smtp-sink") and not os.geteuid():
+            check("under_postfix", lambda: under_postfix(root / "foreign", certs, mails))
+        else:
+            print("# under_postfix is left out: Postfix is not installed, or not root")
         if failed:
             print((inst / "log").read_text()[-6000:])
     finally:

@@ -297,7 +297,7 @@ static const struct {
     {"24 CRL too old, official", FROM DOC, "manager.der", NULL, CLEAR,
 	{"old.example", true, true, false, true, NULL, 60}, "P06", NULL},
     {"24b CRL too old, everyday", FROM, "manager.der", NULL, CLEAR,
-	{"old.example", true, true, false, true, NULL, 60}, "ok", NULL},
+	{"old.example", true, true, false, true, NULL, 60}, "ok", "N04"},
     {"25 embedded CRL revokes", FROM, "embedded.der", NULL, CLEAR, staff, "P05", NULL},
     {"26 EKU serverAuth", FROM, "server.der", NULL, CLEAR, staff, "P02", NULL},
     {"26b CA as signer", FROM, "caleaf.der", NULL, CLEAR, staff, "P02", NULL},
