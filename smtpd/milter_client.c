@@ -4,7 +4,7 @@
  * bytes sent are the bytes that will be delivered. MILTER.md section 3. */
 #include "config.h"
 
-#include "smtpd/milter_client.h"
+#include "smtpd/milter_client_priv.h"
 
 #include "lib/err.h"
 #include "lib/io.h"
@@ -17,60 +17,6 @@
 #include <string.h>
 
 enum { OUT_HIGH = 262144, PROGRESS_MAX = 3 };
-
-/* A connection with what was agreed on it. */
-struct mconn {
-	struct io *io;
-	struct milter_conf *conf;
-	struct milter *user; /* NULL when it is only flushed and closed */
-	uint32_t version, actions, steps;
-};
-
-struct milter_conf {
-	struct loop *loop;
-	char *name;
-	const char *path, *hostport; /* one of them */
-	unsigned command_ms, message_ms;
-};
-
-enum step {
-	S_IDLE,
-	S_CONNECT,
-	S_OPTNEG,
-	S_CONN,
-	S_HELO,
-	S_MAIL,
-	S_RCPT,
-	S_DATA,
-	S_HDR,
-	S_EOH,
-	S_BODY,
-	S_EOM
-};
-
-struct milter {
-	struct milter_conf *conf;
-	struct mconn *c;
-	struct loop_timer *timer;
-	struct loop_defer *defer;
-	enum step step;
-	bool waiting;     /* for the answer to step */
-	bool introduced;  /* C and H were sent on this connection */
-	bool in_mail;     /* M was sent */
-	bool accept_conn; /* accepted for good */
-	bool refuse_conn; /* refused for good: verdict and text stay */
-	bool accept_mail;
-	bool failed_mail; /* skip it for the rest of this message */
-	const struct milter_env *env;
-	const char *rcpt;
-	struct milter_changes *ch;
-	size_t at;         /* next header field, or body offset */
-	int progress_left; /* how often it may ask for more time */
-	milter_fn fn;
-	void *arg;
-	struct milter_verdict verdict;
-	struct buf text;
-};
 
 static void advance(struct milter *m);
 
@@ -248,176 +194,6 @@ on_timer(void *arg)
 	failed(arg, "no answer in time");
 }
 
-static void
-put_stage_macros(struct milter *m, char stage, struct buf *b)
-{
-	const struct milter_env *e = m->env;
-	char addr[80] = "";
-	struct milter_macro all[10];
-	size_t n = 0;
-
-#define MACRO(k, v)                      \
-	all[n++] = (struct milter_macro) \
-	{                                \
-		k, v                     \
-	}
-	switch (stage) {
-	case 'C':
-		snprintf(addr, sizeof(addr), "[%s]", e->client_ip);
-		MACRO("j", e->hostname);
-		MACRO("_", addr);
-		MACRO("{daemon_name}", e->daemon_name);
-		MACRO("{client_addr}", e->client_ip);
-		MACRO("v", PACKAGE_STRING);
-		break;
-	case 'H':
-		MACRO("{tls_version}", e->tls_version);
-		MACRO("{cipher}", e->tls_cipher);
-		break;
-	case 'M':
-		MACRO("i", e->qid);
-		MACRO("{auth_type}", e->auth_type);
-		MACRO("{auth_authen}", e->auth_authen);
-		MACRO("{mail_addr}", e->mail_from);
-		MACRO("{client_addr}", e->client_ip);
-		MACRO("{daemon_name}", e->daemon_name);
-		MACRO("{tls_version}", e->tls_version);
-		break;
-	case 'R':
-		MACRO("i", e->qid);
-		MACRO("{rcpt_addr}", m->rcpt);
-		break;
-	default:
-		MACRO("i", e->qid);
-		break;
-	}
-#undef MACRO
-	milter_put_macros(b, stage, all, n);
-}
-
-static void
-put_connect(struct milter *m, struct buf *b)
-{
-	const struct milter_env *e = m->env;
-	char host[80];
-	bool v6 = strchr(e->client_ip, ':') != NULL;
-
-	snprintf(host, sizeof(host), "[%s]", e->client_ip);
-	if (e->client_ip[0] == '\0')
-		milter_put_connect(b, "localhost", 'U', 0, "");
-	else
-		milter_put_connect(b, host, v6 ? '6' : '4', e->client_port, e->client_ip);
-}
-
-static void
-put_mail(struct milter *m, struct buf *b)
-{
-	struct slice s[12];
-	struct buf path;
-	size_t n = 1;
-
-	buf_init(&path, 1024);
-	buf_appendf(&path, "<%s>", m->env->mail_from);
-	s[0] = buf_slice(&path);
-	for (size_t i = 0; i < m->env->n_mail_args && n < 12; i++)
-		s[n++] = slice_str(m->env->mail_args[i]);
-	milter_put_strings(b, 'M', s, n);
-	buf_done(&path);
-}
-
-static void
-put_rcpt(struct milter *m, struct buf *b)
-{
-	struct buf path;
-
-	buf_init(&path, 1024);
-	buf_appendf(&path, "<%s>", m->rcpt);
-	struct slice s = buf_slice(&path);
-	milter_put_strings(b, 'R', &s, 1);
-	buf_done(&path);
-}
-
-static void
-put_field(struct milter *m, struct buf *b)
-{
-	const struct msg_field *f = &m->ch->msg->fields[m->at++];
-	struct buf value;
-
-	buf_init(&value, MILTER_CHUNK_MAX);
-	msg_milter_value(f->value, m->c->steps & MILTER_P_HDR_LEADSPC, &value);
-	struct slice s[2] = {f->name, buf_slice(&value)};
-	milter_put_strings(b, 'L', s, 2);
-	buf_done(&value);
-}
-
-static struct slice
-body_of(const struct milter *m)
-{
-	return m->ch->body_replaced ? buf_slice(m->ch->body) : msg_body(m->ch->msg);
-}
-
-/* What a step needs: the milter's wish not to see it, not to answer it; the macros' letter. */
-static const struct {
-	char cmd;
-	uint32_t skip, no_reply;
-} step_table[] = {
-    [S_CONN] = {'C', MILTER_P_NOCONNECT, MILTER_P_NR_CONN},
-    [S_HELO] = {'H', MILTER_P_NOHELO, MILTER_P_NR_HELO},
-    [S_MAIL] = {'M', MILTER_P_NOMAIL, MILTER_P_NR_MAIL},
-    [S_RCPT] = {'R', MILTER_P_NORCPT, MILTER_P_NR_RCPT},
-    [S_DATA] = {'T', MILTER_P_NODATA, MILTER_P_NR_DATA},
-    [S_HDR] = {'L', MILTER_P_NOHDRS, MILTER_P_NR_HDR},
-    [S_EOH] = {'N', MILTER_P_NOEOH, MILTER_P_NR_EOH},
-    [S_BODY] = {'B', MILTER_P_NOBODY, MILTER_P_NR_BODY},
-    [S_EOM] = {'E', 0, 0},
-};
-
-/* The packet of the step; false when there is nothing (more) to send for it. */
-static bool
-put_step(struct milter *m, struct buf *b)
-{
-	char cmd = step_table[m->step].cmd;
-	struct slice s, body;
-
-	if (m->c->steps & step_table[m->step].skip)
-		return false;
-	/* DATA came with version 4 */
-	if (m->step == S_DATA && m->c->version < 4)
-		return false;
-	if ((m->step == S_HDR && m->at >= m->ch->msg->n) ||
-	    (m->step == S_BODY && m->at >= body_of(m).len))
-		return false;
-	if ((m->step != S_HDR && m->step != S_BODY) || m->at == 0)
-		put_stage_macros(m, cmd, b);
-	switch (m->step) {
-	case S_CONN:
-		put_connect(m, b);
-		break;
-	case S_HELO:
-		s = slice_str(m->env->helo);
-		milter_put_strings(b, 'H', &s, 1);
-		break;
-	case S_MAIL:
-		put_mail(m, b);
-		break;
-	case S_RCPT:
-		put_rcpt(m, b);
-		break;
-	case S_HDR:
-		put_field(m, b);
-		break;
-	case S_BODY:
-		body = slice_sub(body_of(m), m->at, MILTER_CHUNK_MAX);
-		m->at += body.len;
-		milter_put(b, 'B', body);
-		break;
-	default:
-		milter_put(b, cmd, slice_of(NULL, 0));
-		break;
-	}
-	return true;
-}
-
 /* The step is through: the next one of this operation, or its end. */
 static void
 next_step(struct milter *m)
@@ -440,7 +216,7 @@ next_step(struct milter *m)
 		m->step = S_BODY;
 		break;
 	case S_BODY:
-		if (m->at < body_of(m).len && !(m->c->steps & MILTER_P_NOBODY))
+		if (m->at < milter_body(m).len && !(m->c->steps & MILTER_P_NOBODY))
 			break;
 		m->step = S_EOM;
 		break;
@@ -473,8 +249,8 @@ advance(struct milter *m)
 		} else {
 			if (m->step == S_MAIL)
 				m->in_mail = true;
-			sent = put_step(m, &b);
-			nr = m->c->steps & step_table[m->step].no_reply;
+			sent = milter_put_step(m, &b);
+			nr = m->c->steps & milter_steps[m->step].no_reply;
 		}
 		if (b.err != 0 || io_write(m->c->io, b.data, b.len) != 0) {
 			failed(m, "a step that is too large, or no connection");
@@ -491,87 +267,6 @@ advance(struct milter *m)
 }
 
 /* ---- answers ---- */
-
-static int
-grow(struct milter *m, const char ***list, size_t *n, struct slice address)
-{
-	const char **p = arena_calloc(m->ch->arena, *n + 1, sizeof(*p));
-
-	/* "<a@b>" as well as "a@b" */
-	if (address.len >= 2 && address.ptr[0] == '<' && address.ptr[address.len - 1] == '>')
-		address = slice_sub(address, 1, address.len - 2);
-	if (p == NULL || *n >= 1000 || address.len == 0)
-		return ERR_LIMIT;
-	if (*n > 0)
-		memcpy(p, *list, *n * sizeof(*p));
-	p[*n] = arena_slicedup(m->ch->arena, address);
-	if (p[*n] == NULL)
-		return ERR_NOMEM;
-	*list = p;
-	(*n)++;
-	return 0;
-}
-
-static int
-change_from(struct milter *m, struct slice a)
-{
-	if (a.len >= 2 && a.ptr[0] == '<' && a.ptr[a.len - 1] == '>')
-		a = slice_sub(a, 1, a.len - 2);
-	m->ch->from = arena_slicedup(m->ch->arena, a);
-	return m->ch->from == NULL ? ERR_NOMEM : 0;
-}
-
-static int
-replace_body(struct milter *m, struct slice data)
-{
-	if (!m->ch->body_replaced)
-		buf_reset(m->ch->body);
-	m->ch->body_replaced = true;
-	return buf_append_slice(m->ch->body, data);
-}
-
-/* A modification, permitted by what was agreed. */
-static int
-modify(struct milter *m, char cmd, struct slice data)
-{
-	static const struct {
-		char cmd;
-		uint32_t needs;
-	} needs[] = {{'h', MILTER_F_ADDHDRS}, {'i', MILTER_F_ADDHDRS}, {'m', MILTER_F_CHGHDRS},
-	    {'b', MILTER_F_CHGBODY}, {'+', MILTER_F_ADDRCPT}, {'2', MILTER_F_ADDRCPT_PAR},
-	    {'-', MILTER_F_DELRCPT}, {'e', MILTER_F_CHGFROM}, {'q', MILTER_F_QUARANTINE}};
-	bool leadspc = m->c->steps & MILTER_P_HDR_LEADSPC;
-	struct slice a = {NULL, 0}, v = {NULL, 0};
-	uint32_t index = 0;
-	size_t i = 0;
-
-	while (i < sizeof(needs) / sizeof(needs[0]) && needs[i].cmd != cmd)
-		i++;
-	if (i == sizeof(needs) / sizeof(needs[0]) || !(m->c->actions & needs[i].needs))
-		return ERR_PROTO;
-	if (cmd == 'b')
-		return replace_body(m, data);
-	if (milter_get_mod(data, cmd == 'i' || cmd == 'm', &index, &a, &v) != 0)
-		return ERR_PROTO;
-	switch (cmd) {
-	case 'h':
-		return msg_add(m->ch->msg, a, v, leadspc);
-	case 'i':
-		return msg_insert(m->ch->msg, index, a, v, leadspc);
-	case 'm':
-		return msg_change(m->ch->msg, index == 0 ? 1 : index, a, v, leadspc);
-	case '+':
-	case '2':
-		return grow(m, &m->ch->add_rcpt, &m->ch->n_add, a);
-	case '-':
-		return grow(m, &m->ch->del_rcpt, &m->ch->n_del, a);
-	case 'e':
-		return change_from(m, a);
-	default:
-		m->ch->quarantine = arena_slicedup(m->ch->arena, a);
-		return m->ch->quarantine == NULL ? ERR_NOMEM : 0;
-	}
-}
 
 static void
 on_optneg(struct milter *m, char cmd, struct slice data)
@@ -652,7 +347,7 @@ on_packet(struct milter *m, char cmd, struct slice data)
 			m->introduced = true;
 		return;
 	}
-	if (step != S_EOM || modify(m, cmd, data) != 0)
+	if (step != S_EOM || milter_modify(m, cmd, data) != 0)
 		failed(m, "an answer that does not belong here");
 }
 
