@@ -15,7 +15,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { IDS = 4096 };
+enum { IDS = 65536 };
 
 static struct {
 	struct loop *loop;
