@@ -43,7 +43,8 @@ def test_a_hired_person_works_at_once(server, tmp_path):
     person = {"login": got["uid"], "address": got["mail"], "password": password, "name": "Cao Thị Bích Đào"}
     mid = client.new_id(server.domain)
     mail = client.header(person["address"], [person["address"]], "Thư đầu tiên", mid) + client.text_part("Xin chào.\n")
-    assert server.submit(person, person["address"], [person["address"]], mail)[0] == 250
+    code, text = server.submit(person, person["address"], [person["address"]], mail)
+    assert code == 250, text
     assert server.fetch(person, mid) is not None
     m = server.imap(person)
     names = b" ".join(m.list()[1])
