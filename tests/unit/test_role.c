@@ -80,6 +80,8 @@ main(int argc, char **argv)
 	role_enter();
 	if (role_fd("token_key_file") >= 0 || (other >= 0 && fcntl(other, F_GETFD) < 0))
 		return 1; /* it must be closed by now, and nothing else */
+	if (other >= 0)
+		close(other); /* each of the processes has the same number of them to tell */
 	fd = role_fd(strcmp(name, "test-core") == 0 ? "core" : "t");
 	fcntl(fd, F_SETFL, 0); /* blocking */
 	for (;;) {
