@@ -15,7 +15,6 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -633,8 +632,6 @@ make(struct loop *l, int fd, size_t in_cap, size_t out_cap, const struct io_ops 
 {
 	struct io *io = xcalloc(1, sizeof(*io));
 
-	/* OpenSSL writes with write(2) */
-	signal(SIGPIPE, SIG_IGN);
 	io->loop = l;
 	io->fd = fd;
 	io->ops = ops;

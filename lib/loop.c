@@ -87,6 +87,8 @@ loop_new(void)
 
 	if (cfg == NULL)
 		fatal("no memory for an event loop");
+	/* a peer that is gone is an error of write(2), OpenSSL's too, and no end of the process */
+	signal(SIGPIPE, SIG_IGN);
 	/* the environment of a server is no place to choose its event back end */
 	event_config_set_flag(cfg, EVENT_BASE_FLAG_IGNORE_ENV | EVENT_BASE_FLAG_NOLOCK);
 	l->base = event_base_new_with_config(cfg);

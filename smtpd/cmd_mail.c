@@ -141,6 +141,10 @@ cmd_mail(struct client *c, struct slice args)
 		return;
 	}
 	t->mail = mail;
+	if (refuse_utf8(c, mail.from)) {
+		txn_reset(c);
+		return;
+	}
 	if (mail.size > smtpd.size_max) {
 		reply(c, 552, "5.3.4", "The message is larger than %llu octets",
 		    (unsigned long long)smtpd.size_max);

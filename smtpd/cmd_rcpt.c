@@ -177,6 +177,10 @@ cmd_rcpt(struct client *c, struct slice args)
 		refuse_parse(c, r);
 		return;
 	}
+	if (refuse_utf8(c, p.to)) {
+		t->refused_rcpt = true;
+		return;
+	}
 	if (is_there(t, p.to)) {
 		reply(c, 250, "2.1.5", "Ok, named before");
 		return;

@@ -152,6 +152,23 @@ text_with_id(struct deliver *d, const char *what)
 
 /* ---- the queue ---- */
 
+static bool
+is_ascii(const char *s)
+{
+	while (*s != '\0' && !(*s & 0x80))
+		s++;
+	return *s == '\0';
+}
+
+static bool
+has_utf8_address(const struct txn *t)
+{
+	for (size_t i = 0; i < t->n_rcpts; i++)
+		if (!is_ascii(t->rcpts[i].address))
+			return true;
+	return !is_ascii(t->from);
+}
+
 static uint32_t
 env_flags(const struct deliver *d)
 {
@@ -160,7 +177,7 @@ env_flags(const struct deliver *d)
 	/* what is in the message counts, not what was declared (INTEROP.md SMTP 3) */
 	if (d->t->mail.body_8bit || d->t->data.eight_bit)
 		f |= ENV_8BIT;
-	if (d->t->mail.smtputf8 || d->t->data.header_eight_bit)
+	if (d->t->mail.smtputf8 || d->t->data.header_eight_bit || has_utf8_address(d->t))
 		f |= ENV_SMTPUTF8;
 	if (d->ch.quarantine != NULL)
 		f |= ENV_QUARANTINE;

@@ -171,6 +171,19 @@ reply_text(struct client *c, unsigned code, const char *text, const char *defaul
 	count_error(c, code);
 }
 
+bool
+refuse_utf8(struct client *c, struct slice address)
+{
+	bool high = false;
+
+	for (size_t i = 0; i < address.len; i++)
+		high |= address.ptr[i] >= 0x80;
+	if (!high || c->t->mail.smtputf8 || client_is_submission(c))
+		return false;
+	reply(c, 553, "5.6.7", "An address with UTF-8 needs SMTPUTF8");
+	return true;
+}
+
 void
 append_clean(struct buf *b, const char *s)
 {

@@ -119,6 +119,9 @@ void client_release(struct client *c);
 bool client_is_submission(const struct client *c);
 /* Drops the transaction, and what the milters and the queue know of it. */
 void txn_reset(struct client *c);
+/* Whether an address with UTF-8 was refused, since the transaction is not SMTPUTF8 (RFC 6531 3.5); on submission it is taken, and
+ * declared downstream (INTEROP.md SMTP 3). */
+bool refuse_utf8(struct client *c, struct slice address);
 /* The client's name as it may stand in a header field. */
 void append_clean(struct buf *b, const char *s);
 

@@ -224,6 +224,21 @@ def test_eight_bit_is_declared_downstream(site):
     assert "BODY=8BITMIME SMTPUTF8" in site.lmtp.mails[0][1]
 
 
+def test_utf8_addresses(site):
+    site.lookup.people["hường@tinhmau.example"] = "x"
+    s = site.mx()
+    assert s.cmd("MAIL FROM:<đặng@hopthu.example>").startswith("553 5.6.7")
+    assert s.cmd("MAIL FROM:<dan@hopthu.example>").startswith("250")
+    assert s.cmd("RCPT TO:<hường@tinhmau.example>").startswith("553 5.6.7")
+    s.cmd("RSET")
+    assert s.cmd("MAIL FROM:<đặng@hopthu.example> SMTPUTF8").startswith("250")
+    assert s.cmd("RCPT TO:<nobody.đ@tinhmau.example>") == "550 5.1.1 <nobody.đ@tinhmau.example>: Không có người nhận này / No such recipient"
+    assert s.cmd("RCPT TO:<hường@tinhmau.example>").startswith("250")
+    s.cmd("DATA")
+    assert s.cmd("Subject: x\r\n\r\nx\r\n.\r\n").startswith("250")
+    assert " SMTPUTF8" in site.lmtp.mails[0][1]
+
+
 def test_milter_sees_it_all(site):
     s = site.submission()
     site.milter.on["E"] = [("i", struct.pack(">I", 0) + b"X-First\0one\n two\0"), ("h", b"X-Last\0last\0"),
@@ -705,4 +720,52 @@ def test_hung_store_costs_one_wait(tmp_path):
         go.set()
         wait_for(lambda: len(site.lmtp.mails) == 4, 15)
     finally:
+        site.stop()
+
+
+def test_killed_under_load(tmp_path):
+    """Queue and relay are killed again and again while the store refuses, loses answers and takes mail: what was answered 250 arrives, once."""
+    import random
+    rnd = random.Random(7)
+    site = Site(tmp_path, queue_retry_s=["1"], lmtp_timeout_ms=1000)
+    accepted, stop = [], threading.Event()
+
+    def answer(address, ident):
+        x = rnd.random()
+        return "451 4.3.0 later" if x < .3 else None if x < .4 else "250 2.0.0 Ok"
+
+    def sender(k):
+        s, n = site.mx(), 0
+        while not stop.is_set():
+            n += 1
+            got = s.mail("a@b.example", [AN, BINH], "Subject: %d-%d\r\n\r\n%s" % (k, n, "x\r\n" * rnd.choice([1, 100, 100000])))[-1]
+            assert got[:3] in ("250", "451", "452", "503"), got
+            if got.startswith("250"):
+                accepted.append("%d-%d" % (k, n))
+            else:
+                s.cmd("RSET")
+    try:
+        site.lmtp.data_answer = answer
+        threads = [threading.Thread(target=sender, args=(k,)) for k in range(4)]
+        for t in threads:
+            t.start()
+        for _ in range(8):
+            time.sleep(.4)
+            site.smtpd.kill("smtpd-queue")
+            site.smtpd.kill("relay")
+            site.smtpd.start("smtpd-queue", "relay")
+        stop.set()
+        for t in threads:
+            t.join(30)
+        site.lmtp.data_answer = lambda a, i: "250 2.0.0 Ok"
+        wait_for(lambda: listing(site) == [], 20)
+        got = {}
+        for ident, _, address, data in site.lmtp.mails:
+            key = (data[data.index(b"Subject: ") + 9:].split(b"\r")[0].decode(), address)
+            got[key] = got.get(key, 0) + 1
+        assert len(accepted) > 20
+        for subject in accepted:
+            assert got.get((subject, AN)) == got.get((subject, BINH)) == 1, (subject, got.get((subject, AN)), got.get((subject, BINH)))
+    finally:
+        stop.set()
         site.stop()
