@@ -40,8 +40,10 @@ static const struct trouble {
     {"T04", "451", "4.3.1", "Hệ thống kiểm soát đang bận; hãy gửi lại sau.",
 	"The policy filter is busy; try again later."},
     {"M07", "552", "5.3.4", "Thư quá lớn.", "The message is too large."},
+    {"M08", "550", "5.7.1", "Quá nhiều trường kết quả kiểm tra giả.",
+	"Too many forged result fields."},
 };
-enum { T_DIRECTORY, T_SCAN, T_LEDGER, T_BUSY, T_SIZE };
+enum { T_DIRECTORY, T_SCAN, T_LEDGER, T_BUSY, T_SIZE, T_FORGED };
 
 struct eom {
 	struct session *session;
@@ -188,7 +190,7 @@ word_trouble(const struct eom *e, const struct trouble *t, struct outcome *o)
 }
 
 static void
-word(const struct eom *e, struct outcome *o)
+word(struct eom *e, struct outcome *o)
 {
 	const struct rule *r = e->verdict.decision;
 
@@ -207,6 +209,11 @@ word(const struct eom *e, struct outcome *o)
 	o->code = "250";
 	o->enhanced = "2.0.0";
 	edits_drop(buf_slice(&e->msg->header), milter_settings.hostname, o);
+	if (o->too_many) {
+		in_trouble(e, T_FORGED, ERR_LIMIT);
+		word_trouble(e, e->trouble, o);
+		return;
+	}
 	edits_authres(&e->facts, milter_settings.hostname, &o->authres);
 	edits_verdict(&e->facts, &e->verdict, &o->verdict);
 }

@@ -54,8 +54,10 @@ authserv_id(struct slice body)
 static void
 add_drop(struct outcome *o, struct slice name, int index)
 {
-	if (o->n_drop == EDITS_MAX)
+	if (o->n_drop == EDITS_MAX) {
+		o->too_many = true;
 		return;
+	}
 	o->drop[o->n_drop].owned = slice_dup(name);
 	o->drop[o->n_drop].name = o->drop[o->n_drop].owned;
 	o->drop[o->n_drop].index = index;
@@ -89,7 +91,7 @@ edits_drop(struct slice header, const char *id, struct outcome *o)
 	size_t i;
 	int err;
 
-	while ((err = hdr_next(&rest, &f)) != ERR_EOF) {
+	while (!o->too_many && (err = hdr_next(&rest, &f)) != ERR_EOF) {
 		if (err != 0)
 			continue;
 		if (slice_casestarts(f.name, "X-Congvu-") ||

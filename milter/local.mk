@@ -52,9 +52,9 @@ congvu_milter_filter_LDADD = milter/libcvrule.a milter/libcvfindings.a milter/li
 
 # --- unit tests ---
 check_PROGRAMS += tests/unit/audit_test tests/unit/json_test tests/unit/symbol_test tests/unit/smime_test tests/unit/pkits_test \
-	tests/unit/ledger_test
+	tests/unit/ledger_test tests/unit/scan_test
 TESTS += tests/unit/audit_test tests/unit/json_test tests/unit/symbol_test tests/unit/smime_test tests/unit/pkits_test \
-	tests/unit/ledger_test
+	tests/unit/ledger_test tests/unit/scan_test
 tests_unit_audit_test_SOURCES = tests/unit/audit_test.c
 tests_unit_audit_test_LDADD = $(CV_AUDIT_LIBS) $(CMOCKA_LIBS)
 tests_unit_json_test_SOURCES = tests/unit/json_test.c
@@ -64,6 +64,8 @@ tests_unit_symbol_test_LDADD = milter/libcvrule.a $(CV_TEST_LIBS)
 tests_unit_smime_test_SOURCES = tests/unit/smime_test.c
 tests_unit_smime_test_LDADD = milter/libcvrule.a $(CV_SCAN_LIBS) $(CMOCKA_LIBS)
 EXTRA_DIST += tests/unit/smime_certs.sh
+tests_unit_scan_test_SOURCES = tests/unit/scan_test.c
+tests_unit_scan_test_LDADD = $(CV_SCAN_LIBS) $(CMOCKA_LIBS)
 tests_unit_pkits_test_SOURCES = tests/unit/pkits_test.c
 tests_unit_pkits_test_LDADD = $(CV_SCAN_LIBS) $(CMOCKA_LIBS)
 tests_unit_ledger_test_SOURCES = tests/unit/ledger_test.c milter/ledger_file.c

@@ -41,6 +41,7 @@ struct outcome {
 		int index;        /* from 1, per name */
 	} drop[EDITS_MAX];        /* in descending order of index per name */
 	size_t n_drop;
+	bool too_many; /* more to drop than EDITS_MAX */
 };
 void outcome_done(struct outcome *o);
 

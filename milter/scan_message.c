@@ -130,7 +130,8 @@ note_micalg(struct scan_ctx *c, const struct mime_part *part, struct slice path)
 		    "micalg is not the digest that was used");
 }
 
-static void
+/* True when the second part is a signature and nothing else. */
+static bool
 verify_clear(struct scan_ctx *c, struct slice whole, const struct mime_part *part,
     struct slice path, enum scan_cover cover)
 {
@@ -139,7 +140,8 @@ verify_clear(struct scan_ctx *c, struct slice whole, const struct mime_part *par
 	struct smime_input in;
 	const char *why = NULL;
 	uint32_t t0 = now_us();
-	struct buf der;
+	struct buf der, inside;
+	bool is_sig = false;
 	int err;
 
 	if (sig == NULL || sig->next != NULL)
@@ -150,8 +152,9 @@ verify_clear(struct scan_ctx *c, struct slice whole, const struct mime_part *par
 		why = "multipart/signed is not well-formed";
 	if (why != NULL) {
 		add_bad(c, path, cover, why);
-		return;
+		return false;
 	}
+	buf_init(&inside, SMIME_CMS_MAX);
 	err = cms_bytes(whole, sig, SMIME_CMS_MAX, &der);
 	if (err != 0) {
 		add_bad(c, path, cover,
@@ -167,8 +170,9 @@ verify_clear(struct scan_ctx *c, struct slice whole, const struct mime_part *par
 		in.now = c->p->now;
 		in.part = path;
 		in.coverage = coverage(cover);
-		switch (smime_verify(c->p->trust, &in, c->f, NULL)) {
+		switch (smime_verify(c->p->trust, &in, c->f, &inside)) {
 		case SMIME_SIGNED:
+			is_sig = true;
 			note_micalg(c, part, path);
 			break;
 		case SMIME_MALFORMED:
@@ -177,8 +181,13 @@ verify_clear(struct scan_ctx *c, struct slice whole, const struct mime_part *par
 			add_bad(c, path, cover, "the signature part holds no SignedData");
 		}
 	}
-	buf_done(&der);
 	c->f->us_cms += now_us() - t0;
+	/* what some reader may show in the place of the part before it */
+	if (inside.len > 0)
+		scan_entity(c, buf_slice(&inside), path, COVER_OTHER);
+	buf_done(&der);
+	buf_done(&inside);
+	return is_sig;
 }
 
 /* Opaque S/MIME: signed content is looked into like the rest of the mail. True when the part was an S/MIME object. */
@@ -297,16 +306,12 @@ walk(struct scan_ctx *c, struct slice whole, const struct mime_part *part, struc
 
 	note_flags(c, part, path);
 	if (is_clear_signed(part)) {
-		if (c->f->n_sigs < SIGS_PER_MESSAGE || cover == COVER_ROOT)
-			verify_clear(c, whole, part, path, cover);
-		else
+		below = COVER_SIGNED;
+		if (c->f->n_sigs >= SIGS_PER_MESSAGE && cover != COVER_ROOT)
 			findings_note(c->f, "sig_too_many", NOTE_WARN, path,
 			    "more signed layers than are looked at");
-		below = COVER_SIGNED;
-		/* a signature in its place is no attachment */
-		if (part->child != NULL && part->child->next != NULL &&
-		    is_signature_part(part->child->next))
-			sig = part->child->next;
+		else if (verify_clear(c, whole, part, path, cover))
+			sig = part->child->next; /* a signature in its place is no attachment */
 	} else if (is_opaque(part) && part->child == NULL) {
 		if (c->f->n_sigs < SIGS_PER_MESSAGE && verify_opaque(c, whole, part, path, cover))
 			return;

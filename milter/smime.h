@@ -44,7 +44,8 @@ struct smime_input {
 	struct slice part;    /* for the findings */
 	enum sig_coverage coverage;
 };
-/* content_out: the content of opaque SignedData, whether or not its signatures are good, is appended to it; may be NULL. */
+/* content_out: the content inside SignedData, whether or not its signatures are good, is appended to it; may be NULL. A detached
+ * signature should have none, and is SIG_BAD with one. */
 enum smime_kind smime_verify(const struct smime_trust *t, const struct smime_input *in,
     struct findings *f, struct buf *content_out);
 

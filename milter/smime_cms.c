@@ -289,7 +289,7 @@ smime_verify(const struct smime_trust *t, const struct smime_input *in, struct f
 	else
 		verify_signers(cms, t, in, certs, crls, f);
 	content = CMS_get0_content(cms);
-	if (!in->detached && content_out != NULL && content != NULL && *content != NULL)
+	if (content_out != NULL && content != NULL && *content != NULL)
 		buf_append(content_out, ASN1_STRING_get0_data(*content),
 		    (size_t)ASN1_STRING_length(*content));
 out:

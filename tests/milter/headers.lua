@@ -9,3 +9,8 @@ mt.disconnect(conn)
 conn = send { headers = { { "From", "dan@citizen.example" }, { "Authentication-Results", "other.example; spf=pass" } } }
 assert(not mt.eom_check(conn, MT_HDRDELETE, "Authentication-Results"), "another host's result was removed")
 mt.disconnect(conn)
+-- more of them than are worth removing
+local many = { { "From", "dan@citizen.example" } }
+for i = 1, 70 do many[#many + 1] = { "X-Congvu-Verdict", "forged " .. i } end
+refused(send { headers = many, qid = "F1" }, "70 forged fields", "550", "5.7.1",
+	"M08 Qua nhieu truong ket qua kiem tra gia. / Too many forged result fields. [ticket F1]")

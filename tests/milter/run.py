@@ -120,6 +120,7 @@ def make_mails(certs, out):
     put("version_name.eml", attachment("bao-cao.v1.2.pdf", pdf, "application/pdf"))
     inner = (b'Content-Type: application/octet-stream; name="x.exe"\r\nContent-Transfer-Encoding: base64\r\n\r\n' + wrap(exe))
     put("signed_exe.eml", signed(certs, sign(certs, inner, "manager"), b"manager@x.example", content=inner))
+    put("exe_in_sig.eml", signed(certs, sign(certs, inner, "manager", opaque=True), b"dan@citizen.example"))
     put("opaque_exe.eml", b"From: manager@x.example\r\nContent-Type: application/pkcs7-mime; smime-type=signed-data\r\n"
         b"Content-Transfer-Encoding: base64\r\n\r\n" + wrap(sign(certs, inner, "manager", opaque=True)))
     put("partial.eml", b'From: dan@citizen.example\r\nContent-Type: message/partial; id="a"; number=1; total=2\r\n\r\nhalf\r\n')
@@ -279,7 +280,7 @@ FIELDS = set("v seq ts host event qid msgid_sha256 session env hdr_from size bod
 
 # Which rule refused what attachments.lua and bad_signatures.lua sent.
 RULES = {"exe_as_pdf.eml": "P24", "exe.eml": "P22", "rtlo.eml": "P24", "zip_exe.eml": "P22", "signed_exe.eml": "P22",
-         "opaque_exe.eml": "P22", "partial.eml": "P22", "early_pad.eml": "P24", "double.eml": "P22", "nested_zip.eml": "P22",
+         "opaque_exe.eml": "P22", "exe_in_sig.eml": "P22", "partial.eml": "P22", "early_pad.eml": "P24", "double.eml": "P22", "nested_zip.eml": "P22",
          "bomb.eml": "M06", "script.eml": "P22", "weak": "P10", "stranger": "P03", "twofrom": "M01", "nofrom": "M02",
          "sendas": "P28", "S1": "P02", "S2": "P07", "P01A": "P01", "D1": "T01"}
 

@@ -1,0 +1,212 @@
+/* scan_test.c: attachments: names, true types, archives, careless encodings. MILTER.md section 2 and cases 33 to 37, 40. */
+#include "config.h"
+
+#include "lib/err.h"
+#include "lib/mime.h"
+#include "milter/scan_priv.h"
+#include "tests/unit/unit.h"
+
+#include <stdio.h>
+
+static const char *const banned[] = {"exe", "scr", "js", "bat", "msi"};
+static const struct scan_params params = {
+    .domain = {NULL, 0}, .now = 1795000000, .banned = banned, .n_banned = 5};
+
+static void
+names_are_judged(void **state)
+{
+	static const struct {
+		const char *name;
+		size_t len;
+		uint32_t flags;
+		const char *norm;
+	} t[] = {
+#define N(s) s, sizeof s - 1
+	    {N("bao-cao.pdf"), 0, "bao-cao.pdf"},
+	    {N("report.v1.2.pdf"), 0, "report.v1.2.pdf"},
+	    {N("a.pdf.exe"), PART_BANNED_NAME, "a.pdf.exe"},
+	    {N("a.EXE"), PART_BANNED_NAME, "a.EXE"},
+	    {N("a.exe. . "), PART_BANNED_NAME, "a.exe"},
+	    {N("a.exe\0.pdf"), PART_DECEPTIVE_NAME, "a.exe.pdf"},
+	    {N("a.scr.xz"), PART_DOUBLE_EXT, "a.scr.xz"},
+	    {N("a.tar.gz"), 0, "a.tar.gz"},
+	    {N("offer\xe2\x80\xae"
+	       "fdp.exe"),
+		PART_DECEPTIVE_NAME | PART_BANNED_NAME, "offerfdp.exe"},
+	    {N("a\xe2\x81\xa6.pdf"), PART_DECEPTIVE_NAME, "a.pdf"},
+	    {N("..\\..\\a.js"), PART_BANNED_NAME, "a.js"},
+	    {N("a/b.bat"), PART_BANNED_NAME, "b.bat"},
+	    {N("x.exe:stream"), PART_BANNED_NAME, "x.exe:stream"},
+	    {N("a\xef\xbc\x8e"
+	       "exe"),
+		PART_BANNED_NAME, "a.exe"},
+	    {N("a.e\xe2\x80\x8bxe"), PART_BANNED_NAME, "a.exe"},
+	    {N("a.exe\r\n"), PART_BANNED_NAME, "a.exe"},
+	    {N("exe"), 0, "exe"},
+	    {N("Kế hoạch số 5.docx"), 0, "Kế hoạch số 5.docx"},
+	    {N(""), 0, ""},
+	};
+	struct buf norm;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof t / sizeof *t; i++) {
+		uint32_t flags;
+
+		buf_init(&norm, 1024);
+		flags = scan_name(&params, slice_of(t[i].name, t[i].len), &norm);
+		if (flags != t[i].flags || strcmp(buf_cstr(&norm), t[i].norm) != 0)
+			fail_msg("%s: flags %x, \"%s\"", t[i].name, flags, buf_cstr(&norm));
+		buf_done(&norm);
+	}
+}
+
+static void
+types_are_true(void **state)
+{
+	static unsigned char pe[256], mz_text[] = "MZ is how some Vietnamese texts begin, at least "
+						  "sixty-four octets of them, of course.";
+	static unsigned char ole[1024];
+	static const unsigned char clsid[16] = {
+	    0x84, 0x10, 0x0c, 0, 0, 0, 0, 0, 0xc0, 0, 0, 0, 0, 0, 0, 0x46};
+
+	(void)state;
+	memcpy(pe, "MZ", 2);
+	pe[0x3c] = 128;
+	memcpy(pe + 128, "PE", 2);
+	assert_string_equal(scan_type(slice_of(pe, sizeof pe)).name, "pe");
+	assert_int_equal(scan_type(slice_of(mz_text, sizeof mz_text)).cls, CLASS_OTHER);
+	assert_string_equal(scan_type(slice_str("\177ELF\2")).name, "elf");
+	assert_string_equal(scan_type(slice_str("#! /bin/sh\n")).name, "script");
+	assert_int_equal(scan_type(slice_str("#!hashtag")).cls, CLASS_OTHER);
+	assert_string_equal(scan_type(slice_str("junk %PDF-1.7")).name, "pdf");
+	memcpy(ole, "\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", 8);
+	ole[0x1e] = 9;
+	assert_string_equal(scan_type(slice_of(ole, sizeof ole)).name, "ole2");
+	memcpy(ole + 512 + 0x50, clsid, 16);
+	assert_string_equal(scan_type(slice_of(ole, sizeof ole)).name, "msi");
+	assert_string_equal(scan_type(slice_str("")).name, "");
+	assert_string_equal(scan_type((struct slice){NULL, 0}).name, "");
+}
+
+/* Flags of all parts of a message with one attachment, in one word. */
+static uint32_t
+scan(const char *head, const void *data, size_t n, bool raw)
+{
+	struct arena *a = arena_new(4 << 20);
+	struct find_part *p;
+	struct findings f;
+	struct buf m;
+	uint32_t flags = 0;
+
+	buf_init(&m, 4 << 20);
+	buf_append_str(&m, "From: a@b.example\r\n");
+	buf_append_str(&m, head);
+	buf_append_str(&m, "\r\n");
+	if (raw)
+		buf_append(&m, data, n);
+	else
+		b64_encode(slice_of(data, n), true, &m);
+	findings_init(&f, a);
+	scan_message(buf_slice(&m), &params, &f);
+	for (p = f.parts; p != NULL; p = p->next)
+		flags |= p->flags;
+	buf_done(&m);
+	arena_free(a);
+	return flags;
+}
+
+#define B64 "Content-Transfer-Encoding: base64\r\n"
+#define ZIP "Content-Type: application/zip; name=a.zip\r\n" B64
+
+static void
+archives_are_opened(void **state)
+{
+	/* zip -P x of "a.txt" (ZipCrypto), stored "hello" */
+	static const unsigned char locked[] =
+	    "PK\3\4\12\0\11\0\0\0\0\0\0\0\x86\xa6\x10\x36\x11\0\0\0\5\0\0\0\5\0\0\0a."
+	    "txt0123456789abcdefg"
+	    "PK\1\2\36\3\12\0\11\0\0\0\0\0\0\0\x86\xa6\x10\x36\x11\0\0\0\5\0\0\0\5\0\0\0\0\0\0\0\0"
+	    "\0\0\0\0\0\0\0\0\0a.txt"
+	    "PK\5\6\0\0\0\0\1\0\1\0\x33\0\0\0\x34\0\0\0\0";
+	/* stored members, made by hand: "x.exe" with one octet */
+	static const unsigned char plain[] =
+	    "PK\3\4\12\0\0\0\0\0\0\0\0\0\xb7\xef\xdc\x83\1\0\0\0\1\0\0\0\5\0\0\0x.exe@"
+	    "PK\1\2\36\3\12\0\0\0\0\0\0\0\0\0\xb7\xef\xdc\x83\1\0\0\0\1\0\0\0\5\0\0\0\0\0\0\0\0\0\0"
+	    "\0\0\0\0\0\0\0x.exe"
+	    "PK\5\6\0\0\0\0\1\0\1\0\x33\0\0\0\x24\0\0\0\0";
+	uint32_t flags;
+
+	(void)state;
+	assert_true(scan(ZIP, locked, sizeof locked, false) & PART_ENCRYPTED);
+	flags = scan(ZIP, plain, sizeof plain, false);
+	assert_true(flags & PART_BANNED_NAME);
+	assert_true(flags & PART_IN_ARCHIVE);
+	/* "no entries" is not "clean" */
+	assert_true(
+	    scan(ZIP, "PK\3\4 nothing of the kind", 24, false) & (PART_BROKEN | PART_ENCRYPTED));
+	assert_true(scan("Content-Type: application/x-7z-compressed\r\n" B64,
+			"7z\xbc\xaf\x27\x1c\0\4garbage", 15, false) &
+		    PART_BROKEN);
+}
+
+static void
+careless_encodings_hide_nothing(void **state)
+{
+	static const char *const ways[] = {
+	    "f0VMRgI=", "f0=VMRgI", "f0!VMRgI", "=f0VMRgI", "f0V=MRgI"};
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof ways / sizeof *ways; i++) {
+		if (!(scan("Content-Type: application/pdf; name=a.pdf\r\n" B64, ways[i],
+			  strlen(ways[i]), true) &
+			PART_MISMATCH))
+			fail_msg("an ELF program hides in %s", ways[i]);
+	}
+}
+
+/* Only what is a signature is left out of the attachments. */
+static void
+a_program_is_no_signature(void **state)
+{
+	static const char m[] = "--b\r\nContent-Type: text/plain\r\n\r\nx\r\n--b\r\n"
+				"Content-Type: application/pkcs7-signature; name=a.pdf\r\n" B64
+				"\r\nf0VMRgI=\r\n--b--\r\n";
+
+	(void)state;
+	assert_true(scan("Content-Type: multipart/signed; "
+			 "protocol=\"application/pkcs7-signature\"; boundary=b\r\n",
+			m, sizeof m - 1, true) &
+		    PART_MISMATCH);
+}
+
+static void
+fragments_and_doubles_are_told(void **state)
+{
+	static const char two[] =
+	    "From: a@b.example\r\nContent-Type: text/plain\r\nContent-Type: text/html\r\n\r\nx";
+	struct arena *a = arena_new(1 << 20);
+	struct findings f;
+
+	(void)state;
+	assert_true(scan("Content-Type: message/partial; id=1\r\n", "x", 1, true) & PART_FRAGMENT);
+	assert_true(scan("Content-Type: message/external-body; access-type=x\r\n", "x", 1, true) &
+		    PART_FRAGMENT);
+	findings_init(&f, a);
+	scan_message(slice_str(two), &params, &f);
+	assert_true(findings_has_note(&f, "mime_dup_header"));
+	arena_free(a);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {cmocka_unit_test(names_are_judged),
+	    cmocka_unit_test(types_are_true), cmocka_unit_test(archives_are_opened),
+	    cmocka_unit_test(careless_encodings_hide_nothing),
+	    cmocka_unit_test(a_program_is_no_signature),
+	    cmocka_unit_test(fragments_and_doubles_are_told)};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
