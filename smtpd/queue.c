@@ -26,6 +26,10 @@ struct queue_waiting {
 	uint32_t id;
 	struct queue_waiting *next;
 };
+struct queue_leftover {
+	struct delivery_id id;
+	struct queue_leftover *next;
+};
 
 struct queue queue;
 
@@ -70,13 +74,39 @@ queue_set_due_timer(void)
 		loop_timer_set(queue.due, e->due > now ? (uint64_t)(e->due - now) : 0);
 }
 
+void
+queue_remove_after_sync(const struct delivery_id *id)
+{
+	struct queue_leftover *l = xcalloc(1, sizeof(*l));
+
+	l->id = *id;
+	l->next = queue.leftovers;
+	queue.leftovers = l;
+	loop_defer_set(queue.sync);
+}
+
+static void
+remove_leftovers(void)
+{
+	struct queue_leftover *l;
+
+	while ((l = queue.leftovers) != NULL) {
+		const struct qent *e = qdb_find(queue.db, &l->id);
+		queue.leftovers = l->next;
+		/* the same id may have been put again meanwhile */
+		if (e == NULL || e->state == QUEUE_ST_DONE)
+			qspool_remove(&l->id);
+		free(l);
+	}
+}
+
 static void
 drop(struct qent *e)
 {
 	struct delivery_id id = e->id;
 
 	if (qdb_drop(queue.db, &id) == 0)
-		qspool_remove(&id);
+		queue_remove_after_sync(&id);
 }
 
 /* Something is due: what is over goes, for the rest a relay is woken. */
@@ -113,6 +143,7 @@ on_sync(void *arg)
 	/* whether it was done cannot be known: recovery will tell */
 	if (qdb_sync(queue.db) != 0)
 		fatal("the queue cannot be synced");
+	remove_leftovers();
 	while (w != NULL) {
 		struct queue_waiting *next = w->next;
 		(void)ipc_reply_ok(w->conn, w->id);
@@ -281,14 +312,16 @@ store_incoming(struct incoming *in, bool commit, int fd)
 	r = queue_bounce_make(&b, &in->id, &in->row, in->header, failed, n_failed, false);
 	if (r == 0) {
 		queue_envelope_without(&in->row.env, failed, n_failed);
-		if (in->row.env.n_rcpts > 0)
-			r = qdb_put(queue.db, &put, b.wanted ? &b.put : NULL);
-		else if (b.wanted)
-			r = qdb_put(queue.db, &b.put, NULL);
+		const struct qdb_put *extra = b.wanted ? &b.put : NULL;
+		/* with nobody left the id is kept for a while all the same: the COMMIT may come again */
+		r = in->row.env.n_rcpts > 0
+			? qdb_put(queue.db, &put, extra)
+			: qdb_finish(queue.db, &in->id, in->row.arrived + QUEUE_DONE_MS, extra);
 	}
 	queue_bounce_done(&b);
-	if (qdb_find(queue.db, &in->id) == NULL)
-		qspool_remove(&in->id);
+	const struct qent *e = qdb_find(queue.db, &in->id);
+	if (e == NULL || e->state == QUEUE_ST_DONE)
+		queue_remove_after_sync(&in->id);
 	return r;
 }
 

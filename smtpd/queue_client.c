@@ -1,5 +1,6 @@
 /* queue_client.c: requests to smtpd-queue. Runs in smtpd-session and relay. Invariants: every call gets exactly one answer unless
- * cancelled; a COMMIT whose connection is lost is sent again with the same id, which the queue knows to be the same. */
+ * cancelled; a COMMIT without an answer (connection lost, disk slow) is sent again with the same id, which the queue knows to be the
+ * same: who is told "try again" while the queue has the message would double it. */
 #include "config.h"
 
 #include "smtpd/queue_client.h"
@@ -156,7 +157,8 @@ dup_of(int fd)
 static bool
 sent_again(struct queue_call *k, int err)
 {
-	if (k->want != IPC_OK || k->tries == 0 || (err != ERR_CLOSED && err != ERR_TEMP))
+	if (k->want != IPC_OK || k->tries == 0 ||
+	    (err != ERR_CLOSED && err != ERR_TEMP && err != ERR_TIMEOUT))
 		return false;
 	k->tries--;
 	return ipc_call(k->c->ipc, QUEUE_COMMIT, &k->again, dup_of(k->again_fd), CALL_MS, on_reply,

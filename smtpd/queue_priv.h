@@ -4,9 +4,14 @@
 
 #include "smtpd/queue_db.h"
 
-enum { QUEUE_WAITS_MAX = 32, QUEUE_CONNS_MAX = 256 };
+enum {
+	QUEUE_WAITS_MAX = 32,
+	QUEUE_CONNS_MAX = 256,
+	QUEUE_DONE_MS = 600000, /* how long an id is known after its last recipient */
+};
 
 struct queue_waiting;
+struct queue_leftover;
 
 struct queue {
 	struct loop *loop;
@@ -15,6 +20,7 @@ struct queue {
 	struct loop_timer *due, *stats, *canary;
 	bool has_unreachable;
 	struct queue_waiting *waiting;
+	struct queue_leftover *leftovers;
 	struct ipc_conn *relays[QUEUE_CONNS_MAX];
 	size_t n_relays;
 	struct ipc_server *servers[3];
@@ -37,6 +43,8 @@ void queue_put_id(struct buf *b, const struct delivery_id *id);
 void queue_set_due_timer(void);
 /* Drops what is over, wakes relays when something is due. */
 void queue_on_due(void *arg);
+/* The body's file of id goes after the next sync: until then a crash may bring the row back, which then needs it. */
+void queue_remove_after_sync(const struct delivery_id *id);
 /* IPC_OK once all that was written so far is on stable storage. */
 void queue_reply_after_sync(struct ipc_conn *c, uint32_t id);
 void queue_log_entry(

@@ -12,7 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { DONE_MS = 600000, CANARY_MS = 3000 };
+enum { CANARY_MS = 3000 };
 
 /* ---- the store is back ---- */
 
@@ -194,9 +194,9 @@ settle(const struct delivery_id *id, struct qrow *row, const uint8_t *result)
 		(void)qdb_header(queue.db, id, &header);
 	int r = queue_bounce_make(&b, id, row, buf_slice(&header), failed, n_failed, expired);
 	if (r == 0 && n_gone == row->env.n_rcpts) {
-		r = qdb_finish(queue.db, id, now + DONE_MS, b.wanted ? &b.put : NULL);
+		r = qdb_finish(queue.db, id, now + QUEUE_DONE_MS, b.wanted ? &b.put : NULL);
 		if (r == 0)
-			qspool_remove(id);
+			queue_remove_after_sync(id);
 	} else if (r == 0) {
 		struct qdb_put put = {.id = *id, .row = row};
 		queue_envelope_without(&row->env, gone, n_gone);

@@ -108,7 +108,12 @@ qspool_keep(const struct delivery_id *id, int fd, uint64_t size)
 		if (r != 0)
 			return r;
 	}
-	return fsync(dir_fd) != 0 ? err_from_errno(errno) : 0;
+	if (fsync(dir_fd) == 0)
+		return 0;
+	int r = err_from_errno(errno);
+	/* its name may be lost: nobody is to find it and take it for kept */
+	(void)unlinkat(dir_fd, n.s, 0);
+	return r;
 }
 
 int

@@ -307,6 +307,8 @@ class Smarthost(Fake):
                 say("220 go")
                 conn = self.ctx.wrap_socket(conn, server_side=True)
                 f, tls = conn.makefile("rwb"), True
+            elif verb == "MAIL" and mail:
+                say("503 5.5.1 nested MAIL")
             elif verb == "MAIL":
                 mail, rcpts = line, []
                 say("250 ok")
@@ -324,6 +326,7 @@ class Smarthost(Fake):
                     lines.append(f.readline())
                 if self.answer[0] == "2":
                     self.mails.append((tls, mail, rcpts, b"".join(lines[:-1])))
+                mail = ""
                 say(self.answer)
             elif verb == "QUIT" or not line:
                 return

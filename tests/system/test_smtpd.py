@@ -1,7 +1,10 @@
 """smtpd by itself: the real session, queue and relay between a fake lookup, ledger, LMTP server and milter."""
 
+import os
 import re
+import signal
 import struct
+import subprocess
 import threading
 import time
 
@@ -769,3 +772,108 @@ def test_killed_under_load(tmp_path):
     finally:
         stop.set()
         site.stop()
+
+
+def queue_frame(address, rcpt_state, body=b"x\r\n", ident=bytes(range(16))):
+    """HOLD's or COMMIT's payload: from AN to one recipient."""
+    envelope = b"".join(put(x) for x in (AN, "", "", "", "")) + struct.pack(">I", 0) + put("") + struct.pack(">I", 1) + \
+        put(address) + struct.pack(">BI", rcpt_state, 0) + put("") + put("5.1.1 nobody")
+    return put(ident) + envelope + put(b"A: b\r\n\r\n") + struct.pack(">QQB", 0, len(body), 1) + put(body)
+
+
+def test_repeated_commit_reports_once(site):
+    """Every recipient is refused and the answer to COMMIT is lost: the second COMMIT makes no second report."""
+    import socket
+    with socket.socket(socket.AF_UNIX) as c:
+        c.connect(str(site.smtpd.run / "queue.smtpd.sock"))
+        write_frame(c, 0, 0, put("queue") + struct.pack(">II", 1, 1))
+        read_frame(c)
+        for number in (1, 2):
+            write_frame(c, 15, number, queue_frame(BINH, 3))
+            assert read_frame(c)[:2] == (1, number)
+    wait_for(lambda: site.lmtp.mails and listing(site) == [])
+    assert [m[2] for m in site.lmtp.mails] == [AN]
+
+
+def test_slow_queue_does_not_double(site):
+    """The queue's disk hangs for longer than one call waits: the same COMMIT again, and 250 in the end."""
+    site.lmtp.stop()
+    s = site.mx()
+    s.cmd("MAIL FROM:<a@b.example>")
+    s.cmd("RCPT TO:<%s>" % AN)
+    s.cmd("DATA")
+    pid = site.smtpd.procs["smtpd-queue"].pid
+    os.kill(pid, signal.SIGSTOP)
+    threading.Timer(11, os.kill, (pid, signal.SIGCONT)).start()
+    assert s.cmd(MAIL + "\r\n.\r\n").startswith("250 2.0.0 Queued")
+    assert len(listing(site)) == 1
+
+
+def test_body_goes_after_its_row(site):
+    """Killed as the file of a delivered message is removed: its row must not come back."""
+    site.smtpd.kill("smtpd-queue")
+    lib = site.smtpd.dir / "die.so"
+    (site.smtpd.dir / "die.c").write_text("""
+        #include <sys/syscall.h>
+        #include <unistd.h>
+        int unlinkat(int dir, const char *name, int flags)
+        {
+                int r = (int)syscall(SYS_unlinkat, dir, name, flags);
+                if (access("die", F_OK) == 0)
+                        syscall(SYS_exit_group, 9);
+                return r;
+        }
+        """)
+    subprocess.run(["gcc", "-shared", "-fPIC", "-D_GNU_SOURCE", "-o", str(lib), str(site.smtpd.dir / "die.c")], check=True)
+    die = site.smtpd.dir / "q/die"
+    os.environ["LD_PRELOAD"] = str(lib)
+    try:
+        site.smtpd.start("smtpd-queue")
+    finally:
+        del os.environ["LD_PRELOAD"]
+
+    def answer(address, ident):
+        die.touch()
+        return "250 2.0.0 Ok"
+    site.lmtp.data_answer = lambda address, ident: "451 4.3.0 later"
+    s = site.mx()
+    assert s.mail("a@b.example", [AN], b"Subject: l\r\n\r\n" + b"line of text\r\n" * 100000 + b".\r\n")[-1].startswith("250 2.0.0 Queued")
+    site.lmtp.data_answer = answer
+    queue = site.smtpd.procs.pop("smtpd-queue")
+    assert queue.wait(15) == 9
+    die.unlink()
+    site.lmtp.data_answer = lambda address, ident: "250 2.0.0 Ok"
+    site.smtpd.start("smtpd-queue")
+    wait_for(lambda: listing(site) == [])
+    assert len(site.lmtp.mails) == 1
+    wait_for(lambda: not list((site.smtpd.dir / "q/spool").iterdir()))
+
+
+def test_refusal_means_nobody_has_it(site):
+    """One recipient is refused, and the answer for another is lost: who may have it makes it no refusal."""
+    def answer(address, ident):
+        site.lmtp.mails.append((ident, "", address, b""))
+        return None
+    site.lmtp.rcpt_answer = lambda a, i: "550 5.2.1 closed" if a == AN and i else "250 ok"
+    site.lmtp.data_answer = answer
+    got = site.mx().mail("b@tinhmau.example", [AN, BINH], MAIL)[-1]
+    assert got.startswith("250 2.0.0 Queued"), got
+    site.lmtp.rcpt_answer = lambda a, i: "250 ok"
+    site.lmtp.data_answer = lambda a, i: "552 5.2.2 too large" if a == AN else answer(a, i)
+    got = site.mx().mail("b@tinhmau.example", [AN, BINH], MAIL)[-1]
+    assert got.startswith("250 2.0.0 Queued"), got
+
+
+def test_refused_transaction_does_not_spoil_the_next(tmp_path):
+    """All recipients were refused, and the connection serves the next message: that one is not answered "nested MAIL"."""
+    out = Smarthost()
+    site = Site(tmp_path, smarthost="inet:127.0.0.1:%d" % out.sock.getsockname()[1])
+    try:
+        s = site.submission()
+        for to in ("bad@hopthu.example", "good@hopthu.example"):
+            assert s.mail(AN, [to], "From: <%s>\r\n\r\nx" % AN)[-1].startswith("250 2.0.0 Queued")
+            wait_for(lambda: listing(site) == [])
+        assert [m[2] for m in out.mails] == [["good@hopthu.example"]]
+    finally:
+        site.stop()
+        out.stop()
