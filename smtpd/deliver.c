@@ -330,6 +330,16 @@ refuse_named(struct deliver *d)
 	}
 }
 
+/* Whether somebody may have it although no answer says so. */
+static bool
+is_uncertain(const struct deliver *d)
+{
+	for (size_t i = 0; i < d->n_local; i++)
+		if (d->local[i].result == LMTP_RETRY && d->local[i].sent)
+			return true;
+	return false;
+}
+
 static void
 on_lmtp(void *arg)
 {
@@ -338,7 +348,7 @@ on_lmtp(void *arg)
 
 	d->job = NULL;
 	bool left = note_results(d, &delivered, &refused);
-	if (refused > 0 && delivered == 0)
+	if (refused > 0 && delivered == 0 && !is_uncertain(d))
 		refuse_named(d);
 	else if (left || refused > 0)
 		to_queue(d);

@@ -74,7 +74,8 @@ struct lmtp_job {
 	void *arg;
 	size_t at_rcpt;  /* recipient the next answer belongs to */
 	size_t accepted; /* recipients that got 2xx to RCPT */
-	bool data_sent, over;
+	bool text_sent;  /* to the final dot */
+	bool over;
 	bool probe; /* one recipient, no message */
 	uint64_t probe_size;
 	unsigned timeout_ms;
@@ -123,6 +124,7 @@ rest_result(struct lmtp_job *j, enum lmtp_result r, unsigned code, const char *t
 			continue;
 		x->result = r;
 		x->code = code;
+		x->sent = j->text_sent;
 		size_t n = strnlen(text, sizeof(x->text) - 1);
 		memcpy(x->text, text, n);
 		x->text[n] = '\0';
@@ -149,7 +151,6 @@ conn_failed(struct conn *c, const char *why)
 	if (again) {
 		/* the server closed an idle connection: nothing was given to it */
 		j->at_rcpt = j->accepted = j->sent = 0;
-		j->data_sent = false;
 		start(j);
 		return;
 	}
@@ -180,6 +181,18 @@ job_done_with_conn(struct lmtp_job *j)
 		p->n_idle++;
 		io_set_timeouts(c->io, IDLE_MS, IDLE_MS);
 	}
+	job_over(j);
+}
+
+/* Over there the transaction is still open, or pipelined answers are on their way: a fresh connection is simpler than ending it. */
+static void
+job_done_midway(struct lmtp_job *j)
+{
+	struct conn *c = j->c;
+
+	c->job = NULL;
+	conn_free(c);
+	j->c = NULL;
 	job_over(j);
 }
 
@@ -231,6 +244,7 @@ send_body(struct conn *c)
 		return;
 	(void)io_write_str(c->io, j->bol ? ".\r\n" : "\r\n.\r\n");
 	c->state = ST_FINAL;
+	j->text_sent = true;
 	j->at_rcpt = 0;
 }
 
@@ -262,7 +276,6 @@ send_mail(struct conn *c)
 		for (size_t i = 0; i < m->n_rcpts; i++)
 			buf_appendf(&b, "RCPT TO:<%s>\r\n", m->rcpts[i].address);
 		buf_append_str(&b, j->probe ? "RSET\r\n" : "DATA\r\n");
-		j->data_sent = true;
 	}
 	j->at_rcpt = j->accepted = j->sent = 0;
 	j->bol = true;
@@ -345,7 +358,6 @@ static void
 send_data(struct conn *c)
 {
 	c->state = ST_DATA;
-	c->job->data_sent = true;
 	(void)io_write_str(c->io, "DATA\r\n");
 }
 
@@ -366,11 +378,7 @@ on_mail(struct conn *c, unsigned code, struct slice text)
 	c->state = ST_RCPT;
 	if (code >= 300) {
 		all_result(j, code, text);
-		/* pipelined answers still come: a fresh connection is simpler than reading them */
-		c->job = NULL;
-		conn_free(c);
-		j->c = NULL;
-		job_over(j);
+		job_done_midway(j);
 		return;
 	}
 	send_rcpt(c);
@@ -403,7 +411,7 @@ on_rcpt(struct conn *c, unsigned code, struct slice text)
 	if (j->accepted > 0)
 		send_data(c);
 	else
-		job_done_with_conn(j);
+		job_done_midway(j);
 }
 
 static void
@@ -416,16 +424,10 @@ on_data(struct conn *c, unsigned code, struct slice text)
 		send_body(c);
 		return;
 	}
-	if (code == 354) {
-		/* RFC 2033 4.2 and 2920 3.1: DATA was accepted for nobody: an empty message ends it */
-		c->job = NULL;
-		conn_free(c);
-		j->c = NULL;
-		job_over(j);
-		return;
-	}
-	all_result(j, code, text);
-	job_done_with_conn(j);
+	/* 354 for nobody (RFC 2033 4.2, 2920 3.1): no text goes out, so nothing is delivered */
+	if (code != 354)
+		all_result(j, code, text);
+	job_done_midway(j);
 }
 
 static void
@@ -440,6 +442,7 @@ on_final(struct conn *c, unsigned code, struct slice text)
 			continue;
 		keep(x, code, text);
 		x->result = result_of(code);
+		x->sent = true;
 		j->accepted--;
 		if (!c->pool->smtp) {
 			j->at_rcpt++;

@@ -22,6 +22,7 @@ struct lmtp_rcpt {
 	const char *address;
 	enum lmtp_result result;
 	unsigned code;  /* 0: no answer */
+	bool sent;      /* the whole text went out: on RETRY it may have been done all the same */
 	char text[512]; /* the answer's text, with its enhanced code */
 };
 struct lmtp_message {
