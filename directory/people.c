@@ -271,6 +271,7 @@ strings_load(const struct conf *c, struct people *p)
 	    {"dir_func_filter", &p->func_filter},
 	    {"dir_group_filter", &p->group_filter},
 	    {"dir_member_filter", &p->member_filter},
+	    {"dir_delegation_filter", &p->delegation_filter},
 	    {"dir_class_person", &p->class_person},
 	    {"dir_class_func", &p->class_func},
 	    {"dir_class_group", &p->class_group},
@@ -345,6 +346,7 @@ people_new(const struct conf *c, struct dir *d, struct people **out, char **why_
 	    {"dir_func_filter", &p->func_filter},
 	    {"dir_group_filter", &p->group_filter},
 	    {"dir_member_filter", &p->member_filter},
+	    {"dir_delegation_filter", &p->delegation_filter},
 	};
 	int err;
 
@@ -372,9 +374,9 @@ people_free(struct people *p)
 	if (p == NULL)
 		return;
 	char *const strings[] = {p->login_filter, p->rcpt_filter, p->sender_filter, p->func_filter,
-	    p->group_filter, p->member_filter, p->class_person, p->class_func, p->class_group,
-	    p->a_login, p->a_account, p->a_func_account, p->a_mail, p->a_alias, p->a_name,
-	    p->a_scram, p->a_cert, p->a_epoch, p->a_agency, p->a_history, p->a_locked,
+	    p->group_filter, p->member_filter, p->delegation_filter, p->class_person, p->class_func,
+	    p->class_group, p->a_login, p->a_account, p->a_func_account, p->a_mail, p->a_alias,
+	    p->a_name, p->a_scram, p->a_cert, p->a_epoch, p->a_agency, p->a_history, p->a_locked,
 	    p->a_password_time, p->a_scram_time, p->a_version};
 
 	for (size_t i = 0; i < sizeof(strings) / sizeof(strings[0]); i++)
@@ -407,9 +409,8 @@ people_is_ours(const struct people *p, struct slice address)
 
 /* ---- signing in ---- */
 
-/* A GeneralizedTime as slapd writes it (RFC 4517 3.3.13, UTC): seconds since 1970, 0 when it is none. */
-static int64_t
-time_of(struct slice v)
+int64_t
+people_time(struct slice v)
 {
 	struct tm tm = {0};
 	int field[6] = {0};
@@ -442,7 +443,7 @@ is_locked_now(const struct people *p, const struct dir_entry *e)
 	/* draft-behera 5.3.3: this value is for ever; other ones run out, though the attribute may stay */
 	if (slice_starts(v, "000001010000"))
 		return true;
-	return p->lockout_s == 0 || time(NULL) < time_of(v) + p->lockout_s;
+	return p->lockout_s == 0 || time(NULL) < people_time(v) + p->lockout_s;
 }
 
 static struct person *
@@ -450,8 +451,8 @@ person_make(const struct people *p, const struct dir_entry *e)
 {
 	struct person *u = xcalloc(1, sizeof(*u));
 	struct slice id = dir_entry_value(e, p->a_account);
-	int64_t changed = time_of(dir_entry_value(e, p->a_password_time));
-	int64_t made = time_of(dir_entry_value(e, p->a_scram_time));
+	int64_t changed = people_time(dir_entry_value(e, p->a_password_time));
+	int64_t made = people_time(dir_entry_value(e, p->a_scram_time));
 	const struct dir_attr *scram = dir_entry_attr(e, p->a_scram);
 	struct strings l = {0};
 	char account[48];

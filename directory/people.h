@@ -47,8 +47,9 @@ struct person_mailbox {
 struct person_mailboxes {
 	struct person_mailbox *v;
 	size_t n;
+	int64_t until; /* seconds since 1970: a delegation among them ends then; 0: none does */
 };
-/* Held directly, through posts and through groups. */
+/* Held directly, through posts and through groups, or delegated for now: then also the mailbox of a person (account "p-…"). */
 int people_mailboxes(struct people *p, const struct person *u, struct person_mailboxes **out);
 void person_mailboxes_free(struct person_mailboxes *m);
 

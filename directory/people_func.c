@@ -1,5 +1,6 @@
 /* people_func.c: functional mailboxes by post. A person holds one directly, as the occupant of a post, or as a member of a
- * group, nested ones included: the roster attributes of the mailbox name any of these. Runs in lookup's workers. */
+ * group, nested ones included: the roster attributes of the mailbox name any of these. A delegation gives rights for a time, in a
+ * functional mailbox or in another person's. Runs in lookup's workers. */
 #include "config.h"
 
 #include "directory/people_priv.h"
@@ -11,6 +12,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 enum {
 	SUBJECTS_MAX = 200, /* groups and posts of one person */
@@ -126,36 +128,159 @@ ns_name(const char *address, const char *own)
 	return name;
 }
 
-static void
-mailbox_add(const struct people *p, const struct person *u, const struct dir_entry *e,
-    const struct subjects *s, struct person_mailboxes *m)
+/* The place of an account in the list, new or old; NULL when it is full. */
+static struct person_mailbox *
+mailbox_place(struct person_mailboxes *m, const char *account)
 {
-	struct slice id = dir_entry_value(e, p->a_func_account);
-	struct person_mailbox *b = &m->v[m->n];
+	for (size_t i = 0; i < m->n; i++) {
+		if (strcmp(m->v[i].account, account) == 0)
+			return &m->v[i];
+	}
+	if (m->n == PEOPLE_MAILBOXES_MAX)
+		return NULL;
+	m->v[m->n].account = xstrdup(account);
+	return &m->v[m->n++];
+}
+
+/* Enters an entry with these rights, or adds them to what is held of it already. */
+static void
+mailbox_add(const struct people *p, const struct person *u, const struct dir_entry *e, char prefix,
+    const char *rights, bool may_send, struct person_mailboxes *m)
+{
+	struct slice id = dir_entry_value(e, prefix == 'f' ? p->a_func_account : p->a_account);
+	struct person_mailbox *b = NULL;
 	struct strings l = {0};
 	char account[48];
 
-	for (size_t i = 0; i < p->n_roster; i++) {
-		if (!names_subject(e, p->roster[i].attr, s))
-			continue;
-		rights_merge(b->rights, p->roster[i].rights);
-		b->may_send = b->may_send || p->roster[i].may_send;
-	}
+	people_account(prefix, id, account);
 	people_addresses(p, e, &l);
-	if (b->rights[0] == '\0' || id.len == 0 || l.n == 0) {
+	if (rights[0] != '\0' && id.len > 0 && l.n > 0 && strcmp(account, u->account) != 0)
+		b = mailbox_place(m, account);
+	if (b != NULL) {
+		rights_merge(b->rights, rights);
+		b->may_send = b->may_send || may_send;
+	}
+	if (b == NULL || b->addresses != NULL) {
 		strings_free(l.v, l.n);
-		memset(b, 0, sizeof(*b));
 		return;
 	}
-	people_account('f', id, account);
-	b->account = xstrdup(account);
 	b->addresses = l.v;
 	b->n_addresses = l.n;
 	b->address = xstrdup(l.v[0]);
 	b->ns_name = ns_name(b->address, u->address);
 	if (b->ns_name == NULL)
 		b->ns_name = xstrdup(b->address);
-	m->n++;
+}
+
+/* What the roster attributes of a functional mailbox give to any of the subjects. */
+static void
+held_add(const struct people *p, const struct person *u, const struct dir_entry *e,
+    const struct subjects *s, struct person_mailboxes *m)
+{
+	char rights[24] = "";
+	bool may_send = false;
+
+	for (size_t i = 0; i < p->n_roster; i++) {
+		if (!names_subject(e, p->roster[i].attr, s))
+			continue;
+		rights_merge(rights, p->roster[i].rights);
+		may_send = may_send || p->roster[i].may_send;
+	}
+	mailbox_add(p, u, e, 'f', rights, may_send, m);
+}
+
+/* vnRights: RFC 4314 letters and the word send, in any order. */
+static void
+rights_parse(struct slice v, char rights[24], bool *may_send)
+{
+	while (v.len > 0) {
+		ptrdiff_t space = slice_index(v, ' ');
+		struct slice word = slice_sub(v, 0, space < 0 ? v.len : (size_t)space);
+
+		if (slice_eq_str(word, "send"))
+			*may_send = true;
+		for (size_t i = 0; !slice_eq_str(word, "send") && i < word.len; i++) {
+			char one[2] = {(char)word.ptr[i], '\0'};
+
+			if (one[0] != '\0' && strchr("lrswipkxtea", one[0]) != NULL)
+				rights_merge(rights, one);
+		}
+		v = slice_from(v, word.len + 1);
+	}
+}
+
+static int
+delegation_add(
+    struct people *p, const struct person *u, const struct dir_entry *e, struct person_mailboxes *m)
+{
+	struct slice delegator = dir_entry_value(e, "vnDelegator");
+	int64_t from = people_time(dir_entry_value(e, "vnValidFrom"));
+	int64_t to = people_time(dir_entry_value(e, "vnValidTo"));
+	struct dir_result *r = NULL;
+	char rights[24] = "";
+	bool may_send = false;
+	enum people_kind kind;
+	int err;
+
+	if (delegator.len == 0 || time(NULL) < from || (to != 0 && time(NULL) >= to))
+		return 0;
+	rights_parse(dir_entry_value(e, "vnRights"), rights, &may_send);
+	err = dir_read(p->d, (const char *)delegator.ptr, p->attrs_owner, &r);
+	if (err != 0)
+		return err == ERR_NOTFOUND ? 0 : err;
+	kind = people_kind_of(p, &r->entries[0]);
+	if (kind == PEOPLE_PERSON || kind == PEOPLE_FUNCTIONAL) {
+		mailbox_add(
+		    p, u, &r->entries[0], kind == PEOPLE_PERSON ? 'p' : 'f', rights, may_send, m);
+		if (to != 0 && (m->until == 0 || to < m->until))
+			m->until = to;
+	}
+	dir_result_free(r);
+	return 0;
+}
+
+static int
+delegations_add(
+    struct people *p, const struct person *u, const struct subjects *s, struct person_mailboxes *m)
+{
+	static const char *const attrs[] = {
+	    "vnDelegator", "vnRights", "vnValidFrom", "vnValidTo", NULL};
+	struct dir_result *r = NULL;
+	struct buf f;
+	int err;
+
+	if (*p->delegation_filter == '\0')
+		return 0;
+	buf_init(&f, FILTER_MAX);
+	err = filter_for(p->delegation_filter, s, 0, &f);
+	if (err == 0)
+		err = dir_search(p->d, NULL, buf_cstr(&f), attrs, 0, &r);
+	for (size_t i = 0; err == 0 && i < r->n_entries && i < PEOPLE_MAILBOXES_MAX; i++)
+		err = delegation_add(p, u, &r->entries[i], m);
+	dir_result_free(r);
+	buf_done(&f);
+	return err;
+}
+
+static int
+rosters_add(
+    struct people *p, const struct person *u, const struct subjects *s, struct person_mailboxes *m)
+{
+	struct dir_result *r = NULL;
+	struct buf f;
+	int err;
+
+	if (*p->func_filter == '\0')
+		return 0;
+	buf_init(&f, FILTER_MAX);
+	err = filter_for(p->func_filter, s, 0, &f);
+	if (err == 0)
+		err = dir_search(p->d, NULL, buf_cstr(&f), p->attrs_func, 0, &r);
+	for (size_t i = 0; err == 0 && i < r->n_entries; i++)
+		held_add(p, u, &r->entries[i], s, m);
+	dir_result_free(r);
+	buf_done(&f);
+	return err;
 }
 
 int
@@ -163,28 +288,17 @@ people_mailboxes(struct people *p, const struct person *u, struct person_mailbox
 {
 	struct person_mailboxes *m = xcalloc(1, sizeof(*m));
 	struct subjects s = {0};
-	struct dir_result *r = NULL;
-	struct buf f;
-	int err;
+	int err = 0;
 
-	buf_init(&f, FILTER_MAX);
 	m->v = xcalloc(PEOPLE_MAILBOXES_MAX, sizeof(*m->v));
-	if (*p->func_filter == '\0') {
-		err = 0;
-		goto out;
-	}
-	err = subjects_of(p, u, &s);
+	if (*p->func_filter != '\0' || *p->delegation_filter != '\0')
+		err = subjects_of(p, u, &s);
 	if (err == 0)
-		err = filter_for(p->func_filter, &s, 0, &f);
+		err = rosters_add(p, u, &s, m);
 	if (err == 0)
-		err = dir_search(p->d, NULL, buf_cstr(&f), p->attrs_func, 0, &r);
-	for (size_t i = 0; err == 0 && i < r->n_entries && m->n < PEOPLE_MAILBOXES_MAX; i++)
-		mailbox_add(p, u, &r->entries[i], &s, m);
-out:
-	dir_result_free(r);
+		err = delegations_add(p, u, &s, m);
 	strings_free(s.dn.v, s.dn.n);
 	strings_free(s.norm.v, s.norm.n);
-	buf_done(&f);
 	if (err != 0) {
 		person_mailboxes_free(m);
 		return ERR_TEMP;

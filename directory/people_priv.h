@@ -13,7 +13,7 @@ struct roster {
 struct people {
 	struct dir *d;
 	char *login_filter, *rcpt_filter, *sender_filter, *func_filter, *group_filter,
-	    *member_filter;
+	    *member_filter, *delegation_filter;
 	char *class_person, *class_func, *class_group;
 	char *a_login, *a_account, *a_func_account, *a_mail, *a_alias, *a_name, *a_scram, *a_cert,
 	    *a_epoch;
@@ -45,6 +45,8 @@ void people_addresses(const struct people *p, const struct dir_entry *e, struct 
 enum people_kind people_kind_of(const struct people *p, const struct dir_entry *e);
 /* The first value of an attribute as a malloc'd string, or fallback's copy. NULs end it. */
 char *people_text(const struct dir_entry *e, const char *attr, const char *fallback);
+/* A GeneralizedTime as slapd writes it (RFC 4517 3.3.13, UTC): seconds since 1970, 0 when it is none. */
+int64_t people_time(struct slice v);
 /* Expands a filter and searches; logs what is wrong with it. */
 int people_search(struct people *p, const char *filter, struct slice name, const char *const *attrs,
     unsigned max, struct dir_result **out);

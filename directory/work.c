@@ -181,7 +181,7 @@ put_identities(struct buf *b, const struct person *u, const struct person_mailbo
 	for (size_t i = 0; i < m->n; i++) {
 		for (size_t k = 0; m->v[i].may_send && k < m->v[i].n_addresses; k++) {
 			ipc_put_str(b, m->v[i].addresses[k]);
-			ipc_put_u8(b, 1);
+			ipc_put_u8(b, m->v[i].account[0] == 'f');
 		}
 	}
 }
@@ -218,6 +218,9 @@ put_login(struct work *w, const struct person *u, struct slice final, bool has_f
 	int err = people_mailboxes(w->p.people, u, &m);
 
 	buf_init(&ticket, TOKEN_MAX);
+	/* the right to a delegated mailbox ends with the delegation */
+	if (err == 0 && m->until != 0 && m->until < expires)
+		expires = m->until;
 	if (err == 0)
 		err = ticket_make(w, u, m, expires, &ticket);
 	if (err == 0) {

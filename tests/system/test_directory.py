@@ -262,6 +262,43 @@ def test_mailboxes_by_group_and_delegation(imapd):
     assert [i["address"] for i in login["identities"]] == ["binhtv@tinhmau.example", "binh.tran@tinhmau.example", "uy/quyen@tinhmau.example"]
 
 
+def delegation_ldif(ident, delegator, to, rights, start, end, extra=""):
+    return ("dn: vnDelegationId=%s,ou=delegations,%s\nobjectClass: vnDelegation\nvnDelegationId: %s\nvnDelegator: %s\nvnDelegateTo: %s\n"
+            "vnRights: %s\nvnValidFrom: %s\n%svnDecisionRef: 5/QD\n%s\n" % (ident, BASE, ident, delegator, to, rights, start,
+                                                                        "vnValidTo: %s\n" % end if end else "", extra))
+
+
+def test_delegations(site, imapd, milter):
+    def stamp(seconds):
+        return time.strftime("%Y%m%d%H%M%SZ", time.gmtime(time.time() + seconds))
+    mailbox = "vnMailboxId=vt,ou=mailboxes," + BASE
+    who = person(5)  # holds nothing by herself
+    before = imapd.plain("khoavk", "ascii-Password-5")["login"]
+    assert before["shares"] == [] and before["expires"] > time.time() + 80000
+    site.add(delegation_ldif("now", mailbox, who, "lrs send", stamp(-100), stamp(3000)) +
+             delegation_ldif("more", mailbox, who, "wi", stamp(-100), None) +
+             delegation_ldif("leader", person(1), who, "lr", stamp(-100), None) +
+             delegation_ldif("past", "vnMailboxId=duongday,ou=mailboxes," + BASE, who, "lrs", stamp(-200), stamp(-100)) +
+             delegation_ldif("future", "vnMailboxId=duongday,ou=mailboxes," + BASE, who, "lrs", stamp(1000), None) +
+             delegation_ldif("closed", "vnMailboxId=duongday,ou=mailboxes," + BASE, who, "lrs", stamp(-200), None, "vnStatus: closed\n") +
+             delegation_ldif("dangling", person(424242), who, "lrs", stamp(-200), None) +
+             delegation_ldif("own", who, who, "lrswipkxtea", stamp(-200), None))
+    login = imapd.plain("khoavk", "ascii-Password-5")["login"]
+    shares = {s["account"]: s for s in login["shares"]}
+    assert set(shares) == {"f-vt", "p-000001"}
+    assert sorted(shares["f-vt"]["rights"]) == sorted("lrswi") and shares["p-000001"]["rights"] == "lr"
+    assert shares["p-000001"]["name"] == "binhtv"
+    # sending as the office is delegated, as the leader it is not
+    assert [i["address"] for i in login["identities"]] == ["khoavk@tinhmau.example", "vanthu.skhcn@tinhmau.example", "skhcn@tinhmau.example"]
+    assert milter.call("sender", "vanthu.skhcn@tinhmau.example", "khoavk")["may"]
+    assert not milter.call("sender", "binhtv@tinhmau.example", "khoavk")["may"]
+    # the ticket ends with the delegation
+    assert 2900 < login["expires"] - time.time() <= 3000
+    site.as_hr("ldapdelete", data="".join("vnDelegationId=%s,ou=delegations,%s\n" % (d, BASE) for d in (
+        "now", "more", "leader", "past", "future", "closed", "dangling", "own")))
+    assert imapd.plain("khoavk", "ascii-Password-5")["login"]["shares"] == []
+
+
 def test_ticket(imapd):
     login = imapd.plain("binhtv", BINH)["login"]
     token = imapd.call("token", KEY, login["ticket"])
@@ -727,7 +764,7 @@ def test_active_directory_shape_by_configuration(tmp_path):
         slapd.stop()
 
 
-@pytest.mark.parametrize("line", ['dir_login_filter = "(uid=%x)"', 'dir_rcpt_filter = "mail=%s"', 'dir_func_roster = {"vnHolder"}',
+@pytest.mark.parametrize("line", ['dir_login_filter = "(uid=%x)"', 'dir_rcpt_filter = "mail=%s"', 'dir_func_roster = {"vnHolder"}', 'dir_delegation_filter = "x"',
                                   'dir_func_roster = {"vnHolder:lrz"}', 'sasl_mechs = {"NO-SUCH"}', 'ldap_uris = {"http://x"}'])
 def test_bad_configuration_is_found_at_start(site, tmp_path, line):
     lk = Lookup(tmp_path / "run", [site.uri], password=secret(site), more=line + "\n")
