@@ -179,6 +179,11 @@ trust_dir = "trust"
 
     # --- starting and stopping
     def start_slapd(self):
+        try:
+            if "running" in self.slapd("status"):
+                return
+        except StepFailed:
+            self.check_ports(["ldap"])
         self.slapd("start", "--uri", "ldap://127.0.0.1:%d/" % self.port("ldap"))
 
     def is_running(self):
@@ -196,8 +201,8 @@ trust_dir = "trust"
         if running and self.state.get("started", 0) >= stamp:
             return "running"
         self.congvu("check")
-        if running:
-            self.congvu("stop")
+        self.congvu("stop", check=False)  # built anew, or only a part of it runs
+        self.check_ports([name for name in PORTS if name != "ldap"])
         self.start()
         self.save(started=time.time())
         return None
@@ -213,17 +218,17 @@ trust_dir = "trust"
                     raise StepFailed("nothing answers on port %d (%s): %s" % (self.port(name), name, e))
                 time.sleep(0.05)
 
-    def check_ports(self):
-        """Before the first start: are the ports free? (slapd may run already, from a run that was broken off.)"""
-        for name in PORTS:
-            if name == "ldap" and (self.dir / "ldap/slapd.pid").exists():
-                continue
+    def check_ports(self, names):
+        """Are they free? Else it is told before a server fails on it."""
+        for name in names:
             with socket.socket() as s:
                 s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 try:
                     s.bind(("127.0.0.1", self.port(name)))
                 except OSError as e:
-                    raise StepFailed("port %d (%s) cannot be had: %s; choose another --port-base" % (self.port(name), name, e))
+                    raise StepFailed("port %d (%s) cannot be had: %s; %s" % (
+                        self.port(name), name, e, "end what holds it" if self.state.get("users") else
+                        "choose another --port-base"))
 
     def stop(self):
         if self.conf.exists():
@@ -364,8 +369,6 @@ def up(inst, args):
         with Step("system users of the roles"):
             inst.make_users()
     with Step("configuration"):
-        if not made:
-            inst.check_ports()
         inst.save(prefix=str(inst.prefix), port_base=inst.port_base)
         inst.make_conf()
     with Step("demonstration CA and host certificate"):
