@@ -93,10 +93,16 @@ void
 findings_note(struct findings *f, const char *id, enum note_severity sev, struct slice part,
     const char *fmt, ...)
 {
-	struct find_note *n = add_note(f);
+	struct find_note *n;
 	char text[FINDINGS_TEXT_MAX];
 	va_list ap;
 
+	/* room is kept for what decides: many small oddities must not crowd it out */
+	if (sev != NOTE_REJECT && f->n_notes >= FINDINGS_NOTES_MAX - 16) {
+		f->truncated = true;
+		return;
+	}
+	n = add_note(f);
 	if (n == NULL)
 		return;
 	va_start(ap, fmt);

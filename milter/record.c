@@ -9,6 +9,7 @@
 #include "lib/hdr.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #define RECORD_MAX (262144 - 1024)
 
@@ -105,6 +106,14 @@ findings_json(const struct record_input *in)
 	struct json *o;
 	size_t i;
 
+	if (strcmp(in->rule, "T02") == 0) {
+		o = json_obj_new();
+		json_set_str(o, "id", "scan_failed");
+		json_set_str(o, "part", "");
+		json_set_str(o, "severity", "warn");
+		json_set_slice(o, "detail", in->detail);
+		json_push_take(arr, o);
+	}
 	for (i = 0; in->verdict != NULL && i < in->verdict->n_notes; i++) {
 		o = json_obj_new();
 		json_set_str(o, "id", in->verdict->notes[i].rule->id);

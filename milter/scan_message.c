@@ -49,10 +49,20 @@ is_signature_part(const struct mime_part *p)
 	       is_type(p, "application", "x-pkcs7-signature");
 }
 
+/* RFC 8551 3.9: a file name ending in .p7m makes it S/MIME too, to many readers. */
+static bool
+is_p7m(struct slice name)
+{
+	return name.len > 4 && slice_caseeq_str(slice_from(name, name.len - 4), ".p7m");
+}
+
 static bool
 is_opaque(const struct mime_part *p)
 {
-	return is_type(p, "application", "pkcs7-mime") || is_type(p, "application", "x-pkcs7-mime");
+	if (is_type(p, "application", "pkcs7-mime") || is_type(p, "application", "x-pkcs7-mime"))
+		return true;
+	return is_type(p, "application", "octet-stream") &&
+	       (is_p7m(param(p->params, "name")) || is_p7m(param(p->disp_params, "filename")));
 }
 
 /* multipart/signed of S/MIME; other protocols (PGP) are no signature to us. */
@@ -202,9 +212,10 @@ verify_opaque(struct scan_ctx *c, struct slice whole, const struct mime_part *pa
 
 	buf_init(&content, SCAN_PART_MAX);
 	if (cms_bytes(whole, part, SCAN_PART_MAX, &der) != 0) {
+		/* not good enough for a signature, but a careless reader would show what is in it */
 		add_bad(c, path, cover, "the S/MIME part is not strict base64");
-		buf_done(&der);
-		return false;
+		buf_reset(&der);
+		mime_decode_body(part->cte, body_of(whole, part), &der, NULL);
 	}
 	memset(&in, 0, sizeof in);
 	in.cms = buf_slice(&der);
@@ -313,7 +324,10 @@ walk(struct scan_ctx *c, struct slice whole, const struct mime_part *part, struc
 		else if (verify_clear(c, whole, part, path, cover))
 			sig = part->child->next; /* a signature in its place is no attachment */
 	} else if (is_opaque(part) && part->child == NULL) {
-		if (c->f->n_sigs < SIGS_PER_MESSAGE && verify_opaque(c, whole, part, path, cover))
+		if (c->f->n_sigs >= SIGS_PER_MESSAGE)
+			findings_note(c->f, "mime_too_many", NOTE_REJECT, path,
+			    "more signed layers than are looked at");
+		else if (verify_opaque(c, whole, part, path, cover))
 			return;
 	}
 	if (part->child != NULL)

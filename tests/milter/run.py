@@ -123,6 +123,11 @@ def make_mails(certs, out):
     put("exe_in_sig.eml", signed(certs, sign(certs, inner, "manager", opaque=True), b"dan@citizen.example"))
     put("opaque_exe.eml", b"From: manager@x.example\r\nContent-Type: application/pkcs7-mime; smime-type=signed-data\r\n"
         b"Content-Transfer-Encoding: base64\r\n\r\n" + wrap(sign(certs, inner, "manager", opaque=True)))
+    opaque = wrap(sign(certs, inner, "manager", opaque=True))
+    put("careless_opaque.eml", b"From: dan@citizen.example\r\nContent-Type: application/pkcs7-mime\r\n"
+        b"Content-Transfer-Encoding: base64\r\n\r\n" + opaque[:50] + b"!" + opaque[50:])
+    put("p7m_by_name.eml", b"From: dan@citizen.example\r\nContent-Type: application/octet-stream; name=smime.p7m\r\n"
+        b"Content-Transfer-Encoding: base64\r\n\r\n" + opaque)
     put("partial.eml", b'From: dan@citizen.example\r\nContent-Type: message/partial; id="a"; number=1; total=2\r\n\r\nhalf\r\n')
     cut = wrap(exe)[:2] + b"=" + wrap(exe)[2:]
     put("early_pad.eml", b"From: dan@citizen.example\r\nContent-Type: application/pdf; name=a.pdf\r\n"
@@ -227,12 +232,13 @@ class Client:
         data = self.read(n)
         return data[:1], data[1:]
 
-    def message(self, qid, raw, login="binh"):
+    def message(self, qid, raw, login="binh", rcpts=(b"<b@x.example>",)):
         self.packet(b"D", b"Mi\0" + qid.encode() + b"\0{auth_authen}\0" + login.encode() + b"\0")
         self.packet(b"M", b"<a@x.example>\0")
         self.reply()
-        self.packet(b"R", b"<b@x.example>\0")
-        self.reply()
+        for rcpt in rcpts:
+            self.packet(b"R", rcpt + b"\0")
+            self.reply()
         head, _, body = raw.partition(b"\r\n\r\n")
         for line in head.replace(b"\r\n ", b"\n ").replace(b"\r\n\t", b"\n\t").split(b"\r\n"):
             name, _, value = line.partition(b":")
@@ -280,7 +286,8 @@ FIELDS = set("v seq ts host event qid msgid_sha256 session env hdr_from size bod
 
 # Which rule refused what attachments.lua and bad_signatures.lua sent.
 RULES = {"exe_as_pdf.eml": "P24", "exe.eml": "P22", "rtlo.eml": "P24", "zip_exe.eml": "P22", "signed_exe.eml": "P22",
-         "opaque_exe.eml": "P22", "exe_in_sig.eml": "P22", "partial.eml": "P22", "early_pad.eml": "P24", "double.eml": "P22", "nested_zip.eml": "P22",
+         "opaque_exe.eml": "P22", "exe_in_sig.eml": "P22", "careless_opaque.eml": "P22", "p7m_by_name.eml": "P22",
+         "partial.eml": "P22", "early_pad.eml": "P24", "double.eml": "P22", "nested_zip.eml": "P22",
          "bomb.eml": "M06", "script.eml": "P22", "weak": "P10", "stranger": "P03", "twofrom": "M01", "nofrom": "M02",
          "sendas": "P28", "S1": "P02", "S2": "P07", "P01A": "P01", "D1": "T01"}
 
@@ -361,6 +368,16 @@ def killed(m, role):
     raise AssertionError("not back within ten seconds")
 
 
+def large_record(m):
+    """More than a record can hold: lists are cut, and said to be; the verdict stands."""
+    names = [b"<" + b"r" * 40 + b"%05d@x.example>" % n for n in range(8000)]
+    raw = (b"From: manager@x.example\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n" +
+           b"".join(b"--b\r\nContent-Type: text/plain; name=%s%d.txt\r\n\r\nx\r\n" % (b"n" * 200, n) for n in range(240)) + b"--b--\r\n")
+    assert Client(m.sock).message("large", raw, rcpts=names)[0] == b"c"
+    r = [r for r in read_log(m.log) if r["qid" if "qid" in r else "seq"] == "large"][0]
+    assert r["cut"] and r["env"]["n_rcpts"] == 8000 and len(r["env"]["rcpts"]) == 100 and r["decision"]["action"] == "accept"
+
+
 def ledger_is_stuck(m):
     """No answer from the ledger: deferred, never let through."""
     for pid in m.pids("congvu-milter-ledger"):
@@ -379,6 +396,8 @@ def slow_scan(m):
         os.kill(pid, signal.SIGSTOP)
     cmd, data = Client(m.sock).message("slow", b"From: manager@x.example\r\n\r\nx\r\n")
     assert cmd == b"y" and data.startswith(b"451 4.7.1 T02 "), (cmd, data)
+    last = [r for r in read_log(m.log) if r["event"] == "verdict"][-1]
+    assert last["qid"] == "slow" and last["findings"][0]["id"] == "scan_failed", last
     for pid in m.pids("congvu-milter-scan"):
         os.kill(pid, signal.SIGCONT)
     assert Client(m.sock).message("slow2", b"From: manager@x.example\r\n\r\nx\r\n")[0] == b"c"
@@ -543,6 +562,7 @@ def main():
         check("kill_ledger", lambda: killed(m, "congvu-milter-ledger"))
         check("kill_scan", lambda: killed(m, "congvu-milter-scan"))
         check("kill_filter", lambda: killed(m, "congvu-milter-filter"))
+        check("large_record", lambda: large_record(m))
         check("ledger_is_stuck", lambda: ledger_is_stuck(m))
         check("slow_scan", lambda: slow_scan(m))
         check("torn_line", lambda: torn_line(m))
