@@ -1,6 +1,7 @@
 """A private slapd for tests: a folder of its own, a loopback port, stopped by its pid. And lookup itself, as a parent would start
 it, with a probe for client; and the client's half of SCRAM."""
 
+import atexit
 import base64
 import getpass
 import hashlib
@@ -43,6 +44,8 @@ class Slapd:
 
     def start(self):
         self.run("start", "--uri", self.uri)
+        # a test that breaks off before its end leaves no server behind
+        atexit.register(subprocess.run, [SCRIPT, "stop", "--dir", self.dir], capture_output=True)
 
     def stop(self):
         self.run("stop")
