@@ -53,8 +53,12 @@ class Instance:
         self.state_file = self.dir / "state.json"
         self.json_file = self.dir / "instance.json"
         self.state = json.loads(self.state_file.read_text()) if self.state_file.exists() else {}
+        if self.dir.is_dir() and not self.dir.joinpath("log").is_dir() and any(self.dir.iterdir()):
+            raise StepFailed("%s is neither empty nor an instance; choose another --dir" % self.dir)
         if not self.state.get("users"):
             self.state.pop("port_base", None)  # not made yet: another one may be tried
+        if port_base is not None and not 31 <= port_base <= 65535 - max(PORTS.values()):
+            raise StepFailed("--port-base must be from 31 to %d, not %d" % (65535 - max(PORTS.values()), port_base))
         if port_base and self.state.get("port_base", port_base) != port_base:
             raise StepFailed("the instance in %s uses port base %d; choose another --dir, or remove that folder first"
                              % (self.dir, self.state["port_base"]))
@@ -109,8 +113,8 @@ class Instance:
         return len(names)
 
     def make_folders(self):
-        for sub, mode in (("", 0o711), ("etc", 0o711), ("etc/tls", 0o711), ("etc/trust/" + people.DOMAIN, 0o755), ("var", 0o711),
-                          ("run", 0o711), ("log", 0o755), ("people", 0o700)):
+        for sub, mode in (("", 0o711), ("log", 0o755), ("etc", 0o711), ("etc/tls", 0o711), ("etc/trust/" + people.DOMAIN, 0o755),
+                          ("var", 0o711), ("run", 0o711), ("people", 0o700)):
             p = self.dir / sub
             if not p.is_dir():
                 p.mkdir(parents=True)
@@ -190,7 +194,14 @@ trust_dir = "trust"
         return self.congvu("status", check=False)[0] == 0
 
     def start(self):
-        self.congvu("run", "--daemon")
+        log = self.dir / "log/congvu.log"
+        seen = log.stat().st_size if log.exists() else 0
+        try:
+            self.congvu("run", "--daemon")
+        except StepFailed as e:
+            told = log.read_bytes()[seen:].decode("utf-8", "replace") if log.exists() else ""
+            e.output += "".join(line for line in told.splitlines(True) if "level=info" not in line)
+            raise
         for name in PORTS:
             self.wait_for(name)
 
@@ -227,8 +238,8 @@ trust_dir = "trust"
                     s.bind(("127.0.0.1", self.port(name)))
                 except OSError as e:
                     raise StepFailed("port %d (%s) cannot be had: %s; %s" % (
-                        self.port(name), name, e, "end what holds it" if self.state.get("users") else
-                        "choose another --port-base"))
+                        self.port(name), name, e.strerror, "end the program that has it (ss -tlnp names it)"
+                        if self.state.get("users") else "choose another --port-base"))
 
     def stop(self):
         if self.conf.exists():
@@ -364,11 +375,16 @@ def play(inst):
 def up(inst, args):
     made = inst.state.get("made")
     say("Instance %s" % inst.dir if made else "Making the instance %s" % inst.dir)
-    inst.make_folders()
+    try:
+        inst.make_folders()
+    except OSError as e:
+        raise StepFailed("the folder %s cannot be made: %s" % (e.filename, e.strerror)) from e
     if inst.root:
         with Step("system users of the roles"):
             inst.make_users()
     with Step("configuration"):
+        if not made and not (inst.dir / "ldap/slapd.pid").exists():  # else: a run that was broken off
+            inst.check_ports(PORTS)
         inst.save(prefix=str(inst.prefix), port_base=inst.port_base)
         inst.make_conf()
     with Step("demonstration CA and host certificate"):
@@ -421,12 +437,20 @@ def main():
     args = ap.parse_args()
     os.umask(0o022)
     try:
-        inst = Instance(args.dir, args.prefix, args.port_base)
+        return do(args)
     except StepFailed as e:
         sys.exit("quickstart: %s" % e)
+
+
+def do(args):
+    inst = Instance(args.dir, args.prefix, args.port_base)
     if args.verb == "status":
         return status(inst)
+    if args.verb != "up" and not inst.json_file.exists() and not inst.conf.exists():
+        raise StepFailed("there is no instance in %s; ./quickstart --dir %s makes it" % (inst.dir, inst.dir))
     if args.verb == "demo":
+        if not inst.json_file.exists() or not inst.is_running():
+            raise StepFailed("the instance in %s does not run; ./quickstart --dir %s starts it" % (inst.dir, inst.dir))
         play(inst)
         return 0
     if args.verb in ("stop", "restart"):

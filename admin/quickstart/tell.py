@@ -1,5 +1,6 @@
 """How quickstart speaks: one line a step, with its time; a failing one says why."""
 
+import os
 import pathlib
 import sys
 import time
@@ -11,8 +12,14 @@ class StepFailed(Exception):
         self.output, self.log = output, log
 
 
-def say(text=""):
-    print(text, flush=True)
+def say(text="", end="\n"):
+    """What nobody reads any more (./quickstart | head) ends nothing half way."""
+    try:
+        print(text, end=end, flush=True)
+    except BrokenPipeError:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
 
 
 class Step:
@@ -23,14 +30,14 @@ class Step:
 
     def __enter__(self):
         self.start = time.monotonic()
-        print("  %s ..." % self.name, end=" ", flush=True)
+        say("  %s ..." % self.name, end=" ")
         return self
 
     def __exit__(self, kind, error, _tb):
         if error is None:
-            print("%s (%.1f s)" % (self.note or "ok", time.monotonic() - self.start), flush=True)
+            say("%s (%.1f s)" % (self.note or "ok", time.monotonic() - self.start))
             return False
-        print("FAILED", flush=True)
+        say("FAILED")
         if isinstance(error, (KeyboardInterrupt, SystemExit)):
             return False
         sys.stdout.flush()

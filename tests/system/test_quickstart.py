@@ -1,0 +1,56 @@
+"""./quickstart when things are in the way: one sentence that says what and what to do, no traceback, nothing left half made."""
+
+import pathlib
+import socket
+import subprocess
+
+import pytest
+
+TOP = pathlib.Path(__file__).resolve().parents[2]
+
+
+def quickstart(*args):
+    """The part behind the build; the servers are never reached."""
+    return subprocess.run(["/usr/bin/python3", TOP / "admin/quickstart/instance.py", "--prefix", "/nonexistent", "--no-demo",
+                           *map(str, args)], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60)
+
+
+def refused(r, *words):
+    assert r.returncode == 1, r.stdout + r.stderr
+    assert "Traceback" not in r.stderr
+    for word in words:
+        assert word in r.stderr, r.stderr
+
+
+@pytest.mark.parametrize("base", [0, 30, 64543, 70000])
+def test_port_base_out_of_range(tmp_path, base):
+    refused(quickstart("--dir", tmp_path / "i", "--port-base", base, "up"), "--port-base must be from")
+    assert not (tmp_path / "i").exists()
+
+
+def test_port_taken(tmp_path):
+    with socket.socket() as s:
+        for base in range(45000, 45900):
+            try:
+                s.bind(("127.0.0.1", base + 143))
+                break
+            except OSError:
+                continue
+        s.listen()
+        refused(quickstart("--dir", tmp_path / "i", "--port-base", base, "up"), "port %d (imap)" % (base + 143), "--port-base")
+
+
+@pytest.mark.parametrize("verb", ["stop", "restart", "demo"])
+def test_no_instance(tmp_path, verb):
+    refused(quickstart("--dir", tmp_path / "i", verb), "there is no instance")
+    assert not (tmp_path / "i").exists()
+
+
+def test_folder_in_the_way(tmp_path):
+    (tmp_path / "file").write_text("")
+    refused(quickstart("--dir", tmp_path / "file", "up"), "cannot be made")
+    refused(quickstart("--dir", "/proc/nothing/here", "up"), "cannot be made")
+    (tmp_path / "work").mkdir()
+    (tmp_path / "work/letter.odt").write_text("")
+    refused(quickstart("--dir", tmp_path / "work", "up"), "neither empty nor an instance")
+    assert [p.name for p in (tmp_path / "work").iterdir()] == ["letter.odt"]
