@@ -17,6 +17,7 @@ basicConstraints = critical,CA:TRUE
 keyUsage = critical,keyCertSign,cRLSign
 subjectKeyIdentifier = hash
 [leaf]
+subjectKeyIdentifier = hash
 basicConstraints = CA:FALSE
 keyUsage = critical,digitalSignature,nonRepudiation
 extendedKeyUsage = emailProtection
@@ -94,6 +95,8 @@ openssl cms -sign -binary -in content.bin -outform DER -out pss.der -signer mana
 sign sha1 -signer manager.pem -inkey k1.key -md sha1
 sign noattr -signer manager.pem -inkey k1.key -md sha256 -noattr
 sign opaque -signer manager.pem -inkey k1.key -md sha256 -nodetach
+sign streamed -signer manager.pem -inkey k1.key -md sha256 -nodetach -stream
+sign keyid -signer manager.pem -inkey k1.key -md sha512 -keyid
 sign two -signer manager.pem -inkey k1.key -signer eve.pem -inkey k1.key -md sha256
 sign twostranger -signer manager.pem -inkey k1.key -signer stranger.pem -inkey k1.key -md sha256
 openssl crl2pkcs7 -nocrl -certfile manager.pem -outform DER -out certsonly.der
