@@ -89,9 +89,15 @@ check_options(struct check *k)
 			    _("%s must stand in it where the name goes"), filters[i].needs);
 	for (size_t i = 0; i < conf_list_len(k->conf, "queue_retry_s"); i++)
 		if (slice_to_u64(
-			slice_str(conf_list_item(k->conf, "queue_retry_s", i)), 86400 * 7, &n) != 0)
+			slice_str(conf_list_item(k->conf, "queue_retry_s", i)), 86400, &n) != 0)
 			finding(k, BAD, "queue_retry_s", _("\"%s\" is not a number of seconds"),
 			    conf_list_item(k->conf, "queue_retry_s", i));
+	/* the last attempt may be a day late */
+	if (conf_int(k->conf, "queue_lifetime_s") + 86400 >
+	    conf_int(k->conf, "delivery_memory_days") * 86400)
+		finding(k, BAD, "queue_lifetime_s",
+		    _("must be a day less than delivery_memory_days: mail delivered after the "
+		      "store has forgotten it is doubled"));
 	if (!k->failed)
 		finding(k, GOOD, "configuration", "%s", conf_file(k->conf));
 }

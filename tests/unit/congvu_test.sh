@@ -48,6 +48,12 @@ echo 'quota_mb = 0' >"$tmp/etc/bad.conf"
 expect 78 'bad.conf:1: quota_mb must be from 1 to' -c "$tmp/etc/bad.conf" status
 expect 78 'bad.conf:1: quota_mb' -c "$tmp/etc/bad.conf" check --offline
 
+# a retry the queue would pass over; mail delivered later than the store remembers it
+{ cat "$conf"; echo 'queue_retry_s = {"1", "100000"}'; } >"$tmp/etc/bad.conf"
+expect 78 'queue_retry_s.*"100000" is not' -c "$tmp/etc/bad.conf" check --offline
+{ cat "$conf"; echo 'queue_lifetime_s = 600000'; } >"$tmp/etc/bad.conf"
+expect 78 'queue_lifetime_s.*must be a day less' -c "$tmp/etc/bad.conf" check --offline
+
 expect 69 'congvu-imapd *stopped' -c "$conf" status
 expect 69 '"well": false' -c "$conf" --json status
 expect 69 '"well": false' -c "$conf" status --json
