@@ -64,6 +64,7 @@ struct selected {
 	size_t n_own, own_alloc;
 	struct store_uid *news; /* new messages, until all pages of changes were read */
 	size_t n_news, news_alloc;
+	uint32_t recent_from, recent_to; /* the UIDs that the last claim took, [from, to) */
 };
 
 struct cmd;

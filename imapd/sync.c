@@ -236,6 +236,8 @@ on_claimed(void *arg, int err, const struct store_opened *o)
 	if (err == 0) {
 		view_set_recent(&c->sel->view, o->recent_from, o->uidnext);
 		c->sel->uidnext = o->uidnext;
+		c->sel->recent_from = o->recent_from;
+		c->sel->recent_to = o->uidnext;
 	}
 	tell(c);
 }
@@ -306,6 +308,8 @@ add_news(struct selected *s)
 		/* one that two pages had stands twice: the latter is taken as a change */
 		err = view_change(&s->view, s->news[i].uid, s->news[i].flags, true);
 	news_done(s);
+	/* what came between the last look and its claim was claimed with it, by nobody else */
+	view_set_recent(&s->view, s->recent_from, s->recent_to);
 	return err;
 }
 

@@ -82,12 +82,12 @@ fetch_proto(struct fetch *f)
 /* ---- open ---- */
 
 static void
-open_reply(struct fetch *f, uint32_t recent_from)
+open_reply(struct fetch *f, uint32_t recent_from, uint32_t uidnext)
 {
 	const struct mbox_head *h = &f->r.m->h;
 
 	ipc_put_u32(&f->out, h->uidvalidity);
-	ipc_put_u32(&f->out, h->uidnext);
+	ipc_put_u32(&f->out, uidnext);
 	ipc_put_u32(&f->out, h->messages);
 	ipc_put_u32(&f->out, h->unseen);
 	ipc_put_u64(&f->out, h->modseq);
@@ -105,7 +105,8 @@ on_claimed(struct op *op)
 	if (op->err == ERR_GONE)
 		fetch_err(f, op->err);
 	else /* \Recent alone is no reason to refuse a mailbox on a full disk */
-		open_reply(f, op->err == 0 ? op->recent_from : 0);
+		open_reply(f, op->err == 0 ? op->recent_from : 0,
+		    op->err == 0 ? op->recent_to : op->m->h.uidnext);
 	op_free(op);
 }
 
@@ -130,7 +131,7 @@ on_open(struct conn *c, uint32_t id, struct ipc_reader *r)
 	if (claim && h->recent > 0)
 		op_start(op_new(OP_CLAIM, f->r.m, 4096, on_claimed, f));
 	else
-		open_reply(f, h->recent > 0 ? h->recent_from : 0);
+		open_reply(f, h->recent > 0 ? h->recent_from : 0, h->uidnext);
 	return 0;
 }
 

@@ -82,6 +82,7 @@ int
 claim_build(struct op *op, struct cycle *c)
 {
 	op->recent_from = c->h.recent > 0 ? c->h.recent_from : 0;
+	op->recent_to = c->h.uidnext;
 	if (c->h.recent > 0) {
 		c->h.recent = 0;
 		c->h.recent_from = c->h.uidnext;

@@ -286,7 +286,7 @@ struct op {
 	bool repeated;
 	struct op *same_as; /* the same delivery in the same batch */
 	/* OP_CLAIM: out */
-	uint32_t recent_from;
+	uint32_t recent_from, recent_to; /* claimed; messages of the same batch may follow */
 	/* OP_FLAGS, OP_EXPUNGE, OP_PRUNE */
 	uint32_t *uids;
 	size_t n_uids, at, upto; /* [at, upto) is the present chunk */

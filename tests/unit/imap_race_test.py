@@ -12,6 +12,7 @@ import socket
 import ssl
 import sys
 import tempfile
+import threading
 import time
 import pathlib
 
@@ -174,8 +175,47 @@ def race(args, box, seconds, seed):
         assert not seen & c.recent_uids, "Recent told twice: %r" % (seen & c.recent_uids)
         seen |= c.recent_uids
         c.run("CLOSE")
+    # they came while the mailbox was selected by all: one of them claimed each
+    assert set(truth[0]) <= seen, "Recent told to nobody: %r" % (set(truth[0]) - seen)
     clients[0].run("DELETE " + box)
     print("race: %d steps" % steps)
+
+
+def arrivals(args, box, seconds):
+    """Mail comes all the time while several look: each message is \\Recent to exactly one of them."""
+    sender = Client(args.port, args.ca, args.login, args.password, "w")
+    sender.run("CREATE " + box)
+    clients = [Client(args.port, args.ca, args.login, args.password, name) for name in "xyz"]
+    stop = threading.Event()
+
+    def look(c):
+        c.select(box)
+        while not stop.is_set():
+            c.run("NOOP")
+    threads = [threading.Thread(target=look, args=(c,)) for c in clients]
+    for t in threads:
+        t.start()
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        # several at once: they join one batch with the looks
+        tags = [sender.send("APPEND %s {21+}\r\nFrom: 1@x.example\r\n\r\n" % box) for _ in range(8)]
+        for tag in tags:
+            sender.finish(tag, False)
+    stop.set()
+    for t in threads:
+        t.join()
+    told = []
+    for c in clients:
+        c.run("NOOP")
+        c.run("UID FETCH 1:* (FLAGS)")
+        told += c.recent_uids
+    twice = {u for u in told if told.count(u) > 1} if len(told) != len(set(told)) else set()
+    assert not twice, "Recent told twice: %r" % twice
+    assert set(clients[0].uids) == set(told), "Recent told to nobody: %r" % (set(clients[0].uids) - set(told))
+    for c in clients:
+        c.run("CLOSE")
+    sender.run("DELETE " + box)
+    print("arrivals: %d messages" % len(told))
 
 
 def rss(pid):
@@ -236,6 +276,7 @@ def main():
     args = ap.parse_args()
     print("seed %d" % args.seed)
     if args.port:
+        arrivals(args, "arrivals-%d" % args.seed, args.seconds)
         race(args, "race-%d" % args.seed, args.seconds, args.seed)
         return 0
     with tempfile.TemporaryDirectory() as tmp:
@@ -243,6 +284,7 @@ def main():
         args.port, args.ca = server.imaps_port, server.ca
         try:
             race(args, "race", args.seconds, args.seed)
+            arrivals(args, "arrivals", args.seconds / 2)
             restart(args, server.process.pid)
             large(args, server.process.pid, not server.is_asan)
         finally:
