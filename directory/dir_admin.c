@@ -67,13 +67,27 @@ admin_fail(char **why_out, int err, const char *fmt, ...)
 	return err;
 }
 
+/* C1 controls, and what turns the direction of writing or breaks lines (UAX #9): a name that shows as another. */
+static bool
+is_hidden(const char *p)
+{
+	unsigned char b[3] = {0};
+
+	memcpy(b, p, strnlen(p, sizeof(b)));
+	if (b[0] == 0xc2)
+		return b[1] >= 0x80 && b[1] <= 0x9f;
+	return b[0] == 0xe2 && ((b[1] == 0x80 && ((b[2] >= 0x8e && b[2] <= 0x8f) ||
+						     (b[2] >= 0xa8 && b[2] <= 0xae))) ||
+				   (b[1] == 0x81 && b[2] >= 0xa6 && b[2] <= 0xa9));
+}
+
 int
 admin_check_text(const char *what, const char *value, size_t max, char **why_out)
 {
 	struct buf b;
 	int err;
 
-	if (value == NULL || *value == '\0')
+	if (value == NULL || value[strspn(value, " ")] == '\0')
 		return admin_fail(why_out, ERR_SYNTAX, "%s is missing", what);
 	buf_init(&b, 8192);
 	err = utf8_nfc(slice_str(value), &b);
@@ -84,11 +98,26 @@ admin_check_text(const char *what, const char *value, size_t max, char **why_out
 	if (strlen(value) > max)
 		return admin_fail(why_out, ERR_SYNTAX, "%s is longer than %zu bytes", what, max);
 	for (const char *p = value; *p != '\0'; p++) {
-		if ((unsigned char)*p < 0x20 || *p == 0x7f)
+		if ((unsigned char)*p < 0x20 || *p == 0x7f || is_hidden(p))
 			return admin_fail(
 			    why_out, ERR_SYNTAX, "%s holds a control character", what);
 	}
 	return 0;
+}
+
+int
+admin_check_domain(const struct dir_admin *a, const char *mail, char **why_out)
+{
+	size_t n = conf_list_len(a->conf, "domains");
+	const char *at = strrchr(mail, '@');
+
+	for (size_t i = 0; at != NULL && i < n; i++)
+		if (slice_caseeq_str(slice_str(at + 1), conf_list_item(a->conf, "domains", i)))
+			return 0;
+	if (n == 0)
+		return 0;
+	return admin_fail(why_out, ERR_SYNTAX,
+	    "%s is in none of our domains (domains in congvu.conf): no mail would reach it", mail);
 }
 
 /* ---- collecting attributes ---- */

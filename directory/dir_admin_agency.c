@@ -143,12 +143,28 @@ mailbox_add(struct dir_admin *a, const struct agency_add *p, const struct agency
 	return err;
 }
 
+/* The mailbox with this address: none, or that of the agency; everything else is refused. */
+static int
+mailbox_find(struct dir_admin *a, const char *code, const char *mail, struct dir_result **out,
+    char **why_out)
+{
+	static const char *const attrs[] = {
+	    "vnAgencyRef", "mail", "userCertificate;binary", "vnDecisionRef", NULL};
+	int err = admin_find(a, "(|(mail=%s)(vnMailAlias=%s))", mail, attrs, 2, out, why_out);
+
+	if (err != 0 || (*out)->n_entries == 0)
+		return err;
+	if (dir_entry_has_value(&(*out)->entries[0], "vnAgencyRef", slice_str(code)) &&
+	    strncasecmp((*out)->entries[0].dn, "vnMailboxId=", 12) == 0)
+		return 0;
+	return admin_fail(why_out, ERR_EXISTS, "the address %s belongs to %s already", mail,
+	    (*out)->entries[0].dn);
+}
+
 static int
 mailbox_ensure(struct dir_admin *a, const struct agency_add *p, const struct agency_cache *g,
     const char *mail, bool *changed, char **why_out)
 {
-	static const char *const attrs[] = {
-	    "vnAgencyRef", "mail", "userCertificate;binary", "vnDecisionRef", NULL};
 	struct dir_result *r = NULL;
 	char id[64];
 	size_t n = 0;
@@ -159,17 +175,11 @@ mailbox_ensure(struct dir_admin *a, const struct agency_add *p, const struct age
 	id[n] = '\0';
 	/* [a-z0-9.-]{1,38}: it becomes the account's name in the store */
 	strncat(id, "-vt", sizeof(id) - n - 1);
-	err = admin_find(a, "(|(mail=%s)(vnMailAlias=%s))", mail, attrs, 2, &r, why_out);
-	if (err != 0)
-		return err;
-	if (r->n_entries == 0) {
+	err = mailbox_find(a, g->code, mail, &r, why_out);
+	if (err == 0 && r->n_entries == 0) {
 		err = mailbox_add(a, p, g, id, mail, why_out);
 		*changed = *changed || err == 0;
-	} else if (!dir_entry_has_value(&r->entries[0], "vnAgencyRef", slice_str(g->code)) ||
-		   strncasecmp(r->entries[0].dn, "vnMailboxId=", 12) != 0) {
-		err = admin_fail(why_out, ERR_EXISTS, "the address %s belongs to %s already", mail,
-		    r->entries[0].dn);
-	} else if (p->cert.len > 0) {
+	} else if (err == 0 && p->cert.len > 0) {
 		err = admin_ensure_value(a, &r->entries[0], "userCertificate;binary", p->cert,
 		    p->decision, true, changed, why_out);
 	}
@@ -208,7 +218,7 @@ dir_admin_agency_add(
     struct dir_admin *a, const struct agency_add *p, enum change *change_out, char **why_out)
 {
 	const struct agency_cache *g = NULL;
-	struct dir_result *r = NULL;
+	struct dir_result *r = NULL, *box = NULL;
 	bool is_new = false, changed = false;
 	struct buf mail;
 	int err = check(p, why_out);
@@ -216,6 +226,10 @@ dir_admin_agency_add(
 	buf_init(&mail, 512);
 	if (err == 0 && p->mailbox != NULL && addr_normalize(slice_str(p->mailbox), &mail) != 0)
 		err = admin_fail(why_out, ERR_SYNTAX, "%s is no mail address", p->mailbox);
+	if (err == 0 && mail.len > 0)
+		err = admin_check_domain(a, buf_cstr(&mail), why_out);
+	if (err == 0 && mail.len > 0) /* before anything is written */
+		err = mailbox_find(a, p->code, buf_cstr(&mail), &box, why_out);
 	if (err == 0)
 		err = admin_find(a, "(&(objectClass=vnAgency)(vnAgencyCode=%s))", p->code,
 		    agency_attrs, 2, &r, why_out);
@@ -234,6 +248,7 @@ dir_admin_agency_add(
 	if (err == 0)
 		*change_out = is_new ? CHANGE_ADDED : changed ? CHANGE_CHANGED : CHANGE_NONE;
 	dir_result_free(r);
+	dir_result_free(box);
 	buf_done(&mail);
 	return err;
 }

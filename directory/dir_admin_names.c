@@ -262,7 +262,9 @@ admin_address_given(
 	buf_done(&b);
 	if (*uid_out == NULL || *mail_out == NULL)
 		return ERR_NOMEM;
-	err = is_taken(a, *uid_out, *mail_out, &taken, why_out);
+	err = admin_check_domain(a, *mail_out, why_out);
+	if (err == 0)
+		err = is_taken(a, *uid_out, *mail_out, &taken, why_out);
 	if (err == 0 && taken)
 		err = admin_fail(why_out, ERR_EXISTS, "%s is taken, or was", *mail_out);
 	return err;

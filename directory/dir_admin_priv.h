@@ -42,8 +42,10 @@ void mods_now(struct mods *m, const char *name); /* GeneralizedTime */
 
 /* *why_out gets the text, and err is given back. */
 int admin_fail(char **why_out, int err, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
-/* A text of ours that may not be empty, nor hold control characters, nor be no UTF-8. */
+/* A text of ours that may not be empty, nor hold control characters (of direction too), nor be no UTF-8. */
 int admin_check_text(const char *what, const char *value, size_t max, char **why_out);
+/* Whether a normalized address is in one of the domains that we take mail for. */
+int admin_check_domain(const struct dir_admin *a, const char *mail, char **why_out);
 /* Searches with a filter of one %s; errors in words. */
 int admin_find(struct dir_admin *a, const char *filter, const char *value, const char *const *attrs,
     unsigned max, struct dir_result **out, char **why_out);

@@ -92,3 +92,30 @@ def test_check_finds_faults(server, tmp_path):
     conf.write_text(text.replace("cert.pem", "no-such.pem"))
     r = server.run_congvu(conf, "check")
     assert r.returncode != 0 and "no-such.pem" in r.stderr + r.stdout
+
+
+def hire(server, *words):
+    return server.congvu("staff", "hire", "--agency", "H99.01", "--decision", "06/QĐ-UBND", *words)
+
+
+@pytest.mark.parametrize("name", ["", "  ", "Lê\nDòng", "Lê\u202eDòng", "Lê\u0085Dòng", "Lê\u2028Dòng"])
+def test_a_name_that_is_none(server, name):
+    r = hire(server, "--name", name, "--mail", "khongten@" + server.domain)
+    assert r.returncode == 65 and ("missing" if not name.strip() else "control character") in r.stderr, r.stderr
+
+
+def test_an_address_of_another_domain(server):
+    """No mail would ever reach it here."""
+    r = hire(server, "--name", "Lê Văn Khác", "--mail", "khaclv@other.example")
+    assert r.returncode == 65 and "none of our domains" in r.stderr, r.stderr
+    r = server.congvu("agency", "add", "--code", "H99.70", "--abbrev", "KHAC", "--kind", "dept", "--name", "Sở Khác",
+                      "--mailbox", "vanthu@other.example", "--decision", "06/QĐ-UBND")
+    assert r.returncode == 65 and "none of our domains" in r.stderr, r.stderr
+    assert "H99.70" not in server.congvu("agency", "list").stdout
+
+
+def test_an_agency_whose_mailbox_is_taken_is_not_half_added(server):
+    r = server.congvu("agency", "add", "--code", "H99.71", "--abbrev", "KHAC", "--kind", "dept", "--name", "Sở Khác",
+                      "--mailbox", server.mailbox("STC")["address"], "--decision", "06/QĐ-UBND")
+    assert r.returncode == 73 and "belongs to" in r.stderr
+    assert "H99.71" not in server.congvu("agency", "list").stdout
