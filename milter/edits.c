@@ -25,30 +25,50 @@ outcome_done(struct outcome *o)
 	o->n_drop = 0;
 }
 
-/* The authserv-id: the first token behind white space and comments. */
-static struct slice
-authserv_id(struct slice body)
+/* The authserv-id, behind white space and comments: a token or a quoted string (RFC 8601 2.2), in out. */
+static void
+authserv_id(struct slice body, struct buf *out)
 {
-	size_t i = 0, from;
+	size_t i = 0;
 	int depth = 0;
+	bool quoted;
 
 	for (; i < body.len; i++) {
 		unsigned char c = body.ptr[i];
 
-		if (c == '(')
+		if (c == '\\' && depth > 0)
+			i++;
+		else if (c == '(')
 			depth++;
 		else if (c == ')' && depth > 0)
 			depth--;
 		else if (depth == 0 && c != ' ' && c != '\t' && c != '\r' && c != '\n')
 			break;
 	}
-	from = i;
-	while (i < body.len && strchr(" \t\r\n;(", body.ptr[i]) == NULL)
-		i++;
-	body = slice_sub(body, from, i - from);
-	if (body.len >= 2 && body.ptr[0] == '"' && body.ptr[body.len - 1] == '"')
-		body = slice_sub(body, 1, body.len - 2);
-	return body;
+	quoted = i < body.len && body.ptr[i] == '"';
+	for (i += quoted; i < body.len; i++) {
+		unsigned char c = body.ptr[i];
+
+		if (quoted ? c == '"' : c == '\0' || strchr(" \t\r\n;(", c) != NULL)
+			break;
+		if (c == '\\' && quoted && i + 1 < body.len)
+			c = body.ptr[++i];
+		buf_append_byte(out, c);
+	}
+}
+
+/* What names nobody names us, to some reader. */
+static bool
+claims_ours(struct slice body, const char *id)
+{
+	struct buf b;
+	bool ours;
+
+	buf_init(&b, body.len + 1);
+	authserv_id(body, &b);
+	ours = b.len == 0 || slice_caseeq_str(buf_slice(&b), id);
+	buf_done(&b);
+	return ours;
 }
 
 static void
@@ -95,8 +115,7 @@ edits_drop(struct slice header, const char *id, struct outcome *o)
 		if (err != 0)
 			continue;
 		if (slice_casestarts(f.name, "X-Congvu-") ||
-		    (slice_caseeq_str(f.name, "Authentication-Results") &&
-			slice_caseeq_str(authserv_id(f.body), id)))
+		    (slice_caseeq_str(f.name, "Authentication-Results") && claims_ours(f.body, id)))
 			add_drop(o, f.name, index_of(header, &f));
 	}
 	/* from the last to the first: removing one must not move the index of another */

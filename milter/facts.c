@@ -11,6 +11,7 @@
 #include "lib/date.h"
 #include "lib/err.h"
 #include "lib/hdr.h"
+#include "lib/uni.h"
 #include "lib/utf7.h"
 
 #include <string.h>
@@ -43,24 +44,73 @@ count_ats(struct slice s)
 	return n;
 }
 
+/* "a@b." is a@b to mail clients and resolvers; so are the other full stops that IDNA takes for one. */
+static struct slice
+without_root_dot(struct slice domain)
+{
+	static const char *const dots[] = {".", "\xe3\x80\x82", "\xef\xbc\x8e", "\xef\xbd\xa1"};
+	size_t i = 0, n;
+
+	while (i < sizeof dots / sizeof *dots) {
+		n = strlen(dots[i]);
+		if (domain.len > n && memcmp(domain.ptr + domain.len - n, dots[i], n) == 0) {
+			domain.len -= n;
+			i = 0;
+		} else {
+			i++;
+		}
+	}
+	return domain;
+}
+
+/* Without controls and white space: one reader drops them, another shows them, and to the first it is somebody else's address. */
+static void
+append_visible(struct buf *out, struct slice s)
+{
+	size_t i;
+
+	for (i = 0; i < s.len; i++) {
+		if (s.ptr[i] > 0x20 && s.ptr[i] != 0x7f)
+			buf_append_byte(out, s.ptr[i]);
+	}
+}
+
+/* In NFKD, so that a wide "@" is one. */
+static struct slice
+display_of(struct arena *a, struct slice text)
+{
+	struct slice s = text;
+	struct buf plain;
+
+	buf_init(&plain, 4 * DISPLAY_MAX);
+	if (uni_normalize(UNI_NFKD, text, &plain) == 0)
+		s = buf_slice(&plain);
+	s = arena_slice(a, s);
+	buf_done(&plain);
+	return s;
+}
+
 static int
 add_author(const struct addr *ad, struct arena *a, struct rule_facts *f)
 {
+	struct slice domain = without_root_dot(ad->domain);
 	struct rule_author *au = &f->authors[f->n_authors];
 	struct buf raw, norm, display;
 	ptrdiff_t at = -1;
 	size_t i;
 
-	if (ad->local.len == 0 || ad->domain.len == 0 || f->n_authors == RULE_FROM_MAX) {
+	if (ad->local.len == 0 || domain.len == 0 || f->n_authors == RULE_FROM_MAX) {
 		f->more_authors = true;
 		return 0;
 	}
 	buf_init(&raw, 2048);
 	buf_init(&norm, 2048);
 	buf_init(&display, DISPLAY_MAX);
-	buf_append_slice(&raw, ad->local);
+	append_visible(&raw, ad->local);
+	/* several words: "Name a@b" is a@b to some */
+	f->more_authors |= raw.len != ad->local.len;
 	buf_append_byte(&raw, '@');
-	buf_append_slice(&raw, ad->domain);
+	append_visible(&raw, domain);
 	if (raw.err != 0 || addr_normalize(buf_slice(&raw), &norm) != 0) {
 		f->more_authors = true;
 		goto out;
@@ -77,7 +127,7 @@ add_author(const struct addr *ad, struct arena *a, struct rule_facts *f)
 	au->address = arena_slice(a, buf_slice(&norm));
 	au->domain = slice_from(au->address, (size_t)at + 1);
 	if (ad->display.len > 0 && hdr_decode(slice_sub(ad->display, 0, 1024), &display) == 0)
-		au->display = arena_slice(a, buf_slice(&display));
+		au->display = display_of(a, buf_slice(&display));
 	if (au->address.ptr == NULL)
 		return ERR_NOMEM;
 	f->n_authors++;

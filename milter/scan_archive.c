@@ -154,6 +154,38 @@ look_at_member(struct scan_ctx *c, struct archive *a, struct archive_entry *e, b
 	buf_done(&inner);
 }
 
+/* Names in the headers of a zip, of members and of its directory: where they differ, unpackers do, and libarchive gives one only.
+ * Headers are looked for in all bytes, since several zips may stand one behind the other (APPNOTE.TXT 4.3.7, 4.3.12). */
+static uint32_t
+zip_names(struct scan_ctx *c, struct slice bytes)
+{
+	const unsigned char *p = bytes.ptr, *end = p + bytes.len;
+	uint32_t flags = 0;
+	struct buf norm;
+
+	while (end - p > 46 && c->zip_headers < 4 * SCAN_ENTRIES_MAX) {
+		size_t fixed, len;
+
+		p = memchr(p, 'P', (size_t)(end - p) - 46);
+		if (p == NULL)
+			break;
+		fixed = memcmp(p, "PK\3\4", 4) == 0 ? 30 : memcmp(p, "PK\1\2", 4) == 0 ? 46 : 0;
+		if (fixed == 0) {
+			p++;
+			continue;
+		}
+		c->zip_headers++;
+		len = fixed == 30 ? (size_t)p[26] | (size_t)p[27] << 8
+				  : (size_t)p[28] | (size_t)p[29] << 8;
+		buf_init(&norm, 1024);
+		if (len > 0 && len <= 1000 && len <= (size_t)(end - p) - fixed)
+			flags |= scan_name(c->p, slice_of(p + fixed, len), &norm);
+		buf_done(&norm);
+		p += 4;
+	}
+	return flags & (PART_BANNED_NAME | PART_DECEPTIVE_NAME);
+}
+
 uint32_t
 scan_archive(struct scan_ctx *c, struct slice bytes, struct slice path)
 {
@@ -189,6 +221,7 @@ scan_archive(struct scan_ctx *c, struct slice bytes, struct slice path)
 		flags |= PART_BROKEN;
 	if (entries == 0 && !(flags & PART_ENCRYPTED))
 		flags |= PART_BROKEN;
+	flags |= zip_names(c, bytes);
 	c->depth--;
 	archive_read_free(a);
 	return flags;

@@ -6,6 +6,7 @@
 
 #include "lib/crypto.h"
 #include "lib/err.h"
+#include "lib/hdr.h"
 
 #include <string.h>
 
@@ -134,6 +135,122 @@ judge_names(struct scan_ctx *c, const struct mime_part *part, struct slice path,
 	return flags;
 }
 
+/* The value behind "=" as somebody reads it who knows neither comments nor quoting well; and in which *s goes on. */
+static struct slice
+careless_value(struct slice *s, struct buf *out)
+{
+	unsigned char quote = s->len > 0 && (s->ptr[0] == '"' || s->ptr[0] == '\'') ? s->ptr[0] : 0;
+	size_t i = quote != 0;
+	ptrdiff_t mark;
+	struct slice v;
+
+	for (; i < s->len && s->ptr[i] != '\r' && s->ptr[i] != '\n'; i++) {
+		unsigned char c = s->ptr[i];
+
+		if (quote != 0 ? c == quote : c == ';' || c == ' ' || c == '\t' || c == '"')
+			break;
+		if (c == '\\' && quote == '"' && i + 1 < s->len)
+			c = s->ptr[++i];
+		buf_append_byte(out, c);
+	}
+	*s = slice_from(*s, i);
+	v = buf_slice(out);
+	/* RFC 2231: charset'language'text */
+	mark = slice_index(v, '\'');
+	if (mark >= 0 && slice_index(slice_from(v, (size_t)mark + 1), '\'') >= 0) {
+		v = slice_from(v, (size_t)mark + 1);
+		v = slice_from(v, (size_t)slice_index(v, '\'') + 1);
+	}
+	return v;
+}
+
+static int
+hex_of(unsigned char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	c |= 0x20;
+	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* Flags of a name, with percent signs taken for octets and for themselves. */
+static uint32_t
+judge_careless(struct scan_ctx *c, struct slice v)
+{
+	struct buf plain, norm;
+	uint32_t flags;
+	size_t i;
+
+	buf_init(&plain, 2048);
+	buf_init(&norm, 4096);
+	flags = scan_name(c->p, slice_sub(v, 0, 1024), &norm);
+	for (i = 0; i < v.len && i < 1024; i++) {
+		int hi = v.ptr[i] == '%' && i + 2 < v.len ? hex_of(v.ptr[i + 1]) : -1;
+		int lo = hi >= 0 ? hex_of(v.ptr[i + 2]) : -1;
+
+		buf_append_byte(&plain, lo >= 0 ? (unsigned char)(hi << 4 | lo) : v.ptr[i]);
+		i += lo >= 0 ? 2 : 0;
+	}
+	/* what cannot be an octet is left out by some */
+	while (plain.len > 0 && plain.data[plain.len - 1] == '%')
+		buf_truncate(&plain, plain.len - 1);
+	buf_reset(&norm);
+	flags |= scan_name(c->p, buf_slice(&plain), &norm);
+	buf_done(&plain);
+	buf_done(&norm);
+	return flags & (PART_BANNED_NAME | PART_DOUBLE_EXT);
+}
+
+/* Every "name=" and "filename=" of a field, wherever it stands: what is said twice, or behind a parameter that is not well-formed, is a
+ * name to some reader (union of readings, as with the content). */
+static uint32_t
+judge_field(struct scan_ctx *c, struct slice body)
+{
+	uint32_t flags = 0;
+	unsigned n = 0;
+	struct buf b;
+	size_t i;
+
+	while (body.len > 4 && n < 32) {
+		if (!slice_casestarts(body, "name")) {
+			body = slice_from(body, 1);
+			continue;
+		}
+		for (i = 4; i < body.len && (body.ptr[i] == '*' || body.ptr[i] == '0'); i++)
+			;
+		while (i < body.len && (body.ptr[i] == ' ' || body.ptr[i] == '\t' ||
+					   body.ptr[i] == '\r' || body.ptr[i] == '\n'))
+			i++;
+		if (i == body.len || body.ptr[i] != '=') {
+			body = slice_from(body, 4);
+			continue;
+		}
+		for (i++; i < body.len && (body.ptr[i] == ' ' || body.ptr[i] == '\t'); i++)
+			;
+		body = slice_from(body, i);
+		buf_init(&b, body.len + 1);
+		flags |= judge_careless(c, careless_value(&body, &b));
+		buf_done(&b);
+		n++;
+	}
+	return flags;
+}
+
+static uint32_t
+judge_fields(struct scan_ctx *c, struct slice header)
+{
+	uint32_t flags = 0;
+	struct hdr_field f;
+	int err;
+
+	while ((err = hdr_next(&header, &f)) != ERR_EOF) {
+		if (err == 0 && (slice_caseeq_str(f.name, "Content-Type") ||
+				    slice_caseeq_str(f.name, "Content-Disposition")))
+			flags |= judge_field(c, f.body);
+	}
+	return flags;
+}
+
 static uint32_t
 mismatch(uint32_t flags, const struct scan_type *t, const struct mime_part *part, struct slice ext)
 {
@@ -189,6 +306,8 @@ scan_leaf(struct scan_ctx *c, struct slice whole, const struct mime_part *part, 
 	buf_init(&norm, 1024);
 	describe(c, part, path, p);
 	p->flags = judge_names(c, part, path, p, &norm);
+	p->flags |= judge_fields(
+	    c, slice_sub(whole, (size_t)part->hdr_off, (size_t)(part->body_off - part->hdr_off)));
 	p->name_norm = findings_text(c->f, buf_slice(&norm));
 	ext = scan_name_ext(buf_slice(&norm));
 	bytes = raw;
@@ -200,7 +319,8 @@ scan_leaf(struct scan_ctx *c, struct slice whole, const struct mime_part *part, 
 	p->size = bytes.len;
 	sha256_of(bytes, p->sha256);
 	p->flags |= look(c, bytes, ext, path, &t);
-	if (part->cte == CTE_BASE64 && !clean)
+	/* an encoding that is none: some look for a word they know in it */
+	if ((part->cte == CTE_BASE64 && !clean) || part->cte == CTE_OTHER)
 		p->flags |= look_at_views(c, raw, bytes, ext, path);
 	/* "#!" in plain text that is shown, not attached, is talk about scripts */
 	if (strcmp(t.name, "script") == 0 && p->name_raw.len == 0 &&

@@ -17,6 +17,7 @@ struct scan_ctx {
 	struct findings *f;
 	uint64_t unpacked; /* octets so far */
 	unsigned entries;
+	unsigned zip_headers;
 	unsigned depth;
 };
 
