@@ -195,10 +195,11 @@ class Milter:
         for p in glob.glob("/proc/[0-9]*/stat"):
             try:
                 text = pathlib.Path(p).read_text()
-                exe = os.readlink(os.path.dirname(p) + "/exe")
+                # not its exe: that of a role can be read by root alone
+                argv = pathlib.Path(os.path.dirname(p) + "/cmdline").read_bytes().split(b"\0")
             except OSError:
                 continue
-            if exe == str(self.root / "bin" / name) and int(text.rsplit(")", 1)[1].split()[1]) == self.proc.pid:
+            if os.path.basename(argv[0].decode()) == name and int(text.rsplit(")", 1)[1].split()[1]) == self.proc.pid:
                 found.append(int(text.split()[0]))
         return found
 

@@ -928,7 +928,7 @@ def test_agency(ctl, site, tmp_path):
                                      code=73)
     for bad in (["--code", "h99"], ["--kind", "x"], ["--name", ""], ["--mailbox", "no address"], ["--decision", ""]):
         ctl(*AGENCY, *bad, code=65)
-    ctl(*AGENCY, "--code", "H99.08", "--parent", "H77", code=67)
+    ctl(*AGENCY, "--code", "H99.08", "--parent", "H77", "--mailbox", "vanthu.st8@tinhmau.example", code=67)
     ctl(*AGENCY, "--code", "H99.09", "--mailbox", "binhtv@tinhmau.example", code=73)  # a person's
 
 
