@@ -3,12 +3,16 @@
  *
  * It reads hostile bytes, so it holds next to nothing: no files, no database, no directory; of stored it may ask
  * to deliver, and cannot read anything back. */
+#include "config.h"
+
 #include <stdlib.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "lib/charset.h"
 #include "lib/date.h"
 #include "lib/log.h"
+#include "lib/proc.h"
 #include "lib/role.h"
 #include "store/ingest.h"
 
@@ -16,6 +20,38 @@
 enum { LMTP_TIMEOUT_MS = 300000, RETRY_MS = 8000, STATS_MS = 2000 };
 
 static struct loop_timer *stats_timer;
+
+enum { PEERS_MAX = 20 };
+static uid_t lmtp_peers[PEERS_MAX];
+static size_t n_lmtp_peers;
+
+static void
+add_peer(const char *user)
+{
+	uid_t uid;
+	gid_t gid;
+
+	if (n_lmtp_peers == PEERS_MAX)
+		log_msg(LOG_LVL_ERROR, "lmtp_users", "too many: %s is left out", user);
+	else if (proc_user(user, &uid, &gid) == 0)
+		lmtp_peers[n_lmtp_peers++] = uid;
+	else
+		log_msg(LOG_LVL_WARN, "lmtp_users", "there is no user %s", user);
+}
+
+/* Who may deliver on lmtp.sock. Call before the privileges go. */
+static void
+know_peers(const struct conf *conf)
+{
+	if (getuid() != 0) {
+		lmtp_peers[n_lmtp_peers++] = getuid(); /* all roles are this user */
+	} else {
+		add_peer(conf_str(conf, "user_smtpd"));
+		add_peer(conf_str(conf, "user_relay"));
+	}
+	for (size_t i = 0; i < conf_list_len(conf, "lmtp_users"); i++)
+		add_peer(conf_list_item(conf, "lmtp_users", i));
+}
 
 /* What `congvu status` shows: see lib/role_stats.c. */
 static void
@@ -46,6 +82,7 @@ main(int argc, char **argv)
 	in.rcpt_max = (size_t)conf_int(conf, "recipients_max");
 	max_clients = (unsigned)conf_int(conf, "ingest_max_clients");
 	imapd_uid = role_uid_of("user_imapd");
+	know_peers(conf);
 	/* What libc reads from files must be read before the sandbox. */
 	charset_preload();
 	(void)date_local_zone((int64_t)time(NULL));
@@ -54,10 +91,10 @@ main(int argc, char **argv)
 	in.store = deliver_client_new(in.loop, "store.ingest.sock");
 	fd = role_fd("lmtp");
 	if (fd >= 0)
-		lmtp_server_new(&in, fd, max_clients);
+		lmtp_server_new(&in, fd, max_clients, lmtp_peers, n_lmtp_peers);
 	fd = role_fd("listen.lmtp");
 	if (fd >= 0)
-		lmtp_server_new(&in, fd, max_clients);
+		lmtp_server_new(&in, fd, max_clients, NULL, SIZE_MAX);
 	fd = role_fd("ingest.imapd");
 	if (fd >= 0)
 		append_server_new(&in, fd, imapd_uid);

@@ -2,6 +2,8 @@
 #ifndef CV_INGEST_H
 #define CV_INGEST_H
 
+#include <sys/types.h>
+
 #include "directory/lookup_client.h"
 #include "lib/spool.h"
 #include "store/deliver_client.h"
@@ -50,7 +52,9 @@ void ingest_message_done(struct ingest_message *im);
 
 /* Serves LMTP on a listening socket (inherited). */
 struct lmtp_server;
-struct lmtp_server *lmtp_server_new(struct ingest *in, int listen_fd, unsigned max_clients);
+/* peers: who may connect by SO_PEERCRED, root beside them (kept, not copied; at most a few); n_peers SIZE_MAX: no check (TCP). */
+struct lmtp_server *lmtp_server_new(
+    struct ingest *in, int listen_fd, unsigned max_clients, const uid_t *peers, size_t n_peers);
 void lmtp_server_free(struct lmtp_server *s);
 
 /* ---- append.c ---- */

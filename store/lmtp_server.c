@@ -3,9 +3,13 @@
  * A client of any kind may connect: everything is bounded, nothing blocks. Commands are answered in order; recipients that come
  * in a pipeline are looked up together, any other command waits for them. A message gets one reply for each accepted recipient,
  * and 250 only after stored has committed. RFC 2033, 2920 (PIPELINING), 1870 (SIZE), 6152 (8BITMIME), 6531 (SMTPUTF8), 2034. */
+#include "config.h"
+
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "lib/crypto.h"
 #include "lib/err.h"
@@ -18,6 +22,8 @@ struct lmtp_server {
 	struct ingest *in;
 	struct listener *listener;
 	struct lmtp_session *sessions;
+	const uid_t *peers; /* who may connect beside root; n_peers SIZE_MAX: anybody */
+	size_t n_peers;
 };
 
 void
@@ -283,13 +289,41 @@ on_close(struct io *io, int err, void *arg)
 	session_free((struct lmtp_session *)arg);
 }
 
+/* Mail that comes in here was judged by nobody yet: the policy stands before it, in smtpd or another mail server, so not every user
+ * of this host may. */
+static bool
+peer_may_deliver(const struct lmtp_server *srv, int fd)
+{
+	struct ucred cred;
+	socklen_t n = sizeof(cred);
+
+	if (srv->n_peers == SIZE_MAX)
+		return true;
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &n) != 0)
+		return false;
+	for (size_t i = 0; i < srv->n_peers; i++)
+		if (srv->peers[i] == cred.uid)
+			return true;
+	if (cred.uid == 0)
+		return true;
+	log_msg(LOG_LVL_ERROR, "lmtp_reject", "uid %ld may not deliver here (lmtp_users)",
+	    (long)cred.uid);
+	return false;
+}
+
 static void
 on_accept(void *arg, int fd)
 {
 	static const struct io_ops ops = {.on_read = on_read, .on_close = on_close};
 	struct lmtp_server *srv = (struct lmtp_server *)arg;
-	struct lmtp_session *s = xcalloc(1, sizeof(*s));
+	struct lmtp_session *s;
 
+	if (!peer_may_deliver(srv, fd)) {
+		close(fd);
+		listener_closed(srv->listener);
+		return;
+	}
+	s = xcalloc(1, sizeof(*s));
 	s->srv = srv;
 	s->in = srv->in;
 	s->body.in = srv->in;
@@ -309,11 +343,14 @@ on_accept(void *arg, int fd)
 }
 
 struct lmtp_server *
-lmtp_server_new(struct ingest *in, int listen_fd, unsigned max_clients)
+lmtp_server_new(
+    struct ingest *in, int listen_fd, unsigned max_clients, const uid_t *peers, size_t n_peers)
 {
 	struct lmtp_server *srv = xcalloc(1, sizeof(*srv));
 
 	srv->in = in;
+	srv->peers = peers;
+	srv->n_peers = n_peers;
 	srv->listener = listener_new(in->loop, listen_fd, max_clients, on_accept, srv);
 	return srv;
 }

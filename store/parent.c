@@ -11,7 +11,7 @@ static const struct parent_socket sockets[] = {
     {"store.admin", NULL, "store.admin.sock", ""},
     {"lookup.ingest", NULL, "lookup.ingest.sock", "user_ingest"},
     {"ingest.imapd", NULL, "ingest.imapd.sock", "user_imapd"},
-    {"lmtp", NULL, "lmtp.sock", NULL}, /* any mail server of this host delivers here */
+    {"lmtp", NULL, "lmtp.sock", NULL}, /* ingest asks who it is: lmtp_users */
     {"listen.lmtp", "listen_lmtp", NULL, NULL},
 };
 

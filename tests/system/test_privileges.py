@@ -80,3 +80,16 @@ def test_secrets_are_not_open_in_sessions(server):
                     continue
                 assert not re.search(r"/var/|/etc/", target.replace(str(server.dir.parent), "")) or "/log" in target, \
                     "%s has %s open" % (name, target)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+@pytest.mark.parametrize("user,welcome", [("cv-smtp", True), ("cv-relay", True), ("root", True), ("nobody", False), ("cv-imap", False)])
+def test_who_may_deliver_by_lmtp(server, user, welcome):
+    """What comes in by LMTP was judged before: a user of this host who is no mail server must not get round the policy."""
+    uid = pwd.getpwnam(user).pw_uid
+    script = ("import os, socket, sys; os.chdir(sys.argv[1]); os.setgroups([]); os.setuid(int(sys.argv[2]));"
+              "s = socket.socket(socket.AF_UNIX); s.settimeout(10); s.connect('lmtp.sock');\n"
+              "try: print(s.recv(100)[:3].decode())\nexcept ConnectionResetError: pass")
+    r = subprocess.run(["/usr/bin/python3", "-c", script, str(server.dir / "run"), str(uid)], capture_output=True, text=True)
+    assert r.stderr == ""
+    assert r.stdout.strip() == ("220" if welcome else "")

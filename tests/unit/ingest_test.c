@@ -896,7 +896,9 @@ bring_up(void)
 #else
 	in.lookup = lookup_client_new(loop, "lookup.ingest.sock", IPC_INGEST);
 	in.store = deliver_client_new(loop, "store.ingest.sock");
-	lmtp = lmtp_server_new(&in, bind_unix("lmtp.sock"), 10);
+	static uid_t self;
+	self = getuid();
+	lmtp = lmtp_server_new(&in, bind_unix("lmtp.sock"), 10, &self, 1);
 	append_fd = bind_unix("ingest.imapd.sock");
 	append = append_server_new(&in, append_fd, -1);
 #endif
