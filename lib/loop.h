@@ -1,5 +1,5 @@
 /* loop.h: the event loop (libevent's event_core behind it; loop.c is its only includer). One loop per
- * process and thread. Callbacks never block. loop_fake.c is the twin with a fake clock for tests. */
+ * process and thread. Callbacks never block. */
 #ifndef CV_LOOP_H
 #define CV_LOOP_H
 
