@@ -83,6 +83,14 @@ ctl_fail(const struct ctl *c, int code, const char *fmt, ...)
 	return code;
 }
 
+void
+ctl_label(const char *text, int width)
+{
+	for (const char *p = text; *p != '\0'; p++)
+		width -= ((unsigned char)*p & 0xc0) != 0x80;
+	printf("%s%*s", text, width > 0 ? width : 0, "");
+}
+
 int
 ctl_usage(const struct ctl *c, const char *fmt, ...)
 {
@@ -260,6 +268,11 @@ main(int argc, char **argv)
 	log_set_level(LOG_LVL_WARN);
 	help = common_options(&c, &argc, argv);
 	set_language(&c);
+	if (argc > 1 && strcmp(argv[1], "help") == 0) { /* "help staff" as "staff --help" */
+		help = true;
+		argv++;
+		argc--;
+	}
 	if (help || argc < 2) {
 		print_help(help ? stdout : stderr, argc > 1 ? command_find(argv[1]) : NULL);
 		return help ? EX_OK : EX_USAGE;

@@ -30,6 +30,8 @@ struct ctl {
 /* "congvu agency: what is wrong, and what to do" on standard error. Returns code. */
 int ctl_fail(const struct ctl *c, int code, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
+/* A label on standard output, filled with spaces to width columns (one a character: texts are NFC Latin). */
+void ctl_label(const char *text, int width);
 /* A wrong command line: the text and the command's usage. Returns EX_USAGE. */
 int ctl_usage(const struct ctl *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* Prints j (indented, one line feed) and frees it. Returns code. */

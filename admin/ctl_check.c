@@ -50,22 +50,39 @@ finding(struct check *k, enum level level, const char *what, const char *fmt, ..
 	json_set_str(j, "text", buf_cstr(&b));
 	json_push_take(k->findings, j);
 	k->failed = k->failed || level == BAD;
-	if (!k->c->json)
-		printf("%-8s %s: %s\n",
-		    level == GOOD   ? "ok"
-		    : level == WARN ? _("WARNING")
-				    : _("ERROR"),
-		    what, buf_cstr(&b));
+	if (!k->c->json) {
+		ctl_label(level == GOOD ? "ok" : level == WARN ? _("WARNING") : _("ERROR"), 9);
+		printf("%s: %s\n", what, buf_cstr(&b));
+	}
 	buf_done(&b);
 }
 
 /* ---- the configuration itself ---- */
 
 static void
-check_options(struct check *k)
+check_listens(struct check *k)
 {
 	static const char *const listens[] = {"listen_mx", "listen_submission",
 	    "listen_submissions", "listen_imap", "listen_imaps", "listen_lmtp"};
+	uint64_t n;
+
+	for (size_t i = 0; i < sizeof(listens) / sizeof(listens[0]); i++) {
+		const char *text = conf_str(k->conf, listens[i]), *colon = strrchr(text, ':');
+
+		if (text[0] != '\0' &&
+		    (colon == NULL || slice_to_u64(slice_str(colon + 1), 65535, &n) != 0))
+			finding(
+			    k, BAD, listens[i], _("\"%s\" must be ADDRESS:PORT, or empty"), text);
+		for (size_t j = 0; j < i && text[0] != '\0'; j++)
+			if (strcmp(text, conf_str(k->conf, listens[j])) == 0)
+				finding(k, BAD, listens[i], _("\"%s\" is that of %s already"), text,
+				    listens[j]);
+	}
+}
+
+static void
+check_options(struct check *k)
+{
 	static const struct {
 		const char *option, *needs;
 	} filters[] = {{"dir_login_filter", "%s"}, {"dir_rcpt_filter", "%s"},
@@ -75,14 +92,7 @@ check_options(struct check *k)
 	if (conf_list_len(k->conf, "domains") == 0)
 		finding(
 		    k, BAD, "domains", _("no mail domain is set: domains = {\"agency.example\"}"));
-	for (size_t i = 0; i < sizeof(listens) / sizeof(listens[0]); i++) {
-		const char *text = conf_str(k->conf, listens[i]), *colon = strrchr(text, ':');
-
-		if (text[0] != '\0' &&
-		    (colon == NULL || slice_to_u64(slice_str(colon + 1), 65535, &n) != 0))
-			finding(
-			    k, BAD, listens[i], _("\"%s\" must be ADDRESS:PORT, or empty"), text);
-	}
+	check_listens(k);
 	for (size_t i = 0; i < sizeof(filters) / sizeof(filters[0]); i++)
 		if (strstr(conf_str(k->conf, filters[i].option), filters[i].needs) == NULL)
 			finding(k, BAD, filters[i].option,
@@ -194,8 +204,10 @@ check_certificate(struct check *k)
 		goto out;
 	}
 	if (tls_ctx_cert_check(ctx, host, &left, &named) != 0)
-		finding(k, BAD, "tls_cert_file", _("%s is not valid now: it needs to be renewed"),
-		    cert);
+		finding(k, BAD, "tls_cert_file",
+		    _("%s is not valid now: renew it, or set the clock right (openssl x509 "
+		      "-noout -dates -in %s)"),
+		    cert, cert);
 	else if (!named)
 		finding(k, BAD, "tls_cert_file",
 		    _("%s does not name %s (hostname): mail clients will refuse it"), cert, host);
@@ -278,23 +290,21 @@ check_programs(struct check *k)
 
 /* ---- the directory ---- */
 
-/* The password of the lookup role; empty for an anonymous bind. */
+/* The password in the file that an option names, without its line end. */
 static int
-read_password(struct check *k, struct buf *password)
+read_password(struct check *k, const char *option, struct buf *password)
 {
 	char *path = NULL;
 	ssize_t n = -1;
 	int fd, rc = ERR_IO;
 
-	if (conf_str(k->conf, "ldap_bind_dn")[0] == '\0')
-		return 0;
-	if (check_secret(k, "ldap_password_file", &path)) {
+	if (check_secret(k, option, &path)) {
 		fd = open(path, O_RDONLY | O_CLOEXEC);
 		n = fd >= 0 ? read(fd, buf_reserve(password, 1024), 1024) : -1;
 		if (fd >= 0)
 			close(fd);
 		if (n < 0)
-			finding(k, BAD, "ldap_password_file", "%s: %s", path, strerror(errno));
+			finding(k, BAD, option, "%s: %s", path, strerror(errno));
 	}
 	if (n >= 0) {
 		while (n > 0 && (password->data[n - 1] == '\n' || password->data[n - 1] == '\r'))
@@ -306,37 +316,49 @@ read_password(struct check *k, struct buf *password)
 	return rc;
 }
 
+/* Signs in to the directory with what two options say, and reads its base. */
 static void
-check_directory(struct check *k)
+check_directory(
+    struct check *k, const char *what, const char *dn_option, const char *password_option)
 {
 	static const char *const attrs[] = {"objectClass", NULL};
-	const char *base = conf_str(k->conf, "ldap_base");
+	const char *base = conf_str(k->conf, "ldap_base"), *dn = conf_str(k->conf, dn_option);
 	struct dir_result *found = NULL;
 	struct dir *d = NULL;
 	struct buf password;
-	int rc;
+	int rc = 0;
 
 	buf_init(&password, 2048);
-	rc = read_password(k, &password);
+	if (dn[0] != '\0') /* else an anonymous bind */
+		rc = read_password(k, password_option, &password);
 	if (rc == 0 && base[0] == '\0')
 		finding(k, BAD, "ldap_base", _("is not set"));
 	if (rc != 0 || base[0] == '\0')
 		goto out;
-	rc = dir_open_conf(k->conf, conf_str(k->conf, "ldap_bind_dn"), buf_slice(&password), &d);
+	rc = dir_open_conf(k->conf, dn, buf_slice(&password), &d);
+	if (rc == 0 && dn[0] != '\0')
+		rc = dir_verify(d, dn, buf_slice(&password));
 	if (rc == 0)
 		rc = dir_read(d, base, attrs, &found);
 	if (rc == 0)
-		finding(k, GOOD, "directory", _("%s answers with %s"),
+		finding(k, GOOD, what, _("%s answers with %s"),
 		    conf_list_item(k->conf, "ldap_uris", 0), base);
+	else if (rc == ERR_AUTH || rc == ERR_EXPIRED)
+		finding(k, BAD, what,
+		    _("the LDAP server refuses %s (%s) with the password of %s: one of the two is "
+		      "wrong"),
+		    dn, dn_option, password_option);
 	else if (rc == ERR_NOTFOUND)
-		finding(k, BAD, "directory",
-		    _("there is no %s (ldap_base), or %s (ldap_bind_dn) may not read it"), base,
-		    conf_str(k->conf, "ldap_bind_dn"));
+		finding(k, BAD, what, _("there is no %s (ldap_base), or %s (%s) may not read it"),
+		    base, dn, dn_option);
 	else
-		finding(k, BAD, "directory",
-		    _("no LDAP server answers (%s): is slapd running, are ldap_uris and the "
-		      "password right?"),
-		    err_name(rc));
+		finding(k, BAD, what,
+		    _("no LDAP server answers: is slapd running, and is it at one of ldap_uris "
+		      "(%s, "
+		      "...)?"),
+		    conf_list_len(k->conf, "ldap_uris") > 0
+			? conf_list_item(k->conf, "ldap_uris", 0)
+			: "");
 out:
 	dir_result_free(found);
 	dir_close(d);
@@ -368,7 +390,10 @@ ctl_check(struct ctl *c, int argc, char **argv)
 		check_folders(&k);
 		check_programs(&k);
 		if (!offline)
-			check_directory(&k);
+			check_directory(&k, "directory", "ldap_bind_dn", "ldap_password_file");
+		if (!offline && *conf_str(k.conf, "admin_bind_dn") != '\0' &&
+		    *conf_str(k.conf, "admin_password_file") != '\0')
+			check_directory(&k, "admin", "admin_bind_dn", "admin_password_file");
 		conf_free(k.conf);
 	}
 	all = json_obj_new();

@@ -58,7 +58,8 @@ ctl_read_password(const struct ctl *c, const char *path, struct buf *out)
 	       (out->data[out->len - 1] == '\n' || out->data[out->len - 1] == '\r'))
 		buf_truncate(out, out->len - 1);
 	if (rc == 0 && out->len == 0)
-		rc = ctl_fail(c, EX_DATAERR, "%s: %s", path, _("no password there"));
+		rc = ctl_fail(c, EX_DATAERR, "%s: %s",
+		    strcmp(path, "-") == 0 ? _("standard input") : path, _("no password there"));
 	return rc;
 }
 

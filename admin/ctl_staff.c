@@ -240,9 +240,23 @@ strings_json(const struct dir_entry *e, const char *attr)
 	return list;
 }
 
+static void
+print_labelled(const char *label, const char *value)
+{
+	printf("  ");
+	ctl_label(label, 15);
+	printf("%s\n", value);
+}
+
 static int
 staff_show(struct ctl *c, struct ctl_dir *d, const struct args *a)
 {
+	static const struct {
+		const char *label, *attr;
+	} shown[] = {{"login name", "uid"}, {"address", "mail"}, {"title", "title"},
+	    {"agency", "vnAgencyRef"}, {"role", "vnRole"}, {"status", "vnStatus"},
+	    {"decision", "vnDecisionRef"}};
+	char count[24];
 	struct dir_result *r = NULL, *held = NULL;
 	const struct dir_attr *certs;
 	const struct dir_entry *e;
@@ -270,15 +284,13 @@ staff_show(struct ctl *c, struct ctl_dir *d, const struct args *a)
 		json_set_int(j, "certificates", certs == NULL ? 0 : (int64_t)certs->n_values);
 		ctl_json_take(j, 0);
 	} else {
-		printf("%s  %s\n  login name  %s\n  address     %s\n  title       %s\n"
-		       "  agency      %s\n  role        %s\n  status      %s\n  decision    %s\n",
-		    ctl_value(e, "vnStaffId"), ctl_value(e, "displayName"), ctl_value(e, "uid"),
-		    ctl_value(e, "mail"), ctl_value(e, "title"), ctl_value(e, "vnAgencyRef"),
-		    ctl_value(e, "vnRole"), ctl_value(e, "vnStatus"),
-		    ctl_value(e, "vnDecisionRef"));
+		printf("%s  %s\n", ctl_value(e, "vnStaffId"), ctl_value(e, "displayName"));
+		for (size_t i = 0; i < sizeof(shown) / sizeof(shown[0]); i++)
+			print_labelled(_(shown[i].label), ctl_value(e, shown[i].attr));
 		for (size_t i = 0; i < held->n_entries; i++)
-			printf("  mailbox     %s\n", ctl_value(&held->entries[i], "mail"));
-		printf("  certificates %zu\n", certs == NULL ? (size_t)0 : certs->n_values);
+			print_labelled(_("mailbox"), ctl_value(&held->entries[i], "mail"));
+		snprintf(count, sizeof(count), "%zu", certs == NULL ? (size_t)0 : certs->n_values);
+		print_labelled(_("certificates"), count);
 	}
 	dir_result_free(held);
 	dir_result_free(r);

@@ -10,6 +10,7 @@
 #include "lib/log.h"
 #include "lib/utf7.h"
 
+#include <libintl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -61,7 +62,8 @@ admin_fail(char **why_out, int err, const char *fmt, ...)
 	va_list ap;
 
 	va_start(ap, fmt);
-	if (vasprintf(why_out, fmt, ap) < 0)
+	/* the program's language (admin/po); in others than congvu this is the text itself */
+	if (vasprintf(why_out, gettext(fmt), ap) < 0)
 		*why_out = NULL;
 	va_end(ap);
 	return err;
@@ -87,6 +89,7 @@ admin_check_text(const char *what, const char *value, size_t max, char **why_out
 	struct buf b;
 	int err;
 
+	what = gettext(what);
 	if (value == NULL || value[strspn(value, " ")] == '\0')
 		return admin_fail(why_out, ERR_SYNTAX, "%s is missing", what);
 	buf_init(&b, 8192);

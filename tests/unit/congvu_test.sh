@@ -37,6 +37,8 @@ expect 0 'usage: congvu' --help
 expect 0 'congvu [0-9]' --version
 expect 64 'usage: congvu'
 expect 64 'no command "nonsense"' nonsense
+expect 0 'usage: congvu' help
+expect 0 'audit verify' help audit
 for command in run stop status check audit queue agency staff; do
 	expect 0 "congvu .*$command" "$command" --help
 	expect 64 'no option --nonsense' -c "$conf" "$command" --nonsense
@@ -53,6 +55,9 @@ expect 78 'bad.conf:1: quota_mb' -c "$tmp/etc/bad.conf" check --offline
 expect 78 'queue_retry_s.*"100000" is not' -c "$tmp/etc/bad.conf" check --offline
 { cat "$conf"; echo 'queue_lifetime_s = 600000'; } >"$tmp/etc/bad.conf"
 expect 78 'queue_lifetime_s.*must be a day less' -c "$tmp/etc/bad.conf" check --offline
+
+(cat "$conf"; printf 'listen_mx = "127.0.0.1:2525"\nlisten_imap = "127.0.0.1:2525"\n') >"$tmp/etc/twice.conf"
+expect 78 'listen_imap: "127.0.0.1:2525" is that of listen_mx' -c "$tmp/etc/twice.conf" check --offline
 
 expect 69 'congvu-imapd *stopped' -c "$conf" status
 expect 69 '"well": false' -c "$conf" --json status
