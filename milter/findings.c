@@ -409,11 +409,12 @@ findings_sig_json(const struct findings *f, int64_t date)
 		json_set_slice(o, "key", s->key);
 		json_set_slice(o, "chain", s->chain);
 		json_set_slice(o, "chain_subjects", s->chain_subjects);
-		if (s->signing_time != 0) {
-			json_set_int(o, "signing_time", s->signing_time);
-			if (date != 0)
-				json_set_int(o, "skew_s", s->signing_time - date);
-		}
+		/* the shape is the same for every signature: null where there is nothing to say */
+		json_set_take(
+		    o, "signing_time", s->signing_time != 0 ? json_int_new(s->signing_time) : NULL);
+		json_set_take(o, "skew_s",
+		    s->signing_time != 0 && date != 0 ? json_int_new(s->signing_time - date)
+						      : NULL);
 		rev = json_obj_new();
 		json_set_str(rev, "state", rev_state_name(s->rev));
 		json_set_slice(rev, "source", s->rev_source);
