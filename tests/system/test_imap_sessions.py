@@ -53,6 +53,7 @@ def test_race(server, connect):
     seed = random.randrange(10 ** 6)
     args = argparse.Namespace(port=server.imaps_port, ca=str(server.ca_file), login=user["login"], password=user["password"])
     race.race(args, "race-%d" % seed, 8, seed)
+    race.arrivals(args, "arrivals-%d" % seed, 3)
 
 
 def test_stored_killed_in_fetch(server, connect):
