@@ -4,6 +4,7 @@
 
 #include "smtpd/queue_spool.h"
 
+#include "lib/crypto.h"
 #include "lib/err.h"
 #include "lib/log.h"
 
@@ -16,7 +17,9 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
-enum { RESERVE = 32 << 20 };
+/* Rows stop at 32 MiB (kv_bdb.c): what was begun before the disk came so far still finds room for its COMMIT. Refused there, a message
+ * that others had already got would come again. */
+enum { RESERVE = 64 << 20 };
 
 static int dir_fd = -1;
 
@@ -145,26 +148,6 @@ qspool_has_room(uint64_t bytes)
 	return room > RESERVE && room - RESERVE > bytes;
 }
 
-static int
-hex_digit(char c)
-{
-	return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-static bool
-parse_name(const char *s, struct delivery_id *id)
-{
-	if (strlen(s) != 2 * DELIVERY_ID_LEN)
-		return false;
-	for (size_t i = 0; i < DELIVERY_ID_LEN; i++) {
-		int hi = hex_digit(s[2 * i]), lo = hex_digit(s[2 * i + 1]);
-		if (hi < 0 || lo < 0)
-			return false;
-		id->b[i] = (unsigned char)(hi << 4 | lo);
-	}
-	return true;
-}
-
 void
 qspool_sweep(bool (*known)(void *arg, const struct delivery_id *id), void *arg)
 {
@@ -180,7 +163,8 @@ qspool_sweep(bool (*known)(void *arg, const struct delivery_id *id), void *arg)
 	}
 	while ((d = readdir(dir)) != NULL) {
 		if (strcmp(d->d_name, "copy.tmp") == 0 ||
-		    (parse_name(d->d_name, &id) && !known(arg, &id)))
+		    (hex_decode(slice_str(d->d_name), id.b, DELIVERY_ID_LEN) == 0 &&
+			!known(arg, &id)))
 			(void)unlinkat(dir_fd, d->d_name, 0);
 	}
 	closedir(dir);

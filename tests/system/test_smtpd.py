@@ -663,9 +663,21 @@ def test_no_room(tmp_path):
         s = site.mx()
         assert s.cmd("MAIL FROM:<a@b.example>").startswith("452 4.3.1")
         site.smtpd.kill("smtpd-queue")
-        subprocess.run(["mount", "-o", "remount,size=100m", str(site.smtpd.dir / "q")], check=True)
+        subprocess.run(["mount", "-o", "remount,size=160m", str(site.smtpd.dir / "q")], check=True)
         site.smtpd.start("smtpd-queue")
         assert s.cmd("MAIL FROM:<a@b.example> SIZE=19000000").startswith("250")
+        s.cmd("RCPT TO:<%s>" % AN)
+        s.cmd("DATA")
+        # it nears its end meanwhile: nothing new is begun, but what was begun is queued
+        pad = site.smtpd.dir / "q/pad"
+        pad.write_bytes(bytes(100 << 20))
+        assert site.mx().cmd("MAIL FROM:<c@d.example>").startswith("452 4.3.1")
+        site.lmtp.data_answer = lambda a, i: "451 4.3.0 later"
+        assert s.cmd("Subject: x\r\n\r\nbegun\r\n.\r\n").startswith("250 2.0.0 Queued")
+        site.lmtp.data_answer = lambda a, i: "250 2.0.0 Ok"
+        wait_for(lambda: listing(site) == [])
+        pad.unlink()
+        s.cmd("MAIL FROM:<a@b.example> SIZE=19000000")
         s.cmd("RCPT TO:<%s>" % AN)
         s.cmd("DATA")
         # it fills up meanwhile, and the store is down: the message is refused for now, and not half kept
