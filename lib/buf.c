@@ -354,6 +354,16 @@ slice_dup(struct slice s)
 }
 
 int
+hex_value(unsigned char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	if ((c | 0x20) >= 'a' && (c | 0x20) <= 'f')
+		return (c | 0x20) - 'a' + 10;
+	return -1;
+}
+
+int
 slice_to_u64(struct slice s, uint64_t max, uint64_t *v_out)
 {
 	uint64_t v = 0;

@@ -93,6 +93,8 @@ struct slice slice_sub(struct slice s, size_t at, size_t n);
 struct slice slice_trim(struct slice s);
 /* malloc'd NUL-terminated copy, NULL for no memory; the caller frees it. */
 char *slice_dup(struct slice s);
+/* Value of a hexadecimal digit; -1 for any other byte. */
+int hex_value(unsigned char c);
 /* Decimal number of all of s: 0, ERR_SYNTAX or ERR_RANGE (above max). No sign, no space, not empty. */
 int slice_to_u64(struct slice s, uint64_t max, uint64_t *v_out);
 

@@ -215,16 +215,6 @@ b64_decode(struct slice s, bool strict, struct buf *out)
 	return r;
 }
 
-static int
-hex_value(unsigned char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if ((c | 0x20) >= 'a' && (c | 0x20) <= 'f')
-		return (c | 0x20) - 'a' + 10;
-	return -1;
-}
-
 static bool
 is_blank(unsigned char c)
 {

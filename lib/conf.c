@@ -348,6 +348,17 @@ conf_list_item(const struct conf *c, const char *name, size_t i)
 	return i < v->n_items ? v->items[i] : "";
 }
 
+bool
+conf_is_our_address(const struct conf *c, const char *address)
+{
+	const char *at = strrchr(address, '@');
+
+	for (size_t i = 0; at != NULL && i < conf_list_len(c, "domains"); i++)
+		if (slice_caseeq_str(slice_str(at + 1), conf_list_item(c, "domains", i)))
+			return true;
+	return false;
+}
+
 /* The folder is free of links (realpath), so leading ".." can be taken off as text. */
 char *
 conf_path(const struct conf *c, const char *name)

@@ -17,6 +17,8 @@ bool conf_bool(const struct conf *c, const char *name);
 /* List options: count and item. */
 size_t conf_list_len(const struct conf *c, const char *name);
 const char *conf_list_item(const struct conf *c, const char *name, size_t i);
+/* Whether the address ends in "@" and one of "domains", in any case of ASCII. */
+bool conf_is_our_address(const struct conf *c, const char *address);
 /* The folder the file stands in; file options that are relative are taken from there: malloc'd absolute path. */
 char *conf_path(const struct conf *c, const char *name);
 const char *conf_file(const struct conf *c);

@@ -127,29 +127,17 @@ hex_encode(const unsigned char *p, size_t n, char *out)
 	out[2 * n] = '\0';
 }
 
-static int
-hex_digit(unsigned char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
-}
-
 int
 hex_decode(struct slice hex, unsigned char *out, size_t n)
 {
 	if (hex.len / 2 != n || hex.len % 2 != 0)
 		return ERR_SYNTAX;
 	for (size_t i = 0; i < hex.len; i++)
-		if (hex_digit(hex.ptr[i]) < 0)
+		if (hex_value(hex.ptr[i]) < 0)
 			return ERR_SYNTAX;
 	for (size_t i = 0; i < n; i++)
 		out[i] =
-		    (unsigned char)(hex_digit(hex.ptr[2 * i]) << 4 | hex_digit(hex.ptr[2 * i + 1]));
+		    (unsigned char)(hex_value(hex.ptr[2 * i]) << 4 | hex_value(hex.ptr[2 * i + 1]));
 	return 0;
 }
 

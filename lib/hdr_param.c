@@ -228,16 +228,6 @@ take_param(struct scan *sc)
 
 /* ---- from raw parameters to values ---- */
 
-static int
-hex_value(unsigned char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if ((c | 0x20) >= 'a' && (c | 0x20) <= 'f')
-		return (c | 0x20) - 'a' + 10;
-	return -1;
-}
-
 static void
 percent_decode(struct slice s, struct buf *out)
 {

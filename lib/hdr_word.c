@@ -17,16 +17,6 @@ struct word {
 	char enc; /* 'b' or 'q' */
 };
 
-static int
-hex_value(unsigned char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if ((c | 0x20) >= 'a' && (c | 0x20) <= 'f')
-		return (c | 0x20) - 'a' + 10;
-	return -1;
-}
-
 static bool
 is_space(unsigned char c)
 {

@@ -494,17 +494,6 @@ foreign_sender(struct deliver *d)
 
 /* ---- the milters ---- */
 
-static bool
-domain_is_ours(const char *address)
-{
-	const char *at = strrchr(address, '@');
-
-	for (size_t i = 0; at != NULL && i < conf_list_len(role_conf(), "domains"); i++)
-		if (slice_caseeq_str(slice_str(at + 1), conf_list_item(role_conf(), "domains", i)))
-			return true;
-	return false;
-}
-
 /* Recipients that milters added and removed, and their sender. */
 static int
 apply_envelope_changes(struct deliver *d)
@@ -529,7 +518,8 @@ apply_envelope_changes(struct deliver *d)
 		    .orcpt = "",
 		    .outcome = "",
 		    .detail = "",
-		    .kind = domain_is_ours(ch->add_rcpt[i]) ? RCPT_LOCAL : RCPT_REMOTE};
+		    .kind = conf_is_our_address(role_conf(), ch->add_rcpt[i]) ? RCPT_LOCAL
+									      : RCPT_REMOTE};
 	t->rcpts = list;
 	t->n_rcpts = n;
 	if (ch->from != NULL)

@@ -6,6 +6,8 @@
 
 #include "lib/err.h"
 
+#include <string.h>
+
 static const char digits[] = "0123456789abcdef";
 
 static void
@@ -28,6 +30,24 @@ void
 delivery_id_qid(const struct delivery_id *id, char out[QID_LEN + 1])
 {
 	hex(id->b, QID_LEN / 2, out);
+}
+
+int
+delivery_id_put(struct buf *b, const struct delivery_id *id)
+{
+	return ipc_put_slice(b, slice_of(id->b, DELIVERY_ID_LEN));
+}
+
+int
+delivery_id_get(struct ipc_reader *r, struct delivery_id *id_out)
+{
+	struct slice s = ipc_get_slice(r);
+
+	if (r->err == 0 && s.len != DELIVERY_ID_LEN)
+		r->err = ERR_PROTO;
+	if (r->err == 0)
+		memcpy(id_out->b, s.ptr, DELIVERY_ID_LEN);
+	return r->err;
 }
 
 int

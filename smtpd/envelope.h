@@ -15,6 +15,9 @@ struct delivery_id {
 void delivery_id_hex(const struct delivery_id *id, char out[2 * DELIVERY_ID_LEN + 1]);
 /* The short form people and milters see: its first eight bytes in hex. Unique in one queue. */
 void delivery_id_qid(const struct delivery_id *id, char out[QID_LEN + 1]);
+/* As 16 bytes in an IPC message. Get: 0 or the error latched in r. */
+int delivery_id_put(struct buf *b, const struct delivery_id *id);
+int delivery_id_get(struct ipc_reader *r, struct delivery_id *id_out);
 
 enum envelope_flag { ENV_8BIT = 1, ENV_SMTPUTF8 = 2, ENV_QUARANTINE = 4, ENV_BOUNCE = 8 };
 enum rcpt_state {

@@ -169,24 +169,6 @@ queue_reply_after_sync(struct ipc_conn *c, uint32_t id)
 
 /* ---- smtpd-session ---- */
 
-int
-queue_get_id(struct ipc_reader *r, struct delivery_id *id)
-{
-	struct slice s = ipc_get_slice(r);
-
-	if (r->err == 0 && s.len != DELIVERY_ID_LEN)
-		r->err = ERR_PROTO;
-	if (r->err == 0)
-		memcpy(id->b, s.ptr, DELIVERY_ID_LEN);
-	return r->err;
-}
-
-void
-queue_put_id(struct buf *b, const struct delivery_id *id)
-{
-	ipc_put_slice(b, slice_of(id->b, DELIVERY_ID_LEN));
-}
-
 static int
 msg_open(struct ipc_conn *c, uint32_t id, struct ipc_reader *r)
 {
@@ -201,7 +183,7 @@ msg_open(struct ipc_conn *c, uint32_t id, struct ipc_reader *r)
 		return ipc_reply_err(c, id, ERR_FULL, "no room in the queue");
 	did = queue_new_id();
 	buf_init(&b, 64);
-	queue_put_id(&b, &did);
+	delivery_id_put(&b, &did);
 	ipc_reply(c, id, QUEUE_OPENED, &b, -1);
 	buf_done(&b);
 	return 0;
@@ -228,7 +210,7 @@ static int
 get_incoming(struct ipc_reader *r, struct incoming *in)
 {
 	*in = (struct incoming){.row = {.arrived = queue_now_ms()}};
-	queue_get_id(r, &in->id);
+	delivery_id_get(r, &in->id);
 	int err = envelope_get(r, queue.arena, &in->row.env);
 	in->header = ipc_get_slice(r);
 	in->row.skip = ipc_get_u64(r);
@@ -356,7 +338,7 @@ msg_abort(struct ipc_reader *r)
 {
 	struct delivery_id id;
 
-	queue_get_id(r, &id);
+	delivery_id_get(r, &id);
 	if (ipc_reader_end(r) != 0)
 		return ERR_PROTO;
 	struct qent *e = qdb_find(queue.db, &id);

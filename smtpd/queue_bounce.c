@@ -13,18 +13,6 @@
 
 #include <string.h>
 
-static bool
-domain_is_ours(const char *address)
-{
-	const char *at = strrchr(address, '@');
-	const struct conf *conf = role_conf();
-
-	for (size_t i = 0; at != NULL && i < conf_list_len(conf, "domains"); i++)
-		if (slice_caseeq_str(slice_str(at + 1), conf_list_item(conf, "domains", i)))
-			return true;
-	return false;
-}
-
 void
 queue_bounce_done(struct queue_bounce *b)
 {
@@ -71,7 +59,7 @@ queue_bounce_make(struct queue_bounce *b, const struct delivery_id *id, const st
 	if (r != 0)
 		return r;
 	b->rcpt = (struct envelope_rcpt){.address = row->env.from,
-	    .state = domain_is_ours(row->env.from) ? RCPT_LOCAL : RCPT_REMOTE,
+	    .state = conf_is_our_address(role_conf(), row->env.from) ? RCPT_LOCAL : RCPT_REMOTE,
 	    .orcpt = "",
 	    .why = ""};
 	b->row = (struct qrow){.state = QUEUE_ST_QUEUED,

@@ -165,25 +165,13 @@ sent_again(struct queue_call *k, int err)
 		   k, &k->call) == 0;
 }
 
-static int
-get_id(struct ipc_reader *r, struct delivery_id *id)
-{
-	struct slice s = ipc_get_slice(r);
-
-	if (r->err == 0 && s.len != DELIVERY_ID_LEN)
-		r->err = ERR_PROTO;
-	if (r->err == 0)
-		memcpy(id->b, s.ptr, DELIVERY_ID_LEN);
-	return r->err;
-}
-
 static void
 give_opened(struct queue_call *k, int err, struct ipc_reader *r)
 {
 	struct delivery_id id = {{0}};
 
 	if (err == 0)
-		err = get_id(r, &id);
+		err = delivery_id_get(r, &id);
 	k->fn.open(k->arg, err, &id);
 }
 
@@ -193,7 +181,7 @@ give_entry(struct queue_call *k, int err, struct ipc_reader *r)
 	struct queue_entry e = {.attempt = 0};
 
 	if (err == 0)
-		err = get_id(r, &e.id);
+		err = delivery_id_get(r, &e.id);
 	if (err == 0) {
 		e.attempt = ipc_get_u32(r);
 		err = envelope_get(r, k->arena, &e.env);
@@ -257,12 +245,6 @@ on_reply(void *arg, int err, uint16_t type, struct ipc_reader *r, int fd)
 	call_free(k);
 }
 
-static void
-put_id(struct buf *b, const struct delivery_id *id)
-{
-	ipc_put_slice(b, slice_of(id->b, DELIVERY_ID_LEN));
-}
-
 struct queue_call *
 queue_open(struct queue_client *c, uint64_t size, queue_open_fn fn, void *arg)
 {
@@ -294,7 +276,7 @@ put_message(struct buf *b, const struct delivery_id *id, const struct envelope *
 	struct slice rest = slice_from(m->content, m->skip);
 	bool in_frame = m->fd < 0 || rest.len <= QUEUE_INLINE_MAX;
 
-	put_id(b, id);
+	delivery_id_put(b, id);
 	envelope_put(b, e);
 	ipc_put_slice(b, m->header);
 	ipc_put_u64(b, m->skip);
@@ -341,7 +323,7 @@ queue_abort(struct queue_client *c, const struct delivery_id *id)
 	struct buf b;
 
 	buf_init(&b, 64);
-	put_id(&b, id);
+	delivery_id_put(&b, id);
 	/* not connected: the queue has forgotten it already */
 	(void)ipc_send(c->ipc, QUEUE_ABORT, &b);
 	buf_done(&b);
@@ -367,7 +349,7 @@ queue_body(struct queue_client *c, const struct delivery_id *id, queue_body_fn f
 
 	k->fn.body = fn;
 	buf_init(&b, 64);
-	put_id(&b, id);
+	delivery_id_put(&b, id);
 	return call_send(k, QUEUE_BODY, &b, -1);
 }
 
@@ -380,7 +362,7 @@ queue_result(struct queue_client *c, const struct delivery_id *id,
 
 	k->fn.done = fn;
 	buf_init(&b, IPC_FRAME_MAX);
-	put_id(&b, id);
+	delivery_id_put(&b, id);
 	ipc_put_u32(&b, n);
 	for (uint32_t i = 0; i < n; i++) {
 		ipc_put_u32(&b, r[i].index);

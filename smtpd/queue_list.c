@@ -33,7 +33,7 @@ list_one(void *arg, struct qent *e)
 	if (qdb_get(queue.db, &e->id, queue.arena, &row) != 0)
 		return true;
 	size_t before = l->out.len;
-	queue_put_id(&l->out, &e->id);
+	delivery_id_put(&l->out, &e->id);
 	ipc_put_u8(&l->out, row.state);
 	ipc_put_i64(&l->out, row.arrived);
 	ipc_put_i64(&l->out, row.due);

@@ -37,8 +37,6 @@ extern struct queue queue;
 /* ---- queue.c ---- */
 int64_t queue_now_ms(void);
 struct delivery_id queue_new_id(void);
-int queue_get_id(struct ipc_reader *r, struct delivery_id *id);
-void queue_put_id(struct buf *b, const struct delivery_id *id);
 /* Sets the timer to the message that is due first. */
 void queue_set_due_timer(void);
 /* Drops what is over, wakes relays when something is due. */

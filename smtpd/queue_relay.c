@@ -81,7 +81,7 @@ queue_msg_next(struct ipc_conn *c, uint32_t id)
 		return ipc_reply_err(c, id, r, "row");
 	qdb_lease(queue.db, e, c);
 	buf_init(&b, IPC_FRAME_MAX);
-	queue_put_id(&b, &e->id);
+	delivery_id_put(&b, &e->id);
 	ipc_put_u32(&b, row.attempts);
 	r = envelope_put(&b, &row.env);
 	if (r == 0)
@@ -101,7 +101,7 @@ queue_msg_body(struct ipc_conn *c, uint32_t id, struct ipc_reader *r)
 	struct buf header, body, b;
 	int fd = -1;
 
-	queue_get_id(r, &did);
+	delivery_id_get(r, &did);
 	if (ipc_reader_end(r) != 0)
 		return ERR_PROTO;
 	buf_init(&header, KV_VALUE_MAX);
@@ -223,7 +223,7 @@ queue_msg_result(struct ipc_conn *c, uint32_t id, struct ipc_reader *r)
 	struct qrow row;
 	int err;
 
-	if (queue_get_id(r, &did) != 0)
+	if (delivery_id_get(r, &did) != 0)
 		return ERR_PROTO;
 	struct qent *e = qdb_find(queue.db, &did);
 	if (e == NULL || e->lease != c)

@@ -32,6 +32,20 @@ sha_key(const unsigned char sha256[32], char key[SHA_KEY])
 	return slice_str(key);
 }
 
+static int
+body_number(struct slice hex, uint64_t *body_out)
+{
+	unsigned char n[8];
+	uint64_t body = 0;
+
+	if (hex_decode(hex, n, sizeof n) != 0)
+		return ERR_CORRUPT;
+	for (size_t i = 0; i < sizeof n; i++)
+		body = body << 8 | n[i];
+	*body_out = body;
+	return 0;
+}
+
 static struct pending **
 bucket(struct bkv *b, const unsigned char sha256[32])
 {
@@ -66,18 +80,12 @@ body_known(struct bkv *b, const unsigned char sha256[32], uint64_t *body_out)
 {
 	char key[SHA_KEY];
 	struct buf v;
-	unsigned char n[8];
 	int err;
 
 	buf_init(&v, 64);
 	err = kv_get(b->kv, NULL, sha_key(sha256, key), &v);
 	if (err == 0)
-		err = hex_decode(buf_slice(&v), n, 8) == 0 ? 0 : ERR_CORRUPT;
-	if (err == 0) {
-		*body_out = 0;
-		for (int i = 0; i < 8; i++)
-			*body_out = *body_out << 8 | n[i];
-	}
+		err = body_number(buf_slice(&v), body_out);
 	buf_done(&v);
 	return err;
 }
@@ -276,20 +284,16 @@ int
 bkv_last_body(struct kv *kv, struct seg_loc *loc_out)
 {
 	struct buf k, v;
-	unsigned char n[8];
 	uint64_t body = 0;
 	int err;
 
 	buf_init(&k, KV_KEY_MAX);
 	buf_init(&v, 256);
 	err = kv_last(kv, NULL, slice_str("b/"), slice_str("b0"), &k, &v);
-	if (err == 0 && hex_decode(slice_from(buf_slice(&k), 2), n, 8) != 0)
-		err = ERR_CORRUPT;
-	if (err == 0) {
-		for (int i = 0; i < 8; i++)
-			body = body << 8 | n[i];
+	if (err == 0)
+		err = body_number(slice_from(buf_slice(&k), 2), &body);
+	if (err == 0)
 		err = seg_loc_decode(buf_slice(&v), body, loc_out);
-	}
 	buf_done(&k);
 	buf_done(&v);
 	return err;

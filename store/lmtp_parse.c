@@ -9,16 +9,6 @@
 #include "lib/addr.h"
 #include "lib/err.h"
 
-static int
-hex_value(unsigned char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if ((c | 0x20) >= 'a' && (c | 0x20) <= 'f')
-		return (c | 0x20) - 'a' + 10;
-	return -1;
-}
-
 enum lmtp_verb
 lmtp_verb_parse(struct slice line, struct slice *args_out)
 {
