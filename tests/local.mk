@@ -2,15 +2,21 @@
 EXTRA_DIST += tests/packages.txt \
 	build-aux/packages.txt build-aux/install-packages admin/quickstart .clang-format quickstart runtests .ci
 
-# Style, layering, link sets, documents: tests/lint/README says what each check looks for.
+# Style, layering, link sets, documents: HACKING.md says what each check looks for.
 .PHONY: lint
 lint: all
 	$(AM_V_at)/usr/bin/python3 $(top_srcdir)/tests/lint/lint.py --srcdir $(top_srcdir) --builddir .
 
 # A real instance and real clients; CONGVU_BUILD names a build folder that was installed below its root/.
-.PHONY: check-system check-valgrind
+.PHONY: check-system check-valgrind check-asan
 check-system:
 	CONGVU_BUILD=$(abs_builddir) /usr/bin/python3 -m pytest -q $(top_srcdir)/tests/system
+
+check-asan:
+	$(MKDIR_P) asan && cd asan && $(abs_top_srcdir)/configure -q --enable-asan --enable-werror CC="$(CC)" --prefix=$(abs_builddir)/asan/root
+	cd asan && $(MAKE) install check
+	CONGVU_BUILD=$(abs_builddir)/asan /usr/bin/python3 -m pytest -q $(abs_top_srcdir)/tests/system --deselect \
+	  tests/system/test_rate.py
 
 check-valgrind: $(check_PROGRAMS)
 	@for t in $(check_PROGRAMS); do echo "valgrind $$t"; \
