@@ -14,7 +14,7 @@
 #include "lib/err.h"
 #include "lib/log.h"
 
-enum { BODY_KEY = 24, SHA_KEY = 72 };
+enum { BODY_KEY = 24, SHA_KEY = 72, SHA_ROW_VERSION = 1 };
 
 static struct slice
 body_key(uint64_t body, char key[BODY_KEY])
@@ -32,16 +32,23 @@ sha_key(const unsigned char sha256[32], char key[SHA_KEY])
 	return slice_str(key);
 }
 
-static int
-body_number(struct slice hex, uint64_t *body_out)
+/* The value of "s/": version, number. */
+static void
+sha_row_encode(uint64_t body, struct buf *out)
 {
-	unsigned char n[8];
+	buf_append_byte(out, SHA_ROW_VERSION);
+	buf_append_u64(out, body);
+}
+
+static int
+sha_row_decode(struct slice v, uint64_t *body_out)
+{
 	uint64_t body = 0;
 
-	if (hex_decode(hex, n, sizeof n) != 0)
+	if (v.len != 9 || v.ptr[0] != SHA_ROW_VERSION)
 		return ERR_CORRUPT;
-	for (size_t i = 0; i < sizeof n; i++)
-		body = body << 8 | n[i];
+	for (size_t i = 1; i < v.len; i++)
+		body = body << 8 | v.ptr[i];
 	*body_out = body;
 	return 0;
 }
@@ -85,7 +92,7 @@ body_known(struct bkv *b, const unsigned char sha256[32], uint64_t *body_out)
 	buf_init(&v, 64);
 	err = kv_get(b->kv, NULL, sha_key(sha256, key), &v);
 	if (err == 0)
-		err = body_number(buf_slice(&v), body_out);
+		err = sha_row_decode(buf_slice(&v), body_out);
 	buf_done(&v);
 	return err;
 }
@@ -215,7 +222,7 @@ bkv_ready_take(struct bkv *b)
 int
 bkv_ready_put_rows(struct kv_txn *t, const struct pending *list)
 {
-	char key[SHA_KEY], num[24];
+	char key[SHA_KEY];
 	struct buf v;
 	int err = 0;
 
@@ -224,9 +231,10 @@ bkv_ready_put_rows(struct kv_txn *t, const struct pending *list)
 		buf_reset(&v);
 		seg_loc_encode(&p->loc, &v);
 		err = kv_put(t, body_key(p->loc.body, key), buf_slice(&v));
-		snprintf(num, sizeof num, "%016" PRIx64, p->loc.body);
+		buf_reset(&v);
+		sha_row_encode(p->loc.body, &v);
 		if (err == 0)
-			err = kv_put(t, sha_key(p->sha256, key), slice_str(num));
+			err = kv_put(t, sha_key(p->sha256, key), buf_slice(&v));
 	}
 	buf_done(&v);
 	return err;
@@ -284,14 +292,17 @@ int
 bkv_last_body(struct kv *kv, struct seg_loc *loc_out)
 {
 	struct buf k, v;
+	unsigned char n[8];
 	uint64_t body = 0;
 	int err;
 
 	buf_init(&k, KV_KEY_MAX);
 	buf_init(&v, 256);
 	err = kv_last(kv, NULL, slice_str("b/"), slice_str("b0"), &k, &v);
-	if (err == 0)
-		err = body_number(slice_from(buf_slice(&k), 2), &body);
+	if (err == 0 && hex_decode(slice_from(buf_slice(&k), 2), n, sizeof n) != 0)
+		err = ERR_CORRUPT;
+	for (size_t i = 0; i < sizeof n && err == 0; i++)
+		body = body << 8 | n[i];
 	if (err == 0)
 		err = seg_loc_decode(buf_slice(&v), body, loc_out);
 	buf_done(&k);

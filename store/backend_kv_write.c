@@ -111,9 +111,8 @@ group_commit(struct bkv *b, struct group *g)
 	int err;
 
 	g->bodies = bkv_ready_take(b);
-	err = seg_sync(b->seg);
-	if (err == 0)
-		err = commit_jobs(b, g, 0, g->n);
+	seg_sync(b->seg);
+	err = commit_jobs(b, g, 0, g->n);
 	if (err != 0 && g->n > 1) {
 		/* One of them may be what does not fit: each by itself. */
 		for (size_t i = 0; i < g->n; i++)

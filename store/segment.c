@@ -657,7 +657,7 @@ seg_write(struct seg *s, const unsigned char sha256[32], struct slice bytes, int
 	return err;
 }
 
-int
+void
 seg_sync(struct seg *s)
 {
 	struct dirty {
@@ -677,15 +677,13 @@ seg_sync(struct seg *s)
 		}
 	pthread_mutex_unlock(&s->mu);
 	for (size_t i = 0; i < n; i++) {
-		/* A dirty file is open. After a failed sync the kernel may call lost pages clean: nothing can be
-		 * promised any more by this process. */
+		/* A dirty file is open. */
 		if (fdatasync(dirty[i].fd) != 0)
 			fatal("segment: sync of file %u: %s", dirty[i].number, strerror(errno));
 		file_put(s, dirty[i].number, false);
 	}
 	free(dirty);
 	pthread_mutex_unlock(&s->sync_mu);
-	return 0;
 }
 
 /* ---- reading ---- */

@@ -30,8 +30,9 @@ void seg_close(struct seg *s); /* NULL accepted */
  * shorter, ERR_FULL, ERR_IO, ERR_LIMIT. */
 int seg_write(struct seg *s, const unsigned char sha256[32], struct slice bytes, int fd,
     uint64_t size, struct slice summary, struct seg_loc *loc_out);
-/* All that was written before the call is durable after it. */
-int seg_sync(struct seg *s);
+/* All that was written before the call is durable after it. When it cannot be the process ends: after a failed sync the kernel may
+ * call lost pages clean, and the next sync would promise what is not there. */
+void seg_sync(struct seg *s);
 /* [off, off + len) of the body, less at its end, len <= SEG_READ_MAX; checked. 0, ERR_CORRUPT, ERR_NOTFOUND (no such file), ERR_IO. */
 int seg_read(struct seg *s, const struct seg_loc *loc, uint64_t off, uint32_t len, struct buf *out);
 int seg_read_summary(struct seg *s, const struct seg_loc *loc, struct buf *out);
