@@ -440,6 +440,9 @@ def main():
         return do(args)
     except StepFailed as e:
         sys.exit("quickstart: %s" % e)
+    except KeyboardInterrupt:
+        print("quickstart: interrupted; the same command again goes on from here", file=sys.stderr)
+        return 130
 
 
 def do(args):

@@ -37,8 +37,11 @@ class Step:
         if error is None:
             say("%s (%.1f s)" % (self.note or "ok", time.monotonic() - self.start))
             return False
+        if isinstance(error, KeyboardInterrupt):
+            say("interrupted")
+            return False
         say("FAILED")
-        if isinstance(error, (KeyboardInterrupt, SystemExit)):
+        if isinstance(error, SystemExit):
             return False
         sys.stdout.flush()
         print("\nThis step failed: %s\nWhy: %s" % (self.name, error or kind.__name__), file=sys.stderr)

@@ -1,8 +1,11 @@
 """./quickstart when things are in the way: one sentence that says what and what to do, no traceback, nothing left half made."""
 
+import os
 import pathlib
+import signal
 import socket
 import subprocess
+import time
 
 import pytest
 
@@ -54,3 +57,25 @@ def test_folder_in_the_way(tmp_path):
     (tmp_path / "work/letter.odt").write_text("")
     refused(quickstart("--dir", tmp_path / "work", "up"), "neither empty nor an instance")
     assert [p.name for p in (tmp_path / "work").iterdir()] == ["letter.odt"]
+
+
+def test_interrupted(tmp_path):
+    """Ctrl-C while the keys are made: no traceback, and what is there is gone on with."""
+    p = subprocess.Popen(["/usr/bin/python3", TOP / "admin/quickstart/instance.py", "--prefix", "/nonexistent", "--dir",
+                          tmp_path / "i", "--port-base", "46000", "up"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                         start_new_session=True)
+    end = time.monotonic() + 20
+    while not (tmp_path / "i/ca").exists() and time.monotonic() < end:
+        time.sleep(0.01)
+    os.killpg(p.pid, signal.SIGINT)
+    out, err = p.communicate(timeout=20)
+    assert p.returncode == 130 and "interrupted" in out and "again goes on" in err
+    assert "Traceback" not in err
+
+
+def test_any_locale(server):
+    """state.json and all that is printed have Vietnamese names."""
+    env = dict({k: v for k, v in os.environ.items() if not k.startswith(("LC_", "LANG", "PYTHON"))}, LC_ALL="en_US.ISO-8859-1")
+    r = subprocess.run([TOP / "quickstart", "status", "--dir", server.dir], env=env, stdin=subprocess.DEVNULL,
+                       capture_output=True, timeout=60)
+    assert r.returncode == 0 and b"slapd: running" in r.stdout, r.stderr
