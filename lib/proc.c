@@ -109,9 +109,37 @@ proc_harden(pid_t parent_pid)
 	return 0;
 }
 
+/* What a child inherits of the environment: what our programs and the tools that look into them read. The rest is the business of
+ * whoever started us, passwords maybe, and none of a role that is taken over; nor may it turn a library's switches. */
+enum { ENV_MAX = 64 };
+
+static bool
+env_passes(const char *entry)
+{
+	static const char *const starts[] = {"PATH=", "LANG=", "LC_", "TZ=", "CONGVU_",
+	    "ASAN_OPTIONS=", "LSAN_OPTIONS=", "TSAN_OPTIONS=", "UBSAN_OPTIONS=",
+	    "LLVM_PROFILE_FILE=", "GCOV_PREFIX"};
+
+	for (size_t i = 0; i < sizeof(starts) / sizeof(starts[0]); i++)
+		if (strncmp(entry, starts[i], strlen(starts[i])) == 0)
+			return true;
+	return false;
+}
+
+static void
+env_for_child(char *out[ENV_MAX + 1])
+{
+	size_t n = 0;
+
+	for (char **e = environ; e != NULL && *e != NULL && n < ENV_MAX; e++)
+		if (env_passes(*e))
+			out[n++] = *e;
+	out[n] = NULL;
+}
+
 /* In the child, between fork and exec. */
-static void __attribute__((noreturn))
-child_exec(const char *binary, char *const argv[], int *fds, size_t n_fds, pid_t parent_pid)
+static void __attribute__((noreturn)) child_exec(const char *binary, char *const argv[],
+    char *const env[], int *fds, size_t n_fds, pid_t parent_pid)
 {
 	struct sigaction sa = {.sa_handler = SIG_DFL};
 	sigset_t none;
@@ -137,7 +165,7 @@ child_exec(const char *binary, char *const argv[], int *fds, size_t n_fds, pid_t
 	null = open("/dev/null", O_RDWR | O_CLOEXEC);
 	if (null >= 0)
 		dup2(null, STDIN_FILENO);
-	execv(binary, argv);
+	execve(binary, argv, env);
 	_exit(127);
 }
 
@@ -145,15 +173,17 @@ pid_t
 proc_spawn(const char *binary, char *const argv[], const int *fds, size_t n_fds)
 {
 	pid_t self = getpid(), pid;
+	char *env[ENV_MAX + 1];
 	int copy[PROC_FDS_MAX];
 
 	if (n_fds > PROC_FDS_MAX)
 		return ERR_LIMIT;
+	env_for_child(env);
 	for (size_t i = 0; i < n_fds; i++)
 		copy[i] = fds[i];
 	pid = fork();
 	if (pid == 0)
-		child_exec(binary, argv, copy, n_fds, self);
+		child_exec(binary, argv, env, copy, n_fds, self);
 	return pid > 0 ? pid : err_from_errno(errno);
 }
 

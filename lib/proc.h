@@ -35,7 +35,7 @@ int proc_harden(pid_t parent_pid);
 
 /* Starts binary with argv; fds[i] appears there as descriptor 3 + i, nothing else but 0 (/dev/null), 1 and 2 is open.
  * The child gets SIGKILL when the caller dies, ignores SIGINT (a terminal's ^C is for the parent) and has no
- * signal blocked. Returns the pid or a negative enum err; an exec that fails is exit status 127. */
+ * signal blocked. Of the environment it sees PATH, LANG, LC_*, TZ, CONGVU_* and what sanitizers read. Returns the pid or a negative enum err; an exec that fails is exit status 127. */
 #define PROC_FDS_MAX 64
 pid_t proc_spawn(const char *binary, char *const argv[], const int *fds, size_t n_fds);
 

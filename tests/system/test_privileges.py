@@ -93,3 +93,14 @@ def test_who_may_deliver_by_lmtp(server, user, welcome):
     r = subprocess.run(["/usr/bin/python3", "-c", script, str(server.dir / "run"), str(uid)], capture_output=True, text=True)
     assert r.stderr == ""
     assert r.stdout.strip() == ("220" if welcome else "")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root to look at the environment of roles")
+def test_roles_see_nothing_of_the_environment_of_who_started_them(server):
+    """A taken-over role finds no password there, and nobody turns a library's switches."""
+    allowed = re.compile(rb"^(PATH|LANG|LC_[A-Z]+|TZ|CONGVU_[A-Z_]+|[A-Z]+SAN_OPTIONS|LLVM_PROFILE_FILE|GCOV_PREFIX[A-Z_]*|LDAPNOINIT)$")
+    for pid, name in server.processes().items():
+        if name == "congvu":
+            continue
+        for entry in pathlib.Path("/proc/%d/environ" % pid).read_bytes().split(b"\0"):
+            assert not entry or allowed.match(entry.split(b"=")[0]), "%s has %s" % (name, entry.split(b"=")[0])
