@@ -210,21 +210,26 @@ ctl_options(const struct ctl *c, const struct ctl_option *options, int *argc_io,
 	return 0;
 }
 
-/* Takes the common options out of argv, wherever they stand before a "--". True when help is asked for. */
+/* Takes the common options out of argv, wherever they stand before a "--". True when help is asked for. *why: what is
+ * wrong with them. */
 static bool
-common_options(struct ctl *c, int *argc_io, char **argv)
+common_options(struct ctl *c, int *argc_io, char **argv, const char **why)
 {
 	int left = 1, argc = *argc_io, i;
 	bool help = false;
 
 	for (i = 1; i < argc && strcmp(argv[i], "--") != 0; i++) {
-		if (strcmp(argv[i], "--json") == 0)
+		bool takes = strcmp(argv[i], "-c") == 0 || strcmp(argv[i], "--lang") == 0;
+
+		if (takes && i + 1 == argc)
+			*why = "-c and --lang need a value";
+		else if (strcmp(argv[i], "--json") == 0)
 			c->json = true;
 		else if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0)
 			help = true;
-		else if (strcmp(argv[i], "-c") == 0 && i + 1 < argc)
+		else if (takes && argv[i][1] == 'c')
 			c->conf_file = argv[++i];
-		else if (strcmp(argv[i], "--lang") == 0 && i + 1 < argc)
+		else if (takes)
 			c->lang = argv[++i];
 		else
 			argv[left++] = argv[i];
@@ -233,6 +238,8 @@ common_options(struct ctl *c, int *argc_io, char **argv)
 		argv[left++] = argv[i++];
 	argv[left] = NULL;
 	*argc_io = left;
+	if (c->lang != NULL && strcmp(c->lang, "vi") != 0 && strcmp(c->lang, "en") != 0)
+		*why = "--lang needs vi or en";
 	return help;
 }
 
@@ -260,14 +267,19 @@ main(int argc, char **argv)
 	struct ctl c = {.conf_file = SYSCONFDIR "/congvu/congvu.conf", .command = ""};
 	const struct command *cmd;
 	struct conf *conf = NULL;
+	const char *wrong = NULL;
 	char *why = NULL;
 	bool help;
 	int code;
 
 	log_init("congvu", STDERR_FILENO);
 	log_set_level(LOG_LVL_WARN);
-	help = common_options(&c, &argc, argv);
+	help = common_options(&c, &argc, argv, &wrong);
 	set_language(&c);
+	if (wrong != NULL) {
+		fprintf(stderr, "congvu: %s\n", wrong);
+		return EX_USAGE;
+	}
 	if (argc > 1 && strcmp(argv[1], "help") == 0) { /* "help staff" as "staff --help" */
 		help = true;
 		argv++;

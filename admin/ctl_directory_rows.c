@@ -217,7 +217,7 @@ csv_rows(struct slice text, struct ctl_rows *r, char **why_out)
 {
 	size_t columns[COLUMNS_MAX], n_columns = 0, room = 0;
 	char separator = separator_of(text);
-	bool is_head = true;
+	bool is_head = true, named = false;
 	unsigned line = 0;
 	struct buf b;
 	int err = 0;
@@ -238,6 +238,8 @@ csv_rows(struct slice text, struct ctl_rows *r, char **why_out)
 					err = bad(why_out, first, "too many columns");
 				else
 					columns[n_columns++] = head_find(buf_slice(&b));
+				named =
+				    named || (err == 0 && columns[n_columns - 1] == FIELD(name));
 			} else if (i >= n_columns) {
 				if (b.len > 0)
 					err = bad(why_out, first, "more fields than heads");
@@ -250,7 +252,13 @@ csv_rows(struct slice text, struct ctl_rows *r, char **why_out)
 		if (r->n > ROWS_MAX)
 			err = bad(why_out, first, "too many rows");
 		is_head = false;
+		if (err == 0 && !named) /* else a list of something else is done with in silence */
+			err = bad(why_out, first,
+			    "no column of names: the first line must have \"name\" or \"Họ và "
+			    "tên\", or the file be JSON Lines");
 	}
+	if (err == 0 && is_head)
+		err = bad(why_out, 1, "the list is empty");
 	buf_wipe(&b);
 	return err;
 }

@@ -388,9 +388,15 @@ staff_hired_done(struct staff_hired *h)
 int
 dir_admin_staff(struct dir_admin *a, const char *agency, struct dir_result **out, char **why_out)
 {
+	const struct agency_cache *g;
+	int err;
+
 	if (agency == NULL)
 		return admin_find(
 		    a, "(objectClass=vnCivilServant)", "", staff_attrs, 0, out, why_out);
+	err = admin_agency(a, agency, &g, why_out);
+	if (err != 0)
+		return err;
 	return admin_find(a, "(&(objectClass=vnCivilServant)(vnAgencyRef=%s))", agency, staff_attrs,
 	    0, out, why_out);
 }

@@ -119,3 +119,16 @@ def test_an_agency_whose_mailbox_is_taken_is_not_half_added(server):
                       "--mailbox", server.mailbox("STC")["address"], "--decision", "06/QĐ-UBND")
     assert r.returncode == 73 and "belongs to" in r.stderr
     assert "H99.71" not in server.congvu("agency", "list").stdout
+
+
+def test_staff_of_no_agency(server):
+    r = server.congvu("staff", "list", "--agency", "H00.00")
+    assert r.returncode == 67 and "H00.00" in r.stderr
+
+
+@pytest.mark.parametrize("text", ["", "\n", '[{"name": "Lê Văn Một"}]\n', "DANH SÁCH CÁN BỘ\nHọ và tên,Chức vụ\nLê Văn Một,A\n"])
+def test_a_list_without_names_is_told(server, tmp_path, text):
+    path = tmp_path / "danh-sach"
+    path.write_text(text, encoding="utf-8")
+    r = server.congvu("staff", "hire", "--file", path, "--agency", "H99.01", "--decision", "07/QĐ-UBND")
+    assert r.returncode == 65 and ("first line" in r.stderr or "empty" in r.stderr), r.stderr

@@ -37,6 +37,8 @@ expect 0 'usage: congvu' --help
 expect 0 'congvu [0-9]' --version
 expect 64 'usage: congvu'
 expect 64 'no command "nonsense"' nonsense
+expect 64 'need a value' status -c
+expect 64 'needs vi or en' --lang fr status
 expect 0 'usage: congvu' help
 expect 0 'audit verify' help audit
 for command in run stop status check audit queue agency staff; do

@@ -53,8 +53,9 @@ test_csv(void **state)
 	ctl_rows_done(&r);
 	r = rows("name,agency\n", 0);
 	ctl_rows_done(&r);
-	r = rows("", 0);
-	ctl_rows_done(&r);
+	refused("", "line 1");
+	refused("[{\"name\": \"A\"}]\n", "line 1");
+	refused("agency\nH99\n", "line 1");
 	refused("name,agency\n\"open", "line 2");
 	refused("name,agency\nA,H1\nA,B,C\n", "line 3");
 }
