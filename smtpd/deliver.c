@@ -34,6 +34,7 @@ struct deliver {
 	struct lmtp_job *job;
 	uint32_t ledger_call;
 	bool ledger_asked;
+	bool counted; /* in smtpd.delivering */
 	unsigned code;
 	const char *text; /* of the answer, with its enhanced code; in the arena or static */
 };
@@ -46,6 +47,7 @@ deliver_free(struct deliver *d)
 	lmtp_cancel(d->job);
 	if (d->ledger_asked)
 		ledger_outcome_cancel(smtpd.ledger, d->ledger_call);
+	smtpd.delivering -= d->counted;
 	buf_done(&d->body);
 	buf_done(&d->header);
 	free(d);
@@ -388,6 +390,8 @@ to_store(struct deliver *d)
 	    .body = d->ch.body_replaced ? buf_slice(&d->body) : msg_body(&d->msg),
 	    .rcpts = d->local,
 	    .n_rcpts = d->n_local};
+	d->counted = true;
+	smtpd.delivering++;
 	d->job = lmtp_deliver(smtpd.lmtp, &m, on_lmtp, d);
 }
 

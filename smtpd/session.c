@@ -10,11 +10,18 @@
 #include "lib/log.h"
 #include "lib/role.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { IN_CAP = 65536, OUT_CAP = 262144, WRITE_MS = 120000 };
+enum {
+	IN_CAP = 65536,
+	OUT_CAP = 262144,
+	WRITE_MS = 120000,
+	END_MS = 400, /* less than the parent waits when all roles restart */
+	END_STEP_MS = 10,
+};
 
 struct smtpd smtpd;
 
@@ -234,7 +241,8 @@ client_free(struct client *c)
 	io_free(c->io);
 	free(c->helo);
 	free(c->mech);
-	listener_closed(c->listener);
+	if (!smtpd.ending) /* they are gone then */
+		listener_closed(c->listener);
 	role_stat_set(0, --smtpd.clients);
 	free(c);
 }
@@ -512,11 +520,53 @@ listen_on(enum port port, const char *name, void (*accept_cb)(void *arg, int fd)
 	smtpd.listeners[port] = listener_new(smtpd.loop, fd, max, accept_cb, NULL);
 }
 
+/* ---- the end ---- */
+
+/* Who is being delivered to the store gets an answer first: a client without one sends the message again. */
+static void
+on_ending(void *arg)
+{
+	static unsigned waited;
+	struct loop_timer **again = arg;
+
+	if (smtpd.delivering == 0 &&
+	    waited > 0) { /* the answers went out in a round of their own */
+		loop_stop(smtpd.loop);
+		return;
+	}
+	if (waited >= END_MS) {
+		log_msg(LOG_LVL_WARN, "stop", "%u deliveries under way", smtpd.delivering);
+		loop_stop(smtpd.loop);
+		return;
+	}
+	waited += END_STEP_MS;
+	loop_timer_set(*again, END_STEP_MS);
+}
+
+static void
+on_term(void *arg, int signo)
+{
+	static struct loop_timer *timer;
+
+	(void)arg;
+	(void)signo;
+	if (smtpd.ending)
+		return;
+	smtpd.ending = true;
+	for (size_t i = 0; i < sizeof(smtpd.listeners) / sizeof(smtpd.listeners[0]); i++) {
+		listener_free(smtpd.listeners[i]);
+		smtpd.listeners[i] = NULL;
+	}
+	timer = loop_timer_new(smtpd.loop, on_ending, &timer);
+	on_ending(&timer);
+}
+
 int
 main(int argc, char **argv)
 {
 	role_init(argc, argv, "smtpd-session");
 	smtpd.loop = loop_new();
+	loop_signal(smtpd.loop, SIGTERM, on_term, NULL);
 	load_tls(role_conf());
 	load_conf(role_conf());
 	smtpd.lookup = lookup_client_new(smtpd.loop, "lookup.smtpd.sock", IPC_SMTPD);

@@ -32,6 +32,8 @@ struct smtpd {
 	size_t rcpts_max;
 	struct listener *listeners[3];
 	uint64_t accepted, refused, clients;
+	bool ending;         /* SIGTERM came: nobody new */
+	unsigned delivering; /* messages that the store may have and the client does not know */
 };
 extern struct smtpd smtpd;
 

@@ -889,3 +889,38 @@ def test_refused_transaction_does_not_spoil_the_next(tmp_path):
     finally:
         site.stop()
         out.stop()
+
+
+def test_stop_answers_what_is_being_delivered(site):
+    """SIGTERM while the store has the message: the client still gets its 250, or it would send it again."""
+    go = threading.Event()
+    site.lmtp.before_final = go.wait
+    s = site.mx()
+    s.send("MAIL FROM:<a@b.example>\r\nRCPT TO:<%s>\r\nDATA\r\n%s\r\n.\r\n" % (AN, MAIL))
+    wait_for(lambda: "DATA" in site.lmtp.lines)
+    time.sleep(0.2)
+    session = site.smtpd.procs.pop("smtpd-session")
+    session.send_signal(signal.SIGTERM)
+    time.sleep(0.1)
+    go.set()
+    assert [s.answer()[:3] for _ in range(4)] == ["250", "250", "354", "250"]
+    start = time.monotonic()
+    assert session.wait(5) == 0
+    assert time.monotonic() - start < 1
+    site.smtpd.start("smtpd-session")
+    # who only waits is not waited for; a store that hangs is waited for a moment
+    idle = site.mx()
+    session = site.smtpd.procs.pop("smtpd-session")
+    session.send_signal(signal.SIGTERM)
+    assert session.wait(0.5) == 0
+    assert idle.f.readline() == b""
+    go.clear()
+    site.smtpd.start("smtpd-session")
+    s = site.mx()
+    s.send("MAIL FROM:<a@b.example>\r\nRCPT TO:<%s>\r\nDATA\r\n%s\r\n.\r\n" % (AN, MAIL))
+    wait_for(lambda: site.lmtp.lines.count("DATA") == 2)
+    session = site.smtpd.procs.pop("smtpd-session")
+    session.send_signal(signal.SIGTERM)
+    assert session.wait(2) == 0
+    go.set()
+    site.smtpd.start("smtpd-session")
