@@ -18,6 +18,7 @@
 
 #define FROM_ENTRIES_MAX 64
 #define DISPLAY_MAX 2048
+#define SUBJECTS_MAX 8
 
 /* "@" outside quoted strings, comments and domain literals: more of them than mailboxes means that readers may disagree. */
 static size_t
@@ -177,15 +178,16 @@ not_blank(struct slice header, const char *name)
 	return hdr_find(header, name, 0, &field) && slice_trim(field.body).len > 0;
 }
 
-/* The decoded subject in NFC. */
-static void
-read_subject(struct slice header, struct buf *out)
+/* The nth subject, decoded, in NFC. */
+static bool
+read_subject(struct slice header, size_t nth, struct buf *out)
 {
 	struct hdr_field field;
 	struct buf text;
 
-	if (!hdr_find(header, "Subject", 0, &field))
-		return;
+	buf_reset(out);
+	if (!hdr_find(header, "Subject", nth, &field))
+		return false;
 	buf_init(&text, 8192);
 	if (hdr_decode(slice_sub(field.body, 0, 4000), &text) == 0 &&
 	    utf8_nfc(buf_slice(&text), out) != 0) {
@@ -193,6 +195,7 @@ read_subject(struct slice header, struct buf *out)
 		buf_append_slice(out, buf_slice(&text));
 	}
 	buf_done(&text);
+	return true;
 }
 
 static bool
@@ -242,11 +245,29 @@ is_auto_reply(struct slice header)
 	       slice_casestarts(slice_trim(field.body), "auto-replied");
 }
 
+/* A mail with several subjects is a reply when each says so, and has a symbol when one has: which of them is shown, nobody knows. */
+static bool
+read_subjects(struct slice header, bool *symbol_out)
+{
+	bool reply = true;
+	struct symbol sym;
+	struct buf text;
+	size_t n;
+
+	*symbol_out = false;
+	buf_init(&text, 16384);
+	for (n = 0; n < SUBJECTS_MAX && read_subject(header, n, &text); n++) {
+		reply = reply && is_reply_subject(buf_slice(&text));
+		*symbol_out = *symbol_out || symbol_parse(buf_slice(&text), &sym);
+	}
+	buf_done(&text);
+	return n > 0 && n < SUBJECTS_MAX && reply;
+}
+
 static const char *
-why_official(struct slice header, struct slice subject, const char *const *names, size_t n,
+why_official(struct slice header, bool symbol, const char *const *names, size_t n,
     const struct rule_facts *f)
 {
-	struct symbol sym;
 	size_t i;
 
 	for (i = 0; i < f->n_authors; i++) {
@@ -257,29 +278,25 @@ why_official(struct slice header, struct slice subject, const char *const *names
 		if (hdr_count(header, names[i]) > 0)
 			return "header";
 	}
-	return symbol_parse(subject, &sym) ? "symbol" : "";
+	return symbol ? "symbol" : "";
 }
 
 void
 facts_official(struct slice header, const char *const *names, size_t n, struct rule_facts *f)
 {
-	struct buf subject;
+	bool symbol, reply = read_subjects(header, &symbol);
 
-	buf_init(&subject, 16384);
-	read_subject(header, &subject);
 	f->official = false;
 	if (!rule_enforced(f))
 		f->official_why = "not_ours";
-	else if (not_blank(header, "In-Reply-To") || not_blank(header, "References") ||
-		 is_reply_subject(buf_slice(&subject)))
+	else if (not_blank(header, "In-Reply-To") || not_blank(header, "References") || reply)
 		f->official_why = "reply";
 	else if (is_report(header))
 		f->official_why = "report";
 	else if (is_auto_reply(header))
 		f->official_why = "auto_reply";
 	else {
-		f->official_why = why_official(header, buf_slice(&subject), names, n, f);
+		f->official_why = why_official(header, symbol, names, n, f);
 		f->official = f->official_why[0] != '\0';
 	}
-	buf_done(&subject);
 }

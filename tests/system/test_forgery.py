@@ -137,3 +137,11 @@ def test_a_display_name_shows_nobody_elses_address(server, at):
     raw = message("=?utf-8?b?%s?= <%s>" % (base64.b64encode(other.replace("@", at).encode()).decode(), user["address"]))
     code, text = server.submit(user, user["address"], [other], raw)
     assert code == 550 and "M04" in text, (code, text)
+
+
+@pytest.mark.parametrize("subjects", [("Re: x", "15/Q\u0110-UBND"), ("15/Q\u0110-UBND", "Re: x"), ("x", "15/Q\u0110-UBND")])
+def test_a_second_subject_hides_no_document_symbol(server, subjects):
+    user, other = server.user("staff"), server.user("head")["address"]
+    raw = "".join(["From: %s\r\n" % user["address"]] + ["Subject: %s\r\n" % s for s in subjects]) + "\r\ntext\r\n"
+    code, text = server.submit(user, user["address"], [other], raw.encode())
+    assert code == 550 and "P01" in text, (code, text)
