@@ -19,10 +19,28 @@
 const char *const ctl_programs[] = {
     "congvu-stored", "congvu-milter", "congvu-smtpd", "congvu-imapd", NULL};
 
+/* A status file outlives a power cut: then its pid may be anybody's, and stop would end it. So the process must bear a
+ * name of ours too, and be no zombie. */
 bool
 ctl_pid_alive(int64_t pid)
 {
-	return pid > 0 && (kill((pid_t)pid, 0) == 0 || errno == EPERM);
+	char path[40], text[64] = "";
+	const char *name, *state;
+	ssize_t n;
+	int fd;
+
+	if (pid <= 0 || (kill((pid_t)pid, 0) != 0 && errno != EPERM))
+		return false;
+	snprintf(path, sizeof(path), "/proc/%lld/stat", (long long)pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return access("/proc/self/stat", R_OK) != 0; /* no /proc: nothing more is known */
+	n = read(fd, text, sizeof(text) - 1);                /* proc(5): pid (comm) state ... */
+	close(fd);
+	name = n > 0 ? strchr(text, '(') : NULL;
+	state = name != NULL ? strrchr(text, ')') : NULL;
+	return state != NULL && strncmp(name, "(congvu", 7) == 0 && state[1] == ' ' &&
+	       strchr("ZXx", state[2]) == NULL;
 }
 
 struct json *

@@ -67,6 +67,20 @@ expect 69 '"well": false' -c "$conf" status --json
 expect 0 'nothing is running' -c "$conf" stop
 expect 69 'never started' -c "$conf" queue list
 
+# What a power cut leaves: the pid is another process now. It is not ours, and stop leaves it alone.
+mkdir -p "$tmp/run"
+sleep 60 &
+other=$!
+(sed '/^run_dir/d' "$conf"; echo "run_dir = \"$tmp/run\"") >"$tmp/etc/left.conf"
+echo "{\"program\": \"congvu-stored\", \"state\": \"up\", \"pid\": $other, \"since\": 1, \"restarts\": 0, \"roles\": []}" \
+	>"$tmp/run/congvu-stored.status"
+expect 69 'congvu-stored *DEAD' -c "$tmp/etc/left.conf" status
+expect 0 'nothing is running' -c "$tmp/etc/left.conf" stop
+if ! kill "$other"; then
+	echo "congvu stop ended a process that is not ours"
+	failed=1
+fi
+
 expect 78 'token.key: No such file' -c "$conf" check --offline
 echo short >"$tmp/etc/token.key"
 chmod 644 "$tmp/etc/token.key"
