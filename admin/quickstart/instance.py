@@ -8,6 +8,7 @@ example province, instance.json. What it did is told a line a step; a step that 
 """
 
 import argparse
+import fcntl
 import json
 import os
 import pathlib
@@ -52,7 +53,7 @@ class Instance:
         self.log = self.dir / "log" / "quickstart.log"
         self.state_file = self.dir / "state.json"
         self.json_file = self.dir / "instance.json"
-        self.state = json.loads(self.state_file.read_text()) if self.state_file.exists() else {}
+        self.read_state()
         if self.dir.is_dir() and not self.dir.joinpath("log").is_dir() and any(self.dir.iterdir()):
             raise StepFailed("%s is neither empty nor an instance; choose another --dir" % self.dir)
         if not self.state.get("users"):
@@ -67,6 +68,18 @@ class Instance:
         self.root = os.geteuid() == 0
 
     # --- small helpers
+    def read_state(self):
+        self.state = json.loads(self.state_file.read_text(encoding="utf-8")) if self.state_file.exists() else {}
+
+    def lock(self):
+        """One quickstart at a time; the lock ends with this process."""
+        self.locked = open(self.dir / "log/quickstart.lock", "w", encoding="utf-8")
+        try:
+            fcntl.flock(self.locked, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as e:
+            raise StepFailed("another quickstart is at work in %s; wait for it" % self.dir) from e
+        self.read_state()
+
     def port(self, name):
         return self.port_base + PORTS[name]
 
@@ -379,6 +392,8 @@ def up(inst, args):
         inst.make_folders()
     except OSError as e:
         raise StepFailed("the folder %s cannot be made: %s" % (e.filename, e.strerror)) from e
+    inst.lock()
+    made = inst.state.get("made")
     if inst.root:
         with Step("system users of the roles"):
             inst.make_users()

@@ -1,5 +1,6 @@
 """./quickstart when things are in the way: one sentence that says what and what to do, no traceback, nothing left half made."""
 
+import fcntl
 import os
 import pathlib
 import signal
@@ -79,3 +80,10 @@ def test_any_locale(server):
     r = subprocess.run([TOP / "quickstart", "status", "--dir", server.dir], env=env, stdin=subprocess.DEVNULL,
                        capture_output=True, timeout=60)
     assert r.returncode == 0 and b"slapd: running" in r.stdout, r.stderr
+
+
+def test_two_at_once(tmp_path):
+    (tmp_path / "i/log").mkdir(parents=True)
+    with open(tmp_path / "i/log/quickstart.lock", "w") as f:
+        fcntl.flock(f, fcntl.LOCK_EX)
+        refused(quickstart("--dir", tmp_path / "i", "up"), "another quickstart is at work")
