@@ -26,6 +26,7 @@
 #define ALIVE_MS 10000
 #define STOP_MS 7000 /* a parent itself kills its roles after 5 s */
 #define UP_MS 20000
+#define SHOWN_ERRORS 4
 
 struct program {
 	const char *name;
@@ -304,8 +305,29 @@ all_up(const struct ctl *c)
 	return up;
 }
 
+/* What the log tells of errors from an offset on: the first few lines, so that nobody must look for them. */
+static void
+print_errors(const char *log, off_t from)
+{
+	FILE *f = fopen(log, "re");
+	char *line = NULL;
+	size_t room = 0;
+
+	if (f != NULL && fseeko(f, from, SEEK_SET) == 0) {
+		for (int shown = 0; shown < SHOWN_ERRORS && getline(&line, &room, f) > 0;) {
+			if (strstr(line, " level=error ") == NULL)
+				continue;
+			fprintf(stderr, "  %s", line);
+			shown++;
+		}
+	}
+	if (f != NULL)
+		fclose(f);
+	free(line);
+}
+
 static int
-wait_until_up(const struct ctl *c, pid_t pid)
+wait_until_up(const struct ctl *c, pid_t pid, off_t log_from)
 {
 	uint64_t end = now_ms() + UP_MS;
 	char *log = conf_path(c->conf, "log_file");
@@ -327,6 +349,8 @@ wait_until_up(const struct ctl *c, pid_t pid)
 		else
 			nap(20);
 	}
+	if (code != EX_OK)
+		print_errors(log, log_from);
 	free(log);
 	return code;
 }
@@ -335,6 +359,7 @@ static int
 run_daemon(const struct ctl *c)
 {
 	pid_t holder = lock_holder(c), pid;
+	off_t log_end;
 	int fd;
 
 	if (holder != 0)
@@ -343,6 +368,7 @@ run_daemon(const struct ctl *c)
 	fd = open_log(c);
 	if (fd < 0)
 		return EX_CANTCREAT;
+	log_end = lseek(fd, 0, SEEK_END);
 	pid = fork();
 	if (pid < 0)
 		return ctl_fail(c, EX_OSERR, "fork: %s", strerror(errno));
@@ -358,7 +384,7 @@ run_daemon(const struct ctl *c)
 		_exit(run_here(c));
 	}
 	close(fd);
-	return wait_until_up(c, pid);
+	return wait_until_up(c, pid, log_end > 0 ? log_end : 0);
 }
 
 int

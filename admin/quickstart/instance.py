@@ -207,14 +207,7 @@ trust_dir = "trust"
         return self.congvu("status", check=False)[0] == 0
 
     def start(self):
-        log = self.dir / "log/congvu.log"
-        seen = log.stat().st_size if log.exists() else 0
-        try:
-            self.congvu("run", "--daemon")
-        except StepFailed as e:
-            told = log.read_bytes()[seen:].decode("utf-8", "replace") if log.exists() else ""
-            e.output += "".join(line for line in told.splitlines(True) if "level=info" not in line)
-            raise
+        self.congvu("run", "--daemon")
         for name in PORTS:
             self.wait_for(name)
 

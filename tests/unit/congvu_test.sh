@@ -116,4 +116,8 @@ echo 'no record at all' >"$tmp/broken"
 expect 65 'line 1' -c "$conf" audit verify --file "$tmp/broken"
 expect 65 '"line": 1' -c "$conf" audit verify --file "$tmp/broken" --json
 expect 64 'number above 0' -c "$conf" audit show --last 0
+
+# A start that fails says why at once.
+(sed '/^store_dir/d' "$conf"; echo 'store_dir = "/dev/null/store"'; echo 'log_file = "start.log"') >"$tmp/etc/start.conf"
+expect 78 'level=error .*/dev/null/store' -c "$tmp/etc/start.conf" run --daemon
 exit $failed
