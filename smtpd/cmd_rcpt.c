@@ -148,12 +148,16 @@ rcpt_add(struct txn *t)
 	return &t->rcpts[t->n_rcpts];
 }
 
+/* Our own local parts have no case; those of others may (RFC 5321 2.4), and both must get the mail. */
 static bool
 is_there(const struct txn *t, struct slice address)
 {
-	for (size_t i = 0; i < t->n_rcpts; i++)
-		if (slice_caseeq(slice_str(t->rcpts[i].address), address))
+	for (size_t i = 0; i < t->n_rcpts; i++) {
+		const struct rcpt *r = &t->rcpts[i];
+		if (slice_eq_str(address, r->address) ||
+		    (r->kind == RCPT_LOCAL && slice_caseeq_str(address, r->address)))
 			return true;
+	}
 	return false;
 }
 

@@ -580,18 +580,18 @@ def test_smarthost(tmp_path, tls):
         site.lmtp.before_final = lambda: held.append(len(list((site.smtpd.dir / "q/spool").iterdir())))
         s = site.submission()
         big = b"From: <%s>\r\nSubject: x\r\n\r\n" % AN.encode() + b"line\r\n" * 40000
-        got = s.mail(AN, [BINH, "c@hopthu.example", "bad@hopthu.example"], big + b".\r\n")
+        got = s.mail(AN, [BINH, "c@hopthu.example", "C@hopthu.example", "bad@hopthu.example", BINH.upper()], big + b".\r\n")
         assert got[-1].startswith("250 2.0.0 Queued"), got
         assert held == [1]  # on disk before the store had it
         wait_for(lambda: out.mails)
         assert out.mails[0][0] == tls and out.mails[0][1].startswith("MAIL FROM:<%s>" % AN)
-        assert out.mails[0][2] == ["c@hopthu.example"] and out.mails[0][3].endswith(big)
+        assert out.mails[0][2] == ["c@hopthu.example", "C@hopthu.example"] and out.mails[0][3].endswith(big)
         # the report about the other one comes home
         wait_for(lambda: len(site.lmtp.mails) == 2)
         assert site.lmtp.mails[0][2] == BINH and site.lmtp.mails[1][2] == AN
         assert b"Final-Recipient: rfc822; bad@hopthu.example" in site.lmtp.mails[1][3]
-        assert sorted(r[:2] for r in site.ledger.outcomes[0]["rcpts"]) == [("bad@hopthu.example", "queued"), (BINH, "delivered"),
-                                                                          ("c@hopthu.example", "queued")]
+        assert sorted(r[:2] for r in site.ledger.outcomes[0]["rcpts"]) == [
+            ("C@hopthu.example", "queued"), ("bad@hopthu.example", "queued"), (BINH, "delivered"), ("c@hopthu.example", "queued")]
         wait_for(lambda: listing(site) == [])
         # a refusal by the store drops what was held
         site.lmtp.rcpt_answer = lambda a, i: "550 5.2.1 closed" if i else "250 ok"
