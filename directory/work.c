@@ -77,6 +77,24 @@ address_of(const struct work *w, const char *text)
 	return norm;
 }
 
+/* RFC 5321 4.5.1: a domain that takes mail has a postmaster. ERR_NOTFOUND for all other addresses. */
+static int
+postmaster_rcpt(struct work *w, struct slice address, struct people_rcpt **out)
+{
+	const char *to = conf_str(w->p.conf, "postmaster");
+	struct slice local, domain;
+	char *norm;
+	int err;
+
+	if (*to == '\0' || addr_split(address, &local, &domain) != 0 ||
+	    (!slice_caseeq_str(local, "postmaster") && !slice_caseeq_str(local, "abuse")))
+		return ERR_NOTFOUND;
+	norm = address_of(w, to);
+	err = norm == NULL ? ERR_NOTFOUND : people_rcpt(w->p.people, slice_str(norm), out);
+	free(norm);
+	return err;
+}
+
 static void
 do_rcpt(struct work *w, struct job *j)
 {
@@ -91,6 +109,8 @@ do_rcpt(struct work *w, struct job *j)
 		kind = LOOKUP_RCPT_REMOTE;
 	} else {
 		err = people_rcpt(w->p.people, slice_str(address), &r);
+		if (err == ERR_NOTFOUND)
+			err = postmaster_rcpt(w, slice_str(address), &r);
 		kind = err == 0 ? LOOKUP_RCPT_LOCAL : LOOKUP_RCPT_NONE;
 	}
 	free(address);

@@ -155,6 +155,7 @@ class Instance:
         self.write(self.conf, """# congvu.conf of the example instance, made by ./quickstart: congvu.conf(5) tells all options.
 hostname = "localhost"
 domains = {"%(domain)s"}
+postmaster = "%(postmaster)s"
 run_dir = "../run"
 libexec_dir = ""
 
@@ -177,7 +178,8 @@ queue_dir = "../var/queue"
 ledger_dir = "../var/ledger"
 audit_log = "../var/ledger/audit.jsonl"
 trust_dir = "trust"
-""" % dict({k: b(k) for k in PORTS}, domain=people.DOMAIN, base=BASE_DN, admin=self.admin_options()))
+""" % dict({k: b(k) for k in PORTS}, domain=people.DOMAIN,
+                postmaster=people.mailbox_of(people.AGENCIES[0][1]), base=BASE_DN, admin=self.admin_options()))
 
     def admin_options(self):
         """What the congvu command itself needs, where this release has it."""
