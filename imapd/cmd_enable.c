@@ -1,23 +1,49 @@
-/* cmd_enable.c: ENABLE. Runs in imapd-session. RFC 5161. No extension that needs enabling is offered yet: the answer is an empty ENABLED. */
+/* cmd_enable.c: ENABLE. Runs in imapd-session. RFC 5161. What it turns on stays on until the connection ends. */
 #include "config.h"
 
 #include "imapd/commands.h"
 
 #include "imapd/session.h"
 
+/* One row for each capability that needs enabling: its bit, and what it brings with it. */
+static const struct {
+	const char *name;
+	unsigned bit, implies; /* enum client_enabled */
+} names[] = {
+    {NULL, 0, 0},
+};
+
 void
 cmd_enable(struct cmd *m)
 {
+	struct client *c = m->c;
 	struct slice word;
+	struct buf b;
 	bool good = true;
+	unsigned bits = 0;
+	buf_init(&b, 4096);
+	buf_append_str(&b, "* ENABLED");
 	do {
 		good = imap_cur_sp(&m->args) && imap_cur_atom(&m->args, &word);
+		/* RFC 5161 3.1: unknown names are ignored */
+		for (size_t i = 0; good && i < sizeof(names) / sizeof(names[0]); i++) {
+			if (names[i].name == NULL || !slice_caseeq_str(word, names[i].name) ||
+			    client_is_masked(c, names[i].name))
+				continue;
+			/* 3.2: only what was not on before is told */
+			if (!((c->enabled | bits) & names[i].bit))
+				buf_appendf(&b, " %s", names[i].name);
+			bits |= names[i].bit | names[i].implies;
+		}
 	} while (good && !imap_cur_end(&m->args));
 	if (!good) {
+		buf_done(&b);
 		cmd_syntax(m);
 		return;
 	}
-	/* RFC 5161 3.1: unknown names are ignored; the response is sent even when nothing was enabled. */
-	client_printf(m->c, "* ENABLED\r\n");
+	c->enabled |= bits;
+	/* 3.1: the response is sent even when nothing was enabled. */
+	client_printf(c, "%s\r\n", buf_cstr(&b));
+	buf_done(&b);
 	cmd_ok(m, "Done");
 }

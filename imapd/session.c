@@ -65,24 +65,6 @@ client_bye(struct client *c, const char *text, const char *reason)
 	client_close(c, reason);
 }
 
-void
-client_capabilities(const struct client *c, struct buf *out)
-{
-	buf_append_str(out, "IMAP4rev1 LITERAL+ ID ENABLE");
-	if (c->state != CLIENT_NOTAUTH) {
-		buf_append_str(out, " IDLE NAMESPACE UIDPLUS UNSELECT CHILDREN LIST-EXTENDED"
-				    " LIST-STATUS SPECIAL-USE STATUS=SIZE");
-		return;
-	}
-	buf_append_str(out, " SASL-IR");
-	if (!c->tls && c->d->tls != NULL)
-		buf_append_str(out, " STARTTLS");
-	if (!c->secure)
-		buf_append_str(out, " LOGINDISABLED");
-	for (size_t i = 0; c->secure && c->d->mechs[i] != NULL; i++)
-		buf_appendf(out, " AUTH=%s", c->d->mechs[i]);
-}
-
 /* ---- commands ---- */
 
 static void

@@ -30,6 +30,7 @@ struct imapd {
 	const char *hostname;
 	const char *other_prefix; /* "Other Users" */
 	const char *const *mechs; /* SASL mechanisms, NULL-terminated */
+	const char *capability_mask; /* option imap_capability_mask; NULL: nothing is masked */
 	uint64_t message_max;     /* octets of an APPEND */
 	uint64_t idle_s;          /* autologout */
 	uint64_t keepalive_s;     /* in IDLE */
@@ -43,6 +44,13 @@ struct imapd {
 };
 
 enum client_state { CLIENT_NOTAUTH = 1, CLIENT_AUTH = 2, CLIENT_SELECTED = 4 };
+/* What ENABLE (RFC 5161) or a command that implies it switched on, for the rest of the session. */
+enum client_enabled {
+	ENABLED_CONDSTORE = 1, /* RFC 7162 */
+	ENABLED_QRESYNC = 2,
+	ENABLED_UTF8 = 4, /* RFC 6855 UTF8=ACCEPT */
+	ENABLED_REV2 = 8, /* RFC 9051 */
+};
 
 /* The client's own change that the store will tell of again. */
 struct own_change {
@@ -74,6 +82,7 @@ struct client {
 	struct io *io;
 	struct listener *listener;
 	enum client_state state;
+	unsigned enabled; /* enum client_enabled */
 	struct imap_parse parse;
 	struct cmd *cmd; /* under way, or NULL */
 	struct store_session *store;
@@ -160,8 +169,16 @@ void client_write(struct client *c, struct slice s);
 bool client_is_full(const struct client *c);
 /* Reads on: input that waited, the next command. */
 void client_pump(struct client *c);
-/* The capabilities as they are now, "IMAP4rev1 …". */
+/* The capabilities as they are now, "IMAP4rev1 …" (cmd_capability.c). */
 void client_capabilities(const struct client *c, struct buf *out);
+/* The site's option imap_capability_mask takes the capability from this client's account. */
+bool client_is_masked(const struct client *c, const char *capability);
+/* Names and header texts go out as UTF-8 (RFC 6855 3, RFC 9051 5.1). */
+static inline bool
+client_utf8(const struct client *c)
+{
+	return c->enabled & (ENABLED_UTF8 | ENABLED_REV2);
+}
 /* After a login: opens the store session, then answers the command. Takes l. */
 void client_signed_in(struct cmd *m, struct lookup_login *l);
 /* Leaves the selected mailbox, silently. */

@@ -218,6 +218,7 @@ main(int argc, char **argv)
 	imapd.message_max = 20000000;
 	imapd.idle_s = 1800;
 	imapd.keepalive_s = 2;
+	imapd.capability_mask = "nobody:ID four:IDLE,status=size *:LIST-STATUSX";
 	imapd.login_s = 60;
 	imapd.auth_delay_ms = 50;
 	if (argc != 3 || tls_server_new(argv[1], argv[2], NULL, &imapd.tls, &why) != 0)
