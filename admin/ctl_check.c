@@ -18,6 +18,7 @@
 #include "lib/log.h"
 #include "lib/proc.h"
 #include "lib/tls.h"
+#include "smtpd/milter_options.h"
 
 #define WARN_SECONDS (30 * 86400) /* a certificate that ends sooner is told of */
 
@@ -81,6 +82,18 @@ check_listens(struct check *k)
 }
 
 static void
+check_milters(struct check *k)
+{
+	for (size_t i = 0; i < conf_list_len(k->conf, "milters"); i++) {
+		const char *row = conf_list_item(k->conf, "milters", i), *why = "";
+		struct milter_options o = {.address = ""};
+
+		if (milter_options_parse(row, &o, &why) != 0)
+			finding(k, BAD, "milters", "\"%s\": %s", row, why);
+	}
+}
+
+static void
 check_options(struct check *k)
 {
 	static const struct {
@@ -93,6 +106,7 @@ check_options(struct check *k)
 		finding(
 		    k, BAD, "domains", _("no mail domain is set: domains = {\"agency.example\"}"));
 	check_listens(k);
+	check_milters(k);
 	for (size_t i = 0; i < sizeof(filters) / sizeof(filters[0]); i++)
 		if (strstr(conf_str(k->conf, filters[i].option), filters[i].needs) == NULL)
 			finding(k, BAD, filters[i].option,

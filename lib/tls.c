@@ -275,6 +275,14 @@ tls_cipher(const struct tls *t)
 	return SSL_get_cipher_name(t->ssl);
 }
 
+unsigned
+tls_cipher_bits(const struct tls *t)
+{
+	int bits = SSL_get_cipher_bits(t->ssl, NULL);
+
+	return bits > 0 ? (unsigned)bits : 0;
+}
+
 int
 tls_binding_exporter(struct tls *t, unsigned char out[32])
 {

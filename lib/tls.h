@@ -33,6 +33,7 @@ void tls_shutdown(struct tls *t); /* sends close_notify, does not wait */
 size_t tls_pending(const struct tls *t);
 const char *tls_version(const struct tls *t); /* "TLSv1.3" */
 const char *tls_cipher(const struct tls *t);
+unsigned tls_cipher_bits(const struct tls *t); /* of the symmetric key */
 /* Channel bindings, for SCRAM-PLUS: tls-exporter (TLS 1.3), tls-server-end-point. 0 or ERR_UNSUPPORTED. */
 int tls_binding_exporter(struct tls *t, unsigned char out[32]);
 int tls_binding_endpoint(struct tls *t, struct buf *out);

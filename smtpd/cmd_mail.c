@@ -57,6 +57,7 @@ fill_env(struct client *c, struct txn *t)
 	    .helo = c->helo,
 	    .tls_version = tls != NULL ? tls_version(tls) : NULL,
 	    .tls_cipher = tls != NULL ? tls_cipher(tls) : NULL,
+	    .tls_bits = tls != NULL ? tls_cipher_bits(tls) : 0,
 	    .auth_type = c->login != NULL ? c->mech : NULL,
 	    .auth_authen = c->login != NULL ? c->login->login : NULL,
 	    .qid = t->qid,
@@ -110,7 +111,8 @@ on_open(void *arg, int err, const struct delivery_id *id)
 	delivery_id_qid(id, c->t->qid);
 	fill_env(c, c->t);
 	if (c->milters == NULL)
-		c->milters = milters_new(smtpd.milters, smtpd.n_milters, smtpd.milter_accept);
+		c->milters = milters_new(smtpd.milters, smtpd.n_milters,
+		    client_is_submission(c) ? MILTER_PORT_SUBMISSION : MILTER_PORT_MX);
 	/* from here on they must be told when it is given up */
 	c->t->at_milters = true;
 	milters_run(c->milters, MILTERS_MAIL, &c->t->env, NULL, NULL, on_milters, c);

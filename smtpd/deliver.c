@@ -602,6 +602,9 @@ deliver_start(struct client *c)
 		finish(d, 554, "5.4.6 Too many hops: the message goes round in circles");
 		return;
 	}
+	size_t forged = msg_remove_results(&d->msg, smtpd.authserv_id);
+	if (forged > 0)
+		log_msg(LOG_LVL_INFO, "authentication_results_removed", "%s %zu", t->qid, forged);
 	d->ch = (struct milter_changes){.arena = t->arena, .msg = &d->msg, .body = &d->body};
 	milters_run(c->milters, MILTERS_MESSAGE, &t->env, NULL, &d->ch, on_milters, d);
 }

@@ -9,7 +9,7 @@ congvu_smtpd_LDADD = $(CV_PARENT_LIBS)
 noinst_LIBRARIES += smtpd/libcvsmtp.a
 smtpd_libcvsmtp_a_SOURCES = smtpd/smtp_parse.h smtpd/smtp_parse.c smtpd/envelope.h smtpd/envelope.c \
 	smtpd/msg.h smtpd/msg.c smtpd/dsn.h smtpd/dsn.c smtpd/milter_proto.h smtpd/milter_proto.c \
-	smtpd/milter_client.h smtpd/milter_client_priv.h smtpd/milter_client.c \
+	smtpd/milter_options.h smtpd/milter_options.c smtpd/milter_client.h smtpd/milter_client_priv.h smtpd/milter_client.c \
 	smtpd/milter_send.c smtpd/milter_changes.c smtpd/milters.h smtpd/milters.c \
 	smtpd/lmtp_client.h smtpd/lmtp_client.c smtpd/queue_proto.def smtpd/queue_client.h smtpd/queue_client.c
 

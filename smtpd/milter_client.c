@@ -57,7 +57,7 @@ failed(struct milter *m, const char *why)
 	if (m->step == S_IDLE)
 		return;
 	log_begin(&l, LOG_LVL_WARN, "milter_failed");
-	log_str(&l, "milter", m->conf->name);
+	log_str(&l, "milter", m->conf->o.name);
 	log_str(&l, "qid", m->env != NULL ? m->env->qid : NULL);
 	log_u64(&l, "step", m->step);
 	log_str(&l, "why", why);
@@ -232,7 +232,7 @@ advance(struct milter *m)
 	struct buf b;
 
 	if (m->step == S_CONNECT) {
-		arm(m, m->conf->command_ms);
+		arm(m, m->conf->o.connect_ms);
 		connect_to(m);
 		return;
 	}
@@ -258,7 +258,7 @@ advance(struct milter *m)
 		}
 		if (sent && nr == 0) {
 			m->waiting = true;
-			arm(m, m->step == S_EOM ? m->conf->message_ms : m->conf->command_ms);
+			arm(m, m->step == S_EOM ? m->conf->o.message_ms : m->conf->o.command_ms);
 		} else {
 			next_step(m);
 		}
@@ -323,7 +323,7 @@ on_packet(struct milter *m, char cmd, struct slice data)
 		return;
 	}
 	if (cmd == 'p' && m->progress_left-- > 0) {
-		arm(m, m->conf->message_ms);
+		arm(m, m->conf->o.message_ms);
 		return;
 	}
 	if (cmd == 'c' || (cmd == 's' && m->step == S_BODY)) {
@@ -472,36 +472,39 @@ milter_abort(struct milter *m)
 }
 
 struct milter_conf *
-milter_conf_new(struct loop *l, const char *address, unsigned command_ms, unsigned message_ms)
+milter_conf_new(struct loop *l, const struct milter_options *o)
 {
 	struct milter_conf *mc = xcalloc(1, sizeof(*mc));
 
 	mc->loop = l;
-	mc->name = xstrdup(address);
-	mc->command_ms = command_ms;
-	mc->message_ms = message_ms;
-	if (slice_starts(slice_str(address), "unix:"))
-		mc->path = mc->name + 5;
-	else if (slice_starts(slice_str(address), "inet:"))
-		mc->hostport = mc->name + 5;
-	if (mc->path == NULL && mc->hostport == NULL) {
-		milter_conf_free(mc);
-		return NULL;
-	}
+	mc->o = *o;
+	if (slice_starts(slice_str(o->address), "unix:"))
+		mc->path = mc->o.address + 5;
+	else
+		mc->hostport = mc->o.address + 5;
 	return mc;
 }
 
 void
 milter_conf_free(struct milter_conf *mc)
 {
-	if (mc == NULL)
-		return;
-	free(mc->name);
 	free(mc);
 }
 
 const char *
 milter_conf_name(const struct milter_conf *mc)
 {
-	return mc->name;
+	return mc->o.name;
+}
+
+enum milter_failure
+milter_conf_failure(const struct milter_conf *mc)
+{
+	return mc->o.failure;
+}
+
+bool
+milter_conf_serves(const struct milter_conf *mc, enum milter_ports port)
+{
+	return mc->o.ports & port;
 }

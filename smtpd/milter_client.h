@@ -4,15 +4,17 @@
 #define CV_MILTER_CLIENT_H
 
 #include "lib/loop.h"
+#include "smtpd/milter_options.h"
 #include "smtpd/msg.h"
 
 /* One configured milter; keeps a few connections that ended cleanly for the next client. */
 struct milter_conf;
-/* address: "unix:PATH" (relative to the working folder) or "inet:IP:PORT". NULL when it is neither. */
-struct milter_conf *milter_conf_new(
-    struct loop *l, const char *address, unsigned command_ms, unsigned message_ms);
+/* Copies o; a unix path is relative to the working folder. */
+struct milter_conf *milter_conf_new(struct loop *l, const struct milter_options *o);
 void milter_conf_free(struct milter_conf *mc);
 const char *milter_conf_name(const struct milter_conf *mc);
+enum milter_failure milter_conf_failure(const struct milter_conf *mc);
+bool milter_conf_serves(const struct milter_conf *mc, enum milter_ports port);
 
 /* Macros and arguments; strings are borrowed for each call, NULL or "" when unknown. */
 struct milter_env {
@@ -22,6 +24,7 @@ struct milter_env {
 	uint16_t client_port;
 	const char *helo;
 	const char *tls_version, *tls_cipher;
+	unsigned tls_bits;
 	const char *auth_type, *auth_authen;
 	const char *qid;       /* {i} */
 	const char *mail_from; /* without <> */

@@ -16,9 +16,8 @@ struct mconn {
 
 struct milter_conf {
 	struct loop *loop;
-	char *name;
+	struct milter_options o;
 	const char *path, *hostport; /* one of them */
-	unsigned command_ms, message_ms;
 };
 
 enum step {

@@ -7,12 +7,20 @@
 #include <stdio.h>
 #include <string.h>
 
+static const char *
+domain_of(const char *address)
+{
+	const char *at = strrchr(address, '@');
+
+	return at == NULL ? "" : at + 1;
+}
+
 static void
 put_stage_macros(struct milter *m, char stage, struct buf *b)
 {
 	const struct milter_env *e = m->env;
-	char addr[80] = "";
-	struct milter_macro all[10];
+	char addr[80] = "", port[8], bits[12] = "";
+	struct milter_macro all[12];
 	size_t n = 0;
 
 #define MACRO(k, v)                      \
@@ -27,17 +35,26 @@ put_stage_macros(struct milter *m, char stage, struct buf *b)
 		MACRO("_", addr);
 		MACRO("{daemon_name}", e->daemon_name);
 		MACRO("{client_addr}", e->client_ip);
+		/* nobody asks the DNS for a name: as Postfix says it then */
+		MACRO("{client_name}", "unknown");
+		MACRO("{client_ptr}", "unknown");
+		snprintf(port, sizeof(port), "%u", e->client_port);
+		MACRO("{client_port}", port);
 		MACRO("v", PACKAGE_STRING);
 		break;
 	case 'H':
 		MACRO("{tls_version}", e->tls_version);
 		MACRO("{cipher}", e->tls_cipher);
+		if (e->tls_bits > 0)
+			snprintf(bits, sizeof(bits), "%u", e->tls_bits);
+		MACRO("{cipher_bits}", bits);
 		break;
 	case 'M':
 		MACRO("i", e->qid);
 		MACRO("{auth_type}", e->auth_type);
 		MACRO("{auth_authen}", e->auth_authen);
 		MACRO("{mail_addr}", e->mail_from);
+		MACRO("{mail_host}", domain_of(e->mail_from));
 		MACRO("{client_addr}", e->client_ip);
 		MACRO("{daemon_name}", e->daemon_name);
 		MACRO("{tls_version}", e->tls_version);
@@ -45,6 +62,7 @@ put_stage_macros(struct milter *m, char stage, struct buf *b)
 	case 'R':
 		MACRO("i", e->qid);
 		MACRO("{rcpt_addr}", m->rcpt);
+		MACRO("{rcpt_host}", domain_of(m->rcpt));
 		break;
 	default:
 		MACRO("i", e->qid);

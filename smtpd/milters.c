@@ -10,8 +10,10 @@
 
 struct milters {
 	struct milter **m;
+	struct milter_conf **conf;
 	size_t n, at;
-	bool default_accept;
+	const char
+	    *failed; /* name of one that failed and must then quarantine this message; NULL: none */
 	enum milters_stage stage;
 	const struct milter_env *env;
 	const char *rcpt;
@@ -21,15 +23,18 @@ struct milters {
 };
 
 struct milters *
-milters_new(struct milter_conf *const *confs, size_t n, bool default_accept)
+milters_new(struct milter_conf *const *confs, size_t n, enum milter_ports port)
 {
 	struct milters *ms = xcalloc(1, sizeof(*ms));
 
-	ms->m = xcalloc(n, sizeof(*ms->m));
-	ms->n = n;
-	ms->default_accept = default_accept;
-	for (size_t i = 0; i < n; i++)
-		ms->m[i] = milter_new(confs[i]);
+	ms->m = xcalloc(n + 1, sizeof(*ms->m));
+	ms->conf = xcalloc(n + 1, sizeof(*ms->conf));
+	for (size_t i = 0; i < n; i++) {
+		if (!milter_conf_serves(confs[i], port))
+			continue;
+		ms->conf[ms->n] = confs[i];
+		ms->m[ms->n++] = milter_new(confs[i]);
+	}
 	return ms;
 }
 
@@ -41,6 +46,7 @@ milters_free(struct milters *ms)
 	for (size_t i = 0; i < ms->n; i++)
 		milter_free(ms->m[i]);
 	free(ms->m);
+	free(ms->conf);
 	free(ms);
 }
 
@@ -70,8 +76,33 @@ go_on(struct milters *ms)
 	while (ms->at < ms->n)
 		if (!ask(ms, ms->m[ms->at++]))
 			return false;
+	if (ms->stage == MILTERS_MESSAGE && ms->failed != NULL && ms->ch->quarantine == NULL)
+		ms->ch->quarantine = arena_printf(ms->ch->arena, "milter %s failed", ms->failed);
 	ms->fn(ms->arg, &yes);
 	return true;
+}
+
+/* It could not be asked: what its row in the configuration says. */
+static void
+on_failure(struct milters *ms, const struct milter_conf *mc, struct milter_verdict *v)
+{
+	v->code = 0;
+	v->text = "";
+	switch (milter_conf_failure(mc)) {
+	case MILTER_ON_FAILURE_QUARANTINE:
+		ms->failed = milter_conf_name(mc);
+		v->kind = MILTER_CONTINUE;
+		break;
+	case MILTER_ON_FAILURE_ACCEPT:
+		v->kind = MILTER_CONTINUE;
+		break;
+	case MILTER_ON_FAILURE_REJECT:
+		v->kind = MILTER_REJECT;
+		break;
+	default:
+		v->kind = MILTER_TEMPFAIL;
+		break;
+	}
 }
 
 static void
@@ -80,11 +111,8 @@ on_verdict(void *arg, const struct milter_verdict *v)
 	struct milters *ms = arg;
 	struct milter_verdict own = *v;
 
-	if (v->kind == MILTER_FAILED) {
-		own.kind = ms->default_accept ? MILTER_CONTINUE : MILTER_TEMPFAIL;
-		own.code = 0;
-		own.text = "";
-	}
+	if (v->kind == MILTER_FAILED)
+		on_failure(ms, ms->conf[ms->at - 1], &own);
 	if (own.kind == MILTER_CONTINUE)
 		go_on(ms);
 	else
@@ -102,6 +130,8 @@ milters_run(struct milters *ms, enum milters_stage stage, const struct milter_en
 	ms->fn = fn;
 	ms->arg = arg;
 	ms->at = 0;
+	if (stage == MILTERS_MAIL)
+		ms->failed = NULL;
 	return go_on(ms);
 }
 

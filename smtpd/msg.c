@@ -193,6 +193,68 @@ msg_change(struct msg *m, size_t index, struct slice name, struct slice value, b
 	return r;
 }
 
+/* Past comments, folding and white space; ptr NULL when a comment has no end. RFC 5322 3.2.2. */
+static struct slice
+skip_cfws(struct slice s)
+{
+	unsigned depth = 0;
+
+	while (s.len > 0) {
+		unsigned char c = s.ptr[0];
+
+		if (depth > 0 && c == '\\' && s.len > 1)
+			s = slice_from(s, 1);
+		else if (c == '(')
+			depth++;
+		else if (depth > 0 && c == ')')
+			depth--;
+		else if (depth == 0 && strchr(" \t\r\n", c) == NULL)
+			return s;
+		s = slice_from(s, 1);
+	}
+	return depth == 0 ? s : slice_of(NULL, 0);
+}
+
+/* authserv-id is a MIME token or a quoted string, in any case of ASCII: RFC 8601 2.2, 2.5. */
+static bool
+names_authserv(struct slice value, const char *id)
+{
+	struct slice s = skip_cfws(value);
+	size_t want = strlen(id), n = 0;
+	bool quoted = s.len > 0 && s.ptr[0] == '"', same = true;
+
+	if (s.len == 0)
+		return true;
+	for (size_t i = quoted; i < s.len; i++) {
+		unsigned char c = s.ptr[i];
+
+		if (quoted ? c == '"' : strchr(" \t\r\n;(", c) != NULL)
+			break;
+		if (quoted && c == '\\' && i + 1 < s.len)
+			c = s.ptr[++i];
+		same = same && n < want && slice_caseeq(slice_of(&c, 1), slice_of(id + n, 1));
+		n++;
+	}
+	return n == 0 || (same && n == want);
+}
+
+size_t
+msg_remove_results(struct msg *m, const char *authserv_id)
+{
+	size_t kept = 0, n = m->n;
+
+	for (size_t i = 0; i < n; i++) {
+		const struct msg_field *f = &m->fields[i];
+
+		if (!slice_caseeq_str(f->name, "Authentication-Results") ||
+		    !names_authserv(f->value, authserv_id))
+			m->fields[kept++] = *f;
+	}
+	m->n = kept;
+	m->changed |= kept != n;
+	return n - kept;
+}
+
 int
 msg_render(const struct msg *m, struct slice trace, struct buf *out)
 {

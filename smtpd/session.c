@@ -21,6 +21,8 @@ enum {
 	WRITE_MS = 120000,
 	END_MS = 400, /* less than the parent waits when all roles restart */
 	END_STEP_MS = 10,
+	MILTER_CONNECT_MS = 10000,
+	MILTER_COMMAND_MS = 10000,
 };
 
 struct smtpd smtpd;
@@ -468,12 +470,36 @@ load_tls(const struct conf *conf)
 }
 
 static void
+load_milters(const struct conf *conf)
+{
+	size_t n = conf_list_len(conf, "milters");
+	bool accept = strcmp(conf_str(conf, "milter_default_action"), "accept") == 0;
+
+	if (n > MILTER_CONFS_MAX)
+		fatal("milters: more than %d", MILTER_CONFS_MAX);
+	for (size_t i = 0; i < n; i++) {
+		struct milter_options o = {.connect_ms = MILTER_CONNECT_MS,
+		    .command_ms = MILTER_COMMAND_MS,
+		    .message_ms = (unsigned)conf_int(conf, "milter_timeout_ms"),
+		    .failure = accept ? MILTER_ON_FAILURE_ACCEPT : MILTER_ON_FAILURE_TEMPFAIL,
+		    .ports = MILTER_PORT_MX | MILTER_PORT_SUBMISSION};
+		const char *row = conf_list_item(conf, "milters", i), *why = "";
+
+		if (milter_options_parse(row, &o, &why) != 0)
+			fatal("milters: %s: %s", row, why);
+		smtpd.milters[smtpd.n_milters++] = milter_conf_new(smtpd.loop, &o);
+	}
+}
+
+static void
 load_conf(const struct conf *conf)
 {
 	struct buf mechs;
-	size_t n;
 
 	smtpd.hostname = conf_str(conf, "hostname");
+	smtpd.authserv_id = conf_str(conf, "authserv_id");
+	if (smtpd.authserv_id[0] == '\0')
+		smtpd.authserv_id = smtpd.hostname;
 	smtpd.first_domain = conf_list_len(conf, "domains") > 0 ? conf_list_item(conf, "domains", 0)
 								: smtpd.hostname;
 	smtpd.size_max = (uint64_t)conf_int(conf, "message_size_max");
@@ -482,23 +508,13 @@ load_conf(const struct conf *conf)
 	if (smtpd.rcpts_max > RCPTS_MAX)
 		smtpd.rcpts_max = RCPTS_MAX; /* an envelope travels in one frame */
 	smtpd.relays = conf_str(conf, "smarthost")[0] != '\0';
-	smtpd.milter_accept = strcmp(conf_str(conf, "milter_default_action"), "accept") == 0;
 	buf_init(&mechs, 1000);
 	for (size_t i = 0; i < conf_list_len(conf, "sasl_mechs"); i++)
 		buf_appendf(
 		    &mechs, "%s%s", i > 0 ? " " : "", conf_list_item(conf, "sasl_mechs", i));
 	smtpd.mechs = xstrdup(buf_cstr(&mechs));
 	buf_done(&mechs);
-	n = conf_list_len(conf, "milters");
-	for (size_t i = 0; i < n && smtpd.n_milters < MILTER_CONFS_MAX; i++) {
-		struct milter_conf *mc =
-		    milter_conf_new(smtpd.loop, conf_list_item(conf, "milters", i), 10000,
-			(unsigned)conf_int(conf, "milter_timeout_ms"));
-		if (mc == NULL)
-			fatal("milters: neither unix:PATH nor inet:IP:PORT: %s",
-			    conf_list_item(conf, "milters", i));
-		smtpd.milters[smtpd.n_milters++] = mc;
-	}
+	load_milters(conf);
 	smtpd.lmtp = lmtp_pool_new(smtpd.loop, conf_str(conf, "lmtp_route"), smtpd.hostname, false,
 	    NULL, (unsigned)conf_int(conf, "lmtp_timeout_ms"));
 	if (smtpd.lmtp == NULL)

@@ -24,9 +24,8 @@ struct smtpd {
 	struct lmtp_pool *lmtp;
 	struct milter_conf *milters[MILTER_CONFS_MAX];
 	size_t n_milters;
-	bool milter_accept; /* milter_default_action */
-	bool relays;        /* a smarthost is configured */
-	const char *hostname, *first_domain;
+	bool relays; /* a smarthost is configured */
+	const char *hostname, *first_domain, *authserv_id;
 	char *mechs; /* "SCRAM-SHA-256 PLAIN LOGIN" */
 	uint64_t size_max, timeout_ms;
 	size_t rcpts_max;

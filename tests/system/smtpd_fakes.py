@@ -384,7 +384,7 @@ class Smtpd:
     def __init__(self, folder, build, **options):
         self.dir, self.build = pathlib.Path(folder), pathlib.Path(build)
         self.run = self.dir / "run"
-        self.run.mkdir()
+        self.run.mkdir(exist_ok=True)
         (self.dir / "q").mkdir()
         self.procs = {}
         cert = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",

@@ -2,6 +2,7 @@
 #include "config.h"
 
 #include "smtpd/dsn.h"
+#include "smtpd/milter_options.h"
 #include "smtpd/milter_proto.h"
 #include "smtpd/msg.h"
 
@@ -315,12 +316,86 @@ test_ids(void **state)
 	assert_string_equal(qid, "0011223344556677");
 }
 
+/* Only results with our own authserv-id go, however it is spelt: RFC 8601 5. */
+static void
+test_remove_results(void **state)
+{
+	static const struct {
+		const char *value;
+		size_t removed;
+	} table[] = {{" mx.example; spf=pass", 1}, {" MX.Example 1; none", 1},
+	    {"\r\n\tmx.example;\r\n\tdkim=pass", 1}, {" (mx) \"mx.example\"; x=y", 1},
+	    {" \"mx\\.example\"; x=y", 1}, {" mx.example", 1}, {"", 1}, {" (open", 1},
+	    {" (a(b)\\)c)mx.example; x=y", 1}, {" mx.example(c); x=y", 1}, {" ; x=y", 1},
+	    {" mx.example.com; spf=pass", 0}, {" x.mx.example; spf=pass", 0},
+	    {" other.example; spf=pass (mx.example)", 0}, {" mx; x=y", 0}};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+		struct msg m;
+		char *text = NULL;
+
+		arena_reset(a);
+		assert_true(asprintf(&text, "A: 1\r\nAuthentication-RESULTS:%s\r\nB: 2\r\n\r\n",
+				table[i].value) > 0);
+		assert_int_equal(msg_parse(&m, str(text), a), 0);
+		assert_int_equal(msg_remove_results(&m, "mx.example"), table[i].removed);
+		assert_int_equal(m.n, 3 - table[i].removed);
+		assert_true(slice_eq_str(m.fields[m.n - 1].name, "B"));
+		free(text);
+	}
+}
+
+static void
+test_milter_options(void **state)
+{
+	static const char *const bad[] = {"", "tcp:1", "unix:", "unix:x connect_ms=99",
+	    "unix:x message_ms=600001", "unix:x command_ms=", "unix:x failure=drop",
+	    "unix:x ports=", "unix:x ports=mx+", "unix:x ports=25",
+	    "unix:x name=", "unix:x timeout=5", "name=x unix:y"};
+	const struct milter_options usual = {.connect_ms = 1,
+	    .command_ms = 2,
+	    .message_ms = 3,
+	    .failure = MILTER_ON_FAILURE_TEMPFAIL,
+	    .ports = 3};
+	struct milter_options o = usual;
+	const char *why = NULL;
+
+	(void)state;
+	assert_int_equal(milter_options_parse("unix:a/b.sock", &o, &why), 0);
+	assert_string_equal(o.address, "unix:a/b.sock");
+	assert_string_equal(o.name, "unix:a/b.sock");
+	assert_int_equal(o.connect_ms + 10 * o.command_ms + 100 * o.message_ms, 321);
+	assert_int_equal(
+	    milter_options_parse("  inet:127.0.0.1:8891  name=dkim connect_ms=100 command_ms=200 "
+				 "message_ms=600000 failure=quarantine ports=submission ",
+		&o, &why),
+	    0);
+	assert_string_equal(o.address, "inet:127.0.0.1:8891");
+	assert_string_equal(o.name, "dkim");
+	assert_int_equal(o.connect_ms, 100);
+	assert_int_equal(o.command_ms, 200);
+	assert_int_equal(o.message_ms, 600000);
+	assert_int_equal(o.failure, MILTER_ON_FAILURE_QUARANTINE);
+	assert_int_equal(o.ports, MILTER_PORT_SUBMISSION);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		struct milter_options kept = usual;
+
+		why = NULL;
+		assert_int_equal(milter_options_parse(bad[i], &kept, &why), ERR_SYNTAX);
+		assert_non_null(why);
+		assert_memory_equal(&kept, &usual, sizeof(kept));
+	}
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_msg),
 	    cmocka_unit_test(test_msg_edges),
+	    cmocka_unit_test(test_remove_results),
+	    cmocka_unit_test(test_milter_options),
 	    cmocka_unit_test(test_milter_put),
 	    cmocka_unit_test(test_milter_get),
 	    cmocka_unit_test(test_milter_reply),
