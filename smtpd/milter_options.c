@@ -50,19 +50,22 @@ static int
 get_ports(struct slice v, unsigned *out)
 {
 	unsigned ports = 0;
+	bool more;
 
 	do {
 		ptrdiff_t plus = slice_index(v, '+');
 		struct slice word = plus < 0 ? v : slice_sub(v, 0, (size_t)plus);
 
-		v = plus < 0 ? slice_of(NULL, 0) : slice_from(v, (size_t)plus + 1);
+		more = plus >= 0;
+		if (more)
+			v = slice_from(v, (size_t)plus + 1);
 		if (slice_eq_str(word, "mx"))
 			ports |= MILTER_PORT_MX;
 		else if (slice_eq_str(word, "submission"))
 			ports |= MILTER_PORT_SUBMISSION;
 		else
 			return ERR_SYNTAX;
-	} while (v.len > 0);
+	} while (more);
 	*out = ports;
 	return 0;
 }

@@ -8,6 +8,9 @@
 
 #include "lib/err.h"
 
+#include <stdio.h>
+#include <stdlib.h>
+
 #include "tests/unit/unit.h"
 
 static struct arena *a;
