@@ -24,6 +24,9 @@ static const char *const signed_in[] = {
     "LIST-STATUS",
     "SPECIAL-USE",
     "STATUS=SIZE",
+    "ESEARCH",
+    "SEARCHRES",
+    "WITHIN",
 };
 
 /* Whether one entry "account:CAP,CAP" of the option names them; "*" is every account. */

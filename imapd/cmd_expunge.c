@@ -23,7 +23,7 @@ void
 cmd_expunge(struct cmd *m)
 {
 	struct selected *s = m->c->sel;
-	struct seqset set = {NULL, 0};
+	struct seqset set = {0};
 	uint32_t *uids = NULL;
 	size_t n = 0;
 	bool good = !m->uid || (imap_cur_sp(&m->args) && imap_cur_set(&m->args, m->a, &set));

@@ -1,70 +1,49 @@
-/* cmd_search.c: SEARCH and UID SEARCH. Runs in imapd-session. RFC 3501 6.4.4.
- * Three looks, each only at what the one before left open: the view (no store), the rows in batches, then message by message header and text
- * parts, pulled in pieces. Every piece comes through the loop, so other clients are served between them. */
+/* cmd_search.c: SEARCH and UID SEARCH: arguments and answers; search_run.c looks. Runs in imapd-session. RFC 3501 6.4.4, RFC 9051 6.4.4,
+ * RFC 4731 (ESEARCH), RFC 5182 (SEARCHRES). */
 #include "config.h"
 
 #include "imapd/commands.h"
 
-#include <stdlib.h>
-
-#include "imapd/search_key.h"
-#include "imapd/search_scan.h"
-#include "imapd/session.h"
+#include "imapd/esearch.h"
+#include "imapd/search_run.h"
 #include "lib/err.h"
 
-#define BATCH 1000
-#define BATCH_ARENA ((size_t)4 << 20)
-#define HEADER_MAX ((uint64_t)1 << 20)
-
-/* A stretch of a message to be searched for text. */
-struct stretch {
-	uint64_t off, end;
-	enum mime_cte cte;
-	struct slice charset;
-	struct stretch *next;
-};
 struct search {
-	struct search_prog prog;
-	bool *hit;      /* by index in the view */
-	uint32_t *open; /* indices that the view could not answer */
-	size_t n_open, at, batch_end;
-	struct arena *batch;
-	struct msg_row *rows; /* of the batch, those that need header or text */
-	size_t n_rows, row;
-	/* the message under way */
-	struct arena *tree_arena;
-	struct mime_part *tree;
-	struct buf header;
-	bool has_header, has_text;
-	struct search_scan scan;
-	bool scanning;
-	struct stretch *stretches;
-	uint64_t off, end;
-	void (*got)(struct cmd *m, struct slice bytes);
+	struct search_run run; /* first */
+	unsigned what;         /* enum esearch_what; 0: a SEARCH response */
 };
-static void next_batch(struct cmd *m);
-static void next_row(struct cmd *m);
-static void look(struct cmd *m);
-
-static void
-message_done(struct search *st)
-{
-	arena_free(st->tree_arena);
-	st->tree_arena = NULL;
-	st->tree = NULL;
-	buf_done(&st->header);
-	if (st->scanning)
-		search_scan_done(&st->scan);
-	st->scanning = st->has_header = st->has_text = false;
-	st->stretches = NULL;
-}
 
 static void
 search_cleanup(struct cmd *m)
 {
 	struct search *st = m->state;
-	message_done(st);
-	arena_free(st->batch);
+	search_run_done(&st->run);
+}
+
+/* RFC 5182 2.4: what "$" stands for from now on. */
+static int
+save(struct cmd *m, unsigned what, const uint32_t *uids, size_t n)
+{
+	uint32_t ends[2];
+	if (!(what & (ESEARCH_ALL | ESEARCH_COUNT)) && (what & (ESEARCH_MIN | ESEARCH_MAX)) &&
+	    n > 0) {
+		size_t k = 0;
+		if (what & ESEARCH_MIN)
+			ends[k++] = uids[0];
+		if ((what & ESEARCH_MAX) && (n > 1 || k == 0))
+			ends[k++] = uids[n - 1];
+		return view_save(&m->c->sel->view, ends, k);
+	}
+	return view_save(&m->c->sel->view, uids, n);
+}
+
+/* RFC 5182 2.1: a search that was to be saved and fails leaves nothing saved. */
+static void
+forget(struct cmd *m)
+{
+	struct search *st = m->state;
+	if (st->what & ESEARCH_SAVE)
+		view_save(&m->c->sel->view, NULL, 0);
 }
 
 static void
@@ -72,370 +51,76 @@ answer(struct cmd *m)
 {
 	struct search *st = m->state;
 	const struct view *v = &m->c->sel->view;
+	uint32_t *uids = arena_calloc(m->a, (size_t)v->told + 1, sizeof(*uids));
+	uint32_t *seqs = arena_calloc(m->a, (size_t)v->told + 1, sizeof(*seqs));
+	size_t n = 0;
 	struct buf b;
+	if (uids == NULL || seqs == NULL) {
+		cmd_err(m, ERR_NOMEM);
+		return;
+	}
+	for (uint32_t i = 0; i < v->told; i++) {
+		if (st->run.hit[i]) {
+			uids[n] = v->uid[i];
+			seqs[n++] = i + 1;
+		}
+	}
+	if ((st->what & ESEARCH_SAVE) && save(m, st->what, uids, n) != 0) {
+		forget(m);
+		cmd_no(m, "[NOTSAVED] The result is too large to be kept");
+		return;
+	}
 	buf_init(&b, IMAP_OUT_CAP);
-	buf_append_str(&b, "* SEARCH");
-	for (uint32_t i = 0; i < v->told; i++)
-		if (st->hit[i])
-			buf_appendf(&b, " %u", m->uid ? v->uid[i] : i + 1);
-	buf_append_str(&b, "\r\n");
+	const uint32_t *numbers = m->uid ? uids : seqs;
+	if (st->what) {
+		esearch_write(m->tag, m->uid, st->what, numbers, n, "", &b);
+	} else {
+		buf_append_str(&b, "* SEARCH");
+		for (size_t i = 0; i < n; i++)
+			buf_appendf(&b, " %u", numbers[i]);
+		buf_append_str(&b, "\r\n");
+	}
 	client_write(m->c, buf_slice(&b));
 	buf_done(&b);
 	cmd_ok(m, "Searched");
-}
-
-static struct search_msg
-message_of(struct cmd *m, uint32_t index, const struct msg_row *row)
-{
-	const struct view *v = &m->c->sel->view;
-	return (struct search_msg){.seq = index + 1,
-	    .uid = v->uid[index],
-	    .flags = v->flags[index] & (31u | VIEW_RECENT),
-	    .row = row};
-}
-
-/* ---- octets ---- */
-
-static void
-on_bytes(void *arg, int err, struct slice bytes)
-{
-	struct cmd *m = arg;
-	struct search *st = m->state;
-	if (err == 0 && (bytes.len == 0 || bytes.len > st->end - st->off))
-		err = ERR_CORRUPT;
-	if (err == ERR_NOTFOUND || err == ERR_GONE) { /* expunged meanwhile: no match */
-		message_done(st);
-		st->row++;
-		next_row(m);
-		return;
-	}
-	if (err) {
-		cmd_err(m, err);
-		return;
-	}
-	st->off += bytes.len;
-	st->got(m, bytes);
-}
-
-static void
-ask(struct cmd *m)
-{
-	struct search *st = m->state;
-	uint64_t n = st->end - st->off;
-	if (n > IMAP_PIECE)
-		n = IMAP_PIECE;
-	int err = store_body(m->c->store, m->c->sel->mailbox, st->rows[st->row].uid, st->off,
-	    (uint32_t)n, on_bytes, m);
-	if (err)
-		cmd_err(m, err);
-}
-
-/* ---- header ---- */
-
-static void
-got_header(struct cmd *m, struct slice bytes)
-{
-	struct search *st = m->state;
-	buf_append_slice(&st->header, bytes);
-	if (st->off < st->end) {
-		ask(m);
-		return;
-	}
-	st->has_header = true;
-	look(m);
-}
-
-static void
-read_header(struct cmd *m)
-{
-	struct search *st = m->state;
-	st->off = 0;
-	st->end = st->rows[st->row].trace.len + st->tree->body_off;
-	if (st->end > HEADER_MAX)
-		st->end = HEADER_MAX;
-	st->got = got_header;
-	buf_init(&st->header, HEADER_MAX + IMAP_PIECE);
-	if (st->end == 0) {
-		st->has_header = true;
-		look(m);
-	} else {
-		ask(m);
-	}
-}
-
-/* ---- text ---- */
-
-static void
-next_stretch(struct cmd *m)
-{
-	struct search *st = m->state;
-	while (st->stretches != NULL && !search_scan_is_full(&st->scan)) {
-		struct stretch *s = st->stretches;
-		st->stretches = s->next;
-		if (s->end <= s->off)
-			continue;
-		search_scan_part(&st->scan, s->cte, s->charset);
-		st->off = s->off;
-		st->end = s->end;
-		ask(m);
-		return;
-	}
-	st->has_text = true;
-	look(m);
-}
-
-static void
-got_text(struct cmd *m, struct slice bytes)
-{
-	struct search *st = m->state;
-	bool last = st->off == st->end;
-	int err = search_scan_feed(&st->scan, bytes, last);
-	if (err)
-		cmd_err(m, err);
-	else if (last || search_scan_is_full(&st->scan))
-		next_stretch(m);
-	else
-		ask(m);
-}
-
-/* Text parts and the headers of embedded messages, in order. */
-static int
-collect(struct search *st, const struct mime_part *p, uint64_t trace, struct stretch ***tail)
-{
-	for (; p != NULL; p = p->next) {
-		struct stretch *s = arena_alloc(st->tree_arena, sizeof(*s));
-		if (s == NULL)
-			return ERR_NOMEM;
-		bool embedded = p->parent != NULL && slice_eq_str(p->parent->type, "message");
-		if (embedded) {
-			*s = (struct stretch){trace + p->hdr_off, trace + p->body_off, CTE_8BIT,
-			    slice_of("", 0), NULL};
-			**tail = s;
-			*tail = &s->next;
-			s = arena_alloc(st->tree_arena, sizeof(*s));
-			if (s == NULL)
-				return ERR_NOMEM;
-		}
-		if (p->child == NULL && slice_eq_str(p->type, "text")) {
-			struct slice charset = slice_of("", 0);
-			for (const struct hdr_param *q = p->params; q != NULL; q = q->next)
-				if (slice_eq_str(q->name, "charset"))
-					charset = q->value;
-			*s = (struct stretch){
-			    trace + p->body_off, trace + p->end_off, p->cte, charset, NULL};
-			**tail = s;
-			*tail = &s->next;
-		}
-		int err = collect(st, p->child, trace, tail);
-		if (err)
-			return err;
-	}
-	return 0;
-}
-
-static void
-read_text(struct cmd *m)
-{
-	struct search *st = m->state;
-	struct stretch **tail = &st->stretches;
-	int err = collect(st, st->tree, st->rows[st->row].trace.len, &tail);
-	if (err) {
-		cmd_err(m, err);
-		return;
-	}
-	search_scan_init(&st->scan, &st->prog);
-	st->scanning = true;
-	st->got = got_text;
-	next_stretch(m);
-}
-
-/* ---- one message ---- */
-
-static void
-on_summary(void *arg, int err, struct slice bytes)
-{
-	struct cmd *m = arg;
-	struct search *st = m->state;
-	if (err == 0) {
-		st->tree_arena = arena_new((size_t)16 << 20);
-		err = st->tree_arena == NULL ? ERR_NOMEM
-					     : mime_tree_decode(bytes, st->tree_arena, &st->tree);
-	}
-	if (err == ERR_NOTFOUND || err == ERR_GONE) {
-		st->row++;
-		next_row(m);
-	} else if (err) {
-		cmd_err(m, err);
-	} else {
-		look(m);
-	}
-}
-
-/* Asks again with what is known by now; what is missing is read. */
-static void
-look(struct cmd *m)
-{
-	struct search *st = m->state;
-	const struct msg_row *row = &st->rows[st->row];
-	int64_t index = view_find(&m->c->sel->view, row->uid);
-	struct search_msg msg = message_of(m, (uint32_t)index, row);
-	msg.header = buf_slice(&st->header);
-	msg.has_header = st->has_header;
-	msg.has_text = st->has_text;
-	msg.text_found = st->scanning ? st->scan.found : 0;
-	enum search_answer ans = search_ask(&st->prog, &msg);
-	if (ans == SEARCH_UNKNOWN && st->tree == NULL) {
-		int err = store_summary(m->c->store, m->c->sel->mailbox, row->uid, on_summary, m);
-		if (err)
-			cmd_err(m, err);
-		return;
-	}
-	if (ans == SEARCH_UNKNOWN && (msg.need & SEARCH_NEED_HEADER) && !st->has_header) {
-		read_header(m);
-		return;
-	}
-	if (ans == SEARCH_UNKNOWN && (msg.need & SEARCH_NEED_TEXT) && !st->has_text) {
-		read_text(m);
-		return;
-	}
-	st->hit[index] = ans == SEARCH_YES;
-	message_done(st);
-	st->row++;
-	next_row(m);
-}
-
-static void
-next_row(struct cmd *m)
-{
-	struct search *st = m->state;
-	if (m->c->closing)
-		return;
-	if (st->row < st->n_rows)
-		look(m);
-	else
-		next_batch(m);
-}
-
-/* ---- rows ---- */
-
-static int
-keep_row(struct search *st, const struct msg_row *row)
-{
-	struct msg_row *r = &st->rows[st->n_rows++];
-	*r = *row;
-	r->keywords = arena_slice(st->batch, row->keywords);
-	r->envelope = arena_slice(st->batch, row->envelope);
-	/* of the trace only the length is needed: the header is read as a whole */
-	if ((row->keywords.len && r->keywords.ptr == NULL) ||
-	    (row->envelope.len && r->envelope.ptr == NULL))
-		return ERR_NOMEM;
-	return 0;
-}
-
-static void
-on_rows(void *arg, int err, const struct msg_row *rows, size_t n, uint32_t next_uid)
-{
-	struct cmd *m = arg;
-	struct search *st = m->state;
-	const struct view *v = &m->c->sel->view;
-	size_t k = st->at;
-	st->rows = arena_calloc(st->batch, n + 1, sizeof(*st->rows));
-	if (err == 0 && st->rows == NULL)
-		err = ERR_NOMEM;
-	for (size_t i = 0; err == 0 && i < n; i++) {
-		while (k < st->batch_end && v->uid[st->open[k]] < rows[i].uid)
-			k++;
-		if (k == st->batch_end || v->uid[st->open[k]] != rows[i].uid)
-			continue;
-		struct search_msg msg = message_of(m, st->open[k], &rows[i]);
-		enum search_answer ans = search_ask(&st->prog, &msg);
-		if (ans == SEARCH_UNKNOWN)
-			err = keep_row(st, &rows[i]);
-		else
-			st->hit[st->open[k]] = ans == SEARCH_YES;
-	}
-	if (err) {
-		cmd_err(m, err);
-		return;
-	}
-	st->at = st->batch_end;
-	if (next_uid != 0)
-		for (st->at = k; st->at < st->batch_end && v->uid[st->open[st->at]] < next_uid;)
-			st->at++;
-	next_row(m);
-}
-
-static void
-next_batch(struct cmd *m)
-{
-	struct search *st = m->state;
-	const struct view *v = &m->c->sel->view;
-	if (st->at == st->n_open) {
-		answer(m);
-		return;
-	}
-	arena_free(st->batch);
-	st->batch = arena_new(BATCH_ARENA);
-	st->n_rows = st->row = 0;
-	st->batch_end = st->at + 1;
-	while (st->batch_end < st->n_open && st->batch_end - st->at < BATCH &&
-	       st->open[st->batch_end] - st->open[st->at] < 2 * (st->batch_end - st->at) + 64)
-		st->batch_end++;
-	int err = st->batch == NULL
-		      ? ERR_NOMEM
-		      : store_rows(m->c->store, m->c->sel->mailbox, v->uid[st->open[st->at]],
-			    v->uid[st->open[st->batch_end - 1]], on_rows, m);
-	if (err)
-		cmd_err(m, err);
-}
-
-/* The first look: what the view alone can answer. */
-static int
-look_at_view(struct cmd *m, struct search *st)
-{
-	const struct view *v = &m->c->sel->view;
-	search_prog_resolve(&st->prog, v->told, v->told > 0 ? v->uid[v->told - 1] : 0);
-	st->hit = arena_calloc(m->a, (size_t)v->told + 1, sizeof(*st->hit));
-	st->open = arena_calloc(m->a, (size_t)v->told + 1, sizeof(*st->open));
-	if (st->hit == NULL || st->open == NULL)
-		return ERR_NOMEM;
-	for (uint32_t i = 0; i < v->told; i++) {
-		if (v->flags[i] & VIEW_GONE)
-			continue;
-		struct search_msg msg = message_of(m, i, NULL);
-		enum search_answer ans = search_ask(&st->prog, &msg);
-		st->hit[i] = ans == SEARCH_YES;
-		if (ans == SEARCH_UNKNOWN)
-			st->open[st->n_open++] = i;
-	}
-	return 0;
 }
 
 void
 cmd_search(struct cmd *m)
 {
 	struct search *st = arena_alloc(m->a, sizeof(*st));
+	struct client *c = m->c;
 	int err = st == NULL ? ERR_NOMEM : 0;
 	if (err == 0)
-		err = imap_cur_sp(&m->args) ? search_prog_parse(&m->args, m->a, &st->prog)
-					    : ERR_SYNTAX;
-	if (err == ERR_UNSUPPORTED) {
-		cmd_no(m, "[BADCHARSET (US-ASCII UTF-8)] Charset not known");
-		return;
-	}
+		err = esearch_parse(&m->args, &st->what) && imap_cur_sp(&m->args)
+			  ? search_prog_parse(&m->args, m->a, &st->run.prog)
+			  : ERR_SYNTAX;
+	/* RFC 6855 3: with UTF-8 enabled the charset is settled */
+	if (err != ERR_SYNTAX && err != ERR_NOMEM && st->run.prog.has_charset &&
+	    (c->enabled & ENABLED_UTF8))
+		err = ERR_SYNTAX;
 	if (err == ERR_SYNTAX) {
 		cmd_syntax(m);
+		return;
+	}
+	if (st == NULL) {
+		cmd_err(m, err);
+		return;
+	}
+	m->state = st;
+	m->cleanup = search_cleanup;
+	if (err)
+		forget(m);
+	if (err == ERR_UNSUPPORTED) {
+		cmd_no(m, "[BADCHARSET (US-ASCII UTF-8)] Charset not known");
 		return;
 	}
 	if (err) {
 		cmd_err(m, err);
 		return;
 	}
-	m->state = st;
-	m->cleanup = search_cleanup;
-	err = look_at_view(m, st);
-	if (err)
-		cmd_err(m, err);
-	else
-		next_batch(m);
+	/* RFC 9051 6.4.4: the ESEARCH response is the only one */
+	if (st->what == 0 && (c->enabled & ENABLED_REV2))
+		st->what = ESEARCH_ALL;
+	search_run_start(m, &st->run, answer, forget);
 }

@@ -240,6 +240,10 @@ bool
 imap_cur_set(struct imap_cur *c, struct arena *a, struct seqset *out)
 {
 	struct slice s;
+	if (imap_cur_char(c, '$')) {
+		*out = (struct seqset){.saved = true};
+		return true;
+	}
 	return take_while(c, is_set_char, &s) && seqset_parse(s, a, out) == 0;
 }
 

@@ -34,7 +34,7 @@ bool imap_cur_pattern(struct imap_cur *c, struct arena *a, struct slice *out);
 /* Behind one astring, its content unread. */
 bool imap_cur_skip_astring(struct imap_cur *c);
 bool imap_cur_number(struct imap_cur *c, uint64_t max, uint64_t *out);
-/* sequence-set as written, "*" unresolved. */
+/* sequence-set as written, "*" unresolved; "$" alone gives out->saved (RFC 5182; where the grammar has no seq-last-command, refuse it). */
 bool imap_cur_set(struct imap_cur *c, struct arena *a, struct seqset *out);
 
 #define IMAP_KEYWORDS_MAX 64    /* keywords in one command */

@@ -233,14 +233,28 @@ ask_text(const struct search_key *k, struct search_msg *m)
 	return SEARCH_UNKNOWN;
 }
 
+/* RFC 5032 2: compared to the second, both ends included. */
 static enum search_answer
-ask(const struct search_key *k, struct search_msg *m)
+ask_within(const struct search_key *k, struct search_msg *m, int64_t now)
+{
+	if (m->row == NULL) {
+		m->need |= SEARCH_NEED_ROW;
+		return SEARCH_UNKNOWN;
+	}
+	int64_t target = now - (int64_t)k->size;
+	bool yes = k->op == SEARCH_BEFORE ? m->row->internal_date <= target
+					  : m->row->internal_date >= target;
+	return yes ? SEARCH_YES : SEARCH_NO;
+}
+
+static enum search_answer
+ask(const struct search_key *k, struct search_msg *m, int64_t now)
 {
 	enum search_answer one, all = SEARCH_YES;
 	switch (k->kind) {
 	case SEARCH_AND:
 		for (const struct search_key *c = k->child; c != NULL; c = c->next) {
-			one = ask(c, m);
+			one = ask(c, m, now);
 			if (one == SEARCH_NO)
 				return SEARCH_NO;
 			if (one == SEARCH_UNKNOWN)
@@ -248,13 +262,13 @@ ask(const struct search_key *k, struct search_msg *m)
 		}
 		return all;
 	case SEARCH_OR:
-		all = ask(k->child, m);
+		all = ask(k->child, m, now);
 		if (all == SEARCH_YES)
 			return all;
-		one = ask(k->child->next, m);
+		one = ask(k->child->next, m, now);
 		return one == SEARCH_YES ? one : (one == SEARCH_NO ? all : SEARCH_UNKNOWN);
 	case SEARCH_NOT:
-		one = ask(k->child, m);
+		one = ask(k->child, m, now);
 		return one == SEARCH_UNKNOWN ? one : (one == SEARCH_YES ? SEARCH_NO : SEARCH_YES);
 	case SEARCH_SEQ:
 		return seqset_has(&k->set, m->seq) ? SEARCH_YES : SEARCH_NO;
@@ -273,6 +287,8 @@ ask(const struct search_key *k, struct search_msg *m)
 	case SEARCH_SIZE:
 	case SEARCH_INTERNAL:
 		return ask_row(k, m);
+	case SEARCH_WITHIN:
+		return ask_within(k, m, now);
 	}
 	return SEARCH_NO;
 }
@@ -281,5 +297,5 @@ enum search_answer
 search_ask(const struct search_prog *p, struct search_msg *m)
 {
 	m->need = 0;
-	return ask(p->root, m);
+	return ask(p->root, m, p->now);
 }

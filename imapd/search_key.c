@@ -66,6 +66,7 @@ static const struct keyword {
     {"NEW", SEARCH_FLAG, ARG_NONE, VIEW_RECENT, false, NULL}, /* and UNSEEN: see parse_new */
     {"NOT", SEARCH_NOT, ARG_KEY, 0, false, NULL},
     {"OLD", SEARCH_FLAG, ARG_NONE, VIEW_RECENT, true, NULL},
+    {"OLDER", SEARCH_WITHIN, ARG_SIZE, SEARCH_BEFORE, false, NULL},
     {"ON", SEARCH_INTERNAL, ARG_DATE, SEARCH_ON, false, NULL},
     {"OR", SEARCH_OR, ARG_KEYS, 0, false, NULL},
     {"RECENT", SEARCH_FLAG, ARG_NONE, VIEW_RECENT, false, NULL},
@@ -85,6 +86,7 @@ static const struct keyword {
     {"UNFLAGGED", SEARCH_FLAG, ARG_NONE, MSG_FLAGGED, true, NULL},
     {"UNKEYWORD", SEARCH_KEYWORD, ARG_WORD, 0, true, NULL},
     {"UNSEEN", SEARCH_FLAG, ARG_NONE, MSG_SEEN, true, NULL},
+    {"YOUNGER", SEARCH_WITHIN, ARG_SIZE, SEARCH_SINCE, false, NULL},
 };
 
 static int
@@ -135,7 +137,12 @@ parse_arg(struct parse *ps, struct imap_cur *c, const struct keyword *kw, struct
 		return imap_cur_date(c, &k->day) ? 0 : ERR_SYNTAX;
 	case ARG_SIZE:
 		k->op = (enum search_op)kw->param;
-		return imap_cur_number(c, UINT64_MAX, &k->size) ? 0 : ERR_SYNTAX;
+		if (!imap_cur_number(c, UINT64_MAX, &k->size))
+			return ERR_SYNTAX;
+		/* RFC 5032 3: nz-number */
+		return kw->kind == SEARCH_WITHIN && (k->size == 0 || k->size > UINT32_MAX)
+			   ? ERR_SYNTAX
+			   : 0;
 	case ARG_SET:
 		return imap_cur_set(c, ps->a, &k->set) ? 0 : ERR_SYNTAX;
 	case ARG_KEY:
@@ -219,8 +226,8 @@ parse_key(struct parse *ps, struct imap_cur *c, struct search_key **out)
 		err = parse_keys(ps, c, out);
 		if (err == 0 && !imap_cur_char(c, ')'))
 			err = ERR_SYNTAX;
-	} else if (c->rest.len > 0 &&
-		   (c->rest.ptr[0] == '*' || (c->rest.ptr[0] >= '0' && c->rest.ptr[0] <= '9'))) {
+	} else if (c->rest.len > 0 && (c->rest.ptr[0] == '*' || c->rest.ptr[0] == '$' ||
+					  (c->rest.ptr[0] >= '0' && c->rest.ptr[0] <= '9'))) {
 		struct search_key *k = new_key(ps, SEARCH_SEQ);
 		err = k == NULL ? ERR_LIMIT : imap_cur_set(c, ps->a, &k->set) ? 0 : ERR_SYNTAX;
 		*out = k;
@@ -246,6 +253,7 @@ search_prog_parse(struct imap_cur *c, struct arena *a, struct search_prog *out)
 		if (!slice_caseeq_str(charset, "UTF-8") && !slice_caseeq_str(charset, "US-ASCII"))
 			return ERR_UNSUPPORTED;
 		*c = probe;
+		out->has_charset = true;
 	}
 	int err = parse_keys(&ps, c, &out->root);
 	if (err == 0 && !imap_cur_end(c))
@@ -254,19 +262,23 @@ search_prog_parse(struct imap_cur *c, struct arena *a, struct search_prog *out)
 }
 
 static void
-resolve(struct search_key *k, uint32_t max_seq, uint32_t max_uid)
+resolve(struct search_key *k, uint32_t max_seq, uint32_t max_uid, const struct seqset *saved)
 {
 	for (; k != NULL; k = k->next) {
-		if (k->kind == SEARCH_SEQ)
-			seqset_resolve(&k->set, max_seq);
-		else if (k->kind == SEARCH_UID)
-			seqset_resolve(&k->set, max_uid);
-		resolve(k->child, max_seq, max_uid);
+		bool is_set = k->kind == SEARCH_SEQ || k->kind == SEARCH_UID;
+		if (is_set && k->set.saved) {
+			k->kind = SEARCH_UID;
+			k->set = *saved;
+		} else if (is_set) {
+			seqset_resolve(&k->set, k->kind == SEARCH_SEQ ? max_seq : max_uid);
+		}
+		resolve(k->child, max_seq, max_uid, saved);
 	}
 }
 
 void
-search_prog_resolve(struct search_prog *p, uint32_t max_seq, uint32_t max_uid)
+search_prog_resolve(
+    struct search_prog *p, uint32_t max_seq, uint32_t max_uid, const struct seqset *saved)
 {
-	resolve(p->root, max_seq, max_uid);
+	resolve(p->root, max_seq, max_uid, saved);
 }

@@ -19,6 +19,7 @@ enum search_kind {
 	SEARCH_FLAG,     /* flag (enum msg_flag or VIEW_RECENT) is set */
 	SEARCH_KEYWORD,  /* word */
 	SEARCH_INTERNAL, /* day, op */
+	SEARCH_WITHIN,   /* size seconds, op: before = OLDER, since = YOUNGER (RFC 5032) */
 	SEARCH_SENT,
 	SEARCH_SIZE,   /* size, op: before = smaller, since = larger */
 	SEARCH_HEADER, /* field, needle */
@@ -42,11 +43,14 @@ struct search_prog {
 	struct search_key *root;
 	uint32_t n_keys, n_texts;
 	struct search_key *texts[SEARCH_TEXTS_MAX];
+	bool has_charset; /* CHARSET was given */
+	int64_t now;      /* seconds since 1970: what WITHIN counts from; the caller's to set */
 };
 /* "[CHARSET x] key …" to the end. 0; ERR_SYNTAX; ERR_LIMIT; ERR_NOMEM; ERR_UNSUPPORTED: the charset (BADCHARSET). */
 int search_prog_parse(struct imap_cur *c, struct arena *a, struct search_prog *out);
-/* Resolves "*" in all sets. */
-void search_prog_resolve(struct search_prog *p, uint32_t max_seq, uint32_t max_uid);
+/* Resolves "*" in all sets; "$" becomes saved (resolved UIDs, borrowed; RFC 5182). */
+void search_prog_resolve(
+    struct search_prog *p, uint32_t max_seq, uint32_t max_uid, const struct seqset *saved);
 
 enum search_need { SEARCH_NEED_ROW = 1, SEARCH_NEED_HEADER = 2, SEARCH_NEED_TEXT = 4 };
 enum search_answer { SEARCH_NO, SEARCH_YES, SEARCH_UNKNOWN };

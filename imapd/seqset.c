@@ -56,6 +56,7 @@ seqset_parse(struct slice s, struct arena *a, struct seqset *out)
 		return ERR_SYNTAX;
 	out->r = r;
 	out->n = n;
+	out->saved = false;
 	return 0;
 }
 

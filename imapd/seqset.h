@@ -13,6 +13,7 @@ struct seqrange {
 struct seqset {
 	struct seqrange *r; /* in the arena */
 	size_t n;
+	bool saved; /* "$" of RFC 5182 stood there; r and n say nothing until it was resolved */
 };
 /* As written. 0, ERR_SYNTAX, ERR_LIMIT, ERR_NOMEM. */
 int seqset_parse(struct slice s, struct arena *a, struct seqset *out);

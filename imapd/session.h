@@ -28,15 +28,15 @@ struct imapd {
 	struct lookup_client *lookup;
 	struct tls_ctx *tls; /* NULL: no TLS (tests) */
 	const char *hostname;
-	const char *other_prefix; /* "Other Users" */
-	const char *const *mechs; /* SASL mechanisms, NULL-terminated */
+	const char *other_prefix;    /* "Other Users" */
+	const char *const *mechs;    /* SASL mechanisms, NULL-terminated */
 	const char *capability_mask; /* option imap_capability_mask; NULL: nothing is masked */
-	uint64_t message_max;     /* octets of an APPEND */
-	uint64_t idle_s;          /* autologout */
-	uint64_t keepalive_s;     /* in IDLE */
-	uint64_t login_s;         /* until login */
-	uint64_t auth_delay_ms;   /* after a failed login, times the number of failures */
-	bool plain_login;         /* tests only: login without TLS */
+	uint64_t message_max;        /* octets of an APPEND */
+	uint64_t idle_s;             /* autologout */
+	uint64_t keepalive_s;        /* in IDLE */
+	uint64_t login_s;            /* until login */
+	uint64_t auth_delay_ms;      /* after a failed login, times the number of failures */
+	bool plain_login;            /* tests only: login without TLS */
 	struct client *clients;
 	unsigned n_clients;
 	uint64_t n_logins, n_commands;

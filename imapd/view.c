@@ -21,6 +21,7 @@ view_done(struct view *v)
 {
 	free(v->uid);
 	free(v->flags);
+	free(v->saved);
 	view_init(v);
 }
 
@@ -178,6 +179,47 @@ view_first_unseen(const struct view *v)
 	return 0;
 }
 
+int
+view_save(struct view *v, const uint32_t *uids, size_t n)
+{
+	uint32_t *saved = NULL;
+	if (n > VIEW_SAVED_MAX)
+		return ERR_LIMIT;
+	if (n > 0) {
+		saved = malloc(n * sizeof(*saved));
+		if (saved == NULL)
+			return ERR_NOMEM;
+		memcpy(saved, uids, n * sizeof(*saved));
+	}
+	free(v->saved);
+	v->saved = saved;
+	v->n_saved = (uint32_t)n;
+	return 0;
+}
+
+int
+view_saved_set(const struct view *v, struct arena *a, struct seqset *out)
+{
+	struct seqrange *r = arena_calloc(a, (size_t)v->n_saved + 1, sizeof(*r));
+	size_t n = 0;
+	int64_t last = -2; /* index of the message that the last range ends with */
+	if (r == NULL)
+		return ERR_NOMEM;
+	for (uint32_t i = 0; i < v->n_saved; i++) {
+		int64_t at = view_find(v, v->saved[i]);
+		if (at < 0 || at >= v->told || (v->flags[at] & VIEW_GONE))
+			continue;
+		/* a range holds UIDs of neighbours only: what comes to lie between them later is not in it */
+		if (at == last + 1 && n > 0)
+			r[n - 1].hi = v->saved[i];
+		else
+			r[n++] = (struct seqrange){v->saved[i], v->saved[i]};
+		last = at;
+	}
+	*out = (struct seqset){.r = r, .n = n};
+	return 0;
+}
+
 /* [*from, *to) of indices that the range names. */
 static int
 range_of(const struct view *v, struct seqrange r, bool is_uid, uint32_t *from, uint32_t *to)
@@ -201,6 +243,15 @@ view_select(const struct view *v, struct seqset *set, bool is_uid, bool skip_gon
     uint32_t **uids_out, size_t *n_out)
 {
 	uint32_t top = v->told;
+	struct seqset saved;
+	if (set->saved) {
+		/* RFC 5182 2.1: the same messages, whatever kind of number the command takes */
+		int err = view_saved_set(v, a, &saved);
+		if (err)
+			return err;
+		set = &saved;
+		is_uid = true;
+	}
 	seqset_resolve(set, is_uid ? (top > 0 ? v->uid[top - 1] : 0) : top);
 	uint64_t max = 0;
 	for (size_t k = 0; k < set->n; k++) {

@@ -21,6 +21,8 @@ struct view {
 	uint32_t n, alloc, told, gone, dirty;
 	uint32_t recent; /* messages with VIEW_RECENT */
 	uint64_t modseq; /* complete up to here */
+	uint32_t *saved; /* UIDs of the last SEARCH RETURN (SAVE), ascending */
+	uint32_t n_saved;
 };
 void view_init(struct view *v);
 void view_done(struct view *v);
@@ -46,6 +48,12 @@ void view_announce(struct view *v);
 uint32_t view_recent(const struct view *v);
 /* Message number of the first unseen message, 0: none. */
 uint32_t view_first_unseen(const struct view *v);
+
+#define VIEW_SAVED_MAX (1u << 20) /* UIDs of a saved search result (4 octets each) */
+/* Remembers a search result ("$", RFC 5182) in place of the last one. 0; ERR_LIMIT, ERR_NOMEM: the last one stays. */
+int view_save(struct view *v, const uint32_t *uids, size_t n);
+/* Those of them that are still there and known to the client, as a resolved set of UIDs in the arena. 0 or ERR_NOMEM. */
+int view_saved_set(const struct view *v, struct arena *a, struct seqset *out);
 
 /* The UIDs that a set of numbers (is_uid false) or UIDs names, ascending, in the arena; messages that are gone are left out when skip_gone.
  * "*" is resolved now. 0, ERR_RANGE (a number the client cannot know of), ERR_NOMEM. */

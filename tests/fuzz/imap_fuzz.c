@@ -21,7 +21,8 @@ try_search(struct imap_cur c, struct arena *a, struct slice all)
 	struct search_prog p;
 	if (search_prog_parse(&c, a, &p) != 0)
 		return;
-	search_prog_resolve(&p, 5, 50);
+	struct seqrange saved = {2, 3};
+	search_prog_resolve(&p, 5, 50, &(struct seqset){.r = &saved, .n = 1});
 	/* the command itself serves as header and envelope */
 	struct msg_row row = {
 	    .uid = 3, .envelope = all, .keywords = slice_str("a b"), .sent_date = 5};
@@ -50,6 +51,7 @@ try_set(struct imap_cur c, struct arena *a)
 	if (!imap_cur_set(&c, a, &set))
 		return;
 	view_init(&v);
+	view_save(&v, (const uint32_t[]){3, 9, 12}, 3);
 	for (uint32_t i = 1; i < 20; i++)
 		view_add(&v, i * 3, 0);
 	view_announce(&v);

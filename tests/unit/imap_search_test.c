@@ -22,7 +22,8 @@ parse(const char *text, struct search_prog *p)
 	arena = arena_new((size_t)4 << 20);
 	int err = search_prog_parse(&c, arena, p);
 	if (err == 0)
-		search_prog_resolve(p, 9, 90);
+		search_prog_resolve(p, 9, 90, &(struct seqset){0});
+	p->now = 760662000 + 100;
 	return err;
 }
 
@@ -105,6 +106,10 @@ test_answers(void **state)
 	    /* the day as it was in the message's own zone */
 	    {"ON 8-Feb-1994", SEARCH_YES, SEARCH_NEED_ROW},
 	    {"SINCE 9-Feb-1994", SEARCH_NO, SEARCH_NEED_ROW},
+	    {"YOUNGER 100", SEARCH_YES, SEARCH_NEED_ROW},
+	    {"YOUNGER 99", SEARCH_NO, SEARCH_NEED_ROW},
+	    {"OLDER 100", SEARCH_YES, SEARCH_NEED_ROW},
+	    {"OLDER 101", SEARCH_NO, SEARCH_NEED_ROW},
 	    {"BEFORE \"9-Feb-1994\"", SEARCH_YES, SEARCH_NEED_ROW},
 	    {"SENTON 7-Feb-1994", SEARCH_YES, SEARCH_NEED_ROW},
 	    {"SENTSINCE 8-Feb-1994", SEARCH_NO, SEARCH_NEED_ROW},

@@ -209,6 +209,46 @@ test_random_histories(void **state)
 	}
 }
 
+/* RFC 5182 2.1: expunged messages leave "$"; the next result takes its place; a refused one changes nothing. */
+static void
+test_saved(void **state)
+{
+	(void)state;
+	struct arena *a = arena_new(65536);
+	struct view v;
+	struct seqset set = {.saved = true};
+	uint32_t *uids = NULL;
+	size_t n = 9;
+	view_init(&v);
+	for (uint32_t i = 1; i <= 9; i++)
+		view_add(&v, i * 10, 0);
+	view_announce(&v);
+	assert_int_equal(view_select(&v, &set, false, false, a, &uids, &n), 0);
+	assert_int_equal(n, 0);
+	assert_int_equal(view_save(&v, (const uint32_t[]){20, 30, 40, 90}, 4), 0);
+	for (int is_uid = 0; is_uid < 2; is_uid++) {
+		set = (struct seqset){.saved = true};
+		assert_int_equal(view_select(&v, &set, is_uid, false, a, &uids, &n), 0);
+		assert_int_equal(n, 4);
+		assert_int_equal(uids[0], 20);
+		assert_int_equal(uids[3], 90);
+	}
+	view_expunge(&v, 30);
+	assert_int_equal(view_saved_set(&v, a, &set), 0);
+	assert_int_equal(set.n, 3); /* 20, 40, 90: 30 stands between, and is gone */
+	assert_false(seqset_has(&set, 30));
+	assert_true(seqset_has(&set, 40));
+	uint32_t *many = calloc(VIEW_SAVED_MAX + 1, sizeof(*many));
+	assert_non_null(many);
+	assert_int_equal(view_save(&v, many, VIEW_SAVED_MAX + 1), ERR_LIMIT);
+	free(many);
+	assert_int_equal(v.n_saved, 4);
+	assert_int_equal(view_save(&v, NULL, 0), 0);
+	assert_int_equal(v.n_saved, 0);
+	view_done(&v);
+	arena_free(a);
+}
+
 int
 main(void)
 {
@@ -218,6 +258,7 @@ main(void)
 	    cmocka_unit_test(test_changes),
 	    cmocka_unit_test(test_recent),
 	    cmocka_unit_test(test_select),
+	    cmocka_unit_test(test_saved),
 	    cmocka_unit_test(test_random_histories),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,400 @@
+/* search_run.c: judges the messages of the selected mailbox by a search program, for SEARCH, SORT and THREAD. Runs in imapd-session.
+ * RFC 3501 6.4.4. Three looks, each only at what the one before left open: the view (no store), the rows in batches, then message by message header and text
+ * parts, pulled in pieces. Every piece comes through the loop, so other clients are served between them. */
+#include "config.h"
+
+#include "imapd/search_run.h"
+
+#include <stdlib.h>
+#include <time.h>
+
+#include "lib/err.h"
+
+#define BATCH 1000
+#define BATCH_ARENA ((size_t)4 << 20)
+#define HEADER_MAX ((uint64_t)1 << 20)
+
+/* A stretch of a message to be searched for text. */
+struct stretch {
+	uint64_t off, end;
+	enum mime_cte cte;
+	struct slice charset;
+	struct stretch *next;
+};
+static void next_batch(struct cmd *m);
+static void next_row(struct cmd *m);
+static void look(struct cmd *m);
+
+static void
+failed(struct cmd *m, int err)
+{
+	struct search_run *st = m->state;
+	if (st->failed != NULL)
+		st->failed(m);
+	cmd_err(m, err);
+}
+
+static void
+message_done(struct search_run *st)
+{
+	arena_free(st->tree_arena);
+	st->tree_arena = NULL;
+	st->tree = NULL;
+	buf_done(&st->header);
+	if (st->scanning)
+		search_scan_done(&st->scan);
+	st->scanning = st->has_header = st->has_text = false;
+	st->stretches = NULL;
+}
+
+void
+search_run_done(struct search_run *st)
+{
+	message_done(st);
+	arena_free(st->batch);
+	st->batch = NULL;
+}
+
+static struct search_msg
+message_of(struct cmd *m, uint32_t index, const struct msg_row *row)
+{
+	const struct view *v = &m->c->sel->view;
+	return (struct search_msg){.seq = index + 1,
+	    .uid = v->uid[index],
+	    .flags = v->flags[index] & (31u | VIEW_RECENT),
+	    .row = row};
+}
+
+/* ---- octets ---- */
+
+static void
+on_bytes(void *arg, int err, struct slice bytes)
+{
+	struct cmd *m = arg;
+	struct search_run *st = m->state;
+	if (err == 0 && (bytes.len == 0 || bytes.len > st->end - st->off))
+		err = ERR_CORRUPT;
+	if (err == ERR_NOTFOUND || err == ERR_GONE) { /* expunged meanwhile: no match */
+		message_done(st);
+		st->row++;
+		next_row(m);
+		return;
+	}
+	if (err) {
+		failed(m, err);
+		return;
+	}
+	st->off += bytes.len;
+	st->got(m, bytes);
+}
+
+static void
+ask(struct cmd *m)
+{
+	struct search_run *st = m->state;
+	uint64_t n = st->end - st->off;
+	if (n > IMAP_PIECE)
+		n = IMAP_PIECE;
+	int err = store_body(m->c->store, m->c->sel->mailbox, st->rows[st->row].uid, st->off,
+	    (uint32_t)n, on_bytes, m);
+	if (err)
+		failed(m, err);
+}
+
+/* ---- header ---- */
+
+static void
+got_header(struct cmd *m, struct slice bytes)
+{
+	struct search_run *st = m->state;
+	buf_append_slice(&st->header, bytes);
+	if (st->off < st->end) {
+		ask(m);
+		return;
+	}
+	st->has_header = true;
+	look(m);
+}
+
+static void
+read_header(struct cmd *m)
+{
+	struct search_run *st = m->state;
+	st->off = 0;
+	st->end = st->rows[st->row].trace.len + st->tree->body_off;
+	if (st->end > HEADER_MAX)
+		st->end = HEADER_MAX;
+	st->got = got_header;
+	buf_init(&st->header, HEADER_MAX + IMAP_PIECE);
+	if (st->end == 0) {
+		st->has_header = true;
+		look(m);
+	} else {
+		ask(m);
+	}
+}
+
+/* ---- text ---- */
+
+static void
+next_stretch(struct cmd *m)
+{
+	struct search_run *st = m->state;
+	while (st->stretches != NULL && !search_scan_is_full(&st->scan)) {
+		struct stretch *s = st->stretches;
+		st->stretches = s->next;
+		if (s->end <= s->off)
+			continue;
+		search_scan_part(&st->scan, s->cte, s->charset);
+		st->off = s->off;
+		st->end = s->end;
+		ask(m);
+		return;
+	}
+	st->has_text = true;
+	look(m);
+}
+
+static void
+got_text(struct cmd *m, struct slice bytes)
+{
+	struct search_run *st = m->state;
+	bool last = st->off == st->end;
+	int err = search_scan_feed(&st->scan, bytes, last);
+	if (err)
+		failed(m, err);
+	else if (last || search_scan_is_full(&st->scan))
+		next_stretch(m);
+	else
+		ask(m);
+}
+
+/* Text parts and the headers of embedded messages, in order. */
+static int
+collect(struct search_run *st, const struct mime_part *p, uint64_t trace, struct stretch ***tail)
+{
+	for (; p != NULL; p = p->next) {
+		struct stretch *s = arena_alloc(st->tree_arena, sizeof(*s));
+		if (s == NULL)
+			return ERR_NOMEM;
+		bool embedded = p->parent != NULL && slice_eq_str(p->parent->type, "message");
+		if (embedded) {
+			*s = (struct stretch){trace + p->hdr_off, trace + p->body_off, CTE_8BIT,
+			    slice_of("", 0), NULL};
+			**tail = s;
+			*tail = &s->next;
+			s = arena_alloc(st->tree_arena, sizeof(*s));
+			if (s == NULL)
+				return ERR_NOMEM;
+		}
+		if (p->child == NULL && slice_eq_str(p->type, "text")) {
+			struct slice charset = slice_of("", 0);
+			for (const struct hdr_param *q = p->params; q != NULL; q = q->next)
+				if (slice_eq_str(q->name, "charset"))
+					charset = q->value;
+			*s = (struct stretch){
+			    trace + p->body_off, trace + p->end_off, p->cte, charset, NULL};
+			**tail = s;
+			*tail = &s->next;
+		}
+		int err = collect(st, p->child, trace, tail);
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+static void
+read_text(struct cmd *m)
+{
+	struct search_run *st = m->state;
+	struct stretch **tail = &st->stretches;
+	int err = collect(st, st->tree, st->rows[st->row].trace.len, &tail);
+	if (err) {
+		failed(m, err);
+		return;
+	}
+	search_scan_init(&st->scan, &st->prog);
+	st->scanning = true;
+	st->got = got_text;
+	next_stretch(m);
+}
+
+/* ---- one message ---- */
+
+static void
+on_summary(void *arg, int err, struct slice bytes)
+{
+	struct cmd *m = arg;
+	struct search_run *st = m->state;
+	if (err == 0) {
+		st->tree_arena = arena_new((size_t)16 << 20);
+		err = st->tree_arena == NULL ? ERR_NOMEM
+					     : mime_tree_decode(bytes, st->tree_arena, &st->tree);
+	}
+	if (err == ERR_NOTFOUND || err == ERR_GONE) {
+		st->row++;
+		next_row(m);
+	} else if (err) {
+		failed(m, err);
+	} else {
+		look(m);
+	}
+}
+
+/* Asks again with what is known by now; what is missing is read. */
+static void
+look(struct cmd *m)
+{
+	struct search_run *st = m->state;
+	const struct msg_row *row = &st->rows[st->row];
+	int64_t index = view_find(&m->c->sel->view, row->uid);
+	struct search_msg msg = message_of(m, (uint32_t)index, row);
+	msg.header = buf_slice(&st->header);
+	msg.has_header = st->has_header;
+	msg.has_text = st->has_text;
+	msg.text_found = st->scanning ? st->scan.found : 0;
+	enum search_answer ans = search_ask(&st->prog, &msg);
+	if (ans == SEARCH_UNKNOWN && st->tree == NULL) {
+		int err = store_summary(m->c->store, m->c->sel->mailbox, row->uid, on_summary, m);
+		if (err)
+			failed(m, err);
+		return;
+	}
+	if (ans == SEARCH_UNKNOWN && (msg.need & SEARCH_NEED_HEADER) && !st->has_header) {
+		read_header(m);
+		return;
+	}
+	if (ans == SEARCH_UNKNOWN && (msg.need & SEARCH_NEED_TEXT) && !st->has_text) {
+		read_text(m);
+		return;
+	}
+	st->hit[index] = ans == SEARCH_YES;
+	message_done(st);
+	st->row++;
+	next_row(m);
+}
+
+static void
+next_row(struct cmd *m)
+{
+	struct search_run *st = m->state;
+	if (m->c->closing)
+		return;
+	if (st->row < st->n_rows)
+		look(m);
+	else
+		next_batch(m);
+}
+
+/* ---- rows ---- */
+
+static int
+keep_row(struct search_run *st, const struct msg_row *row)
+{
+	struct msg_row *r = &st->rows[st->n_rows++];
+	*r = *row;
+	r->keywords = arena_slice(st->batch, row->keywords);
+	r->envelope = arena_slice(st->batch, row->envelope);
+	/* of the trace only the length is needed: the header is read as a whole */
+	if ((row->keywords.len && r->keywords.ptr == NULL) ||
+	    (row->envelope.len && r->envelope.ptr == NULL))
+		return ERR_NOMEM;
+	return 0;
+}
+
+static void
+on_rows(void *arg, int err, const struct msg_row *rows, size_t n, uint32_t next_uid)
+{
+	struct cmd *m = arg;
+	struct search_run *st = m->state;
+	const struct view *v = &m->c->sel->view;
+	size_t k = st->at;
+	st->rows = arena_calloc(st->batch, n + 1, sizeof(*st->rows));
+	if (err == 0 && st->rows == NULL)
+		err = ERR_NOMEM;
+	for (size_t i = 0; err == 0 && i < n; i++) {
+		while (k < st->batch_end && v->uid[st->open[k]] < rows[i].uid)
+			k++;
+		if (k == st->batch_end || v->uid[st->open[k]] != rows[i].uid)
+			continue;
+		struct search_msg msg = message_of(m, st->open[k], &rows[i]);
+		enum search_answer ans = search_ask(&st->prog, &msg);
+		if (ans == SEARCH_UNKNOWN)
+			err = keep_row(st, &rows[i]);
+		else
+			st->hit[st->open[k]] = ans == SEARCH_YES;
+	}
+	if (err) {
+		failed(m, err);
+		return;
+	}
+	st->at = st->batch_end;
+	if (next_uid != 0)
+		for (st->at = k; st->at < st->batch_end && v->uid[st->open[st->at]] < next_uid;)
+			st->at++;
+	next_row(m);
+}
+
+static void
+next_batch(struct cmd *m)
+{
+	struct search_run *st = m->state;
+	const struct view *v = &m->c->sel->view;
+	if (st->at == st->n_open) {
+		st->done(m);
+		return;
+	}
+	arena_free(st->batch);
+	st->batch = arena_new(BATCH_ARENA);
+	st->n_rows = st->row = 0;
+	st->batch_end = st->at + 1;
+	while (st->batch_end < st->n_open && st->batch_end - st->at < BATCH &&
+	       st->open[st->batch_end] - st->open[st->at] < 2 * (st->batch_end - st->at) + 64)
+		st->batch_end++;
+	int err = st->batch == NULL
+		      ? ERR_NOMEM
+		      : store_rows(m->c->store, m->c->sel->mailbox, v->uid[st->open[st->at]],
+			    v->uid[st->open[st->batch_end - 1]], on_rows, m);
+	if (err)
+		failed(m, err);
+}
+
+/* The first look: what the view alone can answer. */
+static int
+look_at_view(struct cmd *m, struct search_run *st)
+{
+	const struct view *v = &m->c->sel->view;
+	struct seqset saved;
+	if (view_saved_set(v, m->a, &saved) != 0)
+		return ERR_NOMEM;
+	search_prog_resolve(&st->prog, v->told, v->told > 0 ? v->uid[v->told - 1] : 0, &saved);
+	st->prog.now = time(NULL);
+	st->hit = arena_calloc(m->a, (size_t)v->told + 1, sizeof(*st->hit));
+	st->open = arena_calloc(m->a, (size_t)v->told + 1, sizeof(*st->open));
+	if (st->hit == NULL || st->open == NULL)
+		return ERR_NOMEM;
+	for (uint32_t i = 0; i < v->told; i++) {
+		if (v->flags[i] & VIEW_GONE)
+			continue;
+		struct search_msg msg = message_of(m, i, NULL);
+		enum search_answer ans = search_ask(&st->prog, &msg);
+		st->hit[i] = ans == SEARCH_YES;
+		if (ans == SEARCH_UNKNOWN)
+			st->open[st->n_open++] = i;
+	}
+	return 0;
+}
+
+void
+search_run_start(struct cmd *m, struct search_run *st, void (*done)(struct cmd *m),
+    void (*on_failure)(struct cmd *m))
+{
+	st->done = done;
+	st->failed = on_failure;
+	int err = look_at_view(m, st);
+	if (err)
+		failed(m, err);
+	else
+		next_batch(m);
+}

@@ -1,0 +1,38 @@
+/* search_run.h: a search program put to the selected mailbox. The state of the command that searches begins with a struct search_run. */
+#ifndef CV_SEARCH_RUN_H
+#define CV_SEARCH_RUN_H
+
+#include "imapd/search_key.h"
+#include "imapd/search_scan.h"
+#include "imapd/session.h"
+
+struct search_run {
+	struct search_prog prog;
+	bool *hit; /* by index in the view, told of them; in the command's arena */
+	/* inside */
+	void (*done)(struct cmd *m);
+	void (*failed)(struct cmd *m);
+	uint32_t *open; /* indices that the view could not answer */
+	size_t n_open, at, batch_end;
+	struct arena *batch;
+	struct msg_row *rows; /* of the batch, those that need header or text */
+	size_t n_rows, row;
+	/* the message under way */
+	struct arena *tree_arena;
+	struct mime_part *tree;
+	struct buf header;
+	bool has_header, has_text;
+	struct search_scan scan;
+	bool scanning;
+	struct stretch *stretches;
+	uint64_t off, end;
+	void (*got)(struct cmd *m, struct slice bytes);
+};
+/* m->state is st, zeroed but for prog. done is called when st->hit is whole; on an error the command is answered, behind on_failure (may be NULL),
+ * and done never called. */
+void search_run_start(struct cmd *m, struct search_run *st, void (*done)(struct cmd *m),
+    void (*on_failure)(struct cmd *m));
+/* Frees what is not in the arena: for the command's cleanup, and earlier when the hits are all that is needed. */
+void search_run_done(struct search_run *st);
+
+#endif
