@@ -24,6 +24,7 @@ struct append {
 	uint64_t left;
 	int err;             /* ingest's answer */
 	const char *refusal; /* "NO [TRYCREATE] …": the answer when the octets are gone */
+	bool utf8;           /* "UTF8 (" stands before the message, ")" comes behind it */
 	bool ended;          /* ingest has it all */
 	bool answered;       /* ingest answered */
 	uint32_t uidvalidity, uid;
@@ -58,7 +59,7 @@ append_tail(struct cmd *m, struct slice line)
 	struct append *st = m->state;
 	m->on_line = NULL;
 	m->on_timer = NULL;
-	if (line.len > 0 && st->refusal == NULL) {
+	if (!slice_eq_str(line, st->utf8 ? ")" : "") && st->refusal == NULL) {
 		/* Another literal of MULTIAPPEND, which is not offered. */
 		st->refusal = "BAD One message at a time";
 		ingest_append_abort(st->to);
@@ -211,7 +212,15 @@ read_options(struct cmd *m, struct append *st)
 	if (imap_cur_peek(cur, '"') &&
 	    (!imap_cur_date_time(cur, &st->date, &st->zone) || !imap_cur_sp(cur)))
 		return false;
-	return imap_cur_end(cur);
+	/* RFC 6855 4: UTF8 (~{n}…). What 8-bit there is in a header is kept as it came, with this or without it: refusing the latter, as the RFC
+	 * has it, would lose old mail on its way here, and the sent mail of clients that know nothing of it. */
+	struct imap_cur probe = *cur;
+	struct slice word;
+	st->utf8 = imap_cur_atom(&probe, &word) && slice_caseeq_str(word, "UTF8") &&
+		   imap_cur_sp(&probe) && imap_cur_char(&probe, '(') && m->literal8;
+	if (st->utf8)
+		*cur = probe;
+	return imap_cur_end(cur) && m->literal8 == st->utf8;
 }
 
 void

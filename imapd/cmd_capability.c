@@ -27,6 +27,7 @@ static const char *const signed_in[] = {
     "ESEARCH",
     "SEARCHRES",
     "WITHIN",
+    "UTF8=ACCEPT",
 };
 
 /* Whether one entry "account:CAP,CAP" of the option names them; "*" is every account. */

@@ -10,7 +10,7 @@ static const struct {
 	const char *name;
 	unsigned bit, implies; /* enum client_enabled */
 } names[] = {
-    {NULL, 0, 0},
+    {"UTF8=ACCEPT", ENABLED_UTF8, 0},
 };
 
 void
@@ -27,7 +27,7 @@ cmd_enable(struct cmd *m)
 		good = imap_cur_sp(&m->args) && imap_cur_atom(&m->args, &word);
 		/* RFC 5161 3.1: unknown names are ignored */
 		for (size_t i = 0; good && i < sizeof(names) / sizeof(names[0]); i++) {
-			if (names[i].name == NULL || !slice_caseeq_str(word, names[i].name) ||
+			if (!slice_caseeq_str(word, names[i].name) ||
 			    client_is_masked(c, names[i].name))
 				continue;
 			/* 3.2: only what was not on before is told */

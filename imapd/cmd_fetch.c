@@ -46,13 +46,22 @@ put_literal(struct fetch *st, struct slice s)
 	buf_append_slice(&st->out, s);
 }
 
-/* The header of the message, for an ENVELOPE that was too large for its row. */
+/* Whether the ASCII form of the row lost something that a client with UTF-8 may see: in the local part of an address each octet that is not ASCII
+ * became "?" (at least two of them); other texts are encoded words, domains A-labels. A false alarm costs a look at the header. */
+static bool
+envelope_is_lossy(struct slice env)
+{
+	return slice_find(env, slice_str("??")) >= 0;
+}
+
+/* The header of the message, for an ENVELOPE that was too large for its row, or that says more in UTF-8 than in ASCII. */
 static bool
 put_envelope(struct cmd *m)
 {
 	struct fetch *st = m->state;
 	const struct msg_row *row = fetch_row(st);
-	if (row->envelope.len > 0) {
+	bool utf8 = client_utf8(m->c);
+	if (row->envelope.len > 0 && !(utf8 && envelope_is_lossy(row->envelope))) {
 		buf_append_str(&st->out, "ENVELOPE ");
 		buf_append_slice(&st->out, row->envelope);
 		return true;
@@ -72,7 +81,7 @@ put_envelope(struct cmd *m)
 	}
 	buf_append_str(&st->out, "ENVELOPE ");
 	struct slice header = st->phase == PHASE_BYTES ? buf_slice(&st->bytes) : slice_of("", 0);
-	mime_envelope(header, false, &st->out);
+	mime_envelope(header, utf8, &st->out);
 	return true;
 }
 

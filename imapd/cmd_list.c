@@ -206,13 +206,13 @@ show(struct cmd *m, struct list *st, const struct entry *e)
 		if (exists && (e->info.attrs & bit))
 			buf_appendf(&b, " %s", mbox_use_name(bit));
 	buf_append_str(&b, ") \"/\" ");
-	mbox_name_out(e->full, false, &b);
+	mbox_name_out(e->full, client_utf8(m->c), &b);
 	if (e->what & ENTRY_CHILDINFO)
 		buf_append_str(&b, " (\"CHILDINFO\" (\"SUBSCRIBED\"))");
 	buf_append_str(&b, "\r\n");
 	if (st->status.n > 0 && exists && slice_index(e->info.rights, 'r') >= 0) {
 		buf_append_str(&b, "* STATUS ");
-		mbox_name_out(e->full, false, &b);
+		mbox_name_out(e->full, client_utf8(m->c), &b);
 		buf_append_byte(&b, ' ');
 		status_items_write(&st->status, &e->info, &b);
 		buf_append_str(&b, "\r\n");
@@ -358,7 +358,7 @@ read_pattern(struct cmd *m, struct list *st, struct slice reference)
 {
 	struct slice wire, pat;
 	if (st->n_patterns == PATTERNS_MAX || !imap_cur_pattern(&m->args, m->a, &wire) ||
-	    mbox_pattern_in(wire, false, m->a, &pat) != 0)
+	    mbox_pattern_in(wire, client_utf8(m->c), m->a, &pat) != 0)
 		return false;
 	st->root = pat.len == 0;
 	char *p = arena_printf(m->a, "%.*s%.*s", (int)reference.len, (const char *)reference.ptr,
@@ -380,7 +380,7 @@ read_args(struct cmd *m, struct list *st)
 			return false;
 	}
 	if (!imap_cur_astring(c, m->a, &wire) || !imap_cur_sp(c) ||
-	    mbox_pattern_in(wire, false, m->a, &reference) != 0)
+	    mbox_pattern_in(wire, client_utf8(m->c), m->a, &reference) != 0)
 		return false;
 	if (!st->lsub && imap_cur_char(c, '(')) {
 		st->extended = true;

@@ -19,7 +19,7 @@ cmd_namespace(struct cmd *m)
 	buf_append_byte(&name, '/');
 	struct buf wire;
 	buf_init(&wire, 4096);
-	mbox_name_out(buf_slice(&name), false, &wire);
+	mbox_name_out(buf_slice(&name), client_utf8(m->c), &wire);
 	client_printf(m->c, "* NAMESPACE ((\"\" \"/\")) ((%s \"/\")) NIL\r\n", buf_cstr(&wire));
 	buf_done(&name);
 	buf_done(&wire);

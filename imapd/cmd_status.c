@@ -71,7 +71,7 @@ status_found(struct cmd *m, int err, const struct mbox *b)
 	struct buf out;
 	buf_init(&out, 65536);
 	buf_append_str(&out, "* STATUS ");
-	mbox_name_out(st->name, false, &out);
+	mbox_name_out(st->name, client_utf8(m->c), &out);
 	buf_append_byte(&out, ' ');
 	status_items_write(&st->items, &info, &out);
 	buf_append_str(&out, "\r\n");

@@ -82,7 +82,7 @@ fetch_structure(struct cmd *m, bool extensible)
 	struct slice whole = slice_of(st->whole, st->whole != NULL ? body_size : 0);
 	buf_append_str(&st->out, name);
 	size_t before = st->out.len;
-	if (mime_bodystructure(st->tree, whole, extensible, false, &st->out) != 0 ||
+	if (mime_bodystructure(st->tree, whole, extensible, client_utf8(m->c), &st->out) != 0 ||
 	    st->out.len == before)
 		client_close(m->c, "structure_too_large");
 	return true;

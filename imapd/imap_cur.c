@@ -7,6 +7,7 @@
 
 #include "lib/date.h"
 #include "lib/err.h"
+#include "lib/utf7.h"
 #include "store/row.h"
 
 bool
@@ -55,17 +56,10 @@ is_tag_char(unsigned char ch)
 	return is_astring_char(ch) && ch != '+';
 }
 
-/* list-char; octets above ASCII are let through (names sent as raw UTF-8). */
 static bool
 is_list_char(unsigned char ch)
 {
-	return is_astring_char(ch) || ch == '%' || ch == '*' || ch >= 0x80;
-}
-
-static bool
-is_name_char(unsigned char ch)
-{
-	return is_astring_char(ch) || ch >= 0x80;
+	return is_astring_char(ch) || ch == '%' || ch == '*';
 }
 
 static bool
@@ -147,6 +141,9 @@ take_quoted(struct imap_cur *c, struct arena *a, struct slice *out)
 		return false;
 	struct slice in = slice_sub(c->rest, 1, n - 2);
 	c->rest = slice_from(c->rest, n);
+	/* RFC 6855 3: what is not UTF-8 is BAD; without UTF-8 enabled it is by RFC 3501 */
+	if (!utf8_valid(in))
+		return false;
 	if (escapes == 0) {
 		*out = in;
 		return true;
@@ -183,7 +180,7 @@ peek_string(const struct imap_cur *c)
 bool
 imap_cur_astring(struct imap_cur *c, struct arena *a, struct slice *out)
 {
-	return peek_string(c) ? imap_cur_string(c, a, out) : take_while(c, is_name_char, out);
+	return peek_string(c) ? imap_cur_string(c, a, out) : take_while(c, is_astring_char, out);
 }
 
 bool
@@ -214,7 +211,7 @@ imap_cur_skip_astring(struct imap_cur *c)
 		c->rest = slice_from(c->rest, n);
 		return n > 0;
 	}
-	return imap_cur_peek(c, '{') ? take_literal(c, &s) : take_while(c, is_name_char, &s);
+	return imap_cur_peek(c, '{') ? take_literal(c, &s) : take_while(c, is_astring_char, &s);
 }
 
 static bool

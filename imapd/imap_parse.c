@@ -116,9 +116,10 @@ line_end(struct imap_parse *p)
 		return IMAP_EV_COMMAND;
 	p->literal_size = size;
 	p->literal_sync = sync;
+	p->literal8 = at > 0 && line.ptr[at - 1] == '~';
 	size_t spec = p->line_start + (size_t)at;
 	if (p->may_stream && is_append_message(slice_sub(buf_slice(&p->text), 0, spec))) {
-		buf_truncate(&p->text, spec);
+		buf_truncate(&p->text, p->literal8 ? spec - 1 : spec);
 		return IMAP_EV_STREAM;
 	}
 	if (size > p->lim->literal || p->text.len + 2 + size > p->lim->total) {

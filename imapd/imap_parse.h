@@ -21,7 +21,7 @@ enum imap_event {
 	IMAP_EV_COMMAND,  /* imap_parse_text() is a command without its final CRLF */
 	IMAP_EV_LINE,     /* imap_parse_text() is the line asked for by imap_parse_want_line */
 	IMAP_EV_CONTINUE, /* a synchronising literal was accepted: say "+", then go on */
-	IMAP_EV_STREAM, /* APPEND: text ends before the literal of literal_size octets, which come next */
+	IMAP_EV_STREAM, /* APPEND: text ends before the literal ("{" or "~{") of literal_size octets, which come next */
 	IMAP_EV_BAD, /* a literal that may not be kept was asked for: text is the command so far, why says it; it is over */
 	IMAP_EV_FATAL, /* the stream cannot be followed any more: BYE; why says it */
 };
@@ -32,6 +32,7 @@ struct imap_parse {
 	/* with an event */
 	uint64_t literal_size;
 	bool literal_sync;
+	bool literal8;   /* "~{n}" (RFC 4466) */
 	const char *why; /* static text */
 	/* inside */
 	struct buf text;

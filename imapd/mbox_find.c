@@ -18,8 +18,16 @@ bool
 cmd_mailbox_arg(struct cmd *m, struct slice *name_out)
 {
 	struct slice wire;
-	return imap_cur_sp(&m->args) && imap_cur_astring(&m->args, m->a, &wire) &&
-	       mbox_name_in(wire, false, m->a, name_out) == 0;
+	bool utf8 = client_utf8(m->c);
+	if (!imap_cur_sp(&m->args) || !imap_cur_astring(&m->args, m->a, &wire))
+		return false;
+	int err = mbox_name_in(wire, utf8, m->a, name_out);
+	if (err == ERR_SYNTAX)
+		m->why =
+		    utf8
+			? "the mailbox name is not UTF-8"
+			: "the mailbox name is not in modified UTF-7 (or ENABLE UTF8=ACCEPT first)";
+	return err == 0;
 }
 
 bool

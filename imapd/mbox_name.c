@@ -20,8 +20,6 @@ mbox_pattern_in(struct slice wire, bool utf8, struct arena *a, struct slice *out
 	struct buf raw, nfc;
 	buf_init(&raw, 8192);
 	buf_init(&nfc, 8192);
-	for (size_t i = 0; i < wire.len && !utf8; i++)
-		utf8 = wire.ptr[i] >= 0x80;
 	int err = utf8 ? buf_append_slice(&raw, wire) : utf7_to_utf8(wire, &raw);
 	if (err == 0)
 		err = utf8_nfc(buf_slice(&raw), &nfc);

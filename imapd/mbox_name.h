@@ -6,8 +6,9 @@
 #include "lib/arena.h"
 #include "store/store_client.h"
 
-/* A wire name → UTF-8 NFC, INBOX in upper case, no "/" at the end. utf8: raw UTF-8 and a plain "&" are good (UTF8=ACCEPT); without it octets above
- * ASCII make the name UTF-8 too. 0, ERR_SYNTAX, ERR_NOMEM. The name may be too long or odd for a mailbox: see mailbox_name_ok. */
+/* A wire name → UTF-8 NFC, INBOX in upper case, no "/" at the end. utf8: the name is UTF-8 and "&" stands for itself (UTF8=ACCEPT, IMAP4rev2); without
+ * it octets above ASCII are refused: RFC 3501 5.1 wants no such names made, and a client that sends them without having enabled UTF-8 takes the
+ * modified UTF-7 that LIST gives back for another mailbox. 0, ERR_SYNTAX, ERR_NOMEM. The name may be too long or odd for a mailbox: see mailbox_name_ok. */
 int mbox_name_in(struct slice wire, bool utf8, struct arena *a, struct slice *out);
 /* The same for a LIST pattern or reference: nothing but the coding is changed. */
 int mbox_pattern_in(struct slice wire, bool utf8, struct arena *a, struct slice *out);

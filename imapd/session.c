@@ -155,7 +155,8 @@ cmd_drop(struct cmd *m)
 void
 cmd_syntax(struct cmd *m)
 {
-	cmd_bad(m, "Wrong arguments for %s", m->def->name);
+	cmd_bad(m, "Wrong arguments for %s%s%s", m->def->name, m->why != NULL ? ": " : "",
+	    m->why != NULL ? m->why : "");
 }
 
 /* RFC 5530 codes. */
@@ -262,6 +263,7 @@ cmd_start(struct client *c, enum imap_event ev)
 	m->uid = uid;
 	m->streams = ev == IMAP_EV_STREAM;
 	m->literal_sync = c->parse.literal_sync;
+	m->literal8 = c->parse.literal8;
 	m->literal_size = c->parse.literal_size;
 	buf_init(&m->answer, 1u << 20);
 	c->cmd = m;

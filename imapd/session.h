@@ -132,7 +132,7 @@ struct cmd {
 	bool uid;
 	bool ended;
 	/* APPEND: the message follows (IMAP_EV_STREAM) */
-	bool streams, literal_sync;
+	bool streams, literal_sync, literal8;
 	uint64_t literal_size;
 	void *state;                     /* the command's own, in the arena */
 	void (*cleanup)(struct cmd *m);  /* frees what is not in the arena; may be NULL */
@@ -141,6 +141,7 @@ struct cmd {
 	bool (*on_input)(struct cmd *m); /* takes octets from io_in itself; false: wait for more */
 	void (*on_timer)(struct cmd *m); /* the client's timer, which the command had set */
 	void (*on_event)(struct cmd *m); /* the selected mailbox changed (IDLE) */
+	const char *why;                 /* static: what cmd_syntax may add, or NULL */
 	struct buf answer;
 };
 

@@ -73,9 +73,14 @@ test_names(void **state)
 	assert_true(slice_eq_str(s, "Hộp thư") || s.len > 0);
 	assert_int_equal(mbox_name_in(slice_str("a & b"), false, a, &s), ERR_SYNTAX);
 	assert_int_equal(mbox_name_in(slice_str("a & b"), true, a, &s), 0);
-	/* NFD as macOS sends it becomes NFC; raw UTF-8 is taken */
-	assert_int_equal(mbox_name_in(slice_str("e\xcc\xa3\xcc\x82"), false, a, &s), 0);
+	/* NFD as macOS sends it becomes NFC; raw UTF-8 is taken when it was enabled */
+	assert_int_equal(mbox_name_in(slice_str("e\xcc\xa3\xcc\x82"), true, a, &s), 0);
 	assert_true(slice_eq_str(s, "\xe1\xbb\x87"));
+	assert_int_equal(mbox_name_in(slice_str("e\xcc\xa3\xcc\x82"), false, a, &s), ERR_SYNTAX);
+	assert_int_equal(mbox_name_in(slice_str("&AGUDIwMC-"), false, a, &s), ERR_SYNTAX);
+	assert_int_equal(mbox_name_in(slice_str("e&AyMDAg-"), false, a, &s), 0);
+	assert_true(slice_eq_str(s, "\xe1\xbb\x87"));
+	assert_int_equal(mbox_name_in(slice_str("a\xff"), true, a, &s), ERR_SYNTAX);
 	mbox_name_out(slice_str("a\"\\ & \xe1\xbb\x87"), false, &b);
 	assert_string_equal(buf_cstr(&b), "\"a\\\"\\\\ &- &Hsc-\"");
 	assert_int_equal(
