@@ -1,4 +1,4 @@
-/* ctl_run.c: `congvu run` and `congvu stop`: the four parents under one process, for hosts without systemd. It starts them,
+/* ctl_run.c: `congvu run`, `congvu stop` and `congvu reload`: the four parents under one process, for hosts without systemd. It starts them,
  * restarts with back-off what ends, and stops the doors (SMTP, IMAP) before what they need. The lock on run/congvu.pid
  * says that it runs and which process it is; the parents die with it. */
 #include "config.h"
@@ -26,6 +26,7 @@
 #define ALIVE_MS 10000
 #define STOP_MS 7000 /* a parent itself kills its roles after 5 s */
 #define UP_MS 20000
+#define RELOAD_MS 30000
 #define SHOWN_ERRORS 4
 
 struct program {
@@ -228,8 +229,8 @@ supervise(struct supervisor *s)
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGINT);
 	sigaddset(&set, SIGCHLD);
+	sigaddset(&set, SIGHUP);
 	sigprocmask(SIG_BLOCK, &set, NULL);
-	signal(SIGHUP, SIG_IGN);
 	for (size_t i = 0; i < N_PROGRAMS; i++) {
 		s->programs[i] =
 		    (struct program){.name = ctl_programs[i], .backoff_ms = BACKOFF_MIN_MS};
@@ -242,6 +243,9 @@ supervise(struct supervisor *s)
 			    s->programs[i].start_at_ms <= now_ms())
 				program_start(s, &s->programs[i]);
 		signo = sigtimedwait(&set, NULL, &wait);
+		for (size_t i = 0; i < N_PROGRAMS && signo == SIGHUP; i++)
+			if (s->programs[i].pid > 0)
+				kill(s->programs[i].pid, SIGHUP);
 	}
 	stop_some(s, 2, 3); /* SMTP and IMAP */
 	stop_some(s, 0, 1);
@@ -449,4 +453,67 @@ ctl_stop(struct ctl *c, int argc, char **argv)
 		nap(20);
 	}
 	return EX_OK;
+}
+
+/* ---- reload ---- */
+
+/* How many reloads a parent has ended, -1 when it does not run; *failed of the last. */
+static int64_t
+reloads_of(const struct ctl *c, const char *program, pid_t *pid, bool *failed)
+{
+	struct json *j = ctl_status_read(c, program);
+	int64_t n = -1;
+
+	*pid = j != NULL ? (pid_t)json_int(json_get(j, "pid"), 0) : 0;
+	if (ctl_pid_alive(*pid))
+		n = json_int(json_get(j, "reloads"), 0);
+	*failed = json_bool(json_get(j, "reload_failed"));
+	json_free(j);
+	return n;
+}
+
+static int
+reload_one(const struct ctl *c, const char *program)
+{
+	uint64_t end = now_ms() + RELOAD_MS;
+	bool failed = false;
+	pid_t pid, same;
+	int64_t before = reloads_of(c, program, &pid, &failed);
+
+	if (before < 0) {
+		fprintf(stderr, _("congvu reload: %s does not run\n"), program);
+		return EX_UNAVAILABLE;
+	}
+	if (kill(pid, SIGHUP) != 0)
+		return ctl_fail(c, EX_NOPERM, "%s (%ld): %s", program, (long)pid, strerror(errno));
+	while (reloads_of(c, program, &same, &failed) == before && same == pid) {
+		if (now_ms() >= end)
+			return ctl_fail(
+			    c, EX_TEMPFAIL, _("%s is not done yet; its log tells more"), program);
+		nap(20);
+	}
+	if (failed || same != pid)
+		return ctl_fail(c, EX_CONFIG,
+		    _("%s did not take over everything; what worked before goes on. Its log tells "
+		      "why; congvu check may too"),
+		    program);
+	printf(_("%s: reloaded\n"), program);
+	return EX_OK;
+}
+
+int
+ctl_reload(struct ctl *c, int argc, char **argv)
+{
+	static const struct ctl_option none[] = {{NULL, NULL, NULL}};
+	int code = EX_OK, rc;
+
+	if (ctl_options(c, none, &argc, argv) != 0)
+		return EX_USAGE;
+	if (argc > 1)
+		return ctl_usage(c, _("reload takes no argument"));
+	for (const char *const *p = ctl_programs; *p != NULL; p++) {
+		rc = reload_one(c, *p);
+		code = rc != EX_OK ? rc : code;
+	}
+	return code;
 }

@@ -109,6 +109,8 @@ print_role(const struct json *r)
 	while (pid != 0 && json_next(stats, &iter, &key, &value))
 		if (json_int(value, 0) != 0)
 			printf("  %s %lld", key, (long long)json_int(value, 0));
+	if (json_bool(json_get(r, "leaving")))
+		printf("  %s", _("leaves with its last clients (a reload replaced it)"));
 	if (json_int(json_get(r, "restarts"), 0) > 0)
 		printf("  restarts %lld", (long long)json_int(json_get(r, "restarts"), 0));
 	if (exit_text[0] != '\0')

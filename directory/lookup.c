@@ -28,6 +28,8 @@ enum {
 	BUCKETS = 4096,
 	QUEUE_MAX = 4096,
 	CONNS_MAX = 256,
+	LEAVE_MS = 5000, /* after a reload, beyond what sessions have */
+	LEAVE_STEP_MS = 100,
 };
 
 struct exchange {
@@ -60,6 +62,8 @@ static struct {
 	uint32_t last_id;
 	struct loop_timer *sweep;
 	uint64_t n_requests, n_failures;
+	unsigned n_busy; /* jobs and delayed replies under way */
+	unsigned n_conns;
 } self;
 
 /* ---- exchanges ---- */
@@ -127,6 +131,7 @@ delayed_send(void *arg)
 
 	ipc_reply_err(d->conn, d->id, d->err, "login failed");
 	ipc_release(d->conn);
+	self.n_busy--;
 	loop_timer_free(d->timer);
 	free(d);
 }
@@ -138,6 +143,7 @@ fail_later(struct job *j)
 	struct delayed *d = xcalloc(1, sizeof(*d));
 
 	d->conn = j->conn;
+	self.n_busy++;
 	ipc_hold(d->conn);
 	d->id = j->id;
 	d->err = j->err;
@@ -213,6 +219,7 @@ jobs_done(void *arg, int events)
 			ipc_reply(j->conn, j->id,
 			    j->kind == JOB_RCPT ? LOOKUP_RCPT_IS : LOOKUP_SENDER_IS, &j->reply, -1);
 		ipc_release(j->conn);
+		self.n_busy--;
 		job_free(j);
 	}
 }
@@ -228,8 +235,10 @@ job_start_take(struct ipc_conn *c, uint32_t id, struct job *j)
 	ipc_hold(c);
 	if (j->exchange != NULL)
 		j->exchange->is_busy = true;
-	if (work_put_take(self.work, j) == 0)
+	if (work_put_take(self.work, j) == 0) {
+		self.n_busy++;
 		return;
+	}
 	ipc_release(c);
 	ipc_reply_err(c, id, ERR_TEMP, "too much to do");
 	if (j->exchange != NULL) {
@@ -422,6 +431,7 @@ on_open(struct ipc_conn *c, void *arg, void **user_out)
 	(void)c;
 	(void)arg;
 	*user_out = xcalloc(1, sizeof(struct client));
+	self.n_conns++;
 	return 0;
 }
 
@@ -439,6 +449,7 @@ on_close(struct ipc_conn *c, void *arg)
 				at = &(*at)->next;
 		}
 	}
+	self.n_conns--;
 	free(client);
 }
 
@@ -455,6 +466,7 @@ static const struct {
     {"lookup.milter", IPC_MILTER, "user_milter"},
     {"lookup.relay", IPC_RELAY, "user_relay"},
 };
+static struct ipc_server *servers[sizeof(doors) / sizeof(doors[0])];
 
 static int
 find_person(void *arg, struct slice name, struct person **out)
@@ -569,6 +581,37 @@ on_term(void *arg, int signo)
 	_exit(0);
 }
 
+/* Replaced after a reload: serves those who are connected, who leave as well; ends with the last of them. */
+static void
+on_leaving(void *arg)
+{
+	static unsigned waited;
+	struct loop_timer **again = arg;
+	unsigned grace = (unsigned)conf_int(role_conf(), "reload_grace_s") * 1000;
+
+	if (self.n_conns == 0 || (waited >= grace + LEAVE_MS && self.n_busy == 0) ||
+	    waited >= grace + 2 * LEAVE_MS)
+		_exit(0);
+	waited += LEAVE_STEP_MS;
+	loop_timer_set(*again, LEAVE_STEP_MS);
+}
+
+static void
+on_hup(void *arg, int signo)
+{
+	static struct loop_timer *timer;
+
+	(void)arg;
+	(void)signo;
+	if (timer != NULL)
+		return;
+	for (size_t i = 0; i < sizeof(doors) / sizeof(doors[0]); i++)
+		if (servers[i] != NULL)
+			ipc_server_stop(servers[i]);
+	timer = loop_timer_new(self.loop, on_leaving, &timer);
+	on_leaving(&timer);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -600,8 +643,8 @@ main(int argc, char **argv)
 	for (size_t i = 0; i < sizeof(doors) / sizeof(doors[0]); i++) {
 		if (role_fd(doors[i].socket) < 0)
 			continue;
-		ipc_server_new(self.loop, role_fd(doors[i].socket), &lookup_proto, doors[i].peer,
-		    uids[i], CONNS_MAX, &ops, NULL);
+		servers[i] = ipc_server_new(self.loop, role_fd(doors[i].socket), &lookup_proto,
+		    doors[i].peer, uids[i], CONNS_MAX, &ops, NULL);
 		n_servers++;
 	}
 	if (n_servers == 0)
@@ -609,5 +652,6 @@ main(int argc, char **argv)
 	self.sweep = loop_timer_new(self.loop, exchanges_sweep, NULL);
 	loop_timer_set(self.sweep, 10000);
 	loop_signal(self.loop, SIGTERM, on_term, NULL);
+	loop_signal(self.loop, SIGHUP, on_hup, NULL);
 	return loop_run(self.loop) == 0 ? 0 : EX_SOFTWARE;
 }

@@ -18,6 +18,7 @@
 #define AUTH_DELAY_MS 1000
 #define STOP_MS 2000 /* for the BYE to leave */
 #define STATS_MS 1000
+#define LEAVE_STEP_MS 100
 
 static struct imapd imapd;
 static struct listener *plain, *tls;
@@ -43,17 +44,56 @@ on_stop_late(void *arg)
 }
 
 static void
-on_signal(void *arg, int signo)
+close_listeners(struct imapd *d)
 {
-	struct imapd *d = arg;
-	(void)signo;
 	listener_free(plain);
 	listener_free(tls);
 	for (struct client *c = d->clients; c != NULL; c = c->next)
 		c->listener = NULL;
 	plain = tls = NULL;
+}
+
+static void
+on_signal(void *arg, int signo)
+{
+	struct imapd *d = arg;
+	(void)signo;
+	close_listeners(d);
 	loop_timer_set(loop_timer_new(d->loop, on_stop_late, d->loop), STOP_MS);
 	imapd_stop(d);
+}
+
+/* Replaced after a reload: the clients that are here are served on, within bounds, and told BYE then. */
+static void
+on_leaving(void *arg)
+{
+	static struct loop_timer *again;
+	static uint64_t waited;
+	struct imapd *d = arg;
+	if (d->n_clients == 0) {
+		loop_stop(d->loop);
+		return;
+	}
+	if (waited >= (uint64_t)conf_int(role_conf(), "reload_grace_s") * 1000) {
+		on_signal(d, SIGTERM);
+		return;
+	}
+	waited += LEAVE_STEP_MS;
+	if (again == NULL)
+		again = loop_timer_new(d->loop, on_leaving, d);
+	loop_timer_set(again, LEAVE_STEP_MS);
+}
+
+static void
+on_hup(void *arg, int signo)
+{
+	static bool leaving;
+	(void)signo;
+	if (leaving)
+		return;
+	leaving = true;
+	close_listeners(arg);
+	on_leaving(arg);
 }
 
 /* What `congvu status` shows; the slots are named in lib/role_stats.c. */
@@ -124,6 +164,7 @@ main(int argc, char **argv)
 	imapd.auth_delay_ms = AUTH_DELAY_MS;
 	imapd.tls = read_tls(conf);
 	loop_signal(imapd.loop, SIGTERM, on_signal, &imapd);
+	loop_signal(imapd.loop, SIGHUP, on_hup, &imapd);
 	charset_preload(); /* SEARCH decodes what mail declares; converters are files */
 	role_enter();
 	/* The working folder is the run folder now: sockets are named from there. */

@@ -20,14 +20,16 @@ static const struct parent_role roles[] = {
 	.count_option = "lookup_processes",
 	.sockets = (const char *const[]){"lookup.imapd", NULL},
 	.secrets = (const char *const[]){"token_key_file", "ldap_password_file", NULL},
-	.expendable = true},
+	.expendable = true,
+	.replaceable = true},
     {.name = "imapd-session",
 	.binary = "congvu-imapd-session",
 	.user_option = "user_imapd",
 	.count_option = "imapd_processes",
 	.sockets = (const char *const[]){"listen.imap", "listen.imaps", NULL},
 	.secrets = (const char *const[]){"tls_cert_file", "tls_key_file", NULL},
-	.expendable = true},
+	.expendable = true,
+	.replaceable = true},
 };
 
 int

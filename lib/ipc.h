@@ -101,6 +101,8 @@ struct ipc_server;
 struct ipc_server *ipc_server_new(struct loop *l, int listen_fd, const struct ipc_proto *p,
     uint32_t peer, int64_t peer_uid, unsigned max_conns, const struct ipc_server_ops *ops,
     void *arg);
+/* Takes no more connections; those that are there are served on. */
+void ipc_server_stop(struct ipc_server *s);
 void ipc_server_free(struct ipc_server *s);
 void *ipc_user(struct ipc_conn *c);
 uint32_t ipc_peer_role(const struct ipc_conn *c);

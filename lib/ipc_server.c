@@ -392,6 +392,15 @@ ipc_server_free(struct ipc_server *s)
 	free(s);
 }
 
+void
+ipc_server_stop(struct ipc_server *s)
+{
+	loop_timer_free(s->retry);
+	loop_fd_free(s->ev);
+	s->retry = NULL;
+	s->ev = NULL;
+}
+
 void *
 ipc_user(struct ipc_conn *c)
 {

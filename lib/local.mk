@@ -41,6 +41,7 @@ lib_libcvrole_a_CFLAGS = $(AM_CFLAGS) $(SECCOMP_CFLAGS)
 # --- libcvparent.a: the supervisor ---
 noinst_LIBRARIES += lib/libcvparent.a
 lib_libcvparent_a_SOURCES = lib/parent.h lib/parent_priv.h lib/parent.c lib/parent_setup.c lib/parent_status.c \
+	lib/parent_reload.c lib/notify.h lib/notify.c \
 	lib/role_stats.c lib/proc.h lib/proc.c
 
 # What every role links, and what every parent links: a program's LDADD ends in one of them.

@@ -24,6 +24,7 @@
 
 #include "lib/err.h"
 #include "lib/log.h"
+#include "lib/notify.h"
 #include "lib/parent_priv.h"
 
 #define BACKOFF_MIN_MS 10
@@ -36,8 +37,8 @@
 	20 /* while a role is on its way into its sandbox: who waits for "up" hears it soon */
 #define NOFILE_WANTED 262144
 
-static uint64_t
-now_ms(void)
+uint64_t
+parent_now_ms(void)
 {
 	struct timespec ts;
 
@@ -99,7 +100,7 @@ add_secrets(const struct parent *p, const struct parent_role *role, struct spawn
 {
 	for (const char *const *option = role->secrets; option != NULL && *option != NULL;
 	     option++) {
-		char *path = conf_path(p->conf, *option);
+		char *path = conf_path(p->fresh != NULL ? p->fresh : p->conf, *option);
 		int fd;
 
 		if (path[0] == '\0') {
@@ -166,23 +167,32 @@ role_spawn(const struct parent *p, struct child *c)
 static void
 plan_start(struct child *c)
 {
-	c->start_at_ms = now_ms() + c->backoff_ms;
+	c->start_at_ms = parent_now_ms() + c->backoff_ms;
 	c->backoff_ms = c->backoff_ms * 2 > BACKOFF_MAX_MS ? BACKOFF_MAX_MS : c->backoff_ms * 2;
 }
 
-static void
-child_start(struct parent *p, struct child *c)
+void
+parent_child_done(struct child *c)
+{
+	if (c->page_fd < 0)
+		return;
+	proc_page_free(c->page);
+	close(c->page_fd);
+	c->page_fd = -1;
+}
+
+void
+parent_child_start(struct parent *p, struct child *c, bool replaces)
 {
 	c->start_at_ms = 0;
-	if (c->page_fd >= 0) {
-		proc_page_free(c->page);
-		close(c->page_fd);
-	}
+	c->planned = false;
+	parent_child_done(c);
 	c->page_fd = proc_page_new(&c->page);
 	if (c->page_fd < 0)
 		fatal("no memory for a status page: %s", strerror(errno));
+	c->page->replaces = replaces;
 	c->pid = role_spawn(p, c);
-	c->started_ms = now_ms();
+	c->started_ms = parent_now_ms();
 	c->started = time(NULL);
 	if (c->pid < 0) {
 		log_msg(LOG_LVL_ERROR, "role_start", "%s/%u cannot be started: %s", c->role->name,
@@ -199,7 +209,8 @@ log_end_of(const struct parent *p, const struct child *c, pid_t pid, int status)
 {
 	struct log_line l;
 
-	log_begin(&l, p->stopping || p->recycling ? LOG_LVL_INFO : LOG_LVL_ERROR, "role_exit");
+	log_begin(&l, p->stopping || p->recycling || c->planned ? LOG_LVL_INFO : LOG_LVL_ERROR,
+	    "role_exit");
 	log_str(&l, "role", c->role->name);
 	log_u64(&l, "index", c->index);
 	log_i64(&l, "pid", pid);
@@ -221,13 +232,14 @@ signal_all(struct parent *p, int signo)
 	for (size_t i = 0; i < p->n_children; i++)
 		if (p->children[i].pid > 0)
 			kill(p->children[i].pid, signo);
+	parent_reload_signal(p, signo);
 }
 
 static void
 end_all(struct parent *p)
 {
 	signal_all(p, SIGTERM);
-	p->kill_at_ms = now_ms() + (p->stopping ? STOP_MS : RECYCLE_MS);
+	p->kill_at_ms = parent_now_ms() + (p->stopping ? STOP_MS : RECYCLE_MS);
 	for (size_t i = 0; i < p->n_children; i++)
 		p->children[i].start_at_ms = 0;
 }
@@ -241,10 +253,14 @@ child_ended(struct parent *p, struct child *c, int status)
 	c->last_bad_syscall = c->page->bad_syscall;
 	proc_status_text(status, c->last_exit, sizeof(c->last_exit));
 	log_end_of(p, c, pid, status);
-	if (now_ms() - c->started_ms >= ALIVE_MS)
+	if (parent_now_ms() - c->started_ms >= ALIVE_MS)
 		c->backoff_ms = BACKOFF_MIN_MS;
 	if (p->stopping || p->recycling)
 		return;
+	if (c->planned) {
+		c->start_at_ms = parent_now_ms();
+		return;
+	}
 	c->restarts++;
 	if (c->role->expendable) {
 		plan_start(c);
@@ -263,12 +279,15 @@ reap(struct parent *p)
 	int status;
 	pid_t pid;
 
-	while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
+	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+		if (parent_reload_ended(p, pid, status))
+			continue;
 		for (size_t i = 0; i < p->n_children; i++)
 			if (p->children[i].pid == pid) {
 				child_ended(p, &p->children[i], status);
 				break;
 			}
+	}
 }
 
 static bool
@@ -277,7 +296,7 @@ any_alive(const struct parent *p)
 	for (size_t i = 0; i < p->n_children; i++)
 		if (p->children[i].pid > 0)
 			return true;
-	return false;
+	return parent_reload_any(p);
 }
 
 /* After all have ended: all start, the ones whose death it was with their back-off, so not in a tight loop. */
@@ -293,13 +312,13 @@ recycle(struct parent *p)
 
 		if (!c->role->expendable) {
 			plan_start(c);
-			wait = c->start_at_ms > wait + now_ms()
-				   ? (unsigned)(c->start_at_ms - now_ms())
+			wait = c->start_at_ms > wait + parent_now_ms()
+				   ? (unsigned)(c->start_at_ms - parent_now_ms())
 				   : wait;
 		}
 	}
 	for (size_t i = 0; i < p->n_children; i++)
-		p->children[i].start_at_ms = now_ms() + wait;
+		p->children[i].start_at_ms = parent_now_ms() + wait;
 }
 
 /* ---- the supervision ---- */
@@ -312,8 +331,11 @@ take_signals(struct parent *p, int sfd)
 	while (read(sfd, &si, sizeof(si)) == sizeof(si)) {
 		if (si.ssi_signo == SIGCHLD) {
 			reap(p);
+		} else if (si.ssi_signo == SIGHUP) {
+			parent_reload_begin(p);
 		} else if (!p->stopping) {
 			log_msg(LOG_LVL_INFO, "stop", "%s: stopping", p->spec->program);
+			(void)notify_send("STOPPING=1\nSTATUS=stopping");
 			p->stopping = true;
 			end_all(p);
 		}
@@ -323,20 +345,20 @@ take_signals(struct parent *p, int sfd)
 static void
 start_due(struct parent *p)
 {
-	uint64_t now = now_ms();
+	uint64_t now = parent_now_ms();
 
 	for (size_t i = 0; i < p->n_children; i++) {
 		struct child *c = &p->children[i];
 
 		if (c->pid == 0 && c->start_at_ms != 0 && c->start_at_ms <= now)
-			child_start(p, c);
+			parent_child_start(p, c, false);
 	}
 }
 
 static int
 next_wait(const struct parent *p)
 {
-	uint64_t now = now_ms(), at = now + STATUS_MS;
+	uint64_t now = parent_now_ms(), at = now + STATUS_MS;
 
 	for (size_t i = 0; i < p->n_children; i++) {
 		const struct child *c = &p->children[i];
@@ -349,6 +371,8 @@ next_wait(const struct parent *p)
 	}
 	if (p->kill_at_ms != 0 && p->kill_at_ms < at)
 		at = p->kill_at_ms;
+	if (p->reloading && now + STARTING_MS < at)
+		at = now + STARTING_MS;
 	return at > now ? (int)(at - now) : 0;
 }
 
@@ -358,23 +382,25 @@ supervise(struct parent *p, int sfd)
 	struct pollfd pfd = {.fd = sfd, .events = POLLIN};
 
 	for (size_t i = 0; i < p->n_children; i++)
-		child_start(p, &p->children[i]);
+		parent_child_start(p, &p->children[i], false);
 	for (;;) {
 		parent_status_write(p);
 		poll(&pfd, 1, next_wait(p));
 		take_signals(p, sfd);
-		if (p->kill_at_ms != 0 && now_ms() >= p->kill_at_ms) {
+		if (p->kill_at_ms != 0 && parent_now_ms() >= p->kill_at_ms) {
 			log_msg(LOG_LVL_WARN, "stop", "%s: roles that did not end are killed",
 			    p->spec->program);
 			signal_all(p, SIGKILL);
-			p->kill_at_ms = now_ms() + STOP_MS;
+			p->kill_at_ms = parent_now_ms() + STOP_MS;
 		}
 		if (p->stopping && !any_alive(p))
 			return;
 		if (p->recycling && !any_alive(p))
 			recycle(p);
-		if (!p->stopping && !p->recycling)
+		if (!p->stopping && !p->recycling) {
 			start_due(p);
+			parent_reload_step(p);
+		}
 	}
 }
 
@@ -417,11 +443,11 @@ take_signalfd(void)
 	sigset_t set;
 
 	signal(SIGPIPE, SIG_IGN);
-	signal(SIGHUP, SIG_IGN);
 	sigemptyset(&set);
 	sigaddset(&set, SIGCHLD);
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGHUP);
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	return signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
 }
@@ -478,11 +504,9 @@ set_log_level(const char *level)
 static void
 parent_done(struct parent *p)
 {
-	for (size_t i = 0; i < p->n_children; i++) {
-		proc_page_free(p->children[i].page);
-		if (p->children[i].page_fd >= 0)
-			close(p->children[i].page_fd);
-	}
+	parent_reload_done(p);
+	for (size_t i = 0; i < p->n_children; i++)
+		parent_child_done(&p->children[i]);
 	for (size_t i = 0; p->sockets != NULL && i < p->spec->n_sockets; i++)
 		if (p->sockets[i] >= 0)
 			close(p->sockets[i]);
@@ -500,7 +524,8 @@ usage(const struct parent_spec *spec, int code)
 	    "usage: %s [-c FILE] [-n]\n"
 	    "  -c FILE  configuration (%s/congvu/congvu.conf)\n"
 	    "  -n       check the configuration and end\n"
-	    "Runs in the foreground; SIGTERM stops it. See %s(8).\n",
+	    "Runs in the foreground; SIGTERM stops it, SIGHUP has it read its configuration again. "
+	    "See %s(8).\n",
 	    spec->program, SYSCONFDIR, spec->program);
 	return code;
 }

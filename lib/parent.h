@@ -27,6 +27,10 @@ struct parent_role {
 	const char *const *
 	    secrets; /* options naming files opened read-only by the parent and inherited as role_fd(option) */
 	bool expendable; /* true: restarted alone; false: the whole program restarts with it */
+	/* What a reload (SIGHUP to the parent) does to an expendable role. false: it is restarted, one process after the other. true:
+	 * a new process is started beside it, and when that is up, the old one gets SIGHUP: it takes no more
+	 * clients and ends when those it has are served. A role that is not expendable stays as it is. */
+	bool replaceable;
 };
 /* A folder that is made beside those of the roles, owned by a user: 0711. */
 struct parent_dir {
@@ -42,7 +46,9 @@ struct parent_spec {
 	size_t n_dirs;
 };
 /* main() of each parent. Options: -c FILE, -n (check the configuration and end). Foreground. SIGTERM and SIGINT: orderly
- * stop. Binaries are looked for in the folder of environment CONGVU_LIBEXEC, else option libexec_dir, else where they
+ * stop. SIGHUP: the configuration is read again; when it is good, roles take it over as their table says, without the ports
+ * ever closed; what only a restart changes (ports, users, numbers of processes, folders) is logged. Tells a service manager
+ * by sd_notify's protocol. Binaries are looked for in the folder of environment CONGVU_LIBEXEC, else option libexec_dir, else where they
  * were installed. Exit: 0 after an orderly stop, 78 configuration, 71 system, 75 when it runs already. */
 int parent_main(const struct parent_spec *spec, int argc, char **argv);
 

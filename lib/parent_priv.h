@@ -21,6 +21,8 @@ struct child {
 	int last_bad_syscall;
 	int page_fd;
 	struct proc_page *page;
+	struct child *coming; /* a reload's: takes this one's place when it is up */
+	bool planned;         /* its end is a reload's */
 };
 
 struct parent {
@@ -39,7 +41,34 @@ struct parent {
 	bool recycling; /* all roles end, then all start again */
 	uint64_t kill_at_ms;
 	char *last_status; /* what the status file says */
+	/* parent_reload.c */
+	struct conf *fresh;   /* read by a reload: where secrets are; NULL before */
+	struct child **going; /* replaced, serving their last clients */
+	size_t n_going;
+	bool reloading, told_ready;
+	unsigned reloads;   /* ended, well or not */
+	bool reload_failed; /* the last of them, in any part */
+	size_t reload_at;   /* of children: whose turn it is */
+	bool role_begun;    /* its successors were started */
+	uint64_t restart_kill_ms;
 };
+
+/* parent.c */
+uint64_t parent_now_ms(void);
+/* Starts the process of c; one that cannot be started is planned anew. replaces: proc_page's. */
+void parent_child_start(struct parent *p, struct child *c, bool replaces);
+void parent_child_done(struct child *c);
+
+/* parent_reload.c: what SIGHUP does; parent.h says it. */
+void parent_reload_begin(struct parent *p);
+/* Goes on with a reload; called each turn. */
+void parent_reload_step(struct parent *p);
+/* A process ended: true when it was one of a reload's own, coming or going. */
+bool parent_reload_ended(struct parent *p, pid_t pid, int status);
+/* Signals those that come and go; whether there are any. */
+void parent_reload_signal(struct parent *p, int signo);
+bool parent_reload_any(const struct parent *p);
+void parent_reload_done(struct parent *p);
 
 /* parent_setup.c: all done before the first role starts. Each logs what is wrong and gives a negative enum err. */
 int parent_make_dirs(struct parent *p);

@@ -29,7 +29,7 @@ sandbox_text(const struct child *c)
 }
 
 static void
-put_child(struct buf *b, const struct parent *p, const struct child *c)
+put_child(struct buf *b, const struct parent *p, const struct child *c, bool is_going)
 {
 	bool first = true;
 
@@ -42,6 +42,8 @@ put_child(struct buf *b, const struct parent *p, const struct child *c)
 	    "\"since\": %lld, \"restarts\": %u, \"expendable\": %s, \"sandbox\": \"%s\", ",
 	    (long long)c->started, c->restarts, c->role->expendable ? "true" : "false",
 	    sandbox_text(c));
+	if (is_going) /* replaced by a reload: it serves its last clients */
+		buf_append_str(b, "\"leaving\": true, ");
 	if (c->last_exit[0] != '\0')
 		buf_appendf(b, "\"last_exit\": \"%s\", ", c->last_exit);
 	else
@@ -117,11 +119,17 @@ parent_status_write(struct parent *p)
 	buf_appendf(&b,
 	    "{\n  \"program\": \"%s\", \"pid\": %ld, \"state\": \"%s\", \"started\": %lld, "
 	    "\"restarts\": %u,\n  "
+	    "\"reloads\": %u, \"reload_failed\": %s,\n  "
 	    "\"roles\": [\n",
-	    p->spec->program, (long)getpid(), program_state(p), (long long)p->started, p->restarts);
+	    p->spec->program, (long)getpid(), program_state(p), (long long)p->started, p->restarts,
+	    p->reloads, p->reload_failed ? "true" : "false");
 	for (size_t i = 0; i < p->n_children; i++) {
-		put_child(&b, p, &p->children[i]);
-		buf_append_str(&b, i + 1 < p->n_children ? ",\n" : "\n");
+		put_child(&b, p, &p->children[i], false);
+		buf_append_str(&b, i + 1 < p->n_children || p->n_going > 0 ? ",\n" : "\n");
+	}
+	for (size_t i = 0; i < p->n_going; i++) {
+		put_child(&b, p, p->going[i], true);
+		buf_append_str(&b, i + 1 < p->n_going ? ",\n" : "\n");
 	}
 	buf_append_str(&b, "  ],\n  \"sockets\": [");
 	put_sockets(&b, p);

@@ -14,9 +14,11 @@
 #define PROC_PAGE_MAGIC 0x43565031u
 struct proc_page {
 	uint32_t magic;
-	uint32_t sandbox;           /* enum sandbox_state; 0: not entered yet */
-	int32_t bad_syscall;        /* that the sandbox stopped, -1 none */
-	uint32_t uid;               /* after dropping */
+	uint32_t sandbox;    /* enum sandbox_state; 0: not entered yet */
+	int32_t bad_syscall; /* that the sandbox stopped, -1 none */
+	uint32_t uid;        /* after dropping */
+	uint32_t
+	    replaces; /* set by the parent: started to take the place of a process that works */
 	uint64_t stats[PROC_STATS]; /* role_stat_set */
 };
 /* A new page: its descriptor (close-on-exec), mapped at *page_out; -1 with errno. */

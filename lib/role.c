@@ -150,6 +150,12 @@ role_index(void)
 	return self.index;
 }
 
+bool
+role_replaces(void)
+{
+	return self.page != NULL && self.page->replaces != 0;
+}
+
 /* Some roles need TCP only in some configurations. */
 static const char *
 sandbox_name(void)

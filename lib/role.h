@@ -20,6 +20,9 @@ const struct conf *role_conf(void);
 int role_fd(const char *name);
 /* 0 for the first process of this role, then 1, 2, … */
 unsigned role_index(void);
+/* Whether this process is to take the place of one that works, after a reload: then it ends with EX_CONFIG where it cannot
+ * do all that the other does (a certificate that cannot be read), and the other stays. */
+bool role_replaces(void);
 /* Changes to --dir, drops to --user (and no_new_privs, no core files), enters the sandbox of the role
  * (sandbox.h). Closes the inherited secrets (descriptors named for an option): read them before.
  * Exits when privileges cannot be dropped. Tells the parent through the status page whether the

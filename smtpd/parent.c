@@ -28,7 +28,8 @@ static const struct parent_role roles[] = {
 	.count_option = "lookup_processes",
 	.sockets = (const char *const[]){"lookup.smtpd", NULL},
 	.secrets = (const char *const[]){"token_key_file", "ldap_password_file", NULL},
-	.expendable = true},
+	.expendable = true,
+	.replaceable = true},
     {.name = "relay", .binary = "congvu-relay", .user_option = "user_relay", .expendable = true},
     {.name = "smtpd-session",
 	.binary = "congvu-smtpd-session",
@@ -37,7 +38,8 @@ static const struct parent_role roles[] = {
 	.sockets =
 	    (const char *const[]){"listen.mx", "listen.submission", "listen.submissions", NULL},
 	.secrets = (const char *const[]){"tls_cert_file", "tls_key_file", NULL},
-	.expendable = true},
+	.expendable = true,
+	.replaceable = true},
 };
 
 int

@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sysexits.h>
 
 enum {
 	IN_CAP = 65536,
@@ -23,6 +24,7 @@ enum {
 	END_STEP_MS = 10,
 	MILTER_CONNECT_MS = 10000,
 	MILTER_COMMAND_MS = 10000,
+	LEAVE_STEP_MS = 100,
 };
 
 struct smtpd smtpd;
@@ -243,7 +245,7 @@ client_free(struct client *c)
 	io_free(c->io);
 	free(c->helo);
 	free(c->mech);
-	if (!smtpd.ending) /* they are gone then */
+	if (!smtpd.leaving) /* they are gone then */
 		listener_closed(c->listener);
 	role_stat_set(0, --smtpd.clients);
 	free(c);
@@ -464,6 +466,8 @@ load_tls(const struct conf *conf)
 		&smtpd.tls, &why) != 0) {
 		log_msg(LOG_LVL_ERROR, "tls", "%s (%s, %s)", why, cert, key);
 		smtpd.tls = NULL;
+		if (role_replaces())
+			exit(EX_CONFIG); /* the one that works stays */
 	}
 	free(cert);
 	free(key);
@@ -560,6 +564,16 @@ on_ending(void *arg)
 }
 
 static void
+close_listeners(void)
+{
+	smtpd.leaving = true;
+	for (size_t i = 0; i < sizeof(smtpd.listeners) / sizeof(smtpd.listeners[0]); i++) {
+		listener_free(smtpd.listeners[i]);
+		smtpd.listeners[i] = NULL;
+	}
+}
+
+static void
 on_term(void *arg, int signo)
 {
 	static struct loop_timer *timer;
@@ -569,12 +583,39 @@ on_term(void *arg, int signo)
 	if (smtpd.ending)
 		return;
 	smtpd.ending = true;
-	for (size_t i = 0; i < sizeof(smtpd.listeners) / sizeof(smtpd.listeners[0]); i++) {
-		listener_free(smtpd.listeners[i]);
-		smtpd.listeners[i] = NULL;
-	}
+	close_listeners();
 	timer = loop_timer_new(smtpd.loop, on_ending, &timer);
 	on_ending(&timer);
+}
+
+/* Replaced after a reload: the clients that are here are served to their end, within bounds. */
+static void
+on_leaving(void *arg)
+{
+	static uint64_t waited;
+	struct loop_timer **again = arg;
+
+	if (smtpd.clients == 0 ||
+	    waited >= (uint64_t)conf_int(role_conf(), "reload_grace_s") * 1000) {
+		on_term(NULL, 0);
+		return;
+	}
+	waited += LEAVE_STEP_MS;
+	loop_timer_set(*again, LEAVE_STEP_MS);
+}
+
+static void
+on_hup(void *arg, int signo)
+{
+	static struct loop_timer *timer;
+
+	(void)arg;
+	(void)signo;
+	if (smtpd.leaving)
+		return;
+	close_listeners();
+	timer = loop_timer_new(smtpd.loop, on_leaving, &timer);
+	on_leaving(&timer);
 }
 
 int
@@ -583,6 +624,7 @@ main(int argc, char **argv)
 	role_init(argc, argv, "smtpd-session");
 	smtpd.loop = loop_new();
 	loop_signal(smtpd.loop, SIGTERM, on_term, NULL);
+	loop_signal(smtpd.loop, SIGHUP, on_hup, NULL);
 	load_tls(role_conf());
 	load_conf(role_conf());
 	smtpd.lookup = lookup_client_new(smtpd.loop, "lookup.smtpd.sock", IPC_SMTPD);

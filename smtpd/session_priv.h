@@ -30,6 +30,7 @@ struct smtpd {
 	uint64_t size_max, timeout_ms;
 	size_t rcpts_max;
 	struct listener *listeners[3];
+	bool leaving; /* the listeners are gone: stopping, or replaced after a reload */
 	uint64_t accepted, refused, clients;
 	bool ending;         /* SIGTERM came: nobody new */
 	unsigned delivering; /* messages that the store may have and the client does not know */

@@ -41,10 +41,11 @@ expect 64 'need a value' status -c
 expect 64 'needs vi or en' --lang fr status
 expect 0 'usage: congvu' help
 expect 0 'audit verify' help audit
-for command in run stop status check audit queue agency staff; do
+for command in run stop reload status check audit queue agency staff; do
 	expect 0 "congvu .*$command" "$command" --help
 	expect 64 'no option --nonsense' -c "$conf" "$command" --nonsense
 done
+expect 69 'congvu-stored does not run' -c "$conf" reload
 expect 64 'needs a value' -c "$conf" audit show --last
 expect 64 'takes no value' -c "$conf" check --offline=yes
 expect 78 'No such file' -c "$tmp/nothing.conf" status

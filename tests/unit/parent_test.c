@@ -44,7 +44,8 @@ static const struct parent_role roles[] = {
 	.count_option = "smtpd_processes",
 	.sockets = (const char *const[]){"t", "listen", "absent", NULL},
 	.secrets = (const char *const[]){"token_key_file", "ldap_password_file", NULL},
-	.expendable = true},
+	.expendable = true,
+	.replaceable = true},
 };
 static const struct parent_dir dirs[] = {{"milter_socket_dir", "user_milter"}};
 static const struct parent_spec spec = {.program = "congvu-test",
@@ -414,6 +415,128 @@ test_parent_is_killed(void **state)
 	ask("t.sock", '.', text, sizeof(text));
 }
 
+/* The pids of the roles, core first, as the status file has them. */
+static void
+role_pids(long pids[N_CHILDREN])
+{
+	const char *p = strstr(status_text(), "\"roles\"");
+
+	for (size_t i = 0; i < N_CHILDREN; i++) {
+		pids[i] = number_after(p, "\"pid\": ");
+		p = strstr(p, "\"pid\": ") + 1;
+	}
+}
+
+static void
+reload_until(const char *log_line)
+{
+	assert_int_equal(truncate(log_file, 0), 0);
+	kill(parent, SIGHUP);
+	wait_for_log(log_line);
+}
+
+static void
+test_reload(void **state)
+{
+	long before[N_CHILDREN], after[N_CHILDREN];
+	char path[128], text[512];
+
+	(void)state;
+	role_pids(before);
+	reload_until("congvu-test: reloaded");
+	wait_for_log("test-role/1: the process before the reload");
+	wait_for_log("test-role/0: the process before the reload");
+	for (int i = 0; i < 100 && strstr(status_text(), "leaving") != NULL; i++)
+		usleep(10000);
+	role_pids(after);
+	assert_int_equal(after[0], before[0]); /* the core stays */
+	assert_int_not_equal(after[1], before[1]);
+	assert_int_not_equal(after[2], before[2]);
+	assert_null(strstr(status_text(), "\"restarts\": 1"));
+	ask("t.sock", '.', text, sizeof(text));
+	assert_non_null(strstr(text, "secret=geheim"));
+
+	/* what is wrong now leaves those that work */
+	snprintf(path, sizeof(path), "%s/token.key", dir);
+	unlink(path);
+	reload_until("test-role/1 stays as it was");
+	wait_for_log("token.key (token_key_file): No such file");
+	role_pids(before);
+	assert_int_equal(after[1], before[1]);
+	ask("t.sock", '.', text, sizeof(text));
+	assert_non_null(strstr(text, "secret=geheim"));
+	write_text(path, "neu");
+	chmod(path, 0600);
+	reload_until("congvu-test: reloaded");
+	wait_for_log("test-role/0: the process before the reload");
+	wait_for_log("test-role/1: the process before the reload");
+	ask("t.sock", '.', text, sizeof(text));
+	assert_non_null(strstr(text, "secret=neu"));
+}
+
+static void
+test_reload_of_the_configuration(void **state)
+{
+	long before[N_CHILDREN], after[N_CHILDREN];
+	FILE *f;
+
+	(void)state;
+	f = fopen(conf_name, "a");
+	fputs("listen_submission = \"127.0.0.1:9\"\nsmtpd_processes = 5\nlisten_imap = "
+	      "\"127.0.0.1:2\"\n",
+	    f);
+	fclose(f);
+	reload_until("smtpd_processes was changed: that takes a restart");
+	wait_for_log("listen_imap was changed");
+	wait_for_log("congvu-test: reloaded");
+	wait_for_log("test-role/0: the process before the reload");
+	wait_for_log("test-role/1: the process before the reload");
+	role_pids(before);
+	f = fopen(conf_name, "a");
+	fputs("no such option\n", f);
+	fclose(f);
+	reload_until("nothing is changed: ");
+	role_pids(after);
+	assert_memory_equal(before, after, sizeof(before));
+}
+
+static int notify_fd = -1;
+
+static const char *
+notified(void)
+{
+	static char text[256];
+	struct timeval wait = {10, 0};
+	ssize_t n;
+
+	setsockopt(notify_fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof(wait));
+	n = recv(notify_fd, text, sizeof(text) - 1, 0);
+	text[n > 0 ? n : 0] = '\0';
+	return text;
+}
+
+static void
+test_service_manager(void **state)
+{
+	struct sockaddr_un sa = {.sun_family = AF_UNIX};
+
+	(void)state;
+	stop();
+	notify_fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	snprintf(sa.sun_path, sizeof(sa.sun_path), "%.80s/notify", dir);
+	assert_int_equal(bind(notify_fd, (struct sockaddr *)&sa, sizeof(sa)), 0);
+	setenv("NOTIFY_SOCKET", sa.sun_path, 1);
+	start();
+	assert_string_equal(notified(), "READY=1\nSTATUS=up");
+	kill(parent, SIGHUP);
+	assert_memory_equal(notified(), "RELOADING=1\nMONOTONIC_USEC=", 27);
+	assert_string_equal(notified(), "READY=1\nSTATUS=up, reloaded");
+	stop();
+	assert_string_equal(notified(), "STOPPING=1\nSTATUS=stopping");
+	unsetenv("NOTIFY_SOCKET");
+	close(notify_fd);
+}
+
 static void
 test_missing_secret(void **state)
 {
@@ -494,6 +617,9 @@ main(void)
 	    T(test_second_parent_is_refused),
 	    T(test_stop),
 	    T(test_parent_is_killed),
+	    T(test_reload),
+	    T(test_reload_of_the_configuration),
+	    T(test_service_manager),
 	    T(test_missing_secret),
 	};
 	char exe[PATH_MAX] = "";

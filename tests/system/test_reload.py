@@ -1,0 +1,122 @@
+"""congvu reload: a new certificate is served, clients that are there stay, mail under way is not lost; a certificate that cannot be
+read changes nothing."""
+
+import json
+import ssl
+import threading
+import time
+
+import ca
+import client
+import pytest
+
+
+def served(server):
+    """The certificate that a new client of the IMAP port and of the submission port sees, PEM."""
+    return {ssl.get_server_certificate((server.host, port)) for port in (server.imaps_port, server.submissions_port)}
+
+
+def programs(server):
+    return {p["program"]: p for p in json.loads(server.congvu("status", "--json").stdout)["programs"]}
+
+
+def roles(server, leaving=False):
+    return {(p["program"], r["role"], r["index"]): r["pid"] for p in programs(server).values() for r in p["roles"]
+            if r.get("leaving", False) == leaving}
+
+
+def wait_until(what, seconds=20):
+    end = time.monotonic() + seconds
+    while not what():
+        assert time.monotonic() < end, "not within %d s" % seconds
+        time.sleep(0.05)
+
+
+@pytest.fixture
+def tls_files(server):
+    """The folder of the host's certificate; what stood there is put back and served again."""
+    folder = server.dir / "etc/tls"
+    saved = {name: (folder / name).read_bytes() for name in ("cert.pem", "key.pem")}
+    yield folder
+    for name, data in saved.items():
+        (folder / name).write_bytes(data)
+    assert server.congvu("reload").returncode == 0
+
+
+def message(user, mid):
+    return client.header(user["address"], [user["address"]], "Nạp lại", mid) + client.text_part("Trong khi nạp lại\n")
+
+
+def test_new_certificate_and_clients_that_stay(server, tls_files):
+    user = server.user("clerk", agency="SKHCN")
+    imap, smtp = server.imap(user), server.submission(user)
+    imap.select("INBOX")
+    before, roles_before = served(server), roles(server)
+    demo = ca.CA(server.dir / "ca")
+    demo.host(tls_files / "cert.pem", tls_files / "key.pem", ["DNS:localhost", "IP:127.0.0.1"], "Tỉnh Mẫu")
+    done = server.congvu("reload")
+    assert done.returncode == 0, done.stdout + done.stderr
+    after = served(server)
+    assert len(after) == 1 and after != before
+    now = roles(server)
+    for key, pid in roles_before.items():
+        stays = key[1] in ("stored", "smtpd-queue")
+        assert (now[key] == pid) == stays, key
+    # those that were there go on, with all that needs the other roles
+    assert any(key[1] == "imapd-session" for key in roles(server, leaving=True))
+    assert imap.noop()[0] == "OK" and imap.select("INBOX")[0] == "OK"
+    mid = client.new_id("reload.example")
+    assert client.transaction(smtp, user["address"], [user["address"]], message(user, mid))[0] == 250
+    assert server.fetch(user, mid) is not None
+    client.close(imap)
+    client.close(smtp)
+    wait_until(lambda: not roles(server, leaving=True))
+
+
+def test_bad_certificate_leaves_what_works(server, tls_files):
+    before, roles_before = served(server), roles(server)
+    (tls_files / "cert.pem").write_text("no certificate\n")
+    done = server.congvu("reload")
+    assert done.returncode == 78
+    assert "congvu-smtpd did not take over" in done.stderr and "congvu-imapd did not" in done.stderr
+    assert served(server) == before
+    now = roles(server)
+    assert all(now[k] == pid for k, pid in roles_before.items() if k[1] in ("imapd-session", "smtpd-session"))
+
+
+def test_mail_during_reloads(server):
+    """Every mail is taken, or deferred and then taken; each is there once."""
+    user = server.user("clerk", agency="SKHCN")
+    sent, trouble, stop = [], [], threading.Event()
+
+    def sender():
+        while not stop.is_set():
+            mid = client.new_id("reload.example")
+            for _ in range(20):
+                try:
+                    code, text = server.submit(user, user["address"], [user["address"]], message(user, mid))
+                except Exception as e:  # a connection that ends without an answer
+                    trouble.append(repr(e))
+                    return
+                if code == 250:
+                    sent.append(mid)
+                    break
+                if not 400 <= code < 500:
+                    trouble.append("%d %s" % (code, text))
+                    return
+                time.sleep(0.1)
+
+    threads = [threading.Thread(target=sender) for _ in range(3)]
+    for t in threads:
+        t.start()
+    try:
+        for _ in range(3):
+            assert server.congvu("reload").returncode == 0
+    finally:
+        stop.set()
+        for t in threads:
+            t.join(60)
+    assert not trouble and len(sent) > 5
+    for mid in sent:
+        assert server.fetch(user, mid) is not None  # fetch() counts
+    wait_until(lambda: not roles(server, leaving=True))
