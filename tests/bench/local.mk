@@ -1,0 +1,17 @@
+# tests/bench/: make bench [LOADS=...] [ROUNDS=n]: Congvu beside Postfix + Dovecot (tests/bench/README.md)
+noinst_PROGRAMS += tests/bench/load_smtp tests/bench/load_imap tests/bench/load_sink
+CV_LOAD_SOURCES = tests/bench/load.h tests/bench/load.c
+CV_LOAD_LIBS = lib/libcvmail.a lib/libcvtls.a lib/libcvloop.a lib/libcvcrypto.a lib/libcv.a $(CV_MAIL_LIBS) $(EVENT_LIBS) $(SSL_LIBS) $(CRYPTO_LIBS)
+tests_bench_load_smtp_SOURCES = tests/bench/load_smtp.c $(CV_LOAD_SOURCES)
+tests_bench_load_smtp_LDADD = $(CV_LOAD_LIBS)
+tests_bench_load_imap_SOURCES = tests/bench/load_imap.c $(CV_LOAD_SOURCES)
+tests_bench_load_imap_LDADD = $(CV_LOAD_LIBS)
+tests_bench_load_sink_SOURCES = tests/bench/load_sink.c $(CV_LOAD_SOURCES)
+tests_bench_load_sink_LDADD = $(CV_LOAD_LIBS)
+
+LOADS =
+ROUNDS = 3
+BENCH_FLAGS =
+.PHONY: bench
+bench: all
+	CONGVU_BUILD=$(abs_builddir) /usr/bin/python3 $(top_srcdir)/tests/bench/bench.py --rounds $(ROUNDS) --loads "$(LOADS)" $(BENCH_FLAGS)
