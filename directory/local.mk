@@ -37,6 +37,17 @@ congvu_lookup_LDADD = directory/libcvlookup.a directory/libcvtoken.a directory/l
 	directory/libcvldap.a directory/libcvnames.a lib/libcvmail.a lib/libcvcrypto.a $(CV_ROLE_LIBS) $(CV_MAIL_LIBS) \
 	$(CRYPTO_LIBS) $(LDAP_LIBS) -llber $(SASL_LIBS) $(IDN_LIBS) -lpthread
 
+# --- the fetch role: HTTP and LDAP URLs, libcurl; and its client ---
+noinst_LIBRARIES += directory/libcvfetch.a directory/libcvfetchurl.a
+directory_libcvfetch_a_SOURCES = directory/fetch_client.h directory/fetch_proto.def directory/fetch_client.c
+directory_libcvfetchurl_a_SOURCES = directory/fetch_url.h directory/fetch_url.c directory/fetch_cache.h directory/fetch_cache.c \
+	directory/fetch_ldif.h directory/fetch_ldif.c
+pkglibexec_PROGRAMS += congvu-fetch
+congvu_fetch_SOURCES = directory/fetch.c directory/fetch_work.h directory/fetch_work.c directory/fetch_curl.h directory/fetch_curl.c
+congvu_fetch_CFLAGS = $(AM_CFLAGS) $(CURL_CFLAGS)
+congvu_fetch_LDADD = directory/libcvfetchurl.a directory/libcvfetch.a lib/libcvmail.a lib/libcvcrypto.a $(CV_ROLE_LIBS) $(CRYPTO_LIBS) \
+	$(CURL_LIBS) -lpthread
+
 # --- the twin of libcvldap.a, for unit tests ---
 check_LIBRARIES += directory/libcvdirfake.a
 directory_libcvdirfake_a_SOURCES = directory/dir_fake.h directory/dir_fake.c
@@ -65,7 +76,21 @@ tests_unit_ctl_rows_test_LDADD = lib/libcvjson.a $(CV_DIR_TEST_LIBS) $(JANSSON_L
 tests_unit_login_cache_test_SOURCES = tests/unit/login_cache_test.c directory/login_cache.c
 tests_unit_login_cache_test_LDADD = $(CV_DIR_TEST_LIBS) $(CMOCKA_LIBS) -lpthread
 
+check_PROGRAMS += tests/unit/fetch_test tests/unit/fetch_probe
+TESTS += tests/unit/fetch_test tests/unit/fetch_wire_test.py
+EXTRA_DIST += tests/unit/fetch_wire_test.py
+CV_FETCH_TEST_LIBS = directory/libcvfetchurl.a directory/libcvfetch.a lib/libcvipc.a lib/libcvloop.a lib/libcvconf.a lib/libcvmail.a \
+	lib/libcvcrypto.a lib/libcv.a $(CV_MAIL_LIBS) $(CONFUSE_LIBS) $(EVENT_LIBS) $(CRYPTO_LIBS)
+tests_unit_fetch_test_SOURCES = tests/unit/fetch_test.c
+tests_unit_fetch_test_LDADD = $(CV_FETCH_TEST_LIBS) $(CMOCKA_LIBS)
+tests_unit_fetch_probe_SOURCES = tests/unit/fetch_probe.c
+tests_unit_fetch_probe_LDADD = $(CV_FETCH_TEST_LIBS)
+
 # --- fuzz targets ---
+CV_FUZZ += tests/fuzz/fetch_fuzz
+tests_fuzz_fetch_fuzz_SOURCES = tests/fuzz/fetch_fuzz.c $(CV_FUZZ_MAIN)
+tests_fuzz_fetch_fuzz_LDFLAGS = $(AM_LDFLAGS) $(CV_FUZZLINK)
+tests_fuzz_fetch_fuzz_LDADD = $(CV_FETCH_TEST_LIBS)
 CV_FUZZ += tests/fuzz/token_fuzz tests/fuzz/escape_fuzz tests/fuzz/rows_fuzz tests/fuzz/auth_fuzz
 tests_fuzz_token_fuzz_SOURCES = tests/fuzz/token_fuzz.c $(CV_FUZZ_MAIN)
 tests_fuzz_token_fuzz_LDFLAGS = $(AM_LDFLAGS) $(CV_FUZZLINK)

@@ -30,6 +30,7 @@ enum ipc_role {
 	IPC_LEDGER = 1 << 9,
 	IPC_SCAN = 1 << 10,
 	IPC_SIGN = 1 << 11,
+	IPC_FETCH = 1 << 12,
 };
 
 /* One row of a protocol table. Made from a .def file:

@@ -21,6 +21,7 @@ static const struct {
     {"milter", {"messages", "rejected", "tempfailed"}},
     {"milter-scan", {"scans", "failures"}},
     {"milter-ledger", {"records", "syncs"}},
+    {"fetch", {"requests", "transfers", "failures", "remembered_bytes"}},
     {"test-role", {"starts"}},
 };
 

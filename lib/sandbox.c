@@ -51,6 +51,7 @@ static const struct sandbox_role roles[] = {
 	{"ingest", SB_UNIX},
 	{"lookup", SB_UNIX | SB_INET | SB_THREADS | SB_READ | SB_DLOPEN},
 	{"smtpd-queue", SB_THREADS | SB_WRITE},
+	{"fetch", SB_UNIX | SB_INET | SB_THREADS | SB_READ | SB_DLOPEN},
 	{"relay", SB_UNIX | SB_INET | SB_THREADS | SB_READ | SB_DLOPEN},
 	{"stored", SB_THREADS | SB_WRITE},
 	{"milter", SB_UNIX | SB_LISTEN | SB_THREADS | SB_WRITE},

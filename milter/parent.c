@@ -11,6 +11,7 @@ static const struct parent_socket sockets[] = {
     {"scan.milter", NULL, "scan.milter.sock", "user_milter"},
     {"ledger.milter", NULL, "ledger.milter.sock", "user_milter"},
     {"ledger.smtpd", NULL, "ledger.smtpd.sock", "user_smtpd"},
+    {"fetch.milter", NULL, "fetch.milter.sock", "user_milter"},
 };
 
 static const struct parent_role roles[] = {
@@ -34,6 +35,12 @@ static const struct parent_role roles[] = {
 	.secrets = (const char *const[]){"token_key_file", "ldap_password_file", NULL},
 	.expendable = true,
 	.replaceable = true},
+    {.name = "fetch",
+	.binary = "congvu-fetch",
+	.user_option = "user_fetch",
+	.sockets = (const char *const[]){"fetch.milter", NULL},
+	.secrets = (const char *const[]){"fetch_ca_file", NULL},
+	.expendable = true},
     {.name = "milter",
 	.binary = "congvu-milter-filter",
 	.user_option = "user_milter",

@@ -14,6 +14,7 @@ NEVER = {
     "ingest": ("libldap", "liblber", "libsasl2", "libdb"),
     "lookup": ("libdb",),
     "queue": ("libldap", "liblber", "libssl", "libsasl2"),
+    "fetch": ("libldap", "liblber", "libdb", "libsasl2", "libssl"),
     "relay": ("libldap", "liblber", "libdb", "libsasl2"),
     "stored": ("libldap", "liblber", "libssl", "libsasl2"),
     "milter": ("libldap", "liblber", "libdb", "libsasl2"),

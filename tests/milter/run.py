@@ -143,12 +143,13 @@ class Milter:
         (root / "bin").mkdir()
         for name in ("filter", "scan", "ledger"):
             shutil.copy(BUILD / ("congvu-milter-" + name), root / "bin")
+        shutil.copy(BUILD / "congvu-fetch", root / "bin")
         shutil.copy(BUILD / "tests/milter/fake_lookup", root / "bin/congvu-lookup")
         shutil.copytree(certs / "trust", root / "etc/trust")
         (root / "etc/token.key").write_text("00" * 32)
         (root / "etc/ldap.password").write_text("x")
         # as root: every role under a uid of its own, below a folder that only root may enter
-        roles = ("user_smtpd", "user_lookup", "user_milter", "user_scan", "user_ledger")
+        roles = ("user_smtpd", "user_lookup", "user_milter", "user_scan", "user_ledger", "user_fetch")
         user = {} if os.geteuid() else {u: str(61000 + n) for n, u in enumerate(roles)}
         conf = dict(hostname="mail.x.example", run_dir="../run", ledger_dir="../var", audit_log="../var/audit.jsonl",
                     milter_socket_dir="../run/milter", trust_dir="trust", token_key_file="token.key",

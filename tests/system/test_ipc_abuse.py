@@ -25,6 +25,7 @@ DOORS = {
     "queue.relay.sock": ("queue", "smtpd/queue_proto.def", "RELAY", "cv-relay"),
     "scan.milter.sock": ("scan", "milter/scan_proto.def", "MILTER", "cv-milter"),
     "ledger.milter.sock": ("ledger", "milter/ledger_proto.def", "MILTER", "cv-milter"),
+    "fetch.milter.sock": ("fetch", "directory/fetch_proto.def", "MILTER", "cv-milter"),
     "ledger.smtpd.sock": ("ledger", "milter/ledger_proto.def", "SMTPD", "cv-smtp"),
 }
 
