@@ -1,5 +1,5 @@
 /* cmd_ehlo.c: HELO and EHLO: who the client says it is, and what this port can do now. Runs in smtpd-session. RFC 5321 4.1.1.1,
- * RFC 1870, 2034, 2920, 3030, 3207, 3461, 4954, 6152, 6531. */
+ * RFC 1870, 2034, 2920, 3030, 3207, 3461, 4954, 6152, 6531, 9422. */
 #include "config.h"
 
 #include "smtpd/session_priv.h"
@@ -49,7 +49,8 @@ cmd_ehlo(struct client *c, struct slice args)
 		buf_append_str(&b, "250-STARTTLS\r\n");
 	if (client_is_submission(c) && c->tls_done && c->login == NULL)
 		buf_appendf(&b, "250-AUTH %s\r\n", smtpd.mechs);
-	buf_append_str(&b, "250-CHUNKING\r\n250 DSN\r\n");
+	/* RFC 9422 4: what a client may count on without trying */
+	buf_appendf(&b, "250-CHUNKING\r\n250-LIMITS RCPTMAX=%zu\r\n250 DSN\r\n", smtpd.rcpts_max);
 	(void)io_write(c->io, b.data, b.len);
 	buf_done(&b);
 }

@@ -31,4 +31,6 @@ cmd_starttls(struct client *c, struct slice args)
 	c->esmtp = false;
 	if (io_start_tls(c->io, smtpd.tls, true, NULL) != 0)
 		client_close(c);
+	else
+		pace_handshake(c->pace);
 }

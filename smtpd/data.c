@@ -130,6 +130,7 @@ data_input(struct client *c)
 		in.len = (size_t)t->bdat_left;
 	size_t n = smtp_data_read(&t->data, in, &t->chunk);
 	io_consume(c->io, n);
+	pace_data(c->pace, n);
 	if (t->in_bdat)
 		t->bdat_left -= n;
 	keep(c);

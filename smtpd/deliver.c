@@ -84,11 +84,11 @@ answer(struct deliver *d)
 	reply_text(c, d->code, d->text, "Ok");
 	/* what is committed there is not given up by this: the queue knows its state */
 	txn_reset(c);
-	c->busy = false;
+	c->idle_commands = 0;
 	if (c->io == NULL)
 		client_release(c);
 	else
-		client_kick(c);
+		client_done(c);
 }
 
 static void

@@ -10,24 +10,17 @@
 #include "lib/log.h"
 #include "lib/role.h"
 
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sysexits.h>
 
 enum {
 	IN_CAP = 65536,
 	OUT_CAP = 262144,
 	WRITE_MS = 120000,
-	END_MS = 400, /* less than the parent waits when all roles restart */
-	END_STEP_MS = 10,
-	MILTER_CONNECT_MS = 10000,
-	MILTER_COMMAND_MS = 10000,
-	LEAVE_STEP_MS = 100,
+	IDLE_MORE_MS = 5000,
+	IDLE_COMMANDS = 100
 };
-
-struct smtpd smtpd;
 
 /* ---- commands ---- */
 
@@ -61,6 +54,8 @@ client_is_submission(const struct client *c)
 	return c->port != PORT_MX;
 }
 
+static void count_error(struct client *c, unsigned code);
+
 static void
 dispatch(struct client *c, struct slice line)
 {
@@ -71,6 +66,12 @@ dispatch(struct client *c, struct slice line)
 	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]) && cmd == NULL; i++)
 		if (slice_caseeq_str(verb, commands[i].verb))
 			cmd = &commands[i];
+	/* NOOP, RSET, EHLO, ... for ever are no way to hold a connection */
+	if (cmd != NULL && (cmd->need & (NEED_MAIL | NEED_AUTH)) == 0 && cmd->run != cmd_bdat &&
+	    ++c->idle_commands > IDLE_COMMANDS)
+		count_error(c, 500);
+	if (c->closing)
+		return;
 	if (cmd == NULL)
 		reply(c, 500, "5.5.2", "Command not recognized");
 	else if ((cmd->need & NEED_HELO) && c->helo == NULL)
@@ -94,10 +95,35 @@ count_error(struct client *c, unsigned code)
 		return;
 	smtpd.refused++;
 	role_stat_set(2, smtpd.refused);
-	if (++c->errors < ERRORS_MAX || c->closing)
+	if (++c->errors < smtpd.errors_max || c->closing)
 		return;
-	(void)io_printf(c->io, "421 4.7.0 %s Too many errors\r\n", smtpd.hostname);
+	client_bye(c, "4.7.0", "Too many errors");
+}
+
+void
+client_bye(struct client *c, const char *enhanced, const char *why)
+{
+	if (c->io == NULL || c->closing)
+		return;
+	if (c->handshake) { /* there is no way to say it */
+		client_free(c);
+		return;
+	}
+	(void)io_printf(c->io, "421 %s %s %s\r\n", enhanced, smtpd.hostname, why);
 	client_close(c);
+}
+
+void
+clients_bye(void)
+{
+	struct client *next;
+
+	for (struct client *c = smtpd.list; c != NULL; c = next) {
+		next = c->next;
+		/* who waits for an answer gets it first */
+		if (!c->busy)
+			client_bye(c, "4.3.2", "Going down, come again");
+	}
 }
 
 /* Printable text: ASCII by folding unless the peer speaks SMTPUTF8 (INTEROP.md SMTP 7); no line ends. */
@@ -234,7 +260,7 @@ txn_reset(struct client *c)
 	free(t);
 }
 
-static void
+void
 client_free(struct client *c)
 {
 	auth_reset(c);
@@ -242,11 +268,17 @@ client_free(struct client *c)
 	milters_free(c->milters);
 	lookup_login_free(c->login);
 	loop_timer_free(c->delay);
+	pace_free(c->pace);
 	io_free(c->io);
 	free(c->helo);
 	free(c->mech);
 	if (!smtpd.leaving) /* they are gone then */
 		listener_closed(c->listener);
+	if (c->counted)
+		limits_leave(smtpd.limits, c->ip);
+	if (c->next != NULL)
+		c->next->at = c->at;
+	*c->at = c->next;
 	role_stat_set(0, --smtpd.clients);
 	free(c);
 }
@@ -278,6 +310,9 @@ void
 client_done(struct client *c)
 {
 	c->busy = false;
+	pace_step(c->pace);
+	if (smtpd.ending)
+		client_bye(c, "4.3.2", "Going down, come again");
 	client_kick(c);
 }
 
@@ -302,6 +337,7 @@ line_input(struct client *c)
 		client_close(c);
 		return false;
 	}
+	pace_step(c->pace);
 	if (c->auth_line)
 		cmd_auth_line(c, line);
 	else
@@ -321,6 +357,7 @@ skip_input(struct client *c)
 		n = (size_t)c->skip_left;
 	io_consume(c->io, n);
 	c->skip_left -= n;
+	pace_data(c->pace, n);
 	return n > 0;
 }
 
@@ -384,6 +421,8 @@ on_tls(struct io *io, int err, void *arg)
 	log_str(&l, "version", err == 0 ? tls_version(io_tls(io)) : "-");
 	log_end(&l);
 	c->tls_done = err == 0;
+	c->handshake = false;
+	pace_step(c->pace);
 }
 
 static const struct io_ops client_ops = {
@@ -408,7 +447,7 @@ split_peer(struct client *c)
 	snprintf(c->ip, sizeof(c->ip), "%.*s", (int)host.len, (const char *)host.ptr);
 }
 
-static void
+void
 client_new(int fd, enum port port)
 {
 	struct client *c = xcalloc(1, sizeof(*c));
@@ -416,224 +455,30 @@ client_new(int fd, enum port port)
 	c->port = port;
 	c->listener = smtpd.listeners[port];
 	c->io = io_new(smtpd.loop, fd, IN_CAP, OUT_CAP, &client_ops, c);
+	c->next = smtpd.list;
+	c->at = &smtpd.list;
+	if (c->next != NULL)
+		c->next->at = &c->next;
+	smtpd.list = c;
 	split_peer(c);
-	io_set_timeouts(c->io, smtpd.timeout_ms, WRITE_MS);
+	/* pace.c comes first, with a word */
+	io_set_timeouts(c->io, smtpd.timeout_ms + IDLE_MORE_MS, WRITE_MS);
 	role_stat_set(0, ++smtpd.clients);
 	role_stat_set(1, ++smtpd.accepted);
-	if (port == PORT_SUBMISSIONS && io_start_tls(c->io, smtpd.tls, true, NULL) != 0) {
-		client_free(c);
+	c->pace = pace_new(c);
+	c->counted = limits_enter(smtpd.limits, c->ip) == 0;
+	if (!c->counted) {
+		log_msg(LOG_LVL_WARN, "too_many_connections", "%s", c->ip);
+		c->handshake = port == PORT_SUBMISSIONS;
+		client_bye(c, "4.7.0", "Too many connections from your address");
 		return;
+	}
+	if (port == PORT_SUBMISSIONS) {
+		if (io_start_tls(c->io, smtpd.tls, true, NULL) != 0) {
+			client_free(c);
+			return;
+		}
+		pace_handshake(c->pace);
 	}
 	(void)io_printf(c->io, "220 %s ESMTP Congvu\r\n", smtpd.hostname);
-}
-
-static void
-accept_mx(void *arg, int fd)
-{
-	(void)arg;
-	client_new(fd, PORT_MX);
-}
-
-static void
-accept_submission(void *arg, int fd)
-{
-	(void)arg;
-	client_new(fd, PORT_SUBMISSION);
-}
-
-static void
-accept_submissions(void *arg, int fd)
-{
-	(void)arg;
-	client_new(fd, PORT_SUBMISSIONS);
-}
-
-/* ---- start ---- */
-
-static void
-load_tls(const struct conf *conf)
-{
-	char *cert = conf_path(conf, "tls_cert_file");
-	char *key = conf_path(conf, "tls_key_file");
-	char by_fd[2][40];
-	const char *why = "";
-	int cert_fd = role_fd("tls_cert_file"), key_fd = role_fd("tls_key_file");
-
-	/* the parent opened them, for a role that starts without the right to */
-	snprintf(by_fd[0], sizeof(by_fd[0]), "/proc/self/fd/%d", cert_fd);
-	snprintf(by_fd[1], sizeof(by_fd[1]), "/proc/self/fd/%d", key_fd);
-	if (tls_server_new(cert_fd >= 0 ? by_fd[0] : cert, key_fd >= 0 ? by_fd[1] : key, NULL,
-		&smtpd.tls, &why) != 0) {
-		log_msg(LOG_LVL_ERROR, "tls", "%s (%s, %s)", why, cert, key);
-		smtpd.tls = NULL;
-		if (role_replaces())
-			exit(EX_CONFIG); /* the one that works stays */
-	}
-	free(cert);
-	free(key);
-}
-
-static void
-load_milters(const struct conf *conf)
-{
-	size_t n = conf_list_len(conf, "milters");
-	bool accept = strcmp(conf_str(conf, "milter_default_action"), "accept") == 0;
-
-	if (n > MILTER_CONFS_MAX)
-		fatal("milters: more than %d", MILTER_CONFS_MAX);
-	for (size_t i = 0; i < n; i++) {
-		struct milter_options o = {.connect_ms = MILTER_CONNECT_MS,
-		    .command_ms = MILTER_COMMAND_MS,
-		    .message_ms = (unsigned)conf_int(conf, "milter_timeout_ms"),
-		    .failure = accept ? MILTER_ON_FAILURE_ACCEPT : MILTER_ON_FAILURE_TEMPFAIL,
-		    .ports = MILTER_PORT_MX | MILTER_PORT_SUBMISSION};
-		const char *row = conf_list_item(conf, "milters", i), *why = "";
-
-		if (milter_options_parse(row, &o, &why) != 0)
-			fatal("milters: %s: %s", row, why);
-		smtpd.milters[smtpd.n_milters++] = milter_conf_new(smtpd.loop, &o);
-	}
-}
-
-static void
-load_conf(const struct conf *conf)
-{
-	struct buf mechs;
-
-	smtpd.hostname = conf_str(conf, "hostname");
-	smtpd.authserv_id = conf_str(conf, "authserv_id");
-	if (smtpd.authserv_id[0] == '\0')
-		smtpd.authserv_id = smtpd.hostname;
-	smtpd.first_domain = conf_list_len(conf, "domains") > 0 ? conf_list_item(conf, "domains", 0)
-								: smtpd.hostname;
-	smtpd.size_max = (uint64_t)conf_int(conf, "message_size_max");
-	smtpd.timeout_ms = (uint64_t)conf_int(conf, "smtp_timeout_s") * 1000;
-	smtpd.rcpts_max = (size_t)conf_int(conf, "recipients_max");
-	if (smtpd.rcpts_max > RCPTS_MAX)
-		smtpd.rcpts_max = RCPTS_MAX; /* an envelope travels in one frame */
-	smtpd.relays = conf_str(conf, "smarthost")[0] != '\0';
-	buf_init(&mechs, 1000);
-	for (size_t i = 0; i < conf_list_len(conf, "sasl_mechs"); i++)
-		buf_appendf(
-		    &mechs, "%s%s", i > 0 ? " " : "", conf_list_item(conf, "sasl_mechs", i));
-	smtpd.mechs = xstrdup(buf_cstr(&mechs));
-	buf_done(&mechs);
-	load_milters(conf);
-	smtpd.lmtp = lmtp_pool_new(smtpd.loop, conf_str(conf, "lmtp_route"), smtpd.hostname, false,
-	    NULL, (unsigned)conf_int(conf, "lmtp_timeout_ms"));
-	if (smtpd.lmtp == NULL)
-		fatal("lmtp_route: neither unix:PATH nor inet:IP:PORT");
-}
-
-static void
-listen_on(enum port port, const char *name, void (*accept_cb)(void *arg, int fd))
-{
-	int fd = role_fd(name);
-	unsigned max = (unsigned)conf_int(role_conf(), "smtpd_max_clients");
-
-	if (fd < 0)
-		return;
-	if (port != PORT_MX && smtpd.tls == NULL) {
-		log_msg(LOG_LVL_ERROR, "listen", "%s: not served without TLS", name);
-		return;
-	}
-	smtpd.listeners[port] = listener_new(smtpd.loop, fd, max, accept_cb, NULL);
-}
-
-/* ---- the end ---- */
-
-/* Who is being delivered to the store gets an answer first: a client without one sends the message again. */
-static void
-on_ending(void *arg)
-{
-	static unsigned waited;
-	struct loop_timer **again = arg;
-
-	if (smtpd.delivering == 0 &&
-	    waited > 0) { /* the answers went out in a round of their own */
-		loop_stop(smtpd.loop);
-		return;
-	}
-	if (waited >= END_MS) {
-		log_msg(LOG_LVL_WARN, "stop", "%u deliveries under way", smtpd.delivering);
-		loop_stop(smtpd.loop);
-		return;
-	}
-	waited += END_STEP_MS;
-	loop_timer_set(*again, END_STEP_MS);
-}
-
-static void
-close_listeners(void)
-{
-	smtpd.leaving = true;
-	for (size_t i = 0; i < sizeof(smtpd.listeners) / sizeof(smtpd.listeners[0]); i++) {
-		listener_free(smtpd.listeners[i]);
-		smtpd.listeners[i] = NULL;
-	}
-}
-
-static void
-on_term(void *arg, int signo)
-{
-	static struct loop_timer *timer;
-
-	(void)arg;
-	(void)signo;
-	if (smtpd.ending)
-		return;
-	smtpd.ending = true;
-	close_listeners();
-	timer = loop_timer_new(smtpd.loop, on_ending, &timer);
-	on_ending(&timer);
-}
-
-/* Replaced after a reload: the clients that are here are served to their end, within bounds. */
-static void
-on_leaving(void *arg)
-{
-	static uint64_t waited;
-	struct loop_timer **again = arg;
-
-	if (smtpd.clients == 0 ||
-	    waited >= (uint64_t)conf_int(role_conf(), "reload_grace_s") * 1000) {
-		on_term(NULL, 0);
-		return;
-	}
-	waited += LEAVE_STEP_MS;
-	loop_timer_set(*again, LEAVE_STEP_MS);
-}
-
-static void
-on_hup(void *arg, int signo)
-{
-	static struct loop_timer *timer;
-
-	(void)arg;
-	(void)signo;
-	if (smtpd.leaving)
-		return;
-	close_listeners();
-	timer = loop_timer_new(smtpd.loop, on_leaving, &timer);
-	on_leaving(&timer);
-}
-
-int
-main(int argc, char **argv)
-{
-	role_init(argc, argv, "smtpd-session");
-	smtpd.loop = loop_new();
-	loop_signal(smtpd.loop, SIGTERM, on_term, NULL);
-	loop_signal(smtpd.loop, SIGHUP, on_hup, NULL);
-	load_tls(role_conf());
-	load_conf(role_conf());
-	smtpd.lookup = lookup_client_new(smtpd.loop, "lookup.smtpd.sock", IPC_SMTPD);
-	smtpd.queue = queue_client_new(smtpd.loop, "queue.smtpd.sock", IPC_SMTPD, NULL, NULL);
-	smtpd.ledger =
-	    ipc_client_new(smtpd.loop, "ledger.smtpd.sock", &ledger_proto, IPC_SMTPD, NULL, NULL);
-	listen_on(PORT_MX, "listen.mx", accept_mx);
-	listen_on(PORT_SUBMISSION, "listen.submission", accept_submission);
-	listen_on(PORT_SUBMISSIONS, "listen.submissions", accept_submissions);
-	role_enter();
-	return loop_run(smtpd.loop) == 0 ? 0 : 70;
 }

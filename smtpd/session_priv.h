@@ -6,13 +6,14 @@
 #include "lib/io.h"
 #include "lib/spool.h"
 #include "milter/ledger_client.h"
+#include "smtpd/limits.h"
 #include "smtpd/lmtp_client.h"
 #include "smtpd/milters.h"
 #include "smtpd/queue_client.h"
 #include "smtpd/smtp_parse.h"
 
 enum port { PORT_MX, PORT_SUBMISSION, PORT_SUBMISSIONS };
-enum { MILTER_CONFS_MAX = 8, RCPTS_MAX = 2000, ERRORS_MAX = 50, AUTH_TRIES = 3, HOPS_MAX = 100 };
+enum { MILTER_CONFS_MAX = 8, RCPTS_MAX = 2000, AUTH_TRIES = 3, HOPS_MAX = 100 };
 
 /* The process: what all its clients share. */
 struct smtpd {
@@ -29,6 +30,10 @@ struct smtpd {
 	char *mechs; /* "SCRAM-SHA-256 PLAIN LOGIN" */
 	uint64_t size_max, timeout_ms;
 	size_t rcpts_max;
+	unsigned errors_max;  /* refused commands of a client, then 421 */
+	uint64_t pace_octets; /* of a message, that must come in timeout_ms */
+	struct limits *limits;
+	struct client *list; /* all */
 	struct listener *listeners[3];
 	bool leaving; /* the listeners are gone: stopping, or replaced after a reload */
 	uint64_t accepted, refused, clients;
@@ -72,6 +77,8 @@ struct txn {
 	uint64_t began_ms;
 };
 
+struct pace;
+
 /* A request that cannot be taken back: its answer looks whether the client is still there. */
 struct ask {
 	struct client *c;
@@ -79,6 +86,10 @@ struct ask {
 
 struct client {
 	struct io *io; /* NULL: gone, only the delivery goes on */
+	struct client *next, **at;
+	struct pace *pace;
+	bool counted;   /* in smtpd.limits */
+	bool handshake; /* of TLS, under way */
 	enum port port;
 	struct listener *listener;
 	char ip[48];
@@ -87,7 +98,7 @@ struct client {
 	bool esmtp, tls_done;
 	bool busy; /* an answer is being made: later commands wait */
 	bool eof, closing;
-	unsigned errors, auth_failures;
+	unsigned errors, auth_failures, idle_commands;
 	struct lookup_login *login;
 	char *mech;
 	struct lookup_auth *auth;
@@ -114,6 +125,12 @@ void reply_text(struct client *c, unsigned code, const char *text, const char *d
 void client_done(struct client *c);
 /* Sends what is queued and ends. */
 void client_close(struct client *c);
+/* 421 with a text, and ends. */
+void client_bye(struct client *c, const char *enhanced, const char *why);
+/* 421 to all that wait for nothing; the others get it behind their answer. */
+void clients_bye(void);
+void client_new(int fd, enum port port);
+void client_free(struct client *c);
 /* Runs what is buffered, later in this turn. */
 void client_kick(struct client *c);
 /* Frees the client when its delivery was all that kept it. */
@@ -144,6 +161,16 @@ void cmd_expn(struct client *c, struct slice args);
 void cmd_help(struct client *c, struct slice args);
 void cmd_quit(struct client *c, struct slice args);
 void auth_reset(struct client *c);
+
+/* ---- pace.c: a client that is slower than its time allows gets 421 ---- */
+struct pace *pace_new(struct client *c);
+void pace_free(struct pace *p); /* NULL accepted */
+/* A whole command came, or the handshake ended: its time begins anew. */
+void pace_step(struct pace *p);
+/* Octets of a message came. */
+void pace_data(struct pace *p, size_t n);
+/* A TLS handshake began. */
+void pace_handshake(struct pace *p);
 
 /* ---- data.c ---- */
 /* Reads message bytes from the input; false when it needs more, or waits. */
