@@ -28,6 +28,11 @@ static const char *const signed_in[] = {
     "SEARCHRES",
     "WITHIN",
     "UTF8=ACCEPT",
+    "CONDSTORE",
+    "QRESYNC",
+    "OBJECTID",
+    "SAVEDATE",
+    "CREATE-SPECIAL-USE",
 };
 
 /* Whether one entry "account:CAP,CAP" of the option names them; "*" is every account. */

@@ -1,4 +1,5 @@
-/* cmd_create.c: CREATE, DELETE, RENAME, SUBSCRIBE and UNSUBSCRIBE. Runs in imapd-session. RFC 3501 6.3.3 to 6.3.7. */
+/* cmd_create.c: CREATE, DELETE, RENAME, SUBSCRIBE and UNSUBSCRIBE. Runs in imapd-session. RFC 3501 6.3.3 to 6.3.7, RFC 6154 3
+ * (CREATE with a use), RFC 8474 4.1 (MAILBOXID). */
 #include "config.h"
 
 #include "imapd/commands.h"
@@ -16,6 +17,7 @@ struct target {
 	void (*fn)(struct cmd *m, int err, struct slice account, struct slice name);
 	struct cmd *m;
 	bool on;
+	uint32_t use; /* enum mbox_attr */
 	uint64_t mailbox;
 	struct slice from_share;
 };
@@ -74,20 +76,76 @@ find_account(struct cmd *m, struct target *t)
 /* ---- CREATE ---- */
 
 static void
+created(struct cmd *m, int err, const struct mbox *b)
+{
+	if (err) /* gone again already */
+		cmd_ok(m, "Created");
+	else
+		cmd_ok(m, "[MAILBOXID (F%016llx)] Created", (unsigned long long)b->id);
+}
+
+static void
+on_created(void *arg, int err)
+{
+	struct cmd *m = arg;
+	struct target *t = m->state;
+	if (err == ERR_CONFLICT)
+		cmd_no(m, "[USEATTR] There is a mailbox for that use");
+	else if (err)
+		name_error(m, err);
+	else
+		mbox_find(m, t->full, created);
+}
+
+static void
 create_in(struct cmd *m, int err, struct slice account, struct slice name)
 {
+	struct target *t = m->state;
 	if (err == 0)
-		err = store_create(m->c->store, account, name, 0, on_done, m);
+		err = store_create(m->c->store, account, name, t->use, on_created, m);
 	if (err)
 		name_error(m, err);
+}
+
+/* [SP "(" "USE" SP "(" uses ")" ")"]; *known_out: each of them is one that a mailbox here may be made for. */
+static bool
+read_use(struct cmd *m, uint32_t *use_out, bool *known_out)
+{
+	struct imap_cur *cur = &m->args;
+	struct slice word;
+	*known_out = true;
+	if (imap_cur_end(cur))
+		return true;
+	if (!imap_cur_sp(cur) || !imap_cur_char(cur, '(') || !imap_cur_atom(cur, &word) ||
+	    !slice_caseeq_str(word, "USE") || !imap_cur_sp(cur) || !imap_cur_char(cur, '('))
+		return false;
+	while (!imap_cur_peek(cur, ')')) {
+		uint32_t hit = 0;
+		if (!imap_cur_char(cur, '\\') || !imap_cur_atom(cur, &word))
+			return false;
+		for (uint32_t bit = MBOX_DRAFTS; bit <= MBOX_ARCHIVE; bit <<= 1)
+			if (slice_caseeq_str(word, mbox_use_name(bit) + 1))
+				hit = bit;
+		*known_out = *known_out && hit != 0;
+		*use_out |= hit;
+		if (!imap_cur_sp(cur) && !imap_cur_peek(cur, ')'))
+			return false;
+	}
+	return imap_cur_char(cur, ')') && imap_cur_char(cur, ')') && imap_cur_end(cur);
 }
 
 void
 cmd_create(struct cmd *m)
 {
 	struct target *t = arena_alloc(m->a, sizeof(*t));
-	if (t == NULL || !cmd_mailbox_arg(m, &t->full) || !imap_cur_end(&m->args)) {
+	bool known;
+	if (t == NULL || !cmd_mailbox_arg(m, &t->full) || !read_use(m, &t->use, &known)) {
 		cmd_syntax(m);
+		return;
+	}
+	m->state = t;
+	if (!known) {
+		cmd_no(m, "[USEATTR] No mailbox can be made for that use");
 		return;
 	}
 	if (slice_eq_str(t->full, "INBOX")) {

@@ -3,6 +3,7 @@
 
 #include "imapd/commands.h"
 
+#include "imapd/qresync.h"
 #include "imapd/session.h"
 
 /* One row for each capability that needs enabling: its bit, and what it brings with it. */
@@ -10,7 +11,8 @@ static const struct {
 	const char *name;
 	unsigned bit, implies; /* enum client_enabled */
 } names[] = {
-    {"UTF8=ACCEPT", ENABLED_UTF8, 0},
+    {"UTF8=ACCEPT", ENABLED_UTF8, 0}, {"CONDSTORE", ENABLED_CONDSTORE, 0},
+    {"QRESYNC", ENABLED_QRESYNC, ENABLED_CONDSTORE}, /* RFC 7162 3.2.3 */
 };
 
 void
@@ -41,9 +43,11 @@ cmd_enable(struct cmd *m)
 		cmd_syntax(m);
 		return;
 	}
-	c->enabled |= bits;
 	/* 3.1: the response is sent even when nothing was enabled. */
 	client_printf(c, "%s\r\n", buf_cstr(&b));
+	if (bits & ENABLED_CONDSTORE)
+		condstore_on(c);
+	c->enabled |= bits;
 	buf_done(&b);
 	cmd_ok(m, "Done");
 }

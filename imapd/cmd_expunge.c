@@ -1,10 +1,19 @@
-/* cmd_expunge.c: EXPUNGE and UID EXPUNGE. Runs in imapd-session. RFC 3501 6.4.3, RFC 4315. */
+/* cmd_expunge.c: EXPUNGE and UID EXPUNGE. Runs in imapd-session. RFC 3501 6.4.3, RFC 4315, RFC 7162 3.2.7. */
 #include "config.h"
 
 #include "imapd/commands.h"
 
+#include "imapd/qresync.h"
 #include "imapd/session.h"
 #include "lib/err.h"
+
+/* The client knows all up to here: only after the look is it sure that nobody else's change stands before. */
+static void
+expunge_synced(struct client *c)
+{
+	cmd_ok(
+	    c->cmd, "[HIGHESTMODSEQ %llu] Expunged", (unsigned long long)modseq_complete(c->sel));
+}
 
 static void
 on_expunged(void *arg, int err, uint64_t highest, const uint32_t *uids, size_t n)
@@ -15,6 +24,8 @@ on_expunged(void *arg, int err, uint64_t highest, const uint32_t *uids, size_t n
 		view_expunge(&m->c->sel->view, uids[i]);
 	if (err)
 		cmd_err(m, err);
+	else if (n > 0 && (m->c->enabled & ENABLED_QRESYNC))
+		sync_run(m->c, true, true, expunge_synced);
 	else
 		cmd_ok(m, "Expunged");
 }

@@ -1,4 +1,4 @@
-/* cmd_fetch.c: FETCH and UID FETCH. Runs in imapd-session. RFC 3501 6.4.5, 6.4.8, 7.4.2.
+/* cmd_fetch.c: FETCH and UID FETCH. Runs in imapd-session. RFC 3501 6.4.5, 6.4.8, 7.4.2; RFC 7162 3.1.4 (CHANGEDSINCE), 3.2.6 (VANISHED).
  * Rows come in batches; a listing reads nothing else. Sections are cut by the stored MIME tree and stream to the client (fetch_bytes.c).
  * Invariants: between "* n FETCH (" and its ")" nothing else is written; what waits for the store or for the client goes on in fetch_step. */
 #include "config.h"
@@ -10,6 +10,7 @@
 
 #include "imapd/fetch_priv.h"
 #include "imapd/fetch_section.h"
+#include "imapd/qresync.h"
 #include "lib/date.h"
 #include "lib/err.h"
 
@@ -26,6 +27,7 @@ fetch_cleanup(struct cmd *m)
 {
 	struct fetch *st = m->state;
 	fetch_message_done(st);
+	resync_done(&st->resync);
 	buf_done(&st->bytes);
 	buf_done(&st->head);
 	arena_free(st->batch);
@@ -97,16 +99,34 @@ put_flags(struct cmd *m)
 }
 
 static void
-put_date(struct fetch *st)
+put_date(struct fetch *st, const char *name, int64_t t, int zone)
 {
-	const struct msg_row *row = fetch_row(st);
-	buf_append_str(&st->out, "INTERNALDATE \"");
+	buf_appendf(&st->out, "%s \"", name);
 	size_t at = st->out.len;
-	date_imap_format(row->internal_date, row->internal_zone, &st->out);
+	date_imap_format(t, zone, &st->out);
 	/* " 1-Feb-2026" is as good by RFC 3501, but not all clients read it */
 	if (st->out.len > at && st->out.data[at] == ' ')
 		st->out.data[at] = '0';
 	buf_append_byte(&st->out, '"');
+}
+
+static void
+put_modseq(struct cmd *m)
+{
+	struct fetch *st = m->state;
+	struct buf b;
+	buf_init(&b, 64);
+	modseq_put(m->c->sel, fetch_row(st)->modseq, &b);
+	buf_append_slice(&st->out, slice_from(buf_slice(&b), 1));
+	buf_done(&b);
+}
+
+static void
+put_email_id(struct fetch *st)
+{
+	char id[EMAIL_ID_TEXT];
+	email_id_text(fetch_row(st)->email_id, id);
+	buf_appendf(&st->out, "EMAILID (%s)", id);
 }
 
 /* A header, or the fields picked from it. */
@@ -233,7 +253,19 @@ put_item(struct cmd *m)
 		buf_appendf(&st->out, "UID %u", row->uid);
 		return true;
 	case FETCH_INTERNALDATE:
-		put_date(st);
+		put_date(st, "INTERNALDATE", row->internal_date, row->internal_zone);
+		return true;
+	case FETCH_SAVEDATE:
+		put_date(st, "SAVEDATE", row->save_date, date_local_zone(row->save_date));
+		return true;
+	case FETCH_MODSEQ:
+		put_modseq(m);
+		return true;
+	case FETCH_EMAILID:
+		put_email_id(st);
+		return true;
+	case FETCH_THREADID: /* threads are the client's to find: RFC 8474 5.2 */
+		buf_append_str(&st->out, "THREADID NIL");
 		return true;
 	case FETCH_SIZE:
 		buf_appendf(&st->out, "RFC822.SIZE %llu", (unsigned long long)row->size);
@@ -275,6 +307,13 @@ close_message(struct cmd *m)
 	if (st->seen_now[st->row] && !fetch_items_has(&st->items, FETCH_FLAGS)) {
 		buf_append_byte(&st->out, ' ');
 		put_flags(m);
+	}
+	/* RFC 7162 3.2.4: what the command changed is told with UID and MODSEQ */
+	if (st->seen_now[st->row] && (m->c->enabled & ENABLED_CONDSTORE)) {
+		if (!fetch_items_has(&st->items, FETCH_UID))
+			buf_appendf(&st->out, " UID %u", fetch_row(st)->uid);
+		if (!fetch_items_has(&st->items, FETCH_MODSEQ))
+			modseq_put(m->c->sel, fetch_row(st)->modseq, &st->out);
 	}
 	buf_append_str(&st->out, ")\r\n");
 	if (st->out.err)
@@ -452,6 +491,66 @@ next_batch(struct cmd *m)
 		ask_rows(m);
 }
 
+/* Of the messages asked for, those that changed. */
+static void
+on_resync(struct cmd *m, int err)
+{
+	struct fetch *st = m->state;
+	size_t n = 0, k = 0;
+	if (err) {
+		cmd_err(m, err);
+		return;
+	}
+	for (size_t i = 0; i < st->n; i++) {
+		while (k < st->resync.n && st->resync.uids[k] < st->uids[i])
+			k++;
+		if (k < st->resync.n && st->resync.uids[k] == st->uids[i])
+			st->uids[n++] = st->uids[i];
+	}
+	st->n = n;
+	next_batch(m);
+}
+
+/* [SP "(" modifiers ")"]: RFC 4466 2.4. */
+static bool
+read_modifiers(struct cmd *m, struct fetch *st)
+{
+	struct imap_cur *cur = &m->args;
+	struct slice word;
+	if (imap_cur_end(cur))
+		return true;
+	if (!imap_cur_sp(cur) || !imap_cur_char(cur, '('))
+		return false;
+	do {
+		if (!imap_cur_atom(cur, &word))
+			return false;
+		if (slice_caseeq_str(word, "CHANGEDSINCE") && !st->changed_since) {
+			if (!imap_cur_sp(cur) || !qresync_modseq(cur, &st->resync.since))
+				return false;
+			st->changed_since = true;
+		} else if (slice_caseeq_str(word, "VANISHED") && m->uid &&
+			   (m->c->enabled & ENABLED_QRESYNC)) {
+			st->resync.want_gone = true;
+		} else {
+			return false;
+		}
+	} while (imap_cur_sp(cur));
+	return imap_cur_char(cur, ')') && imap_cur_end(cur) &&
+	       (st->changed_since || !st->resync.want_gone);
+}
+
+/* RFC 7162 3.1.4.1: MODSEQ comes with CHANGEDSINCE, unasked. */
+static void
+fetch_condstore(struct cmd *m, struct fetch *st)
+{
+	if (st->changed_since)
+		fetch_items_want(&st->items, FETCH_MODSEQ, false);
+	if (fetch_items_has(&st->items, FETCH_MODSEQ))
+		condstore_on(m->c);
+	st->resync.m = m;
+	st->resync.done = on_resync;
+}
+
 void
 cmd_fetch(struct cmd *m)
 {
@@ -460,7 +559,7 @@ cmd_fetch(struct cmd *m)
 	struct seqset set;
 	if (st == NULL || !imap_cur_sp(&m->args) || !imap_cur_set(&m->args, m->a, &set) ||
 	    !imap_cur_sp(&m->args) || !fetch_items_parse(&m->args, m->a, &st->items) ||
-	    !imap_cur_end(&m->args)) {
+	    !read_modifiers(m, st)) {
 		cmd_syntax(m);
 		return;
 	}
@@ -474,11 +573,22 @@ cmd_fetch(struct cmd *m)
 	for (size_t i = 0; i < st->items.n; i++)
 		if (st->items.items[i].kind == FETCH_SECTION && !st->items.items[i].peek)
 			st->sets_seen = s->may_seen && !s->read_only;
-	int err = view_select(&s->view, &set, m->uid, false, m->a, &st->uids, &st->n);
-	if (err == ERR_RANGE)
+	fetch_condstore(m, st);
+	/* before view_select, which takes "*" for what is there: 5:* may name UIDs that vanished */
+	int err = st->resync.want_gone ? seqset_copy(&set, m->a, &st->known) : 0;
+	if (err == 0)
+		err = view_select(&s->view, &set, m->uid, false, m->a, &st->uids, &st->n);
+	if (err == ERR_RANGE) {
 		cmd_bad(m, "No message of such a number");
-	else if (err)
+	} else if (err) {
 		cmd_err(m, err);
-	else
+	} else if (st->changed_since) {
+		if (st->resync.want_gone) {
+			seqset_resolve(&st->known, s->uidnext - 1);
+			st->resync.known = &st->known;
+		}
+		resync_run(&st->resync);
+	} else {
 		next_batch(m);
+	}
 }

@@ -1,10 +1,13 @@
 /* cmd_search.c: SEARCH and UID SEARCH: arguments and answers; search_run.c looks. Runs in imapd-session. RFC 3501 6.4.4, RFC 9051 6.4.4,
- * RFC 4731 (ESEARCH), RFC 5182 (SEARCHRES). */
+ * RFC 4731 (ESEARCH), RFC 5182 (SEARCHRES), RFC 7162 3.1.5, 3.1.6, 3.1.10 (MODSEQ). */
 #include "config.h"
 
 #include "imapd/commands.h"
 
+#include <stdio.h>
+
 #include "imapd/esearch.h"
+#include "imapd/qresync.h"
 #include "imapd/search_run.h"
 #include "lib/err.h"
 
@@ -46,6 +49,21 @@ forget(struct cmd *m)
 		view_save(&m->c->sel->view, NULL, 0);
 }
 
+/* The highest mod-sequence of what is told: of MIN and MAX alone, or of all that was found. */
+static uint64_t
+highest(const struct search *st, const uint32_t *seqs, size_t n)
+{
+	bool all = st->what == 0 || (st->what & (ESEARCH_ALL | ESEARCH_COUNT));
+	uint64_t max = 0;
+	for (size_t i = 0; st->run.prog.modseq && i < n; i++) {
+		bool told = all || (i == 0 && (st->what & ESEARCH_MIN)) ||
+			    (i + 1 == n && (st->what & ESEARCH_MAX));
+		if (told && st->run.modseq[seqs[i] - 1] > max)
+			max = st->run.modseq[seqs[i] - 1];
+	}
+	return max;
+}
+
 static void
 answer(struct cmd *m)
 {
@@ -72,13 +90,18 @@ answer(struct cmd *m)
 	}
 	buf_init(&b, IMAP_OUT_CAP);
 	const uint32_t *numbers = m->uid ? uids : seqs;
+	char modseq[40] = "";
+	uint64_t max = highest(st, seqs, n);
+	if (max > 0)
+		snprintf(modseq, sizeof(modseq), st->what ? " MODSEQ %llu" : " (MODSEQ %llu)",
+		    (unsigned long long)max);
 	if (st->what) {
-		esearch_write(m->tag, m->uid, st->what, numbers, n, "", &b);
+		esearch_write(m->tag, m->uid, st->what, numbers, n, modseq, &b);
 	} else {
 		buf_append_str(&b, "* SEARCH");
 		for (size_t i = 0; i < n; i++)
 			buf_appendf(&b, " %u", numbers[i]);
-		buf_append_str(&b, "\r\n");
+		buf_appendf(&b, "%s\r\n", modseq);
 	}
 	client_write(m->c, buf_slice(&b));
 	buf_done(&b);
@@ -122,5 +145,7 @@ cmd_search(struct cmd *m)
 	/* RFC 9051 6.4.4: the ESEARCH response is the only one */
 	if (st->what == 0 && (c->enabled & ENABLED_REV2))
 		st->what = ESEARCH_ALL;
+	if (st->run.prog.modseq)
+		condstore_on(c);
 	search_run_start(m, &st->run, answer, forget);
 }

@@ -1,18 +1,21 @@
-/* cmd_select.c: SELECT and EXAMINE. Runs in imapd-session. RFC 3501 6.3.1, 6.3.2. */
+/* cmd_select.c: SELECT and EXAMINE. Runs in imapd-session. RFC 3501 6.3.1, 6.3.2; RFC 7162 3.1.8 (CONDSTORE), 3.2.5 (QRESYNC); RFC 8474 4.1. */
 #include "config.h"
 
 #include "imapd/commands.h"
 
 #include <stdlib.h>
 
+#include "imapd/qresync.h"
 #include "imapd/session.h"
 #include "lib/err.h"
 #include "lib/log.h"
 
 struct select {
-	bool examine;
+	bool examine, qresync, condstore;
 	struct selected *s; /* until it is the client's */
 	uint32_t recent_from;
+	struct qresync_args args;
+	struct resync resync;
 };
 
 static void
@@ -20,6 +23,7 @@ select_cleanup(struct cmd *m)
 {
 	struct select *st = m->state;
 	selected_free(st->s);
+	resync_done(&st->resync);
 }
 
 void
@@ -67,6 +71,44 @@ tell_permanent(struct client *c, const struct selected *s)
 }
 
 static void
+select_ok(struct client *c)
+{
+	cmd_ok(c->cmd, c->sel->read_only ? "[READ-ONLY] Selected" : "[READ-WRITE] Selected");
+}
+
+/* The client learns of changed flags as it does of others' changes. */
+static void
+on_resync(struct cmd *m, int err)
+{
+	struct select *st = m->state;
+	struct view *v = &m->c->sel->view;
+	if (err) {
+		client_unselect(m->c);
+		cmd_err(m, err);
+		return;
+	}
+	for (size_t i = 0; i < st->resync.n; i++) {
+		int64_t at = view_find(v, st->resync.uids[i]);
+		if (at >= 0)
+			view_touch(v, (uint32_t)at);
+	}
+	sync_run(m->c, false, true, select_ok);
+}
+
+static void
+select_resync(struct cmd *m)
+{
+	struct select *st = m->state;
+	st->resync = (struct resync){.m = m,
+	    .since = st->args.modseq,
+	    .known = st->args.has_known ? &st->args.known : NULL,
+	    .above = qresync_match(&m->c->sel->view, &st->args),
+	    .want_gone = true,
+	    .done = on_resync};
+	resync_run(&st->resync);
+}
+
+static void
 select_done(struct cmd *m)
 {
 	struct select *st = m->state;
@@ -88,9 +130,16 @@ select_done(struct cmd *m)
 	if (unseen > 0)
 		client_printf(c, "* OK [UNSEEN %u] First unseen message\r\n", unseen);
 	tell_permanent(c, s);
-	client_printf(c, "* OK [UIDVALIDITY %u] UIDs are valid\r\n* OK [UIDNEXT %u] Next UID\r\n",
-	    s->uidvalidity, s->uidnext);
-	cmd_ok(m, s->read_only ? "[READ-ONLY] Selected" : "[READ-WRITE] Selected");
+	client_printf(c,
+	    "* OK [UIDVALIDITY %u] UIDs are valid\r\n* OK [UIDNEXT %u] Next UID\r\n"
+	    "* OK [HIGHESTMODSEQ %llu] Mod-sequences are kept\r\n"
+	    "* OK [MAILBOXID (F%016llx)] Its identity\r\n",
+	    s->uidvalidity, s->uidnext, (unsigned long long)s->view.modseq,
+	    (unsigned long long)s->mailbox);
+	if (st->qresync && st->args.uidvalidity == s->uidvalidity)
+		select_resync(m);
+	else
+		select_ok(c);
 }
 
 static void
@@ -159,12 +208,40 @@ on_found(struct cmd *m, int err, const struct mbox *b)
 		select_failed(m, err);
 }
 
+/* [SP "(" parameters ")"]: RFC 4466 2.1. */
+static bool
+read_params(struct cmd *m, struct select *st)
+{
+	struct imap_cur *cur = &m->args;
+	struct slice word;
+	if (imap_cur_end(cur))
+		return true;
+	if (!imap_cur_sp(cur) || !imap_cur_char(cur, '('))
+		return false;
+	do {
+		if (!imap_cur_atom(cur, &word))
+			return false;
+		if (slice_caseeq_str(word, "CONDSTORE")) {
+			st->condstore = true;
+		} else if (slice_caseeq_str(word, "QRESYNC") && !st->qresync) {
+			/* RFC 7162 3.2.5: ENABLE QRESYNC comes first */
+			if (!(m->c->enabled & ENABLED_QRESYNC) ||
+			    !qresync_parse(cur, m->a, &st->args))
+				return false;
+			st->qresync = true;
+		} else {
+			return false;
+		}
+	} while (imap_cur_sp(cur));
+	return imap_cur_char(cur, ')') && imap_cur_end(cur);
+}
+
 static void
 run_select(struct cmd *m, bool examine)
 {
 	struct slice name;
 	struct select *st = arena_alloc(m->a, sizeof(*st));
-	if (!cmd_mailbox_arg(m, &name) || !imap_cur_end(&m->args) || st == NULL) {
+	if (st == NULL || !cmd_mailbox_arg(m, &name) || !read_params(m, st)) {
 		cmd_syntax(m);
 		return;
 	}
@@ -172,7 +249,11 @@ run_select(struct cmd *m, bool examine)
 	m->state = st;
 	m->cleanup = select_cleanup;
 	/* RFC 3501 6.3.1: the old mailbox is left before the new one is tried. */
+	if (m->c->sel != NULL && (m->c->enabled & (ENABLED_QRESYNC | ENABLED_REV2)))
+		client_printf(m->c, "* OK [CLOSED] The mailbox that was selected is closed\r\n");
 	client_unselect(m->c);
+	if (st->condstore)
+		condstore_on(m->c);
 	mbox_find(m, name, on_found);
 }
 

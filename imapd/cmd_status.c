@@ -1,15 +1,16 @@
-/* cmd_status.c: STATUS. Runs in imapd-session. RFC 3501 6.3.10, RFC 8438. */
+/* cmd_status.c: STATUS. Runs in imapd-session. RFC 3501 6.3.10, RFC 7162 3.1.7, RFC 8438, RFC 8474, RFC 9208 4.1.4. */
 #include "config.h"
 
 #include "imapd/commands.h"
 
 #include "imapd/mbox_name.h"
+#include "imapd/qresync.h"
 #include "imapd/session.h"
 #include "imapd/status_item.h"
 #include "lib/err.h"
 
-static const char *const names[STATUS_ITEMS] = {
-    "MESSAGES", "RECENT", "UIDNEXT", "UIDVALIDITY", "UNSEEN", "SIZE"};
+static const char *const names[STATUS_ITEMS] = {"MESSAGES", "RECENT", "UIDNEXT", "UIDVALIDITY",
+    "UNSEEN", "SIZE", "HIGHESTMODSEQ", "DELETED", "DELETED-STORAGE", "MAILBOXID"};
 
 bool
 status_items_parse(struct imap_cur *c, struct status_items *out)
@@ -37,12 +38,24 @@ status_items_parse(struct imap_cur *c, struct status_items *out)
 void
 status_items_write(const struct status_items *st, const struct mbox_info *b, struct buf *out)
 {
-	const uint64_t values[STATUS_ITEMS] = {
-	    b->messages, b->recent, b->uidnext, b->uidvalidity, b->unseen, b->size};
-	for (uint8_t i = 0; i < st->n; i++)
-		buf_appendf(out, "%s%s %llu", i == 0 ? "(" : " ", names[st->item[i]],
-		    (unsigned long long)values[st->item[i]]);
+	const uint64_t values[STATUS_ITEMS] = {b->messages, b->recent, b->uidnext, b->uidvalidity,
+	    b->unseen, b->size, b->highest_modseq, b->deleted, b->deleted_size, b->id};
+	for (uint8_t i = 0; i < st->n; i++) {
+		unsigned item = st->item[i];
+		/* RFC 8474 4.1 */
+		buf_appendf(out, item == STATUS_MAILBOXID ? "%s%s (F%016llx)" : "%s%s %llu",
+		    i == 0 ? "(" : " ", names[item], (unsigned long long)values[item]);
+	}
 	buf_append_byte(out, ')');
+}
+
+bool
+status_items_have(const struct status_items *st, unsigned item)
+{
+	for (uint8_t i = 0; i < st->n; i++)
+		if (st->item[i] == item)
+			return true;
+	return false;
 }
 
 struct status {
@@ -67,6 +80,10 @@ status_found(struct cmd *m, int err, const struct mbox *b)
 	    .uidvalidity = b->uidvalidity,
 	    .unseen = b->unseen,
 	    .size = b->size,
+	    .id = b->id,
+	    .highest_modseq = b->highest_modseq,
+	    .deleted = b->deleted,
+	    .deleted_size = b->deleted_size,
 	};
 	struct buf out;
 	buf_init(&out, 65536);
@@ -90,5 +107,7 @@ cmd_status(struct cmd *m)
 		return;
 	}
 	m->state = st;
+	if (status_items_have(&st->items, STATUS_HIGHESTMODSEQ))
+		condstore_on(m->c);
 	mbox_find(m, st->name, status_found);
 }

@@ -1,9 +1,10 @@
-/* cmd_store.c: STORE and UID STORE. Runs in imapd-session. RFC 3501 6.4.6. In slices of 5,000 messages; the answers come from the rows after
+/* cmd_store.c: STORE and UID STORE. Runs in imapd-session. RFC 3501 6.4.6, RFC 7162 3.1.3 (UNCHANGEDSINCE). In slices of 5,000 messages; the answers come from the rows after
  * the change, so that they hold the keywords too. */
 #include "config.h"
 
 #include "imapd/commands.h"
 
+#include "imapd/qresync.h"
 #include "imapd/session.h"
 #include "lib/err.h"
 
@@ -11,7 +12,9 @@
 
 struct store {
 	enum store_op op;
-	bool silent, some_gone;
+	bool silent, some_gone, conditional;
+	uint64_t unchanged_since;
+	struct buf conflicts; /* uint32_t: numbers or UIDs, as the command has them */
 	uint32_t flags;
 	struct slice keywords;
 	uint32_t *uids;
@@ -21,9 +24,37 @@ struct store {
 static void next_slice(struct cmd *m);
 
 static void
+store_cleanup(struct cmd *m)
+{
+	struct store *st = m->state;
+	buf_done(&st->conflicts);
+}
+
+/* RFC 7162 3.1.3: who failed UNCHANGEDSINCE. */
+static void
+finish_conflicts(struct cmd *m)
+{
+	struct store *st = m->state;
+	struct buf b;
+	buf_init(&b, 1000000);
+	seqset_format((const uint32_t *)(const void *)st->conflicts.data,
+	    st->conflicts.len / sizeof(uint32_t), &b);
+	if (st->some_gone && !m->uid)
+		cmd_no(m, "[MODIFIED %s] Changed by others; some of the messages are gone",
+		    buf_cstr(&b));
+	else
+		cmd_ok(m, "[MODIFIED %s] Changed by others", buf_cstr(&b));
+	buf_done(&b);
+}
+
+static void
 finish_store(struct cmd *m)
 {
 	struct store *st = m->state;
+	if (st->conflicts.len > 0) {
+		finish_conflicts(m);
+		return;
+	}
 	/* RFC 2180 4.2: messages gone by another's hand; their EXPUNGE comes later */
 	if (st->some_gone && !m->uid)
 		cmd_no(m, "[EXPUNGEISSUED] Some of the messages are gone");
@@ -52,8 +83,11 @@ on_rows(void *arg, int err, const struct msg_row *rows, size_t n, uint32_t next_
 		buf_init(&b, 65536);
 		sync_keywords(m->c, rows[i].keywords);
 		flags_write(&b, rows[i].flags, recent, rows[i].keywords);
-		if (m->uid)
+		bool condstore = m->c->enabled & ENABLED_CONDSTORE;
+		if (m->uid || condstore)
 			buf_appendf(&b, " UID %u", rows[i].uid);
+		if (condstore)
+			modseq_put(s, rows[i].modseq, &b);
 		client_printf(m->c, "* %u FETCH (FLAGS %s)\r\n", (unsigned)at + 1, buf_cstr(&b));
 		buf_done(&b);
 	}
@@ -84,6 +118,17 @@ expected(const struct store *st, uint32_t was)
 	return st->flags;
 }
 
+/* RFC 7162 3.1.3: the new mod-sequence is told even for .SILENT. */
+static void
+tell_modseq(struct cmd *m, uint32_t seq, const struct store_uid *u)
+{
+	struct buf b;
+	buf_init(&b, 64);
+	modseq_put(m->c->sel, u->modseq, &b);
+	client_printf(m->c, "* %u FETCH (UID %u%s)\r\n", seq, u->uid, buf_cstr(&b));
+	buf_done(&b);
+}
+
 static void
 on_flags(void *arg, int err, uint64_t highest, const struct store_uid *changed, size_t n_changed,
     const uint32_t *conflicts, size_t n_conflicts)
@@ -92,8 +137,6 @@ on_flags(void *arg, int err, uint64_t highest, const struct store_uid *changed, 
 	struct store *st = m->state;
 	struct selected *s = m->c->sel;
 	(void)highest;
-	(void)conflicts;
-	(void)n_conflicts;
 	if (err) {
 		cmd_err(m, err);
 		return;
@@ -106,6 +149,14 @@ on_flags(void *arg, int err, uint64_t highest, const struct store_uid *changed, 
 		view_change(&s->view, changed[i].uid, changed[i].flags, known);
 		if (known)
 			sync_own(s, changed[i].uid, changed[i].modseq);
+		if (st->silent && (m->c->enabled & ENABLED_CONDSTORE))
+			tell_modseq(m, (uint32_t)at + 1, &changed[i]);
+	}
+	for (size_t i = 0; i < n_conflicts; i++) {
+		int64_t at = view_find(&s->view, conflicts[i]);
+		uint32_t v = m->uid ? conflicts[i] : (uint32_t)at + 1;
+		if (at >= 0)
+			buf_append(&st->conflicts, &v, sizeof(v));
 	}
 	if (st->silent) {
 		st->at = st->end;
@@ -140,7 +191,8 @@ next_slice(struct cmd *m)
 	}
 	st->end = st->n - st->at > SLICE ? st->at + SLICE : st->n;
 	int err = store_flags(m->c->store, m->c->sel->mailbox, st->uids + st->at, st->end - st->at,
-	    st->op, st->flags, st->keywords, UINT64_MAX, on_flags, m);
+	    st->op, st->flags, st->keywords, st->conditional ? st->unchanged_since : UINT64_MAX,
+	    on_flags, m);
 	if (err)
 		cmd_err(m, err);
 }
@@ -160,6 +212,22 @@ read_op(struct slice s, struct store *st)
 	return st->silent || slice_caseeq_str(s, "FLAGS");
 }
 
+/* ["(" modifiers ")" SP]: RFC 4466 2.5. */
+static bool
+read_modifiers(struct cmd *m, struct store *st)
+{
+	struct imap_cur *cur = &m->args;
+	struct slice word;
+	if (!imap_cur_char(cur, '('))
+		return true;
+	if (!imap_cur_atom(cur, &word) || !slice_caseeq_str(word, "UNCHANGEDSINCE") ||
+	    !imap_cur_sp(cur) || !qresync_modseq(cur, &st->unchanged_since) ||
+	    !imap_cur_char(cur, ')') || !imap_cur_sp(cur))
+		return false;
+	st->conditional = true;
+	return true;
+}
+
 void
 cmd_store(struct cmd *m)
 {
@@ -168,8 +236,8 @@ cmd_store(struct cmd *m)
 	struct seqset set;
 	struct slice op;
 	if (st == NULL || !imap_cur_sp(&m->args) || !imap_cur_set(&m->args, m->a, &set) ||
-	    !imap_cur_sp(&m->args) || !imap_cur_atom(&m->args, &op) || !read_op(op, st) ||
-	    !imap_cur_sp(&m->args) ||
+	    !imap_cur_sp(&m->args) || !read_modifiers(m, st) || !imap_cur_atom(&m->args, &op) ||
+	    !read_op(op, st) || !imap_cur_sp(&m->args) ||
 	    !imap_cur_flags(&m->args, m->a, true, &st->flags, &st->keywords) ||
 	    !imap_cur_end(&m->args)) {
 		cmd_syntax(m);
@@ -180,6 +248,10 @@ cmd_store(struct cmd *m)
 		return;
 	}
 	m->state = st;
+	m->cleanup = store_cleanup;
+	buf_init(&st->conflicts, (size_t)64 << 20);
+	if (st->conditional)
+		condstore_on(m->c);
 	uint32_t *all;
 	size_t n_all;
 	struct seqset again = set;

@@ -16,6 +16,10 @@ static const struct {
     {"ENVELOPE", FETCH_ENVELOPE},
     {"BODYSTRUCTURE", FETCH_BODYSTRUCTURE},
     {"BODY", FETCH_BODY},
+    {"MODSEQ", FETCH_MODSEQ},
+    {"EMAILID", FETCH_EMAILID},
+    {"THREADID", FETCH_THREADID},
+    {"SAVEDATE", FETCH_SAVEDATE},
 };
 
 /* Letters, digits and "." of an item's name. */
@@ -195,12 +199,17 @@ parse_macro(struct imap_cur *c, struct fetch_items *out)
 	} macros[] = {{"FAST", 3}, {"ALL", 4}, {"FULL", 5}};
 	static const enum fetch_kind kinds[] = {
 	    FETCH_FLAGS, FETCH_INTERNALDATE, FETCH_SIZE, FETCH_ENVELOPE, FETCH_BODY};
+	struct imap_cur probe = *c;
+	struct slice word;
+	/* alone, or before modifiers (RFC 4466 2.4) */
+	if (!take_name(&probe, &word) || !(imap_cur_end(&probe) || imap_cur_peek(&probe, ' ')))
+		return false;
 	for (size_t m = 0; m < 3; m++) {
-		if (!slice_caseeq_str(c->rest, macros[m].name))
+		if (!slice_caseeq_str(word, macros[m].name))
 			continue;
 		for (size_t i = 0; i < macros[m].n; i++)
 			out->items[out->n++].kind = kinds[i];
-		c->rest = slice_from(c->rest, c->rest.len);
+		*c = probe;
 		return true;
 	}
 	return false;

@@ -12,7 +12,11 @@ enum fetch_kind {
 	FETCH_ENVELOPE,
 	FETCH_BODY, /* BODY: the structure, not extensible */
 	FETCH_BODYSTRUCTURE,
-	FETCH_SECTION, /* BODY[…], BODY.PEEK[…], RFC822, RFC822.HEADER, RFC822.TEXT */
+	FETCH_MODSEQ,   /* RFC 7162 */
+	FETCH_EMAILID,  /* RFC 8474 */
+	FETCH_THREADID, /* RFC 8474 */
+	FETCH_SAVEDATE, /* RFC 8514 */
+	FETCH_SECTION,  /* BODY[…], BODY.PEEK[…], RFC822, RFC822.HEADER, RFC822.TEXT */
 };
 enum fetch_text {  /* the end of a section */
 	FETCH_ALL, /* nothing: the whole message or part */

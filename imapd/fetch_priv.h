@@ -3,6 +3,7 @@
 #define CV_FETCH_PRIV_H
 
 #include "imapd/fetch_item.h"
+#include "imapd/qresync.h"
 #include "imapd/session.h"
 #include "lib/mime.h"
 
@@ -20,7 +21,10 @@ struct fetch {
 	size_t n, at; /* of uids: those before at are done */
 	size_t batch_end;
 	bool sets_seen, heavy, some_gone;
-	int err; /* the first failure: the command ends with NO */
+	bool changed_since; /* only what changed (resync) is fetched */
+	struct resync resync;
+	struct seqset known; /* of resync */
+	int err;             /* the first failure: the command ends with NO */
 	/* rows of a batch */
 	struct arena *batch;
 	struct msg_row *rows;

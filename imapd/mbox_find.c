@@ -88,6 +88,9 @@ on_list(void *arg, int err, const struct mbox_info *boxes, size_t n)
 	    .unseen = hit->unseen,
 	    .recent = hit->recent,
 	    .size = hit->size,
+	    .highest_modseq = hit->highest_modseq,
+	    .deleted = hit->deleted,
+	    .deleted_size = hit->deleted_size,
 	};
 	f->fn(m, 0, &b);
 }

@@ -192,6 +192,15 @@ has_keyword(struct slice keywords, struct slice word)
 	return false;
 }
 
+/* As FETCH EMAILID writes it. */
+static bool
+is_email_id(const struct msg_row *r, struct slice word)
+{
+	char id[EMAIL_ID_TEXT];
+	email_id_text(r->email_id, id);
+	return slice_eq_str(word, id);
+}
+
 static enum search_answer
 ask_row(const struct search_key *k, struct search_msg *m)
 {
@@ -202,6 +211,14 @@ ask_row(const struct search_key *k, struct search_msg *m)
 		return SEARCH_UNKNOWN;
 	}
 	switch (k->kind) {
+	case SEARCH_MODSEQ:
+		yes = r->modseq >= k->size;
+		break;
+	case SEARCH_EMAILID:
+		yes = is_email_id(r, k->word);
+		break;
+	case SEARCH_SAVED:
+		return compare_day(k, r->save_date, date_local_zone(r->save_date));
 	case SEARCH_KEYWORD:
 		yes = has_keyword(r->keywords, k->word);
 		break;
@@ -286,6 +303,9 @@ ask(const struct search_key *k, struct search_msg *m, int64_t now)
 	case SEARCH_KEYWORD:
 	case SEARCH_SIZE:
 	case SEARCH_INTERNAL:
+	case SEARCH_MODSEQ:
+	case SEARCH_EMAILID:
+	case SEARCH_SAVED:
 		return ask_row(k, m);
 	case SEARCH_WITHIN:
 		return ask_within(k, m, now);

@@ -38,7 +38,8 @@ enum arg {
 	ARG_SIZE,
 	ARG_SET,
 	ARG_KEY,
-	ARG_KEYS
+	ARG_KEYS,
+	ARG_MODSEQ
 };
 
 /* One row for each search key. param: flag bit, operator; negated keys are NOT of the key. */
@@ -58,11 +59,13 @@ static const struct keyword {
     {"CC", SEARCH_HEADER, ARG_TEXT, 0, false, "Cc"},
     {"DELETED", SEARCH_FLAG, ARG_NONE, MSG_DELETED, false, NULL},
     {"DRAFT", SEARCH_FLAG, ARG_NONE, MSG_DRAFT, false, NULL},
+    {"EMAILID", SEARCH_EMAILID, ARG_WORD, 0, false, NULL},
     {"FLAGGED", SEARCH_FLAG, ARG_NONE, MSG_FLAGGED, false, NULL},
     {"FROM", SEARCH_HEADER, ARG_TEXT, 0, false, "From"},
     {"HEADER", SEARCH_HEADER, ARG_FIELD, 0, false, NULL},
     {"KEYWORD", SEARCH_KEYWORD, ARG_WORD, 0, false, NULL},
     {"LARGER", SEARCH_SIZE, ARG_SIZE, SEARCH_SINCE, false, NULL},
+    {"MODSEQ", SEARCH_MODSEQ, ARG_MODSEQ, 0, false, NULL},
     {"NEW", SEARCH_FLAG, ARG_NONE, VIEW_RECENT, false, NULL}, /* and UNSEEN: see parse_new */
     {"NOT", SEARCH_NOT, ARG_KEY, 0, false, NULL},
     {"OLD", SEARCH_FLAG, ARG_NONE, VIEW_RECENT, true, NULL},
@@ -70,6 +73,10 @@ static const struct keyword {
     {"ON", SEARCH_INTERNAL, ARG_DATE, SEARCH_ON, false, NULL},
     {"OR", SEARCH_OR, ARG_KEYS, 0, false, NULL},
     {"RECENT", SEARCH_FLAG, ARG_NONE, VIEW_RECENT, false, NULL},
+    {"SAVEDATESUPPORTED", SEARCH_AND, ARG_NONE, 0, false, NULL}, /* RFC 8514 4.3: all of them */
+    {"SAVEDBEFORE", SEARCH_SAVED, ARG_DATE, SEARCH_BEFORE, false, NULL},
+    {"SAVEDON", SEARCH_SAVED, ARG_DATE, SEARCH_ON, false, NULL},
+    {"SAVEDSINCE", SEARCH_SAVED, ARG_DATE, SEARCH_SINCE, false, NULL},
     {"SEEN", SEARCH_FLAG, ARG_NONE, MSG_SEEN, false, NULL},
     {"SENTBEFORE", SEARCH_SENT, ARG_DATE, SEARCH_BEFORE, false, NULL},
     {"SENTON", SEARCH_SENT, ARG_DATE, SEARCH_ON, false, NULL},
@@ -78,6 +85,7 @@ static const struct keyword {
     {"SMALLER", SEARCH_SIZE, ARG_SIZE, SEARCH_BEFORE, false, NULL},
     {"SUBJECT", SEARCH_HEADER, ARG_TEXT, 0, false, "Subject"},
     {"TEXT", SEARCH_TEXT, ARG_TEXT, 0, false, NULL},
+    {"THREADID", SEARCH_AND, ARG_WORD, 0, true, NULL}, /* RFC 8474 5.3: no message has one */
     {"TO", SEARCH_HEADER, ARG_TEXT, 0, false, "To"},
     {"UID", SEARCH_UID, ARG_SET, 0, false, NULL},
     {"UNANSWERED", SEARCH_FLAG, ARG_NONE, MSG_ANSWERED, true, NULL},
@@ -145,6 +153,14 @@ parse_arg(struct parse *ps, struct imap_cur *c, const struct keyword *kw, struct
 			   : 0;
 	case ARG_SET:
 		return imap_cur_set(c, ps->a, &k->set) ? 0 : ERR_SYNTAX;
+	case ARG_MODSEQ:
+		ps->p->modseq = true;
+		/* an entry name and type: kept for all metadata alike here, RFC 7162 3.1.5 */
+		if (imap_cur_peek(c, '"') &&
+		    (!imap_cur_string(c, ps->a, &k->word) || !imap_cur_sp(c) ||
+			!imap_cur_atom(c, &k->word) || !imap_cur_sp(c)))
+			return ERR_SYNTAX;
+		return imap_cur_number(c, INT64_MAX, &k->size) ? 0 : ERR_SYNTAX;
 	case ARG_KEY:
 		return parse_key(ps, c, &k->child);
 	case ARG_KEYS:

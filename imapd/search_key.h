@@ -21,9 +21,12 @@ enum search_kind {
 	SEARCH_INTERNAL, /* day, op */
 	SEARCH_WITHIN,   /* size seconds, op: before = OLDER, since = YOUNGER (RFC 5032) */
 	SEARCH_SENT,
-	SEARCH_SIZE,   /* size, op: before = smaller, since = larger */
-	SEARCH_HEADER, /* field, needle */
-	SEARCH_BODY,   /* needle, text */
+	SEARCH_SIZE,    /* size, op: before = smaller, since = larger */
+	SEARCH_MODSEQ,  /* size: RFC 7162 3.1.5 */
+	SEARCH_EMAILID, /* word: RFC 8474 */
+	SEARCH_SAVED,   /* day, op: RFC 8514 */
+	SEARCH_HEADER,  /* field, needle */
+	SEARCH_BODY,    /* needle, text */
 	SEARCH_TEXT,
 };
 enum search_op { SEARCH_BEFORE, SEARCH_ON, SEARCH_SINCE };
@@ -42,6 +45,8 @@ struct search_key {
 struct search_prog {
 	struct search_key *root;
 	uint32_t n_keys, n_texts;
+	bool
+	    modseq; /* a MODSEQ key: the answer names the highest mod-sequence of the messages found */
 	struct search_key *texts[SEARCH_TEXTS_MAX];
 	bool has_charset; /* CHARSET was given */
 	int64_t now;      /* seconds since 1970: what WITHIN counts from; the caller's to set */

@@ -55,6 +55,14 @@ search_run_done(struct search_run *st)
 	st->batch = NULL;
 }
 
+static void
+found(struct search_run *st, uint32_t index, bool yes, const struct msg_row *row)
+{
+	st->hit[index] = yes;
+	if (yes && st->prog.modseq)
+		st->modseq[index] = row->modseq;
+}
+
 static struct search_msg
 message_of(struct cmd *m, uint32_t index, const struct msg_row *row)
 {
@@ -269,7 +277,7 @@ look(struct cmd *m)
 		read_text(m);
 		return;
 	}
-	st->hit[index] = ans == SEARCH_YES;
+	found(st, (uint32_t)index, ans == SEARCH_YES, row);
 	message_done(st);
 	st->row++;
 	next_row(m);
@@ -323,7 +331,7 @@ on_rows(void *arg, int err, const struct msg_row *rows, size_t n, uint32_t next_
 		if (ans == SEARCH_UNKNOWN)
 			err = keep_row(st, &rows[i]);
 		else
-			st->hit[st->open[k]] = ans == SEARCH_YES;
+			found(st, st->open[k], ans == SEARCH_YES, &rows[i]);
 	}
 	if (err) {
 		failed(m, err);
@@ -372,7 +380,9 @@ look_at_view(struct cmd *m, struct search_run *st)
 	st->prog.now = time(NULL);
 	st->hit = arena_calloc(m->a, (size_t)v->told + 1, sizeof(*st->hit));
 	st->open = arena_calloc(m->a, (size_t)v->told + 1, sizeof(*st->open));
-	if (st->hit == NULL || st->open == NULL)
+	if (st->prog.modseq)
+		st->modseq = arena_calloc(m->a, (size_t)v->told + 1, sizeof(*st->modseq));
+	if (st->hit == NULL || st->open == NULL || (st->prog.modseq && st->modseq == NULL))
 		return ERR_NOMEM;
 	for (uint32_t i = 0; i < v->told; i++) {
 		if (v->flags[i] & VIEW_GONE)
@@ -380,7 +390,8 @@ look_at_view(struct cmd *m, struct search_run *st)
 		struct search_msg msg = message_of(m, i, NULL);
 		enum search_answer ans = search_ask(&st->prog, &msg);
 		st->hit[i] = ans == SEARCH_YES;
-		if (ans == SEARCH_UNKNOWN)
+		/* the mod-sequence of what is found stands in its row */
+		if (ans == SEARCH_UNKNOWN || (ans == SEARCH_YES && st->prog.modseq))
 			st->open[st->n_open++] = i;
 	}
 	return 0;

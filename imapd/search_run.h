@@ -8,7 +8,8 @@
 
 struct search_run {
 	struct search_prog prog;
-	bool *hit; /* by index in the view, told of them; in the command's arena */
+	bool *hit;        /* by index in the view, told of them; in the command's arena */
+	uint64_t *modseq; /* beside hit, of those found: there when prog has a MODSEQ key */
 	/* inside */
 	void (*done)(struct cmd *m);
 	void (*failed)(struct cmd *m);

@@ -4,6 +4,7 @@
 #include "imapd/seqset.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "lib/err.h"
 
@@ -101,6 +102,18 @@ seqset_resolve(struct seqset *s, uint32_t max)
 		}
 	}
 	s->n = last + 1;
+}
+
+int
+seqset_copy(const struct seqset *s, struct arena *a, struct seqset *out)
+{
+	struct seqrange *r = arena_calloc(a, s->n + 1, sizeof(*r));
+	if (r == NULL)
+		return ERR_NOMEM;
+	if (s->n > 0)
+		memcpy(r, s->r, s->n * sizeof(*r));
+	*out = (struct seqset){.r = r, .n = s->n};
+	return 0;
 }
 
 bool

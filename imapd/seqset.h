@@ -20,6 +20,8 @@ int seqset_parse(struct slice s, struct arena *a, struct seqset *out);
 /* "*" becomes max (the highest number in use; 0 when the mailbox is empty: the set then holds no "*"), ranges are put in order, sorted
  * and merged. "n:*" always holds max, whatever n is (RFC 3501 6.4.8). */
 void seqset_resolve(struct seqset *s, uint32_t max);
+/* A copy, in the arena. 0 or ERR_NOMEM. */
+int seqset_copy(const struct seqset *s, struct arena *a, struct seqset *out);
 /* Of a resolved set. */
 bool seqset_has(const struct seqset *s, uint32_t v);
 uint32_t seqset_highest(const struct seqset *s); /* 0 when empty */

@@ -112,7 +112,9 @@ cmd_vend(struct cmd *m, const char *status, const char *fmt, va_list ap)
 		return;
 	}
 	bool expunge = !(m->def->flags & COMMAND_NO_EXPUNGE) || m->uid;
-	sync_run(c, m->def->flags & COMMAND_ASK, expunge, cmd_answer);
+	/* RFC 7162 3.2: what came before a MODSEQ that was told is told as well */
+	bool ask = (m->def->flags & COMMAND_ASK) || (c->enabled & ENABLED_CONDSTORE);
+	sync_run(c, ask, expunge, cmd_answer);
 }
 
 void

@@ -72,6 +72,9 @@ struct selected {
 	size_t n_own, own_alloc;
 	struct store_uid *news; /* new messages, until all pages of changes were read */
 	size_t n_news, news_alloc;
+	uint64_t told_modseq; /* the highest MODSEQ the client was told */
+	bool compare;         /* removals were forgotten: compare all UIDs, from compare_at on */
+	uint32_t compare_at;
 	uint32_t recent_from, recent_to; /* the UIDs that the last claim took, [from, to) */
 };
 
@@ -204,7 +207,8 @@ struct mbox {
 	uint64_t id;
 	struct slice account, share, name, rights; /* in the command's arena */
 	uint32_t attrs, uidvalidity, uidnext, messages, unseen, recent;
-	uint64_t size;
+	uint64_t size, highest_modseq, deleted_size;
+	uint32_t deleted;
 };
 /* Reads a mailbox argument: whole name in UTF-8, in the arena. */
 bool cmd_mailbox_arg(struct cmd *m, struct slice *name_out);

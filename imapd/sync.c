@@ -4,6 +4,7 @@
  * one session tells it; a client's own changes are not told twice. */
 #include "config.h"
 
+#include "imapd/qresync.h"
 #include "imapd/session.h"
 
 #include <stdlib.h>
@@ -140,9 +141,45 @@ sync_keywords(struct client *c, struct slice keywords)
 /* ---- telling ---- */
 
 static void
-tell_expunge(void *arg, uint32_t seq)
+tell_expunge(void *arg, uint32_t seq, uint32_t uid)
 {
+	(void)uid;
 	client_printf(arg, "* %u EXPUNGE\r\n", seq);
+}
+
+static void
+tell_vanished(void *arg, uint32_t seq, uint32_t uid)
+{
+	(void)seq;
+	vanished_add(arg, uid, uid);
+}
+
+static void
+tell_gone(struct client *c)
+{
+	struct vanished v;
+	if (!(c->enabled & ENABLED_QRESYNC)) {
+		view_take_expunged(&c->sel->view, tell_expunge, c);
+		return;
+	}
+	vanished_begin(&v, c, false); /* RFC 7162 3.2.10 */
+	view_take_expunged(&c->sel->view, tell_vanished, &v);
+	vanished_end(&v);
+}
+
+/* All that may be told now is told. RFC 7162 3.2 and 6: a MODSEQ above what the client knows completely (an EXPUNGE is held back, rows were newer
+ * than the last look) must not be taken for the mailbox's. */
+static void
+told(struct client *c)
+{
+	struct selected *s = c->sel;
+	uint64_t complete = modseq_complete(s);
+	if ((c->enabled & ENABLED_CONDSTORE) && s->told_modseq > complete) {
+		client_printf(c, "* OK [HIGHESTMODSEQ %llu] Known completely\r\n",
+		    (unsigned long long)complete);
+		s->told_modseq = complete;
+	}
+	finish(c);
 }
 
 static void
@@ -153,7 +190,7 @@ on_dirty_rows(void *arg, int err, const struct msg_row *rows, size_t n, uint32_t
 	(void)next_uid;
 	if (err) {
 		/* They stay dirty: told at the next chance. */
-		finish(c);
+		told(c);
 		return;
 	}
 	uint32_t from = s->view.uid[c->sync_at], last = from;
@@ -170,8 +207,11 @@ on_dirty_rows(void *arg, int err, const struct msg_row *rows, size_t n, uint32_t
 		s->view.dirty--;
 		flags_write(&b, rows[i].flags, recent != 0, rows[i].keywords);
 		/* RFC 3501 6.4.8: a UID command's FETCH answers name the UID */
-		if (c->cmd != NULL && c->cmd->uid)
+		bool condstore = c->enabled & ENABLED_CONDSTORE;
+		if (condstore || (c->cmd != NULL && c->cmd->uid))
 			buf_appendf(&b, " UID %u", rows[i].uid);
+		if (condstore) /* RFC 7162 3.1, 3.2.4 */
+			modseq_put(s, rows[i].modseq, &b);
 		client_printf(c, "* %u FETCH (FLAGS %s)\r\n", (unsigned)at + 1, buf_cstr(&b));
 		buf_done(&b);
 	}
@@ -208,6 +248,13 @@ tell_dirty(struct client *c)
 }
 
 static void
+on_tell_drain(struct cmd *m)
+{
+	m->on_drain = NULL;
+	tell(m->c);
+}
+
+static void
 tell(struct client *c)
 {
 	struct selected *s = c->sel;
@@ -217,14 +264,16 @@ tell(struct client *c)
 		return;
 	}
 	if (c->sync_expunge)
-		view_take_expunged(&s->view, tell_expunge, c);
+		tell_gone(c);
 	if (view_has_news(&s->view)) {
 		view_announce(&s->view);
 		client_printf(
 		    c, "* %u EXISTS\r\n* %u RECENT\r\n", s->view.n, view_recent(&s->view));
 	}
-	if (!tell_dirty(c))
-		finish(c);
+	if (c->cmd != NULL && s->view.dirty > 0 && client_is_full(c))
+		c->cmd->on_drain = on_tell_drain;
+	else if (!tell_dirty(c))
+		told(c);
 }
 
 /* ---- asking ---- */
@@ -313,9 +362,49 @@ add_news(struct selected *s)
 	return err;
 }
 
+/* The pages are read: \Recent of what is new, then the client is told. */
 static void
-on_changes(void *arg, int err, uint64_t highest, bool more, const struct store_uid *changed,
-    size_t n_changed, const uint32_t *expunged, size_t n_expunged)
+changes_read(struct client *c)
+{
+	struct selected *s = c->sel;
+	if (view_has_news(&s->view) &&
+	    store_open(c->store, s->mailbox, !s->read_only, true, on_claimed, c) == 0)
+		return;
+	tell(c);
+}
+
+/* The store has forgotten removals since the last look (a session that slept for long): what stands between two UIDs of the list, or
+ * behind its end, is gone. What is new in the list comes with the next changes. */
+static void
+on_all_uids(void *arg, int err, const struct store_uid *u, size_t n, uint32_t next_uid)
+{
+	struct client *c = arg;
+	struct selected *s = c->sel;
+	struct view *v = &s->view;
+	for (size_t i = 0; err == 0 && i < n; i++) {
+		while (s->compare_at < v->n && v->uid[s->compare_at] < u[i].uid)
+			view_expunge(v, v->uid[s->compare_at++]);
+		if (s->compare_at < v->n && v->uid[s->compare_at] == u[i].uid)
+			s->compare_at++;
+	}
+	if (err == 0 && next_uid != 0)
+		err = store_uids(c->store, s->mailbox, next_uid, on_all_uids, c);
+	else if (err == 0) {
+		while (s->compare_at < v->n)
+			view_expunge(v, v->uid[s->compare_at++]);
+		s->compare = false;
+		changes_read(c);
+		return;
+	}
+	if (err) {
+		s->stale = true;
+		tell(c);
+	}
+}
+
+static void
+on_changes(void *arg, int err, uint64_t highest, bool more, uint64_t forgotten,
+    const struct store_uid *changed, size_t n_changed, const uint32_t *expunged, size_t n_expunged)
 {
 	struct client *c = arg;
 	struct selected *s = c->sel;
@@ -335,6 +424,8 @@ on_changes(void *arg, int err, uint64_t highest, bool more, const struct store_u
 		tell(c);
 		return;
 	}
+	if (forgotten > s->view.modseq)
+		s->compare = true;
 	bool progress = highest > s->view.modseq;
 	if (progress)
 		s->view.modseq = highest;
@@ -346,10 +437,10 @@ on_changes(void *arg, int err, uint64_t highest, bool more, const struct store_u
 		client_bye(c, "Out of memory", "view_memory");
 	if (!s->stale)
 		own_done(s);
-	if (view_has_news(&s->view) &&
-	    store_open(c->store, s->mailbox, !s->read_only, true, on_claimed, c) == 0)
+	s->compare_at = 0;
+	if (s->compare && store_uids(c->store, s->mailbox, 1, on_all_uids, c) == 0)
 		return;
-	tell(c);
+	changes_read(c);
 }
 
 static void
@@ -358,7 +449,7 @@ ask_changes(struct client *c)
 	struct selected *s = c->sel;
 	int err = store_changes(c->store, s->mailbox, s->view.modseq, on_changes, c);
 	if (err)
-		on_changes(c, err, 0, false, NULL, 0, NULL, 0);
+		on_changes(c, err, 0, false, 0, NULL, 0, NULL, 0);
 }
 
 /* stored was restarted: the mailbox must still be the same one. */

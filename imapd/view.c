@@ -81,6 +81,14 @@ view_find(const struct view *v, uint32_t uid)
 	return i < v->n && v->uid[i] == uid ? (int64_t)i : -1;
 }
 
+/* Something that the client does not know comes up. */
+static void
+hold(struct view *v)
+{
+	if (v->gone == 0 && v->dirty == 0)
+		v->held = v->modseq;
+}
+
 int
 view_change(struct view *v, uint32_t uid, uint32_t flags, bool own)
 {
@@ -92,6 +100,7 @@ view_change(struct view *v, uint32_t uid, uint32_t flags, bool own)
 	uint8_t keep = v->flags[i] & (VIEW_RECENT | VIEW_DIRTY);
 	/* A message that was not announced yet is announced with its latest flags: the client asks for them. */
 	if (!own && !(keep & VIEW_DIRTY) && (uint32_t)i < v->told) {
+		hold(v);
 		keep |= VIEW_DIRTY;
 		v->dirty++;
 	}
@@ -100,11 +109,22 @@ view_change(struct view *v, uint32_t uid, uint32_t flags, bool own)
 }
 
 void
+view_touch(struct view *v, uint32_t index)
+{
+	if (v->flags[index] & (VIEW_GONE | VIEW_DIRTY))
+		return;
+	hold(v);
+	v->flags[index] |= VIEW_DIRTY;
+	v->dirty++;
+}
+
+void
 view_expunge(struct view *v, uint32_t uid)
 {
 	int64_t i = view_find(v, uid);
 	if (i < 0 || (v->flags[i] & VIEW_GONE))
 		return;
+	hold(v);
 	if (v->flags[i] & VIEW_DIRTY) {
 		v->flags[i] &= (uint8_t)~VIEW_DIRTY;
 		v->dirty--;
@@ -127,7 +147,7 @@ view_set_recent(struct view *v, uint32_t from, uint32_t to)
 }
 
 void
-view_take_expunged(struct view *v, void (*fn)(void *arg, uint32_t seq), void *arg)
+view_take_expunged(struct view *v, void (*fn)(void *arg, uint32_t seq, uint32_t uid), void *arg)
 {
 	if (v->gone == 0)
 		return;
@@ -139,7 +159,7 @@ view_take_expunged(struct view *v, void (*fn)(void *arg, uint32_t seq), void *ar
 				v->recent--;
 			if (i < told) {
 				v->told--;
-				fn(arg, w + 1);
+				fn(arg, w + 1, v->uid[i]);
 			}
 			continue;
 		}

@@ -23,6 +23,7 @@ struct view {
 	uint64_t modseq; /* complete up to here */
 	uint32_t *saved; /* UIDs of the last SEARCH RETURN (SAVE), ascending */
 	uint32_t n_saved;
+	uint64_t held; /* modseq when the first of what is gone or dirty now became so */
 };
 void view_init(struct view *v);
 void view_done(struct view *v);
@@ -38,9 +39,12 @@ int view_change(struct view *v, uint32_t uid, uint32_t flags, bool own);
 void view_expunge(struct view *v, uint32_t uid);
 /* Messages with UID from … (exclusive) to become \Recent. */
 void view_set_recent(struct view *v, uint32_t from, uint32_t to);
-/* Removes the gone messages; fn is told each message number, in an order in which each is right when told. Messages that the client
- * never knew vanish silently. */
-void view_take_expunged(struct view *v, void (*fn)(void *arg, uint32_t seq), void *arg);
+/* Removes the gone messages; fn is told each message number and UID, in an order in which each number is right when told. Messages that the
+ * client never knew vanish silently. */
+void view_take_expunged(
+    struct view *v, void (*fn)(void *arg, uint32_t seq, uint32_t uid), void *arg);
+/* The message at index becomes dirty: the client is told of its flags. */
+void view_touch(struct view *v, uint32_t index);
 /* Whether there are messages to announce; view_announce says they were. */
 bool view_has_news(const struct view *v);
 void view_announce(struct view *v);

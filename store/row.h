@@ -35,4 +35,17 @@ struct msg_row {
 int msg_row_encode(const struct msg_row *r, struct buf *out);
 int msg_row_decode(struct slice s, struct msg_row *r_out); /* 0 or ERR_CORRUPT */
 
+/* RFC 8474 5.1: the email id as clients see it, out has EMAIL_ID_TEXT octets. */
+#define EMAIL_ID_TEXT 34
+static inline void
+email_id_text(const unsigned char id[16], char *out)
+{
+	*out++ = 'M';
+	for (int i = 0; i < 16; i++) {
+		*out++ = "0123456789abcdef"[id[i] >> 4];
+		*out++ = "0123456789abcdef"[id[i] & 15];
+	}
+	*out = '\0';
+}
+
 #endif

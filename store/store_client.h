@@ -49,11 +49,13 @@ struct mbox_info {
 	struct slice rights; /* of this session, RFC 4314 letters */
 	uint32_t uidvalidity, uidnext, messages, unseen, recent;
 	uint64_t highest_modseq, size;
+	uint32_t deleted;      /* messages with \Deleted */
+	uint64_t deleted_size; /* their octets */
 };
 /* All mailboxes this session may see ('l'), own account first, in byte order of names; borrowed for the call. */
 typedef void (*store_list_fn)(void *arg, int err, const struct mbox_info *boxes, size_t n);
 int store_list(struct store_session *s, store_list_fn fn, void *arg);
-/* account: empty for the own. name: UTF-8 NFC. Parents are made too (RFC 3501 6.3.3). */
+/* account: empty for the own. name: UTF-8 NFC. Parents are made too (RFC 3501 6.3.3). ERR_CONFLICT: another mailbox has the use. */
 int store_create(struct store_session *s, struct slice account, struct slice name,
     uint32_t special_use, store_done_fn fn, void *arg);
 int store_delete(struct store_session *s, uint64_t mailbox, store_done_fn fn,
@@ -100,9 +102,11 @@ typedef void (*store_rows_fn)(
 int store_rows(struct store_session *s, uint64_t mailbox, uint32_t from, uint32_t to,
     store_rows_fn fn, void *arg);
 /* What happened after modseq: rows changed or new (uid, flags, modseq, keywords), UIDs expunged; highest: up to which modseq this is
- * complete (call again from there if more). Keywords of changed rows come with store_rows where needed. */
+ * complete (call again from there if more). Keywords of changed rows come with store_rows where needed. forgotten: removals up to that
+ * mod-sequence are not all remembered: who asked from below it compares with all UIDs (store_uids). */
 typedef void (*store_changes_fn)(void *arg, int err, uint64_t highest, bool more,
-    const struct store_uid *changed, size_t n_changed, const uint32_t *expunged, size_t n_expunged);
+    uint64_t forgotten, const struct store_uid *changed, size_t n_changed, const uint32_t *expunged,
+    size_t n_expunged);
 int store_changes(
     struct store_session *s, uint64_t mailbox, uint64_t modseq, store_changes_fn fn, void *arg);
 

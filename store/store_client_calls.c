@@ -78,6 +78,8 @@ tell_list(struct store_call *k, int err, struct ipc_reader *r)
 		m->recent = ipc_get_u32(&p);
 		m->highest_modseq = ipc_get_u64(&p);
 		m->size = ipc_get_u64(&p);
+		m->deleted = ipc_get_u32(&p);
+		m->deleted_size = ipc_get_u64(&p);
 	}
 	err = finish(k, err, &p);
 	k->fn.list(k->arg, err, err == 0 ? boxes : NULL, err == 0 ? k->n_items : 0);
@@ -338,17 +340,19 @@ tell_changes(struct store_call *k, int err, struct ipc_reader *r)
 {
 	struct store_uid *u = NULL;
 	uint32_t *x = NULL, n = 0, nx = 0;
-	uint64_t highest = 0;
+	uint64_t highest = 0, forgotten = 0;
 	bool more = false;
 
 	if (err == 0) {
 		highest = ipc_get_u64(r);
 		more = ipc_get_u8(r) != 0;
+		forgotten = ipc_get_u64(r);
 		u = get_uids(r, &n);
 		x = get_numbers(r, &nx);
 	}
 	err = finish(k, err, r);
-	k->fn.changes(k->arg, err, highest, more, u, err == 0 ? n : 0, x, err == 0 ? nx : 0);
+	k->fn.changes(
+	    k->arg, err, highest, more, forgotten, u, err == 0 ? n : 0, x, err == 0 ? nx : 0);
 	free(u);
 	free(x);
 	return false;

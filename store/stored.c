@@ -166,6 +166,7 @@ configure(struct stored *st, struct backend_kv_options *o)
 	if (err != 0)
 		fatal("stored: token_key_file: %s", err_name(err));
 	st->quota = (uint64_t)conf_int(c, "quota_mb") << 20;
+	st->history_max = (uint32_t)conf_int(c, "expunge_history");
 	st->memory_s = conf_int(c, "delivery_memory_days") * 86400;
 	st->n_special = conf_list_len(c, "special_folders");
 	st->special = xcalloc(st->n_special + 1, sizeof *st->special);

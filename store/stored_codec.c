@@ -9,7 +9,7 @@
 #include "lib/crypto.h"
 #include "lib/err.h"
 
-enum { VERSION = 1 };
+enum { VERSION = 1, HEAD_VERSION = 2 };
 
 static int
 end_of(struct ipc_reader *r)
@@ -27,7 +27,7 @@ version_ok(struct ipc_reader *r, struct slice v)
 int
 mbox_head_encode(const struct mbox_head *h, struct buf *b)
 {
-	ipc_put_u8(b, VERSION);
+	ipc_put_u8(b, HEAD_VERSION);
 	ipc_put_u32(b, h->uidvalidity);
 	ipc_put_u32(b, h->uidnext);
 	ipc_put_u32(b, h->messages);
@@ -38,6 +38,10 @@ mbox_head_encode(const struct mbox_head *h, struct buf *b)
 	ipc_put_u64(b, h->modseq);
 	ipc_put_u64(b, h->bytes);
 	ipc_put_i64(b, h->pruned_at);
+	ipc_put_u64(b, h->deleted_bytes);
+	ipc_put_u64(b, h->forgotten);
+	ipc_put_u32(b, h->history);
+	ipc_put_u32(b, h->moves);
 	ipc_put_slice(b, h->account);
 	return ipc_put_slice(b, h->keywords);
 }
@@ -46,9 +50,12 @@ int
 mbox_head_decode(struct slice v, struct mbox_head *h)
 {
 	struct ipc_reader r;
-	struct mbox_head n;
+	struct mbox_head n = {0};
+	unsigned version;
 
-	if (!version_ok(&r, v))
+	ipc_reader_init(&r, v);
+	version = ipc_get_u8(&r);
+	if (version != VERSION && version != HEAD_VERSION)
 		return ERR_CORRUPT;
 	n.uidvalidity = ipc_get_u32(&r);
 	n.uidnext = ipc_get_u32(&r);
@@ -60,6 +67,12 @@ mbox_head_decode(struct slice v, struct mbox_head *h)
 	n.modseq = ipc_get_u64(&r);
 	n.bytes = ipc_get_u64(&r);
 	n.pruned_at = ipc_get_i64(&r);
+	if (version >= 2) { /* version 1 remembered every removal and knew no moves */
+		n.deleted_bytes = ipc_get_u64(&r);
+		n.forgotten = ipc_get_u64(&r);
+		n.history = ipc_get_u32(&r);
+		n.moves = ipc_get_u32(&r);
+	}
 	n.account = ipc_get_slice(&r);
 	n.keywords = ipc_get_slice(&r);
 	if (end_of(&r) != 0 || n.uidnext == 0 || n.uidvalidity == 0)

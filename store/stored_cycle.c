@@ -75,7 +75,8 @@ op_start(struct op *op)
 static bool
 is_reader(const struct op *op)
 {
-	return op->kind == OP_FLAGS || op->kind == OP_EXPUNGE || op->kind == OP_PRUNE;
+	return op->kind == OP_FLAGS || op->kind == OP_EXPUNGE || op->kind == OP_PRUNE ||
+	       op->kind == OP_TRIM;
 }
 
 /* ---- what a batch is made of ---- */
@@ -195,7 +196,7 @@ cycle_end(struct mbox *m, int err)
 		ops = op->next;
 		if (op->err == 0 && !op->finished && !m->gone &&
 		    ((op->kind == OP_FLAGS && flags_again(op)) ||
-			((op->kind == OP_EXPUNGE || op->kind == OP_PRUNE) && expunge_again(op)))) {
+			(op->kind != OP_FLAGS && is_reader(op) && expunge_again(op)))) {
 			op_again(op);
 			continue;
 		}
@@ -204,10 +205,12 @@ cycle_end(struct mbox *m, int err)
 		end = &op->next;
 	}
 	/* The next batch is under way before those of this one are answered. */
-	if (m->gone)
+	if (m->gone) {
 		mbox_fail_waiting(m, ERR_GONE);
-	else
+	} else {
+		trim_maybe(m);
 		mbox_run(m);
+	}
 	while ((op = list) != NULL) {
 		list = op->next;
 		op_done(op, op->err);
@@ -332,6 +335,8 @@ op_build(struct op *op, struct cycle *c)
 		return claim_build(op, c);
 	case OP_PRUNE:
 		return prune_build(op, c);
+	case OP_TRIM:
+		return trim_build(op, c);
 	case OP_FLAGS:
 		return flags_build(op, c);
 	case OP_EXPUNGE:
@@ -449,6 +454,8 @@ mbox_run(struct mbox *m)
 		flags_gather(c->reader);
 	else if (c->reader->kind == OP_EXPUNGE)
 		expunge_gather(c->reader);
+	else if (c->reader->kind == OP_TRIM)
+		trim_gather(c->reader);
 	else
 		prune_gather(c->reader);
 }

@@ -110,7 +110,7 @@ expunge_gather(struct op *op)
 bool
 expunge_again(struct op *op)
 {
-	if (op->kind == OP_PRUNE || op->all)
+	if (op->kind != OP_EXPUNGE || op->all)
 		return op->more;
 	op->at = op->upto;
 	return op->at < op->n_uids;
@@ -136,7 +136,8 @@ expunge_build(struct op *op, struct cycle *c)
 		c->h.messages--;
 		c->h.bytes -= v->size;
 		c->h.unseen -= (v->flags & MSG_SEEN) == 0;
-		c->h.deleted -= (v->flags & MSG_DELETED) != 0;
+		if ((v->flags & MSG_DELETED) != 0)
+			deleted_less(&c->h, v->size);
 		c->h.recent -= v->uid >= c->h.recent_from && c->h.recent > 0;
 		uids[i] = v->uid;
 		err = buf_append(&op->out_gone, &v->uid, sizeof v->uid);
@@ -145,6 +146,7 @@ expunge_build(struct op *op, struct cycle *c)
 		return err;
 	buf_init(&b, 65536);
 	expunged_row_encode(uids, op->n_victims, &b);
+	c->h.history++;
 	return cycle_put_buf(c, key_u64(key, 'x', ++c->h.modseq), &b);
 }
 

@@ -207,8 +207,8 @@ on_uids(struct conn *c, uint32_t id, struct ipc_reader *r)
 }
 
 static void
-on_changes_read(void *arg, int err, uint64_t highest, bool more, const struct store_uid *changed,
-    size_t n_changed, const uint32_t *expunged, size_t n_expunged)
+on_changes_read(void *arg, int err, uint64_t highest, bool more, uint64_t forgotten,
+    const struct store_uid *changed, size_t n_changed, const uint32_t *expunged, size_t n_expunged)
 {
 	struct fetch *f = arg;
 
@@ -218,6 +218,7 @@ on_changes_read(void *arg, int err, uint64_t highest, bool more, const struct st
 	}
 	ipc_put_u64(&f->out, highest);
 	ipc_put_u8(&f->out, more);
+	ipc_put_u64(&f->out, forgotten);
 	ipc_put_u32(&f->out, (uint32_t)n_changed);
 	for (size_t i = 0; i < n_changed; i++)
 		put_uid(&f->out, &changed[i]);

@@ -112,8 +112,10 @@ put_row(struct cycle *c, const struct msg_row *old, uint32_t flags, struct slice
 		return err;
 	c->h.unseen += (flags & MSG_SEEN) == 0;
 	c->h.unseen -= (old->flags & MSG_SEEN) == 0;
-	c->h.deleted += (flags & MSG_DELETED) != 0;
-	c->h.deleted -= (old->flags & MSG_DELETED) != 0;
+	if ((old->flags & MSG_DELETED) != 0)
+		deleted_less(&c->h, old->size);
+	if ((flags & MSG_DELETED) != 0)
+		deleted_more(&c->h, row.size);
 	*new_out = row;
 	return 0;
 }

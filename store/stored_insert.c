@@ -46,7 +46,8 @@ put_message(struct op *op, struct new_msg *n, struct cycle *c)
 	c->h.messages++;
 	c->h.recent++;
 	c->h.unseen += (row->flags & MSG_SEEN) == 0;
-	c->h.deleted += (row->flags & MSG_DELETED) != 0;
+	if ((row->flags & MSG_DELETED) != 0)
+		deleted_more(&c->h, row->size);
 	c->h.bytes += row->size;
 	(void)op;
 	return 0;

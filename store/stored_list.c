@@ -56,6 +56,8 @@ put_mbox(struct buf *b, const struct session_account *sa, const struct mbox *m)
 	ipc_put_u32(b, m->h.recent);
 	ipc_put_u64(b, m->h.modseq);
 	ipc_put_u64(b, m->h.bytes);
+	ipc_put_u32(b, m->h.deleted);
+	ipc_put_u64(b, m->h.deleted_bytes);
 }
 
 /* The page: how many, what, and where the next one begins. */

@@ -99,6 +99,12 @@ create_run(struct account_op *op)
 		change_end(k, ERR_EXISTS);
 		return;
 	}
+	/* One mailbox for a use: clients would take either (RFC 6154 3). */
+	for (const struct mbox *m = op->acc->mboxes; m != NULL; m = m->next)
+		if ((m->use & k->use) != 0) {
+			change_end(k, ERR_CONFLICT);
+			return;
+		}
 	n.n_make = missing(op->acc, k->name, names);
 	if (op->acc->n_mboxes + n.n_make > MBOXES_MAX) {
 		change_end(k, ERR_LIMIT);

@@ -10,6 +10,7 @@
  *   stored_expunge.c  removal                     stored_copy.c     COPY
  *   stored_deliver.c  from ingest                 stored_fetch.c    reading
  *   stored_view.c     the compact view            stored_watch.c    who hears of changes
+ *   stored_trim.c     forgetting old removals
  *
  * All of it runs on the loop's thread. An account and its mailboxes stay in memory while something refers to the account.
  *
@@ -49,6 +50,7 @@ struct stored {
 	struct backend *be;
 	unsigned char key[32];
 	uint64_t quota;        /* octets of an account */
+	uint32_t history_max;  /* "x/" rows of a mailbox; a tenth more before they are trimmed */
 	int64_t memory_s;      /* of delivery ids */
 	struct slice *special; /* names of the folders made with an account */
 	size_t n_special;
@@ -64,11 +66,27 @@ struct stored {
 
 struct mbox_head {
 	uint32_t uidvalidity, uidnext, messages, unseen, recent, recent_from, deleted;
-	uint64_t modseq, bytes;
-	int64_t pruned_at; /* when old delivery ids were last removed */
+	uint64_t modseq, bytes, deleted_bytes; /* deleted_bytes: of those with \Deleted */
+	int64_t pruned_at;                     /* when old delivery ids were last removed */
+	uint64_t forgotten; /* removals up to this mod-sequence are not all remembered */
+	uint32_t history;   /* "x/" rows */
+	uint32_t moves;     /* "i/" rows: moves out of here that are not finished */
 	struct slice account;
 	struct slice keywords; /* ever used in it, by spaces, as first spelled */
 };
+/* One message more or less with \Deleted. A header of version 1 did not count their octets. */
+static inline void
+deleted_more(struct mbox_head *h, uint64_t size)
+{
+	h->deleted++;
+	h->deleted_bytes += size;
+}
+static inline void
+deleted_less(struct mbox_head *h, uint64_t size)
+{
+	h->deleted--;
+	h->deleted_bytes -= size < h->deleted_bytes ? size : h->deleted_bytes;
+}
 struct account_head {
 	uint32_t uidvalidity; /* last given */
 	uint64_t epoch, seq;
@@ -262,7 +280,7 @@ uint32_t rights_flags(const char *rights); /* flags that may be changed; bit 31:
 
 /* ---- stored_cycle.c ---- */
 
-enum op_kind { OP_INSERT, OP_CLAIM, OP_PRUNE, OP_FLAGS, OP_EXPUNGE };
+enum op_kind { OP_INSERT, OP_CLAIM, OP_PRUNE, OP_TRIM, OP_FLAGS, OP_EXPUNGE };
 struct new_msg {
 	struct msg_row row; /* uid, modseq, save_date are set by the batch */
 	bool has_id;
@@ -302,6 +320,7 @@ struct op {
 	size_t n_victims;
 	struct slice *old_keys;
 	size_t n_old_keys;
+	uint64_t old_modseq;                             /* OP_TRIM: of the last of old_keys */
 	struct buf from;                                 /* where the scan goes on */
 	struct buf out_changed, out_conflicts, out_gone; /* struct store_uid; uint32_t; uint32_t */
 	size_t chunk_changed, chunk_conflicts, chunk_gone; /* lengths before this chunk */
@@ -338,6 +357,9 @@ int claim_build(struct op *op, struct cycle *c);
 void prune_gather(struct op *op);
 int prune_build(struct op *op, struct cycle *c);
 void prune_maybe(struct mbox *m);
+void trim_gather(struct op *op);
+int trim_build(struct op *op, struct cycle *c);
+void trim_maybe(struct mbox *m); /* after a commit */
 void flags_gather(struct op *op);
 int flags_build(struct op *op, struct cycle *c);
 void expunge_gather(struct op *op);
@@ -381,7 +403,8 @@ void watch_tell_gone(struct mbox *m); /* and ends the watches */
 void mbox_changed(struct mbox *m);    /* after a commit */
 
 /* ---- stored_view.c: what changed, and everything as (uid, flags, modseq) ---- */
-typedef void (*changes_fn)(void *arg, int err, uint64_t highest, bool more,
+/* forgotten: see store_client.h. */
+typedef void (*changes_fn)(void *arg, int err, uint64_t highest, bool more, uint64_t forgotten,
     const struct store_uid *changed, size_t n_changed, const uint32_t *expunged, size_t n_expunged);
 void changes_read(struct mbox *m, uint64_t since, changes_fn fn, void *arg);
 typedef void (*view_fn)(void *arg, int err, const struct store_uid *u, size_t n);

@@ -28,7 +28,7 @@ changes_end(struct changes *k, int err)
 {
 	struct account *a = k->m->acc;
 
-	k->fn(k->arg, err, k->upto, k->more,
+	k->fn(k->arg, err, k->upto, k->more, k->m->h.forgotten,
 	    (const struct store_uid *)(const void *)k->changed.data,
 	    k->changed.len / sizeof(struct store_uid),
 	    (const uint32_t *)(const void *)k->expunged.data, k->expunged.len / sizeof(uint32_t));
@@ -151,7 +151,7 @@ changes_read(struct mbox *m, uint64_t since, changes_fn fn, void *arg)
 	char key[KEY_MAX];
 
 	if (since >= m->h.modseq) {
-		fn(arg, 0, m->h.modseq, false, NULL, 0, NULL, 0);
+		fn(arg, 0, m->h.modseq, false, m->h.forgotten, NULL, 0, NULL, 0);
 		return;
 	}
 	k = xcalloc(1, sizeof *k);
@@ -178,6 +178,7 @@ struct view {
 	struct store_uid *u; /* by uid */
 	size_t n, alloc;
 	uint64_t modseq;
+	uint64_t base; /* the mailbox's when the view was begun: removals before it do not matter */
 	bool reading, joined; /* joined: somebody came while it was being read */
 	struct asking *first;
 };
@@ -231,7 +232,7 @@ merge(struct view *v, const struct store_uid *changed, size_t n_changed, const u
 		v->n = k;
 }
 
-static void on_view_changes(void *arg, int err, uint64_t highest, bool more,
+static void on_view_changes(void *arg, int err, uint64_t highest, bool more, uint64_t forgotten,
     const struct store_uid *changed, size_t n_changed, const uint32_t *expunged, size_t n_expunged);
 
 static void
@@ -260,11 +261,19 @@ view_end(struct view *v, int err)
 }
 
 static void
-on_view_changes(void *arg, int err, uint64_t highest, bool more, const struct store_uid *changed,
-    size_t n_changed, const uint32_t *expunged, size_t n_expunged)
+on_view_changes(void *arg, int err, uint64_t highest, bool more, uint64_t forgotten,
+    const struct store_uid *changed, size_t n_changed, const uint32_t *expunged, size_t n_expunged)
 {
 	struct view *v = arg;
 
+	if (err == 0 && forgotten > v->modseq && forgotten > v->base) {
+		/* Removals since then are not remembered: everything anew. */
+		v->n = 0;
+		v->modseq = 0;
+		v->base = v->m->h.modseq;
+		changes_read(v->m, 0, on_view_changes, v);
+		return;
+	}
 	if (err == 0) {
 		merge(v, changed, n_changed, expunged, n_expunged);
 		v->modseq = highest;
@@ -284,6 +293,7 @@ view_get(struct mbox *m, bool fresh, view_fn fn, void *arg)
 	if (v == NULL) {
 		v = m->view = xcalloc(1, sizeof *v);
 		v->m = m;
+		v->base = m->h.modseq;
 		fresh = true;
 	}
 	if (!v->reading && (!fresh || v->modseq == m->h.modseq)) {

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "lib/err.h"
 #include "lib/log.h"
@@ -16,8 +17,9 @@ struct fmsg {
 	uint32_t uid, flags;
 	char *keywords;
 	uint64_t modseq;
-	int64_t date;
+	int64_t date, saved;
 	int zone;
+	unsigned char email_id[16];
 	const char *trace;
 	unsigned char *data; /* shared by copies, never freed */
 	size_t len;
@@ -34,6 +36,7 @@ struct fbox {
 		uint64_t modseq;
 	} * log;
 	size_t n_log;
+	uint64_t forgotten;
 	bool gone;
 };
 struct fsub {
@@ -231,6 +234,7 @@ msg_add(struct fbox *b)
 	memset(m, 0, sizeof(*m));
 	m->uid = b->uidnext++;
 	m->modseq = ++b->highest;
+	m->saved = time(NULL);
 	m->trace = strncmp(b->name, "Traced", 6) == 0
 		       ? "Received: from fake by fake;\r\n\tSat, 21 Nov 2026 08:00:00 +0700\r\n"
 		       : "";
@@ -355,6 +359,9 @@ run_list(struct job *j)
 			info[n].unseen += !(b->msg[k].flags & MSG_SEEN);
 			info[n].recent += b->msg[k].uid >= b->recent;
 			info[n].size += b->msg[k].len + strlen(b->msg[k].trace);
+			info[n].deleted += (b->msg[k].flags & MSG_DELETED) != 0;
+			if (b->msg[k].flags & MSG_DELETED)
+				info[n].deleted_size += b->msg[k].len + strlen(b->msg[k].trace);
 		}
 		n++;
 	}
@@ -374,6 +381,10 @@ run_create(struct job *j)
 {
 	const char *account = j->text[0] ? j->text : j->s->account;
 	int err = box_named(account, j->text2) != NULL ? ERR_EXISTS : 0;
+	for (size_t i = 0; err == 0 && i < n_boxes; i++)
+		if (!boxes[i]->gone && strcmp(boxes[i]->account, account) == 0 &&
+		    (boxes[i]->special & j->flags))
+			err = ERR_CONFLICT;
 	for (char *p = j->text2; err == 0 && *p != '\0'; p++) {
 		if (*p != '/')
 			continue;
@@ -635,7 +646,9 @@ run_rows(struct job *j)
 		    .size = strlen(m->trace) + m->len,
 		    .trace = slice_str(m->trace),
 		    .envelope = env[n].err ? slice_of("", 0) : buf_slice(&env[n]),
+		    .save_date = m->saved,
 		    .sent_date = 0};
+		memcpy(out[n].email_id, m->email_id, sizeof(m->email_id));
 		n++;
 	}
 	((store_rows_fn)j->fn)(j->arg, err, out, n, next);
@@ -674,8 +687,8 @@ run_changes(struct job *j)
 			if (b->log[i].modseq == at)
 				gone[n_gone++] = b->log[i].uid;
 	}
-	((store_changes_fn)j->fn)(
-	    j->arg, err, at, b != NULL && at < b->highest, out, n, gone, n_gone);
+	((store_changes_fn)j->fn)(j->arg, err, at, b != NULL && at < b->highest,
+	    b != NULL ? b->forgotten : 0, out, n, gone, n_gone);
 }
 
 int
@@ -727,11 +740,17 @@ run_flags(struct job *j)
 	int err;
 	struct fbox *b = box_of(j->s, j->box, 'w', &err);
 	struct store_uid *out = xcalloc(j->n + 1, sizeof(*out));
-	size_t n = 0;
+	uint32_t *conflicts = xcalloc(j->n + 1, sizeof(*conflicts));
+	size_t n = 0, n_conflicts = 0;
+	bool news = false;
 	for (size_t i = 0; b != NULL && i < b->n; i++) {
 		struct fmsg *m = &b->msg[i];
 		if (!in(j, m->uid))
 			continue;
+		if (m->modseq > j->n64) {
+			conflicts[n_conflicts++] = m->uid;
+			continue;
+		}
 		uint32_t was = m->flags;
 		char *kw = m->keywords;
 		m->flags = j->op == STORE_SET   ? j->flags
@@ -740,13 +759,16 @@ run_flags(struct job *j)
 		m->keywords = words(kw, j->text, j->op);
 		if (m->flags != was || strcmp(m->keywords, kw ? kw : "") != 0) {
 			m->modseq = ++b->highest;
-			out[n++] = (struct store_uid){m->uid, m->flags, m->modseq};
+			news = true;
 		}
+		out[n++] = (struct store_uid){m->uid, m->flags, m->modseq};
 	}
-	if (n > 0)
+	if (news)
 		changed(b);
-	((store_flags_fn)j->fn)(j->arg, err, b != NULL ? b->highest : 0, out, n, NULL, 0);
+	((store_flags_fn)j->fn)(
+	    j->arg, err, b != NULL ? b->highest : 0, out, n, conflicts, n_conflicts);
 	free(out);
+	free(conflicts);
 }
 
 int
@@ -755,7 +777,7 @@ store_flags(struct store_session *s, uint64_t mailbox, const uint32_t *uids, siz
     store_flags_fn fn, void *arg)
 {
 	struct job *j = job(s, run_flags, FN(fn), arg);
-	(void)unchanged_since;
+	j->n64 = unchanged_since;
 	j->box = mailbox;
 	j->uids = dup_uids(uids, n);
 	j->n = n;
@@ -783,6 +805,11 @@ run_expunge(struct job *j)
 		b->log = xrealloc(b->log, (b->n_log + 1) * sizeof(*b->log));
 		b->log[b->n_log].uid = m->uid;
 		b->log[b->n_log++].modseq = ++b->highest;
+		/* what "Forgets" removed is forgotten at once */
+		if (strncmp(b->name, "Forgets", 7) == 0) {
+			b->n_log--;
+			b->forgotten = b->highest;
+		}
 	}
 	if (b != NULL) {
 		b->n = w;
@@ -822,6 +849,7 @@ run_copy(struct job *j)
 		m->keywords = from->keywords != NULL ? keep_str(from->keywords) : NULL;
 		m->date = from->date;
 		m->zone = from->zone;
+		memcpy(m->email_id, from->email_id, sizeof(m->email_id));
 		m->trace = from->trace;
 		m->data = from->data;
 		m->len = from->len;
@@ -994,6 +1022,8 @@ run_append(struct job *j)
 	m->date = a->p.internal_date;
 	m->zone = a->p.internal_zone;
 	m->data = keep(buf_take(&a->data, &m->len));
+	snprintf(
+	    (char *)m->email_id, sizeof(m->email_id), "%u.%llu", m->uid, (unsigned long long)b->id);
 	uint32_t uid = m->uid;
 	changed(b);
 	a->done(a->arg, 0, b->uidvalidity, uid);

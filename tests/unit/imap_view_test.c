@@ -12,8 +12,9 @@
 static char told[200];
 
 static void
-tell(void *arg, uint32_t seq)
+tell(void *arg, uint32_t seq, uint32_t uid)
 {
+	(void)uid;
 	size_t n = strlen(told);
 	(void)arg;
 	snprintf(told + n, sizeof(told) - n, "%u ", seq);

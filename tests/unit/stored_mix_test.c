@@ -79,8 +79,8 @@ wait_done(void)
 static void follow(struct mirror *m);
 
 static void
-on_changes(void *arg, int err, uint64_t highest, bool more, const struct store_uid *u, size_t n,
-    const uint32_t *x, size_t nx)
+on_changes(void *arg, int err, uint64_t highest, bool more, uint64_t forgotten,
+    const struct store_uid *u, size_t n, const uint32_t *x, size_t nx)
 {
 	struct mirror *m = arg;
 
@@ -89,7 +89,7 @@ on_changes(void *arg, int err, uint64_t highest, bool more, const struct store_u
 		T.errors++;
 		return;
 	}
-	assert_true(highest >= m->modseq);
+	assert_true(highest >= m->modseq && forgotten <= m->modseq);
 	for (size_t i = 0; i < n; i++) {
 		assert_true(u[i].uid < UIDS && u[i].modseq > m->modseq && u[i].modseq <= highest);
 		m->present[u[i].uid] = 1;

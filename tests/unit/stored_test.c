@@ -40,7 +40,7 @@ struct fix {
 	uint32_t numbers[10000], dst[10000];
 	size_t n_numbers;
 	uint32_t next, uidvalidity, uid;
-	uint64_t highest;
+	uint64_t highest, forgotten;
 	bool more;
 	struct buf bytes;
 	char row_kw[200];
@@ -96,6 +96,12 @@ static int
 setup_small(void **state)
 {
 	return setup_conf(state, "quota_mb = 1\n");
+}
+
+static int
+setup_history(void **state)
+{
+	return setup_conf(state, "expunge_history = 10\n");
 }
 
 static int
@@ -211,9 +217,10 @@ on_rows(void *arg, int err, const struct msg_row *rows, size_t n, uint32_t next)
 }
 
 static void
-on_changes(void *arg, int err, uint64_t highest, bool more, const struct store_uid *u, size_t n,
-    const uint32_t *x, size_t nx)
+on_changes(void *arg, int err, uint64_t highest, bool more, uint64_t forgotten,
+    const struct store_uid *u, size_t n, const uint32_t *x, size_t nx)
 {
+	F->forgotten = forgotten;
 	F->highest = highest;
 	F->more = more;
 	on_uids(arg, err, u, n, 0);
@@ -226,13 +233,13 @@ static void
 on_flags(void *arg, int err, uint64_t highest, const struct store_uid *u, size_t n,
     const uint32_t *x, size_t nx)
 {
-	on_changes(arg, err, highest, false, u, n, x, nx);
+	on_changes(arg, err, highest, false, 0, u, n, x, nx);
 }
 
 static void
 on_expunged(void *arg, int err, uint64_t highest, const uint32_t *x, size_t nx)
 {
-	on_changes(arg, err, highest, false, NULL, 0, x, nx);
+	on_changes(arg, err, highest, false, 0, NULL, 0, x, nx);
 }
 
 static void
@@ -1209,6 +1216,46 @@ kill9(void **state)
 	print_message("%u messages found\n", total);
 }
 
+/* Removals are remembered within bounds; who asks from further back is told so, and all else stays right. */
+static void
+history(void **state)
+{
+	struct store_session *s = login("p-1");
+	uint64_t mb = box(s, "INBOX")->id, early;
+	char id[16];
+
+	(void)state;
+	for (unsigned i = 1; i <= 40; i++) {
+		snprintf(id, sizeof id, "h%u", i);
+		deliver(id, "p-1", "to be removed");
+	}
+	store_uids(s, mb, 1, on_uids, NULL); /* the view of stored is as of now */
+	wait_done();
+	changes(s, mb, 1);
+	early = F->highest;
+	assert_int_equal(F->forgotten, 0);
+	for (uint32_t uid = 1; uid <= 35; uid++) {
+		store_expunge(s, mb, &uid, 1, false, on_expunged, NULL);
+		wait_done();
+		assert_int_equal(F->err, 0);
+	}
+	changes(s, mb, early);
+	assert_true(F->forgotten > early && F->forgotten < F->highest);
+	assert_true(F->n_numbers >= 10 && F->n_numbers <= 11);
+	assert_int_equal(F->numbers[F->n_numbers - 1], 35);
+	changes(s, mb, F->forgotten); /* complete from there on */
+	assert_true(F->n_numbers >= 10 && F->n_numbers <= 11);
+	store_uids(s, mb, 1, on_uids, NULL);
+	wait_done();
+	assert_int_equal(F->n_uids, 5);
+	assert_int_equal(F->uids[0].uid, 36);
+	stored_run_end(&F->run, SIGKILL);
+	stored_run_start(&F->run);
+	changes(s, mb, early);
+	assert_true(F->forgotten > early);
+	assert_int_equal(box(s, "INBOX")->messages, 5);
+}
+
 #define T(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 
 int
@@ -1228,6 +1275,7 @@ main(void)
 	    T(append),
 	    T(large_body),
 	    cmocka_unit_test_setup_teardown(quota, setup_small, teardown),
+	    cmocka_unit_test_setup_teardown(history, setup_history, teardown),
 	    T(permits),
 	    T(hostile),
 	    T(kill9),
