@@ -5,7 +5,7 @@
 #   tests_fuzz_foo_fuzz_SOURCES = tests/fuzz/foo_fuzz.c $(CV_FUZZ_MAIN)
 #   tests_fuzz_foo_fuzz_LDFLAGS = $(AM_LDFLAGS) $(CV_FUZZLINK)
 #   tests_fuzz_foo_fuzz_LDADD = lib/libcv.a
-EXTRA_DIST += tests/fuzz/corpus
+EXTRA_DIST += tests/fuzz/corpus tests/fuzz/campaign
 if FUZZ
 CV_FUZZ_MAIN =
 CV_FUZZLINK = -fsanitize=fuzzer
@@ -18,7 +18,7 @@ check_PROGRAMS += $(CV_FUZZ)
 TESTS += $(CV_FUZZ)
 
 FUZZ_TIME = 60
+FUZZ_JOBS = 2
 .PHONY: fuzz
 fuzz: $(CV_FUZZ)
-	@for t in $(CV_FUZZ); do n=`basename $$t _fuzz`; mkdir -p fuzz/$$n; echo "== $$n"; \
-	  ./$$t -max_total_time=$(FUZZ_TIME) -max_len=65536 fuzz/$$n $(srcdir)/tests/fuzz/corpus/$$n || exit 1; done
+	@$(srcdir)/tests/fuzz/campaign $(FUZZ_TIME) $(FUZZ_JOBS) $(srcdir) $(CV_FUZZ)
