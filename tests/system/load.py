@@ -39,6 +39,9 @@ class Load:
             assert not t.is_alive(), "a sender hangs"
         self.seconds = time.monotonic() - self.begin
 
+    def took(self, mid, text):
+        """For those who want to know more of a mail that was answered 250; called with the lock held."""
+
     def mail(self, n, count, sender, rcpts):
         mid = client.new_id(self.server.domain)
         return mid, client.header(client.address(sender["name"], sender["address"]), rcpts, "Thư %d/%d" % (n, count), mid) + self.body
@@ -58,6 +61,7 @@ class Load:
                 with self.lock:
                     if code == 250:
                         self.accepted[mid] = rcpts
+                        self.took(mid, text)
                     else:
                         key = "%d %s" % (code, text[:60])
                         self.refused[key] = self.refused.get(key, 0) + 1
