@@ -51,7 +51,7 @@ int
 main(int argc, char **argv)
 {
 	const char *srcdir = getenv("srcdir"), *base = strrchr(argv[0], '/');
-	char dir[2048], path[4096];
+	char given[2048], path[8192], *dir;
 	struct dirent *e;
 	int failed = 0, count = 0;
 	DIR *d;
@@ -61,11 +61,13 @@ main(int argc, char **argv)
 	if (argc > 1)
 		return failed;
 	base = base != NULL ? base + 1 : argv[0];
-	snprintf(dir, sizeof(dir), "%.1024s/tests/fuzz/corpus/%.*s", srcdir != NULL ? srcdir : ".",
+	snprintf(given, sizeof(given), "%.1024s/tests/fuzz/corpus/%.*s", srcdir != NULL ? srcdir : ".",
 	    (int)(strstr(base, "_fuzz") != NULL ? strstr(base, "_fuzz") - base : 0), base);
-	d = opendir(dir);
+	dir = realpath(given, NULL); /* a target may change its working folder */
+	d = dir != NULL ? opendir(dir) : NULL;
 	if (d == NULL) {
-		perror(dir);
+		perror(given);
+		free(dir);
 		return 1;
 	}
 	while ((e = readdir(d)) != NULL) {
@@ -76,6 +78,7 @@ main(int argc, char **argv)
 		count++;
 	}
 	closedir(d);
+	free(dir);
 	printf("%d inputs\n", count);
 	return failed || count == 0;
 }
