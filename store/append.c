@@ -237,7 +237,8 @@ on_msg(struct ipc_conn *ipc, uint16_t type, uint32_t req, struct ipc_reader *r, 
 
 	(void)fd; /* the table allows none */
 	(void)arg;
-	if (r->err != 0 || (req == 0) != (type == INGEST_ABORT)) /* all but this one want an answer */
+	if (r->err != 0 ||
+	    (req == 0) != (type == INGEST_ABORT)) /* all but this one want an answer */
 		return ERR_PROTO;
 	if (type == INGEST_BEGIN) {
 		err = begin(c, req, id, r);

@@ -78,6 +78,11 @@ role_index(void)
 {
 	return 0;
 }
+bool
+role_replaces(void)
+{
+	return false;
+}
 void
 role_enter(void)
 {
@@ -133,6 +138,11 @@ ipc_server_new(struct loop *l, int listen_fd, const struct ipc_proto *p, uint32_
 	MUST(n_servers < SERVERS_MAX);
 	servers[n_servers] = (struct ipc_server){p, peer, ops, arg, NULL};
 	return &servers[n_servers++];
+}
+void
+ipc_server_stop(struct ipc_server *s)
+{
+	(void)s;
 }
 void
 ipc_server_free(struct ipc_server *s)

@@ -61,7 +61,8 @@ main(int argc, char **argv)
 	if (argc > 1)
 		return failed;
 	base = base != NULL ? base + 1 : argv[0];
-	snprintf(given, sizeof(given), "%.1024s/tests/fuzz/corpus/%.*s", srcdir != NULL ? srcdir : ".",
+	snprintf(given, sizeof(given), "%.1024s/tests/fuzz/corpus/%.*s",
+	    srcdir != NULL ? srcdir : ".",
 	    (int)(strstr(base, "_fuzz") != NULL ? strstr(base, "_fuzz") - base : 0), base);
 	dir = realpath(given, NULL); /* a target may change its working folder */
 	d = dir != NULL ? opendir(dir) : NULL;
