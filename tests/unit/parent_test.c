@@ -154,9 +154,9 @@ wait_for_log(const char *part)
 	fail_msg("no %s in the log: %s", part, text);
 }
 
-/* Asks a role; its answer in text; then one command. */
-static void
-ask(const char *name, char command, char *text, size_t size)
+/* Asks a role; its answer in text; then one command. False when it ended before it answered. */
+static bool
+ask_once(const char *name, char command, char *text, size_t size)
 {
 	struct sockaddr_un sa = {.sun_family = AF_UNIX};
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -165,11 +165,19 @@ ask(const char *name, char command, char *text, size_t size)
 	snprintf(sa.sun_path, sizeof(sa.sun_path), "%.80s/%s", run_dir, name);
 	assert_int_equal(connect(fd, (struct sockaddr *)&sa, sizeof(sa)), 0);
 	n = read(fd, text, size - 1);
-	assert_true(n > 0);
-	text[n] = '\0';
-	assert_int_equal(write(fd, &command, 1), 1);
-	n = read(fd, &command, 1); /* until it closed or died */
+	if (n > 0) {
+		text[n] = '\0';
+		assert_int_equal(write(fd, &command, 1), 1);
+		(void)!read(fd, &command, 1); /* until it closed or died */
+	}
 	close(fd);
+	return n > 0;
+}
+
+static void
+ask(const char *name, char command, char *text, size_t size)
+{
+	assert_true(ask_once(name, command, text, size));
 }
 
 static long
@@ -316,7 +324,9 @@ test_other_role_restarts_all(void **state)
 	fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	assert_int_equal(connect(fd, (struct sockaddr *)&sa, sizeof(sa)), 0);
 	close(fd);
-	ask("core.sock", '.', text, sizeof(text));
+	/* on a busy machine the killed one may still have taken this connection with it */
+	if (!ask_once("core.sock", '.', text, sizeof(text)))
+		ask("core.sock", '.', text, sizeof(text));
 	assert_true(number_after(text, "pid=") != core);
 	wait_for_status("\"restarts\": 1,\n");
 	wait_for_status("\"state\": \"up\"");
