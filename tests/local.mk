@@ -21,10 +21,7 @@ torture:
 	  $(top_srcdir)/tests/system/test_fire.py $(top_srcdir)/tests/system/test_durability.py
 
 check-asan:
-	$(MKDIR_P) asan && cd asan && $(abs_top_srcdir)/configure -q --enable-asan --enable-werror CC="$(CC)" --prefix=$(abs_builddir)/asan/root
-	cd asan && $(MAKE) install check
-	CONGVU_BUILD=$(abs_builddir)/asan /usr/bin/python3 -m pytest -q $(abs_top_srcdir)/tests/system --deselect \
-	  tests/system/test_rate.py
+	$(abs_top_srcdir)/runtests --asan
 
 check-valgrind: $(check_PROGRAMS)
 	@for t in $(check_PROGRAMS); do echo "valgrind $$t"; \
