@@ -33,6 +33,11 @@ static const char *const signed_in[] = {
     "OBJECTID",
     "SAVEDATE",
     "CREATE-SPECIAL-USE",
+    "SORT",
+    "SORT=DISPLAY",
+    "ESORT",
+    "THREAD=ORDEREDSUBJECT",
+    "THREAD=REFERENCES",
 };
 
 /* Whether one entry "account:CAP,CAP" of the option names them; "*" is every account. */

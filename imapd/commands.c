@@ -37,6 +37,8 @@ static const struct command table[] = {
     {"UNSELECT", SEL, COMMAND_NO_SYNC, cmd_unselect},
     {"EXPUNGE", SEL, COMMAND_UID | COMMAND_ASK, cmd_expunge},
     {"SEARCH", SEL, COMMAND_UID | COMMAND_NO_EXPUNGE | COMMAND_FRESH, cmd_search},
+    {"SORT", SEL, COMMAND_UID | COMMAND_NO_EXPUNGE | COMMAND_FRESH, cmd_sort},
+    {"THREAD", SEL, COMMAND_UID | COMMAND_NO_EXPUNGE | COMMAND_FRESH, cmd_thread},
     {"FETCH", SEL, COMMAND_UID | COMMAND_NO_EXPUNGE | COMMAND_FRESH, cmd_fetch},
     {"STORE", SEL, COMMAND_UID | COMMAND_NO_EXPUNGE | COMMAND_FRESH, cmd_store},
     {"COPY", SEL, COMMAND_UID | COMMAND_ASK | COMMAND_FRESH, cmd_copy},

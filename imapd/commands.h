@@ -29,6 +29,8 @@ void cmd_close(struct cmd *m);
 void cmd_unselect(struct cmd *m);
 void cmd_expunge(struct cmd *m);
 void cmd_search(struct cmd *m);
+void cmd_sort(struct cmd *m);
+void cmd_thread(struct cmd *m);
 void cmd_fetch(struct cmd *m);
 void cmd_store(struct cmd *m);
 void cmd_copy(struct cmd *m);

@@ -254,27 +254,47 @@ parse_key(struct parse *ps, struct imap_cur *c, struct search_key **out)
 	return err;
 }
 
-int
-search_prog_parse(struct imap_cur *c, struct arena *a, struct search_prog *out)
+static int
+parse_charset(struct imap_cur *c, struct arena *a)
 {
-	memset(out, 0, sizeof(*out));
+	struct slice charset;
+	if (!imap_cur_astring(c, a, &charset) || !imap_cur_sp(c))
+		return ERR_SYNTAX;
+	bool good = slice_caseeq_str(charset, "UTF-8") || slice_caseeq_str(charset, "US-ASCII");
+	return good ? 0 : ERR_UNSUPPORTED;
+}
+
+static int
+parse_program(struct imap_cur *c, struct arena *a, struct search_prog *out)
+{
 	struct parse ps = {a, out, 0};
-	struct imap_cur probe = *c;
-	struct slice word;
-	if (imap_cur_atom(&probe, &word) && slice_caseeq_str(word, "CHARSET")) {
-		struct slice charset;
-		if (!imap_cur_sp(&probe) || !imap_cur_astring(&probe, a, &charset) ||
-		    !imap_cur_sp(&probe))
-			return ERR_SYNTAX;
-		if (!slice_caseeq_str(charset, "UTF-8") && !slice_caseeq_str(charset, "US-ASCII"))
-			return ERR_UNSUPPORTED;
-		*c = probe;
-		out->has_charset = true;
-	}
 	int err = parse_keys(&ps, c, &out->root);
 	if (err == 0 && !imap_cur_end(c))
 		err = ERR_SYNTAX;
 	return err;
+}
+
+int
+search_prog_parse(struct imap_cur *c, struct arena *a, struct search_prog *out)
+{
+	struct imap_cur probe = *c;
+	struct slice word;
+	int err = 0;
+	memset(out, 0, sizeof(*out));
+	if (imap_cur_atom(&probe, &word) && slice_caseeq_str(word, "CHARSET")) {
+		out->has_charset = true;
+		*c = probe;
+		err = imap_cur_sp(c) ? parse_charset(c, a) : ERR_SYNTAX;
+	}
+	return err ? err : parse_program(c, a, out);
+}
+
+int
+search_prog_parse_charset(struct imap_cur *c, struct arena *a, struct search_prog *out)
+{
+	memset(out, 0, sizeof(*out));
+	int err = parse_charset(c, a);
+	return err ? err : parse_program(c, a, out);
 }
 
 static void

@@ -53,6 +53,8 @@ struct search_prog {
 };
 /* "[CHARSET x] key …" to the end. 0; ERR_SYNTAX; ERR_LIMIT; ERR_NOMEM; ERR_UNSUPPORTED: the charset (BADCHARSET). */
 int search_prog_parse(struct imap_cur *c, struct arena *a, struct search_prog *out);
+/* As SORT and THREAD have it (RFC 5256): "charset key …". */
+int search_prog_parse_charset(struct imap_cur *c, struct arena *a, struct search_prog *out);
 /* Resolves "*" in all sets; "$" becomes saved (resolved UIDs, borrowed; RFC 5182). */
 void search_prog_resolve(
     struct search_prog *p, uint32_t max_seq, uint32_t max_uid, const struct seqset *saved);

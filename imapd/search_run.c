@@ -409,3 +409,22 @@ search_run_start(struct cmd *m, struct search_run *st, void (*done)(struct cmd *
 	else
 		next_batch(m);
 }
+
+void
+search_run_charset(struct cmd *m, struct search_run *st, void (*done)(struct cmd *m),
+    void (*on_failure)(struct cmd *m))
+{
+	int err = search_prog_parse_charset(&m->args, m->a, &st->prog);
+	if (err == ERR_SYNTAX) {
+		cmd_syntax(m);
+		return;
+	}
+	if (err && on_failure != NULL)
+		on_failure(m);
+	if (err == ERR_UNSUPPORTED)
+		cmd_no(m, "[BADCHARSET (US-ASCII UTF-8)] Charset not known");
+	else if (err)
+		cmd_err(m, err);
+	else
+		search_run_start(m, st, done, on_failure);
+}

@@ -33,6 +33,9 @@ struct search_run {
  * and done never called. */
 void search_run_start(struct cmd *m, struct search_run *st, void (*done)(struct cmd *m),
     void (*on_failure)(struct cmd *m));
+/* For SORT and THREAD: reads "charset key …" to the end of the arguments (a wrong one is answered, behind on_failure unless it is BAD), then as above. */
+void search_run_charset(struct cmd *m, struct search_run *st, void (*done)(struct cmd *m),
+    void (*on_failure)(struct cmd *m));
 /* Frees what is not in the arena: for the command's cleanup, and earlier when the hits are all that is needed. */
 void search_run_done(struct search_run *st);
 

@@ -146,6 +146,39 @@ uni_casefold(enum uni_form form, struct slice s, struct buf *out)
 	return by_pieces(true, form, s, out);
 }
 
+/* RFC 5051 2: decompositions of all kinds, again and again, in the order in which they stand (no canonical ordering). */
+static int
+put_decomposed(uint32_t cp, unsigned depth, struct buf *out)
+{
+	ucs4_t parts[UC_DECOMPOSITION_MAX_LENGTH];
+	int tag, n = -1;
+
+	if (cp >= 0xa0 && depth < 20)
+		n = uc_decomposition(cp, &tag, parts);
+	if (n <= 0)
+		return uni_append(out, cp);
+	for (int i = 0; i < n; i++)
+		put_decomposed(parts[i], depth + 1, out);
+	return out->err;
+}
+
+int
+uni_casemap(struct slice s, struct buf *out)
+{
+	while (s.len > 0 && out->err == 0) {
+		uint32_t cp;
+
+		if (uni_next(&s, &cp) == 0)
+			cp = 0xfffd;
+		if (cp < 0x80)
+			buf_append_byte(out,
+			    cp >= 'a' && cp <= 'z' ? (unsigned char)(cp - 32) : (unsigned char)cp);
+		else
+			put_decomposed(uc_totitle(cp), 0, out);
+	}
+	return out->err;
+}
+
 bool
 uni_is_mark(uint32_t cp)
 {

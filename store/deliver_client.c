@@ -153,6 +153,7 @@ put_message(struct buf *b, const struct deliver_message *m)
 	bool by_fd = m->fd >= 0;
 
 	if (m->summary.len > DELIVER_SUMMARY_MAX || m->envelope.len > DELIVER_ENVELOPE_MAX ||
+	    m->refs.len > DELIVER_REFS_MAX ||
 	    (!by_fd && (m->size > DELIVER_INLINE_MAX || m->body.len != m->size)))
 		return ERR_LIMIT;
 	ipc_put_slice(b, slice_of(m->id, sizeof m->id));
@@ -163,7 +164,8 @@ put_message(struct buf *b, const struct deliver_message *m)
 	ipc_put_slice(b, m->summary);
 	ipc_put_slice(b, m->envelope);
 	ipc_put_i64(b, m->sent_date);
-	return ipc_put_slice(b, slice_of(m->email_id, sizeof m->email_id));
+	ipc_put_slice(b, slice_of(m->email_id, sizeof m->email_id));
+	return ipc_put_slice(b, m->refs);
 }
 
 int

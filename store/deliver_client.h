@@ -14,6 +14,7 @@
 #define DELIVER_TARGETS_MAX 100 /* more recipients: several calls with the same delivery id */
 #define DELIVER_TRACE_MAX 8192
 #define DELIVER_ENVELOPE_MAX 16384
+#define DELIVER_REFS_MAX 520 /* MSGID_REFS_SIZE */
 
 struct deliver_client;
 /* socket: "store.ingest.sock". fatal() for no memory. */
@@ -32,6 +33,7 @@ struct deliver_message {
 	    envelope; /* mime_envelope(header, false); empty when longer than DELIVER_ENVELOPE_MAX */
 	int64_t sent_date; /* INT64_MIN when unreadable */
 	unsigned char email_id[16];
+	struct slice refs; /* msgid_refs (lib/msgid.h) */
 };
 struct deliver_target {
 	struct slice account; /* "p-000123"; comes into being when it is new */

@@ -40,7 +40,7 @@ void ingest_body_done(struct ingest_body *b);
 /* A message as stored takes it. */
 struct ingest_message {
 	struct deliver_message m;
-	struct buf summary, envelope;
+	struct buf summary, envelope, refs;
 };
 /* Reads the body: digest, MIME tree, ENVELOPE, date. id: delivery id. b must live as long. 0, ERR_NOMEM, ERR_IO. Never fails
  * on content. Done with ingest_message_done in any case. */

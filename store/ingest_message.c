@@ -13,6 +13,7 @@
 #include "lib/err.h"
 #include "lib/log.h"
 #include "lib/mime.h"
+#include "lib/msgid.h"
 #include "store/ingest.h"
 
 enum { MEM_MAX = 128 * 1024, ARENA_MAX = 64 * 1024 * 1024 };
@@ -121,6 +122,8 @@ put_header_facts(struct slice whole, struct ingest_message *im)
 		buf_init(&im->envelope, DELIVER_ENVELOPE_MAX);
 	}
 	im->m.envelope = buf_slice(&im->envelope);
+	if (msgid_refs(header, &im->refs) == 0)
+		im->m.refs = buf_slice(&im->refs);
 	if (!hdr_find(header, "Date", 0, &f) ||
 	    date_rfc5322_parse(f.body, &im->m.sent_date, &zone) != 0)
 		im->m.sent_date = INT64_MIN;
@@ -148,6 +151,7 @@ ingest_message_init(struct ingest_message *im, struct ingest_body *b, const unsi
 	im->m.fd = -1;
 	buf_init(&im->summary, DELIVER_SUMMARY_MAX);
 	buf_init(&im->envelope, DELIVER_ENVELOPE_MAX);
+	buf_init(&im->refs, DELIVER_REFS_MAX);
 	r = spool_map(b->spool, &whole);
 	if (r != 0)
 		return r;
@@ -171,4 +175,5 @@ ingest_message_done(struct ingest_message *im)
 {
 	buf_done(&im->summary);
 	buf_done(&im->envelope);
+	buf_done(&im->refs);
 }

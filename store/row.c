@@ -1,18 +1,21 @@
 /* row.c: the coded form of a message in a mailbox. Pure; runs in stored, ingest and imapd-session.
  * Version 1: u8 version, u32 uid, u64 modseq, u32 flags, i64 internal date, u16 zone, i64 save date, u64 size, u64 body, 16 bytes
- * email id, i64 sent date, then keywords, trace, envelope each as u32 length + bytes. Big-endian. A later version may only follow by a
- * new version byte. */
+ * email id, i64 sent date, then keywords, trace, envelope each as u32 length + bytes. Version 2 (written today): refs behind them, as they.
+ * Big-endian. A later version may only follow by a new version byte. */
 #include "store/row.h"
 
 #include <string.h>
 
 #include "lib/err.h"
+#include "lib/msgid.h"
 
 enum {
-	VERSION = 1,
+	VERSION_NO_REFS = 1,
+	VERSION = 2,
 	KEYWORDS_MAX = 4096,
 	TRACE_MAX = 8192,
 	ENVELOPE_MAX = 16384,
+	REFS_MAX = MSGID_REFS_SIZE,
 	ROW_MAX = 65536,
 };
 
@@ -63,7 +66,7 @@ int
 msg_row_encode(const struct msg_row *r, struct buf *out)
 {
 	if (r->keywords.len > KEYWORDS_MAX || r->trace.len > TRACE_MAX ||
-	    r->envelope.len > ENVELOPE_MAX)
+	    r->envelope.len > ENVELOPE_MAX || r->refs.len > REFS_MAX)
 		return ERR_LIMIT;
 	buf_append_byte(out, VERSION);
 	buf_append_u32(out, r->uid);
@@ -79,6 +82,7 @@ msg_row_encode(const struct msg_row *r, struct buf *out)
 	put_bytes(out, r->keywords);
 	put_bytes(out, r->trace);
 	put_bytes(out, r->envelope);
+	put_bytes(out, r->refs);
 	return out->err;
 }
 
@@ -87,8 +91,9 @@ msg_row_decode(struct slice s, struct msg_row *r_out)
 {
 	struct reader r = {s, 0};
 	struct msg_row m;
+	uint64_t version = get(&r, 1);
 
-	if (s.len > ROW_MAX || get(&r, 1) != VERSION)
+	if (s.len > ROW_MAX || (version != VERSION && version != VERSION_NO_REFS))
 		return ERR_CORRUPT;
 	m.uid = (uint32_t)get(&r, 4);
 	m.modseq = get(&r, 8);
@@ -109,6 +114,7 @@ msg_row_decode(struct slice s, struct msg_row *r_out)
 	m.keywords = get_bytes(&r, KEYWORDS_MAX);
 	m.trace = get_bytes(&r, TRACE_MAX);
 	m.envelope = get_bytes(&r, ENVELOPE_MAX);
+	m.refs = version == VERSION ? get_bytes(&r, REFS_MAX) : slice_of("", 0);
 	if (r.err != 0 || r.rest.len != 0 || m.uid == 0)
 		return ERR_CORRUPT;
 	*r_out = m;

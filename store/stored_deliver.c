@@ -61,7 +61,7 @@ struct content {
 static int
 get_message(struct ipc_reader *r, struct deliver *d, struct content *c, int fd)
 {
-	struct slice envelope;
+	struct slice envelope, refs;
 	struct stat st;
 
 	if (get_fixed(r, d->id, sizeof d->id) != 0 ||
@@ -73,9 +73,12 @@ get_message(struct ipc_reader *r, struct deliver *d, struct content *c, int fd)
 	c->summary = ipc_get_slice(r);
 	envelope = ipc_get_slice(r);
 	d->row.sent_date = ipc_get_i64(r);
-	if (get_fixed(r, d->row.email_id, sizeof d->row.email_id) != 0 || r->err != 0 ||
-	    envelope.len > DELIVER_ENVELOPE_MAX || c->summary.len > DELIVER_SUMMARY_MAX ||
-	    c->by_fd != (fd >= 0) || (c->by_fd && c->bytes.len > 0) ||
+	if (get_fixed(r, d->row.email_id, sizeof d->row.email_id) != 0)
+		return ERR_PROTO;
+	refs = ipc_get_slice(r);
+	if (r->err != 0 || refs.len > DELIVER_REFS_MAX || envelope.len > DELIVER_ENVELOPE_MAX ||
+	    c->summary.len > DELIVER_SUMMARY_MAX || c->by_fd != (fd >= 0) ||
+	    (c->by_fd && c->bytes.len > 0) ||
 	    (!c->by_fd && (c->bytes.len != c->size || c->size > DELIVER_INLINE_MAX)))
 		return ERR_PROTO;
 	/* Only a plain file can be read at its own pace by a thread of ours. */
@@ -83,6 +86,7 @@ get_message(struct ipc_reader *r, struct deliver *d, struct content *c, int fd)
 	    (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) || (uint64_t)st.st_size < c->size))
 		return ERR_PROTO;
 	d->row.envelope = arena_slice(d->mem, envelope);
+	d->row.refs = arena_slice(d->mem, refs);
 	d->row.size = c->size;
 	return 0;
 }

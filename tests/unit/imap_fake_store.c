@@ -9,9 +9,11 @@
 #include <string.h>
 #include <time.h>
 
+#include "lib/date.h"
 #include "lib/err.h"
 #include "lib/log.h"
 #include "lib/mime.h"
+#include "lib/msgid.h"
 
 struct fmsg {
 	uint32_t uid, flags;
@@ -617,13 +619,25 @@ store_uids(struct store_session *s, uint64_t mailbox, uint32_t from, store_uids_
 	return 0;
 }
 
+static int64_t
+sent_date_of(const struct fmsg *m)
+{
+	struct hdr_field f;
+	int64_t t;
+	int zone;
+	if (!hdr_find(slice_of(m->data, m->len), "Date", 0, &f) ||
+	    date_rfc5322_parse(f.body, &t, &zone) != 0)
+		return INT64_MIN;
+	return t;
+}
+
 static void
 run_rows(struct job *j)
 {
 	int err;
 	struct fbox *b = box_of(j->s, j->box, 'r', &err);
 	struct msg_row out[5] = {{0}}; /* few, so that paging is tested */
-	struct buf env[5];
+	struct buf env[5], refs[5];
 	size_t n = 0;
 	uint32_t next = 0;
 	for (size_t i = 0; b != NULL && i < b->n && next == 0; i++) {
@@ -637,6 +651,10 @@ run_rows(struct job *j)
 		buf_init(&env[n], 16384);
 		mime_envelope(
 		    slice_of(m->data, hdr_body_offset(slice_of(m->data, m->len))), false, &env[n]);
+		buf_init(&refs[n], 1024);
+		if (m->uid % 4 != 0) /* now and then a row of old, without them */
+			msgid_refs(slice_of(m->data, hdr_body_offset(slice_of(m->data, m->len))),
+			    &refs[n]);
 		out[n] = (struct msg_row){.uid = m->uid,
 		    .modseq = m->modseq,
 		    .flags = m->flags,
@@ -647,13 +665,16 @@ run_rows(struct job *j)
 		    .trace = slice_str(m->trace),
 		    .envelope = env[n].err ? slice_of("", 0) : buf_slice(&env[n]),
 		    .save_date = m->saved,
-		    .sent_date = 0};
+		    .refs = buf_slice(&refs[n]),
+		    .sent_date = sent_date_of(m)};
 		memcpy(out[n].email_id, m->email_id, sizeof(m->email_id));
 		n++;
 	}
 	((store_rows_fn)j->fn)(j->arg, err, out, n, next);
-	while (n > 0)
-		buf_done(&env[--n]);
+	while (n > 0) {
+		buf_done(&refs[--n]);
+		buf_done(&env[n]);
+	}
 }
 
 int

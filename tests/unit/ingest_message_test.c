@@ -57,6 +57,7 @@ small(void **state)
 	    "(\"Sat, 21 Nov 2026 08:00:00 +0700\" \"=?utf-8?B?R2nhuqV5IG3hu51p?=\" ((NIL NIL \"a\" "
 	    "\"b.test\")) "
 	    "((NIL NIL \"a\" \"b.test\")) ((NIL NIL \"a\" \"b.test\")) NIL NIL NIL NIL NIL)");
+	assert_int_equal(im.m.refs.len, 8); /* no Message-ID, no references */
 	assert_int_equal(mime_tree_decode(im.m.summary, a, &root), 0);
 	assert_int_equal(root->body_lines, 1);
 	/* the same delivery has the same EMAILID when it comes again; another one has another */

@@ -147,6 +147,7 @@ take_message(struct ipc_reader *r, int fd)
 	buf_append_slice(&st.envelope, ipc_get_slice(r));
 	st.date = ipc_get_i64(r);
 	assert_int_equal(ipc_get_slice(r).len, 16);
+	assert_int_equal(ipc_get_slice(r).len % 8, 0);
 }
 
 static int

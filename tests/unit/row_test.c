@@ -22,7 +22,8 @@ sample(void)
 	    .body = 99,
 	    .trace = slice_str("Return-Path: <>\r\n"),
 	    .envelope = slice_str("(NIL NIL)"),
-	    .sent_date = INT64_MIN};
+	    .sent_date = INT64_MIN,
+	    .refs = slice_str("12345678ABCDEFGH")};
 
 	memcpy(r.email_id, "0123456789abcdef", 16);
 	return r;
@@ -44,8 +45,14 @@ round_trip(void **state)
 	assert_true(d.save_date == r.save_date && d.size == r.size && d.body == 99);
 	assert_true(d.sent_date == INT64_MIN);
 	assert_true(slice_eq(d.keywords, r.keywords) && slice_eq(d.trace, r.trace));
-	assert_true(slice_eq(d.envelope, r.envelope));
+	assert_true(slice_eq(d.envelope, r.envelope) && slice_eq(d.refs, r.refs));
 	assert_memory_equal(d.email_id, r.email_id, 16);
+	/* a row of version 1: no refs behind the envelope */
+	b.data[0] = 1;
+	assert_int_equal(msg_row_decode(buf_slice(&b), &d), ERR_CORRUPT);
+	buf_truncate(&b, b.len - 4 - r.refs.len);
+	assert_int_equal(msg_row_decode(buf_slice(&b), &d), 0);
+	assert_true(slice_eq(d.envelope, r.envelope) && d.refs.len == 0);
 	buf_done(&b);
 }
 
@@ -83,6 +90,9 @@ bounds(void **state)
 	assert_int_equal(msg_row_encode(&r, &b), ERR_LIMIT);
 	r = sample();
 	r.envelope = slice_of(big, 16385);
+	assert_int_equal(msg_row_encode(&r, &b), ERR_LIMIT);
+	r = sample();
+	r.refs = slice_of(big, 521);
 	assert_int_equal(msg_row_encode(&r, &b), ERR_LIMIT);
 	r = sample();
 	r.keywords = slice_of(big, 4097);
