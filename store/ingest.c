@@ -87,6 +87,7 @@ main(int argc, char **argv)
 	charset_preload();
 	(void)date_local_zone((int64_t)time(NULL));
 	role_enter();
+	in.rcpts = rcpt_cache_new();
 	in.lookup = lookup_client_new(in.loop, "lookup.ingest.sock", IPC_INGEST);
 	in.store = deliver_client_new(in.loop, "store.ingest.sock");
 	fd = role_fd("lmtp");

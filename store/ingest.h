@@ -7,6 +7,7 @@
 #include "directory/lookup_client.h"
 #include "lib/spool.h"
 #include "store/deliver_client.h"
+#include "store/rcpt_cache.h"
 
 /* Bytes of large messages this process holds in memory files at one time; past it, a message gets a temporary error. */
 #define INGEST_LARGE_MAX (512ull * 1024 * 1024)
@@ -14,6 +15,7 @@
 struct ingest {
 	struct loop *loop;
 	struct lookup_client *lookup;
+	struct rcpt_cache *rcpts;
 	struct deliver_client *store;
 	const char *hostname;
 	uint64_t size_max;   /* octets of a message */

@@ -27,7 +27,7 @@ struct kv_options {
 	size_t cache_bytes; /* 0: 8 MiB */
 	unsigned
 	    max_writes; /* about how many rows one transaction changes at most; 0: 10,000. Sizes the lock table */
-	size_t log_file_bytes;  /* 0: 16 MiB; a file of the write-ahead log */
+	size_t log_file_bytes;  /* 0: 4 MiB; a file of the write-ahead log */
 	uint64_t reserve_bytes; /* free space below which nothing is put; 0: 32 MiB */
 };
 /* Opens (makes) the store, always with recovery: only one process may do this at a time (a lock file sees to it: ERR_EXISTS). Checkpoints

@@ -498,7 +498,7 @@ env_open(struct bdb *b, const struct kv_options *o)
 {
 	size_t cache = o->cache_bytes == 0 ? 8u << 20 : o->cache_bytes;
 	u_int32_t locks = 3 * (o->max_writes == 0 ? 10000 : o->max_writes);
-	u_int32_t log_max = (u_int32_t)(o->log_file_bytes == 0 ? 16u << 20 : o->log_file_bytes);
+	u_int32_t log_max = (u_int32_t)(o->log_file_bytes == 0 ? 4u << 20 : o->log_file_bytes);
 	DB_ENV *e;
 	int ret = db_env_create(&b->env, 0);
 
@@ -515,7 +515,9 @@ env_open(struct bdb *b, const struct kv_options *o)
 	    (ret = e->set_lk_max_lockers(e, 2000)) != 0 || (ret = e->set_tx_max(e, 200)) != 0 ||
 	    (ret = e->set_lg_bsize(e, LOG_BUFFER < log_max / 4 ? LOG_BUFFER : log_max / 4)) != 0 ||
 	    (ret = e->set_lg_max(e, log_max)) != 0 ||
-	    (ret = e->log_set_config(e, DB_LOG_AUTO_REMOVE, 1)) != 0)
+	    (ret = e->log_set_config(e, DB_LOG_AUTO_REMOVE, 1)) != 0 ||
+	    /* written to its full length when it is made: a sync that makes no file longer is half the work */
+	    (ret = e->log_set_config(e, DB_LOG_ZERO, 1)) != 0)
 		return ret;
 	return e->open(e, o->dir,
 	    DB_CREATE | DB_PRIVATE | DB_INIT_TXN | DB_INIT_LOG | DB_INIT_MPOOL | DB_INIT_LOCK |

@@ -139,34 +139,43 @@ on_check(void *arg, int err)
 		settle(rc, busy);
 }
 
+/* What the directory said of a recipient: the reply, or NULL while stored is asked for its room. */
+static const char *
+judge(struct lmtp_rcpt *rc, const struct lookup_rcpt *r)
+{
+	struct lmtp_session *s = rc->s;
+
+	if (r->kind == LOOKUP_RCPT_REMOTE)
+		return "550 5.1.2 not a domain of this site";
+	if (r->kind != LOOKUP_RCPT_LOCAL || r->n_targets == 0)
+		return "550 5.1.1 no such recipient";
+	if (!add_targets(rc, r))
+		return "452 4.5.3 too many mailboxes, send them apart";
+	if (r->n_targets > 1)
+		return "250 2.1.5 recipients ok"; /* one full member is told at the end */
+	return deliver_check(s->in->store, s->targets[rc->targets[0]].account, slice_of(NULL, 0), 0,
+		   s->mail.size, CHECK_TIMEOUT_MS, on_check, rc, &rc->check_call) != 0
+		   ? busy
+		   : NULL;
+}
+
 static void
 on_lookup(void *arg, int err, const struct lookup_rcpt *r)
 {
 	struct lmtp_rcpt *rc = (struct lmtp_rcpt *)arg;
 	struct lmtp_session *s = rc->s;
+	const char *reply;
 
 	rc->looking = false;
 	if (s == NULL) {
 		free(rc);
 		return;
 	}
-	if (err != 0) {
-		settle(rc, busy);
-	} else if (r->kind == LOOKUP_RCPT_REMOTE) {
-		settle(rc, "550 5.1.2 not a domain of this site");
-	} else if (r->kind != LOOKUP_RCPT_LOCAL || r->n_targets == 0) {
-		settle(rc, "550 5.1.1 no such recipient");
-	} else if (!add_targets(rc, r)) {
-		settle(rc, "452 4.5.3 too many mailboxes, send them apart");
-	} else if (r->n_targets > 1) {
-		settle(rc, "250 2.1.5 recipients ok"); /* one full member is told at the end */
-	} else {
-		struct slice account = s->targets[rc->targets[0]].account;
-
-		if (deliver_check(s->in->store, account, slice_of(NULL, 0), 0, s->mail.size,
-			CHECK_TIMEOUT_MS, on_check, rc, &rc->check_call) != 0)
-			settle(rc, busy);
-	}
+	reply = err != 0 ? busy : judge(rc, r);
+	if (err == 0)
+		rcpt_cache_put(s->in->rcpts, rc->address, r, loop_now_ms(s->in->loop));
+	if (reply != NULL)
+		settle(rc, reply);
 }
 
 static struct lmtp_rcpt *
@@ -187,6 +196,7 @@ void
 lmtp_rcpt(struct lmtp_session *s, struct slice args)
 {
 	struct slice address = {0};
+	const struct lookup_rcpt *known;
 	struct lmtp_rcpt *rc;
 	const char *bad = NULL;
 
@@ -207,11 +217,23 @@ lmtp_rcpt(struct lmtp_session *s, struct slice args)
 		return;
 	}
 	rc->address = address;
-	rc->looking = true;
 	s->n_pending++;
-	if (lookup_rcpt(s->in->lookup, address, LOOKUP_TIMEOUT_MS, on_lookup, rc, NULL) != 0) {
-		rc->looking = false;
-		rc->reply = busy;
+	known = rcpt_cache_get(s->in->rcpts, address, loop_now_ms(s->in->loop));
+	if (known != NULL) {
+		bad = judge(rc, known);
+	} else {
+		rc->looking = true;
+		if (lookup_rcpt(s->in->lookup, address, LOOKUP_TIMEOUT_MS, on_lookup, rc, NULL) !=
+		    0) {
+			rc->looking = false;
+			bad = busy;
+		}
+	}
+	/* not by settle(): who called us goes on with the next command */
+	if (bad != NULL) {
+		rc->reply = bad;
+		rc->accepted = bad[0] == '2';
+		s->n_accepted += rc->accepted;
 		s->n_pending--;
 		lmtp_rcpt_flush(s);
 	}

@@ -56,7 +56,12 @@ congvu_stored_db_LDADD = store/libcvstored.a store/libcvstore.a store/libcvbacke
 # --- the ingest role: LMTP, APPEND ---
 noinst_LIBRARIES += store/libcvingest.a
 store_libcvingest_a_SOURCES = store/ingest.h store/ingest_message.c store/lmtp_parse.h store/lmtp_parse.c store/lmtp_priv.h \
+	store/rcpt_cache.h store/rcpt_cache.c \
 	store/lmtp_server.c store/lmtp_rcpt.c store/lmtp_deliver.c store/append.c
+check_PROGRAMS += tests/unit/rcpt_cache_test
+TESTS += tests/unit/rcpt_cache_test
+tests_unit_rcpt_cache_test_SOURCES = tests/unit/rcpt_cache_test.c
+tests_unit_rcpt_cache_test_LDADD = store/libcvingest.a lib/libcv.a $(CMOCKA_LIBS)
 CV_INGEST_LIBS = store/libcvingest.a store/libcvstore.a directory/libcvlookup.a lib/libcvmail.a lib/libcvcrypto.a
 
 pkglibexec_PROGRAMS += congvu-ingest

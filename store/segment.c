@@ -32,6 +32,10 @@ enum {
 	ALIGN = 8,
 	OPEN_MAX_FILES = 200,
 	RESERVE = 64 << 20, /* free space below which no body is written */
+	AHEAD =
+	    1
+	    << 20, /* zeros written behind the end: a sync that makes no file longer is half the work */
+	AHEAD_FOR = 32 << 10, /* records up to this size make them */
 };
 static const char file_magic[16] = "congvu-segment\n";
 
@@ -49,7 +53,8 @@ struct seg {
 	struct file *files; /* by number */
 	uint32_t n_files;
 	uint32_t active;
-	uint64_t end; /* of the active file */
+	uint64_t end;    /* of the active file's records */
+	uint64_t filled; /* of the zeros behind them; at least end */
 	uint64_t next_body;
 	uint64_t written, clock;
 	unsigned n_open;
@@ -312,7 +317,7 @@ file_make(struct seg *s, uint32_t number)
 	s->files[number].fd = fd;
 	s->n_open++;
 	s->active = number;
-	s->end = FILE_HEADER;
+	s->end = s->filled = FILE_HEADER;
 	return 0;
 }
 
@@ -404,9 +409,9 @@ tail_recover(struct seg *s, const struct seg_loc *last)
 	file_put(s, s->active, true);
 	if (n > 0 || end < size)
 		log_msg(LOG_LVL_INFO, "segment_tail",
-		    "file %u: %u records no row knows of, %llu torn octets cut", s->active, n,
-		    (unsigned long long)(size - end));
-	s->end = end;
+		    "file %u: %u records no row knows of, %llu octets behind them cut", s->active,
+		    n, (unsigned long long)(size - end));
+	s->end = s->filled = end;
 	return err;
 }
 
@@ -517,6 +522,19 @@ seg_close(struct seg *s)
 
 /* ---- writing ---- */
 
+/* With the lock. The record that ends at s->end is the first to pass the zeros: more of them behind it. Without room for them it is as if there
+ * were none. */
+static void
+fill_ahead(struct seg *s, uint64_t len)
+{
+	static const unsigned char zeros[AHEAD];
+
+	s->filled = s->end;
+	if (len <= AHEAD_FOR && s->end + AHEAD <= s->file_max &&
+	    write_at(s->files[s->active].fd, zeros, AHEAD, s->end) == 0)
+		s->filled += AHEAD;
+}
+
 /* Room for a record and its number. The file is held (file_put). */
 static int
 reserve(struct seg *s, struct seg_loc *l, int *fd_out)
@@ -525,14 +543,19 @@ reserve(struct seg *s, struct seg_loc *l, int *fd_out)
 	int err = 0;
 
 	pthread_mutex_lock(&s->mu);
-	if (s->end > FILE_HEADER && s->end + len > s->file_max)
+	if (s->end > FILE_HEADER && s->end + len > s->file_max) {
+		if (s->filled > s->end)
+			(void)!ftruncate(s->files[s->active].fd, (off_t)s->end);
 		err = file_make(s, s->active + 1);
+	}
 	if (err == 0) {
 		l->segment = s->active;
 		l->off = s->end;
 		l->body = s->next_body++;
 		s->end += len;
 		s->written += len;
+		if (s->end > s->filled)
+			fill_ahead(s, len);
 		s->files[s->active].users++;
 		*fd_out = s->files[s->active].fd;
 	}

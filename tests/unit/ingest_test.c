@@ -895,6 +895,7 @@ bring_up(void)
 	append_fd = bind_unix("ingest.imapd.sock");
 	start_ingest();
 #else
+	in.rcpts = rcpt_cache_new();
 	in.lookup = lookup_client_new(loop, "lookup.ingest.sock", IPC_INGEST);
 	in.store = deliver_client_new(loop, "store.ingest.sock");
 	static uid_t self;
@@ -916,6 +917,7 @@ tear_down(void)
 	append_server_free(append);
 	deliver_client_free(in.store);
 	lookup_client_free(in.lookup);
+	rcpt_cache_free(in.rcpts);
 #endif
 }
 

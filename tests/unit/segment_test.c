@@ -97,6 +97,15 @@ size_of(const char *file)
 	return st.st_size;
 }
 
+/* Where a record ends; behind it the file has zeros made ahead, until it is opened again. */
+static off_t
+end_of(const struct seg_loc *l)
+{
+	uint64_t n = 80 + 4 * (1 + (l->size + 65535) / 65536) + l->summary_len + l->size;
+
+	return (off_t)(l->off + (n + 7) / 8 * 8);
+}
+
 static void
 write_read(void **state)
 {
@@ -126,7 +135,7 @@ damage_is_seen(void **state)
 	struct fix *f = *state;
 	struct seg_loc a = put(f, "precious");
 
-	flip(f->file, size_of(f->file) - 8);
+	flip(f->file, end_of(&a) - 8);
 	assert_int_equal(read_back(f, &a, ""), ERR_CORRUPT);
 }
 
@@ -136,10 +145,10 @@ torn_tail(void **state)
 {
 	struct fix *f = *state;
 	struct seg_loc a = put(f, "kept"), b;
-	off_t end = size_of(f->file), full;
+	off_t end = end_of(&a), full;
 
-	put(f, "lost");
-	full = size_of(f->file);
+	b = put(f, "lost");
+	full = end_of(&b);
 	for (off_t at = full; at > end; at -= 7) {
 		seg_close(f->s);
 		assert_int_equal(truncate(f->file, at), 0);
@@ -149,11 +158,9 @@ torn_tail(void **state)
 		b = put(f, "lost");
 		assert_int_equal(b.body, at == full ? 3 : 2);
 		if (at == full)
-			full = size_of(f->file);
+			full = end_of(&b);
 		else
 			assert_int_equal(read_back(f, &b, "lost"), 0);
-		if (at == size_of(f->file))
-			break;
 	}
 	/* What was synced and is gone is not passed over. */
 	seg_close(f->s);
@@ -167,15 +174,37 @@ torn_data_under_good_header(void **state)
 {
 	struct fix *f = *state;
 	struct seg_loc a = put(f, "kept"), b;
-	off_t end = size_of(f->file);
+	off_t end = end_of(&a);
 
-	put(f, "torn record");
-	flip(f->file, size_of(f->file) - 6);
+	b = put(f, "torn record");
+	flip(f->file, end_of(&b) - 6);
 	seg_close(f->s);
 	assert_int_equal(seg_open(f->dir, &a, 0, &f->s), 0);
 	assert_int_equal(size_of(f->file), end);
 	b = put(f, "again");
 	assert_int_equal(read_back(f, &b, "again"), 0);
+}
+
+/* Zeros are made ahead of small records, so that most syncs change no length; opening cuts them, and records go on where the last one ended. */
+static void
+zeros_ahead(void **state)
+{
+	struct fix *f = *state;
+	struct seg_loc a = put(f, "one"), b;
+	off_t size = size_of(f->file);
+
+	assert_true(size > end_of(&a));
+	b = put(f, "two");
+	assert_int_equal(size_of(f->file), size);
+	assert_int_equal(b.off, end_of(&a));
+	seg_sync(f->s);
+	seg_close(f->s);
+	assert_int_equal(seg_open(f->dir, &a, 0, &f->s), 0);
+	assert_int_equal(size_of(f->file), end_of(&b));
+	assert_int_equal(read_back(f, &b, "two"), 0);
+	a = put(f, "three");
+	assert_int_equal(a.off, end_of(&b));
+	assert_int_equal(read_back(f, &a, "three"), 0);
 }
 
 static void
@@ -242,6 +271,7 @@ main(void)
 	    cmocka_unit_test_setup_teardown(damage_is_seen, setup, teardown),
 	    cmocka_unit_test_setup_teardown(torn_tail, setup, teardown),
 	    cmocka_unit_test_setup_teardown(torn_data_under_good_header, setup, teardown),
+	    cmocka_unit_test_setup_teardown(zeros_ahead, setup, teardown),
 	    cmocka_unit_test_setup_teardown(new_file_torn, setup, teardown),
 	    cmocka_unit_test_setup_teardown(from_file, setup, teardown),
 	};
