@@ -436,6 +436,9 @@ certs_parse(struct ipc_reader *r, struct lookup_sender *s)
 			memcpy(copy, der.ptr, der.len);
 		s->certs[s->n_certs++] = slice_of(copy, der.len);
 	}
+	s->n_current = ipc_get_u32(r);
+	if (s->n_current > s->n_addresses)
+		return ERR_PROTO;
 	return ipc_reader_end(r);
 }
 

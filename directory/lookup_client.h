@@ -103,8 +103,8 @@ struct lookup_sender {
 	char *account, *agency;
 	bool login_may_send_as;
 	char **addresses; /* the owner's addresses now and before (address history), normalized */
-	size_t n_addresses;
-	struct slice *certs; /* DER */
+	size_t n_addresses, n_current; /* those of now come first */
+	struct slice *certs;           /* DER */
 	size_t n_certs;
 };
 int lookup_sender_sync(struct ipc_sync *s, struct slice address, const char *login,

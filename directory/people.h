@@ -71,9 +71,9 @@ enum people_kind { PEOPLE_NONE, PEOPLE_PERSON, PEOPLE_FUNCTIONAL, PEOPLE_GROUP }
 struct people_owner {
 	enum people_kind kind;
 	char *account, *agency;
-	char **addresses; /* now and before, normalized, the primary first */
-	size_t n_addresses;
-	struct slice *certs; /* DER */
+	char **addresses;              /* now and before, normalized, the primary first */
+	size_t n_addresses, n_current; /* those of now come first */
+	struct slice *certs;           /* DER */
 	size_t n_certs;
 };
 /* 0 (kind PEOPLE_NONE: nobody); ERR_TEMP. */

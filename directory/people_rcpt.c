@@ -277,6 +277,7 @@ owner_fill(const struct people *p, const struct dir_entry *e, struct people_owne
 	o->account = xstrdup(account);
 	o->agency = people_text(e, p->a_agency, "");
 	people_addresses(p, e, &l);
+	o->n_current = l.n;
 	/* "address;from;to" */
 	for (size_t i = 0; history != NULL && i < history->n_values; i++) {
 		struct slice v = history->values[i];

@@ -181,6 +181,7 @@ do_sender(struct work *w, struct job *j)
 	ipc_put_u32(&j->reply, o == NULL ? 0 : (uint32_t)o->n_certs);
 	for (size_t i = 0; o != NULL && i < o->n_certs; i++)
 		ipc_put_slice(&j->reply, o->certs[i]);
+	ipc_put_u32(&j->reply, o == NULL ? 0 : (uint32_t)o->n_current);
 	people_owner_free(o);
 }
 

@@ -18,7 +18,7 @@ static const struct {
     {"relay", {"deliveries", "failures", "active"}},
     {"stored", {"requests", "appends", "syncs"}},
     {"ingest", {"clients", "deliveries", "failures"}},
-    {"milter", {"messages", "rejected", "tempfailed"}},
+    {"milter", {"messages", "rejected", "tempfailed", "held"}},
     {"milter-scan", {"scans", "failures"}},
     {"milter-ledger", {"records", "syncs"}},
     {"fetch", {"requests", "transfers", "failures", "remembered_bytes"}},

@@ -3,13 +3,16 @@
  * with an explanation, never let through and never refused for good; nothing is ever discarded. */
 #include "config.h"
 
+#include "milter/authres.h"
 #include "milter/facts.h"
 #include "milter/ledger_client.h"
+#include "milter/modes.h"
 #include "milter/record.h"
 #include "milter/scan_client.h"
 
 #include "directory/lookup_client.h"
 
+#include "lib/crypto.h"
 #include "lib/err.h"
 #include "lib/fold.h"
 #include "lib/log.h"
@@ -26,6 +29,8 @@
 #define WHOLE_MS 20000 /* for everything: our smtpd waits 30 s, mail clients give up after 60 */
 #define AUTHORS_ASKED 4
 #define FACTS_CAP (8u << 20)
+#define RULES_MAX 64
+#define KEYS_MAX 64
 
 /* What is not about the mail but about us. */
 static const struct trouble {
@@ -55,6 +60,8 @@ struct eom {
 	struct findings findings;
 	struct lookup_sender *senders[AUTHORS_ASKED];
 	struct verdict verdict;
+	struct buf origin;
+	unsigned char modes[RULES_MAX];
 	bool judged;
 	const struct trouble *trouble;
 	int trouble_err;
@@ -89,14 +96,41 @@ in_trouble(struct eom *e, int which, int err)
 	return err;
 }
 
+/* What the directory said of an author, as the rules see it. */
+static int
+fill_author(struct eom *e, struct rule_author *a, const struct lookup_sender *s)
+{
+	size_t n_keys = s->n_certs < KEYS_MAX ? s->n_certs : KEYS_MAX, k;
+	struct slice *known = arena_calloc(e->arena, s->n_addresses + 1, sizeof *known);
+	unsigned char(*keys)[32] = arena_calloc(e->arena, n_keys + 1, sizeof *keys);
+
+	if (known == NULL || keys == NULL)
+		return ERR_NOMEM;
+	for (k = 0; k < s->n_addresses; k++)
+		known[k] = slice_str(s->addresses[k]);
+	for (k = 0; k < n_keys; k++)
+		sha256_of(s->certs[k], keys[k]);
+	a->is_ours = s->is_ours;
+	a->owner = s->kind == LOOKUP_OWNER_PERSON       ? OWNER_PERSON
+		   : s->kind == LOOKUP_OWNER_FUNCTIONAL ? OWNER_FUNCTIONAL
+		   : s->kind == LOOKUP_OWNER_GROUP      ? OWNER_GROUP
+							: OWNER_NONE;
+	a->may_send_as = s->login_may_send_as;
+	a->agency = slice_str(s->agency);
+	a->known = known;
+	a->n_known = s->n_addresses;
+	a->n_current = s->n_current;
+	a->keys = (const unsigned char(*)[32])keys;
+	a->n_keys = n_keys;
+	return 0;
+}
+
 /* Asks the directory about each author. */
 static int
 ask_directory(struct eom *e)
 {
 	struct rule_facts *f = &e->facts;
-	struct lookup_sender *s;
-	struct slice *known;
-	size_t i, k;
+	size_t i;
 	int err;
 
 	if (f->n_authors > AUTHORS_ASKED)
@@ -109,22 +143,48 @@ ask_directory(struct eom *e)
 		    &e->senders[i]);
 		if (err != 0)
 			return in_trouble(e, T_DIRECTORY, err);
-		s = e->senders[i];
-		known = arena_calloc(e->arena, s->n_addresses + 1, sizeof *known);
-		if (known == NULL)
+		if (fill_author(e, &f->authors[i], e->senders[i]) != 0)
 			return in_trouble(e, T_BUSY, ERR_NOMEM);
-		for (k = 0; k < s->n_addresses; k++)
-			known[k] = slice_str(s->addresses[k]);
-		f->authors[i].is_ours = s->is_ours;
-		f->authors[i].owner = s->kind == LOOKUP_OWNER_PERSON       ? OWNER_PERSON
-				      : s->kind == LOOKUP_OWNER_FUNCTIONAL ? OWNER_FUNCTIONAL
-				      : s->kind == LOOKUP_OWNER_GROUP      ? OWNER_GROUP
-									   : OWNER_NONE;
-		f->authors[i].may_send_as = s->login_may_send_as;
-		f->authors[i].known = known;
-		f->authors[i].n_known = s->n_addresses;
 	}
 	return 0;
+}
+
+/* Modes and limit for the authors: of several, the stricter. Without one, those for all. */
+static void
+set_policy(struct eom *e)
+{
+	struct rule_facts *f = &e->facts;
+	unsigned char other[RULES_MAX];
+	uint64_t limit;
+	size_t i;
+
+	modes_of(milter_settings.modes, f->authors[0].domain, f->authors[0].agency, e->modes);
+	f->attach_max =
+	    modes_limit(milter_settings.modes, f->authors[0].domain, f->authors[0].agency);
+	for (i = 1; i < f->n_authors; i++) {
+		const struct rule_author *a = &f->authors[i];
+
+		modes_of(milter_settings.modes, a->domain, a->agency, other);
+		modes_stricter(e->modes, other);
+		limit = modes_limit(milter_settings.modes, a->domain, a->agency);
+		if (limit != 0 && (f->attach_max == 0 || limit < f->attach_max))
+			f->attach_max = limit;
+	}
+	f->modes = e->modes;
+}
+
+/* Where a mail comes from that nobody signed in for. */
+static void
+read_origin(struct eom *e, struct slice header)
+{
+	struct rule_facts *f = &e->facts;
+
+	buf_init(&e->origin, 256);
+	if (f->authenticated || f->n_authors == 0)
+		return;
+	f->origin = authres_read(header, milter_settings.authserv, milter_settings.n_authserv,
+	    f->authors[0].domain, &e->origin);
+	f->origin_text = buf_slice(&e->origin);
 }
 
 static int
@@ -170,6 +230,8 @@ judge(struct eom *e)
 		return err;
 	facts_official(header, milter_settings.official_headers, milter_settings.n_official_headers,
 	    &e->facts);
+	set_policy(e);
+	read_origin(e, header);
 	rule_judge(&e->facts, &e->verdict);
 	e->judged = true;
 	return 0;
@@ -180,13 +242,22 @@ judge(struct eom *e)
 static void
 word_trouble(const struct eom *e, const struct trouble *t, struct outcome *o)
 {
-	struct rule as_rule = {t->id, NULL, RULE_DEFER, t->vi, t->en};
+	struct rule as_rule = {t->id, NULL, RULE_DEFER, MODE_ENFORCE, t->vi, t->en};
 
 	o->action = t->code[0] == '5' ? OUT_REJECT : OUT_TEMPFAIL;
 	o->code = t->code;
 	o->enhanced = t->enhanced;
 	buf_reset(&o->text);
 	rule_reply(&as_rule, slice_str(""), slice_str(e->qid), &o->text);
+}
+
+/* An MTA that cannot hold a mail gets a refusal instead: what needs a person's eyes does not go on without them. */
+static enum outcome_action
+action_of(const struct eom *e, const struct rule *r)
+{
+	if (r->action == RULE_HOLD)
+		return e->session->no_hold ? OUT_REJECT : OUT_HOLD;
+	return r->action == RULE_REJECT ? OUT_REJECT : OUT_TEMPFAIL;
 }
 
 static void
@@ -198,16 +269,15 @@ word(struct eom *e, struct outcome *o)
 		word_trouble(e, e->trouble, o);
 		return;
 	}
-	if (r != NULL) {
-		o->action = r->action == RULE_REJECT ? OUT_REJECT : OUT_TEMPFAIL;
-		o->code = r->action == RULE_REJECT ? "550" : "451";
-		o->enhanced = r->action == RULE_REJECT ? "5.7.1" : "4.7.1";
+	o->action = r == NULL ? OUT_ACCEPT : action_of(e, r);
+	o->code = o->action == OUT_REJECT ? "550" : o->action == OUT_TEMPFAIL ? "451" : "250";
+	o->enhanced = o->action == OUT_REJECT     ? "5.7.1"
+		      : o->action == OUT_TEMPFAIL ? "4.7.1"
+						  : "2.0.0";
+	if (r != NULL)
 		rule_reply(r, buf_slice(&e->verdict.detail), slice_str(e->qid), &o->text);
+	if (o->action == OUT_REJECT || o->action == OUT_TEMPFAIL)
 		return;
-	}
-	o->action = OUT_ACCEPT;
-	o->code = "250";
-	o->enhanced = "2.0.0";
 	edits_drop(buf_slice(&e->msg->header), milter_settings.hostname, o);
 	if (o->too_many) {
 		in_trouble(e, T_FORGED, ERR_LIMIT);
@@ -229,7 +299,7 @@ rule_id(const struct eom *e)
 static int
 record(struct eom *e, const struct outcome *o, uint64_t *seq_out)
 {
-	static const char *const actions[] = {"accept", "reject", "tempfail"};
+	static const char *const actions[] = {"accept", "reject", "tempfail", "quarantine"};
 	struct record_input in = {.session = e->session,
 	    .msg = e->msg,
 	    .qid = e->qid,
@@ -255,7 +325,7 @@ record(struct eom *e, const struct outcome *o, uint64_t *seq_out)
 static void
 log_outcome(const struct eom *e, const struct outcome *o, uint64_t seq)
 {
-	static const char *const actions[] = {"accept", "reject", "tempfail"};
+	static const char *const actions[] = {"accept", "reject", "tempfail", "quarantine"};
 	struct log_line l;
 
 	log_begin(&l, o->action == OUT_TEMPFAIL ? LOG_LVL_WARN : LOG_LVL_INFO, "verdict");
@@ -270,7 +340,17 @@ log_outcome(const struct eom *e, const struct outcome *o, uint64_t seq)
 	if (e->trouble != NULL)
 		log_err(&l, "err", e->trouble_err);
 	log_end(&l);
+	/* P12: the security officer's alarm; no word of the mail */
+	if (e->verdict.decision != NULL && strcmp(e->verdict.decision->id, "P12") == 0) {
+		log_begin(&l, LOG_LVL_ERROR, "secrecy_alarm");
+		log_str(&l, "qid", e->qid);
+		log_u64(&l, "seq", seq);
+		log_str(&l, "auth", e->msg->login);
+		log_end(&l);
+	}
 }
+
+_Static_assert(RULE_COUNT <= RULES_MAX, "rules.def has more rows than a message has modes");
 
 void
 cb_eom(struct session *s, const char *qid, struct outcome *o)
@@ -306,5 +386,6 @@ cb_eom(struct session *s, const char *qid, struct outcome *o)
 	for (i = 0; i < AUTHORS_ASKED; i++)
 		lookup_sender_free(e.senders[i]);
 	backend_give(e.slot);
+	buf_done(&e.origin);
 	arena_free(e.arena);
 }

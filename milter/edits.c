@@ -4,6 +4,7 @@
 
 #include "milter/milter_priv.h"
 
+#include "milter/authres.h"
 #include "milter/rule.h"
 
 #include "lib/err.h"
@@ -25,48 +26,19 @@ outcome_done(struct outcome *o)
 	o->n_drop = 0;
 }
 
-/* The authserv-id, behind white space and comments: a token or a quoted string (RFC 8601 2.2), in out. */
-static void
-authserv_id(struct slice body, struct buf *out)
-{
-	size_t i = 0;
-	int depth = 0;
-	bool quoted;
-
-	for (; i < body.len; i++) {
-		unsigned char c = body.ptr[i];
-
-		if (c == '\\' && depth > 0)
-			i++;
-		else if (c == '(')
-			depth++;
-		else if (c == ')' && depth > 0)
-			depth--;
-		else if (depth == 0 && c != ' ' && c != '\t' && c != '\r' && c != '\n')
-			break;
-	}
-	quoted = i < body.len && body.ptr[i] == '"';
-	for (i += quoted; i < body.len; i++) {
-		unsigned char c = body.ptr[i];
-
-		if (quoted ? c == '"' : c == '\0' || strchr(" \t\r\n;(", c) != NULL)
-			break;
-		if (c == '\\' && quoted && i + 1 < body.len)
-			c = body.ptr[++i];
-		buf_append_byte(out, c);
-	}
-}
-
-/* What names nobody names us, to some reader. */
+/* What names nobody names us, to some reader. What the MTA vouches for (policy_trusted_authserv) stays: it was made here. */
 static bool
 claims_ours(struct slice body, const char *id)
 {
 	struct buf b;
 	bool ours;
+	size_t i;
 
 	buf_init(&b, body.len + 1);
-	authserv_id(body, &b);
+	authres_id(body, &b);
 	ours = b.len == 0 || slice_caseeq_str(buf_slice(&b), id);
+	for (i = 0; i < milter_settings.n_authserv; i++)
+		ours = ours && !slice_caseeq_str(buf_slice(&b), milter_settings.authserv[i]);
 	buf_done(&b);
 	return ours;
 }
@@ -195,15 +167,23 @@ edits_authres(const struct rule_facts *f, const char *id, struct buf *out)
 void
 edits_verdict(const struct rule_facts *f, const struct verdict *v, struct buf *out)
 {
-	size_t i;
+	size_t i, told = 0;
 
-	buf_appendf(out, "accept; official=%s", f->official ? "yes" : "no");
+	if (v->decision != NULL)
+		buf_appendf(out, "held (%s)", v->decision->id);
+	else
+		buf_append_str(out, "accept");
+	buf_appendf(out, "; official=%s", f->official ? "yes" : "no");
 	if (f->official_why[0] != '\0')
 		buf_appendf(out, " (%s)", f->official_why);
 	buf_appendf(out, "; signature=%s",
 	    f->scan->sigs == NULL    ? "none"
 	    : rule_signature_good(f) ? "good"
 				     : "not-confirmed");
-	for (i = 0; i < v->n_notes; i++)
-		buf_appendf(out, "%s%s", i == 0 ? "; notes=" : ",", v->notes[i].rule->id);
+	for (i = 0; i < v->n_notes; i++) {
+		/* what is only to be learnt from is nobody's business yet */
+		if (v->notes[i].mode == MODE_LOG)
+			continue;
+		buf_appendf(out, "%s%s", told++ == 0 ? "; notes=" : ",", v->notes[i].rule->id);
+	}
 }

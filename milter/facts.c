@@ -139,6 +139,38 @@ out:
 	return 0;
 }
 
+/* The comments of a From field: "(manager@x.example) Eve <eve@x.example>" is shown whole by some readers. */
+static void
+read_comments(struct slice s, struct arena *a, struct rule_facts *f)
+{
+	struct buf text, decoded;
+	int depth = 0;
+	bool quoted = false;
+	size_t i;
+
+	buf_init(&text, DISPLAY_MAX);
+	buf_init(&decoded, 4 * DISPLAY_MAX);
+	for (i = 0; i < s.len; i++) {
+		unsigned char c = s.ptr[i];
+		bool inside = depth > 0;
+
+		if (c == '\\' && (quoted || inside) && i + 1 < s.len)
+			c = s.ptr[++i];
+		else if (c == '"' && !inside)
+			quoted = !quoted;
+		else if (c == '(' && !quoted)
+			depth++;
+		else if (c == ')' && inside)
+			depth--;
+		if (inside)
+			buf_append_byte(&text, depth > 0 ? c : ' ');
+	}
+	if (text.len > 0 && hdr_decode(slice_sub(buf_slice(&text), 0, 1024), &decoded) == 0)
+		f->comments = display_of(a, buf_slice(&decoded));
+	buf_done(&text);
+	buf_done(&decoded);
+}
+
 int
 facts_read(struct slice header, struct arena *a, struct rule_facts *f)
 {
@@ -167,6 +199,7 @@ facts_read(struct slice header, struct arena *a, struct rule_facts *f)
 	}
 	if (count_ats(field.body) > f->n_authors)
 		f->more_authors = true;
+	read_comments(field.body, a, f);
 	return 0;
 }
 
@@ -196,6 +229,36 @@ read_subject(struct slice header, size_t nth, struct buf *out)
 	}
 	buf_done(&text);
 	return true;
+}
+
+/* Compatibility forms of digits, letters and strokes as the plain ones: "１５／QĐ–UBND" is 15/QĐ-UBND to who reads it. */
+static void
+plain_form(struct slice s, struct buf *out)
+{
+	struct buf kd;
+	struct slice rest;
+	uint32_t c;
+
+	buf_reset(out);
+	buf_init(&kd, 32768);
+	if (uni_normalize(UNI_NFKD, s, &kd) != 0) {
+		buf_reset(&kd);
+		buf_append_slice(&kd, s);
+	}
+	for (rest = buf_slice(&kd); rest.len > 0;) {
+		const unsigned char *at = rest.ptr;
+		size_t n = uni_next(&rest, &c);
+
+		if (n == 0)
+			buf_append_byte(out, '?');
+		else if ((c >= 0x2010 && c <= 0x2015) || c == 0x2212 || c == 0xfe63)
+			buf_append_byte(out, '-');
+		else if (c == 0x2044 || c == 0x2215 || c == 0x29f8)
+			buf_append_byte(out, '/');
+		else if (c != 0xad) /* soft hyphens are not seen */
+			buf_append(out, at, n);
+	}
+	buf_done(&kd);
 }
 
 static bool
@@ -251,52 +314,69 @@ read_subjects(struct slice header, bool *symbol_out)
 {
 	bool reply = true;
 	struct symbol sym;
-	struct buf text;
+	struct buf text, plain;
 	size_t n;
 
 	*symbol_out = false;
 	buf_init(&text, 16384);
+	buf_init(&plain, 32768);
 	for (n = 0; n < SUBJECTS_MAX && read_subject(header, n, &text); n++) {
+		plain_form(buf_slice(&text), &plain);
 		reply = reply && is_reply_subject(buf_slice(&text));
-		*symbol_out = *symbol_out || symbol_parse(buf_slice(&text), &sym);
+		*symbol_out = *symbol_out || symbol_parse(buf_slice(&text), &sym) ||
+			      symbol_parse(buf_slice(&plain), &sym);
 	}
 	buf_done(&text);
+	buf_done(&plain);
 	return n > 0 && n < SUBJECTS_MAX && reply;
 }
 
-static const char *
-why_official(struct slice header, bool symbol, const char *const *names, size_t n,
-    const struct rule_facts *f)
+static bool
+from_office(const struct rule_facts *f)
 {
 	size_t i;
 
 	for (i = 0; i < f->n_authors; i++) {
 		if (f->authors[i].is_ours && f->authors[i].owner == OWNER_FUNCTIONAL)
-			return "functional_mailbox";
+			return true;
 	}
+	return false;
+}
+
+static bool
+marked(struct slice header, const char *const *names, size_t n)
+{
+	size_t i;
+
 	for (i = 0; i < n; i++) {
 		if (hdr_count(header, names[i]) > 0)
-			return "header";
+			return true;
 	}
-	return symbol ? "symbol" : "";
+	return false;
 }
 
 void
 facts_official(struct slice header, const char *const *names, size_t n, struct rule_facts *f)
 {
-	bool symbol, reply = read_subjects(header, &symbol);
+	bool symbol, reply = read_subjects(header, &symbol), office = from_office(f),
+		     mark = marked(header, names, n);
 
-	f->official = false;
+	f->official = f->issued = f->reply_from_office = false;
 	if (!rule_enforced(f))
 		f->official_why = "not_ours";
-	else if (not_blank(header, "In-Reply-To") || not_blank(header, "References") || reply)
+	else if (not_blank(header, "In-Reply-To") || not_blank(header, "References") || reply) {
 		f->official_why = "reply";
-	else if (is_report(header))
+		f->reply_from_office = office;
+	} else if (is_report(header))
 		f->official_why = "report";
 	else if (is_auto_reply(header))
 		f->official_why = "auto_reply";
 	else {
-		f->official_why = why_official(header, symbol, names, n, f);
-		f->official = f->official_why[0] != '\0';
+		f->official_why = office   ? "functional_mailbox"
+				  : mark   ? "header"
+				  : symbol ? "symbol"
+					   : "";
+		f->official = office || mark || symbol;
+		f->issued = mark || symbol;
 	}
 }

@@ -12,7 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define WIRE_VERSION 1
+#define WIRE_VERSION 2
 #define ADDRESSES_MAX 32
 
 void
@@ -165,6 +165,7 @@ put_sig(struct buf *b, const struct find_sig *s)
 	ipc_put_slice(b, s->issuer);
 	ipc_put_slice(b, s->serial);
 	ipc_put_slice(b, s->spki_sha256);
+	ipc_put_slice(b, slice_of(s->cert_sha256, 32));
 	ipc_put_slice(b, s->digest);
 	ipc_put_slice(b, s->sigalg);
 	ipc_put_slice(b, s->key);
@@ -194,6 +195,7 @@ findings_encode(const struct findings *f, struct buf *b)
 	ipc_put_u8(b, f->encrypted);
 	ipc_put_u64(b, f->size);
 	ipc_put_u64(b, f->body_size);
+	ipc_put_u64(b, f->attach_size);
 	ipc_put_slice(b, slice_of(f->body_sha256, 32));
 	ipc_put_u32(b, f->us_mime);
 	ipc_put_u32(b, f->us_cms);
@@ -277,6 +279,7 @@ get_sig(struct ipc_reader *r, struct findings *f)
 	s->issuer = get_text(r, f);
 	s->serial = get_text(r, f);
 	s->spki_sha256 = get_text(r, f);
+	get_hash(r, s->cert_sha256);
 	s->digest = get_text(r, f);
 	s->sigalg = get_text(r, f);
 	s->key = get_text(r, f);
@@ -341,6 +344,7 @@ findings_decode(struct slice wire, struct arena *a, struct findings *f)
 	f->encrypted = ipc_get_u8(&r) != 0;
 	f->size = ipc_get_u64(&r);
 	f->body_size = ipc_get_u64(&r);
+	f->attach_size = ipc_get_u64(&r);
 	get_hash(&r, f->body_sha256);
 	f->us_mime = ipc_get_u32(&r);
 	f->us_cms = ipc_get_u32(&r);
@@ -434,7 +438,7 @@ flags_json(uint32_t flags)
 {
 	static const char *const names[] = {"executable", "banned_name", "deceptive_name",
 	    "mismatch", "archive", "encrypted", "limit", "in_archive", "lenient_encoding",
-	    "fragment", "broken", "double_extension"};
+	    "fragment", "broken", "double_extension", "macro", "has_pdf", "attached", "inline"};
 	struct json *arr = json_arr_new();
 	size_t i;
 

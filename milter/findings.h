@@ -43,15 +43,16 @@ struct find_sig {
 	bool opaque;
 	enum sig_status status;
 	enum sig_coverage coverage;
-	struct slice why;            /* short English reason when not valid */
-	struct slice signer, issuer; /* RFC 2253 names, UTF-8 */
-	struct slice serial;         /* hex */
-	struct slice spki_sha256;    /* hex */
-	struct slice digest, sigalg; /* "SHA256", "rsaEncryption" */
-	struct slice key;            /* "rsa2048", "ec256" */
-	struct slice chain;          /* "ok" or the path building error */
-	struct slice chain_subjects; /* leaf first, separated by " < " */
-	int64_t signing_time;        /* claimed; seconds since 1970; 0: none */
+	struct slice why;              /* short English reason when not valid */
+	struct slice signer, issuer;   /* RFC 2253 names, UTF-8 */
+	struct slice serial;           /* hex */
+	struct slice spki_sha256;      /* hex */
+	unsigned char cert_sha256[32]; /* of the signer's certificate; zeros: none */
+	struct slice digest, sigalg;   /* "SHA256", "rsaEncryption" */
+	struct slice key;              /* "rsa2048", "ec256" */
+	struct slice chain;            /* "ok" or the path building error */
+	struct slice chain_subjects;   /* leaf first, separated by " < " */
+	int64_t signing_time;          /* claimed; seconds since 1970; 0: none */
 	enum rev_state rev;
 	struct slice rev_source; /* "crl", "embedded", "" */
 	int64_t rev_age_s;       /* since the CRL's thisUpdate; -1: none */
@@ -72,6 +73,10 @@ enum part_flag {
 	PART_FRAGMENT = 1 << 9,   /* message/partial or message/external-body */
 	PART_BROKEN = 1 << 10,    /* an archive that cannot be read */
 	PART_DOUBLE_EXT = 1 << 11,
+	PART_MACRO = 1 << 12,    /* a document with macros */
+	PART_HAS_PDF = 1 << 13,  /* an archive with a PDF inside */
+	PART_ATTACHED = 1 << 14, /* an attachment: named, or Content-Disposition says so */
+	PART_INLINE = 1 << 15,   /* Content-Disposition: inline, or shown by Content-ID */
 };
 struct find_part {
 	struct slice path;             /* "1.2", "1.2!dir/member" in archives */
@@ -101,6 +106,8 @@ struct findings {
 	bool encrypted; /* the root is an encrypted S/MIME object */
 	uint64_t size;  /* of the message, octets */
 	uint64_t body_size;
+	uint64_t
+	    attach_size; /* octets of all attachments, decoded, those that are not listed included */
 	unsigned char body_sha256[32];
 	uint32_t us_mime, us_cms, us_scan; /* time spent, microseconds */
 };

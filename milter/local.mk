@@ -17,14 +17,16 @@ milter_libcvfindings_a_SOURCES = milter/findings.h milter/findings.c milter/scan
 # --- libcvrule.a: the pure part of the policy ---
 noinst_LIBRARIES += milter/libcvrule.a
 milter_libcvrule_a_SOURCES = milter/rule.h milter/rules.def milter/rule.c milter/rule_form.c milter/rule_attach.c \
-	milter/rule_sign.c milter/symbol.h milter/symbol.c milter/facts.h milter/facts.c
+	milter/rule_sign.c milter/symbol.h milter/symbol.c milter/facts.h milter/facts.c milter/modes.h milter/modes.c \
+	milter/authres.h milter/authres.c
 CV_RULE_LIBS = milter/libcvrule.a milter/libcvfindings.a lib/libcvmail.a lib/libcvjson.a lib/libcvipc.a lib/libcvcrypto.a lib/libcv.a \
 	$(CV_MAIL_LIBS) $(CRYPTO_LIBS) $(JANSSON_LIBS)
 
 # --- libcvscan.a: looks at messages; libcrypto (CMS), libarchive, libmagic ---
 noinst_LIBRARIES += milter/libcvscan.a
 milter_libcvscan_a_SOURCES = milter/scan_message.h milter/scan_priv.h milter/scan_message.c milter/scan_part.c \
-	milter/scan_type.c milter/scan_name.c milter/scan_archive.c milter/scan_magic.c \
+	milter/scan_type.c milter/scan_name.c milter/scan_archive.c milter/scan_magic.c milter/scan_family.c milter/scan_ole.c \
+	milter/scan_zip.c milter/scan_text.c milter/secrecy.h milter/secrecy.c \
 	milter/smime.h milter/smime_priv.h milter/smime_trust.c milter/smime_cert.c milter/smime_chain.c milter/smime_cms.c
 milter_libcvscan_a_CFLAGS = $(AM_CFLAGS) $(CRYPTO_CFLAGS) $(ARCHIVE_CFLAGS) $(MAGIC_CFLAGS)
 CV_SCAN_LIBS = milter/libcvscan.a milter/libcvfindings.a lib/libcvmail.a lib/libcvjson.a lib/libcvipc.a lib/libcvcrypto.a \
@@ -52,9 +54,9 @@ congvu_milter_filter_LDADD = milter/libcvrule.a milter/libcvfindings.a milter/li
 
 # --- unit tests ---
 check_PROGRAMS += tests/unit/audit_test tests/unit/json_test tests/unit/symbol_test tests/unit/smime_test tests/unit/pkits_test \
-	tests/unit/ledger_test tests/unit/scan_test
+	tests/unit/ledger_test tests/unit/scan_test tests/unit/rule_test tests/unit/office_test
 TESTS += tests/unit/audit_test tests/unit/json_test tests/unit/symbol_test tests/unit/smime_test tests/unit/pkits_test \
-	tests/unit/ledger_test tests/unit/scan_test
+	tests/unit/ledger_test tests/unit/scan_test tests/unit/rule_test tests/unit/office_test
 tests_unit_audit_test_SOURCES = tests/unit/audit_test.c
 tests_unit_audit_test_LDADD = $(CV_AUDIT_LIBS) $(CMOCKA_LIBS)
 tests_unit_json_test_SOURCES = tests/unit/json_test.c
@@ -66,6 +68,11 @@ tests_unit_smime_test_LDADD = milter/libcvrule.a $(CV_SCAN_LIBS) $(CMOCKA_LIBS)
 EXTRA_DIST += tests/unit/smime_certs.sh
 tests_unit_scan_test_SOURCES = tests/unit/scan_test.c
 tests_unit_scan_test_LDADD = $(CV_SCAN_LIBS) $(CMOCKA_LIBS)
+tests_unit_rule_test_SOURCES = tests/unit/rule_test.c
+tests_unit_rule_test_LDADD = milter/libcvrule.a $(CV_SCAN_LIBS) $(CMOCKA_LIBS)
+tests_unit_office_test_SOURCES = tests/unit/office_test.c
+tests_unit_office_test_LDADD = milter/libcvrule.a $(CV_SCAN_LIBS) $(CMOCKA_LIBS)
+EXTRA_DIST += tests/unit/office_make.py tests/data/office
 tests_unit_pkits_test_SOURCES = tests/unit/pkits_test.c
 tests_unit_pkits_test_LDADD = $(CV_SCAN_LIBS) $(CMOCKA_LIBS)
 tests_unit_ledger_test_SOURCES = tests/unit/ledger_test.c milter/ledger_file.c

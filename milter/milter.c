@@ -6,6 +6,7 @@
 
 #include "milter/milter_priv.h"
 
+#include "milter/modes.h"
 #include "milter/rule.h"
 
 #include "lib/charset.h"
@@ -30,7 +31,7 @@
 #define IDLE_S 600
 
 struct milter_settings milter_settings;
-static atomic_uint_fast64_t n_messages, n_rejected, n_tempfailed;
+static atomic_uint_fast64_t n_messages, n_rejected, n_tempfailed, n_held;
 
 static const char *
 macro(SMFICTX *ctx, const char *name)
@@ -65,7 +66,8 @@ on_negotiate(SMFICTX *ctx, unsigned long f0, unsigned long f1, unsigned long f2,
 		    at_rcpt[] = "i {rcpt_addr}", at_data[] = "i", at_end[] = "i {auth_authen}";
 
 	(void)f2, (void)f3;
-	*pf0 = f0 & (SMFIF_ADDHDRS | SMFIF_CHGHDRS);
+	*pf0 = f0 & (SMFIF_ADDHDRS | SMFIF_CHGHDRS | SMFIF_QUARANTINE);
+	session_of(ctx)->no_hold = (f0 & SMFIF_QUARANTINE) == 0;
 	*pf1 = f1 & (SMFIP_NOHELO | SMFIP_NOUNKNOWN | SMFIP_NODATA);
 	*pf2 = *pf3 = 0;
 	if (f0 & SMFIF_SETSYMLIST) {
@@ -86,6 +88,8 @@ static sfsistat
 on_connect(SMFICTX *ctx, char *hostname, _SOCK_ADDR *addr)
 {
 	char ip[INET6_ADDRSTRLEN] = "";
+	struct session *s;
+	bool no_hold;
 
 	(void)hostname;
 	if (addr != NULL && addr->sa_family == AF_INET)
@@ -94,8 +98,12 @@ on_connect(SMFICTX *ctx, char *hostname, _SOCK_ADDR *addr)
 	else if (addr != NULL && addr->sa_family == AF_INET6)
 		inet_ntop(AF_INET6, &((const struct sockaddr_in6 *)(const void *)addr)->sin6_addr,
 		    ip, sizeof ip);
-	cb_close(smfi_getpriv(ctx));
-	smfi_setpriv(ctx, cb_connect(ip));
+	s = smfi_getpriv(ctx);
+	no_hold = s != NULL && s->no_hold;
+	cb_close(s);
+	s = cb_connect(ip);
+	s->no_hold = no_hold;
+	smfi_setpriv(ctx, s);
 	return SMFIS_CONTINUE;
 }
 
@@ -175,6 +183,18 @@ insert(SMFICTX *ctx, const char *name, struct buf *value)
 	return smfi_insheader(ctx, 0, n.p, v.p);
 }
 
+/* The MTA keeps it for a person to look at: rule and evidence are the reason it shows. */
+static int
+hold(SMFICTX *ctx, struct outcome *o)
+{
+	union {
+		const char *c;
+		char *p;
+	} why = {.c = buf_cstr(&o->text)};
+
+	return smfi_quarantine(ctx, why.p);
+}
+
 static sfsistat
 apply(SMFICTX *ctx, struct outcome *o)
 {
@@ -191,6 +211,11 @@ apply(SMFICTX *ctx, struct outcome *o)
 		if (set_reply(ctx, o) != MI_SUCCESS)
 			log_msg(LOG_LVL_ERROR, "set_reply", "%s", buf_cstr(&o->text));
 		return SMFIS_TEMPFAIL;
+	case OUT_HOLD:
+		atomic_fetch_add(&n_held, 1);
+		if (hold(ctx, o) != MI_SUCCESS)
+			return defer(ctx);
+		break;
 	case OUT_ACCEPT:
 		break;
 	}
@@ -222,6 +247,7 @@ on_eom(SMFICTX *ctx)
 	role_stat_set(0, atomic_fetch_add(&n_messages, 1) + 1);
 	role_stat_set(1, atomic_load(&n_rejected));
 	role_stat_set(2, atomic_load(&n_tempfailed));
+	role_stat_set(3, atomic_load(&n_held));
 	return rc;
 }
 
@@ -240,22 +266,66 @@ on_close(SMFICTX *ctx)
 	return SMFIS_CONTINUE;
 }
 
+static const char **
+strings_of(const char *option, size_t *n_out)
+{
+	const struct conf *c = role_conf();
+	const char **list;
+	size_t i;
+
+	*n_out = conf_list_len(c, option);
+	list = xcalloc(*n_out + 1, sizeof *list);
+	for (i = 0; i < *n_out; i++)
+		list[i] = conf_list_item(c, option, i);
+	return list;
+}
+
+static void
+bad_item(const char *option, const char *item, const char *why)
+{
+	log_msg(LOG_LVL_ERROR, "policy", "%s: \"%s\": %s", option, item, why);
+	exit(EX_CONFIG);
+}
+
+/* A rule that is off by a slip of the pen would let mail through: what cannot be read ends the start. */
+static void
+load_modes(void)
+{
+	const struct conf *c = role_conf();
+	struct buf text;
+	const char *why, *item;
+	size_t i;
+
+	milter_settings.modes = modes_new();
+	for (i = 0; i < conf_list_len(c, "policy_modes"); i++) {
+		item = conf_list_item(c, "policy_modes", i);
+		if (modes_add(milter_settings.modes, item, &why) != 0)
+			bad_item("policy_modes", item, why);
+	}
+	for (i = 0; i < conf_list_len(c, "policy_attachment_mb"); i++) {
+		item = conf_list_item(c, "policy_attachment_mb", i);
+		if (modes_add_limit(milter_settings.modes, item, &why) != 0)
+			bad_item("policy_attachment_mb", item, why);
+	}
+	buf_init(&text, 1 << 20);
+	modes_text(milter_settings.modes, &text);
+	rule_table_hash(buf_slice(&text), milter_settings.policy_sha256);
+	buf_done(&text);
+}
+
 static void
 load_settings(void)
 {
 	const struct conf *c = role_conf();
-	size_t i;
 
 	milter_settings.hostname = conf_str(c, "hostname");
 	milter_settings.scan_timeout_ms = (unsigned)conf_int(c, "milter_scan_timeout_ms");
 	milter_settings.size_max = (uint64_t)conf_int(c, "message_size_max") + MSG_HEADER_MAX;
-	milter_settings.n_official_headers = conf_list_len(c, "policy_official_headers");
-	milter_settings.official_headers = xcalloc(
-	    milter_settings.n_official_headers + 1, sizeof *milter_settings.official_headers);
-	for (i = 0; i < milter_settings.n_official_headers; i++)
-		milter_settings.official_headers[i] =
-		    conf_list_item(c, "policy_official_headers", i);
-	rule_table_hash(milter_settings.policy_sha256);
+	milter_settings.official_headers =
+	    strings_of("policy_official_headers", &milter_settings.n_official_headers);
+	milter_settings.authserv =
+	    strings_of("policy_trusted_authserv", &milter_settings.n_authserv);
+	load_modes();
 }
 
 /* libmilter takes no inherited descriptor, so the socket is made here, still as root: from within its folder, since the whole path may
@@ -302,7 +372,7 @@ main(int argc, char **argv)
 	static char name[] = "congvu-milter";
 	struct smfiDesc desc = {.xxfi_name = name,
 	    .xxfi_version = SMFI_VERSION,
-	    .xxfi_flags = SMFIF_ADDHDRS | SMFIF_CHGHDRS | SMFIF_SETSYMLIST,
+	    .xxfi_flags = SMFIF_ADDHDRS | SMFIF_CHGHDRS | SMFIF_QUARANTINE | SMFIF_SETSYMLIST,
 	    .xxfi_connect = on_connect,
 	    .xxfi_envfrom = on_envfrom,
 	    .xxfi_envrcpt = on_envrcpt,

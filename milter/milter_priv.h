@@ -25,10 +25,11 @@ struct msg {
 /* One connection of the MTA. */
 struct session {
 	char *client_ip, *tls;
+	bool no_hold; /* the MTA does not take SMFIF_QUARANTINE */
 	struct msg *msg;
 };
 
-enum outcome_action { OUT_ACCEPT, OUT_REJECT, OUT_TEMPFAIL };
+enum outcome_action { OUT_ACCEPT, OUT_REJECT, OUT_TEMPFAIL, OUT_HOLD };
 /* What is to be told to the MTA. Strings are malloc'd (outcome_done). */
 struct outcome {
 	enum outcome_action action;
@@ -85,6 +86,9 @@ struct milter_settings {
 	uint64_t size_max;
 	const char **official_headers;
 	size_t n_official_headers;
+	const char **authserv; /* whose Authentication-Results are believed */
+	size_t n_authserv;
+	struct modes *modes;
 	char policy_sha256[65];
 };
 extern struct milter_settings milter_settings;

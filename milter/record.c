@@ -81,6 +81,7 @@ decision_json(const struct record_input *in)
 	json_set_str(o, "action", in->action);
 	json_set_str(o, "code", in->code);
 	json_set_str(o, "rule", in->rule);
+	/* "enforce" also where nothing had to be done: other findings carry their own */
 	json_set_str(o, "mode", "enforce");
 	json_set_slice(o, "detail", in->detail);
 	return o;
@@ -119,6 +120,7 @@ findings_json(const struct record_input *in)
 		json_set_str(o, "id", in->verdict->notes[i].rule->id);
 		json_set_str(o, "part", "");
 		json_set_str(o, "severity", "warn");
+		json_set_str(o, "mode", rule_mode_name(in->verdict->notes[i].mode));
 		json_set_slice(o, "detail", buf_slice(&in->verdict->notes[i].detail));
 		json_push_take(arr, o);
 	}

@@ -1,6 +1,6 @@
-/* rule.c: asks the rules of rules.def in order and words the refusal. Pure; runs in milter. The first rule that rejects or defers
- * decides; notes add up and go to the record and the header. A refusal explains itself: rule, Vietnamese (folded, since SMTP
- * replies are ASCII), English, ticket. */
+/* rule.c: asks the rules of rules.def in order and words the refusal. Pure; runs in milter. The first rule of the
+ * heaviest action decides (reject before defer before hold); all findings add up and go to the record, and to the header when their mode
+ * is not "log". A refusal explains itself: rule, Vietnamese (folded, since SMTP replies are ASCII), English, evidence, ticket. */
 #include "config.h"
 
 #include "milter/rule.h"
@@ -11,19 +11,66 @@
 #include <string.h>
 
 #define DETAIL_MAX 300
-#define REPLY_MAX 450
+#define REPLY_MAX 490 /* RFC 5321 4.5.3.1.5: 512 with codes and CRLF */
+#define TICKET_MAX 64
 
 const struct rule rule_table[] = {
-#define RULE(id, fn, action, vi, en) {id, fn, action, vi, en},
+#define RULE(id, fn, action, mode, vi, en) {id, fn, action, mode, vi, en},
 #include "milter/rules.def"
 #undef RULE
 };
 const size_t rule_table_len = sizeof rule_table / sizeof *rule_table;
 
+ptrdiff_t
+rule_index(struct slice id)
+{
+	size_t i;
+
+	for (i = 0; i < rule_table_len; i++) {
+		if (slice_caseeq_str(id, rule_table[i].id))
+			return (ptrdiff_t)i;
+	}
+	return -1;
+}
+
+enum rule_mode
+rule_mode_of(const struct rule_facts *f, const struct rule *r)
+{
+	return f->modes != NULL ? (enum rule_mode)f->modes[r - rule_table] : r->mode;
+}
+
+const char *
+rule_mode_name(enum rule_mode m)
+{
+	static const char *const names[] = {"off", "log", "warn", "enforce"};
+
+	return names[m <= MODE_ENFORCE ? m : MODE_ENFORCE];
+}
+
+/* What cannot be taken back weighs most: a mail that some rule refuses is not held for another. */
+static int
+weight(const struct rule *r)
+{
+	return r == NULL ? 0 : r->action == RULE_REJECT ? 3 : r->action == RULE_DEFER ? 2 : 1;
+}
+
+static void
+add_note(struct verdict *v, const struct rule *r, enum rule_mode mode, struct buf *detail)
+{
+	if (v->n_notes == RULE_NOTES_MAX) {
+		buf_done(detail);
+		return;
+	}
+	v->notes[v->n_notes].rule = r;
+	v->notes[v->n_notes].mode = mode;
+	v->notes[v->n_notes++].detail = *detail;
+}
+
 void
 rule_judge(const struct rule_facts *f, struct verdict *v)
 {
 	const struct rule *r;
+	enum rule_mode mode;
 	struct buf detail;
 	size_t i;
 
@@ -31,7 +78,8 @@ rule_judge(const struct rule_facts *f, struct verdict *v)
 	buf_init(&v->detail, DETAIL_MAX);
 	for (i = 0; i < rule_table_len; i++) {
 		r = &rule_table[i];
-		if (v->decision != NULL && r->action != RULE_NOTE)
+		mode = rule_mode_of(f, r);
+		if (mode == MODE_OFF)
 			continue;
 		buf_init(&detail, DETAIL_MAX);
 		if (!r->hit(f, &detail)) {
@@ -39,15 +87,15 @@ rule_judge(const struct rule_facts *f, struct verdict *v)
 			continue;
 		}
 		detail.err = 0; /* what did not fit is cut */
-		if (r->action != RULE_NOTE) {
-			v->decision = r;
-			v->detail = detail;
-		} else if (v->n_notes < sizeof v->notes / sizeof *v->notes) {
-			v->notes[v->n_notes].rule = r;
-			v->notes[v->n_notes++].detail = detail;
-		} else {
-			buf_done(&detail);
+		if (mode != MODE_ENFORCE || r->action == RULE_NOTE ||
+		    weight(r) <= weight(v->decision)) {
+			add_note(v, r, mode, &detail);
+			continue;
 		}
+		if (v->decision != NULL)
+			add_note(v, v->decision, MODE_ENFORCE, &v->detail);
+		v->decision = r;
+		v->detail = detail;
 	}
 }
 
@@ -81,25 +129,28 @@ append_ascii(struct buf *out, struct slice utf8, size_t max)
 void
 rule_reply(const struct rule *r, struct slice detail, struct slice qid, struct buf *out)
 {
+	struct buf ticket;
+
+	buf_init(&ticket, TICKET_MAX + 16);
+	buf_append_str(&ticket, " [ticket ");
+	append_ascii(&ticket, qid, TICKET_MAX);
+	buf_append_byte(&ticket, ']');
 	buf_append_str(out, r->id);
 	buf_append_byte(out, ' ');
-	append_ascii(out, slice_str(r->vi), 120);
+	append_ascii(out, slice_str(r->vi), 160);
 	buf_append_str(out, " / ");
-	append_ascii(out, slice_str(r->en), 100);
-	if (detail.len > 0) {
+	append_ascii(out, slice_str(r->en), 120);
+	if (detail.len > 0 && out->len + ticket.len + 8 < REPLY_MAX) {
 		buf_append_str(out, " (");
-		append_ascii(out, detail, 140);
+		append_ascii(out, detail, REPLY_MAX - out->len - ticket.len - 1);
 		buf_append_byte(out, ')');
 	}
-	buf_append_str(out, " [ticket ");
-	append_ascii(out, qid, 64);
-	buf_append_byte(out, ']');
-	if (out->err == 0 && out->len > REPLY_MAX)
-		buf_truncate(out, REPLY_MAX);
+	buf_append_slice(out, buf_slice(&ticket));
+	buf_done(&ticket);
 }
 
 void
-rule_table_hash(char hex_out[65])
+rule_table_hash(struct slice settings, char hex_out[65])
 {
 	struct sha256 *sha = sha256_new();
 	unsigned char digest[32];
@@ -108,13 +159,14 @@ rule_table_hash(char hex_out[65])
 	for (i = 0; i < rule_table_len; i++) {
 		const struct rule *r = &rule_table[i];
 		const char *const parts[] = {r->id, r->vi, r->en};
-		unsigned char action = (unsigned char)r->action;
+		unsigned char how[2] = {(unsigned char)r->action, (unsigned char)r->mode};
 		size_t k;
 
 		for (k = 0; k < sizeof parts / sizeof *parts; k++)
 			sha256_update(sha, parts[k], strlen(parts[k]) + 1);
-		sha256_update(sha, &action, 1);
+		sha256_update(sha, how, sizeof how);
 	}
+	sha256_update(sha, settings.ptr, settings.len);
 	sha256_final(sha, digest);
 	sha256_free(sha);
 	hex_encode(digest, 32, hex_out);

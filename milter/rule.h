@@ -7,7 +7,10 @@
 
 #define RULE_FROM_MAX 8
 
-enum rule_action { RULE_REJECT = 1, RULE_DEFER = 2, RULE_NOTE = 3 };
+/* What a rule does in mode "enforce". HOLD: the MTA keeps the mail until a person releases it (quarantine). */
+enum rule_action { RULE_REJECT = 1, RULE_DEFER = 2, RULE_NOTE = 3, RULE_HOLD = 4 };
+/* off: not asked. log: in the audit record alone (training). warn: in the header and the report as well; the mail goes on. */
+enum rule_mode { MODE_OFF, MODE_LOG, MODE_WARN, MODE_ENFORCE };
 enum rule_owner { OWNER_NONE, OWNER_PERSON, OWNER_FUNCTIONAL, OWNER_GROUP };
 
 /* One mailbox of the From field with what the directory knows of it. */
@@ -18,20 +21,40 @@ struct rule_author {
 	struct slice display; /* decoded, UTF-8 */
 	bool is_ours;
 	enum rule_owner owner;
-	bool may_send_as;          /* the authenticated person may */
-	const struct slice *known; /* the owner's addresses now and before, normalized */
-	size_t n_known;
+	bool may_send_as;    /* the authenticated person may */
+	struct slice agency; /* code of the owner's agency; empty when not known */
+	const struct slice
+	    *known; /* the owner's addresses now and before, normalized, those of now first */
+	size_t n_known, n_current;
+	const unsigned char (*keys)[32]; /* SHA-256 of the owner's certificates in the directory */
+	size_t n_keys;
+};
+/* What filters before ours found out about where a mail from outside comes from (authres.h). */
+enum rule_origin {
+	ORIGIN_UNCHECKED, /* nobody is trusted to say */
+	ORIGIN_PASS,      /* DMARC, or SPF or DKIM for the author's domain */
+	ORIGIN_FAIL,      /* they failed, or found nothing to check */
+	ORIGIN_TEMPERROR, /* could not be checked now */
 };
 struct rule_facts {
 	bool authenticated;
 	bool null_sender;   /* MAIL FROM:<> */
 	size_t from_fields; /* From fields in the header */
 	struct rule_author authors[RULE_FROM_MAX];
-	size_t n_authors;  /* usable ones */
-	bool more_authors; /* From held more, or unusable ones */
+	size_t n_authors;      /* usable ones */
+	bool more_authors;     /* From held more, or unusable ones */
+	struct slice comments; /* of the From field, decoded; UTF-8 */
 	bool official;
 	const char *official_why; /* "functional_mailbox", "header", "symbol"; "" */
-	int64_t date;             /* Date field, 0: none */
+	bool issued;              /* official, with a document symbol or the header field */
+	bool reply_from_office;   /* would be official, were it no reply */
+	enum rule_origin origin;
+	struct slice origin_text; /* "spf=fail dkim=none" */
+	uint64_t attach_max;      /* octets of all attachments, decoded; 0: no limit */
+	bool rev_grace_over;      /* revocation has been unknown for longer than the grace */
+	const unsigned char
+	    *modes;   /* enum rule_mode of each rule of rule_table; NULL: the defaults */
+	int64_t date; /* Date field, 0: none */
 	const struct findings *scan;
 };
 
@@ -39,37 +62,51 @@ struct rule {
 	const char *id;
 	bool (*hit)(const struct rule_facts *f, struct buf *detail);
 	enum rule_action action;
+	enum rule_mode mode; /* where nothing is configured */
 	const char *vi, *en;
 };
 extern const struct rule rule_table[];
 extern const size_t rule_table_len;
 
+#define RULE_NOTES_MAX 24
 struct verdict {
 	const struct rule *decision; /* NULL: accept */
 	struct buf detail;           /* of the decision, UTF-8 */
 	struct {
 		const struct rule *rule;
+		enum rule_mode mode;
 		struct buf detail;
-	} notes[16];
+	} notes[RULE_NOTES_MAX]; /* what else was found, decisions of less weight included */
 	size_t n_notes;
 };
 void rule_judge(const struct rule_facts *f, struct verdict *v); /* v: verdict_done */
 void verdict_done(struct verdict *v);
-/* "P01 Cong van phai duoc ky so. / Official mail must be digitally signed. (detail) [ticket QID]": printable ASCII, at most 450 octets. */
+/* "P01 Cong van phai duoc ky so. ... / Official mail must be digitally signed. ... (detail) [ticket QID]": printable ASCII, at most 490
+ * octets; what does not fit is cut off the detail. */
 void rule_reply(const struct rule *r, struct slice detail, struct slice qid, struct buf *out);
-/* SHA-256 over ids, actions and texts of the table: the policy's version in each record. */
-void rule_table_hash(char hex_out[65]);
+/* SHA-256 over ids, actions, modes and texts of the table and the settings given (modes.h): the policy's version in each record. */
+void rule_table_hash(struct slice settings, char hex_out[65]);
+/* Index in rule_table; -1: no such rule. */
+ptrdiff_t rule_index(struct slice id);
+enum rule_mode rule_mode_of(const struct rule_facts *f, const struct rule *r);
+const char *rule_mode_name(enum rule_mode m);
 
 /* Helpers of rule_*.c. */
 bool rule_enforced(const struct rule_facts *f); /* authenticated, or From one of our domains */
 bool rule_whole_signature(const struct rule_facts *f);
 /* How a signer's addresses fit an author. */
-enum rule_bind { BIND_NONE, BIND_FORMER, BIND_EXACT };
+enum rule_bind { BIND_NONE, BIND_FORMER, BIND_ALIAS, BIND_EXACT };
 enum rule_bind rule_bind(const struct find_sig *s, const struct rule_author *a);
 bool rule_signature_good(
     const struct rule_facts *f); /* whole, all valid and not revoked, and bound to each author */
 
-#define RULE(id, fn, action, vi, en) bool fn(const struct rule_facts *f, struct buf *detail);
+enum {
+#define RULE(id, fn, action, mode, vi, en) RULE_ROW_##fn,
+#include "milter/rules.def"
+#undef RULE
+	RULE_COUNT
+};
+#define RULE(id, fn, action, mode, vi, en) bool fn(const struct rule_facts *f, struct buf *detail);
 #include "milter/rules.def"
 #undef RULE
 

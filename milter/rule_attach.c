@@ -1,13 +1,20 @@
-/* rule_attach.c: rules about attachments: P22 and P24 for programs, locked archives, what cannot be looked into. Pure; runs in
- * milter. MILTER.md section 5, cases 35 to 40: a signature never whitelists, so these hold for every mail. */
+/* rule_attach.c: rules about attachments: P12, P17, P22 to P25, and what cannot be looked into. Pure; runs in milter. MILTER.md section 5,
+ * cases 35 to 40: a signature never whitelists, so what is dangerous is for every mail; P12, P17 and P25 bind our own people. */
 #include "config.h"
 
 #include "milter/rule.h"
 
+/* part 1.2 "name": type */
 static void
 tell(struct buf *detail, const struct find_part *p)
 {
-	buf_append_slice(detail, p->name_norm.len > 0 ? p->name_norm : p->path);
+	buf_append_str(detail, "part ");
+	buf_append_slice(detail, p->path.len > 0 ? slice_sub(p->path, 0, 80) : slice_str("1"));
+	if (p->name_norm.len > 0) {
+		buf_append_str(detail, " \"");
+		buf_append_slice(detail, slice_sub(p->name_norm, 0, 80));
+		buf_append_byte(detail, '"');
+	}
 	if (p->true_type.len > 0) {
 		buf_append_str(detail, ": ");
 		buf_append_slice(detail, p->true_type);
@@ -37,7 +44,12 @@ rule_mismatch(const struct rule_facts *f, struct buf *detail)
 bool
 rule_banned(const struct rule_facts *f, struct buf *detail)
 {
-	return any_part(f, PART_EXEC | PART_BANNED_NAME | PART_DOUBLE_EXT | PART_FRAGMENT, detail);
+	if (any_part(f, PART_EXEC | PART_BANNED_NAME | PART_DOUBLE_EXT | PART_FRAGMENT, detail))
+		return true;
+	if (!any_part(f, PART_MACRO, detail))
+		return false;
+	buf_append_str(detail, ", macro");
+	return true;
 }
 
 bool
@@ -53,5 +65,82 @@ rule_unscannable(const struct rule_facts *f, struct buf *detail)
 bool
 rule_locked_archive(const struct rule_facts *f, struct buf *detail)
 {
-	return any_part(f, PART_ENCRYPTED | PART_BROKEN, detail);
+	return any_part(f, PART_ENCRYPTED, detail);
+}
+
+/* "No entries" is never "clean"; but a torn download is no crime either. */
+bool
+rule_broken_archive(const struct rule_facts *f, struct buf *detail)
+{
+	return any_part(f, PART_BROKEN, detail);
+}
+
+bool
+rule_secrecy(const struct rule_facts *f, struct buf *detail)
+{
+	const struct find_note *n;
+
+	if (!rule_enforced(f))
+		return false;
+	for (n = f->scan->notes; n != NULL; n = n->next) {
+		if (!slice_eq_str(n->id, "secrecy_mark"))
+			continue;
+		if (n->part.len > 0) {
+			buf_append_str(detail, "part ");
+			buf_append_slice(detail, slice_sub(n->part, 0, 80));
+			buf_append_str(detail, ", ");
+		}
+		buf_append_slice(detail, n->detail);
+		return true;
+	}
+	return false;
+}
+
+/* What an agency issues in: office documents, scans, archives of them. An image shown in the text is decoration. */
+static bool
+is_document(const struct find_part *p)
+{
+	static const char *const types[] = {"docx", "xlsx", "pptx", "ooxml", "odf", "doc", "xls",
+	    "ppt", "ole2", "rtf", "tiff", "zip", "rar", "7z"};
+	size_t i;
+
+	if ((p->flags & PART_IN_ARCHIVE) || !(p->flags & PART_ATTACHED) ||
+	    (p->flags & PART_HAS_PDF))
+		return false;
+	for (i = 0; i < sizeof types / sizeof *types; i++) {
+		if (slice_eq_str(p->true_type, types[i]))
+			return true;
+	}
+	return !(p->flags & PART_INLINE) &&
+	       (slice_eq_str(p->true_type, "jpeg") || slice_eq_str(p->true_type, "png"));
+}
+
+/* A mail that announces a document by symbol or header field and carries documents must have a PDF among them: the others are then its
+ * appendices. An announcement without attachments issues nothing. */
+bool
+rule_not_pdf(const struct rule_facts *f, struct buf *detail)
+{
+	const struct find_part *p, *other = NULL;
+
+	if (!f->issued)
+		return false;
+	for (p = f->scan->parts; p != NULL; p = p->next) {
+		if (slice_eq_str(p->true_type, "pdf") || (p->flags & PART_HAS_PDF))
+			return false;
+		if (other == NULL && is_document(p))
+			other = p;
+	}
+	if (other != NULL)
+		tell(detail, other);
+	return other != NULL;
+}
+
+bool
+rule_too_large(const struct rule_facts *f, struct buf *detail)
+{
+	if (!rule_enforced(f) || f->attach_max == 0 || f->scan->attach_size <= f->attach_max)
+		return false;
+	buf_appendf(detail, "%.1f MB > %.0f MB", (double)f->scan->attach_size / 1048576.0,
+	    (double)f->attach_max / 1048576.0);
+	return true;
 }

@@ -1,5 +1,5 @@
 /* rule_form.c: rules about who a mail says it is from, and its form. Pure; runs in milter. MILTER.md section 5, cases 5 to 10, 33,
- * 40. RFC 5322 3.6: From exactly once. */
+ * 40; P28, P35. RFC 5322 3.6: From exactly once. */
 #include "config.h"
 
 #include "milter/rule.h"
@@ -50,33 +50,56 @@ atom_char(unsigned char c)
 	       c != ':' && c != '"' && c != '[' && c != ']' && c != '@' && c != '\'';
 }
 
-/* "manager@x" <eve@x>: the display name holds an address that is not the author's (case 6, 7). */
+static bool
+is_an_author(const struct rule_facts *f, size_t only, struct slice address)
+{
+	size_t i;
+
+	for (i = 0; i < f->n_authors; i++) {
+		if ((only == i || only == RULE_FROM_MAX) &&
+		    addr_same(address, f->authors[i].address))
+			return true;
+	}
+	return false;
+}
+
+/* An address in d that is not that of the author (RULE_FROM_MAX: of any). */
+static bool
+shows_another(const struct rule_facts *f, size_t author, struct slice d, struct buf *detail)
+{
+	struct slice shown;
+	size_t at, from, to;
+
+	for (at = 1; at + 1 < d.len; at++) {
+		if (d.ptr[at] != '@')
+			continue;
+		for (from = at; from > 0 && atom_char(d.ptr[from - 1]); from--)
+			;
+		for (to = at + 1; to < d.len && atom_char(d.ptr[to]); to++)
+			;
+		shown = slice_sub(d, from, to - from);
+		if (from == at || to == at + 1 || slice_index(slice_from(d, at), '.') < 0 ||
+		    is_an_author(f, author, shown))
+			continue;
+		buf_append_slice(detail, shown);
+		return true;
+	}
+	return false;
+}
+
+/* "manager@x" <eve@x>, (manager@x) Eve <eve@x>: display name or comment hold an address that is not the author's (cases 6, 7). */
 bool
 rule_display_name(const struct rule_facts *f, struct buf *detail)
 {
-	struct slice d, shown;
-	size_t i, at, from, to;
+	size_t i;
 
 	if (!rule_enforced(f))
 		return false;
 	for (i = 0; i < f->n_authors; i++) {
-		d = f->authors[i].display;
-		for (at = 1; at + 1 < d.len; at++) {
-			if (d.ptr[at] != '@')
-				continue;
-			for (from = at; from > 0 && atom_char(d.ptr[from - 1]); from--)
-				;
-			for (to = at + 1; to < d.len && atom_char(d.ptr[to]); to++)
-				;
-			shown = slice_sub(d, from, to - from);
-			if (from == at || to == at + 1 || slice_index(slice_from(d, at), '.') < 0 ||
-			    addr_same(shown, f->authors[i].address))
-				continue;
-			buf_append_slice(detail, shown);
+		if (shows_another(f, i, f->authors[i].display, detail))
 			return true;
-		}
 	}
-	return false;
+	return shows_another(f, RULE_FROM_MAX, f->comments, detail);
 }
 
 bool
@@ -95,17 +118,43 @@ rule_ambiguous_mime(const struct rule_facts *f, struct buf *detail)
 	return false;
 }
 
-/* Until SPF, DKIM and DMARC results are read (P35 in full), a note. */
-bool
-rule_own_unauthenticated(const struct rule_facts *f, struct buf *detail)
+/* The first author of one of our domains on a mail that nobody signed in for, and that no good signature vouches for. */
+static const struct rule_author *
+unvouched(const struct rule_facts *f)
 {
 	size_t i;
 
-	for (i = 0; !f->authenticated && i < f->n_authors; i++) {
-		if (f->authors[i].is_ours) {
-			buf_append_slice(detail, f->authors[i].address);
-			return true;
-		}
+	if (f->authenticated || rule_signature_good(f))
+		return NULL;
+	for (i = 0; i < f->n_authors; i++) {
+		if (f->authors[i].is_ours)
+			return &f->authors[i];
 	}
-	return false;
+	return NULL;
+}
+
+bool
+rule_spoofed(const struct rule_facts *f, struct buf *detail)
+{
+	const struct rule_author *a = f->origin == ORIGIN_FAIL ? unvouched(f) : NULL;
+
+	if (a == NULL)
+		return false;
+	buf_append_str(detail, "From ");
+	buf_append_slice(detail, slice_sub(a->address, 0, 100));
+	buf_append_str(detail, ", ");
+	buf_append_slice(detail, f->origin_text);
+	return true;
+}
+
+/* Nobody is trusted to say where it comes from, or could say it just now. */
+bool
+rule_own_unchecked(const struct rule_facts *f, struct buf *detail)
+{
+	const struct rule_author *a =
+	    f->origin == ORIGIN_UNCHECKED || f->origin == ORIGIN_TEMPERROR ? unvouched(f) : NULL;
+
+	if (a != NULL)
+		buf_append_slice(detail, a->address);
+	return a != NULL;
 }

@@ -1,4 +1,4 @@
-/* rule_sign.c: rules about signatures: P01 to P08, P10. Pure; runs in milter. MILTER.md sections 4 and 5, DOMAIN.md C3.
+/* rule_sign.c: rules about signatures: P01 to P10, M09. Pure; runs in milter. MILTER.md sections 4 and 5, DOMAIN.md C3.
  * Only a signature over the whole body counts. All SignerInfos must be valid, and one must be bound to the author by an address in
  * its certificate (RFC 8550 3, RFC 9598): we compare ourselves, octet for octet in the local part (without regard to case for
  * our own domains, whose mailboxes have none), A-labels in the domain. Sender never stands in for From. */
@@ -53,19 +53,22 @@ same_mailbox(const struct sig_address *sa, const struct rule_author *a)
 	return slice_eq(local, a->local) || (a->is_ours && slice_caseeq(local, a->local));
 }
 
-static bool
+/* Another address of the author, of now or of before. */
+static enum rule_bind
 is_known(const struct sig_address *sa, const struct rule_author *a)
 {
+	enum rule_bind found = BIND_NONE;
 	struct buf norm;
-	bool found = false;
 	size_t i;
 
 	if (sa->value.len == 0 || memchr(sa->value.ptr, 0, sa->value.len) != NULL)
-		return false;
+		return BIND_NONE;
 	buf_init(&norm, 1024);
 	if (addr_normalize(sa->value, &norm) == 0) {
-		for (i = 0; !found && i < a->n_known; i++)
-			found = slice_eq(buf_slice(&norm), a->known[i]);
+		for (i = 0; found == BIND_NONE && i < a->n_known; i++) {
+			if (slice_eq(buf_slice(&norm), a->known[i]))
+				found = i < a->n_current ? BIND_ALIAS : BIND_FORMER;
+		}
 	}
 	buf_done(&norm);
 	return found;
@@ -75,13 +78,14 @@ enum rule_bind
 rule_bind(const struct find_sig *s, const struct rule_author *a)
 {
 	const struct sig_address *sa;
-	enum rule_bind best = BIND_NONE;
+	enum rule_bind b, best = BIND_NONE;
 
 	for (sa = s->addresses; sa != NULL; sa = sa->next) {
 		if (same_mailbox(sa, a))
 			return BIND_EXACT;
-		if (a->is_ours && is_known(sa, a))
-			best = BIND_FORMER;
+		b = a->is_ours ? is_known(sa, a) : BIND_NONE;
+		if (b > best)
+			best = b;
 	}
 	return best;
 }
@@ -182,24 +186,43 @@ find_rev(const struct rule_facts *f, enum rev_state r)
 	return NULL;
 }
 
+/* "serial 6A, CN=..., crl, 60 s old": who, by what, how fresh. */
+static void
+tell_rev(const struct find_sig *s, struct slice who, struct buf *detail)
+{
+	buf_append_str(detail, "serial ");
+	buf_append_slice(detail, slice_sub(s->serial, 0, 60));
+	buf_append_str(detail, ", ");
+	buf_append_slice(detail, slice_sub(who, 0, 120));
+	if (s->rev_source.len > 0) {
+		buf_append_str(detail, ", ");
+		buf_append_slice(detail, s->rev_source);
+	}
+	if (s->rev_age_s >= 0)
+		buf_appendf(detail, ", %lld s old", (long long)s->rev_age_s);
+}
+
+/* Revoked at receipt is revoked: a claimed time of signing before it proves nothing (case 23). */
 bool
 rule_revoked(const struct rule_facts *f, struct buf *detail)
 {
 	const struct find_sig *s = rule_enforced(f) ? find_rev(f, REV_REVOKED) : NULL;
 
 	if (s != NULL)
-		buf_append_slice(detail, s->signer);
+		tell_rev(s, s->signer, detail);
 	return s != NULL;
 }
 
-/* Unknown is not good: a mail that must be signed waits (case 24); another goes with the state in its record. */
+/* Unknown is not good: a mail that must be signed waits (case 24), until the grace is over; another goes with the state in its
+ * record. */
 bool
 rule_rev_unknown(const struct rule_facts *f, struct buf *detail)
 {
-	const struct find_sig *s = f->official ? find_rev(f, REV_UNKNOWN) : NULL;
+	const struct find_sig *s =
+	    f->official && !f->rev_grace_over ? find_rev(f, REV_UNKNOWN) : NULL;
 
 	if (s != NULL)
-		buf_append_slice(detail, s->issuer);
+		tell_rev(s, s->issuer, detail);
 	return s != NULL;
 }
 
@@ -209,8 +232,55 @@ rule_rev_note(const struct rule_facts *f, struct buf *detail)
 	const struct find_sig *s = find_rev(f, REV_UNKNOWN);
 
 	if (s != NULL)
-		buf_append_slice(detail, s->issuer);
+		tell_rev(s, s->issuer, detail);
 	return s != NULL;
+}
+
+/* Whether some good signature is by a key of the mailbox itself: one that the directory names for it, or, where it names none, one whose
+ * certificate has its address. */
+static bool
+signed_by_owner(const struct rule_facts *f, const struct rule_author *a)
+{
+	const struct find_sig *s;
+	size_t i;
+
+	for (s = f->scan->sigs; s != NULL; s = s->next) {
+		if (!whole(s) || s->status != SIG_VALID)
+			continue;
+		if (a->n_keys == 0 && rule_bind(s, a) != BIND_NONE)
+			return true;
+		for (i = 0; i < a->n_keys; i++) {
+			if (memcmp(s->cert_sha256, a->keys[i], 32) == 0)
+				return true;
+		}
+	}
+	return false;
+}
+
+/* A clerk's own key on the office's mail: TT 41/2017 has the office sign with the agency's. */
+bool
+rule_agency_key(const struct rule_facts *f, struct buf *detail)
+{
+	const struct find_sig *s;
+	size_t i;
+
+	if (!rule_enforced(f) || !rule_whole_signature(f))
+		return false;
+	for (i = 0; i < f->n_authors; i++) {
+		const struct rule_author *a = &f->authors[i];
+
+		if (!a->is_ours || a->owner != OWNER_FUNCTIONAL || signed_by_owner(f, a))
+			continue;
+		buf_append_slice(detail, slice_sub(a->address, 0, 100));
+		for (s = f->scan->sigs; s != NULL && !whole(s); s = s->next)
+			;
+		if (s != NULL && s->signer.len > 0) {
+			buf_append_str(detail, ", signed by ");
+			buf_append_slice(detail, slice_sub(s->signer, 0, 120));
+		}
+		return true;
+	}
+	return false;
 }
 
 bool
@@ -246,6 +316,16 @@ rule_unsigned(const struct rule_facts *f, struct buf *detail)
 		buf_append_str(detail, "only a part of the message is signed");
 	else if (f->scan->encrypted)
 		buf_append_str(detail, "encrypted, no signature visible");
+	return true;
+}
+
+/* A reply from an agency's mailbox is no official mail by the letter of C3; an agency may want it signed all the same. */
+bool
+rule_reply_unsigned(const struct rule_facts *f, struct buf *detail)
+{
+	if (!f->reply_from_office || rule_whole_signature(f))
+		return false;
+	buf_append_slice(detail, f->authors[0].address);
 	return true;
 }
 

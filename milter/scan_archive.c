@@ -80,7 +80,7 @@ read_member(struct scan_ctx *c, struct archive *a, size_t packed, struct buf *co
 		if (!typed && content->len >= HEAD_MAX) {
 			*type = scan_type(buf_slice(content));
 			typed = true;
-			keep = type->cls == CLASS_ARCHIVE;
+			keep = type->cls == CLASS_ARCHIVE || strcmp(type->name, "ole2") == 0;
 		}
 		if (keep && content->len >= SCAN_MEMBER_MAX)
 			return PART_LIMIT;
@@ -122,6 +122,7 @@ look_at_member(struct scan_ctx *c, struct archive *a, struct archive_entry *e, b
 	struct slice name = slice_str(given != NULL ? given : "");
 	struct buf norm, content, inner;
 	struct scan_type type;
+	struct ole_facts ole;
 	struct slice ext;
 	uint64_t size = 0;
 	uint32_t flags;
@@ -133,21 +134,31 @@ look_at_member(struct scan_ctx *c, struct archive *a, struct archive_entry *e, b
 	flags |= read_member(c, a, bytes.len, &content, &type, &size);
 	if (archive_entry_is_encrypted(e) || archive_entry_is_data_encrypted(e))
 		flags = (flags & ~(uint32_t)PART_BROKEN) | PART_ENCRYPTED;
+	if (c->zip != NULL && !raw)
+		scan_zip_member(c->zip, name, buf_slice(&content));
+	if (strcmp(type.name, "ole2") == 0 && !(flags & PART_LIMIT)) {
+		scan_ole(buf_slice(&content), &ole);
+		type.name = ole.type;
+		flags |= (ole.macro ? PART_MACRO : 0) | (ole.locked ? PART_ENCRYPTED : 0);
+	}
 	if (type.cls == CLASS_EXEC) {
 		ext = scan_name_ext(buf_slice(&norm));
 		flags |= PART_EXEC |
 			 (ext.len > 0 && !(flags & PART_BANNED_NAME) && !raw ? PART_MISMATCH : 0);
 		/* a shell script of any name in a source archive is content, not a disguise */
-		if (strcmp(type.name, "script") == 0)
+		if (strcmp(type.name, "script") == 0 || slice_caseeq_str(ext, "class"))
 			flags &= ~(uint32_t)PART_MISMATCH;
 	}
 	if (type.cls == CLASS_ARCHIVE && !(flags & (PART_LIMIT | PART_BROKEN | PART_ENCRYPTED))) {
 		buf_append_slice(&inner, slice_sub(path, 0, 200));
 		buf_append_byte(&inner, '!');
 		buf_append_slice(&inner, slice_sub(name, 0, 200));
-		flags |= PART_ARCHIVE | scan_archive(c, buf_slice(&content), buf_slice(&inner));
+		flags |= PART_ARCHIVE |
+			 scan_archive(c, buf_slice(&content), buf_slice(&inner), &type.name);
 	}
-	if (flags & ~(uint32_t)PART_ARCHIVE)
+	if (c->zip != NULL)
+		c->zip->pdf |= (flags & PART_HAS_PDF) != 0;
+	if (flags & ~(uint32_t)(PART_ARCHIVE | PART_HAS_PDF))
 		add_member(c, path, name, buf_slice(&norm), type, buf_slice(&content), size, flags);
 	buf_done(&norm);
 	buf_done(&content);
@@ -187,8 +198,9 @@ zip_names(struct scan_ctx *c, struct slice bytes)
 }
 
 uint32_t
-scan_archive(struct scan_ctx *c, struct slice bytes, struct slice path)
+scan_archive(struct scan_ctx *c, struct slice bytes, struct slice path, const char **type_out)
 {
+	struct zip_facts *outer = c->zip, *zip = &c->zips[c->depth];
 	struct archive_entry *e;
 	struct archive *a;
 	uint32_t flags = 0;
@@ -202,6 +214,8 @@ scan_archive(struct scan_ctx *c, struct slice bytes, struct slice path)
 	if (a == NULL)
 		return PART_BROKEN;
 	c->depth++;
+	memset(zip, 0, sizeof *zip);
+	c->zip = zip;
 	while ((rc = archive_read_next_header(a, &e)) == ARCHIVE_OK || rc == ARCHIVE_WARN ||
 	       rc == ARCHIVE_RETRY) {
 		if (++c->entries > SCAN_ENTRIES_MAX || over_budget(c, bytes.len)) {
@@ -222,6 +236,12 @@ scan_archive(struct scan_ctx *c, struct slice bytes, struct slice path)
 	if (entries == 0 && !(flags & PART_ENCRYPTED))
 		flags |= PART_BROKEN;
 	flags |= zip_names(c, bytes);
+	flags |= scan_zip_macro(zip) ? PART_MACRO : 0;
+	flags |= zip->locked ? PART_ENCRYPTED : 0;
+	flags |= zip->pdf ? PART_HAS_PDF : 0;
+	if (type_out != NULL && (slice_starts(bytes, "PK") || zip->content_types || zip->odf))
+		*type_out = scan_zip_type(zip);
+	c->zip = outer;
 	c->depth--;
 	archive_read_free(a);
 	return flags;

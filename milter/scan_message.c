@@ -355,6 +355,7 @@ scan_entity(struct scan_ctx *c, struct slice whole, struct slice path, enum scan
 		return;
 	}
 	c->f->us_mime += now_us() - t0;
+	scan_subject(c, slice_sub(whole, 0, hdr_body_offset(whole)), path);
 	c->depth++;
 	walk(c, whole, root, path, cover);
 	c->depth--;

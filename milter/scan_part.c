@@ -3,6 +3,7 @@
 #include "config.h"
 
 #include "milter/scan_priv.h"
+#include "milter/secrecy.h"
 
 #include "lib/crypto.h"
 #include "lib/err.h"
@@ -52,6 +53,15 @@ b64_loose(struct slice s, enum b64_way way, struct buf *out)
 	}
 }
 
+/* The end record of a zip (APPNOTE.TXT 4.3.16) in the last 64 KiB. */
+static bool
+has_zip_end(struct slice s)
+{
+	size_t from = s.len > 65557 ? s.len - 65557 : 0;
+
+	return slice_find(slice_from(s, from), slice_of("PK\5\6", 4)) >= 0;
+}
+
 /* What one reading of the content shows. */
 static uint32_t
 look(struct scan_ctx *c, struct slice bytes, struct slice ext, struct slice path,
@@ -60,21 +70,33 @@ look(struct scan_ctx *c, struct slice bytes, struct slice ext, struct slice path
 	static const char *const archives[] = {
 	    "zip", "rar", "7z", "cab", "iso", "tar", "gz", "tgz", "docx", "xlsx", "pptx", "odt"};
 	struct scan_type t = scan_type(bytes);
+	struct ole_facts ole;
 	uint32_t flags = 0;
 	size_t i;
 
 	if (t.cls == CLASS_EXEC)
 		flags |= PART_EXEC;
 	if (t.cls == CLASS_ARCHIVE)
-		flags |= PART_ARCHIVE | scan_archive(c, bytes, path);
+		flags |= PART_ARCHIVE | scan_archive(c, bytes, path, &t.name);
+	if (strcmp(t.name, "ole2") == 0) {
+		scan_ole(bytes, &ole);
+		t.name = ole.type;
+		flags |= (ole.macro ? PART_MACRO : 0) | (ole.locked ? PART_ENCRYPTED : 0);
+		*type_out = t;
+		return flags;
+	}
 	/* a zip may stand behind other bytes: its directory is at the end */
 	for (i = 0; t.cls == CLASS_OTHER && bytes.len > 0 && i < sizeof archives / sizeof *archives;
 	     i++) {
 		if (slice_caseeq_str(ext, archives[i])) {
-			flags |= PART_ARCHIVE | scan_archive(c, bytes, path);
+			flags |= PART_ARCHIVE | scan_archive(c, bytes, path, &t.name);
 			break;
 		}
 	}
+	/* two things in one file: some unpacker looks at the end only. What is in there counts; that it cannot be read does not */
+	if (!(flags & PART_ARCHIVE) && t.cls == CLASS_OTHER && has_zip_end(bytes))
+		flags |= scan_archive(c, bytes, path, NULL) &
+			 ~(uint32_t)(PART_BROKEN | PART_HAS_PDF | PART_MACRO);
 	*type_out = t;
 	return flags;
 }
@@ -267,6 +289,34 @@ mismatch(uint32_t flags, const struct scan_type *t, const struct mime_part *part
 	return slice_eq_str(part->type, "application") ? 0 : PART_MISMATCH;
 }
 
+/* Named, or said to be one; what is shown in its place is none to the reader. */
+static uint32_t
+placement(const struct mime_part *part, const struct find_part *p)
+{
+	if (slice_eq_str(part->disposition, "inline") ||
+	    (part->id.len > 0 && !slice_eq_str(part->disposition, "attachment")))
+		return PART_INLINE | (p->name_raw.len > 0 ? PART_ATTACHED : 0);
+	return p->name_raw.len > 0 || slice_eq_str(part->disposition, "attachment") ? PART_ATTACHED
+										    : 0;
+}
+
+/* Marks of secrecy in name and text. */
+static void
+look_for_marks(struct scan_ctx *c, const struct mime_part *part, const struct find_part *p,
+    struct slice name, struct slice ext, struct slice bytes, struct slice path)
+{
+	struct buf found;
+
+	buf_init(&found, 256);
+	if (secrecy_in_name(name, &found))
+		findings_note(
+		    c->f, "secrecy_mark", NOTE_REJECT, path, "name: %s", buf_cstr(&found));
+	if (p->true_type.len == 0 &&
+	    (slice_eq_str(part->type, "text") || slice_caseeq_str(ext, "txt")))
+		scan_text(c, part, bytes, path);
+	buf_done(&found);
+}
+
 static void
 describe(struct scan_ctx *c, const struct mime_part *part, struct slice path, struct find_part *p)
 {
@@ -295,13 +345,16 @@ scan_leaf(struct scan_ctx *c, struct slice whole, const struct mime_part *part, 
 	struct slice raw = slice_sub(
 			 whole, (size_t)part->body_off, (size_t)(part->end_off - part->body_off)),
 		     bytes, ext;
-	struct find_part *p = findings_add_part(c->f);
+	struct find_part *p = findings_add_part(c->f), unlisted;
 	struct scan_type t = {"", CLASS_OTHER};
 	struct buf body, norm;
 	bool clean = true;
 
-	if (p == NULL)
-		return;
+	if (p == NULL) {
+		/* past the bound it is not told, but it counts (rule_unscannable) */
+		memset(&unlisted, 0, sizeof unlisted);
+		p = &unlisted;
+	}
 	buf_init(&body, SCAN_PART_MAX);
 	buf_init(&norm, 1024);
 	describe(c, part, path, p);
@@ -326,9 +379,17 @@ scan_leaf(struct scan_ctx *c, struct slice whole, const struct mime_part *part, 
 	if (strcmp(t.name, "script") == 0 && p->name_raw.len == 0 &&
 	    slice_eq_str(part->type, "text"))
 		p->flags &= ~(uint32_t)PART_EXEC;
-	p->flags |= mismatch(p->flags, &t, part, ext);
+	p->flags |= mismatch(p->flags, &t, part, ext) | placement(part, p);
+	/* of a zip that could not be read to its end nobody can say which document it is */
+	if (p->name_raw.len > 0 && !(p->flags & (PART_EXEC | PART_LIMIT | PART_DOUBLE_EXT)) &&
+	    !((p->flags & PART_BROKEN) && slice_starts(bytes, "PK")) &&
+	    !scan_family_fits(ext, t.name, bytes))
+		p->flags |= PART_MISMATCH;
+	if (p->flags & PART_ATTACHED)
+		c->f->attach_size += bytes.len;
 	p->true_type = findings_str(c->f, t.name);
 	p->magic = findings_str(c->f, scan_magic(bytes));
+	look_for_marks(c, part, p, buf_slice(&norm), ext, bytes, path);
 	if (is_fragment(part))
 		p->flags |= PART_FRAGMENT;
 	else if (slice_eq_str(part->type, "message") && slice_eq_str(part->subtype, "rfc822") &&

@@ -12,6 +12,11 @@
 #define SCAN_MEMBER_MAX (32u << 20) /* an archive inside an archive */
 #define SCAN_PART_MAX (128u << 20)  /* one decoded part */
 
+/* What a zip is known to hold. */
+struct zip_facts {
+	bool content_types, word, sheet, slides; /* OOXML: [Content_Types].xml, word/, xl/, ppt/ */
+	bool odf, macro, script, locked, pdf;
+};
 struct scan_ctx {
 	const struct scan_params *p;
 	struct findings *f;
@@ -19,6 +24,8 @@ struct scan_ctx {
 	unsigned entries;
 	unsigned zip_headers;
 	unsigned depth;
+	struct zip_facts *zip; /* of the archive being looked into, one of zips; NULL: none */
+	struct zip_facts zips[SCAN_DEPTH_MAX];
 };
 
 /* scan_part.c: a leaf of the tree. path: its MIME path. */
@@ -41,9 +48,30 @@ struct scan_type {
 };
 struct scan_type scan_type(struct slice bytes);
 
+/* Whether the content may stand under that ending; type: scan_type's, refined. P24 asks. */
+bool scan_family_fits(struct slice ext, const char *type, struct slice bytes);
+
+/* scan_ole.c: an OLE2 file by its streams. */
+struct ole_facts {
+	const char *type; /* "doc", "xls", "ppt", "msg", "ooxml" (encrypted), "ole2"; static */
+	bool macro, locked;
+};
+void scan_ole(struct slice bytes, struct ole_facts *f);
+
+/* scan_zip.c: what kind of document a zip is, told by its members. */
+void scan_zip_member(struct zip_facts *z, struct slice name, struct slice content);
+bool scan_zip_macro(const struct zip_facts *z);
+const char *scan_zip_type(const struct zip_facts *z); /* "docx", "odf", "zip"; static */
+
+/* scan_text.c: marks of secrecy in a text part. */
+void scan_text(
+    struct scan_ctx *c, const struct mime_part *part, struct slice bytes, struct slice path);
+void scan_subject(struct scan_ctx *c, struct slice header, struct slice path);
+
 /* scan_archive.c: looks into an archive; what is found is added as parts "path!member". Flags for the archive itself. The only includer
- * of <archive.h>. */
-uint32_t scan_archive(struct scan_ctx *c, struct slice bytes, struct slice path);
+ * of <archive.h>. type_out (may be NULL): for a zip what document it is. */
+uint32_t scan_archive(
+    struct scan_ctx *c, struct slice bytes, struct slice path, const char **type_out);
 
 /* scan_magic.c: libmagic's opinion, "" without one. scan_magic_init loads its table: before the sandbox. */
 void scan_magic_init(void);

@@ -71,8 +71,8 @@ void
 smime_cert_describe(X509 *cert, struct findings *f, struct find_sig *s)
 {
 	EVP_PKEY *key = X509_get0_pubkey(cert);
-	unsigned char digest[EVP_MAX_MD_SIZE];
-	unsigned len = 0;
+	unsigned char digest[32], *der;
+	int n;
 	char hex[2 * 32 + 1], text[64];
 	BIGNUM *bn;
 	char *serial;
@@ -84,18 +84,19 @@ smime_cert_describe(X509 *cert, struct findings *f, struct find_sig *s)
 	s->serial = findings_str(f, serial != NULL ? serial : "");
 	OPENSSL_free(serial);
 	BN_free(bn);
-	{
-		unsigned char *der = NULL;
-		int n = i2d_X509_PUBKEY(X509_get_X509_PUBKEY(cert), &der);
-
-		if (n > 0) {
-			sha256_of(slice_of(der, (size_t)n), digest);
-			hex_encode(digest, 32, hex);
-			s->spki_sha256 = findings_str(f, hex);
-		}
-		OPENSSL_free(der);
-		(void)len;
+	der = NULL;
+	n = i2d_X509_PUBKEY(X509_get_X509_PUBKEY(cert), &der);
+	if (n > 0) {
+		sha256_of(slice_of(der, (size_t)n), digest);
+		hex_encode(digest, 32, hex);
+		s->spki_sha256 = findings_str(f, hex);
 	}
+	OPENSSL_free(der);
+	der = NULL;
+	n = i2d_X509(cert, &der);
+	if (n > 0)
+		sha256_of(slice_of(der, (size_t)n), s->cert_sha256);
+	OPENSSL_free(der);
 	if (key != NULL) {
 		const char *name = OBJ_nid2sn(EVP_PKEY_get_base_id(key));
 

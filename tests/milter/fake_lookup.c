@@ -38,6 +38,7 @@ answer(struct slice address, struct slice login, struct buf *b)
 		ipc_put_u8(b, false);
 		ipc_put_u32(b, 0);
 		ipc_put_u32(b, 0);
+		ipc_put_u32(b, 0);
 		return;
 	}
 	ipc_put_u8(b, people[i].kind);
@@ -49,6 +50,7 @@ answer(struct slice address, struct slice login, struct buf *b)
 	if (people[i].former != NULL)
 		ipc_put_str(b, people[i].former);
 	ipc_put_u32(b, 0);
+	ipc_put_u32(b, 1);
 }
 
 static int

@@ -1,5 +1,5 @@
 -- P01: official mail without a signature, by functional mailbox, by header field, by the symbol in its subject.
-local p01 = "P01 Cong van phai duoc ky so. / Official mail must be digitally signed. [ticket P01A]"
+local p01 = "P01 Cong van phai duoc ky so. Hay ky so roi gui lai. / Official mail must be digitally signed. Sign it and send it again. [ticket P01A]"
 refused(send { auth = "binh", qid = "P01A", headers = { { "From", "vanthu@x.example" }, { "Subject", "thu moi" } } },
 	"functional mailbox", "550", "5.7.1", p01)
 refused(send { auth = "binh", qid = "P01A", headers = { { "From", "manager@x.example" }, { "X-VN-Doc", "1" } } },

@@ -88,7 +88,7 @@ leaf stranger other k1 leaf email:manager@x.example 3650
 leaf revoked root k1 leaf email:manager@x.example 3650
 
 printf 'Content-Type: text/plain; charset=utf-8\r\n\r\nXin chào,  \r\nkính gửi. \r\n' >content.bin
-for n in manager eve former utf8 nosan nronly server encrypt caleaf stranger revoked; do sign "$n" -signer "$n.pem" -inkey k1.key -md sha256; done
+for n in manager eve vanthu former utf8 nosan nronly server encrypt caleaf stranger revoked; do sign "$n" -signer "$n.pem" -inkey k1.key -md sha256; done
 sign weak -signer weak.pem -inkey k1024.key -md sha256
 sign ec -signer ec.pem -inkey kec.key -md sha256
 openssl cms -sign -binary -in content.bin -outform DER -out pss.der -signer manager.pem -inkey k1.key -md sha256 -keyopt rsa_padding_mode:pss

@@ -1,0 +1,456 @@
+/* secrecy.c: finds the marks of state secrets (DOMAIN.md P12). Pure; runs in milter-scan. Law 117/2025 has three degrees: Mật, Tối mật, Tuyệt
+ * mật. A stamp is in capitals and alone: in its line, in brackets, before or behind a separator of the subject. Talk about secrecy ("Tập
+ * huấn bảo vệ tài liệu tối mật") is none. */
+#include "config.h"
+
+#include "milter/secrecy.h"
+
+#include "lib/fold.h"
+#include "lib/uni.h"
+#include "lib/utf7.h"
+
+#include <string.h>
+
+#define TEXT_MAX (1u << 20)
+#define LINE_MAX_LEN 600
+
+/* White space, and what decorates a stamp. */
+static bool
+is_decoration(uint32_t c)
+{
+	return c <= ' ' || c == 0xa0 || c == 0x200b || c == 0xfeff || c == 0x3000 || c == 0x2003 ||
+	       (c < 0x80 && strchr("[](){}<>*_-.:;\"'|=#~+!/\\,", (int)c) != NULL) ||
+	       (c >= 0x2010 && c <= 0x201f) || c == 0x2022 || c == 0x3010 || c == 0x3011;
+}
+
+static bool
+is_blank(uint32_t c)
+{
+	return c <= ' ' || c == 0xa0 || c == 0x200b || c == 0xfeff || c == 0x3000 || c == 0x2003;
+}
+
+/* Without decoration at both ends. */
+static struct slice
+strip(struct slice s)
+{
+	struct slice rest = s, from = s;
+	size_t n, end = 0;
+	bool begun = false;
+	uint32_t c;
+
+	while (rest.len > 0) {
+		const unsigned char *at = rest.ptr;
+
+		n = uni_next(&rest, &c);
+		if (n > 0 && is_decoration(c))
+			continue;
+		if (!begun)
+			from = slice_from(s, (size_t)(at - s.ptr));
+		begun = true;
+		end = (size_t)(rest.ptr - from.ptr);
+	}
+	return begun ? slice_sub(from, 0, end) : slice_sub(s, 0, 0);
+}
+
+/* All of it without blanks: "T U Y Ệ T  M Ậ T" is a stamp as well. */
+static void
+without_blanks(struct slice s, struct buf *out)
+{
+	const unsigned char *at;
+	size_t n;
+	uint32_t c;
+
+	while (s.len > 0) {
+		at = s.ptr;
+		n = uni_next(&s, &c);
+		if (n == 0 || !is_blank(c))
+			buf_append(out, at, n > 0 ? n : 1);
+	}
+}
+
+static bool
+is_one_of(struct slice s, const char *const *list)
+{
+	for (; *list != NULL; list++) {
+		if (slice_eq_str(s, *list))
+			return true;
+	}
+	return false;
+}
+
+/* A stamp in capitals and nothing else. Without marks the two longer ones only ("MAT" is other things too). */
+static bool
+is_stamp(struct slice s)
+{
+	static const char *const stamps[] = {
+	    "MẬT", "TỐIMẬT", "TUYỆTMẬT", "TOIMAT", "TUYETMAT", NULL};
+	struct buf b;
+	bool yes;
+
+	s = strip(s);
+	if (s.len == 0 || s.len > 64)
+		return false;
+	buf_init(&b, 64);
+	without_blanks(s, &b);
+	yes = is_one_of(buf_slice(&b), stamps);
+	buf_done(&b);
+	return yes;
+}
+
+/* In brackets any case will do. */
+static bool
+is_bracketed_mark(struct slice s)
+{
+	static const char *const marks[] = {"mật", "tối mật", "tuyệt mật", NULL};
+	struct buf b;
+	bool yes;
+
+	s = strip(s);
+	if (s.len == 0 || s.len > 64)
+		return false;
+	if (is_stamp(s))
+		return true;
+	buf_init(&b, 256);
+	yes = uni_casefold(UNI_NFC, s, &b) == 0 && is_one_of(buf_slice(&b), marks);
+	buf_done(&b);
+	return yes;
+}
+
+static struct slice
+skip_blanks(struct slice s)
+{
+	while (s.len > 0 && (s.ptr[0] == ' ' || s.ptr[0] == '\t'))
+		s = slice_from(s, 1);
+	return s;
+}
+
+/* "Độ mật: Tối mật", and nothing else behind it: a form that lists all degrees is not filled in. */
+static bool
+is_phrase(struct slice s)
+{
+	static const char *const heads[] = {"do mat", "muc do mat", "muc mat", "do mat (neu co)"};
+	static const char *const values[] = {"tuyet mat", "toi mat", "mat"};
+	struct slice rest, f;
+	struct buf b;
+	bool yes = false;
+	size_t i, k;
+
+	if (s.len > LINE_MAX_LEN)
+		return false;
+	buf_init(&b, 4 * LINE_MAX_LEN);
+	vn_fold(strip(s), &b);
+	f = buf_slice(&b);
+	for (i = 0; i < sizeof heads / sizeof *heads && !yes; i++) {
+		if (!slice_starts(f, heads[i]))
+			continue;
+		rest = skip_blanks(slice_from(f, strlen(heads[i])));
+		if (rest.len == 0 || (rest.ptr[0] != ':' && rest.ptr[0] != '-'))
+			continue;
+		rest = strip(rest);
+		for (k = 0; k < sizeof values / sizeof *values && !yes; k++) {
+			if (!slice_starts(rest, values[k]))
+				continue;
+			/* a second column may follow, not more words */
+			rest = slice_from(rest, strlen(values[k]));
+			yes = rest.len == 0 || slice_starts(rest, "  ") || rest.ptr[0] == '\t' ||
+			      rest.ptr[0] == '.' || rest.ptr[0] == ';' || rest.ptr[0] == '!';
+			break;
+		}
+	}
+	buf_done(&b);
+	return yes;
+}
+
+/* The text in NFC; as it is when it cannot be. */
+static void
+nfc_of(struct slice s, struct buf *out)
+{
+	if (utf8_nfc(s, out) != 0) {
+		buf_reset(out);
+		buf_append_slice(out, s);
+	}
+}
+
+static bool
+found_it(struct slice s, struct buf *found)
+{
+	buf_append_slice(found, slice_sub(strip(s), 0, 60));
+	return true;
+}
+
+static bool
+in_brackets(struct slice s, struct buf *found)
+{
+	static const char pairs[][2] = {{'[', ']'}, {'(', ')'}, {'<', '>'}, {'{', '}'}};
+	struct slice rest, inside;
+	ptrdiff_t from, to;
+	size_t i;
+
+	for (i = 0; i < sizeof pairs / sizeof *pairs; i++) {
+		rest = s;
+		while ((from = slice_index(rest, (unsigned char)pairs[i][0])) >= 0) {
+			rest = slice_from(rest, (size_t)from + 1);
+			to = slice_index(rest, (unsigned char)pairs[i][1]);
+			if (to < 0)
+				break;
+			inside = slice_sub(rest, 0, (size_t)to);
+			if (is_bracketed_mark(inside) || is_phrase(inside))
+				return found_it(inside, found);
+		}
+	}
+	return false;
+}
+
+/* Whether a separator of subjects stands at s: its length. */
+static size_t
+separator(struct slice s, bool names)
+{
+	uint32_t c;
+	struct slice rest = s;
+	size_t n;
+
+	if (s.len == 0)
+		return 0;
+	n = uni_next(&rest, &c);
+	if (n > 0 && (c == 0x2013 || c == 0x2014))
+		return n;
+	if (names && (c == '_' || c == '-' || c == ' ' || c == '.'))
+		return 1;
+	if (c == ':' || c == '|' || c == ';' || c == '/' || c == ']' || c == ')' || c == '[')
+		return 1;
+	return slice_starts(s, " - ") ? 3 : slice_starts(s, "- ") ? 2 : 0;
+}
+
+bool
+secrecy_in_subject(struct slice given, struct buf *found)
+{
+	struct slice s, piece;
+	struct buf b;
+	bool yes;
+	size_t i, from = 0, n;
+
+	buf_init(&b, 16384);
+	nfc_of(slice_sub(given, 0, 4000), &b);
+	s = buf_slice(&b);
+	yes = in_brackets(s, found) || (is_phrase(s) && found_it(s, found));
+	for (i = 0; !yes && i <= s.len; i++) {
+		n = i < s.len ? separator(slice_from(s, i), false) : 1;
+		if (n == 0)
+			continue;
+		piece = slice_sub(s, from, i - from);
+		yes = is_stamp(piece) && found_it(piece, found);
+		from = i + n;
+		i += n - 1;
+	}
+	buf_done(&b);
+	return yes;
+}
+
+/* Small letters: a name all in capitals stamps nothing by them. */
+static bool
+has_small(struct slice s)
+{
+	struct buf b;
+	bool yes;
+
+	buf_init(&b, 4096);
+	vn_ascii(s, &b);
+	yes = false;
+	for (size_t i = 0; i < b.len; i++)
+		yes = yes || (b.data[i] >= 'a' && b.data[i] <= 'z');
+	buf_done(&b);
+	return yes;
+}
+
+/* Words of a name from its start, or to its end, that make a stamp: "TOI MAT_BC 15", "ke-hoach-TUYET-MAT". */
+static bool
+name_stamped(struct slice s, struct buf *found)
+{
+	bool small = has_small(s);
+	size_t i, words = 0;
+
+	for (i = 0; i <= s.len && words < 4; i++) {
+		if (i < s.len && separator(slice_from(s, i), true) == 0)
+			continue;
+		words++;
+		/* "MẬT" alone may begin other words; written as one, the longer two may not */
+		if ((words > 1 || i == s.len || i > strlen("MẬT")) && is_stamp(slice_sub(s, 0, i)))
+			return found_it(slice_sub(s, 0, i), found);
+	}
+	words = 0;
+	for (i = s.len; small && i > 0 && words < 4; i--) {
+		if (separator(slice_from(s, i - 1), true) == 0)
+			continue;
+		words++;
+		if (words > 1 && is_stamp(slice_from(s, i)))
+			return found_it(slice_from(s, i), found);
+	}
+	return false;
+}
+
+bool
+secrecy_in_name(struct slice given, struct buf *found)
+{
+	struct slice s;
+	struct buf b, plain;
+	bool yes;
+	size_t i;
+
+	buf_init(&b, 8192);
+	buf_init(&plain, 8192);
+	nfc_of(slice_sub(given, 0, 1000), &b);
+	s = buf_slice(&b);
+	/* without the ending */
+	for (i = s.len; i > 0 && s.len - i < 6; i--) {
+		if (s.ptr[i - 1] == '.') {
+			s.len = i - 1;
+			break;
+		}
+	}
+	yes = in_brackets(s, found);
+	for (i = 0; i < s.len; i++)
+		buf_append_byte(&plain, s.ptr[i] == '_' || s.ptr[i] == '-' ? ' ' : s.ptr[i]);
+	yes = yes || name_stamped(buf_slice(&plain), found);
+	buf_done(&b);
+	buf_done(&plain);
+	return yes;
+}
+
+/* A line, and its columns: what wide gaps part. */
+static bool
+line_marked(struct slice line, struct buf *found)
+{
+	struct slice piece;
+	size_t i, from = 0;
+
+	while (line.len > 0 && (line.ptr[0] == '>' || line.ptr[0] == ' '))
+		line = slice_from(line, 1);
+	if (is_phrase(line))
+		return found_it(line, found);
+	for (i = 0; i <= line.len; i++) {
+		bool gap = i == line.len || line.ptr[i] == '\t' || line.ptr[i] == '|' ||
+			   slice_starts(slice_from(line, i), "   ");
+
+		if (!gap)
+			continue;
+		piece = slice_sub(line, from, i - from);
+		if (is_stamp(piece) || is_phrase(piece))
+			return found_it(piece, found);
+		from = i;
+	}
+	return false;
+}
+
+/* Cheap look before the dear one: every mark ends in a "t" behind something like "a". */
+static bool
+may_be_marked(struct slice line)
+{
+	size_t i;
+
+	if (line.len < 3 || line.len > LINE_MAX_LEN)
+		return false;
+	for (i = 1; i < line.len; i++) {
+		if ((line.ptr[i] | 0x20) == 't')
+			return true;
+	}
+	return false;
+}
+
+bool
+secrecy_in_text(struct slice s, struct buf *found)
+{
+	struct slice rest = slice_sub(s, 0, TEXT_MAX), line;
+	struct buf nfc;
+	ptrdiff_t end;
+	bool yes = false;
+
+	buf_init(&nfc, 4 * LINE_MAX_LEN);
+	while (!yes && rest.len > 0) {
+		end = slice_index(rest, '\n');
+		line = end >= 0 ? slice_sub(rest, 0, (size_t)end) : rest;
+		rest = slice_from(rest, line.len + 1);
+		if (!may_be_marked(line))
+			continue;
+		buf_reset(&nfc);
+		nfc_of(line, &nfc);
+		yes = line_marked(buf_slice(&nfc), found);
+	}
+	buf_done(&nfc);
+	return yes;
+}
+
+/* Tags that end a line of what is seen. */
+static bool
+breaks_line(struct slice tag)
+{
+	static const char *const names[] = {"br", "p", "/p", "div", "/div", "td", "/td", "th",
+	    "/th", "tr", "/tr", "li", "/li", "h1", "/h1", "h2", "/h2", "h3", "/h3", "table",
+	    "/table", "w:p", "/w:p", "w:br/", "text:p", "/text:p"};
+	size_t n = 0, i;
+
+	while (n < tag.len && tag.ptr[n] != ' ' && tag.ptr[n] != '\t' && tag.ptr[n] != '\r' &&
+	       tag.ptr[n] != '\n' && (tag.ptr[n] != '/' || n == 0))
+		n++;
+	tag.len = n;
+	for (i = 0; i < sizeof names / sizeof *names; i++) {
+		if (slice_caseeq_str(tag, names[i]))
+			return true;
+	}
+	return false;
+}
+
+/* "&#7852;", "&nbsp;": its length; 0 when it is none. */
+static size_t
+entity(struct slice s, uint32_t *cp_out)
+{
+	ptrdiff_t end = slice_index(slice_sub(s, 0, 12), ';');
+	struct slice name;
+	uint64_t v = 0;
+	size_t i;
+
+	if (end < 2)
+		return 0;
+	name = slice_sub(s, 1, (size_t)end - 1);
+	*cp_out = ' ';
+	if (name.ptr[0] != '#')
+		return slice_caseeq_str(name, "nbsp") ? (size_t)end + 1 : 0;
+	if (name.len > 2 && (name.ptr[1] | 0x20) == 'x') {
+		for (i = 2; i < name.len; i++) {
+			if (hex_value(name.ptr[i]) < 0)
+				return 0;
+			v = v << 4 | (unsigned)hex_value(name.ptr[i]);
+		}
+	} else if (slice_to_u64(slice_from(name, 1), 0x10ffff, &v) != 0) {
+		return 0;
+	}
+	*cp_out = (uint32_t)v;
+	return (size_t)end + 1;
+}
+
+void
+secrecy_html_text(struct slice s, struct buf *out)
+{
+	ptrdiff_t end;
+	uint32_t cp;
+	size_t n, i;
+
+	s = slice_sub(s, 0, 4 * TEXT_MAX);
+	for (i = 0; i < s.len && out->err == 0; i++) {
+		unsigned char c = s.ptr[i];
+
+		if (c == '<') {
+			end = slice_index(slice_from(s, i), '>');
+			if (end < 0)
+				break;
+			if (breaks_line(slice_sub(s, i + 1, (size_t)end - 1)))
+				buf_append_byte(out, '\n');
+			i += (size_t)end;
+		} else if (c == '&' && (n = entity(slice_from(s, i), &cp)) > 0) {
+			uni_append(out, cp);
+			i += n - 1;
+		} else {
+			/* line ends of the source are white space */
+			buf_append_byte(out, c == '\r' || c == '\n' ? ' ' : c);
+		}
+	}
+}
