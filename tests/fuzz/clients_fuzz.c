@@ -427,10 +427,10 @@ on_rows(void *arg, int err, const struct msg_row *rows, size_t n, uint32_t next)
 	}
 }
 static void
-on_changes(void *arg, int err, uint64_t highest, bool more, const struct store_uid *changed,
-    size_t n, const uint32_t *expunged, size_t m)
+on_changes(void *arg, int err, uint64_t highest, bool more, uint64_t forgotten,
+    const struct store_uid *changed, size_t n, const uint32_t *expunged, size_t m)
 {
-	(void)arg;
+	(void)arg, (void)forgotten;
 	told++;
 	for (size_t i = 0; err == 0 && i < n; i++)
 		sum += changed[i].uid + highest + more;
