@@ -28,6 +28,7 @@ static const char *const signed_in[] = {
     "SEARCHRES",
     "WITHIN",
     "UTF8=ACCEPT",
+    "MOVE",
     "CONDSTORE",
     "QRESYNC",
     "OBJECTID",

@@ -42,6 +42,7 @@ static const struct command table[] = {
     {"FETCH", SEL, COMMAND_UID | COMMAND_NO_EXPUNGE | COMMAND_FRESH, cmd_fetch},
     {"STORE", SEL, COMMAND_UID | COMMAND_NO_EXPUNGE | COMMAND_FRESH, cmd_store},
     {"COPY", SEL, COMMAND_UID | COMMAND_ASK | COMMAND_FRESH, cmd_copy},
+    {"MOVE", SEL, COMMAND_UID | COMMAND_ASK | COMMAND_FRESH, cmd_move},
 };
 
 const struct command *

@@ -34,5 +34,6 @@ void cmd_thread(struct cmd *m);
 void cmd_fetch(struct cmd *m);
 void cmd_store(struct cmd *m);
 void cmd_copy(struct cmd *m);
+void cmd_move(struct cmd *m);
 
 #endif

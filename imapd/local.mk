@@ -29,7 +29,7 @@ CV_IMAPD_LIBS = imapd/libcvimapd.a imapd/libcvimap.a
 pkglibexec_PROGRAMS += congvu-imapd-session
 congvu_imapd_session_SOURCES = imapd/imapd_session.c
 congvu_imapd_session_LDADD = $(CV_IMAPD_LIBS) store/libcvstore.a directory/libcvlookup.a lib/libcvtls.a \
-	lib/libcvmail.a $(CV_ROLE_LIBS) $(CV_MAIL_LIBS) $(SSL_LIBS) $(CRYPTO_LIBS)
+	lib/libcvmail.a lib/libcvcrypto.a $(CV_ROLE_LIBS) $(CV_MAIL_LIBS) $(SSL_LIBS) $(CRYPTO_LIBS)
 
 # --- tests ---
 CV_IMAP_TESTS = tests/unit/imap_parse_test tests/unit/imap_view_test tests/unit/imap_search_test tests/unit/imap_names_test tests/unit/imap_sort_test
@@ -48,7 +48,7 @@ tests_unit_imap_sort_test_SOURCES = tests/unit/imap_sort_test.c
 tests_unit_imap_sort_test_LDADD = $(CV_IMAP_TEST_LIBS)
 check_PROGRAMS += tests/unit/imap_fake_server
 tests_unit_imap_fake_server_SOURCES = tests/unit/imap_fake.h tests/unit/imap_fake_server.c tests/unit/imap_fake_store.c
-tests_unit_imap_fake_server_LDADD = $(CV_IMAPD_LIBS) store/libcvstore.a lib/libcvmail.a lib/libcvtls.a lib/libcvloop.a \
+tests_unit_imap_fake_server_LDADD = $(CV_IMAPD_LIBS) store/libcvstore.a lib/libcvmail.a lib/libcvtls.a lib/libcvloop.a lib/libcvcrypto.a \
 	lib/libcv.a $(CV_MAIL_LIBS) $(EVENT_LIBS) $(SSL_LIBS) $(CRYPTO_LIBS)
 TESTS += tests/unit/imap_wire_test.py tests/unit/imap_race_test.py
 EXTRA_DIST += tests/unit/imap_fake.py tests/unit/imap_wire_test.py tests/unit/imap_race_test.py tests/unit/imap

@@ -46,7 +46,7 @@ noinst_LIBRARIES += store/libcvstored.a
 store_libcvstored_a_SOURCES = store/stored_priv.h store/stored_account.c store/stored_codec.c store/stored_copy.c \
 	store/stored_cycle.c store/stored_deliver.c store/stored_expunge.c store/stored_fetch.c store/stored_flags.c \
 	store/stored_insert.c store/stored_keywords.c store/stored_list.c store/stored_mailbox.c store/stored_names.c \
-	store/stored_read.c store/stored_session.c store/stored_trim.c store/stored_view.c store/stored_watch.c
+	store/stored_read.c store/stored_move.c store/stored_session.c store/stored_trim.c store/stored_view.c store/stored_watch.c
 
 pkglibexec_PROGRAMS += congvu-stored-db
 congvu_stored_db_SOURCES = store/stored.c
@@ -111,6 +111,10 @@ tests_fuzz_store_row_fuzz_LDFLAGS = $(AM_LDFLAGS) $(CV_FUZZLINK)
 tests_fuzz_store_row_fuzz_LDADD = store/libcvstored.a store/libcvstore.a store/libcvbackend.a store/libcvkv.a directory/libcvtoken.a \
 	lib/libcvmail.a lib/libcvipc.a lib/libcvloop.a lib/libcvcrypto.a lib/libcv.a $(CV_MAIL_LIBS) $(DB_LIBS) $(EVENT_LIBS) $(CRYPTO_LIBS) -lpthread
 
+check_PROGRAMS += tests/unit/stored_move_test
+TESTS += tests/unit/stored_move_test
+tests_unit_stored_move_test_SOURCES = tests/unit/stored_move_test.c tests/unit/stored_run.h tests/unit/stored_run.c
+tests_unit_stored_move_test_LDADD = store/libcvbackend.a store/libcvkv.a $(CV_STORED_CLIENT_LIBS) $(DB_LIBS) -lpthread $(CMOCKA_LIBS)
 check_PROGRAMS += tests/unit/stored_mix_test
 TESTS += tests/unit/stored_mix_test
 tests_unit_stored_mix_test_SOURCES = tests/unit/stored_mix_test.c tests/unit/stored_run.h tests/unit/stored_run.c

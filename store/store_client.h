@@ -132,6 +132,11 @@ typedef void (*store_copy_fn)(
 int store_copy(struct store_session *s, uint64_t mailbox, const uint32_t *uids, size_t n,
     uint64_t to_mailbox, store_copy_fn fn, void *arg);
 
+/* The same, and they leave this mailbox (RFC 6851). id: chosen at random for each move; a move that is interrupted is repeated under it by itself and
+ * ends in one message. At most 1,000 a call: ERR_LIMIT. */
+int store_move(struct store_session *s, uint64_t mailbox, const uint32_t *uids, size_t n,
+    uint64_t to_mailbox, const unsigned char id[16], store_copy_fn fn, void *arg);
+
 /* Bytes [off, off + len) of the message as fetched (trace, then body); len at most 256 KiB. Less only at the end. */
 typedef void (*store_bytes_fn)(void *arg, int err, struct slice bytes);
 int store_body(struct store_session *s, uint64_t mailbox, uint32_t uid, uint64_t off, uint32_t len,

@@ -481,6 +481,19 @@ store_copy(struct store_session *s, uint64_t mailbox, const uint32_t *uids, size
 	return store_call_go(k);
 }
 
+int
+store_move(struct store_session *s, uint64_t mailbox, const uint32_t *uids, size_t n,
+    uint64_t to_mailbox, const unsigned char id[16], store_copy_fn fn, void *arg)
+{
+	struct store_call *k = mbox_call(s, mailbox, STORE_MOVE, STORE_MOVED, arg, tell_copied);
+
+	k->fn.copy = fn; /* repeated under its id */
+	ipc_put_u64(&k->payload, to_mailbox);
+	ipc_put_slice(&k->payload, slice_of(id, 16));
+	put_uids(&k->payload, uids, n);
+	return store_call_go(k);
+}
+
 static bool
 tell_bytes(struct store_call *k, int err, struct ipc_reader *r)
 {

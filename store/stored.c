@@ -49,6 +49,7 @@ static const struct handler {
     {STORE_FLAGS, on_flags},
     {STORE_EXPUNGE, on_expunge},
     {STORE_COPY, on_copy},
+    {STORE_MOVE, on_move},
     {STORE_BODY, on_body},
     {STORE_SUMMARY, on_summary},
     {STORE_CHECK, on_check},

@@ -129,7 +129,7 @@ mbox_head_set(struct mbox *m, struct slice raw)
 static void
 mbox_free(struct mbox *m)
 {
-	assert(m->first == NULL && m->cycle == NULL && m->watches == NULL);
+	assert(m->first == NULL && m->cycle == NULL && m->watches == NULL && m->moves == NULL);
 	view_free(m);
 	buf_done(&m->raw);
 	free(m->name);
@@ -274,6 +274,8 @@ load_end(struct account *a, int err)
 		/* Out of the table at once: the next one tries anew. The struct goes with the last reference. */
 		log_msg(LOG_LVL_ERROR, "account_load", "%s: %s", a->id, err_name(err));
 	}
+	for (struct mbox *m = a->mboxes; m != NULL && err == 0; m = m->next)
+		moves_recover(m);
 	while ((w = l->first) != NULL) {
 		l->first = w->next;
 		w->fn(w->arg, err, err == 0 ? a : NULL);

@@ -218,6 +218,14 @@ key_id(char *out, char kind, const unsigned char *id, size_t n)
 }
 
 int
+id_of_key(struct slice key, unsigned char *id_out, size_t n)
+{
+	if (key.len != 2 + 2 * n || hex_decode(slice_from(key, 2), id_out, n) != 0)
+		return ERR_CORRUPT;
+	return 0;
+}
+
+int
 key_number(struct slice key, size_t digits, uint64_t *n_out)
 {
 	unsigned char b[8];

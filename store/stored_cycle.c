@@ -262,7 +262,10 @@ on_seen(void *arg, int err, struct slice value)
 	struct op *op = k->op;
 	int64_t at;
 
-	if (err == 0) {
+	if (err == 0 && (op->moved_key.len > 0 || op->kind == OP_NOTE)) {
+		op->err = ERR_EXISTS; /* its own requests wait for one another: another one's id */
+		op->finished = true;
+	} else if (err == 0) {
 		op->err = seen_row_decode(value, &at, &op->msgs[0].uid);
 		op->repeated = op->finished = true;
 	} else if (err != ERR_NOTFOUND) {
@@ -285,15 +288,21 @@ check_deliveries(struct mbox *m)
 	for (struct op *op = c->ops; op != NULL; op = op->next) {
 		struct check *k;
 
-		if (op->finished || op->same_as != NULL || op->kind != OP_INSERT ||
-		    !op->msgs[0].has_id)
+		struct slice at = op->moved_key;
+
+		if (op->finished || op->same_as != NULL)
+			continue;
+		if (op->kind == OP_NOTE)
+			at = op->note_key;
+		else if (op->kind == OP_INSERT && op->msgs[0].has_id)
+			at = key_id(key, 'd', op->msgs[0].id, sizeof op->msgs[0].id);
+		if (at.len == 0)
 			continue;
 		k = xcalloc(1, sizeof *k);
 		k->m = m;
 		k->op = op;
 		c->checks++;
-		must(be->ops->get(be, slice_str(m->object),
-		    key_id(key, 'd', op->msgs[0].id, sizeof op->msgs[0].id), on_seen, k));
+		must(be->ops->get(be, slice_str(m->object), at, on_seen, k));
 	}
 	if (--c->checks == 0)
 		cycle_build(m);
@@ -335,6 +344,8 @@ op_build(struct op *op, struct cycle *c)
 		return claim_build(op, c);
 	case OP_PRUNE:
 		return prune_build(op, c);
+	case OP_NOTE:
+		return note_build(op, c);
 	case OP_TRIM:
 		return trim_build(op, c);
 	case OP_FLAGS:

@@ -125,6 +125,11 @@ expunge_build(struct op *op, struct cycle *c)
 	int err = uids == NULL ? ERR_LIMIT : 0;
 
 	buf_truncate(&op->out_gone, op->chunk_gone);
+	if (op->note_del.len > 0) { /* of a move: one batch */
+		if (err == 0)
+			err = cycle_del(c, op->note_del);
+		c->h.moves -= c->h.moves > 0;
+	}
 	if (op->n_victims == 0)
 		return err;
 	for (size_t i = 0; i < op->n_victims && err == 0; i++) {

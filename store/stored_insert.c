@@ -71,10 +71,22 @@ insert_build(struct op *op, struct cycle *c)
 			}
 	for (size_t i = 0; i < op->n_msgs; i++)
 		added += op->msgs[i].row.size;
-	if (account_usage(a) - op->m->h.bytes + c->h.bytes + added > a->st->quota)
+	if (!op->within && account_usage(a) - op->m->h.bytes + c->h.bytes + added > a->st->quota)
 		return ERR_FULL;
 	for (size_t i = 0; i < op->n_msgs && err == 0; i++)
 		err = put_message(op, &op->msgs[i], c);
+	if (err == 0 && op->moved_key.len > 0) {
+		struct buf b;
+
+		buf_init(&b, ROW_VALUE_MAX);
+		moved_row_encode(
+		    now_s(), op->moved_from, c->h.uidvalidity, op->uids, op->msgs, op->n_msgs, &b);
+		err = cycle_absent(c, op->moved_key);
+		if (err == 0)
+			err = cycle_put_buf(c, op->moved_key, &b);
+		else
+			buf_done(&b);
+	}
 	return err;
 }
 
@@ -105,12 +117,17 @@ on_prune_rows(void *arg, int err, const struct kv_pair *rows, size_t n, bool mor
 	if (err == 0 && op->old_keys == NULL)
 		err = ERR_NOMEM;
 	for (size_t i = 0; i < n && err == 0; i++) {
-		err = seen_row_decode(rows[i].value, &at, &uid);
+		err = slice_starts(rows[i].key, "o/") ? moved_row_at(rows[i].value, &at)
+						      : seen_row_decode(rows[i].value, &at, &uid);
 		if (err == 0 && at < limit)
 			op->old_keys[op->n_old_keys++] = arena_slice(op->chunk_mem, rows[i].key);
 	}
 	op->more = more;
-	if (err == 0 && n > 0) {
+	if (err == 0 && !more && !op->moves_too) { /* then the moves seen */
+		op->moves_too = op->more = true;
+		buf_reset(&op->from);
+		buf_append_str(&op->from, "o/");
+	} else if (err == 0 && n > 0) {
 		buf_reset(&op->from);
 		buf_append_slice(&op->from, rows[n - 1].key);
 		buf_append_byte(&op->from, '!');
@@ -125,8 +142,8 @@ prune_gather(struct op *op)
 
 	if (op->from.len == 0)
 		buf_append_str(&op->from, "d/");
-	must(be->ops->scan(be, slice_str(op->m->object), buf_slice(&op->from), slice_str("d0"),
-	    BACKEND_SCAN_MAX, on_prune_rows, op));
+	must(be->ops->scan(be, slice_str(op->m->object), buf_slice(&op->from),
+	    slice_str(op->moves_too ? "o0" : "d0"), BACKEND_SCAN_MAX, on_prune_rows, op));
 }
 
 int

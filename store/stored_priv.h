@@ -10,13 +10,13 @@
  *   stored_expunge.c  removal                     stored_copy.c     COPY
  *   stored_deliver.c  from ingest                 stored_fetch.c    reading
  *   stored_view.c     the compact view            stored_watch.c    who hears of changes
- *   stored_trim.c     forgetting old removals
+ *   stored_trim.c     forgetting old removals     stored_move.c     MOVE
  *
  * All of it runs on the loop's thread. An account and its mailboxes stay in memory while something refers to the account.
  *
  * Rows. Object "a.<account>": "h" header; "b/<mailbox id>" name and use; "s/<hash of name>" subscription. Object "m.<mailbox id>": "h" header
  * (struct mbox_head); "m/<uid>" message (row.h); "c/<modseq>" the last change of a message, one row each; "x/<modseq>" UIDs expunged;
- * "d/<delivery id>" deliveries seen. Numbers are fixed-width hex: uid 8, others 16 digits. */
+ * "d/<delivery id>" deliveries seen; "i/<id>" moves not finished; "o/<id>" moves seen. Numbers are fixed-width hex: uid 8, others 16 digits. */
 #ifndef CV_STORED_PRIV_H
 #define CV_STORED_PRIV_H
 
@@ -42,6 +42,7 @@ enum {
 
 struct account;
 struct mbox;
+struct move;
 struct op;
 struct session;
 
@@ -112,6 +113,7 @@ int expunged_row_decode(struct slice v, struct buf *out);
 struct slice key_u32(char *out, char kind, uint32_t n);
 struct slice key_u64(char *out, char kind, uint64_t n);
 struct slice key_id(char *out, char kind, const unsigned char *id, size_t n);
+int id_of_key(struct slice key, unsigned char *id_out, size_t n); /* of key_id */
 int key_number(struct slice key, size_t digits, uint64_t *n_out);
 bool account_id_ok(struct slice id);
 
@@ -153,6 +155,7 @@ struct mbox {
 	struct watch *watches;
 	uint32_t watch_id; /* at the backend; 0: none */
 	struct view *view;
+	struct move *moves; /* out of here, the first one is running */
 };
 struct account {
 	struct account *next_hash, *idle_prev, *idle_next;
@@ -280,7 +283,7 @@ uint32_t rights_flags(const char *rights); /* flags that may be changed; bit 31:
 
 /* ---- stored_cycle.c ---- */
 
-enum op_kind { OP_INSERT, OP_CLAIM, OP_PRUNE, OP_TRIM, OP_FLAGS, OP_EXPUNGE };
+enum op_kind { OP_INSERT, OP_CLAIM, OP_NOTE, OP_PRUNE, OP_TRIM, OP_FLAGS, OP_EXPUNGE };
 struct new_msg {
 	struct msg_row row; /* uid, modseq, save_date are set by the batch */
 	bool has_id;
@@ -302,7 +305,12 @@ struct op {
 	struct new_msg *msgs;
 	size_t n_msgs;
 	bool repeated;
-	struct op *same_as; /* the same delivery in the same batch */
+	struct op *same_as;     /* the same delivery in the same batch */
+	struct slice moved_key; /* a move: "o/<id>"; uids are those in the source */
+	uint64_t moved_from;    /* the source */
+	bool within;            /* a move within an account: no quota */
+	/* OP_NOTE: the intent of a move; OP_EXPUNGE: the intent that is fulfilled, or empty */
+	struct slice note_key, note_value, note_del;
 	/* OP_CLAIM: out */
 	uint32_t recent_from, recent_to; /* claimed; messages of the same batch may follow */
 	/* OP_FLAGS, OP_EXPUNGE, OP_PRUNE */
@@ -320,8 +328,9 @@ struct op {
 	size_t n_victims;
 	struct slice *old_keys;
 	size_t n_old_keys;
-	uint64_t old_modseq;                             /* OP_TRIM: of the last of old_keys */
-	struct buf from;                                 /* where the scan goes on */
+	uint64_t old_modseq; /* OP_TRIM: of the last of old_keys */
+	bool moves_too;      /* OP_PRUNE: "d/" is done, "o/" is under way */
+	struct buf from;     /* where the scan goes on */
 	struct buf out_changed, out_conflicts, out_gone; /* struct store_uid; uint32_t; uint32_t */
 	size_t chunk_changed, chunk_conflicts, chunk_gone; /* lengths before this chunk */
 };
@@ -360,6 +369,7 @@ void prune_maybe(struct mbox *m);
 void trim_gather(struct op *op);
 int trim_build(struct op *op, struct cycle *c);
 void trim_maybe(struct mbox *m); /* after a commit */
+int note_build(struct op *op, struct cycle *c);
 void flags_gather(struct op *op);
 int flags_build(struct op *op, struct cycle *c);
 void expunge_gather(struct op *op);
@@ -389,11 +399,18 @@ int on_changes(struct conn *c, uint32_t id, struct ipc_reader *r);
 int on_flags(struct conn *c, uint32_t id, struct ipc_reader *r);
 int on_expunge(struct conn *c, uint32_t id, struct ipc_reader *r);
 int on_copy(struct conn *c, uint32_t id, struct ipc_reader *r);
+int on_move(struct conn *c, uint32_t id, struct ipc_reader *r);
 int on_body(struct conn *c, uint32_t id, struct ipc_reader *r);
 int on_summary(struct conn *c, uint32_t id, struct ipc_reader *r);
 int on_deliver(struct conn *c, uint32_t id, struct ipc_reader *r, int fd);
 int on_append(struct conn *c, uint32_t id, struct ipc_reader *r, int fd);
 int on_check(struct conn *c, uint32_t id, struct ipc_reader *r);
+
+/* ---- stored_move.c ---- */
+void moves_recover(struct mbox *m); /* finishes or forgets what was left in the middle */
+int moved_row_encode(int64_t at, uint64_t from, uint32_t uidvalidity, const uint32_t *src,
+    const struct new_msg *dst, size_t n, struct buf *b);
+int moved_row_at(struct slice v, int64_t *at_out);
 
 /* ---- stored_watch.c ---- */
 void watch_add(struct session *s, struct mbox *m);

@@ -897,6 +897,54 @@ store_copy(struct store_session *s, uint64_t mailbox, const uint32_t *uids, size
 }
 
 static void
+run_move(struct job *j)
+{
+	int err;
+	struct fbox *b = box_of(j->s, j->box, 'e', &err), *to = NULL;
+	if (b != NULL)
+		to = box_of(j->s, j->off, 'i', &err);
+	uint32_t *src = xcalloc(j->n + 1, 4), *dst = xcalloc(j->n + 1, 4);
+	size_t n = 0;
+	for (size_t i = 0; to != NULL && i < j->n; i++) {
+		if (msg_find(b, j->uids[i]) == NULL)
+			continue;
+		struct fmsg *m = msg_add(to), *from = msg_find(b, j->uids[i]);
+		struct fmsg was = *from;
+		src[n] = was.uid;
+		was.uid = m->uid;
+		was.modseq = m->modseq;
+		*m = was;
+		dst[n++] = m->uid;
+		b->log = xrealloc(b->log, (b->n_log + 1) * sizeof(*b->log));
+		b->log[b->n_log].uid = src[n - 1];
+		b->log[b->n_log++].modseq = ++b->highest;
+		from = msg_find(b, src[n - 1]);
+		memmove(from, from + 1, (size_t)(b->msg + b->n - from - 1) * sizeof(*from));
+		b->n--;
+	}
+	if (to != NULL) {
+		changed(to);
+		changed(b);
+	}
+	((store_copy_fn)j->fn)(j->arg, err, to != NULL ? to->uidvalidity : 0, src, dst, n);
+	free(src);
+	free(dst);
+}
+
+int
+store_move(struct store_session *s, uint64_t mailbox, const uint32_t *uids, size_t n,
+    uint64_t to_mailbox, const unsigned char id[16], store_copy_fn fn, void *arg)
+{
+	struct job *j = job(s, run_move, FN(fn), arg);
+	(void)id;
+	j->box = mailbox;
+	j->uids = dup_uids(uids, n);
+	j->n = n;
+	j->off = to_mailbox;
+	return 0;
+}
+
+static void
 run_body(struct job *j)
 {
 	int err;
