@@ -76,6 +76,27 @@ client_is_masked(const struct client *c, const char *capability)
 	return masked;
 }
 
+/* RFC 9051 appendix E 2; ENABLE, ID and LITERAL+ are always there. */
+bool
+client_has_rev2(const struct client *c)
+{
+	static const char *const parts[] = {"IMAP4rev2", "NAMESPACE", "UNSELECT", "UIDPLUS",
+	    "ESEARCH", "SEARCHRES", "IDLE", "LIST-EXTENDED", "LIST-STATUS", "MOVE", "BINARY",
+	    "SPECIAL-USE", "STATUS=SIZE"};
+	for (size_t i = 1; i < sizeof(parts) / sizeof(parts[0]); i++) {
+		size_t k = 0;
+		while (k < sizeof(signed_in) / sizeof(signed_in[0]) &&
+		       !slice_eq_str(slice_str(parts[i]), signed_in[k]))
+			k++;
+		if (k == sizeof(signed_in) / sizeof(signed_in[0]))
+			return false;
+	}
+	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
+		if (client_is_masked(c, parts[i]))
+			return false;
+	return true;
+}
+
 static void
 offer(const struct client *c, const char *const *names, size_t n, struct buf *out)
 {
@@ -87,7 +108,7 @@ offer(const struct client *c, const char *const *names, size_t n, struct buf *ou
 void
 client_capabilities(const struct client *c, struct buf *out)
 {
-	buf_append_str(out, "IMAP4rev1");
+	buf_append_str(out, client_has_rev2(c) ? "IMAP4rev1 IMAP4rev2" : "IMAP4rev1");
 	offer(c, always, sizeof(always) / sizeof(always[0]), out);
 	if (c->state != CLIENT_NOTAUTH) {
 		offer(c, signed_in, sizeof(signed_in) / sizeof(signed_in[0]), out);

@@ -20,6 +20,7 @@ struct target {
 	uint32_t use; /* enum mbox_attr */
 	uint64_t mailbox;
 	struct slice from_share;
+	bool denormal; /* RENAME: a name came in another form */
 };
 
 static void
@@ -78,6 +79,8 @@ find_account(struct cmd *m, struct target *t)
 static void
 created(struct cmd *m, int err, const struct mbox *b)
 {
+	struct target *t = m->state;
+	mbox_tell_list(m, t->full, err ? 0 : b->attrs, "", true);
 	if (err) /* gone again already */
 		cmd_ok(m, "Created");
 	else
@@ -158,30 +161,33 @@ cmd_create(struct cmd *m)
 
 /* ---- DELETE ---- */
 
+struct deleted {
+	uint64_t id;
+	struct slice name;
+};
+
 static void
 on_deleted(void *arg, int err)
 {
 	struct cmd *m = arg;
-	const uint64_t *id = m->state;
+	const struct deleted *st = m->state;
 	if (err) {
 		cmd_err(m, err);
 		return;
 	}
 	/* Who deletes the mailbox it has open leaves it; other sessions get BYE. */
-	if (m->c->sel != NULL && m->c->sel->mailbox == *id)
+	if (m->c->sel != NULL && m->c->sel->mailbox == st->id)
 		client_unselect(m->c);
+	mbox_tell_list(m, st->name, 0, "\\NonExistent", true);
 	cmd_ok(m, "Deleted");
 }
 
 static void
 delete_found(struct cmd *m, int err, const struct mbox *b)
 {
-	uint64_t *id = arena_alloc(m->a, sizeof(*id));
-	m->state = id;
-	if (err == 0 && id == NULL)
-		err = ERR_NOMEM;
+	struct deleted *st = m->state;
 	if (err == 0) {
-		*id = b->id;
+		st->id = b->id;
 		err = store_delete(m->c->store, b->id, on_deleted, m);
 	}
 	if (err)
@@ -191,19 +197,35 @@ delete_found(struct cmd *m, int err, const struct mbox *b)
 void
 cmd_delete(struct cmd *m)
 {
-	struct slice name;
-	if (!cmd_mailbox_arg(m, &name) || !imap_cur_end(&m->args)) {
+	struct deleted *st = arena_alloc(m->a, sizeof(*st));
+	if (st == NULL || !cmd_mailbox_arg(m, &st->name) || !imap_cur_end(&m->args)) {
 		cmd_syntax(m);
 		return;
 	}
-	if (slice_eq_str(name, "INBOX")) {
+	m->state = st;
+	if (slice_eq_str(st->name, "INBOX")) {
 		cmd_no(m, "[CANNOT] INBOX cannot be deleted");
 		return;
 	}
-	mbox_find(m, name, delete_found);
+	mbox_find(m, st->name, delete_found);
 }
 
 /* ---- RENAME ---- */
+
+static void
+on_renamed(void *arg, int err)
+{
+	struct cmd *m = arg;
+	struct target *t = m->state;
+	if (err) {
+		name_error(m, err);
+		return;
+	}
+	/* RFC 9051 6.3.6: when a name was not given as it is kept */
+	if (t->denormal)
+		mbox_tell_list(m, t->full, 0, "", false);
+	cmd_ok(m, "Renamed");
+}
 
 static void
 rename_to(struct cmd *m, int err, struct slice account, struct slice name)
@@ -214,7 +236,7 @@ rename_to(struct cmd *m, int err, struct slice account, struct slice name)
 	if (err == 0 && !slice_eq(t->share, t->from_share))
 		err = ERR_DENIED;
 	if (err == 0)
-		err = store_rename(m->c->store, t->mailbox, name, on_done, m);
+		err = store_rename(m->c->store, t->mailbox, name, on_renamed, m);
 	if (err)
 		name_error(m, err);
 }
@@ -238,11 +260,17 @@ cmd_rename(struct cmd *m)
 {
 	struct slice from;
 	struct target *t = arena_alloc(m->a, sizeof(*t));
-	if (t == NULL || !cmd_mailbox_arg(m, &from) || !cmd_mailbox_arg(m, &t->full) ||
-	    !imap_cur_end(&m->args)) {
+	if (t == NULL || !cmd_mailbox_arg(m, &from)) {
 		cmd_syntax(m);
 		return;
 	}
+	struct slice given = m->given;
+	if (!cmd_mailbox_arg(m, &t->full) || !imap_cur_end(&m->args)) {
+		cmd_syntax(m);
+		return;
+	}
+	t->denormal = !slice_eq(given, from) || !slice_eq(m->given, t->full);
+	m->given = given;
 	m->state = t;
 	mbox_find(m, from, rename_found);
 }

@@ -11,7 +11,8 @@ static const struct {
 	const char *name;
 	unsigned bit, implies; /* enum client_enabled */
 } names[] = {
-    {"UTF8=ACCEPT", ENABLED_UTF8, 0}, {"CONDSTORE", ENABLED_CONDSTORE, 0},
+    {"IMAP4rev2", ENABLED_REV2, 0}, {"UTF8=ACCEPT", ENABLED_UTF8, 0},
+    {"CONDSTORE", ENABLED_CONDSTORE, 0},
     {"QRESYNC", ENABLED_QRESYNC, ENABLED_CONDSTORE}, /* RFC 7162 3.2.3 */
 };
 
@@ -30,7 +31,8 @@ cmd_enable(struct cmd *m)
 		/* RFC 5161 3.1: unknown names are ignored */
 		for (size_t i = 0; good && i < sizeof(names) / sizeof(names[0]); i++) {
 			if (!slice_caseeq_str(word, names[i].name) ||
-			    client_is_masked(c, names[i].name))
+			    client_is_masked(c, names[i].name) ||
+			    (names[i].bit == ENABLED_REV2 && !client_has_rev2(c)))
 				continue;
 			/* 3.2: only what was not on before is told */
 			if (!((c->enabled | bits) & names[i].bit))

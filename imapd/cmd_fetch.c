@@ -93,7 +93,8 @@ put_flags(struct cmd *m)
 	struct fetch *st = m->state;
 	const struct msg_row *row = fetch_row(st);
 	int64_t at = view_find(&m->c->sel->view, row->uid);
-	bool recent = at >= 0 && (m->c->sel->view.flags[at] & VIEW_RECENT);
+	bool recent =
+	    at >= 0 && (m->c->sel->view.flags[at] & VIEW_RECENT) && client_shows_recent(m->c);
 	buf_append_str(&st->out, "FLAGS ");
 	flags_write(&st->out, row->flags, recent, row->keywords);
 }

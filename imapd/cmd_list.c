@@ -116,7 +116,9 @@ show_parents(struct cmd *m, struct list *st, size_t n, struct slice full, bool m
 			continue;
 		struct slice up = slice_sub(full, 0, len);
 		struct entry *e = find(st, n, up);
-		bool show = st->recursive;
+		bool up_fits = e != NULL && is_selected(st, e);
+		/* RFC 5258 3.5: one that does not fit itself only for what is not shown anyway */
+		bool show = st->recursive && (up_fits || !matched);
 		if (st->lsub)
 			show = !matched && (e == NULL || !(e->what & ENTRY_SUBSCRIBED));
 		else if (!st->select_subscribed && !st->select_special)
@@ -130,7 +132,7 @@ show_parents(struct cmd *m, struct list *st, size_t n, struct slice full, bool m
 				return ERR_NOMEM;
 			*e = (struct entry){.full = up};
 		}
-		if (!(e->what & ENTRY_SHOWN))
+		if (!(e->what & ENTRY_SHOWN) && !up_fits)
 			e->what |= ENTRY_PARENT;
 		e->what |= ENTRY_SHOWN | (st->recursive ? ENTRY_CHILDINFO : 0);
 	}
@@ -191,9 +193,11 @@ show(struct cmd *m, struct list *st, const struct entry *e)
 	const char *sep = "";
 	buf_init(&b, 65536);
 	buf_appendf(&b, "* %s (", st->lsub ? "LSUB" : "LIST");
-	if (!exists || (st->lsub && parent)) {
-		/* RFC 5258 3: \NonExistent implies \NoSelect */
-		buf_append_str(&b, st->extended && !exists ? "\\NonExistent" : "\\Noselect");
+	bool extended = st->extended || (m->c->enabled & ENABLED_REV2);
+	bool readable = slice_index(e->info.rights, 'r') >= 0;
+	if (!exists || !readable || (st->lsub && parent)) {
+		/* RFC 5258 3: \NonExistent implies \NoSelect; RFC 5819 2: without the right to read it */
+		buf_append_str(&b, extended && !exists ? "\\NonExistent" : "\\Noselect");
 		sep = " ";
 	}
 	if ((e->what & ENTRY_SUBSCRIBED) && (st->select_subscribed || st->return_subscribed)) {
@@ -207,10 +211,14 @@ show(struct cmd *m, struct list *st, const struct entry *e)
 			buf_appendf(&b, " %s", mbox_use_name(bit));
 	buf_append_str(&b, ") \"/\" ");
 	mbox_name_out(e->full, client_utf8(m->c), &b);
-	if (e->what & ENTRY_CHILDINFO)
-		buf_append_str(&b, " (\"CHILDINFO\" (\"SUBSCRIBED\"))");
+	if (e->what & ENTRY_CHILDINFO) /* RFC 5258 3.5: by which criteria */
+		buf_appendf(&b, " (\"CHILDINFO\" (%s%s%s))",
+		    st->select_subscribed ? "\"SUBSCRIBED\"" : "",
+		    st->select_subscribed && st->select_special ? " " : "",
+		    st->select_special ? "\"SPECIAL-USE\"" : "");
 	buf_append_str(&b, "\r\n");
-	if (st->status.n > 0 && exists && slice_index(e->info.rights, 'r') >= 0) {
+	/* RFC 5819 3: of those that fit, not of their parents */
+	if (st->status.n > 0 && exists && readable && !parent) {
 		buf_append_str(&b, "* STATUS ");
 		mbox_name_out(e->full, client_utf8(m->c), &b);
 		buf_append_byte(&b, ' ');

@@ -13,7 +13,8 @@
 struct select {
 	bool examine, qresync, condstore;
 	struct selected *s; /* until it is the client's */
-	uint32_t recent_from;
+	uint32_t recent_from, attrs;
+	struct slice name;
 	struct qresync_args args;
 	struct resync resync;
 };
@@ -123,11 +124,14 @@ select_done(struct cmd *m)
 		s->uidnext = s->view.uid[s->view.n - 1] + 1;
 	buf_init(&b, 262144);
 	flags_write(&b, 31, false, buf_slice(&s->keywords));
-	client_printf(c, "* FLAGS %s\r\n* %u EXISTS\r\n* %u RECENT\r\n", buf_cstr(&b), s->view.n,
-	    view_recent(&s->view));
+	client_printf(c, "* FLAGS %s\r\n* %u EXISTS\r\n", buf_cstr(&b), s->view.n);
 	buf_done(&b);
 	uint32_t unseen = view_first_unseen(&s->view);
-	if (unseen > 0)
+	if (client_shows_recent(c))
+		client_printf(c, "* %u RECENT\r\n", view_recent(&s->view));
+	else
+		mbox_tell_list(m, st->name, st->attrs, "", false);
+	if (unseen > 0 && client_shows_recent(c))
 		client_printf(c, "* OK [UNSEEN %u] First unseen message\r\n", unseen);
 	tell_permanent(c, s);
 	client_printf(c,
@@ -198,6 +202,8 @@ on_found(struct cmd *m, int err, const struct mbox *b)
 		cmd_err(m, err);
 		return;
 	}
+	/* An agency's mailbox is shown without its use, as LIST has it. */
+	st->attrs = b->share.len == 0 ? b->attrs : 0;
 	st->s = xcalloc(1, sizeof(*st->s));
 	view_init(&st->s->view);
 	buf_init(&st->s->keywords, 131072);
@@ -239,9 +245,8 @@ read_params(struct cmd *m, struct select *st)
 static void
 run_select(struct cmd *m, bool examine)
 {
-	struct slice name;
 	struct select *st = arena_alloc(m->a, sizeof(*st));
-	if (st == NULL || !cmd_mailbox_arg(m, &name) || !read_params(m, st)) {
+	if (st == NULL || !cmd_mailbox_arg(m, &st->name) || !read_params(m, st)) {
 		cmd_syntax(m);
 		return;
 	}
@@ -254,7 +259,7 @@ run_select(struct cmd *m, bool examine)
 	client_unselect(m->c);
 	if (st->condstore)
 		condstore_on(m->c);
-	mbox_find(m, name, on_found);
+	mbox_find(m, st->name, on_found);
 }
 
 void

@@ -4,6 +4,8 @@
 
 #include "imapd/commands.h"
 
+#include <stdio.h>
+
 #include "imapd/esearch.h"
 #include "imapd/row_walk.h"
 #include "imapd/search_run.h"
@@ -57,6 +59,22 @@ save(struct cmd *m, const uint32_t *sorted)
 	return view_save(&m->c->sel->view, ends, k);
 }
 
+/* RFC 7162 3.1.9, 3.1.10: the highest mod-sequence of what is told, when the program has a MODSEQ key; else 0. */
+static uint64_t
+highest(const struct sort *st)
+{
+	bool all = st->what == 0 || (st->what & (ESEARCH_ALL | ESEARCH_COUNT));
+	uint64_t max = 0;
+	for (size_t i = 0; st->run.prog.modseq && i < st->n; i++) {
+		bool told = all || (i == 0 && (st->what & ESEARCH_MIN)) ||
+			    (i + 1 == st->n && (st->what & ESEARCH_MAX));
+		uint64_t modseq = st->run.modseq[st->items[i].index];
+		if (told && modseq > max)
+			max = modseq;
+	}
+	return max;
+}
+
 static void
 answer(struct cmd *m)
 {
@@ -80,13 +98,18 @@ answer(struct cmd *m)
 	for (size_t i = 0; i < st->n && !m->uid; i++)
 		sorted[i] = st->items[i].index + 1;
 	buf_init(&b, IMAP_OUT_CAP);
+	char modseq[40] = "";
+	uint64_t max = highest(st);
+	if (max > 0)
+		snprintf(modseq, sizeof(modseq), st->what ? " MODSEQ %llu" : " (MODSEQ %llu)",
+		    (unsigned long long)max);
 	if (st->what) {
-		esearch_write(m->tag, m->uid, st->what, sorted, st->n, "", &b);
+		esearch_write(m->tag, m->uid, st->what, sorted, st->n, modseq, &b);
 	} else {
 		buf_append_str(&b, "* SORT");
 		for (size_t i = 0; i < st->n; i++)
 			buf_appendf(&b, " %u", sorted[i]);
-		buf_append_str(&b, "\r\n");
+		buf_appendf(&b, "%s\r\n", modseq);
 	}
 	client_write(m->c, buf_slice(&b));
 	buf_done(&b);

@@ -78,7 +78,7 @@ on_rows(void *arg, int err, const struct msg_row *rows, size_t n, uint32_t next_
 		int64_t at = view_find(&s->view, rows[i].uid);
 		if (at < 0 || st->told == st->end || st->uids[st->told] != rows[i].uid)
 			continue;
-		bool recent = s->view.flags[at] & VIEW_RECENT;
+		bool recent = (s->view.flags[at] & VIEW_RECENT) && client_shows_recent(m->c);
 		struct buf b;
 		buf_init(&b, 65536);
 		sync_keywords(m->c, rows[i].keywords);

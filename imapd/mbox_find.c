@@ -21,6 +21,7 @@ cmd_mailbox_arg(struct cmd *m, struct slice *name_out)
 	bool utf8 = client_utf8(m->c);
 	if (!imap_cur_sp(&m->args) || !imap_cur_astring(&m->args, m->a, &wire))
 		return false;
+	m->given = wire;
 	int err = mbox_name_in(wire, utf8, m->a, name_out);
 	if (err == ERR_SYNTAX)
 		m->why =
@@ -34,6 +35,34 @@ bool
 mbox_has_right(const struct mbox *b, char right)
 {
 	return slice_index(b->rights, (unsigned char)right) >= 0;
+}
+
+void
+mbox_tell_list(struct cmd *m, struct slice name, uint32_t attrs, const char *more, bool only_other)
+{
+	struct buf b;
+	const char *sep = more[0] != '\0' ? " " : "";
+	bool other = !slice_eq(m->given, name);
+	if (!(m->c->enabled & ENABLED_REV2) || (only_other && !other))
+		return;
+	buf_init(&b, 65536);
+	buf_appendf(&b, "* LIST (%s", more);
+	for (uint32_t bit = 1; bit <= MBOX_ALL; bit <<= 1) {
+		if (attrs & bit) {
+			buf_appendf(&b, "%s%s", sep, mbox_use_name(bit));
+			sep = " ";
+		}
+	}
+	buf_append_str(&b, ") \"/\" ");
+	mbox_name_out(name, true, &b);
+	if (other) {
+		buf_append_str(&b, " (\"OLDNAME\" (");
+		mbox_name_out(m->given, true, &b);
+		buf_append_str(&b, "))");
+	}
+	buf_append_str(&b, "\r\n");
+	client_write(m->c, buf_slice(&b));
+	buf_done(&b);
 }
 
 const char *

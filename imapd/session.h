@@ -145,6 +145,7 @@ struct cmd {
 	void (*on_timer)(struct cmd *m); /* the client's timer, which the command had set */
 	void (*on_event)(struct cmd *m); /* the selected mailbox changed (IDLE) */
 	const char *why;                 /* static: what cmd_syntax may add, or NULL */
+	struct slice given;              /* the last mailbox name read, as the client wrote it */
 	struct buf answer;
 };
 
@@ -177,6 +178,14 @@ void client_pump(struct client *c);
 void client_capabilities(const struct client *c, struct buf *out);
 /* The site's option imap_capability_mask takes the capability from this client's account. */
 bool client_is_masked(const struct client *c, const char *capability);
+/* IMAP4rev2 is offered: all extensions that RFC 9051 took in are, to this client. */
+bool client_has_rev2(const struct client *c);
+/* \Recent and RECENT are told until IMAP4rev2 is enabled, which has none (RFC 9051 appendix E 12). */
+static inline bool
+client_shows_recent(const struct client *c)
+{
+	return !(c->enabled & ENABLED_REV2);
+}
 /* Names and header texts go out as UTF-8 (RFC 6855 3, RFC 9051 5.1). */
 static inline bool
 client_utf8(const struct client *c)
@@ -216,6 +225,10 @@ bool cmd_mailbox_arg(struct cmd *m, struct slice *name_out);
 void mbox_find(
     struct cmd *m, struct slice name, void (*fn)(struct cmd *m, int err, const struct mbox *b));
 bool mbox_has_right(const struct mbox *b, char right);
+/* "* LIST (attributes) "/" name": what IMAP4rev2 wants of SELECT, and when the name that the client gave (m->given) is not as it is kept here, with
+ * OLDNAME (RFC 9051 6.3.9.7). attrs: enum mbox_attr. Nothing unless IMAP4rev2 is enabled, nor, with only_other, when the names are the same. */
+void mbox_tell_list(
+    struct cmd *m, struct slice name, uint32_t attrs, const char *more, bool only_other);
 /* RFC 6154 attribute of one bit of enum mbox_attr ("\\Sent"), NULL when none. */
 const char *mbox_use_name(uint32_t bit);
 

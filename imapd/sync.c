@@ -205,10 +205,11 @@ on_dirty_rows(void *arg, int err, const struct msg_row *rows, size_t n, uint32_t
 		uint8_t recent = s->view.flags[at] & VIEW_RECENT;
 		s->view.flags[at] = (uint8_t)((rows[i].flags & 31) | recent);
 		s->view.dirty--;
-		flags_write(&b, rows[i].flags, recent != 0, rows[i].keywords);
-		/* RFC 3501 6.4.8: a UID command's FETCH answers name the UID */
+		flags_write(
+		    &b, rows[i].flags, recent != 0 && client_shows_recent(c), rows[i].keywords);
+		/* RFC 3501 6.4.8: a UID command's FETCH answers name the UID; RFC 9051 appendix E 21: all that were not asked for */
 		bool condstore = c->enabled & ENABLED_CONDSTORE;
-		if (condstore || (c->cmd != NULL && c->cmd->uid))
+		if (condstore || (c->enabled & ENABLED_REV2) || (c->cmd != NULL && c->cmd->uid))
 			buf_appendf(&b, " UID %u", rows[i].uid);
 		if (condstore) /* RFC 7162 3.1, 3.2.4 */
 			modseq_put(s, rows[i].modseq, &b);
@@ -267,8 +268,9 @@ tell(struct client *c)
 		tell_gone(c);
 	if (view_has_news(&s->view)) {
 		view_announce(&s->view);
-		client_printf(
-		    c, "* %u EXISTS\r\n* %u RECENT\r\n", s->view.n, view_recent(&s->view));
+		client_printf(c, "* %u EXISTS\r\n", s->view.n);
+		if (client_shows_recent(c))
+			client_printf(c, "* %u RECENT\r\n", view_recent(&s->view));
 	}
 	if (c->cmd != NULL && s->view.dirty > 0 && client_is_full(c))
 		c->cmd->on_drain = on_tell_drain;

@@ -90,3 +90,16 @@ C: s26 SORT (DATE REVERSE) UTF-8 ALL
 S: s26 BAD {/.*/}
 C: s27 SORT (DATE) UTF-8
 S: s27 BAD {/.*/}
+# RFC 7162 3.1.9, 3.1.10: with a MODSEQ key the highest mod-sequence stands behind
+C: t1 SORT (ARRIVAL) UTF-8 MODSEQ 1
+S: * SORT 3 4 2 1 (MODSEQ {top=/\d+/})
+S: t1 OK {/.*/}
+C: t2 UID SORT RETURN (ALL MAX) (ARRIVAL) UTF-8 MODSEQ 1
+S: * ESEARCH (TAG "t2") UID MAX 1 ALL 3:4,2,1 MODSEQ {top}
+S: t2 OK {/.*/}
+C: t3 SORT (ARRIVAL) UTF-8 MODSEQ 1 SUBJECT nothing
+S: * SORT
+S: t3 OK {/.*/}
+C: t4 THREAD REFERENCES UTF-8 MODSEQ 1 SUBJECT alpha
+S: * THREAD (2)
+S: t4 OK {/.*/}
