@@ -263,6 +263,22 @@ on_rcpt(struct ipc_conn *c, uint32_t id, struct ipc_reader *r)
 }
 
 static int
+on_route(struct ipc_conn *c, uint32_t id, struct ipc_reader *r)
+{
+	struct job *j = job_new(JOB_ROUTE);
+
+	j->address = ipc_get_strdup(r);
+	j->login = ipc_get_strdup(r);
+	j->signed_in = ipc_get_u8(r) != 0;
+	if (ipc_reader_end(r) != 0 || j->address == NULL || j->login == NULL) {
+		job_free(j);
+		return ERR_PROTO;
+	}
+	job_start_take(c, id, j);
+	return 0;
+}
+
+static int
 on_sender(struct ipc_conn *c, uint32_t id, struct ipc_reader *r)
 {
 	struct job *j = job_new(JOB_SENDER);
@@ -412,6 +428,8 @@ on_msg(struct ipc_conn *c, uint16_t type, uint32_t id, struct ipc_reader *r, int
 	switch (type) {
 	case LOOKUP_RCPT:
 		return on_rcpt(c, id, r);
+	case LOOKUP_ROUTE:
+		return on_route(c, id, r);
 	case LOOKUP_SENDER:
 		return on_sender(c, id, r);
 	case LOOKUP_AUTH_START:

@@ -3,7 +3,7 @@
  * not believed. */
 #include "config.h"
 
-#include "directory/lookup_client.h"
+#include "directory/lookup_client_priv.h"
 
 #include "lib/err.h"
 #include "lib/log.h"
@@ -42,6 +42,12 @@ lookup_client_new(struct loop *l, const char *socket, uint32_t self)
 
 	c->ipc = ipc_client_new(l, socket, &lookup_proto, self, NULL, NULL);
 	return c;
+}
+
+struct ipc_client *
+lookup_client_ipc(struct lookup_client *c)
+{
+	return c->ipc;
 }
 
 static void

@@ -39,6 +39,32 @@ struct lookup_rcpt {
 typedef void (*lookup_rcpt_fn)(void *arg, int err, const struct lookup_rcpt *r);
 int lookup_rcpt(struct lookup_client *c, struct slice address, unsigned timeout_ms,
     lookup_rcpt_fn fn, void *arg, uint32_t *call_out);
+/* How mail for an address goes on: as LOOKUP_ROUTE says. */
+struct lookup_hop {
+	char *to, *by;
+	bool remote;
+};
+struct lookup_reply {
+	char *account, *address, *name, *subject, *text;
+	unsigned days;
+	char **addresses;
+	size_t n_addresses;
+};
+struct lookup_route {
+	enum lookup_rcpt_kind kind;
+	bool may_send; /* the sender may send to this group */
+	bool group;
+	bool keep; /* the mailbox itself gets it */
+	struct lookup_hop *hops;
+	size_t n_hops;
+	struct lookup_reply *reply; /* NULL: none is due */
+};
+/* As lookup_rcpt_fn. */
+typedef void (*lookup_route_fn)(void *arg, int err, const struct lookup_route *r);
+/* fn is called in any case, unless c is freed first. */
+int lookup_route(struct lookup_client *c, struct slice address, const char *sender, bool signed_in,
+    unsigned timeout_ms, lookup_route_fn fn, void *arg);
+
 /* fn of that call is not called any more. */
 void lookup_cancel(struct lookup_client *c, uint32_t call);
 

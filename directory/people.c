@@ -237,6 +237,15 @@ attr_lists_make(struct people *p)
 	rcpt[m++] = p->a_func_account;
 	rcpt[m++] = p->a_mail;
 	rcpt[m++] = p->a_name;
+	rcpt[m++] = p->a_alias;
+	rcpt[m++] = p->a_forward;
+	rcpt[m++] = p->a_keep;
+	rcpt[m++] = p->a_reply_text;
+	rcpt[m++] = p->a_reply_subject;
+	rcpt[m++] = p->a_reply_from;
+	rcpt[m++] = p->a_reply_until;
+	rcpt[m++] = p->a_reply_days;
+	rcpt[m++] = p->a_may_send;
 	for (size_t i = 0; i < p->n_member && m < 32; i++)
 		rcpt[m++] = p->a_member[i];
 	p->attrs_rcpt = attr_list(rcpt, m);
@@ -286,6 +295,14 @@ strings_load(const struct conf *c, struct people *p)
 	    {"dir_attr_epoch", &p->a_epoch},
 	    {"dir_attr_agency", &p->a_agency},
 	    {"dir_attr_history", &p->a_history},
+	    {"dir_attr_forward", &p->a_forward},
+	    {"dir_attr_forward_keep", &p->a_keep},
+	    {"dir_attr_reply_text", &p->a_reply_text},
+	    {"dir_attr_reply_subject", &p->a_reply_subject},
+	    {"dir_attr_reply_from", &p->a_reply_from},
+	    {"dir_attr_reply_until", &p->a_reply_until},
+	    {"dir_attr_reply_days", &p->a_reply_days},
+	    {"dir_attr_may_send", &p->a_may_send},
 	    {"dir_attr_locked", &p->a_locked},
 	    {"dir_attr_password_time", &p->a_password_time},
 	    {"dir_attr_scram_time", &p->a_scram_time},

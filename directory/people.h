@@ -8,6 +8,7 @@
 
 #define PEOPLE_GROUP_MAX 10000 /* members of a group, all levels together */
 #define PEOPLE_GROUP_DEPTH 8
+#define PEOPLE_HOPS 200           /* of one recipient */
 #define PEOPLE_MAILBOXES_MAX 100  /* functional mailboxes of one person */
 #define PEOPLE_ADDRESSES_MAX 1000 /* of one owner, history included */
 
@@ -57,14 +58,52 @@ void person_mailboxes_free(struct person_mailboxes *m);
 struct people_target {
 	char *account, *address, *name;
 };
+/* Somebody of them whose mail goes on to another address. */
+struct people_forward {
+	char *account, *by; /* whose */
+	char *to;           /* normalized */
+	bool keep;          /* a copy stays */
+};
+/* An automatic reply that is due now. */
+struct people_reply {
+	char *subject, *text; /* subject "": of the mail's */
+	unsigned days;        /* 1 to 30, between two to one sender */
+	char **addresses;     /* of whom the mail must be addressed to one */
+	size_t n_addresses;
+};
 struct people_rcpt {
-	bool is_official;
+	bool is_official, is_group;
 	struct people_target *v;
 	size_t n;
+	struct people_forward *forwards;
+	size_t n_forwards;
+	struct people_reply *reply; /* of a person or functional mailbox; NULL: none */
+	char **may_send; /* of a group: "anyone", "inside", "members" or addresses; none: anyone */
+	size_t n_may_send;
 };
 /* 0; ERR_NOTFOUND; ERR_LIMIT (a group too large); ERR_TEMP. */
 int people_rcpt(struct people *p, struct slice address, struct people_rcpt **out);
 void people_rcpt_free(struct people_rcpt *r);
+
+/* Where mail for a recipient goes besides its mailboxes. */
+enum people_forward_to { PEOPLE_FORWARD_OFF, PEOPLE_FORWARD_OWN, PEOPLE_FORWARD_ANY };
+struct people_hop {
+	char *to, *by; /* addresses; by: who forwards */
+	bool is_remote;
+};
+struct people_route {
+	bool keep; /* the recipient's own mailbox gets it too; always true of a group */
+	struct people_hop *hops;
+	size_t n;
+};
+/* Follows the forwards of r, inside to the last, at most PEOPLE_HOPS of them: a circle ends in the mailbox where it closes, what the policy
+ * does not allow in that of who wanted it. 0, ERR_TEMP. */
+int people_route(struct people *p, const struct people_rcpt *r, enum people_forward_to policy,
+    struct people_route **out);
+void people_route_free(struct people_route *r);
+/* Whether a sender (normalized; signed in as it, or not) may send to r. 0, ERR_TEMP. */
+int people_rcpt_may_send(struct people *p, const struct people_rcpt *r, struct slice sender,
+    bool signed_in, bool *may_out);
 
 /* Who stands behind a From address, by its address of now or before. */
 enum people_kind { PEOPLE_NONE, PEOPLE_PERSON, PEOPLE_FUNCTIONAL, PEOPLE_GROUP };

@@ -17,6 +17,8 @@ struct people {
 	char *class_person, *class_func, *class_group;
 	char *a_login, *a_account, *a_func_account, *a_mail, *a_alias, *a_name, *a_scram, *a_cert,
 	    *a_epoch;
+	char *a_forward, *a_keep, *a_reply_text, *a_reply_subject, *a_reply_from, *a_reply_until,
+	    *a_reply_days, *a_may_send;
 	char *a_agency, *a_history, *a_locked, *a_password_time, *a_scram_time, *a_version;
 	char **a_member;
 	size_t n_member;
@@ -47,6 +49,15 @@ enum people_kind people_kind_of(const struct people *p, const struct dir_entry *
 char *people_text(const struct dir_entry *e, const char *attr, const char *fallback);
 /* A GeneralizedTime as slapd writes it (RFC 4517 3.3.13, UTC): seconds since 1970, 0 when it is none. */
 int64_t people_time(struct slice v);
+/* ---- people_route.c ---- */
+/* What the entry of a person or functional mailbox says of forwarding; all of it is dropped past a bound. */
+void people_forwards_add(
+    const struct people *p, const struct dir_entry *e, const char *account, struct people_rcpt *r);
+/* The automatic reply of an entry that is due at now, or who may send to a group. */
+void people_reply_read(
+    const struct people *p, const struct dir_entry *e, int64_t now, struct people_rcpt *r);
+void people_may_send_read(const struct people *p, const struct dir_entry *e, struct people_rcpt *r);
+void people_extras_free(struct people_rcpt *r);
 /* Expands a filter and searches; logs what is wrong with it. */
 int people_search(struct people *p, const char *filter, struct slice name, const char *const *attrs,
     unsigned max, struct dir_result **out);

@@ -13,6 +13,7 @@
 #include <search.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 enum { MEMBERS_AT_ONCE = 100, FILTER_MAX = 256 * 1024 };
 
@@ -95,6 +96,7 @@ target_add(struct expansion *x, const struct dir_entry *e, enum people_kind kind
 	if (t->address == NULL)
 		t->address = xstrdup("");
 	t->name = people_text(e, x->p->a_name, "");
+	people_forwards_add(x->p, e, account, x->r);
 	return 0;
 }
 
@@ -216,6 +218,11 @@ people_rcpt(struct people *p, struct slice address, struct people_rcpt **out)
 		goto out;
 	kind = people_kind_of(p, &found->entries[0]);
 	r->is_official = kind == PEOPLE_FUNCTIONAL;
+	r->is_group = kind == PEOPLE_GROUP;
+	if (r->is_group)
+		people_may_send_read(p, &found->entries[0], r);
+	else
+		people_reply_read(p, &found->entries[0], (int64_t)time(NULL), r);
 	if (kind == PEOPLE_GROUP) {
 		err = group_expand(&x, &found->entries[0]);
 		if (err == ERR_LIMIT)
@@ -254,6 +261,7 @@ people_rcpt_free(struct people_rcpt *r)
 		free(r->v[i].name);
 	}
 	free(r->v);
+	people_extras_free(r);
 	free(r);
 }
 

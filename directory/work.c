@@ -95,8 +95,9 @@ postmaster_rcpt(struct work *w, struct slice address, struct people_rcpt **out)
 	return err;
 }
 
-static void
-do_rcpt(struct work *w, struct job *j)
+/* Who receives for the job's address: *kind_out, and the people when it is one of ours. 0, ERR_LIMIT, ERR_TEMP. */
+static int
+find_rcpt(struct work *w, struct job *j, uint8_t *kind_out, struct people_rcpt **out)
 {
 	char *address = address_of(w, j->address);
 	struct people_rcpt *r = NULL;
@@ -114,10 +115,22 @@ do_rcpt(struct work *w, struct job *j)
 		kind = err == 0 ? LOOKUP_RCPT_LOCAL : LOOKUP_RCPT_NONE;
 	}
 	free(address);
-	if (err != 0 && err != ERR_NOTFOUND) {
-		j->err = err == ERR_LIMIT ? ERR_LIMIT : ERR_TEMP;
+	if (err != 0 && err != ERR_NOTFOUND)
+		return err == ERR_LIMIT ? ERR_LIMIT : ERR_TEMP;
+	*kind_out = kind;
+	*out = r;
+	return 0;
+}
+
+static void
+do_rcpt(struct work *w, struct job *j)
+{
+	struct people_rcpt *r = NULL;
+	uint8_t kind = LOOKUP_RCPT_NONE;
+
+	j->err = find_rcpt(w, j, &kind, &r);
+	if (j->err != 0)
 		return;
-	}
 	ipc_put_u8(&j->reply, kind);
 	ipc_put_u32(&j->reply, (uint32_t)(r == NULL ? 0 : r->n));
 	for (size_t i = 0; r != NULL && i < r->n; i++) {
@@ -126,6 +139,68 @@ do_rcpt(struct work *w, struct job *j)
 		ipc_put_str(&j->reply, r->n > NAMES_UP_TO ? "" : r->v[i].name);
 	}
 	ipc_put_u8(&j->reply, r != NULL && r->is_official);
+	people_rcpt_free(r);
+}
+
+static enum people_forward_to
+forward_policy(const struct conf *c)
+{
+	const char *s = conf_str(c, "forward_to");
+
+	return strcmp(s, "any") == 0   ? PEOPLE_FORWARD_ANY
+	       : strcmp(s, "own") == 0 ? PEOPLE_FORWARD_OWN
+				       : PEOPLE_FORWARD_OFF;
+}
+
+static void
+put_reply(const struct people_rcpt *r, struct buf *b)
+{
+	const struct people_reply *x = r == NULL || r->n == 0 ? NULL : r->reply;
+
+	ipc_put_u8(b, x != NULL);
+	if (x == NULL)
+		return;
+	ipc_put_str(b, r->v[0].account);
+	ipc_put_str(b, r->v[0].address);
+	ipc_put_str(b, r->v[0].name);
+	ipc_put_str(b, x->subject);
+	ipc_put_str(b, x->text);
+	ipc_put_u32(b, x->days);
+	ipc_put_u32(b, (uint32_t)x->n_addresses);
+	for (size_t i = 0; i < x->n_addresses; i++)
+		ipc_put_str(b, x->addresses[i]);
+}
+
+static void
+do_route(struct work *w, struct job *j)
+{
+	struct people_rcpt *r = NULL;
+	struct people_route *route = NULL;
+	char *sender = address_of(w, j->login);
+	uint8_t kind = LOOKUP_RCPT_NONE;
+	bool may = true;
+
+	j->err = find_rcpt(w, j, &kind, &r);
+	if (j->err == 0 && r != NULL)
+		j->err = people_rcpt_may_send(
+		    w->p.people, r, slice_str(sender == NULL ? "" : sender), j->signed_in, &may);
+	if (j->err == 0 && r != NULL)
+		j->err = people_route(w->p.people, r, forward_policy(w->p.conf), &route);
+	if (j->err == 0) {
+		ipc_put_u8(&j->reply, kind);
+		ipc_put_u8(&j->reply, may);
+		ipc_put_u8(&j->reply, r != NULL && r->is_group);
+		ipc_put_u8(&j->reply, route == NULL || route->keep);
+		ipc_put_u32(&j->reply, (uint32_t)(route == NULL ? 0 : route->n));
+		for (size_t i = 0; route != NULL && i < route->n; i++) {
+			ipc_put_str(&j->reply, route->hops[i].to);
+			ipc_put_str(&j->reply, route->hops[i].by);
+			ipc_put_u8(&j->reply, route->hops[i].is_remote);
+		}
+		put_reply(r, &j->reply);
+	}
+	free(sender);
+	people_route_free(route);
 	people_rcpt_free(r);
 }
 
@@ -299,6 +374,9 @@ job_run(struct work *w, struct job *j)
 	switch (j->kind) {
 	case JOB_RCPT:
 		do_rcpt(w, j);
+		break;
+	case JOB_ROUTE:
+		do_route(w, j);
 		break;
 	case JOB_SENDER:
 		do_sender(w, j);

@@ -6,7 +6,7 @@
 #include "directory/auth.h"
 #include "lib/ipc.h"
 
-enum job_kind { JOB_RCPT, JOB_SENDER, JOB_AUTH_START, JOB_AUTH_STEP };
+enum job_kind { JOB_RCPT, JOB_ROUTE, JOB_SENDER, JOB_AUTH_START, JOB_AUTH_STEP };
 struct exchange;
 struct job {
 	enum job_kind kind;
@@ -16,7 +16,8 @@ struct job {
 	uint64_t started_ms;
 	struct exchange *exchange;
 	/* in */
-	char *address, *login; /* RCPT, SENDER */
+	char *address, *login; /* RCPT, ROUTE, SENDER; login of a ROUTE: the envelope sender */
+	bool signed_in;        /* ROUTE: as that sender */
 	struct auth *auth;     /* START, STEP: only this job touches it */
 	bool has_initial;
 	struct buf input; /* initial or response */

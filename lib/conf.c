@@ -35,6 +35,7 @@ static const struct choice {
 } choices[] = {
     {"log_level", {"error", "warn", "info", "debug"}},
     {"milter_default_action", {"tempfail", "accept"}},
+    {"forward_to", {"off", "own", "any"}},
 };
 
 struct value {

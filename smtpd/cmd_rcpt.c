@@ -87,7 +87,7 @@ on_probe(void *arg)
 }
 
 static void
-on_lookup(void *arg, int err, const struct lookup_rcpt *found)
+on_lookup(void *arg, int err, const struct lookup_route *found)
 {
 	struct ask *k = arg;
 	struct client *c = k->c;
@@ -100,6 +100,15 @@ on_lookup(void *arg, int err, const struct lookup_rcpt *found)
 	if (err != 0) {
 		refuse(c, 451, "4.4.3",
 		    "Danh bạ tạm thời không trả lời / The directory does not answer now");
+		return;
+	}
+	if (!found->may_send) {
+		refuse(c, 550, "5.7.1",
+		    "Bạn không được gửi tới nhóm này / You may not send to this group");
+		return;
+	}
+	if (forward_note(c->t, r, found) != 0) {
+		refuse(c, 452, "4.3.0", "No memory");
 		return;
 	}
 	switch (found->kind) {
@@ -122,7 +131,8 @@ on_lookup(void *arg, int err, const struct lookup_rcpt *found)
 		refuse(c, 550, "5.1.1", "Không có người nhận này / No such recipient");
 		return;
 	}
-	if (r->kind == RCPT_REMOTE) {
+	/* whose mailbox gets none needs no room in it */
+	if (r->kind == RCPT_REMOTE || !r->keep) {
 		ask_milters(c);
 		return;
 	}
@@ -144,7 +154,8 @@ rcpt_add(struct txn *t)
 		t->rcpts = p;
 		t->rcpts_alloc = want;
 	}
-	t->rcpts[t->n_rcpts] = (struct rcpt){.orcpt = "", .outcome = "", .detail = ""};
+	t->rcpts[t->n_rcpts] =
+	    (struct rcpt){.orcpt = "", .outcome = "", .detail = "", .keep = true};
 	return &t->rcpts[t->n_rcpts];
 }
 
@@ -206,7 +217,7 @@ cmd_rcpt(struct client *c, struct slice args)
 	c->busy = true;
 	c->ask = xcalloc(1, sizeof(*c->ask));
 	c->ask->c = c;
-	if (lookup_rcpt(smtpd.lookup, slice_str(x->address), LOOKUP_MS, on_lookup, c->ask, NULL) !=
-	    0)
+	if (lookup_route(smtpd.lookup, slice_str(x->address), t->from, c->login != NULL, LOOKUP_MS,
+		on_lookup, c->ask) != 0)
 		on_lookup(c->ask, ERR_TEMP, NULL);
 }

@@ -35,6 +35,7 @@ struct deliver {
 	uint32_t ledger_call;
 	bool ledger_asked;
 	bool counted; /* in smtpd.delivering */
+	struct replies *replies;
 	unsigned code;
 	const char *text; /* of the answer, with its enhanced code; in the arena or static */
 };
@@ -45,6 +46,7 @@ deliver_free(struct deliver *d)
 	if (d == NULL)
 		return;
 	lmtp_cancel(d->job);
+	replies_free(d->replies);
 	if (d->ledger_asked)
 		ledger_outcome_cancel(smtpd.ledger, d->ledger_call);
 	smtpd.delivering -= d->counted;
@@ -104,27 +106,34 @@ on_ledger(void *arg, int err, uint64_t seq)
 }
 
 static void
-finish(struct deliver *d, unsigned code, const char *text)
+to_ledger(void *arg)
 {
+	struct deliver *d = arg;
 	struct client *c = d->c;
 	struct txn *t = d->t;
+	unsigned code = d->code;
+	const char *text = d->text;
 	struct ledger_rcpt *r = arena_calloc(t->arena, t->n_rcpts + 1, sizeof(*r));
 	struct slice rest = slice_str(text);
 	ptrdiff_t sp = slice_index(rest, ' ');
 
-	d->code = code;
-	d->text = text;
+	d->replies = NULL;
 	if (r == NULL) {
 		answer(d);
 		return;
 	}
 	for (size_t i = 0; i < t->n_rcpts; i++) {
-		const char *usual = code >= 500   ? "refused"
-				    : code >= 400 ? "deferred"
-						  : "delivered";
+		const char *usual = code >= 500                          ? "refused"
+				    : code >= 400                        ? "deferred"
+				    : t->rcpts[i].kind == RCPT_FORWARDED ? "forwarded"
+									 : "delivered";
+		const char *by = t->rcpts[i].by, *detail = t->rcpts[i].detail;
+		if (by != NULL)
+			detail = arena_printf(t->arena, "forwarded by %s%s%s", by,
+			    detail[0] != '\0' ? ": " : "", detail);
 		r[i].address = t->rcpts[i].address;
 		r[i].result = t->rcpts[i].outcome[0] != '\0' ? t->rcpts[i].outcome : usual;
-		r[i].detail = t->rcpts[i].detail;
+		r[i].detail = detail == NULL ? "" : detail;
 	}
 	struct ledger_outcome o = {.qid = t->qid,
 	    .code = code,
@@ -142,6 +151,19 @@ finish(struct deliver *d, unsigned code, const char *text)
 		d->ledger_asked = false;
 		on_ledger(d, ERR_TEMP, 0);
 	}
+}
+
+static void
+finish(struct deliver *d, unsigned code, const char *text)
+{
+	d->code = code;
+	d->text = text;
+	if (code >= 300 || d->ch.quarantine != NULL) {
+		to_ledger(d);
+		return;
+	}
+	forward_log(d->t);
+	replies_start(d->c, &d->msg, &d->replies, to_ledger, d);
 }
 
 static const char *
@@ -237,7 +259,7 @@ wants_queue(const struct deliver *d, size_t i)
 {
 	const struct rcpt *r = &d->t->rcpts[i];
 
-	return strcmp(r->outcome, "delivered") != 0;
+	return r->kind != RCPT_FORWARDED && strcmp(r->outcome, "delivered") != 0;
 }
 
 static bool
@@ -273,7 +295,7 @@ to_queue(struct deliver *d)
 	struct queue_message m = queue_message(d);
 
 	for (size_t i = 0; i < t->n_rcpts; i++)
-		if (t->rcpts[i].outcome[0] == '\0')
+		if (t->rcpts[i].outcome[0] == '\0' && t->rcpts[i].kind != RCPT_FORWARDED)
 			t->rcpts[i].outcome = "queued";
 	if (make_envelope(d, wants_queue, &e) == 0)
 		d->c->call = queue_commit(smtpd.queue, &t->id, &e, &m, on_commit, d);
@@ -414,15 +436,17 @@ hold_remote(struct deliver *d)
 {
 	struct envelope e;
 	struct queue_message m = queue_message(d);
-	size_t local = 0;
+	size_t local = 0, remote = 0;
 
-	for (size_t i = 0; i < d->t->n_rcpts; i++)
+	for (size_t i = 0; i < d->t->n_rcpts; i++) {
 		local += d->t->rcpts[i].kind == RCPT_LOCAL;
+		remote += d->t->rcpts[i].kind == RCPT_REMOTE;
+	}
 	if (d->ch.quarantine != NULL || local == 0) {
 		to_queue(d);
 		return;
 	}
-	if (local == d->t->n_rcpts) {
+	if (remote == 0) {
 		to_store(d);
 		return;
 	}
@@ -443,7 +467,7 @@ render(struct deliver *d)
 	struct buf trace;
 	int64_t now = (int64_t)time(NULL);
 
-	buf_init(&trace, 4096);
+	buf_init(&trace, 65536);
 	buf_append_str(&trace, "Received: from ");
 	append_clean(&trace, c->helo);
 	buf_appendf(&trace, " ([%s%s])\r\n\tby %s with %s%s%s%s",
@@ -455,6 +479,7 @@ render(struct deliver *d)
 	buf_appendf(&trace, "\r\n\tid %s; ", d->t->qid);
 	date_rfc5322_format(now, date_local_zone(now), &trace);
 	buf_append_str(&trace, "\r\n");
+	forward_trace(d->t, &trace);
 	buf_init(&d->header, 700000);
 	int r = msg_render(&d->msg, buf_slice(&trace), &d->header);
 	buf_done(&trace);
@@ -519,6 +544,7 @@ apply_envelope_changes(struct deliver *d)
 	}
 	for (size_t i = 0; i < ch->n_add; i++)
 		list[n++] = (struct rcpt){.address = ch->add_rcpt[i],
+		    .keep = true,
 		    .orcpt = "",
 		    .outcome = "",
 		    .detail = "",
@@ -567,7 +593,7 @@ on_milters(void *arg, const struct milter_verdict *v)
 		finish(d, 550, text == NULL ? "5.7.1 P28" : text);
 		return;
 	}
-	if (apply_envelope_changes(d) != 0 || render(d) != 0)
+	if (apply_envelope_changes(d) != 0 || forward_expand(t, &d->msg) != 0 || render(d) != 0)
 		finish(d, 451, "4.3.0 The message could not be prepared");
 	else if (t->n_rcpts == 0)
 		finish(d, 250, text_with_id(d, "Taken as"));

@@ -369,6 +369,8 @@ on_msg(struct ipc_conn *c, uint16_t type, uint32_t id, struct ipc_reader *r, int
 		return msg_message(c, id, r, fd, type == QUEUE_COMMIT);
 	case QUEUE_ABORT:
 		return msg_abort(r);
+	case QUEUE_REPLY:
+		return queue_msg_reply(c, id, r);
 	case QUEUE_NEXT:
 		return queue_msg_next(c, id);
 	case QUEUE_BODY:
@@ -457,6 +459,7 @@ main(int argc, char **argv)
 	serve(2, "queue.admin", IPC_ADMIN, NULL, &session_ops);
 	role_enter();
 	open_store();
+	queue_replies_init();
 	queue_set_due_timer();
 	queue.stats = loop_timer_new(queue.loop, queue_on_stats, NULL);
 	queue_on_stats(NULL);

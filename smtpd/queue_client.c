@@ -317,6 +317,23 @@ queue_commit(struct queue_client *c, const struct delivery_id *id, const struct 
 	return call_send(k, QUEUE_COMMIT, &b, dup_of(fd));
 }
 
+struct queue_call *
+queue_auto_reply(struct queue_client *c, const char *account, const char *to, unsigned days,
+    struct slice header, struct slice body, queue_done_fn fn, void *arg)
+{
+	struct queue_call *k = call_new(c, IPC_OK, arg);
+	struct buf b;
+
+	k->fn.done = fn;
+	buf_init(&b, 131072);
+	ipc_put_str(&b, account);
+	ipc_put_str(&b, to);
+	ipc_put_u32(&b, days);
+	ipc_put_slice(&b, header);
+	ipc_put_slice(&b, body);
+	return call_send(k, QUEUE_REPLY, &b, -1);
+}
+
 void
 queue_abort(struct queue_client *c, const struct delivery_id *id)
 {

@@ -47,6 +47,9 @@ struct queue_call *queue_hold(struct queue_client *c, const struct delivery_id *
 /* Sent again after a lost connection, up to 5 s. */
 struct queue_call *queue_commit(struct queue_client *c, const struct delivery_id *id,
     const struct envelope *e, const struct queue_message *m, queue_done_fn fn, void *arg);
+/* An automatic reply from account to an address: header (with its empty line) and body. */
+struct queue_call *queue_auto_reply(struct queue_client *c, const char *account, const char *to,
+    unsigned days, struct slice header, struct slice body, queue_done_fn fn, void *arg);
 void queue_abort(struct queue_client *c, const struct delivery_id *id);
 
 /* ---- relay ---- */

@@ -361,6 +361,8 @@ put_one(struct kv_txn *t, const struct qdb_put *p)
 		r = kv_put(t, key_of(&k, 'h', &p->id), p->header);
 	if (r == 0 && p->header.ptr != NULL && p->row->has_inline)
 		r = kv_put(t, key_of(&k, 'b', &p->id), p->body);
+	if (r == 0 && p->mark_key.ptr != NULL)
+		r = kv_put(t, p->mark_key, p->mark_value);
 	return r;
 }
 
@@ -463,4 +465,53 @@ int
 qdb_sync(struct qdb *db)
 {
 	return kv_sync(db->kv);
+}
+
+int
+qdb_mark(struct qdb *db, struct slice key, struct buf *out)
+{
+	return kv_get(db->kv, NULL, key, out);
+}
+
+struct marks {
+	bool (*over)(void *arg, struct slice value);
+	void *arg;
+	struct buf keys; /* of 17 octets each, to drop */
+	size_t left;
+};
+enum { MARK_KEY_LEN = 17, MARKS_AT_ONCE = 1000 };
+
+static int
+see_mark(void *arg, struct slice key, struct slice value)
+{
+	struct marks *m = arg;
+
+	if (key.len == MARK_KEY_LEN && m->over(m->arg, value) &&
+	    m->keys.len < (size_t)MARKS_AT_ONCE * MARK_KEY_LEN)
+		return buf_append_slice(&m->keys, key);
+	m->left++;
+	return 0;
+}
+
+int
+qdb_marks_drop(
+    struct qdb *db, bool (*over)(void *arg, struct slice value), void *arg, size_t *left_out)
+{
+	struct marks m = {.over = over, .arg = arg};
+	struct kv_txn *t;
+
+	buf_init(&m.keys, (size_t)MARKS_AT_ONCE * MARK_KEY_LEN);
+	int r = kv_scan(db->kv, NULL, slice_str("v"), slice_str("w"), 0, see_mark, &m);
+	if (r == 0 && m.keys.len > 0 && (r = kv_begin(db->kv, &t)) == 0) {
+		for (size_t at = 0; r == 0 && at < m.keys.len; at += MARK_KEY_LEN)
+			r = kv_del(t, slice_of(m.keys.data + at, MARK_KEY_LEN));
+		if (r != 0)
+			kv_abort(t);
+		else
+			r = kv_commit(t, false);
+	}
+	buf_done(&m.keys);
+	if (r == 0)
+		*left_out += m.left;
+	return r;
 }

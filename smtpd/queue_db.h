@@ -59,6 +59,8 @@ struct qdb_put {
 	struct delivery_id id;
 	const struct qrow *row;
 	struct slice header, body;
+	/* A mark written with it (ptr NULL: none): "v" and 16 octets, which qdb_mark reads. */
+	struct slice mark_key, mark_value;
 };
 int qdb_put(struct qdb *db, const struct qdb_put *p, const struct qdb_put *extra);
 /* Takes header and body away and leaves a mark until due; or, state DONE already, the whole row. */
@@ -66,5 +68,10 @@ int qdb_finish(
     struct qdb *db, const struct delivery_id *id, int64_t due, const struct qdb_put *extra);
 int qdb_drop(struct qdb *db, const struct delivery_id *id);
 int qdb_sync(struct qdb *db);
+/* A mark's value, appended to out. 0 or ERR_NOTFOUND, ... */
+int qdb_mark(struct qdb *db, struct slice key, struct buf *out);
+/* Drops the marks for which over() is true; how many are left is added to *left_out. */
+int qdb_marks_drop(
+    struct qdb *db, bool (*over)(void *arg, struct slice value), void *arg, size_t *left_out);
 
 #endif

@@ -63,6 +63,11 @@ int queue_bounce_make(struct queue_bounce *b, const struct delivery_id *id, cons
     struct slice header, const uint32_t *failed, size_t n_failed, bool expired);
 void queue_bounce_done(struct queue_bounce *b);
 
+/* ---- queue_reply.c ---- */
+int queue_msg_reply(struct ipc_conn *c, uint32_t id, struct ipc_reader *r);
+/* Forgets what is over, counts the rest. After the store is open. */
+void queue_replies_init(void);
+
 /* ---- queue_relay.c: requests of relay ---- */
 int queue_msg_next(struct ipc_conn *c, uint32_t id);
 int queue_msg_body(struct ipc_conn *c, uint32_t id, struct ipc_reader *r);

@@ -6,6 +6,7 @@
 #include "lib/io.h"
 #include "lib/spool.h"
 #include "milter/ledger_client.h"
+#include "smtpd/autoreply.h"
 #include "smtpd/limits.h"
 #include "smtpd/lmtp_client.h"
 #include "smtpd/milters.h"
@@ -49,7 +50,20 @@ struct rcpt {
 	const char *orcpt;
 	const char *outcome,
 	    *detail; /* "delivered", "queued", "refused", "deferred" for the ledger */
+	/* where its mail goes besides, and what its owner answers: in the transaction's arena */
+	const struct hop *hops;
+	size_t n_hops;
+	bool keep;
+	const struct autoreply_rule *reply; /* NULL: none */
+	const char *by; /* added by forward.c: who forwards; NULL: the client named it */
 };
+struct hop {
+	const char *to, *by;
+	bool remote;
+};
+
+/* RCPT_FORWARDED in kind: its mail goes to others only, no copy stays. Never in an envelope. */
+#define RCPT_FORWARDED ((enum rcpt_state)0)
 
 struct deliver;
 
@@ -171,6 +185,24 @@ void pace_step(struct pace *p);
 void pace_data(struct pace *p, size_t n);
 /* A TLS handshake began. */
 void pace_handshake(struct pace *p);
+
+/* ---- forward.c ---- */
+/* Keeps in r what lookup said of its mail's further way. 0 or ERR_NOMEM. */
+int forward_note(struct txn *t, struct rcpt *r, const struct lookup_route *route);
+/* The recipients that forwards add; those that keep no copy become RCPT_FORWARDED. After the milters. 0 or ERR_NOMEM. */
+int forward_expand(struct txn *t, const struct msg *m);
+/* The trace field by which a forwarded message is known should it come back, for each that forwards. */
+void forward_trace(const struct txn *t, struct buf *out);
+/* A line in the log for each forward outside. */
+void forward_log(const struct txn *t);
+
+/* ---- reply.c: automatic replies, after the message is safe and before its answer ---- */
+struct replies;
+/* fn is called when all are in the queue or given up. Either later, and *out has what replies_free cancels until then; or at once: *out is
+ * not touched. */
+void replies_start(
+    struct client *c, const struct msg *m, struct replies **out, void (*fn)(void *arg), void *arg);
+void replies_free(struct replies *r); /* NULL accepted; fn is not called */
 
 /* ---- data.c ---- */
 /* Reads message bytes from the input; false when it needs more, or waits. */

@@ -134,6 +134,7 @@ class Lookup(Ipc):
         self.people = people
         self.functional = functional or {}
         self.down = False
+        self.forwards, self.replies, self.closed = {}, {}, set()
         self.exchanges = itertools.count(1)
         super().__init__(path)
 
@@ -142,6 +143,8 @@ class Lookup(Ipc):
             return self.error(ERR_TEMP)
         if kind == 10:
             return self.rcpt(r.s().decode())
+        if kind == 60:
+            return self.route(r.s().decode())
         if kind == 20:
             return self.auth(r)
         if kind == 21:
@@ -155,6 +158,19 @@ class Lookup(Ipc):
         if not known:
             return 11, struct.pack(">BIB", 3, 0, 0)
         return 11, struct.pack(">BI", 1, 1) + put("p-1") + put(address) + put("Name") + b"\0"
+
+    def route(self, address):
+        """forwards: {address: ([(to, by, is_remote)], keep)}; replies: {address: (text, days, subject)}; closed: groups nobody may send to."""
+        known = address in self.people or address in self.functional
+        kind = 2 if not address.endswith("@tinhmau.example") else 1 if known else 3
+        hops, keep = self.forwards.get(address, ([], True))
+        out = struct.pack(">BBBBI", kind, address not in self.closed, 0, keep, len(hops))
+        out += b"".join(put(to) + put(by) + bytes([remote]) for to, by, remote in hops)
+        if address not in self.replies:
+            return 61, out + b"\0"
+        text, days, subject = self.replies[address]
+        out += b"\1" + put("p-" + address.split("@")[0]) + put(address) + put("Nguyễn Văn An") + put(subject) + put(text)
+        return 61, out + struct.pack(">II", days, 1) + put(address)
 
     def auth(self, r):
         mech, has, initial = r.s().decode(), r.u(1), r.s()

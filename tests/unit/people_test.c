@@ -76,6 +76,31 @@ setup(void **state)
 	    "b@bình.example", "vnReader", "cn=g,o=x", "vnDelegate", "cn=h,o=x");
 	ENTRY("vnMailboxId=c,o=x", "objectClass", "vnFunctionalMailbox", "vnMailboxId", "c", "mail",
 	    "c@tinhmau.example", "vnReader", "vnStaffId=2" PEOPLE);
+	/* who forwards: 10 to 11 to 12 and out, 13 and 14 to each other, 15 to nobody, 16 outside alone */
+	ENTRY("vnStaffId=10" PEOPLE, "objectClass", "vnCivilServant", "vnStaffId", "10", "mail",
+	    "f10@tinhmau.example", "vnForward", "f11@tinhmau.example", "vnForwardKeep", "FALSE");
+	ENTRY("vnStaffId=11" PEOPLE, "objectClass", "vnCivilServant", "vnStaffId", "11", "mail",
+	    "f11@tinhmau.example", "vnMailAlias", "eleven@tinhmau.example", "vnForward",
+	    "F12@TINHMAU.example", "vnForward", "x@elsewhere.example");
+	ENTRY("vnStaffId=12" PEOPLE, "objectClass", "vnCivilServant", "vnStaffId", "12", "mail",
+	    "f12@tinhmau.example", "vnAutoReplyText", "Vắng mặt", "vnAutoReplyFrom",
+	    "20200101000000Z", "vnAutoReplyUntil", "20990101000000Z", "vnAutoReplyDays", "3");
+	ENTRY("vnStaffId=13" PEOPLE, "objectClass", "vnCivilServant", "vnStaffId", "13", "mail",
+	    "f13@tinhmau.example", "vnForward", "f14@tinhmau.example", "vnForwardKeep", "FALSE",
+	    "vnAutoReplyText", "x", "vnAutoReplyUntil", "20200101000000Z");
+	ENTRY("vnStaffId=14" PEOPLE, "objectClass", "vnCivilServant", "vnStaffId", "14", "mail",
+	    "f14@tinhmau.example", "vnForward", "f13@tinhmau.example", "vnForwardKeep", "FALSE",
+	    "vnAutoReplyText", "x", "vnAutoReplyFrom", "20990101000000Z");
+	ENTRY("vnStaffId=15" PEOPLE, "objectClass", "vnCivilServant", "vnStaffId", "15", "mail",
+	    "f15@tinhmau.example", "vnForward", "nobody@tinhmau.example", "vnForward", "no address",
+	    "vnForwardKeep", "FALSE", "vnAutoReplyText", "x", "vnAutoReplyDays", "31");
+	ENTRY("vnStaffId=16" PEOPLE, "objectClass", "vnCivilServant", "vnStaffId", "16", "mail",
+	    "f16@tinhmau.example", "vnForward", "y@elsewhere.example", "vnForwardKeep", "FALSE");
+	ENTRY("cn=fg,o=x", "objectClass", "groupOfNames", "objectClass", "vnMailGroup", "cn", "fg",
+	    "mail", "fg@tinhmau.example", "member", "vnStaffId=10" PEOPLE, "member",
+	    "vnStaffId=16" PEOPLE, "vnMaySend", "members", "vnMaySend", "Boss@elsewhere.example");
+	ENTRY("cn=ig,o=x", "objectClass", "groupOfNames", "objectClass", "vnMailGroup", "cn", "ig",
+	    "mail", "ig@tinhmau.example", "member", "vnStaffId=2" PEOPLE, "vnMaySend", "inside");
 	return people_new(conf, dir, &people, &why);
 }
 
@@ -248,6 +273,108 @@ test_configuration(void **state)
 	}
 }
 
+/* "keep to(by)* to(by)": where mail for an address goes; * behind what is outside. */
+static void
+check_route(const char *address, enum people_forward_to policy, const char *want)
+{
+	struct people_rcpt *r = NULL;
+	struct people_route *o = NULL;
+	struct buf b;
+
+	assert_int_equal(people_rcpt(people, slice_str(address), &r), 0);
+	assert_int_equal(people_route(people, r, policy, &o), 0);
+	buf_init(&b, 10000);
+	buf_append_str(&b, o->keep ? "keep" : "-");
+	for (size_t i = 0; i < o->n; i++)
+		buf_appendf(&b, " %.3s(%.3s)%s", o->hops[i].to, o->hops[i].by,
+		    o->hops[i].is_remote ? "*" : "");
+	assert_string_equal(buf_cstr(&b), want);
+	buf_done(&b);
+	people_route_free(o);
+	people_rcpt_free(r);
+}
+
+static void
+test_route(void **state)
+{
+	(void)state;
+	check_route("binh@tinhmau.example", PEOPLE_FORWARD_ANY, "keep");
+	check_route("f10@tinhmau.example", PEOPLE_FORWARD_ANY, "- f12(f11) x@e(f11)* f11(f10)");
+	check_route("f10@tinhmau.example", PEOPLE_FORWARD_OWN, "- f12(f11) f11(f10)");
+	check_route("f10@tinhmau.example", PEOPLE_FORWARD_OFF, "keep");
+	check_route("eleven@tinhmau.example", PEOPLE_FORWARD_OWN, "keep f12(f11)");
+	/* a circle ends in the mailbox before it closes */
+	check_route("f13@tinhmau.example", PEOPLE_FORWARD_ANY, "- f14(f13)");
+	check_route("f14@tinhmau.example", PEOPLE_FORWARD_ANY, "- f13(f14)");
+	check_route("f15@tinhmau.example", PEOPLE_FORWARD_ANY, "keep");
+	check_route("f16@tinhmau.example", PEOPLE_FORWARD_OWN, "keep");
+	check_route("f16@tinhmau.example", PEOPLE_FORWARD_ANY, "- y@e(f16)*");
+	/* what comes by a group is kept as well */
+	check_route(
+	    "fg@tinhmau.example", PEOPLE_FORWARD_ANY, "keep f12(f11) x@e(f11)* f11(f10) y@e(f16)*");
+	/* a directory that is down in the middle of the way */
+	struct people_rcpt *r = NULL;
+	struct people_route *o = NULL;
+	assert_int_equal(people_rcpt(people, slice_str("f10@tinhmau.example"), &r), 0);
+	dir_fake_fail(dir, ERR_TEMP);
+	assert_int_equal(people_route(people, r, PEOPLE_FORWARD_OWN, &o), ERR_TEMP);
+	dir_fake_fail(dir, 0);
+	assert_null(o);
+	people_rcpt_free(r);
+}
+
+static void
+check_may_send(const char *group, const char *sender, bool signed_in, bool want)
+{
+	struct people_rcpt *r = NULL;
+	bool may = !want;
+
+	assert_int_equal(people_rcpt(people, slice_str(group), &r), 0);
+	assert_int_equal(people_rcpt_may_send(people, r, slice_str(sender), signed_in, &may), 0);
+	assert_int_equal(may, want);
+	people_rcpt_free(r);
+}
+
+static void
+test_may_send(void **state)
+{
+	(void)state;
+	check_may_send("g@tinhmau.example", "", false, true);
+	check_may_send("fg@tinhmau.example", "f16@tinhmau.example", true, true);
+	check_may_send(
+	    "fg@tinhmau.example", "f16@tinhmau.example", false, false); /* only a claim */
+	check_may_send("fg@tinhmau.example", "huong@tinhmau.example", true, false);
+	check_may_send("fg@tinhmau.example", "boss@elsewhere.example", false, true);
+	check_may_send("fg@tinhmau.example", "boss2@elsewhere.example", false, false);
+	check_may_send("fg@tinhmau.example", "", false, false);
+	check_may_send("ig@tinhmau.example", "huong@tinhmau.example", true, true);
+	check_may_send("ig@tinhmau.example", "huong@tinhmau.example", false, false);
+	check_may_send("ig@tinhmau.example", "boss@elsewhere.example", false, false);
+}
+
+static void
+test_reply_rule(void **state)
+{
+	static const struct {
+		const char *address;
+		unsigned days; /* 0: none is due */
+	} table[] = {{"f12@tinhmau.example", 3}, {"f13@tinhmau.example", 0},
+	    {"f14@tinhmau.example", 0}, {"f15@tinhmau.example", 7}, {"binh@tinhmau.example", 0}};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+		struct people_rcpt *r = NULL;
+
+		assert_int_equal(people_rcpt(people, slice_str(table[i].address), &r), 0);
+		assert_int_equal(r->reply == NULL ? 0 : r->reply->days, table[i].days);
+		if (i == 0) {
+			assert_string_equal(r->reply->text, "Vắng mặt");
+			assert_string_equal(r->reply->addresses[0], "f12@tinhmau.example");
+		}
+		people_rcpt_free(r);
+	}
+}
+
 int
 main(void)
 {
@@ -255,6 +382,9 @@ main(void)
 	    cmocka_unit_test(test_login),
 	    cmocka_unit_test(test_mailboxes),
 	    cmocka_unit_test(test_rcpt),
+	    cmocka_unit_test(test_route),
+	    cmocka_unit_test(test_may_send),
+	    cmocka_unit_test(test_reply_rule),
 	    cmocka_unit_test(test_owner),
 	    cmocka_unit_test(test_down),
 	    cmocka_unit_test(test_configuration),
