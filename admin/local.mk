@@ -2,7 +2,8 @@
 bin_PROGRAMS += congvu
 congvu_SOURCES = admin/congvu.c admin/ctl.h admin/commands.def admin/ctl_run.c admin/ctl_status.c admin/ctl_check.c \
 	admin/ctl_audit.c admin/ctl_queue.c admin/ctl_agency.c admin/ctl_staff.c admin/ctl_directory.h admin/ctl_directory.c \
-	admin/ctl_directory_rows.c
+	admin/ctl_directory_rows.c admin/ctl_setup.c admin/setup.h admin/setup.def admin/setup_answers.h admin/setup_answers.c \
+	admin/setup_files.c admin/setup_directory.c
 congvu_CPPFLAGS = $(AM_CPPFLAGS) -DSBINDIR='"$(sbindir)"' -DLOCALEDIR='"$(localedir)"'
 congvu_LDADD = smtpd/libcvsmtp.a directory/libcvdiradmin.a milter/libcvaudit.a directory/libcvldap.a directory/libcvnames.a lib/libcvtls.a lib/libcvjson.a \
 	lib/libcvcrypto.a lib/libcvmail.a lib/libcvparent.a lib/libcvconf.a lib/libcvipc.a lib/libcvloop.a lib/libcv.a \
@@ -23,3 +24,12 @@ endif
 # --- tests ---
 EXTRA_DIST += tests/unit/congvu_test.sh
 TESTS += tests/unit/congvu_test.sh
+
+check_PROGRAMS += tests/unit/setup_test
+TESTS += tests/unit/setup_test
+tests_unit_setup_test_SOURCES = tests/unit/setup_test.c admin/setup_answers.c
+tests_unit_setup_test_LDADD = lib/libcvmail.a lib/libcv.a $(CMOCKA_LIBS) $(IDN_LIBS) $(CV_MAIL_LIBS)
+CV_FUZZ += tests/fuzz/setup_fuzz
+tests_fuzz_setup_fuzz_SOURCES = tests/fuzz/setup_fuzz.c admin/setup_answers.c $(CV_FUZZ_MAIN)
+tests_fuzz_setup_fuzz_LDFLAGS = $(AM_LDFLAGS) $(CV_FUZZLINK)
+tests_fuzz_setup_fuzz_LDADD = lib/libcvmail.a lib/libcv.a $(IDN_LIBS) $(CV_MAIL_LIBS)
