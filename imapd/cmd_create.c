@@ -186,6 +186,11 @@ static void
 delete_found(struct cmd *m, int err, const struct mbox *b)
 {
 	struct deleted *st = m->state;
+	/* RFC 9051 6.3.5 lets either be; a parent that can be seen but not selected loses Outlook's mail. */
+	if (err == 0 && b->has_children) {
+		cmd_no(m, "[HASCHILDREN] There are mailboxes below it: delete them first");
+		return;
+	}
 	if (err == 0) {
 		st->id = b->id;
 		err = store_delete(m->c->store, b->id, on_deleted, m);

@@ -94,11 +94,15 @@ on_list(void *arg, int err, const struct mbox_info *boxes, size_t n)
 	struct find *f = arg;
 	struct cmd *m = f->m;
 	const struct mbox_info *hit = NULL;
-	for (size_t i = 0; err == 0 && hit == NULL && i < n; i++) {
+	bool has_children = false;
+	for (size_t i = 0; err == 0 && i < n; i++) {
 		struct slice full =
 		    mbox_name_full(m->c->d->other_prefix, boxes[i].share, boxes[i].name, m->a);
 		if (slice_eq(full, f->name))
 			hit = &boxes[i];
+		else if (full.len > f->name.len && full.ptr[f->name.len] == '/' &&
+			 slice_eq(slice_sub(full, 0, f->name.len), f->name))
+			has_children = true;
 	}
 	if (err || hit == NULL) {
 		f->fn(m, err ? err : ERR_NOTFOUND, NULL);
@@ -120,6 +124,7 @@ on_list(void *arg, int err, const struct mbox_info *boxes, size_t n)
 	    .highest_modseq = hit->highest_modseq,
 	    .deleted = hit->deleted,
 	    .deleted_size = hit->deleted_size,
+	    .has_children = has_children,
 	};
 	f->fn(m, 0, &b);
 }

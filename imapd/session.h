@@ -218,6 +218,7 @@ struct mbox {
 	uint32_t attrs, uidvalidity, uidnext, messages, unseen, recent;
 	uint64_t size, highest_modseq, deleted_size;
 	uint32_t deleted;
+	bool has_children; /* there are names below it */
 };
 /* Reads a mailbox argument: whole name in UTF-8, in the arena. */
 bool cmd_mailbox_arg(struct cmd *m, struct slice *name_out);

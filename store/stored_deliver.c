@@ -36,6 +36,7 @@ struct deliver {
 	struct slice keywords;
 	uint64_t mailbox;
 	struct session *s;
+	unsigned char content[16]; /* of the SHA-256 of the body */
 };
 
 /* ---- reading the message ---- */
@@ -67,6 +68,7 @@ get_message(struct ipc_reader *r, struct deliver *d, struct content *c, int fd)
 	if (get_fixed(r, d->id, sizeof d->id) != 0 ||
 	    get_fixed(r, c->sha256, sizeof c->sha256) != 0)
 		return ERR_PROTO;
+	memcpy(d->content, c->sha256, sizeof d->content);
 	c->size = ipc_get_u64(r);
 	c->by_fd = ipc_get_u8(r) != 0;
 	c->bytes = ipc_get_slice(r);
@@ -319,22 +321,88 @@ append_end(struct deliver *d, int err)
 	deliver_free(d);
 }
 
+static void append_insert(struct deliver *d, struct mbox *m, const char *rights, bool once);
+
+static void
+append_reply(struct deliver *d, uint32_t uidvalidity, uint32_t uid)
+{
+	struct buf b;
+
+	buf_init(&b, 64);
+	ipc_put_u32(&b, uidvalidity);
+	ipc_put_u32(&b, uid);
+	req_reply(&d->r, STORE_APPENDED, &b);
+	deliver_free(d);
+}
+
+/* The message is in this Sent already: is it there still, and to stay? Else it is kept anew. */
+static void
+on_first_copy(void *arg, int err, struct slice value)
+{
+	struct deliver *d = arg;
+	const char *rights;
+	struct msg_row row;
+	struct mbox *m;
+
+	if (err == 0)
+		err = msg_row_decode(value, &row);
+	if (err == 0 && (row.flags & MSG_DELETED) != 0)
+		err = ERR_NOTFOUND;
+	int found = session_mbox(d->s, d->mailbox, "i", &m, &rights);
+	if (found != 0)
+		append_end(d, found);
+	else if (err == 0)
+		append_reply(d, m->h.uidvalidity, row.uid);
+	else if (err == ERR_NOTFOUND)
+		append_insert(d, m, rights, false);
+	else
+		append_end(d, err);
+}
+
 static void
 on_appended(struct op *op)
 {
 	struct deliver *d = op->arg;
-	struct buf b;
+	struct backend *be = op->m->acc->st->be;
+	char key[KEY_MAX];
 
-	if (op->err != 0) {
+	if (op->err != 0)
 		append_end(d, op->err);
-	} else {
-		buf_init(&b, 64);
-		ipc_put_u32(&b, op->m->h.uidvalidity);
-		ipc_put_u32(&b, op->msgs[0].uid);
-		req_reply(&d->r, STORE_APPENDED, &b);
-		deliver_free(d);
-	}
+	else if (op->repeated)
+		must(be->ops->get(be, slice_str(op->m->object), key_u32(key, 'm', op->msgs[0].uid),
+		    on_first_copy, d));
+	else
+		append_reply(d, op->m->h.uidvalidity, op->msgs[0].uid);
 	op_free(op);
+}
+
+/* A client that lost the answer to an APPEND sends the message again, and Outlook puts in Sent what another of its folders had: the same octets with the
+ * same Message-ID are one message there. Other content is kept whatever its Message-ID. */
+static bool
+is_once(const struct deliver *d, const struct mbox *m)
+{
+	static const unsigned char none[8];
+
+	return (m->use & MBOX_SENT) != 0 && d->row.refs.len >= sizeof none &&
+	       memcmp(d->row.refs.ptr, none, sizeof none) != 0;
+}
+
+static void
+append_insert(struct deliver *d, struct mbox *m, const char *rights, bool once)
+{
+	struct op *op = op_new(OP_INSERT, m, OP_MEM, on_appended, d);
+	struct new_msg *n = op->msgs = arena_calloc(op->mem, 1, sizeof *op->msgs);
+	uint32_t mask = rights_flags(rights);
+
+	if (n == NULL)
+		fatal("no memory");
+	op->n_msgs = 1;
+	n->row = d->row;
+	n->row.flags &= mask;
+	n->row.keywords = (mask & RIGHTS_KEYWORDS) != 0 ? d->keywords : slice_str("");
+	n->has_id = once;
+	memcpy(n->id, d->content, sizeof n->id);
+	op_start(op);
 }
 
 static void
@@ -343,9 +411,6 @@ on_append_body(void *arg, int err, uint64_t body)
 	struct deliver *d = arg;
 	const char *rights;
 	struct mbox *m;
-	struct op *op;
-	struct new_msg *n;
-	uint32_t mask;
 
 	if (err == 0)
 		err = session_mbox(d->s, d->mailbox, "i", &m, &rights);
@@ -353,17 +418,8 @@ on_append_body(void *arg, int err, uint64_t body)
 		append_end(d, err);
 		return;
 	}
-	op = op_new(OP_INSERT, m, OP_MEM, on_appended, d);
-	n = op->msgs = arena_calloc(op->mem, 1, sizeof *op->msgs);
-	if (n == NULL)
-		fatal("no memory");
-	op->n_msgs = 1;
 	d->row.body = body;
-	n->row = d->row;
-	mask = rights_flags(rights);
-	n->row.flags &= mask;
-	n->row.keywords = (mask & RIGHTS_KEYWORDS) != 0 ? d->keywords : slice_str("");
-	op_start(op);
+	append_insert(d, m, rights, is_once(d, m));
 }
 
 /* Held while the ticket's accounts are being read. */

@@ -379,6 +379,19 @@ store_list(struct store_session *s, store_list_fn fn, void *arg)
 }
 
 static void
+make_parents(const char *account, char *name)
+{
+	for (char *p = name; *p != '\0'; p++) {
+		if (*p != '/')
+			continue;
+		*p = '\0';
+		if (box_named(account, name) == NULL)
+			box_new(account, name, 0);
+		*p = '/';
+	}
+}
+
+static void
 run_create(struct job *j)
 {
 	const char *account = j->text[0] ? j->text : j->s->account;
@@ -387,14 +400,8 @@ run_create(struct job *j)
 		if (!boxes[i]->gone && strcmp(boxes[i]->account, account) == 0 &&
 		    (boxes[i]->special & j->flags))
 			err = ERR_CONFLICT;
-	for (char *p = j->text2; err == 0 && *p != '\0'; p++) {
-		if (*p != '/')
-			continue;
-		*p = '\0';
-		if (box_named(account, j->text2) == NULL)
-			box_new(account, j->text2, 0);
-		*p = '/';
-	}
+	if (err == 0)
+		make_parents(account, j->text2);
 	if (err == 0)
 		box_new(account, j->text2, j->flags);
 	((store_done_fn)j->fn)(j->arg, err);
@@ -454,6 +461,7 @@ run_rename(struct job *j)
 		}
 		b->n = 0;
 	} else if (err == 0) {
+		make_parents(b->account, j->text);
 		size_t len = strlen(b->name);
 		char *old = b->name;
 		for (size_t i = 0; i < n_boxes; i++) {
@@ -1084,6 +1092,17 @@ run_append(struct job *j)
 	if (err) {
 		a->done(a->arg, err, 0, 0);
 		return;
+	}
+	/* as stored has it of Sent */
+	for (size_t i = 0; i < b->n && (b->special & MBOX_SENT); i++) {
+		struct fmsg *o = &b->msg[i];
+		struct hdr_field f;
+		if (!(o->flags & MSG_DELETED) && o->len == a->data.len &&
+		    memcmp(o->data, a->data.data, o->len) == 0 &&
+		    hdr_find(buf_slice(&a->data), "Message-ID", 0, &f)) {
+			a->done(a->arg, 0, b->uidvalidity, o->uid);
+			return;
+		}
 	}
 	struct fmsg *m = msg_add(b);
 	m->flags = a->p.flags;

@@ -925,6 +925,50 @@ append(void **state)
 	buf_done(&t);
 }
 
+static uint32_t
+append_to(struct deliver_append *a, const char *body, const char *refs)
+{
+	struct deliver_message m = message("sent", body);
+
+	m.refs = slice_of(refs, 16);
+	deliver_append(F->ingest, &m, a, 0, on_appended, NULL, NULL);
+	wait_done();
+	assert_int_equal(F->err, 0);
+	return F->uid;
+}
+
+/* What is appended to Sent again is there once, by its Message-ID and its octets; nothing else is taken for a copy, and nothing is lost. */
+static void
+append_sent(void **state)
+{
+	static const char id[17] = "12345678abcdefgh", none[16] = "";
+	struct store_session *s = login("p-1");
+	struct deliver_append a = {.mailbox = box(s, "Sent")->id, .flags = MSG_SEEN};
+	struct buf t;
+
+	(void)state;
+	buf_init(&t, 65536);
+	stored_run_ticket(&F->run, "p-1", 0, (int64_t)time(NULL) + 1000, NULL, 0, &t);
+	a.ticket = buf_slice(&t);
+	assert_int_equal(append_to(&a, "one", id), 1);
+	assert_int_equal(append_to(&a, "one", id), 1);
+	assert_int_equal(append_to(&a, "two", id), 2); /* other content */
+	assert_int_equal(append_to(&a, "none", none), 3);
+	assert_int_equal(append_to(&a, "none", none), 4); /* no Message-ID */
+	/* the first copy is to go, or is gone */
+	flags(s, a.mailbox, 1, STORE_ADD, MSG_DELETED, "", UINT64_MAX);
+	assert_int_equal(append_to(&a, "one", id), 5);
+	store_expunge(s, a.mailbox, (const uint32_t[]){2}, 1, false, on_expunged, NULL);
+	wait_done();
+	assert_int_equal(append_to(&a, "two", id), 6);
+	assert_int_equal(box(s, "Sent")->messages, 5);
+	/* in another mailbox each is a message */
+	a.mailbox = box(s, "Drafts")->id;
+	assert_int_equal(append_to(&a, "one", id), 1);
+	assert_int_equal(append_to(&a, "one", id), 2);
+	buf_done(&t);
+}
+
 static void
 large_body(void **state)
 {
@@ -1273,6 +1317,7 @@ main(void)
 	    T(shares),
 	    T(tickets),
 	    T(append),
+	    T(append_sent),
 	    T(large_body),
 	    cmocka_unit_test_setup_teardown(quota, setup_small, teardown),
 	    cmocka_unit_test_setup_teardown(history, setup_history, teardown),
