@@ -112,6 +112,8 @@ client_capabilities(const struct client *c, struct buf *out)
 	offer(c, always, sizeof(always) / sizeof(always[0]), out);
 	if (c->state != CLIENT_NOTAUTH) {
 		offer(c, signed_in, sizeof(signed_in) / sizeof(signed_in[0]), out);
+		if (!c->compressed && !client_is_masked(c, "COMPRESS=DEFLATE"))
+			buf_append_str(out, " COMPRESS=DEFLATE"); /* RFC 4978 3 */
 		return;
 	}
 	buf_append_str(out, " SASL-IR");

@@ -15,6 +15,7 @@ static const struct command table[] = {
     {"NOOP", ANY, COMMAND_ASK, cmd_noop},
     {"LOGOUT", ANY, COMMAND_NO_SYNC, cmd_logout},
     {"ID", ANY, 0, cmd_id},
+    {"COMPRESS", IN, COMMAND_NO_SYNC, cmd_compress},
     {"STARTTLS", CLIENT_NOTAUTH, COMMAND_NO_SYNC, cmd_starttls},
     {"AUTHENTICATE", CLIENT_NOTAUTH, COMMAND_NO_SYNC, cmd_authenticate},
     {"LOGIN", CLIENT_NOTAUTH, COMMAND_NO_SYNC, cmd_login},

@@ -33,6 +33,7 @@ void cmd_sort(struct cmd *m);
 void cmd_thread(struct cmd *m);
 void cmd_fetch(struct cmd *m);
 void cmd_store(struct cmd *m);
+void cmd_compress(struct cmd *m);
 void cmd_copy(struct cmd *m);
 void cmd_move(struct cmd *m);
 

@@ -19,7 +19,7 @@ imapd_libcvimap_a_SOURCES = imapd/imap_parse.h imapd/imap_parse.c imapd/imap_cur
 noinst_LIBRARIES += imapd/libcvimapd.a
 imapd_libcvimapd_a_SOURCES = imapd/session.h imapd/session.c imapd/sync.c imapd/qresync.h imapd/qresync.c imapd/mbox_find.c imapd/auth.h imapd/auth.c \
 	imapd/commands.h imapd/commands.c imapd/status_item.h imapd/fetch_priv.h imapd/fetch_bytes.c \
-	imapd/fetch_structure.c imapd/search_run.h imapd/search_run.c imapd/row_walk.h imapd/row_walk.c imapd/cmd_sort.c imapd/cmd_thread.c imapd/cmd_append.c imapd/cmd_authenticate.c imapd/cmd_capability.c imapd/cmd_close.c \
+	imapd/fetch_structure.c imapd/search_run.h imapd/search_run.c imapd/row_walk.h imapd/row_walk.c imapd/cmd_sort.c imapd/cmd_thread.c imapd/cmd_append.c imapd/cmd_authenticate.c imapd/cmd_capability.c imapd/cmd_close.c imapd/cmd_compress.c \
 	imapd/cmd_copy.c imapd/cmd_create.c imapd/cmd_enable.c imapd/cmd_expunge.c imapd/cmd_fetch.c imapd/cmd_id.c \
 	imapd/cmd_idle.c imapd/cmd_list.c imapd/cmd_login.c imapd/cmd_namespace.c imapd/cmd_search.c imapd/cmd_select.c \
 	imapd/cmd_starttls.c imapd/cmd_status.c imapd/cmd_store.c
@@ -29,7 +29,7 @@ CV_IMAPD_LIBS = imapd/libcvimapd.a imapd/libcvimap.a
 pkglibexec_PROGRAMS += congvu-imapd-session
 congvu_imapd_session_SOURCES = imapd/imapd_session.c
 congvu_imapd_session_LDADD = $(CV_IMAPD_LIBS) store/libcvstore.a directory/libcvlookup.a lib/libcvtls.a \
-	lib/libcvmail.a lib/libcvcrypto.a $(CV_ROLE_LIBS) $(CV_MAIL_LIBS) $(SSL_LIBS) $(CRYPTO_LIBS)
+	lib/libcvdeflate.a lib/libcvmail.a lib/libcvcrypto.a $(CV_ROLE_LIBS) $(CV_MAIL_LIBS) $(SSL_LIBS) $(CRYPTO_LIBS) $(ZLIB_LIBS)
 
 # --- tests ---
 CV_IMAP_TESTS = tests/unit/imap_parse_test tests/unit/imap_view_test tests/unit/imap_search_test tests/unit/imap_names_test tests/unit/imap_sort_test
@@ -48,8 +48,8 @@ tests_unit_imap_sort_test_SOURCES = tests/unit/imap_sort_test.c
 tests_unit_imap_sort_test_LDADD = $(CV_IMAP_TEST_LIBS)
 check_PROGRAMS += tests/unit/imap_fake_server
 tests_unit_imap_fake_server_SOURCES = tests/unit/imap_fake.h tests/unit/imap_fake_server.c tests/unit/imap_fake_store.c
-tests_unit_imap_fake_server_LDADD = $(CV_IMAPD_LIBS) store/libcvstore.a lib/libcvmail.a lib/libcvtls.a lib/libcvloop.a lib/libcvcrypto.a \
-	lib/libcv.a $(CV_MAIL_LIBS) $(EVENT_LIBS) $(SSL_LIBS) $(CRYPTO_LIBS)
+tests_unit_imap_fake_server_LDADD = $(CV_IMAPD_LIBS) store/libcvstore.a lib/libcvmail.a lib/libcvtls.a lib/libcvdeflate.a lib/libcvloop.a lib/libcvcrypto.a \
+	lib/libcv.a $(CV_MAIL_LIBS) $(EVENT_LIBS) $(SSL_LIBS) $(CRYPTO_LIBS) $(ZLIB_LIBS)
 TESTS += tests/unit/imap_wire_test.py tests/unit/imap_race_test.py
 EXTRA_DIST += tests/unit/imap_fake.py tests/unit/imap_wire_test.py tests/unit/imap_race_test.py tests/unit/imap
 CV_FUZZ += tests/fuzz/imap_fuzz

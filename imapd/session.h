@@ -97,8 +97,9 @@ struct client {
 	unsigned bad_commands, auth_failures;
 	bool secure; /* TLS, or a test's leave */
 	bool tls;
-	bool closing; /* no more commands; freed from the loop */
-	bool eof;     /* the peer sends no more */
+	bool compressed; /* COMPRESS DEFLATE is active */
+	bool closing;    /* no more commands; freed from the loop */
+	bool eof;        /* the peer sends no more */
 	bool pumping;
 	/* sync.c */
 	bool syncing, sync_expunge;

@@ -9,7 +9,6 @@
 #include "lib/err.h"
 #include "lib/log.h"
 
-#include <arpa/inet.h>
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -27,6 +26,7 @@ enum {
 	SCRATCH = 65536,        /* read per system call beyond what the buffer holds */
 	READ_TURN_MAX = 262144, /* read from one peer before the others have their turn */
 	LINGER_MS = 2000,
+	FILTER_PIECE = 16384, /* compressed bytes read at a time */
 };
 
 struct io {
@@ -38,6 +38,9 @@ struct io {
 	void *arg;
 	const struct io_tls_ops *tls_ops;
 	struct tls *tls;
+	const struct io_filter_ops *filter_ops;
+	struct io_filter *filter;
+	struct buf zin; /* with a filter: what was read and did not pass it yet */
 	struct buf in, out;
 	size_t in_off, out_off; /* what was consumed of in, written of out */
 	size_t in_cap, out_cap, low_water;
@@ -60,7 +63,7 @@ struct io {
 	char peer[64];
 };
 
-static _Thread_local unsigned char scratch[SCRATCH];
+static _Thread_local unsigned char scratch[SCRATCH], scratch_z[SCRATCH];
 
 static void update(struct io *io);
 
@@ -253,6 +256,46 @@ read_tls(struct io *io)
 	return n;
 }
 
+/* Compressed bytes: no more than one piece is read ahead of what the owner takes, whatever comes out of it. */
+static int
+read_filtered(struct io *io)
+{
+	int n = 0;
+
+	while (n == 0) {
+		size_t room = io->in_cap - in_len(io), used = 0;
+
+		if (io->zin.len == 0 && !io->filter_ops->has_more(io->filter)) {
+			int want = LOOP_READ;
+			ssize_t r;
+
+			if (io->tls != NULL)
+				r = io->tls_ops->read(io->tls, scratch, FILTER_PIECE, &want);
+			else
+				r = recv(io->fd, scratch, FILTER_PIECE, 0);
+			if (io->tls == NULL && r == 0)
+				r = ERR_EOF;
+			else if (io->tls == NULL && r < 0)
+				r = errno == EAGAIN || errno == EINTR ? ERR_AGAIN : ERR_IO;
+			if (r == ERR_AGAIN)
+				io->rd_want = want;
+			if (r <= 0)
+				return (int)r;
+			if (buf_append(&io->zin, scratch, (size_t)r) != 0)
+				fatal("no memory for input");
+		}
+		n = io->filter_ops->read(io->filter, buf_slice(&io->zin), &used, scratch_z,
+		    room < SCRATCH ? room : SCRATCH);
+		if (used == io->zin.len)
+			buf_done(&io->zin);
+		else
+			buf_consume(&io->zin, used);
+		if (n > 0 && buf_append(&io->in, scratch_z, (size_t)n) != 0)
+			fatal("no memory for input");
+	}
+	return n;
+}
+
 static void
 drop_input(struct io *io)
 {
@@ -286,12 +329,15 @@ do_read(struct io *io)
 	io->rd_more = false;
 	compact(io);
 	do {
-		n = io->tls != NULL ? read_tls(io) : read_plain(io);
+		n = io->filter != NULL ? read_filtered(io)
+		    : io->tls != NULL  ? read_tls(io)
+				       : read_plain(io);
 		if (n > 0)
 			got += (size_t)n;
 		/* a plain socket tells us by readiness whether there is more */
-	} while (n > 0 && io->tls != NULL && in_len(io) < io->in_cap && got < READ_TURN_MAX);
-	if (n > 0 && io->tls != NULL)
+	} while (n > 0 && (io->tls != NULL || io->filter != NULL) && in_len(io) < io->in_cap &&
+		 got < READ_TURN_MAX);
+	if (n > 0 && (io->tls != NULL || io->filter != NULL))
 		io->rd_more = true;
 	enter(io);
 	if (got > 0) {
@@ -447,6 +493,9 @@ do_flush(struct io *io)
 		return;
 	enter(io);
 	io->wr_blocked = false;
+	if (io->filter != NULL && io->filter_ops->is_dirty(io->filter) &&
+	    io->filter_ops->write(io->filter, slice_of(NULL, 0), true, &io->out) != 0)
+		fatal("no memory for output");
 	while (may_write(io) > 0 && (n = write_some(io)) > 0) {
 		io->out_off += (size_t)n;
 		if (io->tls_queued)
@@ -491,7 +540,8 @@ io_write(struct io *io, const void *p, size_t n)
 		buf_consume(&io->out, io->out_off);
 		io->out_off = 0;
 	}
-	if (buf_append(&io->out, p, n) != 0)
+	if (io->filter != NULL ? io->filter_ops->write(io->filter, slice_of(p, n), false, &io->out)
+			       : buf_append(&io->out, p, n))
 		fatal("no memory for output");
 	if (io_out_len(io) > io->low_water)
 		io->above_low = true;
@@ -606,27 +656,6 @@ on_event(void *arg, int events)
 
 /* ---- life ---- */
 
-static void
-name_peer(struct io *io, const struct sockaddr_storage *sa)
-{
-	char host[INET6_ADDRSTRLEN] = "";
-	const struct sockaddr_in *v4 = (const void *)sa;
-	const struct sockaddr_in6 *v6 = (const void *)sa;
-
-	if (sa->ss_family == AF_INET) {
-		inet_ntop(AF_INET, &v4->sin_addr, host, sizeof(host));
-		snprintf(io->peer, sizeof(io->peer), "%s:%u", host, ntohs(v4->sin_port));
-	} else if (sa->ss_family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&v6->sin6_addr)) {
-		inet_ntop(AF_INET, v6->sin6_addr.s6_addr + 12, host, sizeof(host));
-		snprintf(io->peer, sizeof(io->peer), "%s:%u", host, ntohs(v6->sin6_port));
-	} else if (sa->ss_family == AF_INET6) {
-		inet_ntop(AF_INET6, &v6->sin6_addr, host, sizeof(host));
-		snprintf(io->peer, sizeof(io->peer), "[%s]:%u", host, ntohs(v6->sin6_port));
-	} else {
-		snprintf(io->peer, sizeof(io->peer), "unix");
-	}
-}
-
 static struct io *
 make(struct loop *l, int fd, size_t in_cap, size_t out_cap, const struct io_ops *ops, void *arg)
 {
@@ -643,6 +672,7 @@ make(struct loop *l, int fd, size_t in_cap, size_t out_cap, const struct io_ops 
 	/* the limits are ours to keep: a buf holds consumed bytes too */
 	buf_init(&io->in, in_cap + SCRATCH);
 	buf_init(&io->out, SIZE_MAX / 2);
+	buf_init(&io->zin, 2 * (size_t)SCRATCH + in_cap);
 	io->last_read = io->last_write = loop_now_ms(l);
 	io->watch = loop_fd_new(l, fd, on_event, io);
 	io->defer = loop_defer_new(l, on_defer, io);
@@ -662,7 +692,7 @@ io_new(struct loop *l, int fd, size_t in_cap, size_t out_cap, const struct io_op
 	struct io *io = make(l, fd, in_cap, out_cap, ops, arg);
 	/* a peer that is gone already shows at the first read */
 	(void)getpeername(fd, (struct sockaddr *)&sa, &len);
-	name_peer(io, &sa);
+	io_priv_peer(&sa, io->peer, sizeof(io->peer));
 	if (sa.ss_family == AF_INET || sa.ss_family == AF_INET6)
 		(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 	update(io);
@@ -687,7 +717,7 @@ connect_to(struct loop *l, const struct sockaddr_storage *sa, socklen_t len, siz
 		return NULL;
 	}
 	struct io *io = make(l, fd, in_cap, out_cap, ops, arg);
-	name_peer(io, sa);
+	io_priv_peer(sa, io->peer, sizeof(io->peer));
 	/* one way for both outcomes: an established socket is writable */
 	io->connecting = true;
 	update(io);
@@ -710,42 +740,6 @@ io_connect_unix(struct loop *l, const char *path, size_t in_cap, size_t out_cap,
 	return connect_to(l, &sa, sizeof(*un), in_cap, out_cap, ops, arg);
 }
 
-/* "192.0.2.1:25" or "[2001:db8::1]:25": names are the business of lookup. */
-static int
-parse_hostport(const char *hostport, struct sockaddr_storage *sa, socklen_t *len_out)
-{
-	struct sockaddr_in *v4 = (void *)sa;
-	struct sockaddr_in6 *v6 = (void *)sa;
-	char host[64];
-	uint64_t port;
-	const char *colon = strrchr(hostport, ':');
-
-	if (colon == NULL || slice_to_u64(slice_str(colon + 1), 65535, &port) != 0 || port == 0)
-		return ERR_SYNTAX;
-	struct slice h = slice_of(hostport, (size_t)(colon - hostport));
-	bool bracket = h.len > 2 && h.ptr[0] == '[' && h.ptr[h.len - 1] == ']';
-	if (bracket)
-		h = slice_sub(h, 1, h.len - 2);
-	if (h.len == 0 || h.len >= sizeof(host))
-		return ERR_SYNTAX;
-	memcpy(host, h.ptr, h.len);
-	host[h.len] = '\0';
-	*sa = (struct sockaddr_storage){0};
-	if (bracket && inet_pton(AF_INET6, host, &v6->sin6_addr) == 1) {
-		v6->sin6_family = AF_INET6;
-		v6->sin6_port = htons((uint16_t)port);
-		*len_out = sizeof(*v6);
-		return 0;
-	}
-	if (!bracket && inet_pton(AF_INET, host, &v4->sin_addr) == 1) {
-		v4->sin_family = AF_INET;
-		v4->sin_port = htons((uint16_t)port);
-		*len_out = sizeof(*v4);
-		return 0;
-	}
-	return ERR_SYNTAX;
-}
-
 struct io *
 io_connect_tcp(struct loop *l, const char *hostport, size_t in_cap, size_t out_cap,
     const struct io_ops *ops, void *arg)
@@ -753,7 +747,7 @@ io_connect_tcp(struct loop *l, const char *hostport, size_t in_cap, size_t out_c
 	struct sockaddr_storage sa;
 	socklen_t len = 0;
 
-	if (parse_hostport(hostport, &sa, &len) != 0) {
+	if (io_priv_hostport(hostport, &sa, &len) != 0) {
 		errno = EINVAL;
 		return NULL;
 	}
@@ -770,10 +764,13 @@ io_free(struct io *io)
 	loop_timer_free(io->timer);
 	if (io->tls != NULL)
 		io->tls_ops->free(io->tls);
+	if (io->filter != NULL)
+		io->filter_ops->free(io->filter);
 	close(io->fd);
 	/* they may hold passwords or official mail */
 	buf_wipe(&io->in);
 	buf_wipe(&io->out);
+	buf_wipe(&io->zin);
 	io->in_off = io->out_off = 0;
 	io->dead = true;
 	enter(io);
@@ -801,6 +798,25 @@ io_priv_tls(struct io *io, struct tls *t, const struct io_tls_ops *ops)
 		io->do_flush = true;
 		loop_defer_set(io->defer);
 	}
+	return 0;
+}
+
+/* ---- compression, from io_deflate.c ---- */
+
+int
+io_priv_filter(struct io *io, struct io_filter *f, const struct io_filter_ops *ops)
+{
+	if (io->dead || io->failed || io->closing || io->filter != NULL) {
+		ops->free(f);
+		return ERR_CLOSED;
+	}
+	if (buf_append_slice(&io->zin, io_in(io)) != 0)
+		fatal("no memory for input");
+	io_discard_input(io);
+	io->filter_ops = ops;
+	io->filter = f;
+	io->rd_more = io->rd_more || io->zin.len > 0;
+	update(io);
 	return 0;
 }
 

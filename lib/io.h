@@ -61,6 +61,9 @@ void io_close_after_flush(struct io *io);
 /* Starts TLS after what is queued was flushed; unread input is discarded; what is written from now on goes out inside TLS.
  * In io_tls.c (libcvtls.a): a program without TLS peers does not link libssl. 0, ERR_NOMEM, ERR_CLOSED. */
 int io_start_tls(struct io *io, struct tls_ctx *ctx, bool is_server, const char *server_name);
+/* Compresses from now on, both ways (RFC 4978), above TLS: what was queued before goes out as it is, unread input counts as compressed. In
+ * io_deflate.c (libcvdeflate.a). A stream that is quiet holds next to no memory for it. 0 or ERR_CLOSED. */
+int io_start_deflate(struct io *io);
 /* The TLS session, NULL in plain text. Borrowed. */
 struct tls *io_tls(struct io *io);
 

@@ -12,13 +12,22 @@ lib_libcvcrypto_a_CFLAGS = $(AM_CFLAGS) $(CRYPTO_CFLAGS)
 
 # --- libcvloop.a: libevent_core ---
 noinst_LIBRARIES += lib/libcvloop.a
-lib_libcvloop_a_SOURCES = lib/loop.h lib/loop.c lib/io.h lib/io_priv.h lib/io.c lib/io_listener.c
+lib_libcvloop_a_SOURCES = lib/loop.h lib/loop.c lib/io.h lib/io_priv.h lib/io.c lib/io_addr.c lib/io_listener.c
 lib_libcvloop_a_CFLAGS = $(AM_CFLAGS) $(EVENT_CFLAGS)
 
 # --- libcvtls.a: libssl; only programs with TLS peers link it ---
 noinst_LIBRARIES += lib/libcvtls.a
 lib_libcvtls_a_SOURCES = lib/tls.h lib/tls.c lib/io_tls.c
 lib_libcvtls_a_CFLAGS = $(AM_CFLAGS) $(SSL_CFLAGS) $(CRYPTO_CFLAGS)
+
+# --- libcvdeflate.a: zlib, under an io stream ---
+noinst_LIBRARIES += lib/libcvdeflate.a
+lib_libcvdeflate_a_SOURCES = lib/deflate.h lib/deflate.c lib/io_deflate.c
+lib_libcvdeflate_a_CFLAGS = $(AM_CFLAGS) $(ZLIB_CFLAGS)
+check_PROGRAMS += tests/unit/io_deflate_test
+TESTS += tests/unit/io_deflate_test
+tests_unit_io_deflate_test_SOURCES = tests/unit/io_deflate_test.c
+tests_unit_io_deflate_test_LDADD = lib/libcvdeflate.a lib/libcvloop.a lib/libcv.a $(EVENT_LIBS) $(ZLIB_LIBS) $(CMOCKA_LIBS)
 
 # --- libcvjson.a: jansson ---
 noinst_LIBRARIES += lib/libcvjson.a

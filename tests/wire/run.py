@@ -9,6 +9,7 @@ A transcript is a list of lines, one behaviour a file; the first comment says wh
   {CONNECT port}         opens the connection "": mx, submission, submissions, imap, imaps, lmtp, ldap
   {CONNECT port AS B}    opens a connection B; its lines begin "B C:", "B S:", "B {TLS}"
   {TLS}                  the TLS handshake, now; the certificate is checked
+  {DEFLATE}              from now on both directions are compressed (RFC 4978)
   C: text                sends text and CRLF;   C- text   sends text without CRLF
   S: text                the next line is this;  S* text  lines are skipped until one is this
   S~ a | b | c           the next lines are these in any order
@@ -35,6 +36,7 @@ import socket
 import ssl
 import sys
 import time
+import zlib
 
 PORTS = {"mx": "smtp_mx_port", "submission": "submission_port", "submissions": "submissions_port", "imap": "imap_port",
          "imaps": "imaps_port"}
@@ -42,6 +44,29 @@ PORTS = {"mx": "smtp_mx_port", "submission": "submission_port", "submissions": "
 
 class Mismatch(Exception):
     pass
+
+
+class Deflated:
+    def __init__(self, sock):
+        self.sock, self.squeeze, self.swell = sock, zlib.compressobj(6, zlib.DEFLATED, -15), zlib.decompressobj(-15)
+
+    def settimeout(self, seconds):
+        self.sock.settimeout(seconds)
+
+    def sendall(self, data):
+        self.sock.sendall(self.squeeze.compress(data) + self.squeeze.flush(zlib.Z_SYNC_FLUSH))
+
+    def recv(self, n):
+        out = b""
+        while not out:
+            piece = self.sock.recv(n)
+            if not piece:
+                return b""
+            out = self.swell.decompress(piece)
+        return out
+
+    def close(self):
+        self.sock.close()
 
 
 class Connection:
@@ -60,6 +85,9 @@ class Connection:
     def tls(self):
         context = ssl.create_default_context(cafile=self.site["ca_file"])
         self.sock = context.wrap_socket(self.sock, server_hostname=self.site["host"])
+
+    def deflate(self):
+        self.sock = Deflated(self.sock)
 
     def line(self):
         end = time.monotonic() + self.timeout
@@ -194,7 +222,7 @@ class Script:
         return line
 
     def step(self, text):
-        m = re.match(r"(?:([A-Z]) )?\{(CONNECT|TLS|EOF|QUIET|SLEEP|SET|TIMEOUT)(?: (.*))?\}$", text)
+        m = re.match(r"(?:([A-Z]) )?\{(CONNECT|TLS|DEFLATE|EOF|QUIET|SLEEP|SET|TIMEOUT)(?: (.*))?\}$", text)
         if m:
             return self.verb(m.group(1) or "", m.group(2), m.group(3) or "")
         m = re.match(r"(?:([A-Z]) )?(C:|C-|S:|S\*|S~)(?: (.*))?$", text, re.S)
@@ -226,6 +254,8 @@ class Script:
         if verb == "CONNECT":
             port, _, other = rest.partition(" AS ")
             self.connections[other] = Connection(self.site, port)
+        elif verb == "DEFLATE":
+            self.connection(name).deflate()
         elif verb == "TLS":
             self.connection(name).tls()
         elif verb == "EOF":
