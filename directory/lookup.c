@@ -217,7 +217,10 @@ jobs_done(void *arg, int events)
 			ipc_reply_err(j->conn, j->id, j->err, "lookup failed");
 		else
 			ipc_reply(j->conn, j->id,
-			    j->kind == JOB_RCPT ? LOOKUP_RCPT_IS : LOOKUP_SENDER_IS, &j->reply, -1);
+			    j->kind == JOB_RCPT    ? LOOKUP_RCPT_IS
+			    : j->kind == JOB_ROUTE ? LOOKUP_ROUTE_IS
+						   : LOOKUP_SENDER_IS,
+			    &j->reply, -1);
 		ipc_release(j->conn);
 		self.n_busy--;
 		job_free(j);
