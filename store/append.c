@@ -11,7 +11,14 @@
 #include "store/ingest.h"
 #include "store/ingest_proto.h"
 
-enum { CONNS_MAX = 64, APPENDS_MAX = 1024, CHECK_MS = 15000, APPEND_MS = 60000 };
+enum {
+	CONNS_MAX = 64,
+	APPENDS_MAX = 1024,
+	CHECK_MS = 15000,
+	APPEND_MS = 60000,
+	AGAIN_MS = 200, /* stored is back in well under a second */
+	TRIES_MAX = 40,
+};
 
 struct append {
 	struct append *next, **at; /* of the connection's list */
@@ -25,6 +32,8 @@ struct append {
 	bool has_msg, checked;
 	uint32_t begin_req, end_req; /* requests not answered yet, 0: none */
 	uint32_t call;               /* to stored */
+	unsigned tries;
+	struct loop_timer *again;
 };
 struct append_conn {
 	struct append_server *srv;
@@ -48,6 +57,7 @@ append_free(struct append *ap)
 	ap->conn->n--;
 	if (ap->has_msg)
 		ingest_message_done(&ap->msg);
+	loop_timer_free(ap->again);
 	ingest_body_done(&ap->body);
 	buf_wipe(&ap->ticket);
 	buf_done(&ap->keywords);
@@ -68,6 +78,9 @@ append_fail(struct append *ap, int err, const char *why)
 		ipc_reply_err(ipc, end_req, err, why);
 }
 
+static void append_again(void *arg);
+static void append_store(struct append *ap, int r);
+
 static void
 on_appended(void *arg, int err, uint32_t uidvalidity, uint32_t uid)
 {
@@ -77,6 +90,13 @@ on_appended(void *arg, int err, uint32_t uidvalidity, uint32_t uid)
 	struct buf b;
 
 	ap->call = 0;
+	/* Perhaps it was done and the answer is lost: under its id it is done once. */
+	if (err == ERR_TEMP && ap->tries++ < TRIES_MAX) {
+		if (ap->again == NULL)
+			ap->again = loop_timer_new(ap->conn->srv->in->loop, append_again, ap);
+		loop_timer_set(ap->again, AGAIN_MS);
+		return;
+	}
 	if (err != 0) {
 		ap->conn->srv->in->n_failed++;
 		append_fail(ap, err, "stored refused");
@@ -91,24 +111,35 @@ on_appended(void *arg, int err, uint32_t uidvalidity, uint32_t uid)
 	buf_done(&b);
 }
 
-/* All is there and the check was passed: to stored. */
 static void
-append_send(struct append *ap)
+append_again(void *arg)
 {
-	unsigned char id[16];
-	int r;
+	append_store(arg, 0);
+}
 
-	if (!ap->checked || ap->end_req == 0)
-		return;
-	random_bytes(id, sizeof(id));
-	ap->has_msg = true;
-	r = ingest_message_init(&ap->msg, &ap->body, id);
+/* err: of what came before. */
+static void
+append_store(struct append *ap, int r)
+{
 	if (r == 0)
 		r = deliver_append(ap->conn->srv->in->store, &ap->msg.m, &ap->params, APPEND_MS,
 		    on_appended, ap, &ap->call);
 	if (r != 0)
 		append_fail(
 		    ap, r == ERR_NOMEM || r == ERR_IO ? ERR_TEMP : r, "cannot be handed on");
+}
+
+/* All is there and the check was passed: to stored. */
+static void
+append_send(struct append *ap)
+{
+	unsigned char id[16];
+
+	if (!ap->checked || ap->end_req == 0)
+		return;
+	random_bytes(id, sizeof(id));
+	ap->has_msg = true;
+	append_store(ap, ingest_message_init(&ap->msg, &ap->body, id));
 }
 
 static void

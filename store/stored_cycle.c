@@ -76,7 +76,7 @@ static bool
 is_reader(const struct op *op)
 {
 	return op->kind == OP_FLAGS || op->kind == OP_EXPUNGE || op->kind == OP_PRUNE ||
-	       op->kind == OP_TRIM;
+	       op->kind == OP_TRIM || op->kind == OP_HOLD;
 }
 
 /* ---- what a batch is made of ---- */
@@ -346,6 +346,8 @@ op_build(struct op *op, struct cycle *c)
 		return prune_build(op, c);
 	case OP_NOTE:
 		return note_build(op, c);
+	case OP_HOLD:
+		return 0;
 	case OP_TRIM:
 		return trim_build(op, c);
 	case OP_FLAGS:
@@ -421,6 +423,28 @@ cycle_gathered(struct mbox *m, int err)
 }
 
 static void
+fail_deliveries(struct op *list)
+{
+	for (struct op *op = list; op != NULL; op = op->next)
+		if (op->kind == OP_INSERT && op->msgs[0].has_id) {
+			op->err = ERR_TEMP;
+			op->finished = true;
+		}
+}
+
+void
+hold_release(struct op *op, bool renamed)
+{
+	struct mbox *m = op->m;
+
+	if (renamed) {
+		fail_deliveries(m->cycle->ops);
+		fail_deliveries(m->first);
+	}
+	cycle_gathered(m, 0);
+}
+
+static void
 mbox_run(struct mbox *m)
 {
 	struct cycle *c;
@@ -461,7 +485,9 @@ mbox_run(struct mbox *m)
 	if (c->reader->chunk_mem == NULL)
 		fatal("no memory");
 	arena_reset(c->reader->chunk_mem);
-	if (c->reader->kind == OP_FLAGS)
+	if (c->reader->kind == OP_HOLD)
+		c->reader->held(c->reader);
+	else if (c->reader->kind == OP_FLAGS)
 		flags_gather(c->reader);
 	else if (c->reader->kind == OP_EXPUNGE)
 		expunge_gather(c->reader);

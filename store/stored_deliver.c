@@ -34,6 +34,7 @@ struct deliver {
 	size_t n, left;
 	/* APPEND */
 	struct slice keywords;
+	bool once; /* by content */
 	uint64_t mailbox;
 	struct session *s;
 	unsigned char content[16]; /* of the SHA-256 of the body */
@@ -359,6 +360,36 @@ on_first_copy(void *arg, int err, struct slice value)
 		append_end(d, err);
 }
 
+/* Over quota; but what this request brought before is there. */
+static void
+on_full_seen(void *arg, int err, struct slice value)
+{
+	struct deliver *d = arg;
+	const char *rights;
+	struct mbox *m;
+	uint32_t uid;
+	int64_t at;
+
+	if (err == 0)
+		err = seen_row_decode(value, &at, &uid);
+	if (err == 0)
+		err = session_mbox(d->s, d->mailbox, "i", &m, &rights);
+	if (err == 0)
+		append_reply(d, m->h.uidvalidity, uid);
+	else
+		append_end(d, err == ERR_NOTFOUND ? ERR_FULL : err);
+}
+
+static void
+append_full(struct deliver *d, struct mbox *m)
+{
+	struct backend *be = m->acc->st->be;
+	char key[KEY_MAX];
+
+	must(be->ops->get(
+	    be, slice_str(m->object), key_id(key, 'd', d->id, sizeof d->id), on_full_seen, d));
+}
+
 static void
 on_appended(struct op *op)
 {
@@ -366,9 +397,11 @@ on_appended(struct op *op)
 	struct backend *be = op->m->acc->st->be;
 	char key[KEY_MAX];
 
-	if (op->err != 0)
+	if (op->err == ERR_FULL)
+		append_full(d, op->m);
+	else if (op->err != 0)
 		append_end(d, op->err);
-	else if (op->repeated)
+	else if (op->repeated && d->once)
 		must(be->ops->get(be, slice_str(op->m->object), key_u32(key, 'm', op->msgs[0].uid),
 		    on_first_copy, d));
 	else
@@ -400,9 +433,14 @@ append_insert(struct deliver *d, struct mbox *m, const char *rights, bool once)
 	n->row = d->row;
 	n->row.flags &= mask;
 	n->row.keywords = (mask & RIGHTS_KEYWORDS) != 0 ? d->keywords : slice_str("");
-	n->has_id = once;
-	memcpy(n->id, d->content, sizeof n->id);
+	/* Its own id as a rule: ingest sends it again when the answer was lost. */
+	n->has_id = true;
+	d->once = once;
+	memcpy(n->id, once ? d->content : d->id, sizeof n->id);
+	account_ref(m->acc);
 	op_start(op);
+	prune_maybe(m);
+	account_unref(m->acc);
 }
 
 static void
@@ -446,7 +484,10 @@ on_append_session(void *arg, int err, struct session *s)
 	if (err != 0) {
 		if (a->fd >= 0)
 			close(a->fd);
-		append_end(d, err);
+		if (err == ERR_FULL)
+			append_full(d, m);
+		else
+			append_end(d, err);
 	} else {
 		a->msg.bytes = buf_slice(&a->bytes);
 		a->msg.summary = buf_slice(&a->summary);

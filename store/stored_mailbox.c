@@ -19,6 +19,7 @@ struct change {
 	uint32_t use;
 	uint64_t mailbox;
 	bool on;
+	struct op *hold; /* RENAME of INBOX */
 };
 
 static struct change *
@@ -236,29 +237,78 @@ rename_plan(struct change *k, struct mbox *m, struct mbox **list, struct slice *
 }
 
 static void
-rename_run(struct account_op *op)
+on_renamed(void *arg, int err)
 {
-	struct change *k = (struct change *)op;
-	struct account *a = op->acc;
-	struct mbox *m = mbox_find(a->st, k->mailbox);
+	struct change *k = arg;
+	struct op *hold = k->hold;
+
+	change_end(k, err);
+	if (hold != NULL)
+		hold_release(hold, err == 0);
+}
+
+static void
+rename_go(struct change *k, struct mbox *m)
+{
+	struct account *a = m->acc;
 	struct slice names[DEPTH_MAX + 1];
 	uint32_t uses[DEPTH_MAX + 1] = {0};
 	struct mbox **list = arena_calloc(k->mem, a->n_mboxes + 1, sizeof(struct mbox *));
 	struct slice *to = arena_calloc(k->mem, a->n_mboxes + 1, sizeof *to);
 	struct naming n = {.make = names, .uses = uses, .rename = list, .rename_to = to};
-	int err = m == NULL ? ERR_NOTFOUND : list == NULL || to == NULL ? ERR_LIMIT : 0;
+	int err = list == NULL || to == NULL ? ERR_LIMIT : 0;
 
 	if (err == 0)
 		err = rename_plan(k, m, list, to, &n.n_rename);
 	if (err != 0) {
-		change_end(k, err);
+		on_renamed(k, err);
 		return;
 	}
 	n.n_make = missing(a, k->name, names);
 	n.n_make--; /* the name itself is the renamed one */
-	if (strcmp(m->name, "INBOX") == 0)
+	if (strcmp(m->name, "INBOX") == 0) {
 		names[n.n_make++] = slice_str("INBOX");
-	names_change(op, &n, on_changed, k);
+		n.seen_from = m;
+	}
+	names_change(&k->op, &n, on_renamed, k);
+}
+
+static void
+on_held(struct op *op)
+{
+	struct change *k = op->arg;
+
+	k->hold = op;
+	rename_go(k, op->m);
+}
+
+static void
+on_hold_over(struct op *op)
+{
+	struct change *k = op->arg;
+
+	if (op->err == ERR_GONE) /* before it began */
+		change_end(k, op->err);
+	op_free(op);
+}
+
+static void
+rename_run(struct account_op *op)
+{
+	struct change *k = (struct change *)op;
+	struct mbox *m = mbox_find(op->acc->st, k->mailbox);
+	struct op *hold;
+
+	if (m == NULL) {
+		change_end(k, ERR_NOTFOUND);
+	} else if (strcmp(m->name, "INBOX") != 0) {
+		rename_go(k, m);
+	} else {
+		/* no delivery between the copy of those seen and the new name */
+		hold = op_new(OP_HOLD, m, 4096, on_hold_over, k);
+		hold->held = on_held;
+		op_start(hold);
+	}
 }
 
 int

@@ -151,6 +151,8 @@ struct names {
 	struct slice *rename_to;
 	size_t n_rename;
 	bool subscribe;
+	struct mbox *seen_from;
+	struct buf seen_at; /* where the next page of its deliveries begins */
 	size_t left;
 	int err;
 	backend_done_fn fn;
@@ -188,6 +190,7 @@ names_end(struct names *n, int err)
 			fatal("no memory");
 		mbox_link(m);
 	}
+	buf_done(&n->seen_at);
 	arena_free(n->mem);
 	free(n);
 	fn(arg, err);
@@ -236,6 +239,7 @@ names_commit(struct names *n)
 }
 
 static void make_object(struct made *d);
+static void copy_seen(struct names *n);
 
 static void
 on_object(void *arg, int err)
@@ -253,8 +257,57 @@ on_object(void *arg, int err)
 		return;
 	if (n->err != 0)
 		names_end(n, n->err);
+	else if (n->seen_from != NULL)
+		copy_seen(n);
 	else
 		names_commit(n);
+}
+
+static void
+on_seen_copied(void *arg, int err)
+{
+	struct names *n = arg;
+
+	if (err != 0)
+		names_end(n, err == ERR_CONFLICT || err == ERR_UNKNOWN ? ERR_TEMP : err);
+	else if (n->seen_at.len > 0)
+		copy_seen(n);
+	else
+		names_commit(n);
+}
+
+static void
+on_seen_rows(void *arg, int err, const struct kv_pair *rows, size_t n_rows, bool more)
+{
+	struct names *n = arg;
+	struct backend *be = n->op->acc->st->be;
+	struct made *d = &n->made[n->n_made - 1];
+	struct backend_batch b = {.object = slice_str(d->m->object),
+	    .expect = buf_slice(&d->raw),
+	    .puts = rows,
+	    .n_puts = n_rows};
+
+	buf_reset(&n->seen_at);
+	if (err != 0 || n_rows == 0) {
+		on_seen_copied(n, err);
+		return;
+	}
+	if (more) {
+		buf_append_slice(&n->seen_at, rows[n_rows - 1].key);
+		buf_append_byte(&n->seen_at, '!');
+	}
+	must(be->ops->batch(be, &b, on_seen_copied, n));
+}
+
+/* RENAME of INBOX: a delivery that comes again must find its first copy, though the messages bear another name now. */
+static void
+copy_seen(struct names *n)
+{
+	struct backend *be = n->op->acc->st->be;
+
+	must(be->ops->scan(be, slice_str(n->seen_from->object),
+	    n->seen_at.len > 0 ? buf_slice(&n->seen_at) : slice_str("d/"), slice_str("d0"),
+	    BACKEND_SCAN_MAX, on_seen_rows, n));
 }
 
 static void
@@ -290,6 +343,8 @@ names_change(struct account_op *op, const struct naming *what, backend_done_fn f
 	n->fn = fn;
 	n->arg = arg;
 	n->subscribe = what->subscribe;
+	n->seen_from = what->seen_from;
+	buf_init(&n->seen_at, BACKEND_KEY_MAX);
 	n->n_made = what->n_make;
 	n->n_rename = what->n_rename;
 	n->mem = arena_new((size_t)64 << 20);

@@ -202,6 +202,8 @@ struct naming {
 	const struct slice *rename_to;
 	size_t n_rename;
 	bool subscribe; /* those made */
+	struct mbox
+	    *seen_from; /* its deliveries seen go along to the last one made; held meanwhile */
 };
 /* Within an operation. fn tells, then the caller ends the operation. */
 void names_change(struct account_op *op, const struct naming *n, backend_done_fn fn, void *arg);
@@ -283,7 +285,7 @@ uint32_t rights_flags(const char *rights); /* flags that may be changed; bit 31:
 
 /* ---- stored_cycle.c ---- */
 
-enum op_kind { OP_INSERT, OP_CLAIM, OP_NOTE, OP_PRUNE, OP_TRIM, OP_FLAGS, OP_EXPUNGE };
+enum op_kind { OP_INSERT, OP_CLAIM, OP_NOTE, OP_PRUNE, OP_TRIM, OP_HOLD, OP_FLAGS, OP_EXPUNGE };
 struct new_msg {
 	struct msg_row row; /* uid, modseq, save_date are set by the batch */
 	bool has_id;
@@ -311,6 +313,8 @@ struct op {
 	bool within;            /* a move within an account: no quota */
 	/* OP_NOTE: the intent of a move; OP_EXPUNGE: the intent that is fulfilled, or empty */
 	struct slice note_key, note_value, note_del;
+	/* OP_HOLD: called when nothing is in flight; nothing will be until hold_release */
+	void (*held)(struct op *op);
 	/* OP_CLAIM: out */
 	uint32_t recent_from, recent_to; /* claimed; messages of the same batch may follow */
 	/* OP_FLAGS, OP_EXPUNGE, OP_PRUNE */
@@ -353,6 +357,8 @@ struct op *op_new(
     enum op_kind kind, struct mbox *m, size_t mem, void (*done)(struct op *op), void *arg);
 void op_free(struct op *op);
 void op_start(struct op *op);
+/* Goes on; renamed: deliveries that waited fail for now, as the mailbox is not INBOX any more. */
+void hold_release(struct op *op, bool renamed);
 void mbox_fail_waiting(struct mbox *m, int err);
 /* For stored_insert.c and its like: */
 int cycle_put(struct cycle *c, struct slice key, struct slice value);    /* both copied */

@@ -893,8 +893,15 @@ append(void **state)
 	assert_string_equal(F->row_kw, "kw");
 	assert_int_equal(F->row.internal_zone, -60);
 	body_is(s, a.mailbox, 1, 0, 100, "Subject: draft\r\n\r\n");
-	deliver_append(
-	    F->ingest, &m, &a, 0, on_appended, NULL, NULL); /* APPEND twice is two messages */
+	/* the same request again is answered the same, behind a restart too */
+	stored_run_end(&F->run, SIGKILL);
+	stored_run_start(&F->run);
+	deliver_append(F->ingest, &m, &a, 0, on_appended, NULL, NULL);
+	wait_done();
+	assert_int_equal(F->err, 0);
+	assert_int_equal(F->uid, 1);
+	m.id[15] = 1; /* APPEND twice is two messages */
+	deliver_append(F->ingest, &m, &a, 0, on_appended, NULL, NULL);
 	wait_done();
 	assert_int_equal(F->uid, 2);
 	/* in a share: with 'i' and 's', without 'w' */
@@ -928,7 +935,10 @@ append(void **state)
 static uint32_t
 append_to(struct deliver_append *a, const char *body, const char *refs)
 {
+	static unsigned char number;
 	struct deliver_message m = message("sent", body);
+
+	m.id[15] = ++number;
 
 	m.refs = slice_of(refs, 16);
 	deliver_append(F->ingest, &m, a, 0, on_appended, NULL, NULL);
@@ -1260,6 +1270,36 @@ kill9(void **state)
 	print_message("%u messages found\n", total);
 }
 
+/* A delivery that comes again finds its first copy, though INBOX was renamed meanwhile, once and again. */
+static void
+rename_inbox(void **state)
+{
+	struct store_session *s = login("p-1");
+	char name[16];
+
+	(void)state;
+	deliver("twice", "p-1", "told once");
+	for (unsigned i = 1; i <= 2; i++) {
+		snprintf(name, sizeof name, "old%u", i);
+		store_rename(s, box(s, "INBOX")->id, slice_str(name), on_done, NULL);
+		wait_done();
+		assert_int_equal(F->err, 0);
+		deliver("twice", "p-1", "told once");
+		assert_true(F->res[0].repeated);
+		assert_int_equal(box(s, "INBOX")->messages, 0);
+		deliver(name, "p-1", "another"); /* the mailbox goes on */
+		assert_false(F->res[0].repeated);
+		assert_int_equal(box(s, "INBOX")->messages, 1);
+	}
+	assert_int_equal(box(s, "old1")->messages, 1);
+	stored_run_end(&F->run, SIGKILL);
+	stored_run_start(&F->run);
+	deliver("twice", "p-1", "told once");
+	assert_true(F->res[0].repeated);
+	deliver("old1", "p-1", "another");
+	assert_true(F->res[0].repeated);
+}
+
 /* Removals are remembered within bounds; who asks from further back is told so, and all else stays right. */
 static void
 history(void **state)
@@ -1318,6 +1358,7 @@ main(void)
 	    T(tickets),
 	    T(append),
 	    T(append_sent),
+	    T(rename_inbox),
 	    T(large_body),
 	    cmocka_unit_test_setup_teardown(quota, setup_small, teardown),
 	    cmocka_unit_test_setup_teardown(history, setup_history, teardown),
