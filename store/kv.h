@@ -4,9 +4,9 @@
  *
  * One key space, byte-wise order. Keys: 1 to KV_KEY_MAX bytes; values: 0 to KV_VALUE_MAX.
  *
- * What it survives: kill -9 at any point, a full disk (ERR_FULL, the transaction is aborted, nothing of it stays; puts are refused while
- * recovery and checkpoints still have room, deletions are not), loss of power between 4,096-byte page writes. Every page carries a checksum. TORN PAGES (power lost in the middle of writing a page) are
- * detected but not yet repaired: the double-write file that protects them is issue 4's work.
+ * What it survives: kill -9 at any point; a full disk (ERR_FULL, the transaction is aborted, nothing of it stays; puts are refused while
+ * recovery and checkpoints still have room, deletions are not); loss of power, also in the middle of writing a page (kv_page.h). Every page
+ * carries a checksum.
  *
  * An environment that panics (failed check sum, failed log write) ends the process with fatal(): its parent starts it again,
  * and kv_bdb_open recovers. */

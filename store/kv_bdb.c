@@ -19,9 +19,10 @@
 
 #include "lib/err.h"
 #include "lib/log.h"
+#include "store/kv_page.h"
 
 enum {
-	PAGE_SIZE = 4096,
+	PAGE_SIZE = KV_PAGE_SIZE,
 	LOG_BUFFER = 1 << 20,
 	BULK_SIZE = 128 * 1024,
 	CHECKPOINT_LOG_KB = 8 * 1024,
@@ -42,7 +43,7 @@ struct bdb {
 	pthread_t keeper; /* writes checkpoints */
 	pthread_mutex_t mu;
 	pthread_cond_t wake;
-	bool keeper_on, ending;
+	bool keeper_on, ending, paged;
 };
 struct bdb_txn {
 	struct kv_txn t;
@@ -451,6 +452,8 @@ bdb_close(struct kv *kv)
 		b->db->close(b->db, 0);
 	if (b->env != NULL)
 		b->env->close(b->env, 0);
+	if (b->paged)
+		kv_page_end();
 	if (b->lock_fd >= 0)
 		close(b->lock_fd);
 	pthread_cond_destroy(&b->wake);
@@ -491,6 +494,20 @@ lock_dir(const char *dir, int *fd_out)
 	else if (fd >= 0)
 		close(fd);
 	return err;
+}
+
+/* For the process, before its environment is made. */
+static void
+use_kv_page(void)
+{
+	db_env_set_func_open(kv_page_open);
+	db_env_set_func_close(kv_page_close);
+	db_env_set_func_rename(kv_page_rename);
+	db_env_set_func_unlink(kv_page_unlink);
+	db_env_set_func_fsync(kv_page_fsync);
+	db_env_set_func_ftruncate(kv_page_ftruncate);
+	db_env_set_func_pread(kv_page_pread);
+	db_env_set_func_pwrite(kv_page_pwrite);
 }
 
 static int
@@ -535,8 +552,8 @@ table_open(struct bdb *b)
 	if ((ret = b->db->set_pagesize(b->db, PAGE_SIZE)) != 0 ||
 	    (ret = b->db->set_flags(b->db, DB_CHKSUM)) != 0)
 		return ret;
-	return b->db->open(
-	    b->db, NULL, "rows.db", NULL, DB_BTREE, DB_AUTO_COMMIT | DB_CREATE | DB_THREAD, 0600);
+	return b->db->open(b->db, NULL, KV_PAGE_FILE, NULL, DB_BTREE,
+	    DB_AUTO_COMMIT | DB_CREATE | DB_THREAD, 0600);
 }
 
 int
@@ -556,6 +573,12 @@ kv_bdb_open(const struct kv_options *o, struct kv **kv_out)
 		    err == ERR_EXISTS ? "another process has it open" : err_name(err));
 		goto out;
 	}
+	use_kv_page();
+	if ((err = kv_page_start(o->dir)) != 0) {
+		log_msg(LOG_LVL_ERROR, "kv", "open %s: pages.dw: %s", o->dir, err_name(err));
+		goto out;
+	}
+	b->paged = true;
 	if ((ret = env_open(b, o)) != 0 || (ret = table_open(b)) != 0) {
 		log_msg(LOG_LVL_ERROR, "kv", "open %s: %s", o->dir, db_strerror(ret));
 		err = err_of(ret);

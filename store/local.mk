@@ -7,11 +7,13 @@ congvu_stored_LDADD = $(CV_PARENT_LIBS)
 
 # --- libcvkv.a: ordered key-value store; kv_bdb.o alone needs libdb ---
 noinst_LIBRARIES += store/libcvkv.a
-store_libcvkv_a_SOURCES = store/kv.h store/kv.c store/kv_bdb.c store/kv_mem.c
-CV_KV_LIBS = store/libcvkv.a lib/libcv.a $(DB_LIBS) -lpthread
+store_libcvkv_a_SOURCES = store/kv.h store/kv.c store/kv_bdb.c store/kv_page.h store/kv_page.c store/kv_mem.c
+CV_KV_LIBS = store/libcvkv.a lib/libcvcrypto.a lib/libcv.a $(DB_LIBS) $(CRYPTO_LIBS) -lpthread
 
-check_PROGRAMS += tests/unit/kv_test
-TESTS += tests/unit/kv_test
+check_PROGRAMS += tests/unit/kv_test tests/unit/kv_page_test
+TESTS += tests/unit/kv_test tests/unit/kv_page_test
+tests_unit_kv_page_test_SOURCES = tests/unit/kv_page_test.c
+tests_unit_kv_page_test_LDADD = $(CV_KV_LIBS) $(CMOCKA_LIBS)
 tests_unit_kv_test_SOURCES = tests/unit/kv_test.c
 tests_unit_kv_test_LDADD = $(CV_KV_LIBS) $(CMOCKA_LIBS)
 
