@@ -15,6 +15,8 @@ static const struct command table[] = {
     {"NOOP", ANY, COMMAND_ASK, cmd_noop},
     {"LOGOUT", ANY, COMMAND_NO_SYNC, cmd_logout},
     {"ID", ANY, 0, cmd_id},
+    {"GETQUOTA", IN, 0, cmd_getquota},
+    {"GETQUOTAROOT", IN, 0, cmd_getquotaroot},
     {"COMPRESS", IN, COMMAND_NO_SYNC, cmd_compress},
     {"STARTTLS", CLIENT_NOTAUTH, COMMAND_NO_SYNC, cmd_starttls},
     {"AUTHENTICATE", CLIENT_NOTAUTH, COMMAND_NO_SYNC, cmd_authenticate},

@@ -35,6 +35,8 @@ void cmd_fetch(struct cmd *m);
 void cmd_store(struct cmd *m);
 void cmd_compress(struct cmd *m);
 void cmd_copy(struct cmd *m);
+void cmd_getquota(struct cmd *m);
+void cmd_getquotaroot(struct cmd *m);
 void cmd_move(struct cmd *m);
 
 #endif

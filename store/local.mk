@@ -48,7 +48,7 @@ noinst_LIBRARIES += store/libcvstored.a
 store_libcvstored_a_SOURCES = store/stored_priv.h store/stored_account.c store/stored_codec.c store/stored_copy.c \
 	store/stored_cycle.c store/stored_deliver.c store/stored_expunge.c store/stored_fetch.c store/stored_flags.c \
 	store/stored_insert.c store/stored_keywords.c store/stored_list.c store/stored_mailbox.c store/stored_names.c \
-	store/stored_read.c store/stored_move.c store/stored_session.c store/stored_trim.c store/stored_view.c store/stored_watch.c
+	store/stored_read.c store/stored_move.c store/stored_quota.c store/stored_session.c store/stored_trim.c store/stored_view.c store/stored_watch.c
 
 pkglibexec_PROGRAMS += congvu-stored-db
 congvu_stored_db_SOURCES = store/stored.c

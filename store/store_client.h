@@ -72,6 +72,13 @@ struct store_sub {
 typedef void (*store_subs_fn)(void *arg, int err, const struct store_sub *subs, size_t n);
 int store_subscriptions(struct store_session *s, store_subs_fn fn, void *arg);
 
+/* What an account holds and may hold; right 'r'. account: empty for the own. */
+struct store_quota {
+	uint64_t octets, octets_max, messages, messages_max; /* messages_max 0: no limit */
+};
+typedef void (*store_quota_fn)(void *arg, int err, const struct store_quota *q);
+int store_quota(struct store_session *s, struct slice account, store_quota_fn fn, void *arg);
+
 /* ---- a selected mailbox ---- */
 struct store_opened {
 	uint32_t uidvalidity, uidnext, messages, unseen;

@@ -186,6 +186,33 @@ store_subscribe(struct store_session *s, struct slice account, struct slice name
 	return store_call_go(k);
 }
 
+static bool
+tell_quota(struct store_call *k, int err, struct ipc_reader *r)
+{
+	struct store_quota q = {0};
+
+	if (err == 0) {
+		q.octets = ipc_get_u64(r);
+		q.octets_max = ipc_get_u64(r);
+		q.messages = ipc_get_u64(r);
+		q.messages_max = ipc_get_u64(r);
+	}
+	err = finish(k, err, r);
+	k->fn.quota(k->arg, err, err == 0 ? &q : NULL);
+	return false;
+}
+
+int
+store_quota(struct store_session *s, struct slice account, store_quota_fn fn, void *arg)
+{
+	struct store_call *k = store_call_new(s, STORE_QUOTA, STORE_QUOTA_IS, arg, tell_quota);
+
+	k->fn.quota = fn;
+	k->repeat = true;
+	ipc_put_slice(&k->payload, account);
+	return store_call_go(k);
+}
+
 /* ---- a selected mailbox ---- */
 
 static struct store_call *

@@ -28,6 +28,7 @@ struct store_call {
 		store_changes_fn changes;
 		store_flags_fn flags;
 		store_expunge_fn expunge;
+		store_quota_fn quota;
 		store_copy_fn copy;
 		store_bytes_fn bytes;
 	} fn;

@@ -50,6 +50,7 @@ static const struct handler {
     {STORE_EXPUNGE, on_expunge},
     {STORE_COPY, on_copy},
     {STORE_MOVE, on_move},
+    {STORE_QUOTA, on_quota},
     {STORE_BODY, on_body},
     {STORE_SUMMARY, on_summary},
     {STORE_CHECK, on_check},
@@ -167,6 +168,7 @@ configure(struct stored *st, struct backend_kv_options *o)
 	if (err != 0)
 		fatal("stored: token_key_file: %s", err_name(err));
 	st->quota = (uint64_t)conf_int(c, "quota_mb") << 20;
+	st->quota_messages = (uint64_t)conf_int(c, "quota_messages");
 	st->history_max = (uint32_t)conf_int(c, "expunge_history");
 	st->memory_s = conf_int(c, "delivery_memory_days") * 86400;
 	st->n_special = conf_list_len(c, "special_folders");

@@ -479,7 +479,7 @@ on_append_session(void *arg, int err, struct session *s)
 	d->s = s;
 	if (err == 0)
 		err = session_mbox(s, d->mailbox, "i", &m, &rights);
-	if (err == 0 && account_usage(m->acc) + d->row.size > d->r.st->quota)
+	if (err == 0 && !quota_allows(m->acc, d->row.size, 1))
 		err = ERR_FULL;
 	if (err != 0) {
 		if (a->fd >= 0)
@@ -546,20 +546,12 @@ check_end(struct checking *k, int err)
 	free(k);
 }
 
-static int
-room(const struct account *a, uint64_t size)
-{
-	uint64_t used = account_usage(a);
-
-	return used + size > a->st->quota || size > a->st->quota ? ERR_FULL : 0;
-}
-
 static void
 on_check_account(void *arg, int err, struct account *a)
 {
 	struct checking *k = arg;
 
-	check_end(k, err != 0 ? err : room(a, k->size));
+	check_end(k, err != 0 ? err : quota_allows(a, k->size, 1) ? 0 : ERR_FULL);
 }
 
 static void
@@ -571,8 +563,8 @@ on_check_session(void *arg, int err, struct session *s)
 
 	if (err == 0)
 		err = session_mbox(s, k->mailbox, "i", &m, &rights);
-	if (err == 0)
-		err = room(m->acc, k->size);
+	if (err == 0 && !quota_allows(m->acc, k->size, 1))
+		err = ERR_FULL;
 	session_free(s);
 	check_end(k, err);
 }

@@ -71,7 +71,10 @@ insert_build(struct op *op, struct cycle *c)
 			}
 	for (size_t i = 0; i < op->n_msgs; i++)
 		added += op->msgs[i].row.size;
-	if (!op->within && account_usage(a) - op->m->h.bytes + c->h.bytes + added > a->st->quota)
+	/* the account as the batch so far leaves it */
+	if (!op->within &&
+	    !quota_fits(a->st, account_usage(a) - op->m->h.bytes + c->h.bytes + added,
+		account_messages(a) - op->m->h.messages + c->h.messages + op->n_msgs))
 		return ERR_FULL;
 	for (size_t i = 0; i < op->n_msgs && err == 0; i++)
 		err = put_message(op, &op->msgs[i], c);

@@ -50,10 +50,11 @@ struct stored {
 	struct loop *loop;
 	struct backend *be;
 	unsigned char key[32];
-	uint64_t quota;        /* octets of an account */
-	uint32_t history_max;  /* "x/" rows of a mailbox; a tenth more before they are trimmed */
-	int64_t memory_s;      /* of delivery ids */
-	struct slice *special; /* names of the folders made with an account */
+	uint64_t quota;          /* octets of an account */
+	uint64_t quota_messages; /* 0: as many as there is room for */
+	uint32_t history_max;    /* "x/" rows of a mailbox; a tenth more before they are trimmed */
+	int64_t memory_s;        /* of delivery ids */
+	struct slice *special;   /* names of the folders made with an account */
 	size_t n_special;
 	struct account *accounts[HASH_SIZE];
 	struct mbox *mboxes[HASH_SIZE];
@@ -411,6 +412,13 @@ int on_summary(struct conn *c, uint32_t id, struct ipc_reader *r);
 int on_deliver(struct conn *c, uint32_t id, struct ipc_reader *r, int fd);
 int on_append(struct conn *c, uint32_t id, struct ipc_reader *r, int fd);
 int on_check(struct conn *c, uint32_t id, struct ipc_reader *r);
+
+/* ---- stored_quota.c ---- */
+uint64_t account_messages(const struct account *a);
+/* So much in all is allowed; so much more is. */
+bool quota_fits(const struct stored *st, uint64_t octets, uint64_t messages);
+bool quota_allows(const struct account *a, uint64_t octets, uint64_t messages);
+int on_quota(struct conn *c, uint32_t id, struct ipc_reader *r);
 
 /* ---- stored_move.c ---- */
 void moves_recover(struct mbox *m); /* finishes or forgets what was left in the middle */

@@ -730,6 +730,28 @@ store_changes(
 	return 0;
 }
 
+static void
+run_quota(struct job *j)
+{
+	const char *account = j->text[0] ? j->text : j->s->account;
+	struct store_quota q = {.octets_max = 1 << 20, .messages_max = 500};
+	for (size_t i = 0; i < n_boxes; i++) {
+		if (boxes[i]->gone || strcmp(boxes[i]->account, account) != 0)
+			continue;
+		q.messages += boxes[i]->n;
+		for (size_t k = 0; k < boxes[i]->n; k++)
+			q.octets += boxes[i]->msg[k].len;
+	}
+	((store_quota_fn)j->fn)(j->arg, 0, &q);
+}
+
+int
+store_quota(struct store_session *s, struct slice account, store_quota_fn fn, void *arg)
+{
+	job(s, run_quota, FN(fn), arg)->text = dup_slice(account);
+	return 0;
+}
+
 static uint32_t *
 dup_uids(const uint32_t *uids, size_t n)
 {

@@ -99,6 +99,12 @@ setup_small(void **state)
 }
 
 static int
+setup_few(void **state)
+{
+	return setup_conf(state, "quota_messages = 3\n");
+}
+
+static int
 setup_history(void **state)
 {
 	return setup_conf(state, "expunge_history = 10\n");
@@ -1270,6 +1276,48 @@ kill9(void **state)
 	print_message("%u messages found\n", total);
 }
 
+static void
+on_quota(void *arg, int err, const struct store_quota *q)
+{
+	if (err == 0) {
+		F->n_rows = (size_t)q->messages;
+		F->highest = q->messages_max;
+	}
+	on_done(arg, err);
+}
+
+/* A limit on messages: deliveries, APPEND and COPY stop there; a deleted one makes room. */
+static void
+quota_messages(void **state)
+{
+	struct store_session *s = login("p-1");
+	struct deliver_message m = message("4", "the fourth");
+	struct deliver_target t = target("p-1", "INBOX");
+	uint64_t mb = box(s, "INBOX")->id;
+	uint32_t uid = 1;
+
+	(void)state;
+	deliver("1", "p-1", "one");
+	deliver("2", "p-1", "two");
+	deliver("3", "p-1", "three");
+	deliver_send(F->ingest, &m, &t, 1, 0, on_delivered, NULL, NULL);
+	wait_done();
+	assert_int_equal(F->res[0].err, ERR_FULL);
+	store_copy(s, mb, &uid, 1, box(s, "Trash")->id, on_copied, NULL);
+	wait_done();
+	assert_int_equal(F->err, ERR_FULL);
+	store_quota(s, slice_str(""), on_quota, NULL);
+	wait_done();
+	assert_true(F->n_rows == 3 && F->highest == 3);
+	store_quota(s, slice_str("p-2"), on_quota, NULL);
+	wait_done();
+	assert_int_equal(F->err, ERR_NOTFOUND);
+	store_expunge(s, mb, &uid, 1, false, on_expunged, NULL);
+	wait_done();
+	deliver("4", "p-1", "the fourth");
+	assert_int_equal(F->res[0].err, 0);
+}
+
 /* A delivery that comes again finds its first copy, though INBOX was renamed meanwhile, once and again. */
 static void
 rename_inbox(void **state)
@@ -1361,6 +1409,7 @@ main(void)
 	    T(rename_inbox),
 	    T(large_body),
 	    cmocka_unit_test_setup_teardown(quota, setup_small, teardown),
+	    cmocka_unit_test_setup_teardown(quota_messages, setup_few, teardown),
 	    cmocka_unit_test_setup_teardown(history, setup_history, teardown),
 	    T(permits),
 	    T(hostile),
