@@ -28,7 +28,8 @@ struct row {
 static const char *
 state_text(unsigned state)
 {
-	return state == QUEUE_ST_QUEUED       ? "queued"
+	return state == QUEUE_ST_ONHOLD       ? "hold"
+	       : state == QUEUE_ST_QUEUED     ? "queued"
 	       : state == QUEUE_ST_QUARANTINE ? "quarantine"
 					      : "held";
 }
@@ -59,7 +60,7 @@ row_json(const struct row *r, const char *qid, struct buf *b)
 	json_set_str(j, "qid", qid);
 	json_set_str(j, "state", state_text(r->state));
 	json_set_str(j, "arrived", when(r->arrived, b));
-	json_set_str(j, "next_try", when(r->due, b));
+	json_set_str(j, "next_try", r->due == 0 ? NULL : when(r->due, b));
 	json_set_int(j, "attempts", r->attempts);
 	json_set_int(j, "size", (int64_t)r->size);
 	json_set_str(j, "from", r->env.from);
@@ -92,7 +93,7 @@ print_row(const struct row *r, const char *qid, struct buf *b)
 {
 	printf("%s  %-10s %s  %llu octets, %u attempts", qid, state_text(r->state),
 	    when(r->arrived, b), (unsigned long long)r->size, r->attempts);
-	printf(", next %s\n  from ", when(r->due, b));
+	printf(", next %s\n  from ", r->due == 0 ? "-" : when(r->due, b));
 	print_clean(r->env.from[0] != '\0' ? r->env.from : "<>");
 	printf("\n");
 	for (uint32_t i = 0; i < r->env.n_rcpts; i++) {

@@ -7,7 +7,8 @@ directory_libcvtoken_a_SOURCES = directory/token.h directory/token.c
 # --- the client of lookup: for sessions, ingest and the milter; no libldap, no libsasl2 ---
 noinst_LIBRARIES += directory/libcvlookup.a
 directory_libcvlookup_a_SOURCES = directory/lookup_client.h directory/lookup_client_priv.h directory/lookup_proto.def \
-	directory/lookup_proto.c directory/lookup_client.c directory/lookup_client_route.c
+	directory/lookup_proto.c directory/lookup_client.c directory/lookup_client_route.c \
+	directory/lookup_dns_client.h directory/lookup_dns_client.c
 
 # --- names and keys: pure ---
 noinst_LIBRARIES += directory/libcvnames.a
@@ -30,12 +31,18 @@ noinst_LIBRARIES += directory/libcvauth.a
 directory_libcvauth_a_SOURCES = directory/auth.h directory/auth_sasl.c
 directory_libcvauth_a_CFLAGS = $(AM_CFLAGS) $(SASL_CFLAGS)
 
+# --- libcvdns.a: the wrapper of libunbound ---
+noinst_LIBRARIES += directory/libcvdns.a
+directory_libcvdns_a_SOURCES = directory/dns.h directory/dns.c
+directory_libcvdns_a_CFLAGS = $(AM_CFLAGS) $(UNBOUND_CFLAGS)
+
 # --- the lookup role ---
 pkglibexec_PROGRAMS += congvu-lookup
-congvu_lookup_SOURCES = directory/lookup.c directory/work.h directory/work.c directory/login_cache.h directory/login_cache.c
-congvu_lookup_LDADD = directory/libcvlookup.a directory/libcvtoken.a directory/libcvauth.a directory/libcvpeople.a \
+congvu_lookup_SOURCES = directory/lookup.c directory/lookup_dns.h directory/lookup_dns.c \
+	directory/dns_rdata.h directory/dns_rdata.c directory/work.h directory/work.c directory/login_cache.h directory/login_cache.c
+congvu_lookup_LDADD = directory/libcvdns.a directory/libcvlookup.a directory/libcvtoken.a directory/libcvauth.a directory/libcvpeople.a \
 	directory/libcvldap.a directory/libcvnames.a lib/libcvmail.a lib/libcvcrypto.a $(CV_ROLE_LIBS) $(CV_MAIL_LIBS) \
-	$(CRYPTO_LIBS) $(LDAP_LIBS) -llber $(SASL_LIBS) $(IDN_LIBS) -lpthread
+	$(CRYPTO_LIBS) $(LDAP_LIBS) -llber $(SASL_LIBS) $(IDN_LIBS) $(UNBOUND_LIBS) -lpthread
 
 # --- the fetch role: HTTP and LDAP URLs, libcurl; and its client ---
 noinst_LIBRARIES += directory/libcvfetch.a directory/libcvfetchurl.a
@@ -119,3 +126,13 @@ directory_libcvdiradmin_a_SOURCES = directory/dir_admin.h directory/dir_admin_pr
 # What congvu links for agency and staff, besides lib's.
 CV_CTL_DIR_LIBS = directory/libcvdiradmin.a directory/libcvldap.a directory/libcvnames.a lib/libcvmail.a lib/libcvcrypto.a
 CV_CTL_DIR_SYSLIBS = $(LDAP_LIBS) -llber $(IDN_LIBS) $(CV_MAIL_LIBS) $(CRYPTO_LIBS)
+
+# --- the DNS ---
+check_PROGRAMS += tests/unit/dns_rdata_test
+TESTS += tests/unit/dns_rdata_test
+tests_unit_dns_rdata_test_SOURCES = tests/unit/dns_rdata_test.c directory/dns_rdata.c
+tests_unit_dns_rdata_test_LDADD = $(CV_TEST_LIBS)
+CV_FUZZ += tests/fuzz/dns_rdata_fuzz
+tests_fuzz_dns_rdata_fuzz_SOURCES = tests/fuzz/dns_rdata_fuzz.c directory/dns_rdata.c $(CV_FUZZ_MAIN)
+tests_fuzz_dns_rdata_fuzz_LDFLAGS = $(AM_LDFLAGS) $(CV_FUZZLINK)
+tests_fuzz_dns_rdata_fuzz_LDADD = lib/libcv.a

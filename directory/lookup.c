@@ -7,6 +7,7 @@
 
 #include "directory/login_cache.h"
 #include "directory/lookup_client.h"
+#include "directory/lookup_dns.h"
 #include "directory/token.h"
 #include "directory/work.h"
 #include "lib/crypto.h"
@@ -58,6 +59,7 @@ static struct {
 	struct work *work;
 	struct people *people;
 	struct login_cache *cache;
+	struct dns *dns; /* for relay; NULL where no relay asks */
 	struct exchange *buckets[BUCKETS];
 	uint32_t last_id;
 	struct loop_timer *sweep;
@@ -441,6 +443,9 @@ on_msg(struct ipc_conn *c, uint16_t type, uint32_t id, struct ipc_reader *r, int
 		return on_auth_step(c, id, r);
 	case LOOKUP_AUTH_ABORT:
 		return on_auth_abort(c, id, r);
+	case LOOKUP_MX:
+	case LOOKUP_HOST:
+		return lookup_dns_request(self.dns, c, type, id, r);
 	default:
 		return ERR_PROTO;
 	}
@@ -593,6 +598,29 @@ crypto_warm_up(const unsigned char key[32])
 	buf_done(&b);
 }
 
+/* Relay alone asks; a wrong setting stops no login. */
+static void
+dns_open(void)
+{
+	const struct conf *c = role_conf();
+	size_t n = conf_list_len(c, "dns_resolvers");
+	const char **resolvers = xcalloc(n + 1, sizeof(*resolvers));
+	bool validates = *conf_str(c, "dns_anchor_file") != '\0';
+	char *anchors = validates ? conf_path(c, "dns_anchor_file") : NULL;
+	struct dns_params p = {.resolvers = resolvers,
+	    .n_resolvers = n,
+	    .anchor_file = anchors,
+	    .timeout_ms = (unsigned)conf_int(c, "dns_timeout_ms")};
+	const char *why = "";
+
+	for (size_t i = 0; i < n; i++)
+		resolvers[i] = conf_list_item(c, "dns_resolvers", i);
+	if (dns_new(self.loop, &p, &self.dns, &why) != 0)
+		log_msg(LOG_LVL_ERROR, "dns", "no DNS: %s", why);
+	free(resolvers);
+	free(anchors);
+}
+
 static void
 on_term(void *arg, int signo)
 {
@@ -651,6 +679,8 @@ main(int argc, char **argv)
 		uids[i] = role_fd(doors[i].socket) < 0 ? -1 : role_uid_of(doors[i].user_option);
 	self.loop = loop_new();
 	(void)directory_open();
+	if (role_fd("lookup.relay") >= 0)
+		dns_open();
 	sasl_open(&params);
 	params.people = self.people;
 	crypto_warm_up(params.token_key);

@@ -296,6 +296,42 @@ qp_decode(struct slice s, bool strict, struct buf *out)
 }
 
 int
+qp_encode(struct slice s, struct buf *out)
+{
+	static const char digits[] = "0123456789ABCDEF";
+	size_t column = 0;
+
+	for (size_t i = 0; i < s.len && out->err == 0; i++) {
+		unsigned char c = s.ptr[i];
+		bool at_eol =
+		    i + 1 < s.len && s.ptr[i + 1] == '\r' && i + 2 < s.len && s.ptr[i + 2] == '\n';
+		bool last = i + 1 == s.len || at_eol;
+		if (c == '\r' && i + 1 < s.len && s.ptr[i + 1] == '\n') {
+			buf_append(out, "\r\n", 2);
+			i++;
+			column = 0;
+			continue;
+		}
+		bool plain = (c > ' ' && c < 0x7F && c != '=') || (is_blank(c) && !last);
+		if (column + (plain ? 1 : 3) > 75) {
+			buf_append(out, "=\r\n", 3);
+			column = 0;
+		}
+		/* a dot that begins a line is nothing to rely on with old transports */
+		plain = plain && !(c == '.' && column == 0);
+		if (plain) {
+			buf_append_byte(out, c);
+		} else {
+			buf_append_byte(out, '=');
+			buf_append_byte(out, (unsigned char)digits[c >> 4]);
+			buf_append_byte(out, (unsigned char)digits[c & 15]);
+		}
+		column += plain ? 1 : 3;
+	}
+	return out->err;
+}
+
+int
 mime_decode_body(enum mime_cte cte, struct slice body, struct buf *out, bool *clean_out)
 {
 	bool clean = true;

@@ -107,6 +107,8 @@ void ipc_server_stop(struct ipc_server *s);
 void ipc_server_free(struct ipc_server *s);
 void *ipc_user(struct ipc_conn *c);
 uint32_t ipc_peer_role(const struct ipc_conn *c);
+/* The uid that the kernel gives for it, as of its connecting. */
+int64_t ipc_peer_uid(const struct ipc_conn *c);
 void ipc_set_state(struct ipc_conn *c, uint32_t state_bit);
 /* Replies. payload NULL: empty. fd: -1 or taken (closed after it was sent). 0 or ERR_CLOSED. A reply that breaks the
  * table (or whose buf has an error) is logged and goes out as IPC_ERR ERR_LIMIT. */

@@ -29,6 +29,7 @@ struct ipc_conn {
 	void *user;
 	uint32_t peer;
 	uint32_t state;
+	int64_t uid; /* SO_PEERCRED */
 	unsigned refs;
 	bool hello_seen, opened, closing, paused, in_read;
 	unsigned n_open;
@@ -295,6 +296,7 @@ conn_new(struct ipc_server *s, int fd)
 	c->server = s;
 	c->peer = s->peer;
 	c->state = IPC_ST_READY;
+	c->uid = cred.uid;
 	c->refs = 1;
 	ipc_chan_init(&c->ch, fd);
 	c->ev = loop_fd_new(s->loop, fd, conn_ready, c);
@@ -405,6 +407,12 @@ void *
 ipc_user(struct ipc_conn *c)
 {
 	return c->user;
+}
+
+int64_t
+ipc_peer_uid(const struct ipc_conn *c)
+{
+	return c->uid;
 }
 
 uint32_t

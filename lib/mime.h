@@ -68,5 +68,7 @@ int mime_decode_body(enum mime_cte cte, struct slice body, struct buf *out, bool
 int b64_encode(struct slice s, bool wrap76, struct buf *out);
 int b64_decode(struct slice s, bool strict, struct buf *out);
 int qp_decode(struct slice s, bool strict, struct buf *out);
+/* Text with CRLF line ends in lines of at most 76 (RFC 2045 6.7); CR or LF alone are encoded. */
+int qp_encode(struct slice s, struct buf *out);
 
 #endif

@@ -113,7 +113,9 @@ on_lookup(void *arg, int err, const struct lookup_route *found)
 	}
 	switch (found->kind) {
 	case LOOKUP_RCPT_LOCAL:
-		r->kind = RCPT_LOCAL;
+		/* the directory knows the recipient, but the mailbox is with another store */
+		r->kind =
+		    relay_routes_has(smtpd.routes, r->address, true) ? RCPT_REMOTE : RCPT_LOCAL;
 		break;
 	case LOOKUP_RCPT_REMOTE:
 		r->kind = RCPT_REMOTE;
@@ -121,7 +123,7 @@ on_lookup(void *arg, int err, const struct lookup_route *found)
 			refuse(c, 550, "5.7.1", "Relay denied");
 			return;
 		}
-		if (!smtpd.relays) {
+		if (!relay_routes_has(smtpd.routes, r->address, false)) {
 			refuse(c, 550, "5.7.1",
 			    "Không gửi ra ngoài / No mail to other domains from here");
 			return;

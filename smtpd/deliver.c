@@ -36,6 +36,8 @@ struct deliver {
 	bool ledger_asked;
 	bool counted; /* in smtpd.delivering */
 	struct replies *replies;
+	bool
+	    only_reports; /* nothing is left for the queue but to tell the sender (NOTIFY=SUCCESS) */
 	unsigned code;
 	const char *text; /* of the answer, with its enhanced code; in the arena or static */
 };
@@ -259,7 +261,8 @@ wants_queue(const struct deliver *d, size_t i)
 {
 	const struct rcpt *r = &d->t->rcpts[i];
 
-	return r->kind != RCPT_FORWARDED && strcmp(r->outcome, "delivered") != 0;
+	return r->kind != RCPT_FORWARDED &&
+	       (strcmp(r->outcome, "delivered") != 0 || r->kind == RCPT_DELIVERED);
 }
 
 static bool
@@ -275,6 +278,10 @@ on_commit(void *arg, int err)
 	struct txn *t = d->t;
 
 	d->c->call = NULL;
+	if (d->only_reports) {
+		finish(d, 250, text_with_id(d, "Delivered as"));
+		return;
+	}
 	if (err != 0) {
 		log_msg(LOG_LVL_ERROR, "queue_commit", "%s: %s", t->qid, err_name(err));
 		finish(d, err == ERR_FULL ? 452 : 451,
@@ -319,6 +326,8 @@ note_results(struct deliver *d, size_t *delivered, size_t *refused)
 		switch (d->local[i].result) {
 		case LMTP_DELIVERED:
 			r->outcome = "delivered";
+			if (r->notify & SMTP_NOTIFY_SUCCESS)
+				r->kind = RCPT_DELIVERED;
 			++*delivered;
 			break;
 		case LMTP_REFUSED:
@@ -364,6 +373,15 @@ is_uncertain(const struct deliver *d)
 	return false;
 }
 
+/* RFC 3461 4.1: who asked is told of the delivery too. The mail itself is in the mailbox already. */
+static bool
+wants_reports(struct deliver *d)
+{
+	for (size_t i = 0; i < d->t->n_rcpts; i++)
+		d->only_reports |= d->t->rcpts[i].kind == RCPT_DELIVERED;
+	return d->only_reports;
+}
+
 static void
 on_lmtp(void *arg)
 {
@@ -375,6 +393,8 @@ on_lmtp(void *arg)
 	if (refused > 0 && delivered == 0 && !is_uncertain(d))
 		refuse_named(d);
 	else if (left || refused > 0)
+		to_queue(d);
+	else if (wants_reports(d))
 		to_queue(d);
 	else
 		finish(d, 250, text_with_id(d, "Delivered as"));

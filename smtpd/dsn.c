@@ -1,130 +1,343 @@
-/* dsn.c: delivery status notifications, pure. Runs in smtpd-queue. What came from peers (addresses, answers) stands
- * in them as printable text only. RFC 3461 6, RFC 3464, RFC 6522. */
+/* dsn.c: delivery status notifications, pure. Runs in smtpd-queue. What came from peers (addresses, answers, header) stands in them
+ * as printable text only, and can neither add a field nor end a part. RFC 3461 6, 3464, 6522, 6533. */
 #include "config.h"
 
 #include "smtpd/dsn.h"
 
 #include "lib/date.h"
+#include "lib/fold.h"
+#include "lib/hdr.h"
+#include "lib/mime.h"
+#include "lib/uni.h"
 
 #include <string.h>
 
 enum { HEADER_RETURNED_MAX = 32768 };
 
-/* Text without controls; lines stay lines of ours. */
-static void
-put_text(struct buf *b, const char *s)
+static bool
+is_ascii(struct slice s)
 {
-	for (; *s != '\0'; s++)
-		buf_append_byte(b, (unsigned char)*s < ' ' || *s == 0x7F ? ' ' : (unsigned char)*s);
+	for (size_t i = 0; i < s.len; i++)
+		if (s.ptr[i] & 0x80)
+			return false;
+	return true;
 }
 
-/* "5.1.1" at the start of an answer, or a general code. */
+/* One line of text without controls; UTF-8 that is none becomes ASCII. utf8: what is not ASCII may stand. */
 static void
-put_status(struct buf *b, const char *why, bool expired)
+put_text(struct buf *b, const char *s, bool utf8)
 {
-	size_t n = strspn(why, "0123456789.");
+	struct buf clean;
 
-	if (!expired && n >= 5 && n <= 9 && (why[0] == '5') && why[1] == '.')
-		buf_append(b, why, n);
-	else
-		buf_append_str(b, expired ? "4.4.7" : "5.0.0");
+	if (is_ascii(slice_str(s)) || (utf8 && uni_valid(slice_str(s)))) {
+		for (; *s != '\0'; s++)
+			buf_append_byte(
+			    b, (unsigned char)*s < ' ' || *s == 0x7F ? ' ' : (unsigned char)*s);
+		return;
+	}
+	buf_init(&clean, 8192);
+	(void)vn_ascii(slice_str(s), &clean);
+	for (size_t i = 0; i < clean.len; i++)
+		buf_append_byte(
+		    b, clean.data[i] < ' ' || clean.data[i] == 0x7F ? ' ' : clean.data[i]);
+	buf_done(&clean);
+}
+
+/* RFC 3461 4 backwards: "+2B" is "+". What is no xtext stays as it is. */
+static void
+put_xtext(struct buf *b, const char *s, bool utf8)
+{
+	struct buf plain;
+
+	buf_init(&plain, 2048);
+	for (; *s != '\0'; s++) {
+		int hi = *s == '+' ? hex_value((unsigned char)s[1]) : -1;
+		int lo = hi >= 0 ? hex_value((unsigned char)s[2]) : -1;
+		if (lo < 0 || (hi | lo) == 0) {
+			buf_append_byte(&plain, (unsigned char)*s);
+			continue;
+		}
+		buf_append_byte(&plain, (unsigned char)(hi << 4 | lo));
+		s += 2;
+	}
+	put_text(b, buf_cstr(&plain), utf8);
+	buf_done(&plain);
+}
+
+static bool
+is_failure(enum dsn_action a)
+{
+	return a == DSN_FAILED || a == DSN_EXPIRED;
+}
+
+static bool
+has(const struct dsn *d, enum dsn_action a)
+{
+	for (size_t i = 0; i < d->n; i++)
+		if (d->rcpts[i].action == a)
+			return true;
+	return false;
+}
+
+static bool
+has_failure(const struct dsn *d)
+{
+	return has(d, DSN_FAILED) || has(d, DSN_EXPIRED);
+}
+
+/* ---- for people ---- */
+
+static const struct section {
+	enum dsn_action action;
+	const char *vi, *en;
+} sections[] = {
+    {DSN_FAILED, "Thư của bạn không đến được những địa chỉ dưới đây.",
+	"Your message could not be delivered to the addresses below."},
+    {DSN_EXPIRED,
+	"Đã thử gửi nhiều lần đến những địa chỉ dưới đây mà không được; hệ thống thôi không gửi "
+	"nữa.",
+	"Delivery to the addresses below was tried for a long time; it is not tried any more."},
+    {DSN_DELAYED,
+	"Thư của bạn chưa đến được những địa chỉ dưới đây; hệ thống vẫn tiếp tục gửi, bạn không "
+	"cần gửi lại.",
+	"Your message has not reached the addresses below yet; it is still being tried, you need "
+	"not send it again."},
+    {DSN_DELIVERED, "Thư của bạn đã vào hộp thư của những địa chỉ dưới đây.",
+	"Your message was delivered to the mailboxes of the addresses below."},
+    {DSN_RELAYED,
+	"Thư của bạn đã được chuyển tới máy chủ của những địa chỉ dưới đây; máy chủ đó không báo "
+	"kết quả.",
+	"Your message was handed to the server of the addresses below, which sends no reports."},
+};
+
+static void
+put_rule(struct buf *b, const char *why)
+{
+	const struct dsn_rule *r = dsn_rule_in(why);
+
+	if (r == NULL)
+		return;
+	buf_appendf(b, "    Quy định %s: %s\r\n    Cần làm: %s\r\n", r->id, r->vi, r->advice_vi);
+	buf_appendf(b, "    Rule %s: %s\r\n    What to do: %s\r\n", r->id, r->en, r->advice_en);
+}
+
+static void
+put_section(const struct dsn *d, const struct section *s, struct buf *b)
+{
+	buf_appendf(b, "%s\r\n%s\r\n\r\n", s->vi, s->en);
+	for (size_t i = 0; i < d->n; i++) {
+		const struct envelope_rcpt *r = &d->env->rcpts[d->rcpts[i].index];
+		if (d->rcpts[i].action != s->action)
+			continue;
+		buf_append_str(b, "  <");
+		put_text(b, r->address, true);
+		buf_append_str(b, ">\r\n");
+		if (r->why[0] != '\0' && s->action != DSN_DELIVERED) {
+			buf_append_str(b, "    ");
+			put_text(b, r->why, true);
+			buf_append_str(b, "\r\n");
+			put_rule(b, r->why);
+		}
+	}
+	buf_append_str(b, "\r\n");
 }
 
 static void
 put_human(const struct dsn *d, struct buf *b)
 {
-	buf_append_str(b, "Thư của bạn không đến được những địa chỉ dưới đây.\r\n"
-			  "Your message could not be delivered to the addresses below.\r\n\r\n");
-	for (size_t i = 0; i < d->n_failed; i++) {
-		const struct envelope_rcpt *r = &d->env->rcpts[d->failed[i]];
-		buf_append_str(b, "  ");
-		put_text(b, r->address);
-		buf_append_str(b, "\r\n    ");
-		put_text(b, r->why[0] != '\0' ? r->why : "-");
-		buf_append_str(b, "\r\n");
-	}
-	if (d->expired)
-		buf_append_str(b,
-		    "\r\nĐã thử nhiều lần mà không được; hệ thống thôi không gửi nữa.\r\n"
-		    "It was tried for a long time; it is not tried any more.\r\n");
+	struct buf text;
+
+	buf_init(&text, 700000);
+	for (size_t i = 0; i < sizeof(sections) / sizeof(sections[0]); i++)
+		if (has(d, sections[i].action))
+			put_section(d, &sections[i], &text);
+	buf_append_str(&text, "Mã thư / Queue id: ");
+	put_text(&text, d->qid, false);
+	buf_append_str(&text, "\r\n");
+	b->err = b->err != 0 ? b->err : text.err;
+	(void)qp_encode(buf_slice(&text), b);
+	buf_done(&text);
+}
+
+/* ---- for programs ---- */
+
+/* "5.1.1" at the start of an answer, or a general code of the class that the action asks for. RFC 3464 2.3.4. */
+static void
+put_status(struct buf *b, const char *why, enum dsn_action a)
+{
+	char class = is_failure(a) ? '5' : a == DSN_DELAYED ? '4' : '2';
+	size_t n = strspn(why, "0123456789.");
+	size_t dots = 0;
+
+	for (size_t i = 0; i < n; i++)
+		dots += why[i] == '.';
+	if (a == DSN_EXPIRED)
+		buf_append_str(b, "4.4.7");
+	else if (n >= 5 && n <= 9 && dots == 2 && why[0] == class && why[1] == '.' &&
+		 why[n - 1] != '.')
+		buf_append(b, why, n);
+	else
+		buf_appendf(b, "%c.0.0", class);
 }
 
 static void
-put_status_part(const struct dsn *d, struct buf *b)
+put_address(struct buf *b, const char *field, const char *address)
+{
+	bool utf8 = !is_ascii(slice_str(address)) && uni_valid(slice_str(address));
+
+	buf_appendf(b, "%s: %s; ", field, utf8 ? "utf-8" : "rfc822");
+	put_text(b, address, utf8);
+	buf_append_str(b, "\r\n");
+}
+
+static void
+put_status_rcpt(const struct dsn *d, const struct dsn_rcpt *x, bool utf8, struct buf *b)
+{
+	static const char *const words[] = {[DSN_FAILED] = "failed",
+	    [DSN_EXPIRED] = "failed",
+	    [DSN_DELAYED] = "delayed",
+	    [DSN_DELIVERED] = "delivered",
+	    [DSN_RELAYED] = "relayed"};
+	const struct envelope_rcpt *r = &d->env->rcpts[x->index];
+
+	buf_append_str(b, "\r\n");
+	if (r->orcpt[0] != '\0') {
+		buf_append_str(b, "Original-Recipient: ");
+		put_xtext(b, r->orcpt, utf8);
+		buf_append_str(b, "\r\n");
+	}
+	put_address(b, "Final-Recipient", r->address);
+	buf_appendf(b, "Action: %s\r\nStatus: ", words[x->action]);
+	put_status(b, r->why, x->action);
+	buf_append_str(b, "\r\n");
+	if (r->why[0] != '\0' && x->action != DSN_DELIVERED) {
+		buf_append_str(b, "Diagnostic-Code: smtp; ");
+		put_text(b, r->why, utf8);
+		buf_append_str(b, "\r\n");
+	}
+	if (x->action == DSN_DELAYED && d->retry_until != 0) {
+		buf_append_str(b, "Will-Retry-Until: ");
+		date_rfc5322_format(d->retry_until, d->zone_min, b);
+		buf_append_str(b, "\r\n");
+	}
+}
+
+static void
+put_status_part(const struct dsn *d, bool utf8, struct buf *b)
 {
 	buf_appendf(b, "Reporting-MTA: dns; %s\r\n", d->hostname);
 	if (d->env->envid[0] != '\0') {
 		buf_append_str(b, "Original-Envelope-Id: ");
-		put_text(b, d->env->envid);
+		put_xtext(b, d->env->envid, utf8);
 		buf_append_str(b, "\r\n");
 	}
 	buf_append_str(b, "Arrival-Date: ");
 	date_rfc5322_format(d->arrived, d->zone_min, b);
 	buf_append_str(b, "\r\n");
-	for (size_t i = 0; i < d->n_failed; i++) {
-		const struct envelope_rcpt *r = &d->env->rcpts[d->failed[i]];
-		buf_append_str(b, "\r\n");
-		if (r->orcpt[0] != '\0') {
-			buf_append_str(b, "Original-Recipient: ");
-			put_text(b, r->orcpt);
-			buf_append_str(b, "\r\n");
-		}
-		buf_append_str(b, "Final-Recipient: rfc822; ");
-		put_text(b, r->address);
-		buf_append_str(b, "\r\nAction: failed\r\nStatus: ");
-		put_status(b, r->why, d->expired);
-		if (r->why[0] != '\0') {
-			buf_append_str(b, "\r\nDiagnostic-Code: smtp; ");
-			put_text(b, r->why);
-		}
-		buf_append_str(b, "\r\n");
-	}
+	for (size_t i = 0; i < d->n; i++)
+		put_status_rcpt(d, &d->rcpts[i], utf8, b);
 }
 
+/* ---- what is returned ---- */
+
 /* Whole lines of the header that fit. */
-static void
-put_returned(const struct dsn *d, struct buf *b)
+static struct slice
+header_returned(const struct dsn *d)
 {
 	struct slice h = d->header;
 
-	if (h.len > HEADER_RETURNED_MAX) {
-		h.len = HEADER_RETURNED_MAX;
-		while (h.len > 0 && h.ptr[h.len - 1] != '\n')
-			h.len--;
-	}
-	buf_append_slice(b, h);
+	if (h.len <= HEADER_RETURNED_MAX)
+		return h;
+	h.len = HEADER_RETURNED_MAX;
+	while (h.len > 0 && h.ptr[h.len - 1] != '\n')
+		h.len--;
+	return h;
 }
 
-int
-dsn_build(const struct dsn *d, struct buf *header, struct buf *body)
+static void
+put_returned(const struct dsn *d, const char *boundary, struct buf *b)
 {
-	char boundary[64] = "=_congvu_";
+	bool full = d->content.len > 0 && has_failure(d);
+	struct slice h = full ? d->header : header_returned(d);
+	bool global = !is_ascii(h);
+	const char *type = full ? (global ? "message/global" : "message/rfc822")
+				: (global ? "message/global-headers" : "text/rfc822-headers");
 
-	memcpy(boundary + 9, d->qid, strlen(d->qid) < 40 ? strlen(d->qid) + 1 : 0);
-	buf_append_str(header, "From: <MAILER-DAEMON@");
-	buf_append_str(header, d->hostname);
-	buf_append_str(header, ">\r\nTo: <");
-	put_text(header, d->env->from);
-	buf_append_str(header,
-	    ">\r\nSubject: =?utf-8?Q?Th=C6=B0_kh=C3=B4ng_=C4=91=E1=BA=BFn_=C4=91=C6=B0=E1=BB=A3c?= "
-	    "/"
-	    " Undelivered mail\r\nDate: ");
-	date_rfc5322_format(d->now, d->zone_min, header);
-	buf_appendf(header, "\r\nMessage-ID: <%s.dsn@%s>\r\n", d->qid, d->hostname);
-	buf_append_str(header, "Auto-Submitted: auto-replied\r\nMIME-Version: 1.0\r\n");
-	buf_appendf(header,
+	buf_appendf(b, "\r\n--%s\r\nContent-Type: %s\r\n", boundary, type);
+	if (global || (full && !is_ascii(d->content)))
+		buf_append_str(b, "Content-Transfer-Encoding: 8bit\r\n");
+	buf_append_str(b, "\r\n");
+	buf_append_slice(b, h);
+	if (full)
+		buf_append_slice(b, d->content);
+}
+
+static const char *
+subject_of(const struct dsn *d)
+{
+	return has_failure(d)        ? "Thư không đến được / Undelivered mail"
+	       : has(d, DSN_DELAYED) ? "Thư bị chậm / Delayed mail"
+				     : "Thư đã gửi / Mail delivered";
+}
+
+static void
+put_header(const struct dsn *d, const char *boundary, struct buf *b)
+{
+	buf_append_str(b, "From: ");
+	(void)hdr_encode(slice_str("Hệ thống thư / Mail system"), b);
+	buf_appendf(b, " <MAILER-DAEMON@%s>\r\nTo: <", d->hostname);
+	put_text(b, d->env->from, true);
+	buf_append_str(b, ">\r\nSubject: ");
+	(void)hdr_encode(slice_str(subject_of(d)), b);
+	buf_append_str(b, "\r\nDate: ");
+	date_rfc5322_format(d->now, d->zone_min, b);
+	buf_appendf(
+	    b, "\r\nMessage-ID: <%s.dsn.%lld@%s>\r\n", d->qid, (long long)d->now, d->hostname);
+	buf_append_str(b, "Auto-Submitted: auto-replied\r\nMIME-Version: 1.0\r\n");
+	buf_appendf(b,
 	    "Content-Type: multipart/report; report-type=delivery-status;\r\n "
 	    "boundary=\"%s\"\r\n\r\n",
 	    boundary);
+}
+
+/* A line of the returned text that is the boundary would end the part: the boundary gives way. */
+static void
+choose_boundary(const struct dsn *d, char out[80])
+{
+	size_t n = strlen(d->qid) < 40 ? strlen(d->qid) : 40;
+
+	memcpy(out, "=_congvu_", 9);
+	memcpy(out + 9, d->qid, n);
+	out[9 + n] = '\0';
+	for (char c = 'a'; c <= 'z' && (slice_find(d->header, slice_str(out)) >= 0 ||
+					   slice_find(d->content, slice_str(out)) >= 0);
+	     c++) {
+		out[9 + n] = c;
+		out[9 + ++n] = '\0';
+	}
+}
+
+int
+dsn_build(const struct dsn *d, struct buf *header, struct buf *body, uint32_t *flags_out)
+{
+	char boundary[80];
+	bool utf8 = !is_ascii(slice_str(d->env->from));
+
+	choose_boundary(d, boundary);
+	for (size_t i = 0; i < d->n; i++)
+		utf8 |= !is_ascii(slice_str(d->env->rcpts[d->rcpts[i].index].address));
+	put_header(d, boundary, header);
 	buf_appendf(body,
 	    "--%s\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: "
-	    "8bit\r\n\r\n",
+	    "quoted-printable\r\n\r\n",
 	    boundary);
 	put_human(d, body);
-	buf_appendf(body, "\r\n--%s\r\nContent-Type: message/delivery-status\r\n\r\n", boundary);
-	put_status_part(d, body);
-	buf_appendf(body, "\r\n--%s\r\nContent-Type: text/rfc822-headers\r\n\r\n", boundary);
-	put_returned(d, body);
+	buf_appendf(body, "\r\n--%s\r\nContent-Type: message/%sdelivery-status\r\n%s\r\n", boundary,
+	    utf8 ? "global-" : "", utf8 ? "Content-Transfer-Encoding: 8bit\r\n" : "");
+	put_status_part(d, utf8, body);
+	put_returned(d, boundary, body);
 	buf_appendf(body, "\r\n--%s--\r\n", boundary);
+	*flags_out = (is_ascii(buf_slice(body)) ? 0 : ENV_8BIT) |
+		     (is_ascii(buf_slice(header)) ? 0 : ENV_SMTPUTF8);
 	return header->err != 0 ? header->err : body->err;
 }

@@ -1,21 +1,42 @@
-/* dsn.h: a report that a message could not be delivered, RFC 3464 (multipart/report, RFC 6522); pure. */
+/* dsn.h: a report of what became of a message, RFC 3464 (multipart/report, RFC 6522; RFC 6533 where addresses or header fields are
+ * UTF-8); pure. */
 #ifndef CV_DSN_H
 #define CV_DSN_H
 
 #include "smtpd/envelope.h"
 
+enum dsn_action {
+	DSN_FAILED = 1,
+	DSN_EXPIRED,   /* failed, for want of time: queue_lifetime_s */
+	DSN_DELAYED,   /* still being tried */
+	DSN_DELIVERED, /* in the mailbox */
+	DSN_RELAYED,   /* with a server that sends no reports */
+};
+struct dsn_rcpt {
+	uint32_t index; /* of env->rcpts */
+	enum dsn_action action;
+};
 struct dsn {
 	const char *hostname; /* Reporting-MTA */
-	const char *qid;      /* of the message that failed */
+	const char *qid;      /* of the message that it is about */
 	int64_t now, arrived; /* seconds since 1970 */
+	int64_t retry_until;  /* the same; 0 when nothing is tried any more */
 	int zone_min;
 	const struct envelope *env; /* of that message */
-	const uint32_t *failed;     /* indexes of env->rcpts */
-	size_t n_failed;
+	const struct dsn_rcpt *rcpts;
+	size_t n;
 	struct slice header; /* of that message; returned, at most 32 KiB of it */
-	bool expired;        /* given up after queue_lifetime_s */
+	struct slice
+	    content; /* its text, when all of it is to be returned (RET=FULL of a failure); else empty */
 };
-/* The header (with the empty line) and the body of the report. 0 or the error of the buffers. */
-int dsn_build(const struct dsn *d, struct buf *header, struct buf *body);
+/* The header (with the empty line) and the body of the report. *flags_out: ENV_8BIT, ENV_SMTPUTF8 as it needs them. 0 or the error of the
+ * buffers. */
+int dsn_build(const struct dsn *d, struct buf *header, struct buf *body, uint32_t *flags_out);
+
+/* What a rule of the policy (its id in an answer, such as P01) says, and what to do about it. NULL: why names none. Static. */
+struct dsn_rule {
+	const char *id, *vi, *en, *advice_vi, *advice_en;
+};
+const struct dsn_rule *dsn_rule_in(const char *why);
 
 #endif

@@ -113,7 +113,7 @@ envelope_get(struct ipc_reader *r, struct arena *a, struct envelope *out)
 		x->orcpt = get_str(r, a);
 		x->why = get_str(r, a);
 		if (r->err == 0 &&
-		    (state < RCPT_LOCAL || state > RCPT_FAILED || x->address[0] == '\0'))
+		    (state < RCPT_LOCAL || state > RCPT_DONE || x->address[0] == '\0'))
 			r->err = ERR_PROTO;
 	}
 	if (r->err == 0)

@@ -19,12 +19,21 @@ void delivery_id_qid(const struct delivery_id *id, char out[QID_LEN + 1]);
 int delivery_id_put(struct buf *b, const struct delivery_id *id);
 int delivery_id_get(struct ipc_reader *r, struct delivery_id *id_out);
 
-enum envelope_flag { ENV_8BIT = 1, ENV_SMTPUTF8 = 2, ENV_QUARANTINE = 4, ENV_BOUNCE = 8 };
+enum envelope_flag {
+	ENV_8BIT = 1,
+	ENV_SMTPUTF8 = 2,
+	ENV_QUARANTINE = 4,
+	ENV_BOUNCE = 8,
+	ENV_WARNED = 16, /* the sender was told that it waits */
+};
 enum rcpt_state {
 	RCPT_LOCAL = 1,  /* to lmtp_route */
-	RCPT_REMOTE = 2, /* to the smarthost */
+	RCPT_REMOTE = 2, /* by relay_routes, smarthost or MX */
 	RCPT_FAILED =
 	    3, /* refused for good after others had it: the queue reports it to the sender */
+	RCPT_DELIVERED =
+	    4, /* has it, and its sender wants to know (NOTIFY=SUCCESS): the queue reports it */
+	RCPT_DONE = 5, /* the queue's own: settled while others are still under way */
 };
 struct envelope_rcpt {
 	const char *address;

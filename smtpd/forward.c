@@ -28,7 +28,7 @@ forward_note(struct txn *t, struct rcpt *r, const struct lookup_route *route)
 	r->keep = route->keep;
 	for (size_t i = 0; i < route->n_hops; i++) {
 		const struct lookup_hop *h = &route->hops[i];
-		if (h->remote && !smtpd.relays) {
+		if (h->remote && !relay_routes_has(smtpd.routes, h->to, false)) {
 			r->keep = true;
 			continue;
 		}
@@ -119,7 +119,8 @@ expand_one(const struct txn *t, const struct msg *m, struct rcpt *list, size_t i
 		if (is_rcpt(list, *n, h))
 			continue;
 		list[(*n)++] = (struct rcpt){.address = h->to,
-		    .kind = h->remote ? RCPT_REMOTE : RCPT_LOCAL,
+		    .kind = h->remote || relay_routes_has(smtpd.routes, h->to, true) ? RCPT_REMOTE
+										     : RCPT_LOCAL,
 		    .notify = keep ? SMTP_NOTIFY_NEVER : r->notify,
 		    .orcpt = r->orcpt,
 		    .outcome = "",

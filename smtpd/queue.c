@@ -11,6 +11,7 @@
 #include "lib/err.h"
 #include "lib/log.h"
 #include "lib/role.h"
+#include "smtpd/dsn.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -155,6 +156,12 @@ on_sync(void *arg)
 }
 
 void
+queue_sync_now(void)
+{
+	on_sync(NULL);
+}
+
+void
 queue_reply_after_sync(struct ipc_conn *c, uint32_t id)
 {
 	struct queue_waiting *w = xcalloc(1, sizeof(*w));
@@ -225,16 +232,21 @@ get_incoming(struct ipc_reader *r, struct incoming *in)
 	return 0;
 }
 
-/* Recipients that the session says are refused for good, in env order. */
+/* Recipients of whom the session knows the end already, in env order: refused for good, or delivered and to be told of. */
 static size_t
-failed_of(const struct envelope *e, uint32_t **list)
+settled_of(const struct envelope *e, uint32_t **list, struct dsn_rcpt **told)
 {
 	size_t n = 0;
 
 	*list = arena_calloc(queue.arena, e->n_rcpts + 1, sizeof(uint32_t));
-	for (uint32_t i = 0; *list != NULL && i < e->n_rcpts; i++)
-		if (e->rcpts[i].state == RCPT_FAILED)
-			(*list)[n++] = i;
+	*told = arena_calloc(queue.arena, e->n_rcpts + 1, sizeof(struct dsn_rcpt));
+	for (uint32_t i = 0; *list != NULL && *told != NULL && i < e->n_rcpts; i++) {
+		enum rcpt_state st = e->rcpts[i].state;
+		if (st != RCPT_FAILED && st != RCPT_DELIVERED)
+			continue;
+		(*told)[n] = (struct dsn_rcpt){i, st == RCPT_FAILED ? DSN_FAILED : DSN_DELIVERED};
+		(*list)[n++] = i;
+	}
 	return n;
 }
 
@@ -278,8 +290,9 @@ store_incoming(struct incoming *in, bool commit, int fd)
 	struct qdb_put put = {
 	    .id = in->id, .row = &in->row, .header = in->header, .body = in->body};
 	struct queue_bounce b;
-	uint32_t *failed = NULL;
-	size_t n_failed = commit ? failed_of(&in->row.env, &failed) : 0;
+	uint32_t *settled = NULL;
+	struct dsn_rcpt *told = NULL;
+	size_t n_settled = commit ? settled_of(&in->row.env, &settled, &told) : 0;
 	bool quarantine = in->row.env.flags & ENV_QUARANTINE;
 	int r = 0;
 
@@ -287,13 +300,15 @@ store_incoming(struct incoming *in, bool commit, int fd)
 			: quarantine ? QUEUE_ST_QUARANTINE
 				     : QUEUE_ST_QUEUED;
 	in->row.due = commit ? in->row.arrived : in->row.arrived + HOLD_MS;
-	if (!in->row.has_inline)
+	if (commit && (settled == NULL || told == NULL))
+		r = ERR_NOMEM;
+	if (r == 0 && !in->row.has_inline)
 		r = qspool_keep(&in->id, fd, in->row.size);
 	if (r != 0)
 		return r;
-	r = queue_bounce_make(&b, &in->id, &in->row, in->header, failed, n_failed, false);
+	r = queue_bounce_make(&b, &in->id, &in->row, in->header, told, n_settled);
 	if (r == 0) {
-		queue_envelope_without(&in->row.env, failed, n_failed);
+		queue_envelope_without(&in->row.env, settled, n_settled);
 		const struct qdb_put *extra = b.wanted ? &b.put : NULL;
 		/* with nobody left the id is kept for a while all the same: the COMMIT may come again */
 		r = in->row.env.n_rcpts > 0
@@ -376,9 +391,17 @@ on_msg(struct ipc_conn *c, uint16_t type, uint32_t id, struct ipc_reader *r, int
 	case QUEUE_BODY:
 		return queue_msg_body(c, id, r);
 	case QUEUE_RESULT:
-		return queue_msg_result(c, id, r);
+		return queue_msg_result(c, id, r, true);
+	case QUEUE_PARTIAL:
+		return queue_msg_result(c, id, r, false);
+	case QUEUE_BACK:
+		return queue_msg_back(c, r);
 	case QUEUE_LIST:
 		return queue_msg_list(c, id, r);
+	case QUEUE_CHANGE:
+		return queue_msg_change(c, id, r);
+	case QUEUE_SHOW:
+		return queue_msg_show(c, id, r);
 	default:
 		return ERR_PROTO;
 	}
@@ -405,6 +428,7 @@ read_conf(const struct conf *conf)
 {
 	queue.hostname = conf_str(conf, "hostname");
 	queue.lifetime_ms = conf_int(conf, "queue_lifetime_s") * 1000;
+	queue.warn_ms = conf_int(conf, "queue_warn_s") * 1000;
 	for (size_t i = 0;
 	     i < conf_list_len(conf, "queue_retry_s") && queue.n_waits < QUEUE_WAITS_MAX; i++) {
 		uint64_t s;

@@ -27,7 +27,8 @@ const struct ipc_proto queue_proto = {
     .n_rules = sizeof(rules) / sizeof(rules[0]),
 };
 
-enum { CALL_MS = 10000, COMMIT_TRIES = 10 };
+/* A NEXT has no time of its own: an answer that came too late would leave a lease that nobody knows of. */
+enum { CALL_MS = 10000, NEXT_MS = 86400000, RESULT_MS = 120000, COMMIT_TRIES = 10 };
 
 struct queue_client {
 	struct loop *loop;
@@ -134,17 +135,23 @@ call_new(struct queue_client *c, uint16_t want, void *arg)
 
 /* Sends; on failure the call is freed and NULL given. */
 static struct queue_call *
-call_send(struct queue_call *k, uint16_t type, struct buf *payload, int fd)
+call_send_for(struct queue_call *k, uint16_t type, struct buf *payload, int fd, unsigned ms)
 {
 	int r = payload->err != 0
 		    ? payload->err
-		    : ipc_call(k->c->ipc, type, payload, fd, CALL_MS, on_reply, k, &k->call);
+		    : ipc_call(k->c->ipc, type, payload, fd, ms, on_reply, k, &k->call);
 
 	buf_done(payload);
 	if (r == 0)
 		return k;
 	call_free(k);
 	return NULL;
+}
+
+static struct queue_call *
+call_send(struct queue_call *k, uint16_t type, struct buf *payload, int fd)
+{
+	return call_send_for(k, type, payload, fd, CALL_MS);
 }
 
 static int
@@ -184,6 +191,7 @@ give_entry(struct queue_call *k, int err, struct ipc_reader *r)
 		err = delivery_id_get(r, &e.id);
 	if (err == 0) {
 		e.attempt = ipc_get_u32(r);
+		e.hurry = ipc_get_u8(r) != 0;
 		err = envelope_get(r, k->arena, &e.env);
 	}
 	k->fn.next(k->arg, err, &e);
@@ -355,7 +363,7 @@ queue_next(struct queue_client *c, struct arena *a, queue_next_fn fn, void *arg)
 	k->fn.next = fn;
 	k->arena = a;
 	buf_init(&b, 64);
-	return call_send(k, QUEUE_NEXT, &b, -1);
+	return call_send_for(k, QUEUE_NEXT, &b, -1, NEXT_MS);
 }
 
 struct queue_call *
@@ -370,8 +378,8 @@ queue_body(struct queue_client *c, const struct delivery_id *id, queue_body_fn f
 	return call_send(k, QUEUE_BODY, &b, -1);
 }
 
-struct queue_call *
-queue_result(struct queue_client *c, const struct delivery_id *id,
+static struct queue_call *
+send_results(struct queue_client *c, uint16_t type, const struct delivery_id *id,
     const struct queue_rcpt_result *r, uint32_t n, queue_done_fn fn, void *arg)
 {
 	struct queue_call *k = call_new(c, IPC_OK, arg);
@@ -386,5 +394,32 @@ queue_result(struct queue_client *c, const struct delivery_id *id,
 		ipc_put_u8(&b, (uint8_t)r[i].result);
 		ipc_put_str(&b, r[i].why);
 	}
-	return call_send(k, QUEUE_RESULT, &b, -1);
+	return call_send_for(k, type, &b, -1, RESULT_MS);
+}
+
+struct queue_call *
+queue_result(struct queue_client *c, const struct delivery_id *id,
+    const struct queue_rcpt_result *r, uint32_t n, queue_done_fn fn, void *arg)
+{
+	return send_results(c, QUEUE_RESULT, id, r, n, fn, arg);
+}
+
+struct queue_call *
+queue_partial(struct queue_client *c, const struct delivery_id *id,
+    const struct queue_rcpt_result *r, uint32_t n, queue_done_fn fn, void *arg)
+{
+	return send_results(c, QUEUE_PARTIAL, id, r, n, fn, arg);
+}
+
+void
+queue_back(struct queue_client *c, const struct delivery_id *id, uint32_t wait_ms)
+{
+	struct buf b;
+
+	buf_init(&b, 64);
+	delivery_id_put(&b, id);
+	ipc_put_u32(&b, wait_ms);
+	/* not connected: the lease ended with the connection */
+	(void)ipc_send(c->ipc, QUEUE_BACK, &b);
+	buf_done(&b);
 }

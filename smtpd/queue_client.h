@@ -11,8 +11,26 @@ enum queue_msg {
 #include "smtpd/queue_proto.def"
 #undef IPC_MSG
 };
-enum queue_result { QUEUE_DELIVERED = 1, QUEUE_RETRY = 2, QUEUE_REFUSED = 3 };
-enum queue_state { QUEUE_ST_HELD = 1, QUEUE_ST_QUEUED = 2, QUEUE_ST_QUARANTINE = 3 };
+enum queue_result {
+	QUEUE_DELIVERED = 1, /* in the mailbox */
+	QUEUE_RETRY = 2,
+	QUEUE_REFUSED = 3,
+	QUEUE_RELAYED = 4, /* the next server has it, and reports are its business (DSN) */
+	QUEUE_PASSED = 5,  /* the next server has it, and sends no reports */
+};
+enum queue_state {
+	QUEUE_ST_HELD = 1,       /* not yet taken over from its client */
+	QUEUE_ST_QUEUED = 2,     /* to be delivered */
+	QUEUE_ST_QUARANTINE = 3, /* a milter holds it: a person releases it */
+	QUEUE_ST_ONHOLD = 5,     /* a person holds it */
+};
+enum queue_action {
+	QUEUE_DO_HOLD = 1,
+	QUEUE_DO_RELEASE = 2,
+	QUEUE_DO_RETRY = 3,
+	QUEUE_DO_DELETE = 4,
+	QUEUE_DO_BOUNCE = 5
+};
 
 /* Content up to this many octets travels and is kept inline; above by a descriptor. */
 enum { QUEUE_INLINE_MAX = 131072 };
@@ -56,6 +74,7 @@ void queue_abort(struct queue_client *c, const struct delivery_id *id);
 struct queue_entry {
 	struct delivery_id id;
 	uint32_t attempt;
+	bool hurry;          /* a person asked for it: no waiting for destinations that were down */
 	struct envelope env; /* in the arena of the call to queue_next */
 };
 typedef void (*queue_next_fn)(void *arg, int err, const struct queue_entry *e);
@@ -78,5 +97,10 @@ struct queue_rcpt_result {
 };
 struct queue_call *queue_result(struct queue_client *c, const struct delivery_id *id,
     const struct queue_rcpt_result *r, uint32_t n, queue_done_fn fn, void *arg);
+/* Some of the results; the message stays leased. Results may be given again by queue_result. */
+struct queue_call *queue_partial(struct queue_client *c, const struct delivery_id *id,
+    const struct queue_rcpt_result *r, uint32_t n, queue_done_fn fn, void *arg);
+/* Gives a leased message back as it is, to be offered again after wait_ms. */
+void queue_back(struct queue_client *c, const struct delivery_id *id, uint32_t wait_ms);
 
 #endif

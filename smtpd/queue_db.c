@@ -19,6 +19,7 @@ struct qdb {
 	void *tree; /* tsearch, by id */
 	struct qent **heap;
 	size_t n_heap, alloc, count;
+	bool dirty;
 };
 
 struct key {
@@ -149,7 +150,7 @@ entry_set(struct qdb *db, const struct delivery_id *id, const struct qrow *row)
 	e->unreachable = row->attempts > 0 && waits_for_store(&row->env);
 	/* what was leased and is changed goes back into the order; what is quarantined waits for a person */
 	e->lease = NULL;
-	if (e->state != QUEUE_ST_QUARANTINE)
+	if (e->state != QUEUE_ST_QUARANTINE && e->state != QUEUE_ST_ONHOLD)
 		heap_add(db, e);
 }
 
@@ -181,6 +182,15 @@ qdb_unlease(struct qdb *db, struct qent *e)
 	e->lease = NULL;
 	if (e->heap_at == SIZE_MAX)
 		heap_add(db, e);
+}
+
+void
+qdb_postpone(struct qdb *db, struct qent *e, int64_t due)
+{
+	heap_remove(db, e);
+	e->lease = NULL;
+	e->due = due;
+	heap_add(db, e);
 }
 
 void
@@ -387,6 +397,7 @@ qdb_put(struct qdb *db, const struct qdb_put *p, const struct qdb_put *extra)
 		struct kv_txn *t;
 		if ((r = kv_begin(db->kv, &t)) != 0)
 			continue;
+		db->dirty = true;
 		r = put_one(t, p);
 		if (r == 0 && extra != NULL)
 			r = put_one(t, extra);
@@ -416,6 +427,7 @@ qdb_finish(struct qdb *db, const struct delivery_id *id, int64_t due, const stru
 		struct kv_txn *t;
 		if ((r = kv_begin(db->kv, &t)) != 0)
 			continue;
+		db->dirty = true;
 		r = put_one(t, &mark);
 		if (r == 0)
 			r = del_if(t, 'h', id);
@@ -446,6 +458,7 @@ qdb_drop(struct qdb *db, const struct delivery_id *id)
 		struct kv_txn *t;
 		if ((r = kv_begin(db->kv, &t)) != 0)
 			continue;
+		db->dirty = true;
 		r = del_if(t, 'm', id);
 		if (r == 0)
 			r = del_if(t, 'h', id);
@@ -464,6 +477,7 @@ qdb_drop(struct qdb *db, const struct delivery_id *id)
 int
 qdb_sync(struct qdb *db)
 {
+	db->dirty = false;
 	return kv_sync(db->kv);
 }
 
@@ -514,4 +528,10 @@ qdb_marks_drop(
 	if (r == 0)
 		*left_out += m.left;
 	return r;
+}
+
+bool
+qdb_is_dirty(const struct qdb *db)
+{
+	return db->dirty;
 }

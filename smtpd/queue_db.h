@@ -18,7 +18,10 @@ struct qent {
 	bool
 	    unreachable; /* waits because its server could not be reached, not because it said no */
 	void *lease;     /* who delivers it now; not in the heap while leased */
-	size_t heap_at;  /* SIZE_MAX: not in the heap */
+	bool hurry;      /* a person asked for a try: in memory only */
+	uint8_t
+	    wish; /* enum queue_action (queue_client.h) to be done when its lease ends; 0: none; in memory only */
+	size_t heap_at; /* SIZE_MAX: not in the heap */
 };
 /* The row. */
 struct qrow {
@@ -41,6 +44,8 @@ struct qent *qdb_first(struct qdb *db);
 /* Takes it out of the order of delivery, or puts it back. */
 void qdb_lease(struct qdb *db, struct qent *e, void *who);
 void qdb_unlease(struct qdb *db, struct qent *e);
+/* Ends a lease, and sets the time of the next try in memory only. */
+void qdb_postpone(struct qdb *db, struct qent *e, int64_t due);
 /* Due now, in memory only; not for leased ones. */
 void qdb_hasten(struct qdb *db, struct qent *e, int64_t now);
 /* Messages in id order after id (NULL: from the start), at most max, while fn gives true. */
@@ -73,5 +78,7 @@ int qdb_mark(struct qdb *db, struct slice key, struct buf *out);
 /* Drops the marks for which over() is true; how many are left is added to *left_out. */
 int qdb_marks_drop(
     struct qdb *db, bool (*over)(void *arg, struct slice value), void *arg, size_t *left_out);
+/* Whether anything was written since the last sync: a crash would take it back. */
+bool qdb_is_dirty(const struct qdb *db);
 
 #endif

@@ -18,6 +18,39 @@ struct listing {
 	bool more;
 };
 
+/* With a thousand recipients their answers are cut, so that the row finds room in a frame. */
+static void
+cut_answers(struct envelope *e)
+{
+	for (uint32_t i = 0; i < e->n_rcpts; i++) {
+		struct slice why = slice_str(e->rcpts[i].why);
+		if (why.len <= 64)
+			continue;
+		const char *cut = arena_slicedup(queue.arena, slice_sub(why, 0, 64));
+		e->rcpts[i].why = cut == NULL ? "" : cut;
+	}
+}
+
+int
+queue_list_put(struct buf *b, const struct qent *e, struct qrow *row)
+{
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < row->env.n_rcpts; i++)
+		if (row->env.rcpts[i].state != RCPT_DONE)
+			row->env.rcpts[n++] = row->env.rcpts[i];
+	row->env.n_rcpts = n;
+	if (n > 300)
+		cut_answers(&row->env);
+	delivery_id_put(b, &e->id);
+	ipc_put_u8(b, row->state);
+	ipc_put_i64(b, row->arrived);
+	ipc_put_i64(b, e->lease != NULL || row->state != QUEUE_ST_QUEUED ? 0 : e->due);
+	ipc_put_u32(b, row->attempts);
+	ipc_put_u64(b, row->size);
+	return envelope_put(b, &row->env);
+}
+
 static bool
 list_one(void *arg, struct qent *e)
 {
@@ -30,17 +63,11 @@ list_one(void *arg, struct qent *e)
 		l->more = true;
 		return false;
 	}
+	size_t before = l->out.len;
 	if (qdb_get(queue.db, &e->id, queue.arena, &row) != 0)
 		return true;
-	size_t before = l->out.len;
-	delivery_id_put(&l->out, &e->id);
-	ipc_put_u8(&l->out, row.state);
-	ipc_put_i64(&l->out, row.arrived);
-	ipc_put_i64(&l->out, row.due);
-	ipc_put_u32(&l->out, row.attempts);
-	ipc_put_u64(&l->out, row.size);
-	if (envelope_put(&l->out, &row.env) != 0) {
-		/* too large for this frame: its start of the next one */
+	if (queue_list_put(&l->out, e, &row) != 0) {
+		/* too large for this frame: the start of the next one */
 		l->out.err = 0;
 		buf_truncate(&l->out, before);
 		l->more = l->n > 0;
@@ -89,7 +116,8 @@ count_one(void *arg, struct qent *e)
 {
 	struct totals *t = arg;
 
-	if (e->state != QUEUE_ST_QUEUED && e->state != QUEUE_ST_QUARANTINE)
+	if (e->state != QUEUE_ST_QUEUED && e->state != QUEUE_ST_QUARANTINE &&
+	    e->state != QUEUE_ST_ONHOLD)
 		return true;
 	t->messages++;
 	t->rcpts += e->n_rcpts;

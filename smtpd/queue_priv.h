@@ -27,7 +27,7 @@ struct queue {
 	const char *hostname;
 	uint64_t waits_ms[QUEUE_WAITS_MAX];
 	size_t n_waits;
-	int64_t lifetime_ms;
+	int64_t lifetime_ms, warn_ms;
 	uint64_t last_us;
 	unsigned char instance;
 	struct arena *arena; /* of the request under way */
@@ -45,12 +45,15 @@ void queue_on_due(void *arg);
 void queue_remove_after_sync(const struct delivery_id *id);
 /* IPC_OK once all that was written so far is on stable storage. */
 void queue_reply_after_sync(struct ipc_conn *c, uint32_t id);
+/* Syncs what was written, answers who waits for that. */
+void queue_sync_now(void);
 void queue_log_entry(
     const char *event, const struct delivery_id *id, const struct qrow *row, int err);
 /* Takes the failed recipients (ascending indexes) out of the envelope. */
 void queue_envelope_without(struct envelope *e, const uint32_t *failed, size_t n_failed);
 
 /* ---- queue_bounce.c ---- */
+struct dsn_rcpt;
 struct queue_bounce {
 	struct qrow row;
 	struct envelope_rcpt rcpt;
@@ -58,9 +61,10 @@ struct queue_bounce {
 	struct buf header, body;
 	bool wanted; /* there is somebody to tell */
 };
-/* The report about failed recipients. queue_bounce_done in any case. 0 or the error of the buffers. */
+/* The report about what became of recipients, as far as they want to be told of. content: empty, or all of the text. queue_bounce_done
+ * in any case. 0 or the error of the buffers. */
 int queue_bounce_make(struct queue_bounce *b, const struct delivery_id *id, const struct qrow *row,
-    struct slice header, const uint32_t *failed, size_t n_failed, bool expired);
+    struct slice header, const struct dsn_rcpt *rcpts, size_t n);
 void queue_bounce_done(struct queue_bounce *b);
 
 /* ---- queue_reply.c ---- */
@@ -71,14 +75,33 @@ void queue_replies_init(void);
 /* ---- queue_relay.c: requests of relay ---- */
 int queue_msg_next(struct ipc_conn *c, uint32_t id);
 int queue_msg_body(struct ipc_conn *c, uint32_t id, struct ipc_reader *r);
-int queue_msg_result(struct ipc_conn *c, uint32_t id, struct ipc_reader *r);
+int queue_msg_result(struct ipc_conn *c, uint32_t id, struct ipc_reader *r, bool last);
+int queue_msg_back(struct ipc_conn *c, struct ipc_reader *r);
 int queue_relay_open(struct ipc_conn *c, void *arg, void **user_out);
 void queue_relay_close(struct ipc_conn *c, void *arg);
 /* Tries one of the messages that wait for an unreachable store; sets itself again while there are any. */
 void queue_on_canary(void *arg);
 
+enum queue_settle {
+	QUEUE_SETTLE_ATTEMPT = 1, /* an attempt is over */
+	QUEUE_SETTLE_PART,        /* others of it are still under way */
+	QUEUE_SETTLE_BY_HAND,     /* it was none: a person decided */
+};
+/* Writes what became of the recipients of row, with the report about it. result: enum queue_result of each, 0: nothing. 0 or the error
+ * of the store. */
+int queue_settle(
+    const struct delivery_id *id, struct qrow *row, const uint8_t *result, enum queue_settle kind);
+
+/* ---- queue_admin.c: congvu ---- */
+int queue_msg_change(struct ipc_conn *c, uint32_t id, struct ipc_reader *r);
+int queue_msg_show(struct ipc_conn *c, uint32_t id, struct ipc_reader *r);
+/* Does what a person asked for while the message was under way. */
+void queue_lease_ended(const struct delivery_id *id);
+
 /* ---- queue_list.c: congvu ---- */
 int queue_msg_list(struct ipc_conn *c, uint32_t id, struct ipc_reader *r);
+/* What LIST says of a message. row is changed by it. */
+int queue_list_put(struct buf *b, const struct qent *e, struct qrow *row);
 void queue_on_stats(void *arg);
 
 #endif

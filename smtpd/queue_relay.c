@@ -1,18 +1,20 @@
 /* queue_relay.c: what relay asks the queue: the next message, its body, what became of it. Runs in smtpd-queue. Invariants: a
  * leased message is given to nobody else until its relay answers or is gone; a recipient leaves the envelope only by a
- * result that names it. */
+ * result that names it; what a crash could take back is given to no relay. */
 #include "config.h"
 
 #include "smtpd/queue_priv.h"
 
+#include "lib/crypto.h"
 #include "lib/err.h"
 #include "lib/log.h"
+#include "smtpd/dsn.h"
 #include "smtpd/queue_spool.h"
 
 #include <string.h>
 #include <unistd.h>
 
-enum { CANARY_MS = 3000 };
+enum { CANARY_MS = 3000, PUT_OFF_MS = 600000 };
 
 /* ---- the store is back ---- */
 
@@ -67,27 +69,94 @@ note_reachability(const struct delivery_id *id, bool delivered)
 
 /* ---- requests ---- */
 
+/* Takes those settled already out of the envelope; gives how many there were. */
+static uint32_t
+drop_done(struct envelope *e)
+{
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < e->n_rcpts; i++)
+		if (e->rcpts[i].state != RCPT_DONE)
+			e->rcpts[n++] = e->rcpts[i];
+	uint32_t dropped = e->n_rcpts - n;
+	e->n_rcpts = n;
+	return dropped;
+}
+
+/* The row as relay is to have it: an attempt that was broken off may have left recipients that are settled. */
+static int
+row_to_lease(struct qent *e, struct qrow *row)
+{
+	int r = qdb_get(queue.db, &e->id, queue.arena, row);
+
+	if (r == 0 && drop_done(&row->env) > 0) {
+		struct qdb_put put = {.id = e->id, .row = row};
+		bool hurry = e->hurry;
+		r = qdb_put(queue.db, &put, NULL);
+		e->hurry = hurry;
+	}
+	return r;
+}
+
+static int
+put_entry(struct buf *b, const struct qent *e, const struct qrow *row)
+{
+	struct envelope env = row->env;
+
+	env.rcpts = arena_calloc(queue.arena, env.n_rcpts + 1, sizeof(*env.rcpts));
+	if (env.rcpts == NULL)
+		return ERR_NOMEM;
+	for (uint32_t i = 0; i < env.n_rcpts; i++) {
+		env.rcpts[i] = row->env.rcpts[i];
+		env.rcpts[i].why = "";
+	}
+	delivery_id_put(b, &e->id);
+	ipc_put_u32(b, row->attempts);
+	ipc_put_u8(b, e->hurry);
+	return envelope_put(b, &env);
+}
+
+/* A message that cannot be given stays where it is and is looked at again later; the others go on. */
+static void
+put_off(struct qent *e, int err)
+{
+	char qid[QID_LEN + 1];
+
+	delivery_id_qid(&e->id, qid);
+	log_msg(LOG_LVL_ERROR, "queue_entry_unreadable", "%s: %s", qid, err_name(err));
+	qdb_postpone(queue.db, e, queue_now_ms() + PUT_OFF_MS);
+}
+
 int
 queue_msg_next(struct ipc_conn *c, uint32_t id)
 {
-	struct qent *e = qdb_first(queue.db);
+	struct qent *e;
 	struct qrow row;
 	struct buf b;
-	int r;
+	int r = ERR_NOTFOUND;
 
-	if (e == NULL || e->due > queue_now_ms() || e->state != QUEUE_ST_QUEUED)
-		return ipc_reply_err(c, id, ERR_NOTFOUND, "nothing is due");
-	if ((r = qdb_get(queue.db, &e->id, queue.arena, &row)) != 0)
-		return ipc_reply_err(c, id, r, "row");
-	qdb_lease(queue.db, e, c);
+	/* what a crash could take back is not delivered yet: its client would send it again under another id */
+	if (qdb_is_dirty(queue.db))
+		queue_sync_now();
 	buf_init(&b, IPC_FRAME_MAX);
-	delivery_id_put(&b, &e->id);
-	ipc_put_u32(&b, row.attempts);
-	r = envelope_put(&b, &row.env);
-	if (r == 0)
-		ipc_reply(c, id, QUEUE_ENTRY, &b, -1);
-	else
-		ipc_reply_err(c, id, r, "envelope");
+	while ((e = qdb_first(queue.db)) != NULL && e->due <= queue_now_ms() &&
+	       e->state == QUEUE_ST_QUEUED) {
+		arena_reset(queue.arena);
+		buf_reset(&b);
+		r = row_to_lease(e, &row);
+		if (r == 0)
+			r = put_entry(&b, e, &row);
+		if (r == 0)
+			break;
+		put_off(e, r);
+		r = ERR_NOTFOUND;
+	}
+	if (r != 0) {
+		ipc_reply_err(c, id, r, "nothing is due");
+	} else if (ipc_reply(c, id, QUEUE_ENTRY, &b, -1) == 0) {
+		qdb_lease(queue.db, e, c);
+		e->hurry = false;
+	}
 	buf_done(&b);
 	queue_set_due_timer();
 	return 0;
@@ -135,7 +204,7 @@ queue_msg_body(struct ipc_conn *c, uint32_t id, struct ipc_reader *r)
 	return 0;
 }
 
-/* Reads the results into the envelope: *keep and the failed ones get their marks (state, why). */
+/* Reads the results: *result of each recipient, and what was said to them. */
 static int
 get_results(struct ipc_reader *r, struct envelope *e, uint8_t *result)
 {
@@ -145,9 +214,11 @@ get_results(struct ipc_reader *r, struct envelope *e, uint8_t *result)
 		uint32_t at = ipc_get_u32(r);
 		uint8_t res = ipc_get_u8(r);
 		struct slice why = ipc_get_slice(r);
-		if (at >= e->n_rcpts || res < QUEUE_DELIVERED || res > QUEUE_REFUSED ||
+		if (at >= e->n_rcpts || res < QUEUE_DELIVERED || res > QUEUE_PASSED ||
 		    why.len > 1024 || slice_index(why, '\0') >= 0)
 			return ERR_PROTO;
+		if (e->rcpts[at].state == RCPT_DONE)
+			continue;
 		result[at] = res;
 		e->rcpts[at].why = arena_slicedup(queue.arena, why);
 		if (e->rcpts[at].why == NULL)
@@ -156,60 +227,133 @@ get_results(struct ipc_reader *r, struct envelope *e, uint8_t *result)
 	return ipc_reader_end(r);
 }
 
+/* The wait before the next attempt, a fifth more or less: what failed together is not tried together for ever. */
 static uint64_t
 wait_after(uint32_t attempts)
 {
 	size_t i = attempts == 0 ? 0 : attempts - 1;
+	uint64_t ms = queue.waits_ms[i < queue.n_waits ? i : queue.n_waits - 1];
+	uint32_t r;
 
-	return queue.waits_ms[i < queue.n_waits ? i : queue.n_waits - 1];
+	random_bytes(&r, sizeof(r));
+	return ms * (80 + r % 41) / 100;
 }
 
-/* What is left after an attempt: a later one, a report, or nothing. */
-static int
-settle(const struct delivery_id *id, struct qrow *row, const uint8_t *result)
+/* What an attempt, or a part of it, settles. */
+struct settling {
+	const struct delivery_id *id;
+	struct qrow *row;
+	const uint8_t *result;
+	enum queue_settle kind;
+	bool expired; /* the attempt is over, and with it the time */
+	struct dsn_rcpt *told;
+	size_t n_told;
+	uint32_t n_gone, n_failed;
+	bool delivered_local;
+};
+
+/* What the sender may want to know of recipient i; 0: nothing, it is tried again. */
+static enum dsn_action
+action_of(const struct settling *s, uint32_t i)
 {
-	uint32_t *failed = arena_calloc(queue.arena, row->env.n_rcpts + 1, sizeof(uint32_t));
-	uint32_t *gone = arena_calloc(queue.arena, row->env.n_rcpts + 1, sizeof(uint32_t));
+	switch (s->result[i]) {
+	case QUEUE_DELIVERED:
+		return DSN_DELIVERED;
+	case QUEUE_RELAYED:
+	case QUEUE_PASSED:
+		return DSN_RELAYED;
+	case QUEUE_REFUSED:
+		return DSN_FAILED;
+	default:
+		return s->expired ? DSN_EXPIRED : 0;
+	}
+}
+
+static void
+mark(struct settling *s)
+{
+	struct envelope *e = &s->row->env;
+
+	for (uint32_t i = 0; i < e->n_rcpts; i++) {
+		enum dsn_action a = action_of(s, i);
+		if (e->rcpts[i].state == RCPT_DONE || a == 0)
+			continue;
+		s->delivered_local |= a == DSN_DELIVERED && e->rcpts[i].state == RCPT_LOCAL;
+		s->n_failed += a == DSN_FAILED || a == DSN_EXPIRED;
+		s->n_gone++;
+		/* RFC 3461 5.2.2: a server that does DSN tells the rest of it */
+		if (s->result[i] != QUEUE_RELAYED)
+			s->told[s->n_told++] = (struct dsn_rcpt){i, a};
+	}
+}
+
+/* Once in the life of a message, who asked is told that it waits. */
+static void
+mark_delayed(struct settling *s)
+{
+	struct envelope *e = &s->row->env;
+	bool late = queue.warn_ms > 0 && queue_now_ms() - s->row->arrived > queue.warn_ms;
+
+	if (s->kind != QUEUE_SETTLE_ATTEMPT || !late || (e->flags & ENV_WARNED))
+		return;
+	e->flags |= ENV_WARNED;
+	for (uint32_t i = 0; i < e->n_rcpts; i++)
+		if (e->rcpts[i].state != RCPT_DONE && action_of(s, i) == 0)
+			s->told[s->n_told++] = (struct dsn_rcpt){i, DSN_DELAYED};
+}
+
+static int
+write_settled(struct settling *s, const struct qdb_put *report)
+{
+	struct envelope *e = &s->row->env;
 	int64_t now = queue_now_ms();
-	bool expired = now - row->arrived > queue.lifetime_ms;
-	size_t n_failed = 0, n_gone = 0;
-	bool delivered_local = false;
+
+	for (uint32_t i = 0; i < e->n_rcpts; i++)
+		if (action_of(s, i) != 0)
+			e->rcpts[i].state = RCPT_DONE;
+	if (s->kind != QUEUE_SETTLE_PART)
+		(void)drop_done(e);
+	if (e->n_rcpts == 0) {
+		int r = qdb_finish(queue.db, s->id, now + QUEUE_DONE_MS, report);
+		if (r == 0)
+			queue_remove_after_sync(s->id);
+		return r;
+	}
+	if (s->kind == QUEUE_SETTLE_ATTEMPT) {
+		s->row->attempts++;
+		s->row->due = now + (int64_t)wait_after(s->row->attempts);
+	}
+	struct qdb_put put = {.id = *s->id, .row = s->row};
+	return qdb_put(queue.db, &put, report);
+}
+
+int
+queue_settle(
+    const struct delivery_id *id, struct qrow *row, const uint8_t *result, enum queue_settle kind)
+{
+	struct settling s = {.id = id, .row = row, .result = result, .kind = kind};
 	struct queue_bounce b;
 	struct buf header;
 
-	if (failed == NULL || gone == NULL)
+	s.expired =
+	    kind == QUEUE_SETTLE_ATTEMPT && queue_now_ms() - row->arrived > queue.lifetime_ms;
+	s.told = arena_calloc(queue.arena, 2 * (size_t)row->env.n_rcpts + 1, sizeof(*s.told));
+	if (s.told == NULL)
 		return ERR_NOMEM;
-	for (uint32_t i = 0; i < row->env.n_rcpts; i++) {
-		bool fails =
-		    result[i] == QUEUE_REFUSED || (expired && result[i] != QUEUE_DELIVERED);
-		delivered_local |=
-		    result[i] == QUEUE_DELIVERED && row->env.rcpts[i].state == RCPT_LOCAL;
-		if (fails)
-			failed[n_failed++] = i;
-		if (fails || result[i] == QUEUE_DELIVERED)
-			gone[n_gone++] = i;
-	}
+	mark(&s);
+	mark_delayed(&s);
 	buf_init(&header, KV_VALUE_MAX);
-	if (n_failed > 0)
+	if (s.n_told > 0)
 		(void)qdb_header(queue.db, id, &header);
-	int r = queue_bounce_make(&b, id, row, buf_slice(&header), failed, n_failed, expired);
-	if (r == 0 && n_gone == row->env.n_rcpts) {
-		r = qdb_finish(queue.db, id, now + QUEUE_DONE_MS, b.wanted ? &b.put : NULL);
-		if (r == 0)
-			queue_remove_after_sync(id);
-	} else if (r == 0) {
-		struct qdb_put put = {.id = *id, .row = row};
-		queue_envelope_without(&row->env, gone, n_gone);
-		row->attempts++;
-		row->due = now + (int64_t)wait_after(row->attempts);
-		r = qdb_put(queue.db, &put, b.wanted ? &b.put : NULL);
-	}
+	int r = queue_bounce_make(&b, id, row, buf_slice(&header), s.told, s.n_told);
 	if (r == 0)
-		note_reachability(id, delivered_local);
+		r = write_settled(&s, b.wanted ? &b.put : NULL);
 	if (r == 0)
-		queue_log_entry(n_gone == 0    ? "deferred"
-				: n_failed > 0 ? "bounced"
-					       : "relayed",
+		note_reachability(id, s.delivered_local);
+	if (r == 0)
+		queue_log_entry(s.n_gone == 0    ? "deferred"
+				: s.n_failed > 0 ? "bounced"
+						 : "relayed",
 		    id, row, 0);
 	queue_bounce_done(&b);
 	buf_done(&header);
@@ -217,7 +361,7 @@ settle(const struct delivery_id *id, struct qrow *row, const uint8_t *result)
 }
 
 int
-queue_msg_result(struct ipc_conn *c, uint32_t id, struct ipc_reader *r)
+queue_msg_result(struct ipc_conn *c, uint32_t id, struct ipc_reader *r, bool last)
 {
 	struct delivery_id did;
 	struct qrow row;
@@ -234,16 +378,41 @@ queue_msg_result(struct ipc_conn *c, uint32_t id, struct ipc_reader *r)
 		if (err == ERR_PROTO)
 			return err;
 		if (err == 0)
-			err = settle(&did, &row, result);
+			err = queue_settle(
+			    &did, &row, result, last ? QUEUE_SETTLE_ATTEMPT : QUEUE_SETTLE_PART);
 	}
+	e = qdb_find(queue.db, &did);
+	if (e != NULL && !last)
+		qdb_lease(queue.db, e, c);
 	if (err != 0) {
 		/* tried again soon: the store knows the delivery id */
-		e->due = queue_now_ms() + 5000;
-		qdb_unlease(queue.db, e);
+		if (e != NULL && last)
+			qdb_postpone(queue.db, e, queue_now_ms() + 5000);
 		queue_set_due_timer();
 		return ipc_reply_err(c, id, err, "the result cannot be kept");
 	}
+	if (last)
+		queue_lease_ended(&did);
 	queue_reply_after_sync(c, id);
+	return 0;
+}
+
+int
+queue_msg_back(struct ipc_conn *c, struct ipc_reader *r)
+{
+	struct delivery_id did;
+	uint32_t wait_ms;
+
+	delivery_id_get(r, &did);
+	wait_ms = ipc_get_u32(r);
+	if (ipc_reader_end(r) != 0)
+		return ERR_PROTO;
+	struct qent *e = qdb_find(queue.db, &did);
+	if (e == NULL || e->lease != c)
+		return 0;
+	qdb_postpone(queue.db, e, queue_now_ms() + (wait_ms < PUT_OFF_MS ? wait_ms : PUT_OFF_MS));
+	queue_lease_ended(&did);
+	queue_set_due_timer();
 	return 0;
 }
 
@@ -289,8 +458,11 @@ queue_relay_close(struct ipc_conn *c, void *arg)
 	do {
 		rel = (struct release){.conn = c};
 		qdb_each(queue.db, NULL, find_leased, &rel);
-		for (size_t i = 0; i < rel.n; i++)
+		for (size_t i = 0; i < rel.n; i++) {
+			struct delivery_id did = rel.list[i]->id;
 			qdb_unlease(queue.db, rel.list[i]);
+			queue_lease_ended(&did);
+		}
 	} while (rel.n == 1024);
 	queue_set_due_timer();
 }

@@ -1,13 +1,13 @@
-/* relay.c: the relay role: takes from the queue what is due and delivers it, local recipients by LMTP with the queue's
- * delivery id, others to the smarthost. Invariants: a recipient leaves the queue only by a 2xx or 5xx that belongs to it;
- * a message has at most one relay at a time (the queue's lease); it keeps nothing itself. RFC 2033, RFC 5321 4.5.4. */
+/* relay.c: the relay role: takes from the queue what is due, parts its recipients by destination, and tells the queue what became of
+ * each. Invariants: a recipient leaves the queue only by a 2xx or 5xx that belongs to it, or when the DNS says that there is no such
+ * place; a message has at most one relay at a time (the queue's lease); it keeps nothing itself. RFC 2033, RFC 5321 4.5.4. */
 #include "config.h"
+
+#include "smtpd/relay_priv.h"
 
 #include "lib/err.h"
 #include "lib/log.h"
 #include "lib/role.h"
-#include "smtpd/lmtp_client.h"
-#include "smtpd/queue_client.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,31 +15,39 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-enum { ACTIVE_MAX = 20, ENTRY_ARENA = 64 << 20, SMARTHOST_MS = 300000 };
+enum {
+	ACTIVE_MAX =
+	    500, /* messages taken from the queue at a time; their bodies are mapped or at most 128 KiB */
+	ENTRY_ARENA = 64 << 20,
+	PARTIAL_MS = 500,      /* how long a result waits for those of other destinations */
+	HANDED_BACK_MS = 5000, /* what only would wait for a full destination */
+	SECRET_MAX = 4096,
+};
 
-static struct relay {
-	struct loop *loop;
-	struct queue_client *queue;
-	struct lmtp_pool *lmtp, *smarthost;
-	struct tls_ctx *tls;
+struct relay relay;
+static struct {
 	unsigned active;
 	bool asking; /* a NEXT is under way */
 	bool again;  /* woken meanwhile */
-	uint64_t deliveries, failures;
-} relay;
+} self;
 
-/* One leased message. */
+/* One leased message. Recipients stand sorted by destination. */
 struct work {
 	struct arena *arena;
 	struct queue_entry entry;
 	struct buf header, body;
 	void *map;
 	size_t map_len;
-	struct slice content;       /* the body to send */
-	struct lmtp_rcpt *rcpts[2]; /* local, remote */
-	uint32_t *at[2];            /* index in the envelope */
-	size_t n[2];
-	unsigned jobs;
+	struct slice content; /* the body to send */
+	struct lmtp_rcpt *rcpts;
+	uint32_t *at; /* index in the envelope */
+	bool *told;   /* the queue has its result */
+	uint32_t n;
+	struct relay_job *jobs;
+	unsigned open; /* jobs without an end */
+	struct loop_timer *partial;
+	struct queue_call *telling;
+	bool over;
 };
 
 static void ask(void);
@@ -49,22 +57,17 @@ work_free(struct work *w)
 {
 	if (w->map != NULL)
 		munmap(w->map, w->map_len);
+	loop_timer_free(w->partial);
+	queue_call_cancel(w->telling);
 	buf_done(&w->header);
 	buf_done(&w->body);
 	arena_free(w->arena);
 	free(w);
-	role_stat_set(2, --relay.active);
+	role_stat_set(2, --self.active);
 	ask();
 }
 
-static void
-on_result_kept(void *arg, int err)
-{
-	if (err != 0)
-		/* it is due again, and the store will know the delivery id */
-		log_msg(LOG_LVL_WARN, "result_not_kept", "%s", err_name(err));
-	work_free(arg);
-}
+/* ---- results ---- */
 
 static void
 log_rcpt(const struct work *w, const struct lmtp_rcpt *x)
@@ -82,91 +85,238 @@ log_rcpt(const struct work *w, const struct lmtp_rcpt *x)
 	log_end(&l);
 }
 
-static void
-report(struct work *w)
+static enum queue_result
+result_of(const struct work *w, const struct lmtp_rcpt *x, uint32_t i)
 {
-	size_t n = 0;
-	struct queue_rcpt_result *res = arena_calloc(w->arena, w->n[0] + w->n[1] + 1, sizeof(*res));
+	bool smtp = w->jobs[i].dest == NULL || w->jobs[i].dest->route->way != RELAY_LMTP;
 
-	for (size_t k = 0; res != NULL && k < 2; k++)
-		for (size_t i = 0; i < w->n[k]; i++) {
-			const struct lmtp_rcpt *x = &w->rcpts[k][i];
+	switch (x->result) {
+	case LMTP_DELIVERED:
+		return !smtp ? QUEUE_DELIVERED : x->dsn_passed ? QUEUE_RELAYED : QUEUE_PASSED;
+	case LMTP_REFUSED:
+		return QUEUE_REFUSED;
+	default:
+		return QUEUE_RETRY;
+	}
+}
+
+/* Puts results into res: those the queue was not told yet; or, last, all of them, also those to be tried again: what it knows already
+ * it does not mind. */
+static uint32_t
+collect(struct work *w, struct queue_rcpt_result *res, bool last)
+{
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < w->n; i++) {
+		const struct lmtp_rcpt *x = &w->rcpts[i];
+		bool is_end = x->result == LMTP_DELIVERED || x->result == LMTP_REFUSED;
+		if (x->result == 0 || (!last && (w->told[i] || !is_end)))
+			continue;
+		if (!w->told[i]) {
 			log_rcpt(w, x);
 			relay.deliveries += x->result == LMTP_DELIVERED;
 			relay.failures += x->result != LMTP_DELIVERED;
-			res[n].index = w->at[k][i];
-			res[n].result = x->result == LMTP_DELIVERED ? QUEUE_DELIVERED
-					: x->result == LMTP_REFUSED ? QUEUE_REFUSED
-								    : QUEUE_RETRY;
-			res[n++].why = x->text;
 		}
+		w->told[i] = true;
+		res[n++] = (struct queue_rcpt_result){
+		    .index = w->at[i], .result = result_of(w, x, i), .why = x->text};
+	}
 	role_stat_set(0, relay.deliveries);
 	role_stat_set(1, relay.failures);
-	if (res == NULL ||
-	    queue_result(relay.queue, &w->entry.id, res, (uint32_t)n, on_result_kept, w) == NULL)
-		work_free(w);
+	return n;
+}
+
+static void
+on_result_kept(void *arg, int err)
+{
+	struct work *w = arg;
+
+	w->telling = NULL;
+	if (err != 0) {
+		/* it is due again, and the store will know the delivery id */
+		log_msg(LOG_LVL_WARN, "result_not_kept", "%s", err_name(err));
+		queue_back(relay.queue, &w->entry.id, HANDED_BACK_MS);
+	}
+	work_free(w);
+}
+
+static void
+report(struct work *w)
+{
+	struct queue_rcpt_result *res = arena_calloc(w->arena, w->n + 1, sizeof(*res));
+
+	w->over = true;
+	queue_call_cancel(w->telling);
+	w->telling = NULL;
+	if (res != NULL) {
+		uint32_t n = collect(w, res, true);
+		w->telling = queue_result(relay.queue, &w->entry.id, res, n, on_result_kept, w);
+	}
+	if (w->telling == NULL)
+		on_result_kept(w, ERR_NOMEM);
+}
+
+static void
+on_partial_kept(void *arg, int err)
+{
+	struct work *w = arg;
+
+	w->telling = NULL;
+	if (err != 0)
+		log_msg(LOG_LVL_WARN, "result_not_kept", "%s", err_name(err));
+}
+
+/* What some destinations said becomes durable while others still keep us waiting: should this process end meanwhile, nobody gets
+ * the message twice for their sake. */
+static void
+on_partial(void *arg)
+{
+	struct work *w = arg;
+	struct queue_rcpt_result *res = arena_calloc(w->arena, w->n + 1, sizeof(*res));
+
+	if (w->telling != NULL || res == NULL) {
+		loop_timer_set(w->partial, PARTIAL_MS);
+		return;
+	}
+	uint32_t n = collect(w, res, false);
+	if (n > 0)
+		w->telling = queue_partial(relay.queue, &w->entry.id, res, n, on_partial_kept, w);
+}
+
+static void
+job_closed(struct work *w)
+{
+	if (--w->open == 0)
+		report(w);
+	else if (!loop_timer_is_set(w->partial))
+		loop_timer_set(w->partial, PARTIAL_MS);
+}
+
+/* ---- deliveries ---- */
+
+struct placed {
+	struct relay_dest *dest;
+	uint32_t at;
+};
+
+static int
+by_dest(const void *a, const void *b)
+{
+	const struct placed *x = a, *y = b;
+
+	if (x->dest != y->dest)
+		return (uintptr_t)x->dest < (uintptr_t)y->dest ? -1 : 1;
+	return x->at < y->at ? -1 : x->at > y->at;
+}
+
+static bool
+is_ascii(struct slice s)
+{
+	for (size_t i = 0; i < s.len; i++)
+		if (s.ptr[i] & 0x80)
+			return false;
+	return true;
 }
 
 static void
 on_job(void *arg)
 {
-	struct work *w = arg;
-
-	if (--w->jobs == 0)
-		report(w);
+	job_closed(arg);
 }
 
-static void
-set_all(struct work *w, size_t k, enum lmtp_result r, const char *text)
+/* RFC 6531 3.6: SMTPUTF8 only where addresses or header fields need it, whatever the client declared. */
+static bool
+needs_utf8(const struct work *w, uint32_t from, uint32_t n)
 {
-	for (size_t i = 0; i < w->n[k]; i++) {
-		struct lmtp_rcpt *x = &w->rcpts[k][i];
-		x->result = r;
-		snprintf(x->text, sizeof(x->text), "%s", text);
-	}
+	bool needs = !is_ascii(buf_slice(&w->header)) || !is_ascii(slice_str(w->entry.env.from));
+
+	for (uint32_t i = from; i < from + n; i++)
+		needs |= !is_ascii(slice_str(w->rcpts[i].address));
+	return needs && (w->entry.env.flags & ENV_SMTPUTF8);
 }
 
+/* n recipients from index from on, of one destination. */
 static void
-send(struct work *w, size_t k, struct lmtp_pool *pool)
+start_job(struct work *w, struct relay_dest *d, uint32_t from, uint32_t n)
 {
 	char hex[2 * DELIVERY_ID_LEN + 1];
+	struct relay_job *j = &w->jobs[from];
+	const struct envelope *e = &w->entry.env;
 
-	if (w->n[k] == 0)
-		return;
-	if (pool == NULL) {
-		set_all(w, k, LMTP_REFUSED, "5.4.4 No route to other domains");
+	for (uint32_t i = from; i < from + n; i++)
+		w->jobs[i].dest = d;
+	delivery_id_hex(&w->entry.id, hex);
+	*j = (struct relay_job){.dest = d,
+	    .done = on_job,
+	    .arg = w,
+	    .m = {.from = e->from,
+		.id_hex = arena_strdup(w->arena, hex),
+		.ret = e->ret,
+		.envid = e->envid,
+		.eight_bit = e->flags & ENV_8BIT,
+		.smtputf8 = needs_utf8(w, from, n),
+		.header = buf_slice(&w->header),
+		.body = w->content,
+		.rcpts = w->rcpts + from,
+		.n_rcpts = n}};
+	if (d == NULL) {
+		lmtp_rest_result(&j->m, LMTP_REFUSED, 0, "5.4.4 No route to other domains");
 		return;
 	}
-	delivery_id_hex(&w->entry.id, hex);
-	struct lmtp_message m = {.from = w->entry.env.from,
-	    .id_hex = arena_strdup(w->arena, hex),
-	    .eight_bit = w->entry.env.flags & ENV_8BIT,
-	    .smtputf8 = w->entry.env.flags & ENV_SMTPUTF8,
-	    .header = buf_slice(&w->header),
-	    .body = w->content,
-	    .rcpts = w->rcpts[k],
-	    .n_rcpts = w->n[k]};
-	w->jobs++;
-	(void)lmtp_deliver(pool, &m, on_job, w);
+	if (w->entry.hurry)
+		relay_dest_hurry(d);
+	w->open++;
+	relay_dest_submit(d, j);
 }
 
 static int
-split_rcpts(struct work *w)
+place(struct work *w, struct placed **out, bool *full_out)
 {
 	const struct envelope *e = &w->entry.env;
+	struct placed *p = arena_calloc(w->arena, e->n_rcpts + 1, sizeof(*p));
+	bool full = e->n_rcpts > 0;
 
-	for (size_t k = 0; k < 2; k++) {
-		w->rcpts[k] = arena_calloc(w->arena, e->n_rcpts + 1, sizeof(struct lmtp_rcpt));
-		w->at[k] = arena_calloc(w->arena, e->n_rcpts + 1, sizeof(uint32_t));
-		if (w->rcpts[k] == NULL || w->at[k] == NULL)
-			return ERR_NOMEM;
+	w->n = e->n_rcpts;
+	w->rcpts = arena_calloc(w->arena, w->n + 1, sizeof(*w->rcpts));
+	w->at = arena_calloc(w->arena, w->n + 1, sizeof(*w->at));
+	w->told = arena_calloc(w->arena, w->n + 1, sizeof(*w->told));
+	w->jobs = arena_calloc(w->arena, w->n + 1, sizeof(*w->jobs));
+	if (p == NULL || w->rcpts == NULL || w->at == NULL || w->told == NULL || w->jobs == NULL)
+		return ERR_NOMEM;
+	for (uint32_t i = 0; i < w->n; i++) {
+		p[i] = (struct placed){
+		    relay_dest_of(e->rcpts[i].address, e->rcpts[i].state == RCPT_LOCAL), i};
+		full &= p[i].dest != NULL && relay_dest_is_full(p[i].dest);
 	}
-	for (uint32_t i = 0; i < e->n_rcpts; i++) {
-		size_t k = e->rcpts[i].state == RCPT_LOCAL ? 0 : 1;
-		w->rcpts[k][w->n[k]].address = e->rcpts[i].address;
-		w->at[k][w->n[k]++] = i;
+	qsort(p, w->n, sizeof(*p), by_dest);
+	for (uint32_t i = 0; i < w->n; i++) {
+		const struct envelope_rcpt *x = &e->rcpts[p[i].at];
+		w->at[i] = p[i].at;
+		w->rcpts[i] = (struct lmtp_rcpt){
+		    .address = x->address, .orcpt = x->orcpt, .notify = x->notify};
 	}
+	*out = p;
+	*full_out = full && !w->entry.hurry;
 	return 0;
+}
+
+static void
+start_jobs(struct work *w, const struct placed *p)
+{
+	uint32_t from = 0;
+
+	w->open = 1;
+	while (from < w->n) {
+		struct relay_dest *d = p[from].dest;
+		bool smtp = d != NULL && d->route->way != RELAY_LMTP;
+		uint32_t most = smtp ? (uint32_t)conf_int(role_conf(), "relay_recipients") : w->n;
+		uint32_t n = 1;
+		while (from + n < w->n && n < most && p[from + n].dest == d)
+			n++;
+		start_job(w, d, from, n);
+		from += n;
+	}
+	job_closed(w);
 }
 
 static int
@@ -194,35 +344,40 @@ static void
 on_body(void *arg, int err, const struct queue_body *b)
 {
 	struct work *w = arg;
+	struct placed *p = NULL;
+	bool full = false;
 
 	if (err == 0)
 		err = take_body(w, b);
-	if (err == 0 && b->fd >= 0)
+	if (b != NULL && b->fd >= 0)
 		close(b->fd);
 	if (err == 0)
-		err = split_rcpts(w);
+		err = place(w, &p, &full);
 	if (err != 0) {
 		/* without results all of it is tried again later */
 		log_msg(LOG_LVL_ERROR, "relay_body", "%s", err_name(err));
-		w->n[0] = w->n[1] = 0;
+		w->n = 0;
 		report(w);
-		return;
+	} else if (full) {
+		queue_back(relay.queue, &w->entry.id, HANDED_BACK_MS);
+		work_free(w);
+	} else {
+		start_jobs(w, p);
 	}
-	w->jobs = 1;
-	send(w, 0, relay.lmtp);
-	send(w, 1, relay.smarthost);
-	on_job(w);
 }
+
+/* ---- the queue ---- */
 
 static void
 on_next(void *arg, int err, const struct queue_entry *e)
 {
 	struct work *w = arg;
 
-	relay.asking = false;
+	self.asking = false;
 	if (err != 0) {
-		bool again = relay.again && err == ERR_NOTFOUND;
-		relay.again = false;
+		bool again = self.again && err == ERR_NOTFOUND;
+		self.again = false;
+		loop_timer_free(w->partial);
 		arena_free(w->arena);
 		free(w);
 		if (again)
@@ -230,10 +385,10 @@ on_next(void *arg, int err, const struct queue_entry *e)
 		return;
 	}
 	w->entry = *e;
-	role_stat_set(2, ++relay.active);
+	role_stat_set(2, ++self.active);
 	if (queue_body(relay.queue, &e->id, on_body, w) == NULL)
 		on_body(w, ERR_TEMP, NULL);
-	relay.again = false;
+	self.again = false;
 	ask();
 }
 
@@ -242,16 +397,18 @@ ask(void)
 {
 	struct work *w;
 
-	if (relay.asking || relay.active >= ACTIVE_MAX) {
-		relay.again = true;
+	if (self.asking || self.active >= ACTIVE_MAX) {
+		self.again = true;
 		return;
 	}
 	w = xcalloc(1, sizeof(*w));
 	w->arena = arena_new(ENTRY_ARENA);
+	w->partial = loop_timer_new(relay.loop, on_partial, w);
 	buf_init(&w->header, IPC_FRAME_MAX);
 	buf_init(&w->body, IPC_FRAME_MAX);
-	relay.asking = w->arena != NULL && queue_next(relay.queue, w->arena, on_next, w) != NULL;
-	if (!relay.asking) {
+	self.asking = w->arena != NULL && queue_next(relay.queue, w->arena, on_next, w) != NULL;
+	if (!self.asking) {
+		loop_timer_free(w->partial);
 		arena_free(w->arena);
 		free(w);
 	}
@@ -264,30 +421,94 @@ on_wake(void *arg)
 	ask();
 }
 
+/* ---- start ---- */
+
+/* "user:password", without the line end an editor leaves. */
+static void
+read_secret(void)
+{
+	int fd = role_fd("smarthost_auth_file");
+	unsigned char bytes[SECRET_MAX];
+	ssize_t n = fd < 0 ? 0 : pread(fd, bytes, sizeof(bytes), 0);
+
+	buf_init(&relay.user, SECRET_MAX);
+	buf_init(&relay.password, SECRET_MAX);
+	while (n > 0 && (bytes[n - 1] == '\n' || bytes[n - 1] == '\r'))
+		n--;
+	struct slice s = slice_of(bytes, n > 0 ? (size_t)n : 0);
+	ptrdiff_t colon = slice_index(s, ':');
+	if (fd >= 0 && colon <= 0)
+		fatal("smarthost_auth_file: no user:password there");
+	if (colon > 0) {
+		buf_append_slice(&relay.user, slice_sub(s, 0, (size_t)colon));
+		buf_append_slice(&relay.password, slice_from(s, (size_t)colon + 1));
+	}
+	explicit_bzero(bytes, sizeof(bytes));
+}
+
+static void
+open_tls(const struct conf *conf)
+{
+	char *ca = conf_path(conf, "relay_tls_ca_file");
+	const char *why = "";
+
+	/* opportunistic: an unverified TLS is better than none, and none better than no mail */
+	if (tls_client_new(NULL, &relay.tls_any, &why) != 0)
+		log_msg(LOG_LVL_WARN, "tls", "%s", why);
+	if (tls_client_new(ca, &relay.tls_verify, &why) != 0)
+		log_msg(LOG_LVL_WARN, "tls",
+		    "relay_tls_ca_file: %s: no certificate can be verified", why);
+	free(ca);
+}
+
+static unsigned
+ms(const struct conf *conf, const char *option)
+{
+	return (unsigned)conf_int(conf, option) * 1000;
+}
+
+static void
+read_conf(const struct conf *conf)
+{
+	const char *why = "", *what = "";
+
+	relay.hostname = conf_str(conf, "hostname");
+	relay.concurrency = (unsigned)conf_int(conf, "relay_concurrency");
+	relay.port = (unsigned)conf_int(conf, "relay_port");
+	relay.backoff_ms = ms(conf, "relay_backoff_s");
+	relay.dns_ms = (unsigned)conf_int(conf, "dns_timeout_ms") + 2000;
+	relay.local_ms = (unsigned)conf_int(conf, "lmtp_timeout_ms");
+	relay.ms = (struct lmtp_timeouts){.connect = ms(conf, "relay_connect_s"),
+	    .greeting = ms(conf, "relay_greeting_s"),
+	    .command = ms(conf, "relay_command_s"),
+	    .data = ms(conf, "relay_data_s"),
+	    .body = ms(conf, "relay_body_s"),
+	    .final = ms(conf, "relay_final_s")};
+	for (size_t i = 0; i < conf_list_len(conf, "relay_families"); i++) {
+		bool six = strcmp(conf_list_item(conf, "relay_families", i), "6") == 0;
+		relay.has_family[six] = true;
+		relay.six_first |= six && i == 0;
+	}
+	if (relay_route_parse(conf_str(conf, "lmtp_route"), RELAY_LMTP, &relay.local) != 0 ||
+	    relay.local.way != RELAY_LMTP)
+		fatal("lmtp_route: neither unix:PATH nor inet:IP:PORT");
+	if (relay_routes_new(conf, &relay.routes, &why, &what) != 0)
+		fatal("%s: %s", why, what);
+}
+
 int
 main(int argc, char **argv)
 {
-	const char *why = "";
-
 	role_init(argc, argv, "relay");
 	const struct conf *conf = role_conf();
-	const char *hostname = conf_str(conf, "hostname");
-	const char *smarthost = conf_str(conf, "smarthost");
 	relay.loop = loop_new();
-	/* opportunistic: an unverified TLS is better than none, and none better than no mail */
-	if (tls_client_new(NULL, &relay.tls, &why) != 0)
-		log_msg(LOG_LVL_WARN, "tls", "%s", why);
-	relay.lmtp = lmtp_pool_new(relay.loop, conf_str(conf, "lmtp_route"), hostname, false, NULL,
-	    (unsigned)conf_int(conf, "lmtp_timeout_ms"));
-	if (relay.lmtp == NULL)
-		fatal("lmtp_route: neither unix:PATH nor inet:IP:PORT");
-	if (smarthost[0] != '\0') {
-		relay.smarthost =
-		    lmtp_pool_new(relay.loop, smarthost, hostname, true, relay.tls, SMARTHOST_MS);
-		if (relay.smarthost == NULL)
-			fatal("smarthost: not inet:IP:PORT");
-	}
+	read_conf(conf);
+	read_secret();
+	open_tls(conf);
+	relay_self_init(conf);
+	relay_dest_init(conf);
 	relay.queue = queue_client_new(relay.loop, "queue.relay.sock", IPC_RELAY, on_wake, NULL);
+	relay.lookup = lookup_client_new(relay.loop, "lookup.relay.sock", IPC_RELAY);
 	role_enter();
 	ask();
 	return loop_run(relay.loop) == 0 ? 0 : 70;

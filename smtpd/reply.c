@@ -94,7 +94,8 @@ send_one(struct replies *r, const struct autoreply_rule *rule, const struct msg 
 static bool
 can_reach(const char *from)
 {
-	return smtpd.relays || conf_is_our_address(role_conf(), from);
+	return conf_is_our_address(role_conf(), from) ||
+	       relay_routes_has(smtpd.routes, from, false);
 }
 
 void

@@ -95,6 +95,7 @@ load_milters(const struct conf *conf)
 static void
 load_conf(const struct conf *conf)
 {
+	const char *why = "", *what = "";
 	struct buf mechs;
 
 	smtpd.hostname = conf_str(conf, "hostname");
@@ -112,7 +113,8 @@ load_conf(const struct conf *conf)
 	smtpd.rcpts_max = (size_t)conf_int(conf, "recipients_max");
 	if (smtpd.rcpts_max > RCPTS_MAX)
 		smtpd.rcpts_max = RCPTS_MAX; /* an envelope travels in one frame */
-	smtpd.relays = conf_str(conf, "smarthost")[0] != '\0';
+	if (relay_routes_new(conf, &smtpd.routes, &why, &what) != 0)
+		fatal("%s: %s", why, what);
 	buf_init(&mechs, 1000);
 	for (size_t i = 0; i < conf_list_len(conf, "sasl_mechs"); i++)
 		buf_appendf(
@@ -120,8 +122,8 @@ load_conf(const struct conf *conf)
 	smtpd.mechs = xstrdup(buf_cstr(&mechs));
 	buf_done(&mechs);
 	load_milters(conf);
-	smtpd.lmtp = lmtp_pool_new(smtpd.loop, conf_str(conf, "lmtp_route"), smtpd.hostname, false,
-	    NULL, (unsigned)conf_int(conf, "lmtp_timeout_ms"));
+	smtpd.lmtp = lmtp_pool_new(smtpd.loop, conf_str(conf, "lmtp_route"), smtpd.hostname,
+	    (unsigned)conf_int(conf, "lmtp_timeout_ms"));
 	if (smtpd.lmtp == NULL)
 		fatal("lmtp_route: neither unix:PATH nor inet:IP:PORT");
 }

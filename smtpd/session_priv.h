@@ -11,6 +11,7 @@
 #include "smtpd/lmtp_client.h"
 #include "smtpd/milters.h"
 #include "smtpd/queue_client.h"
+#include "smtpd/relay_route.h"
 #include "smtpd/smtp_parse.h"
 
 enum port { PORT_MX, PORT_SUBMISSION, PORT_SUBMISSIONS };
@@ -26,7 +27,7 @@ struct smtpd {
 	struct lmtp_pool *lmtp;
 	struct milter_conf *milters[MILTER_CONFS_MAX];
 	size_t n_milters;
-	bool relays; /* a smarthost is configured */
+	struct relay_routes *routes; /* where mail to others goes */
 	const char *hostname, *first_domain, *authserv_id;
 	char *mechs; /* "SCRAM-SHA-256 PLAIN LOGIN" */
 	uint64_t size_max, timeout_ms;

@@ -159,6 +159,12 @@ ipc_peer_role(const struct ipc_conn *c)
 {
 	return c->s != NULL ? c->s->peer : 0;
 }
+int64_t
+ipc_peer_uid(const struct ipc_conn *c)
+{
+	(void)c;
+	return 0;
+}
 void
 ipc_set_state(struct ipc_conn *c, uint32_t state_bit)
 {

@@ -25,6 +25,10 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	MUST(qp_decode(s, false, &a) == 0 && a.len <= size);
 	if (qp_decode(s, true, &b) == 0)
 		MUST(slice_eq(buf_slice(&a), buf_slice(&b)));
+	buf_reset(&a);
+	buf_reset(&b);
+	MUST(qp_encode(s, &a) == 0);
+	MUST(qp_decode(buf_slice(&a), true, &b) == 0 && slice_eq(buf_slice(&b), s));
 	buf_done(&a);
 	buf_done(&b);
 	return 0;

@@ -323,6 +323,9 @@ class Smarthost(Fake):
                 say("220 go")
                 conn = self.ctx.wrap_socket(conn, server_side=True)
                 f, tls = conn.makefile("rwb"), True
+            elif verb == "RSET":
+                mail = ""
+                say("250 ok")
             elif verb == "MAIL" and mail:
                 say("503 5.5.1 nested MAIL")
             elif verb == "MAIL":
@@ -407,7 +410,7 @@ class Smtpd:
                 "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost", "-keyout", str(self.dir / "key.pem"),
                 "-out", str(self.dir / "cert.pem")]
         subprocess.run(cert, check=True, capture_output=True)
-        me = pwd.getpwuid(os.geteuid()).pw_name
+        me = self.conf_user = pwd.getpwuid(os.geteuid()).pw_name
         conf = {"hostname": "localhost", "domains": ["tinhmau.example"], "run_dir": "run", "tls_cert_file": "cert.pem",
                 "tls_key_file": "key.pem", "queue_dir": "q", "milters": ["unix:milter.sock"], "queue_retry_s": ["1"],
                 "log_level": "debug", "message_size_max": 20000000, "user_smtpd": me, "user_relay": me, "user_queue": me, **options}

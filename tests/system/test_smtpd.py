@@ -1,5 +1,7 @@
 """smtpd by itself: the real session, queue and relay between a fake lookup, ledger, LMTP server and milter."""
 
+import email
+import email.policy
 import os
 import re
 import signal
@@ -470,8 +472,9 @@ def test_store_refuses_one(site):
     report = site.lmtp.mails[1]
     assert report[1].startswith("MAIL FROM:<> ") and report[2] == BINH
     for text in (b"multipart/report; report-type=delivery-status", b"Final-Recipient: rfc822; " + AN.encode(), b"Status: 5.2.1",
-                 b"Action: failed", b"Subject: x", "không đến được".encode()):
+                 b"Action: failed", b"Subject: x"):
         assert text in report[3]
+    assert "không đến được" in email.message_from_bytes(report[3], policy=email.policy.default).get_body().get_content()
     wait_for(lambda: listing(site) == [])
 
 
@@ -560,7 +563,7 @@ def test_dsn_parameters_are_kept(site):
     site.lmtp = lmtp
     wait_for(lambda: lmtp.mails, 15)
     report = lmtp.mails[0][3]
-    assert b"Original-Envelope-Id: QQ+2B314159" in report and b"Original-Recipient: rfc822;An@tinhmau.example" in report
+    assert b"Original-Envelope-Id: QQ+314159" in report and b"Original-Recipient: rfc822;An@tinhmau.example" in report
     assert VANTHU.encode() not in report
 
 

@@ -1,7 +1,7 @@
-/* smtp_msg_test.c: header fields and their changes, envelopes, milter packets, reports. */
+/* smtp_msg_test.c: header fields and their changes, envelopes, milter packets. */
 #include "config.h"
 
-#include "smtpd/dsn.h"
+#include "smtpd/envelope.h"
 #include "smtpd/milter_options.h"
 #include "smtpd/milter_proto.h"
 #include "smtpd/msg.h"
@@ -266,45 +266,6 @@ test_envelope(void **state)
 }
 
 static void
-test_dsn(void **state)
-{
-	const uint32_t failed[] = {1};
-	struct dsn d = {.hostname = "mail.tinhmau.example",
-	    .qid = "0123456789abcdef",
-	    .now = 1795222800,
-	    .arrived = 1795222700,
-	    .zone_min = 420,
-	    .env = &env,
-	    .failed = failed,
-	    .n_failed = 1,
-	    .header = slice_str("Subject: s\r\n\r\n")};
-	struct buf h, b;
-	struct msg m;
-
-	(void)state;
-	buf_init(&h, 65536);
-	buf_init(&b, 65536);
-	assert_int_equal(dsn_build(&d, &h, &b), 0);
-	assert_int_equal(msg_parse(&m, buf_slice(&h), a), 0);
-	assert_true(m.has_blank);
-	assert_true(slice_eq_str(msg_find(&m, "To", 0)->value, " <binh@tinhmau.example>"));
-	assert_true(slice_eq_str(msg_find(&m, "Auto-Submitted", 0)->value, " auto-replied"));
-	const char *s = buf_cstr(&b);
-	assert_non_null(strstr(s, "\r\nReporting-MTA: dns; mail.tinhmau.example\r\n"));
-	assert_non_null(strstr(s, "\r\nOriginal-Envelope-Id: id7\r\n"));
-	assert_non_null(
-	    strstr(s, "\r\nOriginal-Recipient: rfc822;B@c.example\r\n"
-		      "Final-Recipient: rfc822; b@c.example\r\nAction: failed\r\n"
-		      "Status: 5.1.1\r\nDiagnostic-Code: smtp; 5.1.1 unknown  X-Forged: 1\r\n"));
-	assert_non_null(strstr(s, "text/rfc822-headers\r\n\r\nSubject: s\r\n"));
-	assert_non_null(strstr(s, "\r\n--=_congvu_0123456789abcdef--\r\n"));
-	assert_null(strstr(s, "an@tinhmau.example"));
-	assert_null(strstr(s, "\nX-Forged"));
-	buf_done(&h);
-	buf_done(&b);
-}
-
-static void
 test_ids(void **state)
 {
 	struct delivery_id id;
@@ -403,7 +364,6 @@ main(void)
 	    cmocka_unit_test(test_milter_get),
 	    cmocka_unit_test(test_milter_reply),
 	    cmocka_unit_test(test_envelope),
-	    cmocka_unit_test(test_dsn),
 	    cmocka_unit_test(test_ids),
 	};
 	a = arena_new(1 << 20);

@@ -1,0 +1,101 @@
+/* relay_priv.h: what the files of the relay role share. For relay*.c alone. */
+#ifndef CV_RELAY_PRIV_H
+#define CV_RELAY_PRIV_H
+
+#include "directory/lookup_dns_client.h"
+#include "smtpd/lmtp_talk.h"
+#include "smtpd/queue_client.h"
+#include "smtpd/relay_route.h"
+
+struct relay {
+	struct loop *loop;
+	struct queue_client *queue;
+	struct lookup_client *lookup;
+	struct relay_routes *routes;
+	struct relay_route local; /* lmtp_route */
+	const char *hostname;
+	struct tls_ctx *tls_any, *tls_verify; /* NULL: could not be made */
+	struct buf user, password;            /* of the smarthost */
+	struct lmtp_timeouts ms;
+	unsigned local_ms; /* lmtp_timeout_ms */
+	unsigned concurrency, port, backoff_ms, dns_ms;
+	bool has_family[2]; /* 4, 6 */
+	bool six_first;
+	uint64_t deliveries, failures;
+};
+extern struct relay relay;
+
+/* ---- relay_dest.c: destinations: who may connect how often, and when again ---- */
+
+struct relay_dest;
+/* Recipients of one message for one destination. */
+struct relay_job {
+	struct lmtp_message m;
+	void (*done)(void *arg); /* every recipient has its result */
+	void *arg;
+	/* the destination's own */
+	struct relay_dest *dest;
+	struct relay_job *next;
+	struct relay_try *try;
+};
+struct relay_dest {
+	char *name; /* "mx:example.vn", or the route as configured */
+	const struct relay_route *route;
+	char *domain;  /* for MX: A- or U-labels, or an address literal */
+	bool is_local; /* the store: no back-off, the queue looks after it */
+	enum relay_tls tls;
+	unsigned active; /* jobs that connect or are delivered */
+	struct relay_job *waiting, **waiting_tail;
+	unsigned n_waiting;
+	struct relay_conn *idle;
+	bool proven;       /* a conversation came about since the last failure */
+	unsigned failures; /* in a row */
+	uint64_t down_until, used;
+	char why[256];
+	struct relay_dest *next;
+};
+/* Where mail for an address goes. local: one of our own mailboxes. NULL: nowhere. */
+struct relay_dest *relay_dest_of(const char *address, bool local);
+/* More for it would only wait. */
+bool relay_dest_is_full(const struct relay_dest *d);
+/* What a person asks to be tried now is tried. */
+void relay_dest_hurry(struct relay_dest *d);
+/* j is borrowed until done, which may come from within the call. */
+void relay_dest_submit(struct relay_dest *d, struct relay_job *j);
+/* A job ended: reached tells whether a conversation came about, why what stood in the way. */
+void relay_dest_job_over(struct relay_dest *d, struct relay_job *j, bool reached, const char *why);
+/* Before the sandbox. */
+void relay_dest_init(const struct conf *c);
+
+/* ---- relay_try.c: one job over the hosts and addresses of its destination ---- */
+void relay_try_start(struct relay_dest *d, struct relay_job *j);
+
+/* ---- relay_conn.c: connections, and those kept for the next message ---- */
+struct relay_try;
+struct relay_conn {
+	struct relay_dest *dest;
+	struct lmtp_talk *talk;
+	struct relay_try *try; /* whose it is; NULL: idle */
+	struct loop_timer *timer;
+	char *hostport, *server_name;
+	struct relay_conn *next;
+};
+/* An idle connection, taken; NULL: none. */
+struct relay_conn *relay_conn_take(struct relay_dest *d);
+/* A new one to hostport (NULL: the route's UNIX socket). plain: without TLS although it would be tried. NULL: not even begun. */
+struct relay_conn *relay_conn_new(
+    struct relay_dest *d, const char *hostport, const char *server_name, bool plain);
+/* relay_try.c: what became of the message on it. */
+void relay_try_on_done(struct relay_conn *c);
+void relay_try_on_end(struct relay_conn *c, const struct lmtp_end *end);
+/* Keeps it for a while, or says goodbye. */
+void relay_conn_idle(struct relay_conn *c);
+void relay_conn_free(struct relay_conn *c); /* the talk is gone or not to be used any more */
+
+/* ---- relay_self.c ---- */
+/* Reads this host's addresses: before the sandbox. */
+void relay_self_init(const struct conf *c);
+/* Whether ip and port are our own MX port. */
+bool relay_self_is(const char *ip, unsigned port);
+
+#endif

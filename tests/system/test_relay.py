@@ -1,0 +1,361 @@
+"""Mail to other domains: the real session, queue, relay and lookup between a fake directory, DNS, and servers that do as a test says."""
+
+import email
+import email.policy
+import os
+import re
+import socket
+import ssl
+import subprocess
+import threading
+import time
+
+import pytest
+from conftest import BUILD
+from fake_dns import REFUSED, SERVFAIL, FakeDns
+from smtpd_fakes import Fake, Lmtp, wait_for
+from test_smtpd import AN, BINH, Site, listing
+
+MAIL = "From: <%s>\r\nSubject: thu\r\n\r\ntext\r\n..dot" % AN
+
+
+def certificate(folder, name):
+    """A certificate of its own root: (cert, key, ca)."""
+    base = str(folder / name)
+    run = lambda *a: subprocess.run(["openssl", *a], check=True, capture_output=True)  # noqa: E731
+    run("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2", "-subj", "/CN=" + name,
+        "-addext", "subjectAltName=DNS:" + name, "-keyout", base + ".key", "-out", base + ".pem")
+    return base + ".pem", base + ".key", base + ".pem"
+
+
+class Mx(Fake):
+    """An SMTP server. exts: what EHLO offers; on: {verb: answer or function(line)}; None closes the connection."""
+
+    def __init__(self, ip="127.0.0.1", port=0, cert=None, exts=("PIPELINING", "8BITMIME", "SMTPUTF8", "DSN", "SIZE 10000000"), greeting="220 mx.hopthu.example",
+                 lmtp=False, at_once=False):
+        self.mails = []   # {"tls", "mail", "rcpts", "data", "sni"}
+        self.lines = []
+        self.open = self.most = 0
+        self.exts, self.greeting, self.lmtp, self.at_once = list(exts), greeting, lmtp, at_once
+        self.on = {}
+        self.sni = None
+        self.ctx = None
+        if cert:
+            self.ctx = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            self.ctx.load_cert_chain(*cert[:2])
+            self.ctx.sni_callback = self.on_sni
+        super().__init__((ip, port))
+
+    @property
+    def port(self):
+        return self.sock.getsockname()[1]
+
+    def on_sni(self, _sock, name, _ctx):
+        self.sni = name
+
+    def serve(self, conn):
+        self.open += 1
+        self.most = max(self.most, self.open)
+        try:
+            self.talk(conn)
+        finally:
+            self.open -= 1
+
+    def talk(self, conn):
+        tls = self.at_once
+        if tls:
+            conn = self.ctx.wrap_socket(conn, server_side=True)
+        f = conn.makefile("rwb")
+
+        def say(line):
+            if line is None:
+                raise EOFError
+            f.write(line.encode() + b"\r\n")
+            f.flush()
+
+        def answer(verb, line, usual):
+            a = self.on.get(verb, usual)
+            return a(line) if callable(a) else a
+
+        say(answer("CONNECT", "", self.greeting))
+        mail, rcpts = None, []
+        while True:
+            line = f.readline()
+            if not line:
+                return
+            line = line.decode().rstrip("\r\n")
+            self.lines.append(line)
+            verb = line.split(" ")[0].upper()
+            if verb in ("EHLO", "LHLO"):
+                offers = self.exts + (["STARTTLS"] if self.ctx and not tls else [])
+                say(answer(verb, line, "\r\n".join(["250-fake"] + ["250-" + x for x in offers] + ["250 HELP"])))
+            elif verb == "STARTTLS":
+                say(answer(verb, line, "220 go"))
+                conn = self.ctx.wrap_socket(conn, server_side=True)
+                f, tls = conn.makefile("rwb"), True
+            elif verb == "MAIL":
+                if mail:
+                    say("503 5.5.1 nested MAIL")
+                    continue
+                got = answer(verb, line, "250 ok")
+                mail, rcpts = (line if got and got[0] == "2" else None), []
+                say(got)
+            elif verb == "RCPT":
+                got = answer(verb, line, "250 ok" if mail else "503 5.5.1 no MAIL")
+                if got and got[0] == "2":
+                    rcpts.append(re.search("<(.*?)>", line).group(1))
+                say(got)
+            elif verb == "DATA":
+                got = answer(verb, line, "354 go" if rcpts else "503 5.5.1 no RCPT")
+                say(got)
+                if got[:3] != "354":
+                    continue
+                data = []
+                while not data or data[-1] != b".\r\n":
+                    data.append(f.readline())
+                    if not data[-1]:
+                        return
+                body = b"".join(x[1:] if x.startswith(b".") else x for x in data[:-1])
+                for r in rcpts if self.lmtp else [None]:
+                    got = answer("END", r or rcpts[0], "250 2.0.0 taken")
+                    if got and got[0] == "2":
+                        self.mails.append({"tls": tls, "mail": mail, "rcpts": rcpts if r is None else [r], "data": body, "sni": self.sni})
+                    say(got)
+                mail = None
+            elif verb == "RSET":
+                mail = None
+                say(answer(verb, line, "250 ok"))
+            elif verb == "AUTH":
+                say(answer(verb, line, "535 5.7.8 no"))
+            elif verb == "QUIT":
+                say("221 bye")
+                return
+            else:
+                say("500 what")
+
+
+class Relay(Site):
+    """With the real lookup for relay's questions."""
+
+    def __init__(self, folder, zone=None, **options):
+        self.dns = FakeDns(zone)
+        (folder / "token.key").write_text("00" * 32 + "\n")
+        self.lookup_socket = socket.socket(socket.AF_UNIX)
+        options = {"relay_direct": "true", "dns_resolvers": [self.dns.resolver], "dns_timeout_ms": 1500, "relay_backoff_s": 0,
+                   "ldap_uris": ["ldap://127.0.0.1:9"], "ldap_base": "dc=x", "queue_retry_s": ["1"], "relay_connect_s": 3,
+                   "listen_mx": "127.0.0.1:1", **options}
+        super().__init__(folder, **options)
+        self.lookup_socket.bind(str(self.smtpd.run / "lookup.relay.sock"))
+        self.lookup_socket.listen(10)
+        self.start_lookup()
+
+    def start_lookup(self):
+        s = self.smtpd
+        key = open(s.dir / "token.key", "rb")
+        fd = self.lookup_socket.fileno()
+        me = s.conf_user
+        s.procs["lookup"] = subprocess.Popen(
+            [str(BUILD / "congvu-lookup"), "--conf", str(s.dir / "c.conf"), "--name", "lookup", "--index", "0", "--user", "-", "--dir",
+             str(s.run), "--fd", "lookup.relay=%d" % fd, "--fd", "token_key_file=%d" % key.fileno()],
+            pass_fds=[fd, key.fileno()], stderr=open(s.dir / "lookup.log", "ab"))
+        assert me
+
+    def send(self, rcpts, text=MAIL, sender=AN):
+        s = self.submission()
+        got = s.mail(sender, rcpts if isinstance(rcpts, list) else [rcpts], text)
+        assert got[-1].startswith("250 2.0.0"), got
+        return got[-1]
+
+    def report(self, n=0, seconds=10):
+        """The n-th report that came home, parsed."""
+        def reports():
+            return [m for m in self.lmtp.mails if m[1].startswith("MAIL FROM:<>")]
+        wait_for(lambda: len(reports()) > n, seconds)
+        return email.message_from_bytes(reports()[n][3], policy=email.policy.default)
+
+    def stop(self):
+        super().stop()
+        self.dns.stop()
+        self.lookup_socket.close()
+
+
+def status_of(report):
+    """[{field: value}] of the recipients."""
+    part = [p for p in report.walk() if p.get_content_type() in ("message/delivery-status", "message/global-delivery-status")][0]
+    blocks = part.get_payload()
+    if isinstance(blocks, list):
+        return [dict(b.items()) for b in blocks][1:]
+    text = part.get_payload(decode=True).decode()
+    return [dict(x.split(": ", 1) for x in b.strip().split("\r\n")) for b in text.strip().split("\r\n\r\n")][1:]
+
+
+def test_mx_order_and_addresses(tmp_path):
+    """The nearest host first, the next one when it cannot be reached; what nobody can reach waits."""
+    a, b = Mx("127.0.0.2"), Mx("127.0.0.3", 0)
+    b.stop()
+    b = Mx("127.0.0.3", a.port)
+    zone = {"hopthu.example": {"MX": [(20, "b.hopthu.example"), (10, "a.hopthu.example"), (5, "gone.hopthu.example")]},
+            "a.hopthu.example": {"A": ["127.0.0.2"]}, "b.hopthu.example": {"A": ["127.0.0.3"]},
+            "gone.hopthu.example": {"A": ["127.0.0.4"]}}
+    site = Relay(tmp_path, zone, relay_port=a.port)
+    try:
+        site.send("c@hopthu.example")
+        wait_for(lambda: a.mails)
+        assert a.mails[0]["rcpts"] == ["c@hopthu.example"] and a.mails[0]["data"].endswith(b"text\r\n.dot\r\n") and not b.mails
+        a.on["CONNECT"] = "421 4.3.2 later"
+        time.sleep(3.2)  # the idle connection ends
+        site.send("d@hopthu.example")
+        wait_for(lambda: b.mails)
+        b.on["CONNECT"] = "421 4.3.2 later too"
+        time.sleep(3.2)
+        site.send("e@hopthu.example")
+        wait_for(lambda: [r for r in listing(site) if "4.3.2 later too" in r["why"]])
+        b.on.clear()
+        wait_for(lambda: len(b.mails) == 2)
+        wait_for(lambda: listing(site) == [])
+    finally:
+        site.stop()
+        a.stop()
+        b.stop()
+
+
+def test_what_the_dns_says(tmp_path):
+    """"There is none" comes from the DNS alone; silence and SERVFAIL are no answer."""
+    mx = Mx()
+    zone = {"nullmx.example": {"MX": [(0, "")]}, "empty.example": {}, "servfail.example": SERVFAIL, "refused.example": REFUSED,
+            "silent.example": None, "implicit.example": {"A": ["127.0.0.1"]}, "nohost.example": {"MX": [(1, "not.there.example")]},
+            "self.example": {"MX": [(10, "localhost"), (20, "mx.self.example")]}, "mx.self.example": {"A": ["127.0.0.1"]},
+            "behind.example": {"MX": [(10, "ok.example"), (20, "localhost"), (30, "mx.self.example")]},
+            "ok.example": {"A": ["127.0.0.1"]}}
+    site = Relay(tmp_path, zone, relay_port=mx.port)
+    try:
+        names = ["gone", "nullmx", "empty", "nohost", "self", "servfail", "refused", "silent", "implicit", "behind"]
+        site.send(["x@%s.example" % n for n in names] + ["y@[127.0.0.1]"])
+        got = {}
+        for n in range(2):
+            try:
+                for block in status_of(site.report(n, 4)):
+                    got[block["Final-Recipient"].split("; ")[1]] = block["Status"]
+            except AssertionError:
+                break
+        assert got == {"x@gone.example": "5.1.2", "x@nullmx.example": "5.1.10", "x@empty.example": "5.1.2", "x@nohost.example": "5.4.4",
+                       "x@self.example": "5.4.6"}, got
+        assert sorted(r for m in mx.mails for r in m["rcpts"]) == ["x@behind.example", "x@implicit.example", "y@[127.0.0.1]"]
+        row = wait_for(lambda: [r for r in listing(site) if len(r["rcpts"]) == 3])[0]
+        assert sorted(row["rcpts"]) == ["x@refused.example", "x@servfail.example", "x@silent.example"] and "4.4.3" in row["why"]
+        # and when it answers again, they go
+        for n in ("servfail", "refused", "silent"):
+            zone[n + ".example"] = {"A": ["127.0.0.1"]}
+        wait_for(lambda: listing(site) == [], 20)
+        assert len([m for m in site.lmtp.mails if m[1].startswith("MAIL FROM:<>")]) <= 2
+    finally:
+        site.stop()
+        mx.stop()
+
+
+def test_dns_down_and_back(tmp_path):
+    """Without lookup, and with a name server that is gone, mail waits; nothing is refused."""
+    mx = Mx()
+    site = Relay(tmp_path, {"hopthu.example": {"A": ["127.0.0.1"]}}, relay_port=mx.port)
+    try:
+        site.smtpd.kill("lookup")
+        site.send("a@hopthu.example")
+        time.sleep(1)
+        site.start_lookup()
+        wait_for(lambda: mx.mails)
+        port = site.dns.port
+        site.dns.stop()
+        time.sleep(3.2)
+        site.smtpd.kill("lookup")  # its cache with it
+        site.start_lookup()
+        site.send("b@hopthu.example")
+        wait_for(lambda: [r for r in listing(site) if "4.4.3" in r["why"]])
+        zone = site.dns.zone
+        site.dns = FakeDns(zone, port)
+        wait_for(lambda: len(mx.mails) == 2, 20)
+    finally:
+        site.stop()
+        mx.stop()
+
+
+@pytest.mark.parametrize("pipelining", [True, False])
+def test_answers_belong_to_their_recipients(tmp_path, pipelining):
+    """4xx waits, 5xx is reported, 2xx is done, each for itself; a connection takes several messages; DSN parameters go along."""
+    mx = Mx(exts=(["PIPELINING"] if pipelining else []) + ["8BITMIME", "DSN", "SIZE 300000"])
+    site = Relay(tmp_path, {"hopthu.example": {"A": ["127.0.0.1"]}}, relay_port=mx.port, queue_retry_s=["2"])
+    try:
+        tries = []
+
+        def rcpt(line):
+            if "later" in line:
+                tries.append(line)
+                return "450 4.2.0 later" if len(tries) == 1 else "250 ok"
+            return "550-5.7.1 P01 Cong van phai duoc ky so.\r\n550 5.7.1 / Official mail must be digitally signed." if "bad" in line else "250 ok"
+        mx.on["RCPT"] = rcpt
+        s = site.submission()
+        assert s.cmd("MAIL FROM:<%s> RET=FULL ENVID=ab+2Bc" % AN).startswith("250")
+        for r, more in (("good", " NOTIFY=SUCCESS,FAILURE ORCPT=rfc822;x+2By@z.example"), ("bad", ""), ("later", " NOTIFY=NEVER")):
+            assert s.cmd("RCPT TO:<%s@hopthu.example>%s" % (r, more)).startswith("250")
+        assert s.cmd("DATA").startswith("354")
+        assert s.cmd(MAIL.replace("Subject: thu", "Subject: thu\r\nX-Bound: --=_congvu_") + "\r\n.\r\n").startswith("250")
+        wait_for(lambda: len(mx.mails) == 2)
+        assert mx.mails[0]["rcpts"] == ["good@hopthu.example"] and mx.mails[1]["rcpts"] == ["later@hopthu.example"]
+        assert " RET=FULL ENVID=ab+2Bc" in mx.mails[0]["mail"] and "SIZE=" in mx.mails[0]["mail"]
+        assert "RCPT TO:<good@hopthu.example> NOTIFY=SUCCESS,FAILURE ORCPT=rfc822;x+2By@z.example" in mx.lines
+        assert "RCPT TO:<later@hopthu.example> NOTIFY=NEVER" in mx.lines and "RCPT TO:<bad@hopthu.example>" in mx.lines
+        report = site.report()
+        block, = status_of(report)
+        assert block["Final-Recipient"] == "rfc822; bad@hopthu.example" and block["Action"] == "failed" and block["Status"] == "5.7.1"
+        assert "P01 Cong van phai duoc ky so. / Official" in block["Diagnostic-Code"]
+        text = report.get_body().get_content()
+        assert "Quy định P01: Công văn phải được ký số." in text and "Hãy ký số thư" in text and "What to do: Sign the message" in text
+        assert "Original-Envelope-Id: ab+c" in site.lmtp.mails[0][3].decode()
+        whole = [p for p in report.walk() if p.get_content_type() == "message/rfc822"][0].get_payload(0)
+        assert whole["Subject"] == "thu" and whole.get_payload().replace("\r", "") == "text\n.dot\n"
+        assert report["Auto-Submitted"] == "auto-replied" and report.get_content_type() == "multipart/report"
+        # several messages over one connection, also after refusals
+        before = mx.connections
+        for n in range(4):
+            site.send(["bad@hopthu.example"] if n % 2 else ["n%d@hopthu.example" % n])
+        wait_for(lambda: len(mx.mails) == 4 and listing(site) == [])
+        assert mx.connections - before <= 1
+        # larger than the server takes: told without sending it
+        lines = len(mx.lines)
+        site.send("big@hopthu.example", MAIL + "\r\n" + ("x" * 70 + "\r\n") * 5000)
+        wait_for(lambda: len(site.lmtp.mails) == 4)
+        assert [b["Status"] for b in status_of(site.report(3))] == ["5.3.4"]
+        assert not [x for x in mx.lines[lines:] if x.startswith(("DATA", "RCPT TO:<big"))]
+    finally:
+        site.stop()
+        mx.stop()
+
+
+def test_success_and_delay_are_told_when_asked(tmp_path):
+    """NOTIFY=SUCCESS: 'delivered' by the store, 'relayed' by a server without DSN, nothing where the next server does it itself.
+    NOTIFY=DELAY: once."""
+    dsn, plain, slow = Mx(), Mx(exts=("PIPELINING",)), Mx()
+    slow.on["RCPT"] = "450 4.2.0 greylisted"
+    routes = ["%s.example=smtp:127.0.0.1:%d" % (n, m.port) for n, m in (("dsn", dsn), ("plain", plain), ("slow", slow))]
+    site = Relay(tmp_path, relay_routes=routes, queue_warn_s=1, queue_lifetime_s=60)
+    try:
+        s = site.submission()
+        s.cmd("MAIL FROM:<%s>" % AN)
+        for r in ("a@dsn.example NOTIFY=SUCCESS", "b@plain.example NOTIFY=SUCCESS", "c@plain.example NOTIFY=NEVER", "d@slow.example NOTIFY=DELAY",
+                  "e@slow.example NOTIFY=FAILURE", BINH + " NOTIFY=SUCCESS"):
+            address, notify = r.split()
+            assert s.cmd("RCPT TO:<%s> %s" % (address, notify)).startswith("250")
+        s.cmd("DATA")
+        assert s.cmd(MAIL + "\r\n.\r\n").startswith("250")
+        got = {}
+        for n in range(3):
+            for b in status_of(site.report(n)):
+                got[b["Final-Recipient"].split("; ")[1]] = (b["Action"], b["Status"][0], "Will-Retry-Until" in b)
+        assert got == {BINH: ("delivered", "2", False), "b@plain.example": ("relayed", "2", False), "d@slow.example": ("delayed", "4", True)}, got
+        time.sleep(2.5)
+        assert len([m for m in site.lmtp.mails if m[1].startswith("MAIL FROM:<>")]) == 3
+        # the report itself has no reports
+        assert all("NOTIFY=SUCCESS" not in x for x in site.lmtp.lines)
+    finally:
+        site.stop()
+        for m in (dsn, plain, slow):
+            m.stop()
