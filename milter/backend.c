@@ -20,10 +20,7 @@
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t freed = PTHREAD_COND_INITIALIZER, scanner_freed = PTHREAD_COND_INITIALIZER;
 static struct backend_slot slots[SLOTS];
-static struct {
-	struct ipc_sync *sync;
-	bool taken;
-} scanners[SCANNERS_MAX];
+static struct backend_scanner scanners[SCANNERS_MAX];
 static unsigned n_scanners;
 
 void
@@ -90,11 +87,11 @@ backend_give(struct backend_slot *s)
 	pthread_mutex_unlock(&lock);
 }
 
-struct ipc_sync *
+struct backend_scanner *
 backend_take_scanner(unsigned timeout_ms)
 {
 	struct timespec until = deadline(timeout_ms);
-	struct ipc_sync *got = NULL;
+	struct backend_scanner *got = NULL;
 	unsigned i;
 	int rc = 0;
 
@@ -103,7 +100,7 @@ backend_take_scanner(unsigned timeout_ms)
 		for (i = 0; i < n_scanners && got == NULL; i++) {
 			if (!scanners[i].taken) {
 				scanners[i].taken = true;
-				got = scanners[i].sync;
+				got = &scanners[i];
 			}
 		}
 		if (got != NULL || rc != 0)
@@ -115,15 +112,10 @@ backend_take_scanner(unsigned timeout_ms)
 }
 
 void
-backend_give_scanner(struct ipc_sync *s)
+backend_give_scanner(struct backend_scanner *s)
 {
-	unsigned i;
-
 	pthread_mutex_lock(&lock);
-	for (i = 0; i < n_scanners; i++) {
-		if (scanners[i].sync == s)
-			scanners[i].taken = false;
-	}
+	s->taken = false;
 	pthread_cond_signal(&scanner_freed);
 	pthread_mutex_unlock(&lock);
 }

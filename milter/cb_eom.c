@@ -187,28 +187,86 @@ read_origin(struct eom *e, struct slice header)
 	f->origin_text = buf_slice(&e->origin);
 }
 
+/* One scan, by a scanner that knows what we know of revocations. */
+static int
+scan_once(struct eom *e, struct backend_scanner *scanner, struct slice domain)
+{
+	int err = ERR_CONFLICT, fd, tries;
+
+	/* a scanner that started anew meanwhile knows nothing: it says so, and is told all again */
+	for (tries = 0; tries < 3 && err == ERR_CONFLICT; tries++) {
+		err = revcache_sync(scanner);
+		if (err != 0)
+			return err;
+		fd = fcntl(e->msg->fd, F_DUPFD_CLOEXEC, 0);
+		if (fd < 0)
+			return ERR_IO;
+		err = scan_sync(scanner->sync, fd, domain, (int64_t)time(NULL),
+		    within(e, milter_settings.scan_timeout_ms), scanner->rev_version, e->arena,
+		    &e->findings);
+		if (err == ERR_CONFLICT)
+			scanner->rev_version = 0;
+	}
+	return err;
+}
+
+static bool
+rev_unknown(const struct findings *f)
+{
+	const struct find_sig *s;
+
+	for (s = f->sigs; s != NULL; s = s->next) {
+		if (s->coverage == SIG_WHOLE && s->status == SIG_VALID && s->rev == REV_UNKNOWN)
+			return true;
+	}
+	return false;
+}
+
 static int
 ask_scanner(struct eom *e)
 {
 	struct slice domain = e->facts.n_authors > 0 ? e->facts.authors[0].domain : slice_str("");
-	struct ipc_sync *scanner;
-	int err, fd;
+	struct backend_scanner *scanner;
+	bool again = false;
+	int err;
 
 	if (fcntl(e->msg->fd, F_ADD_SEALS,
 		F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL) != 0)
 		return in_trouble(e, T_BUSY, ERR_IO);
-	scanner = backend_take_scanner(within(e, TURN_MS));
-	if (scanner == NULL)
-		return in_trouble(e, T_BUSY, ERR_TIMEOUT);
-	fd = fcntl(e->msg->fd, F_DUPFD_CLOEXEC, 0);
-	err = fd < 0 ? ERR_IO
-		     : scan_sync(scanner, fd, domain, (int64_t)time(NULL),
-			   within(e, milter_settings.scan_timeout_ms), e->arena, &e->findings);
-	backend_give_scanner(scanner);
-	if (err != 0)
-		return in_trouble(e, T_SCAN, err);
+	do {
+		scanner = backend_take_scanner(within(e, TURN_MS));
+		if (scanner == NULL)
+			return in_trouble(e, T_BUSY, ERR_TIMEOUT);
+		err = scan_once(e, scanner, domain);
+		backend_give_scanner(scanner);
+		if (err != 0)
+			return in_trouble(e, T_SCAN, err);
+		/* a signer never seen before: the background is asking already, and mail clients do not come again after a 451 */
+		again = !again && revcache_want(&e->findings) && rev_unknown(&e->findings) &&
+			revcache_wait(&e->findings, within(e, milter_settings.rev_wait_ms));
+	} while (again);
 	e->facts.scan = &e->findings;
 	return 0;
+}
+
+/* Since when nothing can be learnt of the signers' issuers: for each of them it must be longer than the grace. */
+static void
+read_grace(struct eom *e)
+{
+	const struct find_sig *s;
+	bool unknown = false, all_over = true;
+
+	for (s = e->findings.sigs; s != NULL; s = s->next) {
+		if (s->coverage != SIG_WHOLE || s->status != SIG_VALID)
+			continue;
+		if (s->rev == REV_GOOD) {
+			revcache_grace_over(s->issuer, true);
+		} else if (s->rev == REV_UNKNOWN) {
+			unknown = true;
+			all_over &= revcache_grace_over(s->issuer, false);
+		}
+	}
+	e->facts.rev_grace_over = unknown && all_over;
 }
 
 static int
@@ -231,6 +289,7 @@ judge(struct eom *e)
 	facts_official(header, milter_settings.official_headers, milter_settings.n_official_headers,
 	    &e->facts);
 	set_policy(e);
+	read_grace(e);
 	read_origin(e, header);
 	rule_judge(&e->facts, &e->verdict);
 	e->judged = true;

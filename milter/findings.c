@@ -135,6 +135,26 @@ findings_add_address(struct findings *f, struct find_sig *s, bool utf8, struct s
 	*p = a;
 }
 
+void
+findings_add_want(struct findings *f, enum want_kind kind, struct slice url, struct slice request)
+{
+	struct find_want **p, *w;
+
+	for (p = &f->wants; *p != NULL; p = &(*p)->next) {
+		if ((*p)->kind == kind && slice_eq((*p)->url, url) &&
+		    slice_eq((*p)->request, request))
+			return;
+	}
+	if (f->n_wants >= FINDINGS_WANTS_MAX || url.len > FINDINGS_TEXT_MAX ||
+	    request.len > FINDINGS_TEXT_MAX || (w = arena_alloc(f->arena, sizeof *w)) == NULL)
+		return;
+	w->kind = kind;
+	w->url = arena_slice(f->arena, url);
+	w->request = arena_slice(f->arena, request);
+	*p = w;
+	f->n_wants++;
+}
+
 bool
 findings_has_note(const struct findings *f, const char *id)
 {
@@ -189,6 +209,7 @@ findings_encode(const struct findings *f, struct buf *b)
 	const struct find_sig *s;
 	const struct find_part *p;
 	const struct find_note *n;
+	const struct find_want *w;
 
 	ipc_put_u8(b, WIRE_VERSION);
 	ipc_put_u8(b, f->truncated);
@@ -221,6 +242,12 @@ findings_encode(const struct findings *f, struct buf *b)
 		ipc_put_slice(b, n->part);
 		ipc_put_slice(b, n->detail);
 		ipc_put_u8(b, (uint8_t)n->severity);
+	}
+	ipc_put_u32(b, (uint32_t)f->n_wants);
+	for (w = f->wants; w != NULL; w = w->next) {
+		ipc_put_u8(b, (uint8_t)w->kind);
+		ipc_put_slice(b, w->url);
+		ipc_put_slice(b, w->request);
 	}
 	return b->err;
 }
@@ -330,6 +357,16 @@ get_note(struct ipc_reader *r, struct findings *f)
 	n->severity = (enum note_severity)get_enum(r, NOTE_REJECT);
 }
 
+static void
+get_want(struct ipc_reader *r, struct findings *f)
+{
+	enum want_kind kind = (enum want_kind)get_enum(r, WANT_OCSP);
+	struct slice url = get_text(r, f), request = get_text(r, f);
+
+	if (r->err == 0)
+		findings_add_want(f, kind, url, request);
+}
+
 int
 findings_decode(struct slice wire, struct arena *a, struct findings *f)
 {
@@ -358,6 +395,9 @@ findings_decode(struct slice wire, struct arena *a, struct findings *f)
 	n = ipc_get_count(&r, FINDINGS_NOTES_MAX, 13);
 	for (i = 0; i < n && r.err == 0; i++)
 		get_note(&r, f);
+	n = ipc_get_count(&r, FINDINGS_WANTS_MAX, 9);
+	for (i = 0; i < n && r.err == 0; i++)
+		get_want(&r, f);
 	return ipc_reader_end(&r);
 }
 

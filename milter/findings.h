@@ -96,8 +96,19 @@ struct find_note {
 	struct find_note *next;
 };
 
+/* What would tell whether a certificate of a good chain is revoked: a CRL by its URL, an OCSP answer by URL and request. */
+enum want_kind { WANT_CRL = 1, WANT_OCSP = 2 };
+#define FINDINGS_WANTS_MAX 16
+struct find_want {
+	enum want_kind kind;
+	struct slice url, request;
+	struct find_want *next;
+};
+
 struct findings {
 	struct arena *arena; /* borrowed */
+	struct find_want *wants;
+	size_t n_wants;
 	struct find_sig *sigs;
 	struct find_part *parts;
 	struct find_note *notes;
@@ -122,6 +133,9 @@ void findings_note(struct findings *f, const char *id, enum note_severity sev, s
 struct slice findings_text(struct findings *f, struct slice s);
 struct slice findings_str(struct findings *f, const char *s);
 void findings_add_address(struct findings *f, struct find_sig *s, bool utf8, struct slice value);
+/* What is there already, or past the bound, is left out. */
+void findings_add_want(
+    struct findings *f, enum want_kind kind, struct slice url, struct slice request);
 bool findings_has_note(const struct findings *f, const char *id);
 
 int findings_encode(const struct findings *f, struct buf *out);

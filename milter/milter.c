@@ -325,6 +325,10 @@ load_settings(void)
 	    strings_of("policy_official_headers", &milter_settings.n_official_headers);
 	milter_settings.authserv =
 	    strings_of("policy_trusted_authserv", &milter_settings.n_authserv);
+	milter_settings.rev_refresh_s = (unsigned)conf_int(c, "revocation_refresh_s");
+	milter_settings.rev_wait_ms = (unsigned)conf_int(c, "revocation_wait_ms");
+	milter_settings.rev_grace_s = (unsigned)conf_int(c, "revocation_grace_s");
+	milter_settings.rev_fetch = strcmp(conf_str(c, "revocation_check"), "off") != 0;
 	load_modes();
 }
 
@@ -401,6 +405,7 @@ main(int argc, char **argv)
 	sigaddset(&stop, SIGTERM);
 	sigaddset(&stop, SIGINT);
 	pthread_sigmask(SIG_BLOCK, &stop, NULL);
+	revcache_start();
 	if (pthread_create(&thread, NULL, serve, NULL) != 0)
 		fatal("milter: no thread");
 	sigwait(&stop, &signo);

@@ -76,8 +76,26 @@ void backend_init(unsigned scanners);
 /* Both wait at most timeout_ms for their turn; NULL then. The number of slots bounds the messages judged at a time. */
 struct backend_slot *backend_take(unsigned timeout_ms);
 void backend_give(struct backend_slot *s);
-struct ipc_sync *backend_take_scanner(unsigned timeout_ms);
-void backend_give_scanner(struct ipc_sync *s);
+/* One scanner at a time. rev_version: what it knows of revocations, as far as we know (revcache.c's). */
+struct backend_scanner {
+	struct ipc_sync *sync;
+	uint64_t rev_version;
+	bool taken;
+};
+struct backend_scanner *backend_take_scanner(unsigned timeout_ms);
+void backend_give_scanner(struct backend_scanner *s);
+
+/* revcache.c: fetched CRLs and OCSP answers. A thread of its own fetches; no callback ever does. */
+void revcache_start(void); /* after the sandbox; fatal() without a thread */
+/* Notes what a message's chains ask for. True when something of it was never tried yet. */
+struct findings;
+bool revcache_want(const struct findings *f);
+/* Waits until all of it was tried once, at most that long, and only when few others wait. True: something came. */
+bool revcache_wait(const struct findings *f, unsigned ms);
+/* Brings a scanner to the present version, which is returned; 0 or less than that: it died or did not answer (err_out). */
+int revcache_sync(struct backend_scanner *s);
+/* Whether an issuer's revocations have been unknown for longer than the grace; known: they are known now. */
+bool revcache_grace_over(struct slice issuer, bool known);
 
 /* Settings, read once at the start. */
 struct milter_settings {
@@ -89,6 +107,8 @@ struct milter_settings {
 	const char **authserv; /* whose Authentication-Results are believed */
 	size_t n_authserv;
 	struct modes *modes;
+	unsigned rev_refresh_s, rev_wait_ms, rev_grace_s;
+	bool rev_fetch;
 	char policy_sha256[65];
 };
 extern struct milter_settings milter_settings;

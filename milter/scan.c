@@ -6,6 +6,7 @@
 
 #include "milter/scan_client.h"
 #include "milter/scan_priv.h"
+#include "milter/smime_rev.h"
 
 #include "lib/charset.h"
 #include "lib/err.h"
@@ -21,17 +22,19 @@
 #include <sys/stat.h>
 #include <sys/time.h>
 #include <sysexits.h>
+#include <time.h>
 #include <unistd.h>
 
 #define FINDINGS_ARENA (2u << 20)
 #define DEADLINE_MAX_MS 120000
+#define REV_DEADLINE_MS 8000
 #define SEALS (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)
 
 static struct {
 	struct smime_trust *trust;
 	const char **banned;
 	size_t n_banned;
-	uint64_t scans, failures;
+	uint64_t scans, failures, rev_version;
 } sc;
 
 static void
@@ -103,30 +106,63 @@ scan(struct slice whole, struct slice domain, int64_t now, struct buf *reply)
 	return err;
 }
 
+/* The bytes behind fd, mapped for the time of one piece of work with a deadline. */
 static int
-on_msg(struct ipc_conn *c, uint16_t type, uint32_t id, struct ipc_reader *r, int fd, void *arg)
+with_bytes(int fd, unsigned deadline_ms, int (*work)(struct slice bytes, void *arg), void *arg)
 {
-	struct slice domain = ipc_get_slice(r), whole;
-	int64_t now = ipc_get_i64(r);
-	uint32_t deadline = ipc_get_u32(r);
+	struct slice whole;
+	int err = map_message(fd, &whole);
+
+	close(fd);
+	if (err != 0)
+		return err;
+	set_deadline(
+	    deadline_ms == 0 || deadline_ms > DEADLINE_MAX_MS ? DEADLINE_MAX_MS : deadline_ms);
+	err = work(whole, arg);
+	set_deadline(0);
+	unmap(whole);
+	return err;
+}
+
+struct scan_work {
+	struct slice domain;
+	int64_t now;
+	struct buf *reply;
+};
+
+static int
+scan_bytes(struct slice bytes, void *arg)
+{
+	struct scan_work *w = arg;
+
+	return scan(bytes, w->domain, w->now, w->reply);
+}
+
+static int
+on_scan(struct ipc_conn *c, uint32_t id, struct ipc_reader *r, int fd)
+{
+	struct scan_work w;
 	struct buf reply;
+	uint32_t deadline;
+	uint64_t version;
 	int err;
 
-	(void)arg;
-	if (type != SCAN_MESSAGE || id == 0 || ipc_reader_end(r) != 0 || fd < 0) {
+	w.domain = ipc_get_slice(r);
+	w.now = ipc_get_i64(r);
+	w.reply = &reply;
+	deadline = ipc_get_u32(r);
+	version = ipc_get_u64(r);
+	if (ipc_reader_end(r) != 0 || fd < 0) {
 		if (fd >= 0)
 			close(fd);
 		return ERR_PROTO;
 	}
 	buf_init(&reply, IPC_FRAME_MAX);
-	err = map_message(fd, &whole);
-	close(fd);
-	if (err == 0) {
-		set_deadline(
-		    deadline == 0 || deadline > DEADLINE_MAX_MS ? DEADLINE_MAX_MS : deadline);
-		err = scan(whole, domain, now, &reply);
-		set_deadline(0);
-		unmap(whole);
+	if (version == sc.rev_version) {
+		err = with_bytes(fd, deadline, scan_bytes, &w);
+	} else {
+		close(fd);
+		err = ERR_CONFLICT;
 	}
 	if (err == 0)
 		ipc_reply(c, id, SCAN_FINDINGS, &reply, -1);
@@ -134,8 +170,85 @@ on_msg(struct ipc_conn *c, uint16_t type, uint32_t id, struct ipc_reader *r, int
 		ipc_reply_err(c, id, err, "scan failed");
 	buf_done(&reply);
 	role_stat_set(0, ++sc.scans);
-	role_stat_set(1, sc.failures += err != 0);
+	role_stat_set(1, sc.failures += err != 0 && err != ERR_CONFLICT);
 	return 0;
+}
+
+struct rev_work {
+	enum want_kind kind;
+	struct slice key;
+	int64_t from, to;
+};
+
+static int
+take_rev(struct slice bytes, void *arg)
+{
+	struct rev_work *w = arg;
+
+	return smime_rev_put(
+	    sc.trust, w->kind, w->key, bytes, (int64_t)time(NULL), &w->from, &w->to);
+}
+
+static int
+on_rev(struct ipc_conn *c, uint32_t id, struct ipc_reader *r, int fd)
+{
+	uint64_t version = ipc_get_u64(r);
+	uint8_t kind = ipc_get_u8(r);
+	struct rev_work w = {(enum want_kind)kind, ipc_get_slice(r), 0, 0};
+	struct buf reply;
+	int err = 0;
+
+	if (ipc_reader_end(r) != 0 || kind > WANT_OCSP || (kind != 0) != (fd >= 0)) {
+		if (fd >= 0)
+			close(fd);
+		return ERR_PROTO;
+	}
+	if (kind == 0)
+		smime_rev_drop(sc.trust, w.key);
+	else
+		err = with_bytes(fd, REV_DEADLINE_MS, take_rev, &w);
+	/* what cannot be used changes nothing, and is not sent again */
+	sc.rev_version = version;
+	buf_init(&reply, 64);
+	ipc_put_i64(&reply, w.from);
+	ipc_put_i64(&reply, w.to);
+	if (err == 0)
+		ipc_reply(c, id, SCAN_REV_IS, &reply, -1);
+	else
+		ipc_reply_err(c, id, err, "not usable");
+	buf_done(&reply);
+	return 0;
+}
+
+static int
+on_msg(struct ipc_conn *c, uint16_t type, uint32_t id, struct ipc_reader *r, int fd, void *arg)
+{
+	(void)arg;
+	if (id != 0 && type == SCAN_MESSAGE)
+		return on_scan(c, id, r, fd);
+	if (id != 0 && type == SCAN_REV)
+		return on_rev(c, id, r, fd);
+	if (fd >= 0)
+		close(fd);
+	return ERR_PROTO;
+}
+
+static void
+load_need(void)
+{
+	const char *how = conf_str(role_conf(), "revocation_check");
+
+	if (strcmp(how, "off") == 0)
+		smime_trust_need(sc.trust, SMIME_REV_OFF);
+	else if (strcmp(how, "require") == 0)
+		smime_trust_need(sc.trust, SMIME_REV_REQUIRE);
+	else if (strcmp(how, "auto") == 0)
+		smime_trust_need(sc.trust, SMIME_REV_AUTO);
+	else {
+		log_msg(LOG_LVL_ERROR, "policy",
+		    "revocation_check is off, auto or require, not \"%s\"", how);
+		exit(EX_CONFIG);
+	}
 }
 
 static void
@@ -168,6 +281,7 @@ main(int argc, char **argv)
 	if (smime_trust_load(dir, &sc.trust) != 0)
 		fatal("milter-scan: no memory");
 	free(dir);
+	load_need();
 	sigaction(SIGALRM, &sa, NULL);
 	l = loop_new();
 	if (role_fd("scan.milter") < 0)

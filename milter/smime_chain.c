@@ -78,8 +78,10 @@ note_subjects(STACK_OF(X509) * chain, struct findings *f, struct find_sig *s)
 	BIO_free(bio);
 }
 
+/* What is known of each certificate of a chain, leaf first. */
 struct rev_walk {
-	bool revoked, unknown;
+	enum rev_state state[CHAIN_DEPTH + 3]; /* by CRL */
+	bool all_unknown; /* a walk inside failed: which certificate it was for is not told */
 };
 static int rev_index = -1;
 
@@ -89,35 +91,38 @@ rev_cb(int ok, X509_STORE_CTX *ctx)
 {
 	struct rev_walk *w = X509_STORE_CTX_get_ex_data(ctx, rev_index);
 	X509_STORE_CTX *parent = ctx;
+	bool revoked = X509_STORE_CTX_get_error(ctx) == X509_V_ERR_CERT_REVOKED, inner = w == NULL;
+	int at = X509_STORE_CTX_get_error_depth(ctx);
 
-	/* a walk inside (the CRL issuer's own path) has no data of ours: its errors surface in the outer walk as well */
+	/* a walk inside (the CRL issuer's own path) has no data of ours */
 	while (w == NULL && (parent = X509_STORE_CTX_get0_parent_ctx(parent)) != NULL)
 		w = X509_STORE_CTX_get_ex_data(parent, rev_index);
 	if (ok || w == NULL)
 		return ok;
-	if (X509_STORE_CTX_get_error(ctx) == X509_V_ERR_CERT_REVOKED)
-		w->revoked = true;
-	else
-		w->unknown = true;
+	if (inner || at < 0 || at >= (int)(sizeof w->state / sizeof *w->state))
+		w->all_unknown = true;
+	else if (revoked)
+		w->state[at] = REV_REVOKED;
+	else if (w->state[at] != REV_REVOKED)
+		w->state[at] = REV_UNKNOWN;
 	return 1;
 }
 
 static int64_t
-crl_age(const struct smime_domain *d, X509 *cert, int64_t now)
+crl_age(STACK_OF(X509_CRL) * crls, X509 *cert, int64_t now, int64_t best)
 {
-	int64_t best = -1, age;
-	struct tm tm;
+	int64_t age, when;
 	int i;
 
-	for (i = 0; i < sk_X509_CRL_num(d->crls); i++) {
-		X509_CRL *crl = sk_X509_CRL_value(d->crls, i);
+	for (i = 0; i < sk_X509_CRL_num(crls); i++) {
+		X509_CRL *crl = sk_X509_CRL_value(crls, i);
 
 		if (X509_NAME_cmp(X509_CRL_get_issuer(crl), X509_get_issuer_name(cert)) != 0 ||
-		    ASN1_TIME_to_tm(X509_CRL_get0_lastUpdate(crl), &tm) != 1)
+		    (when = smime_time(X509_CRL_get0_lastUpdate(crl))) == 0)
 			continue;
-		age = now - (int64_t)timegm(&tm);
+		age = now > when ? now - when : 0;
 		if (best < 0 || age < best)
-			best = age < 0 ? 0 : age;
+			best = age;
 	}
 	return best;
 }
@@ -146,38 +151,194 @@ embedded_revokes(STACK_OF(X509) * chain, STACK_OF(X509_CRL) * crls)
 	return false;
 }
 
-static void
-check_revocation(const struct smime_domain *d, X509 *signer, STACK_OF(X509) * others, int64_t now,
-    struct findings *f, struct find_sig *s)
+/* The places a certificate names, as wants: http and ldap URLs of its CRLs and delta CRLs (RFC 5280 4.2.1.13, 4.2.1.15), its OCSP
+ * responder. */
+static bool
+want_crls(X509 *cert, int nid, struct findings *f)
 {
-	struct rev_walk w = {false, false};
-	X509_STORE_CTX *ctx;
+	STACK_OF(DIST_POINT) *points = X509_get_ext_d2i(cert, nid, NULL, NULL);
+	bool any = false;
+	int i, k;
 
-	s->rev = REV_UNCHECKED;
-	if (sk_X509_CRL_num(d->crls) <= 0)
+	for (i = 0; i < sk_DIST_POINT_num(points); i++) {
+		const DIST_POINT *dp = sk_DIST_POINT_value(points, i);
+
+		if (dp->distpoint == NULL || dp->distpoint->type != 0)
+			continue;
+		for (k = 0; k < sk_GENERAL_NAME_num(dp->distpoint->name.fullname); k++) {
+			const GENERAL_NAME *gn =
+			    sk_GENERAL_NAME_value(dp->distpoint->name.fullname, k);
+			struct slice url;
+
+			if (gn->type != GEN_URI)
+				continue;
+			url = slice_of(ASN1_STRING_get0_data(gn->d.uniformResourceIdentifier),
+			    (size_t)ASN1_STRING_length(gn->d.uniformResourceIdentifier));
+			if (slice_casestarts(url, "http") || slice_casestarts(url, "ldap")) {
+				findings_add_want(f, WANT_CRL, url, slice_str(""));
+				any = true;
+			}
+		}
+	}
+	CRL_DIST_POINTS_free(points);
+	return any;
+}
+
+static bool
+want_sources(X509 *cert, X509 *issuer, struct findings *f)
+{
+	bool any = want_crls(cert, NID_crl_distribution_points, f);
+	struct buf url, request;
+
+	want_crls(cert, NID_freshest_crl, f);
+	buf_init(&url, FINDINGS_TEXT_MAX);
+	buf_init(&request, FINDINGS_TEXT_MAX);
+	if (smime_ocsp_url(cert, &url)) {
+		any = true;
+		if (smime_ocsp_request(cert, issuer, &request))
+			findings_add_want(f, WANT_OCSP, buf_slice(&url), buf_slice(&request));
+	}
+	buf_done(&url);
+	buf_done(&request);
+	ERR_clear_error();
+	return any;
+}
+
+static void
+walk_crls(const struct smime_domain *d, STACK_OF(X509_CRL) * fetched, X509 *signer,
+    STACK_OF(X509) * others, int64_t now, struct rev_walk *w)
+{
+	X509_STORE_CTX *ctx;
+	size_t i;
+
+	bool any =
+	    sk_X509_CRL_num(d->crls) > 0 || (fetched != NULL && sk_X509_CRL_num(fetched) > 0);
+
+	w->all_unknown = false;
+	for (i = 0; i < sizeof w->state / sizeof *w->state; i++)
+		w->state[i] = any ? REV_GOOD : REV_UNKNOWN;
+	/* without a single CRL the walk would say the same, and build the path again for it */
+	if (!any)
 		return;
 	ctx = ctx_new(d, signer, others, now,
 	    X509_V_FLAG_CRL_CHECK | X509_V_FLAG_CRL_CHECK_ALL | X509_V_FLAG_EXTENDED_CRL_SUPPORT |
 		X509_V_FLAG_USE_DELTAS);
-	if (ctx == NULL || rev_index < 0 || X509_STORE_CTX_set_ex_data(ctx, rev_index, &w) != 1) {
-		w.unknown = true;
+	if (ctx == NULL || rev_index < 0 || X509_STORE_CTX_set_ex_data(ctx, rev_index, w) != 1) {
+		w->all_unknown = true;
 	} else {
+		if (fetched != NULL && sk_X509_CRL_num(fetched) > 0)
+			X509_STORE_CTX_set0_crls(ctx, fetched);
 		X509_STORE_CTX_set_verify_cb(ctx, rev_cb);
 		if (X509_verify_cert(ctx) != 1)
-			w.unknown = true;
+			w->all_unknown = true;
 	}
-	s->rev = w.revoked ? REV_REVOKED : w.unknown ? REV_UNKNOWN : REV_GOOD;
-	s->rev_source = findings_str(f, "crl");
-	s->rev_age_s = crl_age(d, signer, now);
 	X509_STORE_CTX_free(ctx);
 }
 
-void
-smime_chain_check(const struct smime_domain *d, X509 *signer, STACK_OF(X509) * others,
-    STACK_OF(X509_CRL) * embedded, int64_t now, struct findings *f, struct find_sig *s)
-{
-	X509_STORE_CTX *ctx = NULL;
+struct revocation {
+	const struct smime_domain *domain;
+	const struct smime_rev *rev; /* NULL: nothing is fetched */
 	STACK_OF(X509) * chain;
+	int64_t now;
+	struct findings *f;
+	struct rev_walk walk;
+	bool strict, by_crl, by_ocsp;
+	int64_t age;
+};
+
+/* One certificate of the chain: CRL and OCSP together; either may say "revoked", either may say "good". */
+static enum rev_state
+one_state(struct revocation *v, int i)
+{
+	X509 *cert = sk_X509_value(v->chain, i), *issuer = sk_X509_value(v->chain, i + 1);
+	enum smime_rev_need need = v->rev != NULL ? smime_rev_need(v->rev) : SMIME_REV_OFF;
+	enum rev_state st = v->walk.state[i];
+	bool named = need != SMIME_REV_OFF && want_sources(cert, issuer, v->f);
+	STACK_OF(X509_CRL) *fetched = v->rev != NULL ? smime_rev_crls(v->rev) : NULL;
+	int64_t age = crl_age(fetched, cert, v->now, crl_age(v->domain->crls, cert, v->now, -1));
+	struct rev_told told;
+
+	if (st == REV_GOOD && v->walk.all_unknown)
+		st = REV_UNKNOWN;
+	v->by_crl |= i == 0 && age >= 0;
+	if (i == 0)
+		v->age = age;
+	if (st != REV_REVOKED && v->rev != NULL &&
+	    smime_rev_ocsp(v->rev, cert, issuer, v->chain, v->domain->store, v->now, &told)) {
+		/* what a fresh CRL says is revoked stays so; what it does not know, OCSP may */
+		if (told.state == REV_REVOKED || st != REV_GOOD)
+			st = told.state;
+		if (i == 0) {
+			v->by_ocsp = true;
+			v->by_crl &= v->walk.state[0] == REV_GOOD;
+			if (!v->by_crl || told.age_s < v->age)
+				v->age = told.age_s;
+		}
+	}
+	if (st == REV_UNKNOWN && !v->strict && !named && age < 0)
+		st = REV_UNCHECKED;
+	return st;
+}
+
+static void
+check_revocation(struct revocation *v, X509 *signer, STACK_OF(X509) * others, struct find_sig *s)
+{
+	bool revoked = false, unknown = false, good = false;
+	int i, n = sk_X509_num(v->chain);
+
+	v->strict = sk_X509_CRL_num(v->domain->crls) > 0 ||
+		    (v->rev != NULL && smime_rev_need(v->rev) == SMIME_REV_REQUIRE);
+	walk_crls(v->domain, v->rev != NULL ? smime_rev_crls(v->rev) : NULL, signer, others, v->now,
+	    &v->walk);
+	for (i = 0; i + 1 < n && i < CHAIN_DEPTH + 3; i++) {
+		enum rev_state st = one_state(v, i);
+
+		revoked |= st == REV_REVOKED;
+		unknown |= st == REV_UNKNOWN;
+		good |= st == REV_GOOD;
+	}
+	s->rev = revoked ? REV_REVOKED : unknown ? REV_UNKNOWN : good ? REV_GOOD : REV_UNCHECKED;
+	if (s->rev == REV_UNCHECKED)
+		return;
+	s->rev_source = findings_str(v->f, v->by_crl && v->by_ocsp ? "crl+ocsp"
+					   : v->by_ocsp            ? "ocsp"
+					   : v->by_crl             ? "crl"
+								   : "");
+	s->rev_age_s = v->age;
+}
+
+/* Which certificate it was, and its dates. */
+static struct slice
+expired_text(X509_STORE_CTX *ctx, struct findings *f)
+{
+	X509 *cert = X509_STORE_CTX_get_current_cert(ctx);
+	BIO *bio = BIO_new(BIO_s_mem());
+	struct slice out = {NULL, 0};
+	char *p;
+	long n;
+
+	if (cert != NULL && bio != NULL) {
+		X509_NAME_print_ex(bio, X509_get_subject_name(cert), 0,
+		    XN_FLAG_RFC2253 & ~(unsigned long)ASN1_STRFLGS_ESC_MSB);
+		BIO_puts(bio, ", ");
+		ASN1_TIME_print(bio, X509_get0_notBefore(cert));
+		BIO_puts(bio, " - ");
+		ASN1_TIME_print(bio, X509_get0_notAfter(cert));
+		n = BIO_get_mem_data(bio, &p);
+		if (n > 0)
+			out = findings_text(f, slice_of(p, (size_t)n));
+	}
+	BIO_free(bio);
+	return out;
+}
+
+void
+smime_chain_check(const struct smime_domain *d, const struct smime_rev *r, X509 *signer,
+    STACK_OF(X509) * others, STACK_OF(X509_CRL) * embedded, int64_t now, struct findings *f,
+    struct find_sig *s)
+{
+	struct revocation v = {.domain = d, .rev = r, .now = now, .f = f, .age = -1};
+	X509_STORE_CTX *ctx = NULL;
 	int err = X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY;
 
 	if (rev_index < 0)
@@ -185,12 +346,11 @@ smime_chain_check(const struct smime_domain *d, X509 *signer, STACK_OF(X509) * o
 	if (d != NULL)
 		ctx = ctx_new(d, signer, others, now, 0);
 	if (ctx != NULL && X509_verify_cert(ctx) == 1) {
-		err = X509_V_OK;
-		chain = X509_STORE_CTX_get0_chain(ctx);
-		note_subjects(chain, f, s);
+		v.chain = X509_STORE_CTX_get0_chain(ctx);
+		note_subjects(v.chain, f, s);
 		s->chain = findings_str(f, "ok");
-		check_revocation(d, signer, others, now, f, s);
-		if (s->rev != REV_REVOKED && embedded_revokes(chain, embedded)) {
+		check_revocation(&v, signer, others, s);
+		if (s->rev != REV_REVOKED && embedded_revokes(v.chain, embedded)) {
 			s->rev = REV_REVOKED;
 			s->rev_source = findings_str(f, "embedded");
 		}
@@ -202,6 +362,8 @@ smime_chain_check(const struct smime_domain *d, X509 *signer, STACK_OF(X509) * o
 		if (s->status == SIG_VALID) {
 			s->status = status_of(err);
 			s->why = s->chain;
+			if (s->status == SIG_EXPIRED)
+				s->why = expired_text(ctx, f);
 		}
 	}
 	X509_STORE_CTX_free(ctx);

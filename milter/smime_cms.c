@@ -241,8 +241,9 @@ verify_signers(CMS_ContentInfo *cms, const struct smime_trust *t, const struct s
 		CMS_SignerInfo_get0_algs(
 		    sk_CMS_SignerInfo_value(infos, i), NULL, &signer, NULL, NULL);
 		if (signer != NULL)
-			smime_chain_check(smime_trust_find(t, in->domain), signer, certs, crls,
-			    in->now, f, sigs[i]);
+			smime_chain_check(smime_trust_find(t, in->domain),
+			    t != NULL ? smime_trust_rev(t) : NULL, signer, certs, crls, in->now, f,
+			    sigs[i]);
 	}
 }
 

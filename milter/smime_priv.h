@@ -2,7 +2,7 @@
 #ifndef CV_SMIME_PRIV_H
 #define CV_SMIME_PRIV_H
 
-#include "milter/smime.h"
+#include "milter/smime_rev.h"
 
 /* OpenSSL's own struct tags: X509, X509_CRL, X509_STORE, X509_ALGOR and its stacks, without showing its headers. */
 struct x509_st;
@@ -10,6 +10,8 @@ struct x509_store_st;
 struct X509_algor_st;
 struct stack_st_X509;
 struct stack_st_X509_CRL;
+struct X509_crl_st;
+struct asn1_string_st;
 
 /* One domain's anchors; NULL when there are none at all. Borrowed. */
 struct smime_domain {
@@ -20,6 +22,10 @@ struct smime_domain {
 	struct smime_domain *next;
 };
 const struct smime_domain *smime_trust_find(const struct smime_trust *t, struct slice domain);
+struct smime_rev;
+struct smime_rev *smime_trust_rev(const struct smime_trust *t);
+/* One CRL, PEM or DER, all of it; NULL: none. */
+struct X509_crl_st *smime_crl_parse(struct slice s);
 
 /* smime_cert.c: facts of a certificate into s. */
 void smime_cert_describe(struct x509_st *cert, struct findings *f, struct find_sig *s);
@@ -29,9 +35,39 @@ const char *smime_key_weakness(struct x509_st *cert);
 const char *smime_digest_weakness(const struct X509_algor_st *alg);
 const char *smime_sigalg_weakness(const struct X509_algor_st *alg);
 
-/* smime_chain.c: path and revocation of s's signer; sets status (when it was SIG_VALID), chain, rev. */
-void smime_chain_check(const struct smime_domain *d, struct x509_st *signer,
-    struct stack_st_X509 *others, struct stack_st_X509_CRL *embedded, int64_t now,
-    struct findings *f, struct find_sig *s);
+/* smime_chain.c: path and revocation of s's signer; sets status (when it was SIG_VALID), chain, rev, and what the findings want. */
+void smime_chain_check(const struct smime_domain *d, const struct smime_rev *r,
+    struct x509_st *signer, struct stack_st_X509 *others, struct stack_st_X509_CRL *embedded,
+    int64_t now, struct findings *f, struct find_sig *s);
+
+/* smime_rev.c: what was fetched. */
+struct rev_told {
+	enum rev_state state; /* REV_GOOD or REV_REVOKED */
+	int64_t age_s;
+};
+struct smime_rev *smime_rev_new(void);
+void smime_rev_free(struct smime_rev *r);
+int smime_rev_add(struct smime_rev *r, enum want_kind kind, struct slice key, struct slice bytes,
+    int64_t now, int64_t *this_out, int64_t *next_out);
+void smime_rev_remove(struct smime_rev *r, struct slice key);
+enum smime_rev_need smime_rev_need(const struct smime_rev *r);
+void smime_rev_set_need(struct smime_rev *r, enum smime_rev_need need);
+struct stack_st_X509_CRL *smime_rev_crls(const struct smime_rev *r); /* borrowed */
+/* What fetched OCSP answers say of a certificate; false: nothing that counts. */
+bool smime_rev_ocsp(const struct smime_rev *r, struct x509_st *cert, struct x509_st *issuer,
+    struct stack_st_X509 *chain, struct x509_store_st *store, int64_t now, struct rev_told *out);
+/* Seconds since 1970; 0 when it cannot be read, or t is NULL. */
+int64_t smime_time(const struct asn1_string_st *t);
+
+/* smime_ocsp.c: one OCSP answer, and the request for one. */
+struct smime_ocsp;
+struct smime_ocsp *smime_ocsp_parse(struct slice bytes); /* NULL: none that can be used */
+void smime_ocsp_free(struct smime_ocsp *o);              /* NULL accepted */
+void smime_ocsp_times(const struct smime_ocsp *o, int64_t *this_out, int64_t *next_out);
+bool smime_ocsp_ask(const struct smime_ocsp *o, struct x509_st *cert, struct x509_st *issuer,
+    struct stack_st_X509 *chain, struct x509_store_st *store, int64_t now, struct rev_told *out);
+bool smime_ocsp_request(struct x509_st *cert, struct x509_st *issuer, struct buf *out);
+/* The first http address of the certificate's authorityInfoAccess. */
+bool smime_ocsp_url(struct x509_st *cert, struct buf *out);
 
 #endif

@@ -23,12 +23,41 @@
 
 struct smime_trust {
 	struct smime_domain *domains;
+	struct smime_rev *rev;
 };
 
 struct smime_trust *
 smime_trust_new(void)
 {
-	return xcalloc(1, sizeof(struct smime_trust));
+	struct smime_trust *t = xcalloc(1, sizeof *t);
+
+	t->rev = smime_rev_new();
+	return t;
+}
+
+struct smime_rev *
+smime_trust_rev(const struct smime_trust *t)
+{
+	return t->rev;
+}
+
+void
+smime_trust_need(struct smime_trust *t, enum smime_rev_need need)
+{
+	smime_rev_set_need(t->rev, need);
+}
+
+int
+smime_rev_put(struct smime_trust *t, enum want_kind kind, struct slice key, struct slice bytes,
+    int64_t now, int64_t *this_out, int64_t *next_out)
+{
+	return smime_rev_add(t->rev, kind, key, bytes, now, this_out, next_out);
+}
+
+void
+smime_rev_drop(struct smime_trust *t, struct slice key)
+{
+	smime_rev_remove(t->rev, key);
 }
 
 void
@@ -45,6 +74,7 @@ smime_trust_free(struct smime_trust *t)
 		free(d->name);
 		free(d);
 	}
+	smime_rev_free(t->rev);
 	free(t);
 }
 
@@ -180,6 +210,30 @@ add_der(struct smime_domain *d, struct slice der, bool is_crl)
 		X509_free(cert);
 	}
 	return 1;
+}
+
+X509_CRL *
+smime_crl_parse(struct slice s)
+{
+	const unsigned char *p = s.ptr;
+	X509_CRL *crl = NULL;
+	BIO *bio;
+
+	if (s.len == 0 || s.len > INT32_MAX)
+		return NULL;
+	if (slice_find(slice_sub(s, 0, 4096), slice_str("-----BEGIN X509 CRL")) >= 0) {
+		bio = BIO_new_mem_buf(s.ptr, (int)s.len);
+		crl = bio != NULL ? PEM_read_bio_X509_CRL(bio, NULL, NULL, NULL) : NULL;
+		BIO_free(bio);
+	} else {
+		crl = d2i_X509_CRL(NULL, &p, (long)s.len);
+		if (crl != NULL && p != s.ptr + s.len) {
+			X509_CRL_free(crl);
+			crl = NULL;
+		}
+	}
+	ERR_clear_error();
+	return crl;
 }
 
 int

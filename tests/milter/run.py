@@ -155,7 +155,8 @@ class Milter:
                     milter_socket_dir="../run/milter", trust_dir="trust", token_key_file="token.key",
                     ldap_password_file="ldap.password", **user)
         conf.update(more)
-        text = "".join('%s = "%s"\n' % kv for kv in conf.items()) + 'domains = {"x.example"}\nlookup_processes = 1\n'
+        text = "".join('%s = %s\n' % (k, "{%s}" % ", ".join('"%s"' % i for i in v) if isinstance(v, list) else '"%s"' % v)
+                       for k, v in conf.items()) + 'domains = {"x.example"}\nlookup_processes = 1\n'
         (root / "etc/congvu.conf").write_text(text)
         self.sock = root / "run/milter/milter.sock"
         self.port = int(more["milter_listen"].split(":")[1].split("@")[0]) if "milter_listen" in more else None
@@ -590,4 +591,5 @@ def main():
     return 1 if failed else 0
 
 
-sys.exit(main())
+if __name__ == "__main__":
+    sys.exit(main())

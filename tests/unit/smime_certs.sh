@@ -113,5 +113,7 @@ echo 01 >crlnumber
 openssl ca -config x.cnf -cert root.pem -keyfile root-key.key -revoke revoked.pem
 openssl ca -config x.cnf -cert root.pem -keyfile root-key.key -gencrl -crldays 3650 -out trust/crl.example/root.crl
 openssl ca -config x.cnf -cert root.pem -keyfile root-key.key -gencrl -crlsec 1 -out trust/old.example/root.crl
+openssl ca -config x.cnf -cert root.pem -keyfile root-key.key -gencrl -crl_lastupdate 20250101000000Z -crl_nextupdate 20450101000000Z -out older.crl
+openssl ca -config x.cnf -cert root.pem -keyfile root-key.key -gencrl -crl_lastupdate 20440101000000Z -crl_nextupdate 20450101000000Z -out future.crl
 openssl crl -in trust/crl.example/root.crl -outform PEM -out embedded.pem
 touch 'done'

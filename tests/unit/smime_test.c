@@ -8,6 +8,7 @@
 #include "lib/mime.h"
 #include "milter/facts.h"
 #include "milter/scan_message.h"
+#include "milter/smime_rev.h"
 #include "tests/unit/unit.h"
 
 #include <openssl/cms.h>
@@ -450,6 +451,56 @@ revocation_is_three_valued(void **state)
 	buf_done(&m);
 }
 
+static int
+put_crl(const char *file, const char *key, int64_t *from)
+{
+	int64_t to;
+	struct buf b;
+	int err;
+
+	buf_init(&b, 1 << 20);
+	slurp(file, &b);
+	err = smime_rev_put(
+	    trust, WANT_CRL, slice_str(key), buf_slice(&b), (int64_t)time(NULL), from, &to);
+	buf_done(&b);
+	return err;
+}
+
+/* What was fetched: it counts for whom its issuer signed, an older one changes nothing, one from the future or no CRL is not taken. */
+static void
+fetched_crls(void **state)
+{
+	struct who w = staff;
+	int64_t newer = 0, older = 0;
+	enum rev_state rev;
+	struct buf m;
+
+	(void)state;
+	buf_init(&m, 1 << 20);
+	message(&m, FROM, "revoked.der", NULL, CLEAR);
+	judge(buf_slice(&m), &w, NULL, NULL, &rev);
+	assert_int_equal(rev, REV_UNCHECKED);
+	assert_int_equal(put_crl("trust/crl.example/root.crl", "k", &newer), 0);
+	judge(buf_slice(&m), &w, NULL, NULL, &rev);
+	assert_int_equal(rev, REV_REVOKED);
+	assert_int_equal(put_crl("older.crl", "k", &older), 0);
+	assert_int_equal(older, newer);
+	assert_int_equal(put_crl("future.crl", "k2", &older), ERR_SYNTAX);
+	assert_int_equal(put_crl("manager.der", "k3", &older), ERR_SYNTAX);
+	judge(buf_slice(&m), &w, NULL, NULL, &rev);
+	assert_int_equal(rev, REV_REVOKED);
+	smime_rev_drop(trust, slice_str("k"));
+	smime_rev_drop(trust, slice_str("never there"));
+	judge(buf_slice(&m), &w, NULL, NULL, &rev);
+	assert_int_equal(rev, REV_UNCHECKED);
+	/* require: what names no source is unknown */
+	smime_trust_need(trust, SMIME_REV_REQUIRE);
+	judge(buf_slice(&m), &w, NULL, NULL, &rev);
+	assert_int_equal(rev, REV_UNKNOWN);
+	smime_trust_need(trust, SMIME_REV_OFF);
+	buf_done(&m);
+}
+
 static void
 reply_names_rule_and_ticket(void **state)
 {
@@ -562,7 +613,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {cmocka_unit_test(cases_are_judged),
 	    cmocka_unit_test(every_signed_byte_counts), cmocka_unit_test(reasons_are_right),
-	    cmocka_unit_test(revocation_is_three_valued),
+	    cmocka_unit_test(revocation_is_three_valued), cmocka_unit_test(fetched_crls),
 	    cmocka_unit_test(reply_names_rule_and_ticket)};
 
 	return cmocka_run_group_tests(tests, make_more, teardown);
