@@ -10,15 +10,6 @@
 #include "lib/uni.h"
 
 static bool
-is_ascii(struct slice s)
-{
-	for (size_t i = 0; i < s.len; i++)
-		if (s.ptr[i] >= 0x80)
-			return false;
-	return true;
-}
-
-static bool
 is_stroke_d(uint32_t cp)
 {
 	return cp == 0x111 || cp == 0xf0;
@@ -100,30 +91,129 @@ piece_len(struct slice s)
 	return n;
 }
 
+/* ---- character by character ----
+ *
+ * NFKD and case folding work on each character by itself, and what they put in order among characters are marks, which go. So a text folds to its
+ * characters' folds, one after another; those of the scripts in daily use are remembered when they were first needed. A place holds the
+ * length and one in its lowest octet and up to seven octets of text above it; 0: not known yet. Several threads may fill it with the same. */
+
+enum { KNOWN_CPS = 0x2200, KNOWN_OCTETS = 7, TOO_LONG = 255 };
+static uint64_t known[KNOWN_CPS];
+
+static uint64_t
+learn(uint32_t cp)
+{
+	struct buf one, folded;
+	uint64_t v = TOO_LONG;
+
+	buf_init(&one, 8);
+	buf_init(&folded, 256);
+	if (uni_append(&one, cp) == 0 && fold_piece(buf_slice(&one), &folded) == 0 &&
+	    folded.len <= KNOWN_OCTETS) {
+		v = folded.len + 1;
+		for (size_t i = 0; i < folded.len; i++)
+			v |= (uint64_t)folded.data[i] << (8 * (i + 1));
+	}
+	if (one.err != ERR_NOMEM && folded.err != ERR_NOMEM)
+		__atomic_store_n(&known[cp], v, __ATOMIC_RELAXED);
+	buf_done(&one);
+	buf_done(&folded);
+	return v;
+}
+
+/* The character at p, of two or three octets and below KNOWN_CPS, and its length; 0 for all others. */
+static uint32_t
+near_cp(const unsigned char *p, size_t left, size_t *len_out)
+{
+	uint32_t cp;
+
+	if (left >= 2 && p[0] >= 0xc2 && p[0] < 0xe0 && (p[1] & 0xc0) == 0x80) {
+		*len_out = 2;
+		return (uint32_t)(p[0] & 0x1f) << 6 | (p[1] & 0x3f);
+	}
+	if (left >= 3 && (p[0] == 0xe0 || p[0] == 0xe1 || p[0] == 0xe2) && (p[1] & 0xc0) == 0x80 &&
+	    (p[2] & 0xc0) == 0x80) {
+		cp = (uint32_t)(p[0] & 0xf) << 12 | (uint32_t)(p[1] & 0x3f) << 6 | (p[2] & 0x3f);
+		*len_out = 3;
+		return cp >= 0x800 && cp < KNOWN_CPS ? cp : 0;
+	}
+	return 0;
+}
+
+/* Folds s from its beginning while characters are ASCII or remembered ones; gives how many octets that were. */
+static size_t
+fold_near(struct slice s, struct buf *out)
+{
+	unsigned char to[1024];
+	size_t i = 0, n = 0, len;
+
+	while (i < s.len) {
+		unsigned char c = s.ptr[i];
+		uint32_t cp;
+		uint64_t v;
+
+		if (n + KNOWN_OCTETS >= sizeof(to)) {
+			buf_append(out, to, n);
+			n = 0;
+		}
+		if (c < 0x80) {
+			to[n++] = c >= 'A' && c <= 'Z' ? c | 0x20 : c;
+			i++;
+			continue;
+		}
+		cp = near_cp(s.ptr + i, s.len - i, &len);
+		if (cp == 0)
+			break;
+		v = __atomic_load_n(&known[cp], __ATOMIC_RELAXED);
+		if (v == 0)
+			v = learn(cp);
+		if ((v & 0xff) == TOO_LONG)
+			break;
+		for (uint64_t k = (v & 0xff) - 1, t = v >> 8; k > 0; k--, t >>= 8)
+			to[n++] = (unsigned char)t;
+		i += len;
+	}
+	buf_append(out, to, n);
+	return i;
+}
+
+/* How many octets from the beginning of s fold_near leaves alone: characters it does not know, and octets that are none. */
+static size_t
+far_len(struct slice s)
+{
+	size_t i = 0, len;
+
+	while (i < s.len && s.ptr[i] >= 0x80) {
+		uint32_t cp = near_cp(s.ptr + i, s.len - i, &len);
+
+		if (cp != 0 && (__atomic_load_n(&known[cp], __ATOMIC_RELAXED) & 0xff) != TOO_LONG)
+			break;
+		i += cp != 0 ? len : 1;
+		while (cp == 0 && i < s.len && (s.ptr[i] & 0xc0) == 0x80)
+			i++;
+	}
+	return i;
+}
+
 int
 vn_fold(struct slice utf8, struct buf *out)
 {
 	while (utf8.len > 0) {
 		struct slice piece = slice_sub(utf8, 0, piece_len(utf8));
-		int r = 0;
+		size_t n = fold_near(piece, out);
+		struct slice far = slice_from(piece, n);
 
-		if (is_ascii(piece)) {
-			unsigned char *to = buf_reserve(out, piece.len);
+		if (out->err != 0)
+			return out->err;
+		utf8 = slice_from(utf8, n);
+		far.len = far_len(far);
+		if (far.len > 0) {
+			int r = fold_piece(far, out);
 
-			if (to == NULL)
-				return out->err;
-			for (size_t i = 0; i < piece.len; i++) {
-				unsigned char c = piece.ptr[i];
-
-				to[i] = c >= 'A' && c <= 'Z' ? c | 0x20 : c;
-			}
-			buf_commit(out, piece.len);
-		} else {
-			r = fold_piece(piece, out);
+			if (r != 0)
+				return r;
+			utf8 = slice_from(utf8, far.len);
 		}
-		if (r != 0)
-			return r;
-		utf8 = slice_from(utf8, piece.len);
 	}
 	return out->err;
 }

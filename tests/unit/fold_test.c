@@ -3,6 +3,7 @@
 
 #include "lib/err.h"
 #include "lib/fold.h"
+#include "lib/uni.h"
 
 static void
 run(int (*fn)(struct slice, struct buf *), const char *in, const char *want)
@@ -120,10 +121,83 @@ names(void **state)
 	run(vn_name_id, "Bình", "binh");
 }
 
+/* The reference: the whole text through the normal form at once, then without its marks. */
+static void
+fold_slowly(struct slice s, struct buf *out)
+{
+	struct buf clean, tmp;
+	struct slice rest;
+
+	buf_init(&clean, 100000);
+	buf_init(&tmp, 1000000);
+	assert_int_equal(uni_scrub(s, "?", &clean, NULL), 0);
+	assert_int_equal(uni_casefold(UNI_NFKD, buf_slice(&clean), &tmp), 0);
+	for (rest = buf_slice(&tmp); rest.len > 0;) {
+		uint32_t cp;
+
+		uni_next(&rest, &cp);
+		if (cp == 0x111 || cp == 0xf0)
+			buf_append_byte(out, 'd');
+		else if (!uni_is_mark(cp))
+			uni_append(out, cp);
+	}
+	buf_done(&clean);
+	buf_done(&tmp);
+}
+
+/* Character by character comes to the same as the whole: letters, marks in any order, ligatures, other scripts, broken octets. */
+static void
+folds_as_the_whole(void **state)
+{
+	static const uint32_t from[] = {0x20, 0xc0, 0x300, 0x345, 0x370, 0x1e00, 0x1f80, 0x2000,
+	    0x2100, 0x21f0, 0x3040, 0xac00, 0xfb00, 0x1d400};
+	struct buf in, got, want;
+	uint32_t seed = 1;
+
+	(void)state;
+	buf_init(&in, 100000);
+	buf_init(&got, 1000000);
+	buf_init(&want, 1000000);
+	for (int round = 0; round < 3000; round++) {
+		buf_reset(&in);
+		buf_reset(&got);
+		buf_reset(&want);
+		for (int i = 0; i < 1 + round % 40; i++) {
+			seed = seed * 1664525 + 1013904223;
+			uint32_t cp = from[(seed >> 8) % (sizeof(from) / sizeof(*from))] +
+				      (seed >> 24) % 0x90;
+
+			if ((seed >> 20 & 15) == 0)
+				buf_append_byte(&in, (unsigned char)(0x80 + (seed >> 25)));
+			else
+				uni_append(&in, cp);
+		}
+		assert_int_equal(vn_fold(buf_slice(&in), &got), 0);
+		fold_slowly(buf_slice(&in), &want);
+		assert_int_equal(got.len, want.len);
+		assert_memory_equal(got.data, want.data, want.len);
+	}
+	for (uint32_t cp = 1; cp < 0x3000; cp++) {
+		buf_reset(&in);
+		buf_reset(&got);
+		buf_reset(&want);
+		buf_append_byte(&in, 'x');
+		uni_append(&in, cp);
+		assert_int_equal(vn_fold(buf_slice(&in), &got), 0);
+		fold_slowly(buf_slice(&in), &want);
+		assert_int_equal(got.len, want.len);
+		assert_memory_equal(got.data, want.data, want.len);
+	}
+	buf_done(&in);
+	buf_done(&got);
+	buf_done(&want);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(folds_as_the_whole),
 	    cmocka_unit_test(folding),
 	    cmocka_unit_test(long_text),
 	    cmocka_unit_test(order),
