@@ -1,8 +1,9 @@
-/* ctl_staff.c: `congvu staff hire|list|show`: one person, or a list of them on one connection. Runs in congvu. */
+/* ctl_staff.c: `congvu staff hire|list|show|forward|away`: one person, or a list of them on one connection. Runs in congvu. */
 #include "config.h"
 
 #include "admin/ctl.h"
 #include "admin/ctl_directory.h"
+#include "admin/ctl_staff.h"
 
 #include "lib/err.h"
 
@@ -302,7 +303,8 @@ ctl_staff(struct ctl *c, int argc, char **argv)
 {
 	struct args a = {0};
 	struct ctl_dir d = {0};
-	bool from_stdin = false, hire, list, show;
+	struct staff_mail_args m = {0};
+	bool from_stdin = false, hire, list, show, forward, away;
 	const struct ctl_option options[] = {
 	    {"name", &a.name, NULL},
 	    {"agency", &a.agency, NULL},
@@ -316,6 +318,14 @@ ctl_staff(struct ctl *c, int argc, char **argv)
 	    {"password-file", &a.password_file, NULL},
 	    {"password-stdin", NULL, &from_stdin},
 	    {"file", &a.file, NULL},
+	    {"to", &m.to, NULL},
+	    {"no-copy", NULL, &m.no_copy},
+	    {"off", NULL, &m.off},
+	    {"text-file", &m.text_file, NULL},
+	    {"subject", &m.subject, NULL},
+	    {"from", &m.from, NULL},
+	    {"until", &m.until, NULL},
+	    {"days", &m.days, NULL},
 	    {"bind-dn", &a.bind_dn, NULL},
 	    {"bind-password-file", &a.bind_password_file, NULL},
 	    {NULL, NULL, NULL},
@@ -327,14 +337,18 @@ ctl_staff(struct ctl *c, int argc, char **argv)
 	hire = argc == 2 && strcmp(argv[1], "hire") == 0;
 	list = argc == 2 && strcmp(argv[1], "list") == 0;
 	show = argc == 3 && strcmp(argv[1], "show") == 0;
-	if (!hire && !list && !show)
-		return ctl_usage(c, "%s", _("hire, list, or show whom?"));
+	forward = argc == 3 && strcmp(argv[1], "forward") == 0;
+	away = argc == 3 && strcmp(argv[1], "away") == 0;
+	if (!hire && !list && !show && !forward && !away)
+		return ctl_usage(c, "%s", _("hire, list, show, forward or away: whom?"));
 	if (from_stdin)
 		a.password_file = "-";
-	a.who = argv[2];
+	a.who = m.who = argv[2];
 	rc = ctl_dir_open(c, a.bind_dn, a.bind_password_file, &d);
 	if (rc == 0)
 		rc = show             ? staff_show(c, &d, &a)
+		     : forward        ? ctl_staff_forward(c, &d, &m)
+		     : away           ? ctl_staff_away(c, &d, &m)
 		     : list           ? staff_list(c, &d, &a)
 		     : a.file != NULL ? hire_many(c, &d, &a)
 				      : hire_one(c, &d, &a);

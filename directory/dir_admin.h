@@ -57,6 +57,15 @@ int dir_admin_staff(
     struct dir_admin *a, const char *agency, struct dir_result **out, char **why_out);
 int dir_admin_staff_show(
     struct dir_admin *a, const char *who, struct dir_result **out, char **why_out);
+/* Where a person's mail goes on to (n 0: nowhere), and whether a copy stays. */
+int dir_admin_forward(struct dir_admin *a, const char *who, const char *const *to, size_t n,
+    bool keep, enum change *change_out, char **why_out);
+/* The automatic reply: text NULL ends it; the others may be NULL. from, until: GeneralizedTime; days: a number. */
+struct staff_away {
+	const char *text, *subject, *from, *until, *days;
+};
+int dir_admin_away(struct dir_admin *a, const char *who, const struct staff_away *p,
+    enum change *change_out, char **why_out);
 /* Functional mailboxes whose roster names the person or one of its posts. */
 int dir_admin_held(struct dir_admin *a, const char *dn, struct dir_result **out, char **why_out);
 

@@ -122,7 +122,7 @@ tests_system_lookup_probe_LDADD = directory/libcvlookup.a directory/libcvtoken.a
 # --- agencies and staff as congvu writes them ---
 noinst_LIBRARIES += directory/libcvdiradmin.a
 directory_libcvdiradmin_a_SOURCES = directory/dir_admin.h directory/dir_admin_priv.h directory/dir_admin.c \
-	directory/dir_admin_agency.c directory/dir_admin_names.c directory/dir_admin_staff.c
+	directory/dir_admin_agency.c directory/dir_admin_names.c directory/dir_admin_staff.c directory/dir_admin_mail.c
 # What congvu links for agency and staff, besides lib's.
 CV_CTL_DIR_LIBS = directory/libcvdiradmin.a directory/libcvldap.a directory/libcvnames.a lib/libcvmail.a lib/libcvcrypto.a
 CV_CTL_DIR_SYSLIBS = $(LDAP_LIBS) -llber $(IDN_LIBS) $(CV_MAIL_LIBS) $(CRYPTO_LIBS)

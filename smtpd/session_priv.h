@@ -205,6 +205,10 @@ void replies_start(
     struct client *c, const struct msg *m, struct replies **out, void (*fn)(void *arg), void *arg);
 void replies_free(struct replies *r); /* NULL accepted; fn is not called */
 
+/* ---- refused.c ---- */
+/* P28 at MAIL: a line in the log, and a record in the audit log unless there were too many. */
+void refused_sender(const struct client *c, const char *from);
+
 /* ---- data.c ---- */
 /* Reads message bytes from the input; false when it needs more, or waits. */
 bool data_input(struct client *c);

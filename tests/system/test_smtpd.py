@@ -101,6 +101,22 @@ def test_submission_identity(site):
     assert site.ledger.outcomes[0]["login"] == AN
 
 
+def test_refused_sender_is_recorded(site):
+    """P28 at MAIL: no message, but a record; not more than a bounded number of them, and none is lost from the count."""
+    s = site.submission()
+    assert s.cmd("MAIL FROM:<%s>" % BINH).startswith("550 5.7.1 P28")
+    wait_for(lambda: site.ledger.outcomes)
+    o = site.ledger.outcomes[0]
+    assert (o["qid"], o["code"], o["enhanced"], o["from"], o["login"], o["rcpts"]) == ("", 550, "5.7.1", BINH, AN, [])
+    for _ in range(40):
+        assert s.cmd("MAIL FROM:<%s>" % BINH).startswith("550")
+    time.sleep(0.2)
+    assert len(site.ledger.outcomes) == 20
+    assert site.smtpd.log().count("event=sender_refused") == 41
+    site.ledger.stop()
+    assert s.cmd("MAIL FROM:<%s>" % BINH).startswith("550")
+
+
 def test_auth(site):
     s = Smtp(site.smtpd.port("submission"))
     site.open.append(s)

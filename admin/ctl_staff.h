@@ -1,0 +1,19 @@
+/* ctl_staff.h: what ctl_staff.c hands to ctl_staff_mail.c. */
+#ifndef CV_CTL_STAFF_H
+#define CV_CTL_STAFF_H
+
+#include "admin/ctl.h"
+#include "admin/ctl_directory.h"
+
+struct staff_mail_args {
+	const char *who;
+	bool off;
+	const char *to; /* addresses with commas between */
+	bool no_copy;
+	const char *text_file, *subject, *from, *until, *days;
+};
+/* 0 or a sysexit after a message. */
+int ctl_staff_forward(struct ctl *c, struct ctl_dir *d, const struct staff_mail_args *a);
+int ctl_staff_away(struct ctl *c, struct ctl_dir *d, const struct staff_mail_args *a);
+
+#endif

@@ -1,0 +1,72 @@
+/* refused.c: a record in the audit log of a sender refused at MAIL by rule P28, where there is no message yet. Runs in smtpd-session. Who is
+ * signed in could write as many as commands fit a line: so a process makes RECORDS_BURST at once and then one in RECORD_MS, and each tells
+ * how many were left out before it; the log has a line for every one. */
+#include "config.h"
+
+#include "smtpd/session_priv.h"
+
+#include "lib/err.h"
+#include "lib/log.h"
+
+enum { RECORDS_BURST = 20, RECORD_MS = 6000, LEDGER_MS = 5000 };
+
+static uint64_t tokens_ms, last_ms; /* RECORD_MS each */
+static uint64_t left_out;
+
+static void
+on_recorded(void *arg, int err, uint64_t seq)
+{
+	(void)arg;
+	(void)seq;
+	if (err != 0)
+		log_msg(LOG_LVL_WARN, "refusal_not_recorded", "%s", err_name(err));
+}
+
+static bool
+may_record(void)
+{
+	uint64_t now = loop_now_ms(smtpd.loop), most = (uint64_t)RECORDS_BURST * RECORD_MS;
+
+	tokens_ms = last_ms == 0 ? most : tokens_ms + (now - last_ms);
+	last_ms = now;
+	if (tokens_ms > most)
+		tokens_ms = most;
+	if (tokens_ms < RECORD_MS)
+		return false;
+	tokens_ms -= RECORD_MS;
+	return true;
+}
+
+void
+refused_sender(const struct client *c, const char *from)
+{
+	struct log_line l;
+	struct buf text;
+
+	log_begin(&l, LOG_LVL_WARN, "sender_refused");
+	log_str(&l, "client", c->ip);
+	log_str(&l, "login", c->login != NULL ? c->login->login : NULL);
+	log_str(&l, "from", from);
+	log_end(&l);
+	if (!may_record()) {
+		left_out++;
+		return;
+	}
+	buf_init(&text, 1024);
+	buf_append_str(&text, "5.7.1 P28: No right to send as this address");
+	if (left_out > 0)
+		buf_appendf(&text, " (%llu more were not recorded before this one)",
+		    (unsigned long long)left_out);
+	struct ledger_outcome o = {.qid = "",
+	    .code = 550,
+	    .enhanced = "5.7.1",
+	    .text = buf_cstr(&text),
+	    .from = from,
+	    .client_ip = c->ip,
+	    .login = c->login != NULL ? c->login->login : ""};
+	if (ledger_outcome(smtpd.ledger, &o, LEDGER_MS, on_recorded, NULL, NULL) != 0)
+		on_recorded(NULL, ERR_TEMP, 0);
+	else
+		left_out = 0;
+	buf_done(&text);
+}
