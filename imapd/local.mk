@@ -50,8 +50,9 @@ check_PROGRAMS += tests/unit/imap_fake_server
 tests_unit_imap_fake_server_SOURCES = tests/unit/imap_fake.h tests/unit/imap_fake_server.c tests/unit/imap_fake_store.c
 tests_unit_imap_fake_server_LDADD = $(CV_IMAPD_LIBS) store/libcvstore.a lib/libcvmail.a lib/libcvtls.a lib/libcvdeflate.a lib/libcvloop.a lib/libcvcrypto.a \
 	lib/libcv.a $(CV_MAIL_LIBS) $(EVENT_LIBS) $(SSL_LIBS) $(CRYPTO_LIBS) $(ZLIB_LIBS)
-TESTS += tests/unit/imap_wire_test.py tests/unit/imap_race_test.py
-EXTRA_DIST += tests/unit/imap_fake.py tests/unit/imap_wire_test.py tests/unit/imap_race_test.py tests/unit/imap
+TESTS += tests/unit/imap_wire_test.py tests/unit/imap_race_test.py tests/unit/imap_resync_test.py
+EXTRA_DIST += tests/unit/imap_fake.py tests/unit/imap_wire_test.py tests/unit/imap_race_test.py tests/unit/imap_resync_test.py \
+	tests/unit/imap
 CV_FUZZ += tests/fuzz/imap_fuzz
 tests_fuzz_imap_fuzz_SOURCES = tests/fuzz/imap_fuzz.c $(CV_FUZZ_MAIN)
 tests_fuzz_imap_fuzz_LDFLAGS = $(AM_LDFLAGS) $(CV_FUZZLINK)
