@@ -32,6 +32,7 @@ fetch_cleanup(struct cmd *m)
 	buf_done(&st->head);
 	arena_free(st->batch);
 	buf_done(&st->out);
+	ahead_done(&st->ahead);
 	loop_timer_free(st->retry);
 }
 
@@ -326,6 +327,12 @@ close_message(struct cmd *m)
 	st->row++;
 }
 
+static void
+on_ahead(void *arg)
+{
+	fetch_step(arg);
+}
+
 void
 fetch_step(struct cmd *m)
 {
@@ -340,6 +347,10 @@ fetch_step(struct cmd *m)
 			m->on_drain = fetch_step;
 			return;
 		}
+		if (!st->open && st->wants_content &&
+		    ahead_read(&st->ahead, m->c->store, m->c->sel->mailbox, fetch_row(st),
+			st->n_rows - st->row, on_ahead, m))
+			return;
 		if (!st->open)
 			open_message(m);
 		if (st->item == st->items.n) {
@@ -349,8 +360,12 @@ fetch_step(struct cmd *m)
 		if (st->item > 0 && !st->spaced)
 			buf_append_byte(&st->out, ' ');
 		st->spaced = true;
-		if (!put_item(m))
-			return;
+		if (!put_item(m)) {
+			if (!st->ready)
+				return;
+			st->ready = false;
+			continue;
+		}
 		st->item++;
 		st->phase = PHASE_START;
 		st->spaced = false;
@@ -571,6 +586,9 @@ cmd_fetch(struct cmd *m)
 	buf_init(&st->head, HEAD_PULL);
 	m->state = st;
 	m->cleanup = fetch_cleanup;
+	for (size_t i = 0; i < st->items.n; i++)
+		st->wants_content |=
+		    st->items.items[i].kind == FETCH_SECTION && !st->items.items[i].partial;
 	for (size_t i = 0; i < st->items.n; i++)
 		if (st->items.items[i].kind == FETCH_SECTION && !st->items.items[i].peek)
 			st->sets_seen = s->may_seen && !s->read_only;

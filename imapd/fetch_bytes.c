@@ -116,10 +116,31 @@ ask(struct cmd *m)
 		failed(m, err);
 }
 
+/* [off, end) of the message under way, when it was read ahead. */
+static bool
+is_ahead(struct fetch *st, uint64_t off, uint64_t end, struct slice *bytes_out)
+{
+	const struct store_content *c = ahead_find(&st->ahead, fetch_row(st)->uid);
+	if (c == NULL || off >= end || end > c->bytes.len)
+		return false;
+	*bytes_out = slice_sub(c->bytes, (size_t)off, (size_t)(end - off));
+	return true;
+}
+
 void
 fetch_pull(struct cmd *m, uint64_t off, uint64_t end)
 {
 	struct fetch *st = m->state;
+	struct slice bytes;
+	if (is_ahead(st, off, end, &bytes)) {
+		buf_reset(&st->bytes);
+		bool good = buf_append_slice(&st->bytes, bytes) == 0;
+		if (!good && st->err == 0)
+			st->err = ERR_LIMIT;
+		st->phase = good ? PHASE_BYTES : PHASE_FAILED;
+		st->ready = true;
+		return;
+	}
 	st->off = off;
 	st->end = end;
 	st->streaming = false;
@@ -132,6 +153,16 @@ void
 fetch_stream(struct cmd *m, uint64_t off, uint64_t end)
 {
 	struct fetch *st = m->state;
+	struct slice bytes;
+	if (is_ahead(st, off, end, &bytes)) {
+		buf_appendf(&st->out, "{%zu}\r\n", bytes.len);
+		client_write(m->c, buf_slice(&st->out));
+		buf_reset(&st->out);
+		client_write(m->c, bytes);
+		st->phase = PHASE_DONE;
+		st->ready = true;
+		return;
+	}
 	st->off = off;
 	st->end = end;
 	st->streaming = true;
@@ -141,10 +172,8 @@ fetch_stream(struct cmd *m, uint64_t off, uint64_t end)
 }
 
 static void
-on_summary(void *arg, int err, struct slice bytes)
+take_summary(struct fetch *st, int err, struct slice bytes)
 {
-	struct cmd *m = arg;
-	struct fetch *st = m->state;
 	st->tree_known = true;
 	if (err == 0) {
 		st->tree_arena = arena_new((size_t)16 << 20);
@@ -156,6 +185,13 @@ on_summary(void *arg, int err, struct slice bytes)
 		if (st->err == 0)
 			st->err = err;
 	}
+}
+
+static void
+on_summary(void *arg, int err, struct slice bytes)
+{
+	struct cmd *m = arg;
+	take_summary(m->state, err, bytes);
 	go_on(m, PHASE_TREE);
 }
 
@@ -163,6 +199,13 @@ void
 fetch_tree(struct cmd *m)
 {
 	struct fetch *st = m->state;
+	const struct store_content *c = ahead_find(&st->ahead, fetch_row(st)->uid);
+	if (c != NULL) {
+		take_summary(st, 0, c->summary);
+		st->phase = PHASE_TREE;
+		st->ready = true;
+		return;
+	}
 	int err = store_summary(m->c->store, m->c->sel->mailbox, fetch_row(st)->uid, on_summary, m);
 	if (err) {
 		st->tree_known = true;

@@ -2,6 +2,7 @@
 #ifndef CV_FETCH_PRIV_H
 #define CV_FETCH_PRIV_H
 
+#include "imapd/ahead.h"
 #include "imapd/fetch_item.h"
 #include "imapd/qresync.h"
 #include "imapd/session.h"
@@ -49,6 +50,9 @@ struct fetch {
 	struct buf bytes;
 	unsigned retries;
 	struct loop_timer *retry;
+	struct ahead ahead;
+	bool wants_content; /* items that more than the row is needed for */
+	bool ready;         /* what was asked for stood in ahead: fetch_step goes on at once */
 	/* BODYSTRUCTURE with embedded messages */
 	unsigned char *whole;
 	const struct mime_part **embedded;
@@ -58,7 +62,7 @@ struct fetch {
 /* cmd_fetch.c: goes on with the command. */
 void fetch_step(struct cmd *m);
 
-/* fetch_bytes.c. Each ends in fetch_step with a new phase. */
+/* fetch_bytes.c. Each ends in fetch_step with a new phase, or sets ready and the new phase before it returns. */
 /* The tree of the current message: PHASE_TREE. */
 void fetch_tree(struct cmd *m);
 /* [off, end) into st->bytes: PHASE_BYTES, or PHASE_FAILED. */

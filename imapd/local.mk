@@ -23,6 +23,8 @@ imapd_libcvimapd_a_SOURCES = imapd/session.h imapd/session.c imapd/sync.c imapd/
 	imapd/cmd_copy.c imapd/cmd_create.c imapd/cmd_enable.c imapd/cmd_expunge.c imapd/cmd_fetch.c imapd/cmd_id.c \
 	imapd/cmd_idle.c imapd/cmd_list.c imapd/cmd_login.c imapd/cmd_namespace.c imapd/cmd_search.c imapd/cmd_select.c \
 	imapd/cmd_starttls.c imapd/cmd_status.c imapd/cmd_store.c
+# messages read many at a time
+imapd_libcvimapd_a_SOURCES += imapd/ahead.h imapd/ahead.c
 CV_IMAPD_LIBS = imapd/libcvimapd.a imapd/libcvimap.a
 
 # --- the imapd-session role ---

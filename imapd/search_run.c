@@ -51,8 +51,12 @@ void
 search_run_done(struct search_run *st)
 {
 	message_done(st);
+	ahead_done(&st->ahead);
 	arena_free(st->batch);
 	st->batch = NULL;
+	if (st->over != NULL)
+		*st->over = true;
+	st->over = NULL;
 }
 
 static void
@@ -101,6 +105,11 @@ ask(struct cmd *m)
 {
 	struct search_run *st = m->state;
 	uint64_t n = st->end - st->off;
+	const struct store_content *c = ahead_find(&st->ahead, st->rows[st->row].uid);
+	if (c != NULL && st->end <= c->bytes.len) {
+		on_bytes(m, 0, slice_sub(c->bytes, (size_t)st->off, (size_t)n));
+		return;
+	}
 	if (n > IMAP_PIECE)
 		n = IMAP_PIECE;
 	int err = store_body(m->c->store, m->c->sel->mailbox, st->rows[st->row].uid, st->off,
@@ -250,6 +259,12 @@ on_summary(void *arg, int err, struct slice bytes)
 	}
 }
 
+static void
+on_ahead(void *arg)
+{
+	next_row(arg);
+}
+
 /* Asks again with what is known by now; what is missing is read. */
 static void
 look(struct cmd *m)
@@ -264,6 +279,14 @@ look(struct cmd *m)
 	msg.text_found = st->scanning ? st->scan.found : 0;
 	enum search_answer ans = search_ask(&st->prog, &msg);
 	if (ans == SEARCH_UNKNOWN && st->tree == NULL) {
+		const struct store_content *c = ahead_find(&st->ahead, row->uid);
+		if (c != NULL) {
+			on_summary(m, 0, c->summary);
+			return;
+		}
+		if (ahead_read(&st->ahead, m->c->store, m->c->sel->mailbox, row,
+			st->n_rows - st->row, on_ahead, m))
+			return;
 		int err = store_summary(m->c->store, m->c->sel->mailbox, row->uid, on_summary, m);
 		if (err)
 			failed(m, err);
@@ -287,11 +310,22 @@ static void
 next_row(struct cmd *m)
 {
 	struct search_run *st = m->state;
-	if (m->c->closing)
+	bool over = false;
+	st->again = true;
+	/* what was read ahead is judged without a turn of the loop: then look() ends here again, which must not go deeper with each message */
+	if (st->going)
 		return;
-	if (st->row < st->n_rows)
+	st->going = true;
+	st->over = &over;
+	while (!over && st->again && st->row < st->n_rows && !m->c->closing) {
+		st->again = false;
 		look(m);
-	else
+	}
+	if (over)
+		return;
+	st->going = false;
+	st->over = NULL;
+	if (st->again && !m->c->closing)
 		next_batch(m);
 }
 

@@ -2,6 +2,7 @@
 #ifndef CV_SEARCH_RUN_H
 #define CV_SEARCH_RUN_H
 
+#include "imapd/ahead.h"
 #include "imapd/search_key.h"
 #include "imapd/search_scan.h"
 #include "imapd/session.h"
@@ -18,6 +19,9 @@ struct search_run {
 	struct arena *batch;
 	struct msg_row *rows; /* of the batch, those that need header or text */
 	size_t n_rows, row;
+	struct ahead ahead;
+	bool going, again; /* in next_row */
+	bool *over;        /* while it is: set when the search is */
 	/* the message under way */
 	struct arena *tree_arena;
 	struct mime_part *tree;

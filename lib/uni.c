@@ -16,10 +16,61 @@
 
 enum { PIECE = 16384 };
 
+static bool
+is_tail(unsigned char c)
+{
+	return (c & 0xc0) == 0x80;
+}
+
+/* The length of the well-formed sequence of more than one octet at p (RFC 3629 4); 0 for none. */
+static size_t
+sequence(const unsigned char *p, size_t left)
+{
+	unsigned char c = p[0];
+
+	if (c >= 0xc2 && c <= 0xdf)
+		return left >= 2 && is_tail(p[1]) ? 2 : 0;
+	if (c >= 0xe0 && c <= 0xef) {
+		if (left < 3 || !is_tail(p[1]) || !is_tail(p[2]) || (c == 0xe0 && p[1] < 0xa0) ||
+		    (c == 0xed && p[1] > 0x9f))
+			return 0;
+		return 3;
+	}
+	if (c < 0xf0 || c > 0xf4 || left < 4 || !is_tail(p[1]) || !is_tail(p[2]) ||
+	    !is_tail(p[3]) || (c == 0xf0 && p[1] < 0x90) || (c == 0xf4 && p[1] > 0x8f))
+		return 0;
+	return 4;
+}
+
+/* How many octets from the beginning are UTF-8. libunistring's u8_check says the same, more slowly: bodies are searched with this. */
+static size_t
+valid_len(struct slice s)
+{
+	size_t i = 0, n;
+
+	while (i < s.len) {
+		uint64_t eight;
+
+		if (i + sizeof(eight) <= s.len) {
+			memcpy(&eight, s.ptr + i, sizeof(eight));
+			if ((eight & 0x8080808080808080u) == 0) {
+				i += sizeof(eight);
+				continue;
+			}
+		}
+		if (s.ptr[i] < 0x80)
+			n = 1;
+		else if ((n = sequence(s.ptr + i, s.len - i)) == 0)
+			return i;
+		i += n;
+	}
+	return i;
+}
+
 bool
 uni_valid(struct slice s)
 {
-	return s.len == 0 || u8_check(s.ptr, s.len) == NULL;
+	return valid_len(s) == s.len;
 }
 
 size_t
@@ -61,12 +112,12 @@ uni_scrub(struct slice s, const char *repl, struct buf *out, bool *clean_out)
 	bool clean = true;
 
 	while (s.len > 0) {
-		const uint8_t *bad = u8_check(s.ptr, s.len);
-		size_t good = bad == NULL ? s.len : (size_t)(bad - s.ptr);
+		size_t good = valid_len(s);
+		bool bad = good < s.len;
 
 		buf_append(out, s.ptr, good);
 		s = slice_from(s, good);
-		if (bad != NULL) {
+		if (bad) {
 			buf_append_str(out, repl);
 			s = slice_from(s, 1);
 			clean = false;

@@ -21,6 +21,8 @@ struct kv_pair {
 #define BACKEND_SCAN_MAX 1000
 #define BACKEND_READ_MAX (4u << 20)
 #define BACKEND_SUMMARY_MAX (512u * 1024)
+#define BACKEND_WHOLE_MAX 65536u /* of a body, and of its summary, that bodies_get gives */
+#define BACKEND_BODIES_MAX 256
 /* Every call gives 0 (fn will be called, once) or ERR_RANGE (a bound above, fn will not be called); close drops completions.
  * err: 0, ERR_CONFLICT (expect did not hold), ERR_GONE (no such object), ERR_FULL, ERR_TEMP (retry), ERR_UNKNOWN (re-read and find out),
  * ERR_EXISTS, ERR_NOTFOUND, ERR_CORRUPT. Slices are borrowed for the call. */
@@ -66,6 +68,10 @@ struct backend_ops {
 	int (*body_get)(struct backend *b, uint64_t body, uint64_t off, uint32_t len,
 	    backend_value_fn fn, void *arg);
 	int (*summary_get)(struct backend *b, uint64_t body, backend_value_fn fn, void *arg);
+	/* Whole small bodies, many at once, with or without summaries: fn gets what backend_bodies_next reads, one for each number in order.
+	 * At most BACKEND_BODIES_MAX. */
+	int (*bodies_get)(struct backend *b, const uint64_t *bodies, size_t n, bool summaries,
+	    backend_value_fn fn, void *arg);
 	/* By collection only, after a grace period. ERR_NOTFOUND. */
 	int (*body_drop)(struct backend *b, uint64_t body, backend_done_fn fn, void *arg);
 	/* Hints that an object changed; a lost one costs latency, never correctness. */
@@ -78,6 +84,13 @@ struct backend_ops {
 struct backend {
 	const struct backend_ops *ops;
 };
+/* The next of bodies_get's results. err: 0, ERR_LIMIT (it or its summary is over BACKEND_WHOLE_MAX), ERR_FULL (as many as fit stand before it:
+ * ask again), ERR_NOTFOUND, ERR_CORRUPT, ERR_IO. false at the end. */
+struct backend_whole {
+	int err;
+	struct slice summary, bytes;
+};
+bool backend_bodies_next(struct slice *rest, struct backend_whole *out);
 struct backend_stat {
 	uint64_t groups, batches, bodies, bodies_shared, segment_bytes;
 };

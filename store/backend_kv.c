@@ -348,6 +348,21 @@ kvb_summary_get(struct backend *b, uint64_t body, backend_value_fn fn, void *arg
 }
 
 static int
+kvb_bodies_get(struct backend *b, const uint64_t *bodies, size_t n, bool summaries,
+    backend_value_fn fn, void *arg)
+{
+	struct job *j;
+
+	if (n == 0 || n > BACKEND_BODIES_MAX)
+		return ERR_RANGE;
+	j = job_new(JOB_BODIES, slice_str(""), arg);
+	j->value_fn = fn;
+	j->max = summaries;
+	buf_append(&j->content, bodies, n * sizeof *bodies);
+	return submit(b, j);
+}
+
+static int
 kvb_body_drop(struct backend *b, uint64_t body, backend_done_fn fn, void *arg)
 {
 	struct job *j = job_new(JOB_DROP, slice_str(""), arg);
@@ -433,6 +448,7 @@ static const struct backend_ops kv_backend_ops = {
     .body_put = kvb_body_put,
     .body_get = kvb_body_get,
     .summary_get = kvb_summary_get,
+    .bodies_get = kvb_bodies_get,
     .body_drop = kvb_body_drop,
     .watch = kvb_watch,
     .unwatch = kvb_unwatch,

@@ -193,11 +193,41 @@ body_loc(struct bkv *b, uint64_t body, struct seg_loc *loc)
 	return err;
 }
 
+static int
+read_whole(void *arg, uint64_t body, bool summary, struct buf *out, uint32_t *summary_len_out)
+{
+	struct bkv *b = (struct bkv *)arg;
+	struct seg_loc loc;
+	int err = body_loc(b, body, &loc);
+
+	if (err == 0)
+		err = seg_read_whole(b->seg, &loc, summary, out);
+	*summary_len_out = err == 0 && summary ? loc.summary_len : 0;
+	return err;
+}
+
+static void
+run_bodies(struct bkv *b, struct job *j)
+{
+	for (size_t at = 0; at + sizeof(uint64_t) <= j->content.len; at += sizeof(uint64_t)) {
+		uint64_t body;
+
+		memcpy(&body, j->content.data + at, sizeof body);
+		bodies_put(&j->value, read_whole, b, body, j->max != 0);
+	}
+	j->err = j->value.err;
+}
+
 void
 bkv_run_body_get(struct bkv *b, struct job *j)
 {
 	struct seg_loc loc;
 
+	if (j->kind == JOB_BODIES) {
+		run_bodies(b, j);
+		bkv_finish(b, j);
+		return;
+	}
 	j->err = body_loc(b, j->body, &loc);
 	if (j->err == 0 && j->kind == JOB_SUMMARY)
 		j->err = seg_read_summary(b->seg, &loc, &j->value);

@@ -18,6 +18,7 @@ enum job_kind {
 	JOB_BODY_PUT,
 	JOB_BODY_GET,
 	JOB_SUMMARY,
+	JOB_BODIES, /* content: the numbers, as u64 in memory */
 };
 struct job {
 	struct job *next;

@@ -308,6 +308,36 @@ mem_summary_get(struct backend *b, uint64_t body, backend_value_fn fn, void *arg
 }
 
 static int
+read_whole(void *arg, uint64_t body, bool summary, struct buf *out, uint32_t *summary_len_out)
+{
+	const struct body *bo = body_find(arg, body);
+
+	if (bo == NULL)
+		return ERR_NOTFOUND;
+	if (bo->bytes.len > BACKEND_WHOLE_MAX || bo->summary.len > BACKEND_WHOLE_MAX)
+		return ERR_LIMIT;
+	*summary_len_out = summary ? (uint32_t)bo->summary.len : 0;
+	if (summary)
+		buf_append_slice(out, buf_slice(&bo->summary));
+	return buf_append_slice(out, buf_slice(&bo->bytes));
+}
+
+static int
+mem_bodies_get(struct backend *b, const uint64_t *bodies, size_t n, bool summaries,
+    backend_value_fn fn, void *arg)
+{
+	struct told *t;
+
+	if (n == 0 || n > BACKEND_BODIES_MAX)
+		return ERR_RANGE;
+	t = told_new(b, 0, arg);
+	t->value_fn = fn;
+	for (size_t i = 0; i < n; i++)
+		bodies_put(&t->value, read_whole, b, bodies[i], summaries);
+	return 0;
+}
+
+static int
 mem_body_drop(struct backend *b, uint64_t body, backend_done_fn fn, void *arg)
 {
 	struct body *bo = body_find(b, body);
@@ -377,6 +407,7 @@ static const struct backend_ops mem_backend_ops = {
     .body_put = mem_body_put,
     .body_get = mem_body_get,
     .summary_get = mem_summary_get,
+    .bodies_get = mem_bodies_get,
     .body_drop = mem_body_drop,
     .watch = mem_watch,
     .unwatch = mem_unwatch,

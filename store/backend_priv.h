@@ -43,4 +43,11 @@ uint32_t hints_watch(
 void hints_unwatch(struct hints *h, uint32_t id);
 void hints_poke(struct hints *h, struct slice object);
 
+/* ---- results of bodies_get ---- */
+
+/* Puts one whole body that read appends (summary first, its length in *summary_len_out) into out, or why it is not there. */
+void bodies_put(struct buf *out,
+    int (*read)(void *arg, uint64_t body, bool summary, struct buf *out, uint32_t *summary_len_out),
+    void *arg, uint64_t body, bool summary);
+
 #endif

@@ -337,3 +337,53 @@ rows_batch_copy(const struct backend_batch *b, size_t *bytes_out)
 	*bytes_out = head + n;
 	return c;
 }
+
+/* ---- results of bodies_get: u32 error (negative), u32 length of the summary, u32 of the rest, octets ---- */
+
+enum { WHOLE_HEAD = 12, WHOLES_OCTETS = 1 << 20 };
+
+void
+bodies_put(struct buf *out,
+    int (*read)(void *arg, uint64_t body, bool summary, struct buf *out, uint32_t *summary_len_out),
+    void *arg, uint64_t body, bool summary)
+{
+	size_t head = out->len;
+	uint32_t summary_len = 0, n[3];
+	int err = head > WHOLES_OCTETS ? ERR_FULL : 0;
+
+	for (int i = 0; i < 3; i++)
+		buf_append_u32(out, 0);
+	if (err == 0)
+		err = read(arg, body, summary, out, &summary_len);
+	if (err != 0) {
+		buf_truncate(out, head + WHOLE_HEAD);
+		summary_len = 0;
+	}
+	n[0] = (uint32_t)-err;
+	n[1] = summary_len;
+	n[2] = (uint32_t)(out->len - head - WHOLE_HEAD) - summary_len;
+	for (int i = 0; i < WHOLE_HEAD; i++)
+		out->data[head + (size_t)i] = (unsigned char)(n[i / 4] >> (24 - 8 * (i % 4)));
+}
+
+static uint32_t
+u32_at(struct slice s, size_t at)
+{
+	return (uint32_t)s.ptr[at] << 24 | (uint32_t)s.ptr[at + 1] << 16 |
+	       (uint32_t)s.ptr[at + 2] << 8 | s.ptr[at + 3];
+}
+
+bool
+backend_bodies_next(struct slice *rest, struct backend_whole *out)
+{
+	uint32_t summary;
+
+	if (rest->len < WHOLE_HEAD)
+		return false;
+	summary = u32_at(*rest, 4);
+	out->err = -(int)u32_at(*rest, 0);
+	out->summary = slice_sub(*rest, WHOLE_HEAD, summary);
+	out->bytes = slice_sub(*rest, WHOLE_HEAD + (size_t)summary, u32_at(*rest, 8));
+	*rest = slice_from(*rest, WHOLE_HEAD + (size_t)summary + u32_at(*rest, 8));
+	return true;
+}

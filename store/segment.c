@@ -777,6 +777,34 @@ out:
 	return err == ERR_EOF ? ERR_CORRUPT : err;
 }
 
+int
+seg_read_whole(struct seg *s, const struct seg_loc *l, bool want_summary, struct buf *out)
+{
+	/* checks of the summary and of the one block, summary, body stand one behind the other */
+	size_t tlen = (size_t)table_len(l->size), len;
+	unsigned char *p;
+	int fd, err;
+
+	if (l->size > BLOCK || l->summary_len > BLOCK)
+		return ERR_LIMIT;
+	len = tlen + l->summary_len + (size_t)l->size;
+	if ((err = file_get(s, l->segment, &fd)) != 0)
+		return err;
+	p = xmalloc(len);
+	err = read_at(fd, p, len, l->off + REC_HEADER);
+	file_put(s, l->segment, false);
+	if (err == 0 && ((want_summary && crc32c(0, p + tlen, l->summary_len) != get32(p)) ||
+			    (l->size > 0 && crc32c(0, p + tlen + l->summary_len, (size_t)l->size) !=
+						get32(p + 4))))
+		err = ERR_CORRUPT;
+	if (err == 0 && want_summary)
+		err = buf_append(out, p + tlen, l->summary_len);
+	if (err == 0)
+		err = buf_append(out, p + tlen + l->summary_len, (size_t)l->size);
+	free(p);
+	return err == ERR_EOF ? ERR_CORRUPT : err;
+}
+
 void
 seg_stat(struct seg *s, uint64_t *bytes_out, uint32_t *file_out)
 {

@@ -36,6 +36,8 @@ void seg_sync(struct seg *s);
 /* [off, off + len) of the body, less at its end, len <= SEG_READ_MAX; checked. 0, ERR_CORRUPT, ERR_NOTFOUND (no such file), ERR_IO. */
 int seg_read(struct seg *s, const struct seg_loc *loc, uint64_t off, uint32_t len, struct buf *out);
 int seg_read_summary(struct seg *s, const struct seg_loc *loc, struct buf *out);
+/* Appends the summary (when want_summary) and the whole body, checked; one read. For bodies and summaries of at most 64 KiB: ERR_LIMIT. */
+int seg_read_whole(struct seg *s, const struct seg_loc *loc, bool want_summary, struct buf *out);
 /* Octets written to files since seg_open, and the number of the newest file: for `congvu status`. */
 void seg_stat(struct seg *s, uint64_t *bytes_out, uint32_t *file_out);
 

@@ -152,4 +152,18 @@ int store_body(struct store_session *s, uint64_t mailbox, uint32_t uid, uint64_t
 int store_summary(
     struct store_session *s, uint64_t mailbox, uint32_t uid, store_bytes_fn fn, void *arg);
 
+/* Whole messages, many at once: trace and body, and the summary when it was asked for. uids ascending, at most STORE_CONTENTS_MAX. As many are given as fit
+ * 256 KiB: n_done of the UIDs were looked at (at least one). Of those, messages over STORE_CONTENT_MAX octets, gone or unreadable are not
+ * among the contents: store_body tells more. Borrowed for the call. */
+#define STORE_CONTENTS_MAX 256
+#define STORE_CONTENT_MAX 65536
+struct store_content {
+	uint32_t uid;
+	struct slice summary, bytes;
+};
+typedef void (*store_contents_fn)(
+    void *arg, int err, const struct store_content *v, size_t n, size_t n_done);
+int store_contents(struct store_session *s, uint64_t mailbox, const uint32_t *uids, size_t n,
+    bool summaries, store_contents_fn fn, void *arg);
+
 #endif

@@ -555,3 +555,40 @@ store_summary(struct store_session *s, uint64_t mailbox, uint32_t uid, store_byt
 	ipc_put_u32(&k->payload, uid);
 	return store_call_go(k);
 }
+
+static bool
+tell_contents(struct store_call *k, int err, struct ipc_reader *r)
+{
+	struct store_content *v = NULL;
+	uint32_t n = 0, n_done = 0;
+
+	if (err == 0) {
+		n_done = ipc_get_u32(r);
+		n = ipc_get_count(r, STORE_CONTENTS_MAX, 12);
+		v = xcalloc((size_t)n + 1, sizeof *v);
+	}
+	for (uint32_t i = 0; i < n; i++) {
+		v[i].uid = ipc_get_u32(r);
+		v[i].summary = ipc_get_slice(r);
+		v[i].bytes = ipc_get_slice(r);
+	}
+	err = finish(k, err, r);
+	k->fn.contents(k->arg, err, v, err == 0 ? n : 0, err == 0 ? n_done : 0);
+	free(v);
+	return false;
+}
+
+int
+store_contents(struct store_session *s, uint64_t mailbox, const uint32_t *uids, size_t n,
+    bool summaries, store_contents_fn fn, void *arg)
+{
+	struct store_call *k;
+
+	if (n == 0 || n > STORE_CONTENTS_MAX)
+		return ERR_RANGE;
+	k = mbox_call(s, mailbox, STORE_CONTENTS, STORE_CONTENTS_ARE, arg, tell_contents);
+	k->fn.contents = fn;
+	ipc_put_u8(&k->payload, summaries);
+	put_uids(&k->payload, uids, n);
+	return store_call_go(k);
+}

@@ -31,6 +31,7 @@ struct store_call {
 		store_quota_fn quota;
 		store_copy_fn copy;
 		store_bytes_fn bytes;
+		store_contents_fn contents;
 	} fn;
 	void *arg;
 	struct buf pages; /* of LIST and LSUB */

@@ -53,6 +53,7 @@ static const struct handler {
     {STORE_QUOTA, on_quota},
     {STORE_BODY, on_body},
     {STORE_SUMMARY, on_summary},
+    {STORE_CONTENTS, on_contents},
     {STORE_CHECK, on_check},
 };
 

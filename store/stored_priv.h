@@ -409,6 +409,7 @@ int on_copy(struct conn *c, uint32_t id, struct ipc_reader *r);
 int on_move(struct conn *c, uint32_t id, struct ipc_reader *r);
 int on_body(struct conn *c, uint32_t id, struct ipc_reader *r);
 int on_summary(struct conn *c, uint32_t id, struct ipc_reader *r);
+int on_contents(struct conn *c, uint32_t id, struct ipc_reader *r);
 int on_deliver(struct conn *c, uint32_t id, struct ipc_reader *r, int fd);
 int on_append(struct conn *c, uint32_t id, struct ipc_reader *r, int fd);
 int on_check(struct conn *c, uint32_t id, struct ipc_reader *r);

@@ -419,6 +419,31 @@ bodies(void **state)
 	f->b->ops->body_get(f->b, 4711, 0, 10, on_value, &g);
 	wait_n(f, &g, 1);
 	assert_int_equal(g.err, ERR_NOTFOUND);
+	/* many at once: whole small ones, and a word about the others */
+	{
+		const uint64_t want[] = {a, b, 4711, a};
+		struct backend_whole w;
+		struct slice rest;
+
+		assert_int_equal(
+		    f->b->ops->bodies_get(f->b, want, 0, true, on_value, &g), ERR_RANGE);
+		assert_int_equal(f->b->ops->bodies_get(f->b, want, 4, true, on_value, &g), 0);
+		wait_n(f, &g, 1);
+		assert_int_equal(g.err, 0);
+		rest = buf_slice(&g.value);
+		assert_true(backend_bodies_next(&rest, &w) && w.err == 0);
+		assert_true(slice_eq(w.bytes, hello) && slice_eq_str(w.summary, "summary"));
+		assert_true(
+		    backend_bodies_next(&rest, &w) && w.err == ERR_LIMIT && w.bytes.len == 0);
+		assert_true(backend_bodies_next(&rest, &w) && w.err == ERR_NOTFOUND);
+		assert_true(backend_bodies_next(&rest, &w) && w.err == 0);
+		assert_false(backend_bodies_next(&rest, &w));
+		assert_int_equal(f->b->ops->bodies_get(f->b, want, 1, false, on_value, &g), 0);
+		wait_n(f, &g, 1);
+		rest = buf_slice(&g.value);
+		assert_true(backend_bodies_next(&rest, &w) && w.summary.len == 0 &&
+			    slice_eq(w.bytes, hello));
+	}
 	/* bytes that are not what their digest says */
 	f->b->ops->body_put(f->b, sha, hello, -1, 5, slice_str(""), on_body, &g);
 	wait_n(f, &g, 1);

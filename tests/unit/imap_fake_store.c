@@ -1154,3 +1154,57 @@ ingest_append_abort(struct ingest_append *a)
 	if (a != NULL)
 		a->dead = true;
 }
+
+/* ---- many at once ---- */
+
+static void
+run_contents(struct job *j)
+{
+	int err;
+	struct fbox *b = box_of(j->s, j->box, 'r', &err);
+	struct store_content v[STORE_CONTENTS_MAX] = {{0}};
+	struct buf sums[STORE_CONTENTS_MAX], whole[STORE_CONTENTS_MAX];
+	size_t n = 0;
+
+	for (size_t i = 0; i < j->n && err == 0; i++) {
+		struct fmsg *m = msg_find(b, j->uids[i]);
+		struct mime_part *root;
+		struct arena *a;
+
+		if (m == NULL || m->len > STORE_CONTENT_MAX)
+			continue;
+		a = arena_new((size_t)64 << 20);
+		buf_init(&sums[n], 1u << 20);
+		if (mime_parse(slice_of(m->data, m->len), &mime_limits_default, a, &root) == 0)
+			mime_tree_encode(root, &sums[n]);
+		arena_free(a);
+		buf_init(&whole[n], 1u << 20);
+		buf_append_str(&whole[n], m->trace);
+		buf_append(&whole[n], m->data, m->len);
+		v[n] = (struct store_content){m->uid, buf_slice(&sums[n]), buf_slice(&whole[n])};
+		n++;
+	}
+	/* never all of them: the rest must be asked for again */
+	size_t n_done = j->n > 3 ? 3 : j->n, given = 0;
+	while (given < n && n_done > 0 && v[given].uid <= j->uids[n_done - 1])
+		given++;
+	((store_contents_fn)j->fn)(j->arg, err, v, err == 0 ? given : 0, n_done);
+	for (size_t i = 0; i < n; i++) {
+		buf_done(&sums[i]);
+		buf_done(&whole[i]);
+	}
+}
+
+int
+store_contents(struct store_session *s, uint64_t mailbox, const uint32_t *uids, size_t n,
+    bool summaries, store_contents_fn fn, void *arg)
+{
+	struct job *j = job(s, run_contents, FN(fn), arg);
+
+	(void)summaries;
+	j->box = mailbox;
+	j->uids = xcalloc(n, sizeof(*uids));
+	memcpy(j->uids, uids, n * sizeof(*uids));
+	j->n = n;
+	return 0;
+}

@@ -378,6 +378,26 @@ row(struct store_session *s, uint64_t mb, uint32_t uid)
 	assert_int_equal(F->err, 0);
 }
 
+/* The first of the messages whole, the UIDs of the rest. */
+static void
+on_contents(void *arg, int err, const struct store_content *v, size_t n, size_t n_done)
+{
+	(void)arg;
+	F->err = err;
+	buf_reset(&F->bytes);
+	buf_appendf(&F->bytes, "done %zu:", n_done);
+	for (size_t i = 0; i < n; i++) {
+		buf_appendf(&F->bytes, " %u ", v[i].uid);
+		if (i > 0)
+			continue;
+		buf_append_slice(&F->bytes, v[i].summary);
+		buf_append_byte(&F->bytes, '|');
+		buf_append_slice(&F->bytes, v[i].bytes);
+		buf_append_byte(&F->bytes, ';');
+	}
+	F->done = true;
+}
+
 static void
 changes(struct store_session *s, uint64_t mb, uint64_t since)
 {
@@ -477,6 +497,11 @@ deliver_and_read(void **state)
 	body_is(s, mb, 1, 0, 6, "Return");
 	body_is(s, mb, 1, 17, 7, "Subject");
 	body_is(s, mb, 1, 38, 7, "");
+	store_contents(s, mb, (const uint32_t[]){1, 2, 9}, 3, true, on_contents, NULL);
+	wait_done();
+	assert_string_equal(buf_cstr(&F->bytes),
+	    "done 3: 1 SUM|Return-Path: <>\r\nSubject: hi\r\n\r\nbody\r\n; 2 ");
+	assert_int_equal(store_contents(s, mb, NULL, 0, true, on_contents, NULL), ERR_RANGE);
 	store_body(s, mb, 9, 0, 10, on_bytes, NULL);
 	wait_done();
 	assert_int_equal(F->err, ERR_NOTFOUND);
