@@ -284,6 +284,9 @@ on_commit(void *arg, int err)
 	}
 	if (err != 0) {
 		log_msg(LOG_LVL_ERROR, "queue_commit", "%s: %s", t->qid, err_name(err));
+		/* it may have the message: who is told to try again must not find it doubled */
+		if (err == ERR_TIMEOUT || err == ERR_CLOSED || err == ERR_TEMP)
+			queue_revoke(smtpd.queue, &t->id);
 		finish(d, err == ERR_FULL ? 452 : 451,
 		    err == ERR_FULL ? "4.3.1 No room for the message now"
 				    : "4.3.0 The message could not be queued; try again");

@@ -362,6 +362,33 @@ msg_abort(struct ipc_reader *r)
 	return 0;
 }
 
+/* The mark that is left makes a COMMIT that is still on its way a repeated one. */
+static int
+msg_revoke(struct ipc_conn *c, uint32_t id, struct ipc_reader *r)
+{
+	struct delivery_id did;
+	struct qrow row;
+	int err;
+
+	delivery_id_get(r, &did);
+	if (ipc_reader_end(r) != 0)
+		return ERR_PROTO;
+	const struct qent *e = qdb_find(queue.db, &did);
+	if (e != NULL && e->state == QUEUE_ST_QUEUED) {
+		err = e->lease != NULL ? ERR_EXISTS : qdb_get(queue.db, &did, queue.arena, &row);
+		if (err == 0 && row.attempts > 0)
+			err = ERR_EXISTS;
+		if (err != 0)
+			return ipc_reply_err(c, id, err, "its delivery has begun");
+	}
+	err = qdb_finish(queue.db, &did, queue_now_ms() + QUEUE_DONE_MS, NULL);
+	if (err != 0)
+		return ipc_reply_err(c, id, err, "the queue cannot write");
+	queue_remove_after_sync(&did);
+	queue_reply_after_sync(c, id);
+	return 0;
+}
+
 /* ---- connections ---- */
 
 static int
@@ -384,6 +411,8 @@ on_msg(struct ipc_conn *c, uint16_t type, uint32_t id, struct ipc_reader *r, int
 		return msg_message(c, id, r, fd, type == QUEUE_COMMIT);
 	case QUEUE_ABORT:
 		return msg_abort(r);
+	case QUEUE_REVOKE:
+		return msg_revoke(c, id, r);
 	case QUEUE_REPLY:
 		return queue_msg_reply(c, id, r);
 	case QUEUE_NEXT:

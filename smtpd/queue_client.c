@@ -28,13 +28,21 @@ const struct ipc_proto queue_proto = {
 };
 
 /* A NEXT has no time of its own: an answer that came too late would leave a lease that nobody knows of. */
-enum { CALL_MS = 10000, NEXT_MS = 86400000, RESULT_MS = 120000, COMMIT_TRIES = 10 };
+enum {
+	CALL_MS = 10000,
+	NEXT_MS = 86400000,
+	RESULT_MS = 120000,
+	COMMIT_TRIES = 10,
+	REVOKE_TRIES = 3600,
+	AGAIN_MS = 1000
+};
 
 struct queue_client {
 	struct loop *loop;
 	struct ipc_client *ipc;
 	void (*on_wake)(void *arg);
 	void *arg;
+	unsigned commit_ms, commit_tries; /* of each try */
 };
 
 struct queue_call {
@@ -50,7 +58,10 @@ struct queue_call {
 	} fn;
 	void *arg;
 	struct arena *arena;
-	/* a COMMIT keeps what it sent, to send it again */
+	/* a COMMIT or REVOKE keeps what it sent, to send it again */
+	uint16_t again_type;
+	unsigned again_ms;
+	struct loop_timer *pause; /* of a REVOKE, between two */
 	struct buf again;
 	int again_fd;
 	unsigned tries;
@@ -86,6 +97,8 @@ queue_client_new(
 
 	c->loop = l;
 	c->on_wake = on_wake;
+	c->commit_ms = CALL_MS;
+	c->commit_tries = COMMIT_TRIES;
 	c->arg = arg;
 	c->ipc = ipc_client_new(l, socket, &queue_proto, self, &client_ops, c);
 	return c;
@@ -100,9 +113,17 @@ queue_client_free(struct queue_client *c)
 	free(c);
 }
 
+void
+queue_client_set_wait(struct queue_client *c, unsigned seconds)
+{
+	c->commit_ms = seconds * 1000 < CALL_MS ? seconds * 1000 : CALL_MS;
+	c->commit_tries = seconds * 1000 / c->commit_ms - 1;
+}
+
 static void
 call_free(struct queue_call *k)
 {
+	loop_timer_free(k->pause);
 	buf_done(&k->again);
 	if (k->again_fd >= 0)
 		close(k->again_fd);
@@ -160,7 +181,7 @@ dup_of(int fd)
 	return fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 3);
 }
 
-/* True when a lost COMMIT was sent once more. */
+/* True when a lost COMMIT was sent once more, or a REVOKE is going to be. */
 static bool
 sent_again(struct queue_call *k, int err)
 {
@@ -168,8 +189,12 @@ sent_again(struct queue_call *k, int err)
 	    (err != ERR_CLOSED && err != ERR_TEMP && err != ERR_TIMEOUT))
 		return false;
 	k->tries--;
-	return ipc_call(k->c->ipc, QUEUE_COMMIT, &k->again, dup_of(k->again_fd), CALL_MS, on_reply,
-		   k, &k->call) == 0;
+	if (k->pause != NULL) {
+		loop_timer_set(k->pause, AGAIN_MS);
+		return true;
+	}
+	return ipc_call(k->c->ipc, k->again_type, &k->again, dup_of(k->again_fd), k->again_ms,
+		   on_reply, k, &k->call) == 0;
 }
 
 static void
@@ -317,12 +342,14 @@ queue_commit(struct queue_client *c, const struct delivery_id *id, const struct 
 	int fd = -1;
 
 	k->fn.done = fn;
-	k->tries = COMMIT_TRIES;
+	k->tries = c->commit_tries;
+	k->again_type = QUEUE_COMMIT;
+	k->again_ms = c->commit_ms;
 	buf_init(&b, IPC_FRAME_MAX);
 	put_message(&b, id, e, m, &fd);
 	k->again_fd = dup_of(fd);
 	buf_append_slice(&k->again, buf_slice(&b));
-	return call_send(k, QUEUE_COMMIT, &b, dup_of(fd));
+	return call_send_for(k, QUEUE_COMMIT, &b, dup_of(fd), c->commit_ms);
 }
 
 struct queue_call *
@@ -340,6 +367,38 @@ queue_auto_reply(struct queue_client *c, const char *account, const char *to, un
 	ipc_put_slice(&b, header);
 	ipc_put_slice(&b, body);
 	return call_send(k, QUEUE_REPLY, &b, -1);
+}
+
+static void
+on_revoked(void *arg, int err)
+{
+	(void)arg;
+	if (err != 0)
+		log_msg(LOG_LVL_WARN, "not_revoked", "%s", err_name(err));
+}
+
+static void
+on_revoke_again(void *arg)
+{
+	struct queue_call *k = arg;
+
+	if (ipc_call(k->c->ipc, QUEUE_REVOKE, &k->again, -1, CALL_MS, on_reply, k, &k->call) != 0 &&
+	    !sent_again(k, ERR_TEMP)) {
+		on_revoked(NULL, ERR_TEMP);
+		call_free(k);
+	}
+}
+
+void
+queue_revoke(struct queue_client *c, const struct delivery_id *id)
+{
+	struct queue_call *k = call_new(c, IPC_OK, NULL);
+
+	k->fn.done = on_revoked;
+	k->tries = REVOKE_TRIES;
+	k->pause = loop_timer_new(c->loop, on_revoke_again, k);
+	delivery_id_put(&k->again, id);
+	on_revoke_again(k);
 }
 
 void

@@ -68,6 +68,10 @@ struct queue_call *queue_commit(struct queue_client *c, const struct delivery_id
 /* An automatic reply from account to an address: header (with its empty line) and body. */
 struct queue_call *queue_auto_reply(struct queue_client *c, const char *account, const char *to,
     unsigned days, struct slice header, struct slice body, queue_done_fn fn, void *arg);
+/* Takes a message back whose COMMIT got no answer: asked again and again for an hour, nobody waits for it. */
+void queue_revoke(struct queue_client *c, const struct delivery_id *id);
+/* How long a COMMIT is repeated before it fails with ERR_TIMEOUT, ERR_CLOSED or ERR_TEMP, which say nothing of the message; at least a second. */
+void queue_client_set_wait(struct queue_client *c, unsigned seconds);
 void queue_abort(struct queue_client *c, const struct delivery_id *id);
 
 /* ---- relay ---- */

@@ -233,6 +233,7 @@ main(int argc, char **argv)
 	load_conf(role_conf());
 	smtpd.lookup = lookup_client_new(smtpd.loop, "lookup.smtpd.sock", IPC_SMTPD);
 	smtpd.queue = queue_client_new(smtpd.loop, "queue.smtpd.sock", IPC_SMTPD, NULL, NULL);
+	queue_client_set_wait(smtpd.queue, (unsigned)conf_int(role_conf(), "queue_wait_s"));
 	smtpd.ledger =
 	    ipc_client_new(smtpd.loop, "ledger.smtpd.sock", &ledger_proto, IPC_SMTPD, NULL, NULL);
 	listen_on(PORT_MX, "listen.mx", accept_mx);

@@ -841,6 +841,35 @@ def test_slow_queue_does_not_double(site):
     assert len(listing(site)) == 1
 
 
+@pytest.mark.parametrize("how", ["slow", "gone"])
+def test_unknown_outcome_is_taken_back(tmp_path, how):
+    """451 because the queue said nothing in time: what it got all the same goes again, and the client's second try is the only one."""
+    site = Site(tmp_path, queue_wait_s=1)
+    try:
+        site.lmtp.stop()
+        s = site.mx()
+        s.cmd("MAIL FROM:<a@b.example>")
+        s.cmd("RCPT TO:<%s>" % AN)
+        s.cmd("DATA")
+        pid = site.smtpd.procs["smtpd-queue"].pid
+        if how == "slow":
+            os.kill(pid, signal.SIGSTOP)
+        else:
+            site.smtpd.kill("smtpd-queue")
+        assert s.cmd(MAIL + "\r\n.\r\n").startswith("451 4.3.0")
+        if how == "slow":
+            os.kill(pid, signal.SIGCONT)
+        else:
+            site.smtpd.start("smtpd-queue")
+        assert wait_for(lambda: s.mail("a@b.example", [AN], MAIL)[-1].startswith("250 2.0.0 Queued"))
+        time.sleep(2)
+        site.lmtp = Lmtp(site.smtpd.run / "lmtp.sock")
+        wait_for(lambda: site.lmtp.mails and not listing(site), 20)
+        assert len(site.lmtp.mails) == 1
+    finally:
+        site.stop()
+
+
 def test_body_goes_after_its_row(site):
     """Killed as the file of a delivered message is removed: its row must not come back."""
     site.smtpd.kill("smtpd-queue")
