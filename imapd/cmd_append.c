@@ -47,6 +47,8 @@ append_answer(struct cmd *m)
 		cmd_no(m, "%s", st->refusal + 3);
 	else if (st->err == ERR_NOTFOUND || st->err == ERR_GONE)
 		cmd_no(m, "[TRYCREATE] No such mailbox");
+	else if (st->err == ERR_SYNTAX && m->literal8) /* RFC 3516 4.4: NUL is not kept */
+		cmd_no(m, "[UNKNOWN-CTE] Messages with NUL octets cannot be kept");
 	else if (st->err)
 		cmd_err(m, st->err);
 	else
@@ -220,7 +222,7 @@ read_options(struct cmd *m, struct append *st)
 		   imap_cur_sp(&probe) && imap_cur_char(&probe, '(') && m->literal8;
 	if (st->utf8)
 		*cur = probe;
-	return imap_cur_end(cur) && m->literal8 == st->utf8;
+	return imap_cur_end(cur) && (m->literal8 || !st->utf8);
 }
 
 void

@@ -34,6 +34,7 @@ static const char *const signed_in[] = {
     "OBJECTID",
     "SAVEDATE",
     "CREATE-SPECIAL-USE",
+    "BINARY",
     "QUOTA",
     "QUOTA=RES-STORAGE",
     "QUOTA=RES-MESSAGE",

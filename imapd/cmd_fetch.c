@@ -278,8 +278,10 @@ put_item(struct cmd *m)
 		return fetch_structure(m, false);
 	case FETCH_BODYSTRUCTURE:
 		return fetch_structure(m, true);
+	case FETCH_BINARY_SIZE:
+		return fetch_binary(m, it);
 	case FETCH_SECTION:
-		return put_section(m, it);
+		return it->binary ? fetch_binary(m, it) : put_section(m, it);
 	}
 	return true;
 }
@@ -480,7 +482,9 @@ next_batch(struct cmd *m)
 	if (st->at == st->n) {
 		bool lost = st->err == ERR_NOTFOUND || st->err == ERR_GONE;
 		st->some_gone = st->some_gone || lost;
-		if (st->err && !lost)
+		if (st->unknown_cte) /* RFC 3516 4.3 */
+			cmd_no(m, "[UNKNOWN-CTE] A part is encoded in an unknown way");
+		else if (st->err && !lost)
 			cmd_err(m, st->err);
 		else if (st->some_gone && !m->uid) /* RFC 2180 4.1.3, RFC 5530 */
 			cmd_no(m, "[EXPUNGEISSUED] Some of the messages are gone");

@@ -14,16 +14,16 @@
 
 static void ask(struct cmd *m);
 
-static void
-go_on(struct cmd *m, enum fetch_phase phase)
+void
+fetch_go_on(struct cmd *m, enum fetch_phase phase)
 {
 	struct fetch *st = m->state;
 	st->phase = phase;
 	fetch_step(m);
 }
 
-static void
-failed(struct cmd *m, int err)
+void
+fetch_failed(struct cmd *m, int err)
 {
 	struct fetch *st = m->state;
 	if (st->literal_open) {
@@ -32,7 +32,7 @@ failed(struct cmd *m, int err)
 	}
 	if (st->err == 0)
 		st->err = err;
-	go_on(m, PHASE_FAILED);
+	fetch_go_on(m, PHASE_FAILED);
 }
 
 static void
@@ -63,7 +63,7 @@ streamed(struct cmd *m, struct slice bytes)
 	st->off += bytes.len;
 	if (st->off == st->end) {
 		st->literal_open = false;
-		go_on(m, PHASE_DONE);
+		fetch_go_on(m, PHASE_DONE);
 	} else if (client_is_full(c)) {
 		m->on_drain = on_stream_drain;
 	} else {
@@ -86,19 +86,24 @@ on_bytes(void *arg, int err, struct slice bytes)
 	if (err == 0 && (bytes.len == 0 || bytes.len > st->end - st->off))
 		err = ERR_CORRUPT;
 	if (err) {
-		failed(m, err);
+		fetch_failed(m, err);
 		return;
 	}
 	st->retries = 0;
+	if (st->decoding) {
+		st->off += bytes.len;
+		fetch_decoded(m, bytes);
+		return;
+	}
 	if (st->streaming) {
 		streamed(m, bytes);
 		return;
 	}
 	st->off += bytes.len;
 	if (buf_append_slice(&st->bytes, bytes) != 0)
-		failed(m, ERR_LIMIT);
+		fetch_failed(m, ERR_LIMIT);
 	else if (st->off == st->end)
-		go_on(m, PHASE_BYTES);
+		fetch_go_on(m, PHASE_BYTES);
 	else
 		ask(m);
 }
@@ -113,7 +118,26 @@ ask(struct cmd *m)
 	int err = store_body(
 	    m->c->store, m->c->sel->mailbox, fetch_row(st)->uid, st->off, (uint32_t)n, on_bytes, m);
 	if (err)
-		failed(m, err);
+		fetch_failed(m, err);
+}
+
+void
+fetch_again(struct cmd *m, uint64_t off, uint64_t end)
+{
+	struct fetch *st = m->state;
+	st->off = off;
+	st->end = end;
+	st->retries = 0;
+	ask(m);
+}
+
+void
+fetch_ask_when_drained(struct cmd *m)
+{
+	if (client_is_full(m->c))
+		m->on_drain = on_stream_drain;
+	else
+		ask(m);
 }
 
 /* [off, end) of the message under way, when it was read ahead. */
@@ -192,7 +216,7 @@ on_summary(void *arg, int err, struct slice bytes)
 {
 	struct cmd *m = arg;
 	take_summary(m->state, err, bytes);
-	go_on(m, PHASE_TREE);
+	fetch_go_on(m, PHASE_TREE);
 }
 
 void
@@ -211,7 +235,7 @@ fetch_tree(struct cmd *m)
 		st->tree_known = true;
 		if (st->err == 0)
 			st->err = err;
-		go_on(m, PHASE_TREE);
+		fetch_go_on(m, PHASE_TREE);
 	}
 }
 
@@ -225,6 +249,7 @@ fetch_message_done(struct fetch *st)
 	buf_reset(&st->bytes);
 	buf_reset(&st->head);
 	st->head_long = false;
+	st->decoding = false;
 	free(st->whole);
 	st->whole = NULL;
 	st->embedded = NULL;

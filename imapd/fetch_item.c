@@ -120,7 +120,9 @@ make_label(struct fetch_item *it, struct arena *a)
 	static const char *const words[] = {"", "HEADER", "HEADER.FIELDS", "MIME", "TEXT"};
 	struct buf b;
 	buf_init(&b, 65536);
-	buf_append_str(&b, "BODY[");
+	buf_append_str(&b, it->kind == FETCH_BINARY_SIZE ? "BINARY.SIZE["
+			   : it->binary                  ? "BINARY["
+							 : "BODY[");
 	for (uint32_t i = 0; i < it->n_path; i++)
 		buf_appendf(&b, i > 0 ? ".%u" : "%u", it->path[i]);
 	if (it->text != FETCH_ALL && it->n_path > 0)
@@ -163,6 +165,16 @@ parse_item(struct imap_cur *c, struct arena *a, struct fetch_item *it)
 		return false;
 	if (imap_cur_peek(c, '[')) {
 		it->kind = FETCH_SECTION;
+		/* RFC 3516: parts alone, and no piece of a size */
+		if (slice_caseeq_str(word, "BINARY.SIZE"))
+			it->kind = FETCH_BINARY_SIZE;
+		it->peek = slice_caseeq_str(word, "BINARY.PEEK");
+		it->binary =
+		    it->peek || it->kind == FETCH_BINARY_SIZE || slice_caseeq_str(word, "BINARY");
+		if (it->binary)
+			return parse_section(c, a, it) && it->text == FETCH_ALL &&
+			       (it->kind == FETCH_BINARY_SIZE || parse_partial(c, it)) &&
+			       make_label(it, a);
 		it->peek = slice_caseeq_str(word, "BODY.PEEK");
 		return (it->peek || slice_caseeq_str(word, "BODY")) && parse_section(c, a, it) &&
 		       parse_partial(c, it) && make_label(it, a);

@@ -12,11 +12,12 @@ enum fetch_kind {
 	FETCH_ENVELOPE,
 	FETCH_BODY, /* BODY: the structure, not extensible */
 	FETCH_BODYSTRUCTURE,
-	FETCH_MODSEQ,   /* RFC 7162 */
-	FETCH_EMAILID,  /* RFC 8474 */
-	FETCH_THREADID, /* RFC 8474 */
-	FETCH_SAVEDATE, /* RFC 8514 */
-	FETCH_SECTION,  /* BODY[…], BODY.PEEK[…], RFC822, RFC822.HEADER, RFC822.TEXT */
+	FETCH_MODSEQ,      /* RFC 7162 */
+	FETCH_EMAILID,     /* RFC 8474 */
+	FETCH_THREADID,    /* RFC 8474 */
+	FETCH_SAVEDATE,    /* RFC 8514 */
+	FETCH_BINARY_SIZE, /* BINARY.SIZE[…]: RFC 3516 */
+	FETCH_SECTION,     /* BODY[…], BODY.PEEK[…], RFC822, RFC822.HEADER, RFC822.TEXT */
 };
 enum fetch_text {  /* the end of a section */
 	FETCH_ALL, /* nothing: the whole message or part */
@@ -34,6 +35,7 @@ struct fetch_item {
 	/* of a section: */
 	enum fetch_text text;
 	bool peek, fields_not, partial;
+	bool binary; /* BINARY[…]: the transfer encoding undone */
 	uint32_t path[FETCH_PATH_MAX];
 	uint32_t n_path;
 	struct slice *fields;

@@ -10,11 +10,12 @@
 
 enum fetch_phase {
 	PHASE_START,
-	PHASE_TREE,   /* the tree was read, or there is none */
-	PHASE_BYTES,  /* bytes has what was pulled */
-	PHASE_STREAM, /* the literal is on its way out */
-	PHASE_DONE,   /* it is out */
-	PHASE_FAILED, /* err says why */
+	PHASE_TREE,    /* the tree was read, or there is none */
+	PHASE_BYTES,   /* bytes has what was pulled */
+	PHASE_STREAM,  /* the literal is on its way out */
+	PHASE_DONE,    /* it is out */
+	PHASE_COUNTED, /* BINARY: the size is known */
+	PHASE_FAILED,  /* err says why */
 };
 struct fetch {
 	struct fetch_items items;
@@ -48,6 +49,11 @@ struct fetch {
 	uint64_t off, end;
 	bool streaming, literal_open;
 	struct buf bytes;
+	/* BINARY (fetch_binary.c) */
+	enum mime_cte cte;
+	bool decoding, counting, decoded_nul, unknown_cte;
+	size_t clean; /* of bytes: base64 without white space */
+	uint64_t part_off, part_end, decoded_at, decoded_size, want_off, want_end;
 	unsigned retries;
 	struct loop_timer *retry;
 	struct ahead ahead;
@@ -58,6 +64,15 @@ struct fetch {
 	const struct mime_part **embedded;
 	size_t n_embedded, embedded_at;
 };
+
+/* fetch_binary.c: one item with the encoding undone; false: it waits. */
+bool fetch_binary(struct cmd *m, const struct fetch_item *it);
+void fetch_decoded(struct cmd *m, struct slice piece); /* from fetch_bytes.c: the next octets */
+/* fetch_bytes.c, for it: reads [off, end), each piece to fetch_decoded. */
+void fetch_again(struct cmd *m, uint64_t off, uint64_t end);
+void fetch_ask_when_drained(struct cmd *m);
+void fetch_go_on(struct cmd *m, enum fetch_phase phase);
+void fetch_failed(struct cmd *m, int err);
 
 /* cmd_fetch.c: goes on with the command. */
 void fetch_step(struct cmd *m);

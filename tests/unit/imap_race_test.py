@@ -4,7 +4,9 @@ Against the session code over the fakes (`make check`), or with --port P --login
 Then: a large message to a client that does not read holds little memory; a session survives a restart of stored."""
 
 import argparse
+import base64
 import os
+import quopri
 import random
 import re
 import signal
@@ -247,6 +249,34 @@ def large(args, pid, measured):
         assert grown < 40, grown
 
 
+def binary(args, seed):
+    """BINARY of parts that are decoded piece by piece: the octets and the sizes are exact, whole and in part."""
+    rnd = random.Random(seed)
+    c = Client(args.port, args.ca, args.login, args.password, "b")
+    c.run("CREATE binary")
+    data = rnd.randbytes(3000000 + rnd.randrange(100))
+    text = b"".join(b"C\xc3\xb4ng v\xc4\x83n = %d\r\n" % rnd.randrange(10 ** 9) for _ in range(80000))
+    b64, qp = base64.encodebytes(data).replace(b"\n", b"\r\n"), quopri.encodestring(text.replace(b"\r\n", b"\n")).replace(b"\n", b"\r\n")
+    body = b"Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Transfer-Encoding: base64\r\nContent-Type: image/png\r\n\r\n" + b64 + \
+        b"\r\n--b\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n" + qp + b"\r\n--b--\r\n"
+    c.n += 1
+    tag = b"b%d" % c.n
+    c.sock.sendall(tag + b" APPEND binary {%d+}\r\n" % len(body) + body + b"\r\n")
+    assert c.finish(tag, False)[0].startswith(b"OK")
+    c.select("binary")
+    lines = b"".join(c.run("FETCH 1 (BINARY.SIZE[1] BINARY.SIZE[2])"))
+    assert b"BINARY.SIZE[1] %d BINARY.SIZE[2] %d)" % (len(data), len(text)) in lines, lines
+    for part, want in ((1, data), (2, text)):
+        for off, n in ((0, len(want)), (len(want) - 7, 100), (rnd.randrange(len(want) - 70000), 65536), (len(want) + 5, 10)):
+            got = b"".join(c.run("FETCH 1 (BINARY.PEEK[%d]<%d.%d> UID)" % (part, off, n)))
+            _, _, rest = got.partition(b"}\r\n")
+            piece = want[off:off + n]
+            assert rest[:len(piece)] == piece and rest[len(piece):].startswith(b" UID 1"), (part, off, n, got[:60])
+    c.run("CLOSE")
+    c.run("DELETE binary")
+    print("binary: %d and %d octets" % (len(data), len(text)))
+
+
 def restart(args, pid):
     c = Client(args.port, args.ca, args.login, args.password, "r")
     d = Client(args.port, args.ca, args.login, args.password, "s")
@@ -284,6 +314,7 @@ def main():
         try:
             race(args, "race", args.seconds, args.seed)
             arrivals(args, "arrivals", args.seconds / 2)
+            binary(args, args.seed)
             restart(args, server.process.pid)
             large(args, server.process.pid, not server.is_asan)
         finally:
