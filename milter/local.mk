@@ -90,7 +90,8 @@ EXTRA_DIST += tests/milter/revocation.py
 TESTS += tests/milter/run.py tests/milter/revocation.py
 
 # --- fuzz targets ---
-CV_FUZZ += tests/fuzz/smime_fuzz tests/fuzz/symbol_fuzz tests/fuzz/audit_fuzz tests/fuzz/findings_fuzz
+CV_FUZZ += tests/fuzz/smime_fuzz tests/fuzz/symbol_fuzz tests/fuzz/audit_fuzz tests/fuzz/findings_fuzz tests/fuzz/rev_fuzz \
+	tests/fuzz/authres_fuzz tests/fuzz/attach_fuzz
 tests_fuzz_smime_fuzz_SOURCES = tests/fuzz/smime_fuzz.c $(CV_FUZZ_MAIN)
 tests_fuzz_smime_fuzz_LDFLAGS = $(AM_LDFLAGS) $(CV_FUZZLINK)
 tests_fuzz_smime_fuzz_LDADD = $(CV_SCAN_LIBS)
@@ -103,3 +104,12 @@ tests_fuzz_audit_fuzz_LDADD = $(CV_AUDIT_LIBS)
 tests_fuzz_findings_fuzz_SOURCES = tests/fuzz/findings_fuzz.c $(CV_FUZZ_MAIN)
 tests_fuzz_findings_fuzz_LDFLAGS = $(AM_LDFLAGS) $(CV_FUZZLINK)
 tests_fuzz_findings_fuzz_LDADD = $(CV_RULE_LIBS)
+tests_fuzz_rev_fuzz_SOURCES = tests/fuzz/rev_fuzz.c $(CV_FUZZ_MAIN)
+tests_fuzz_rev_fuzz_LDFLAGS = $(AM_LDFLAGS) $(CV_FUZZLINK)
+tests_fuzz_rev_fuzz_LDADD = $(CV_SCAN_LIBS)
+tests_fuzz_authres_fuzz_SOURCES = tests/fuzz/authres_fuzz.c $(CV_FUZZ_MAIN)
+tests_fuzz_authres_fuzz_LDFLAGS = $(AM_LDFLAGS) $(CV_FUZZLINK)
+tests_fuzz_authres_fuzz_LDADD = $(CV_RULE_LIBS)
+tests_fuzz_attach_fuzz_SOURCES = tests/fuzz/attach_fuzz.c $(CV_FUZZ_MAIN)
+tests_fuzz_attach_fuzz_LDFLAGS = $(AM_LDFLAGS) $(CV_FUZZLINK)
+tests_fuzz_attach_fuzz_LDADD = milter/libcvrule.a $(CV_SCAN_LIBS)
