@@ -86,7 +86,7 @@ tests_milter_fake_lookup_LDADD = directory/libcvlookup.a lib/libcvmail.a $(CV_RO
 EXTRA_DIST += tests/milter/run.py tests/milter/lib.lua tests/milter/main.lua tests/milter/abort.lua tests/milter/attachments.lua \
 	tests/milter/bad_signatures.lua tests/milter/directory_down.lua tests/milter/everyday.lua tests/milter/headers.lua \
 	tests/milter/signed_official.lua tests/milter/unsigned_official.lua
-EXTRA_DIST += tests/milter/revocation.py
+EXTRA_DIST += tests/milter/revocation.py tests/milter/order.lua tests/milter/held.lua
 TESTS += tests/milter/run.py tests/milter/revocation.py
 
 # --- fuzz targets ---

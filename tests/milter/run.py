@@ -128,6 +128,21 @@ def make_mails(certs, out):
         b"Content-Transfer-Encoding: base64\r\n\r\n" + opaque[:50] + b"!" + opaque[50:])
     put("p7m_by_name.eml", b"From: dan@citizen.example\r\nContent-Type: application/octet-stream; name=smime.p7m\r\n"
         b"Content-Transfer-Encoding: base64\r\n\r\n" + opaque)
+    def locked(data):
+        out = bytearray(data)
+        for magic, at in ((b"PK\3\4", 6), (b"PK\1\2", 8)):
+            out[out.index(magic) + at] |= 1
+        return bytes(out)
+
+    put("locked.eml", attachment("a.zip", locked(zipped(("a.txt", b"x"))), "application/zip"))
+    put("locked_official.eml", b"X-VN-Doc: 1\r\n" + attachment("a.zip", locked(zipped(("a.txt", b"x"))), "application/zip", "manager@x.example"))
+    put("macro.eml", attachment("a.docx", zipped(("[Content_Types].xml", b"<x/>"), ("word/document.xml", b"<w/>"), ("word/vbaProject.bin", b"x")),
+                                from_="manager@x.example"))
+    put("secret.eml", attachment("a.txt", "UBND TỈNH\r\nTỐI MẬT\r\nSố: 15/BC\r\n".encode(), "text/plain", "manager@x.example"))
+    put("secret_name.eml", attachment("[MẬT] ke hoach.pdf", pdf, "application/pdf", "manager@x.example"))
+    large = pdf + b"y" * (21 << 20)
+    put("large.eml", attachment("a.pdf", large, "application/pdf", "manager@x.example"))
+    put("large_citizen.eml", attachment("a.pdf", large, "application/pdf"))
     put("partial.eml", b'From: dan@citizen.example\r\nContent-Type: message/partial; id="a"; number=1; total=2\r\n\r\nhalf\r\n')
     cut = wrap(exe)[:2] + b"=" + wrap(exe)[2:]
     put("early_pad.eml", b"From: dan@citizen.example\r\nContent-Type: application/pdf; name=a.pdf\r\n"
@@ -253,8 +268,13 @@ class Client:
             self.packet(b"B", body[at:at + 65000])
             self.reply()
         self.packet(b"E")
+        self.edits, self.headers = b"", {}
         while True:
             cmd, data = self.reply()
+            if cmd == b"i":
+                name, _, value = data[4:].partition(b"\0")
+                self.headers[name.decode()] = value.rstrip(b"\0").decode()
+            self.edits += cmd
             if cmd in b"cay":
                 return cmd, data
             if cmd in (b"r", b"t", b"d"):
@@ -283,6 +303,11 @@ def read_log(path):
     return records
 
 
+def read_log_lines(path):
+    """Records without looking at the chain."""
+    return [json.loads(line) for line in path.read_bytes().split(b"\n")[:-1]]
+
+
 FIELDS = set("v seq ts host event qid msgid_sha256 session env hdr_from size body_sha256 policy decision findings sig parts label "
              "timing_ms prev h".split())
 
@@ -291,7 +316,8 @@ FIELDS = set("v seq ts host event qid msgid_sha256 session env hdr_from size bod
 RULES = {"exe_as_pdf.eml": "P24", "exe.eml": "P22", "rtlo.eml": "P24", "zip_exe.eml": "P22", "signed_exe.eml": "P22",
          "opaque_exe.eml": "P22", "exe_in_sig.eml": "P22", "careless_opaque.eml": "P22", "p7m_by_name.eml": "P22",
          "partial.eml": "P22", "early_pad.eml": "P24", "double.eml": "P22", "nested_zip.eml": "P22",
-         "bomb.eml": "M06", "script.eml": "P22", "weak": "P10", "stranger": "P03", "twofrom": "M01", "nofrom": "M02",
+         "bomb.eml": "M06", "script.eml": "P22", "weak": "P10", "stranger": "P03", "twofrom": "M01", "nofrom": "M02", "HELD2": "P01", "macro.eml": "P22", "secret.eml": "P12", "secret_name.eml": "P12",
+         "large.eml": "P25",
          "sendas": "P28", "S1": "P02", "S2": "P07", "P01A": "P01", "D1": "T01"}
 
 
@@ -379,6 +405,68 @@ def large_record(m):
     assert Client(m.sock).message("large", raw, rcpts=names)[0] == b"c"
     r = [r for r in read_log(m.log) if r["qid" if "qid" in r else "seq"] == "large"][0]
     assert r["cut"] and r["env"]["n_rcpts"] == 8000 and len(r["env"]["rcpts"]) == 100 and r["decision"]["action"] == "accept"
+
+
+def huge_headers(m):
+    """As large as the protocol lets them be (miltertest cannot): long fields, a thousand of them, more than the filter keeps."""
+    long = b"x" * 60000
+    c = Client(m.sock)
+    assert c.message("H1", b"From: dan@citizen.example\r\nX-Long: " + long + b"\r\n\r\nx\r\n", login="")[0] == b"c"
+    assert c.message("H2", b"From: dan@citizen.example\r\n" + b"".join(b"X-%d: v\r\n" % n for n in range(1000)) + b"\r\nx\r\n", login="")[0] == b"c"
+    cmd, data = c.message("H3", b"From: manager@x.example\r\nSubject: 15/QD-UBND " + long + b"\r\n\r\nx\r\n")
+    assert cmd == b"y" and data.startswith(b"550 5.7.1 P01 "), (cmd, data)
+    cmd, data = c.message("H4", b"From: dan@citizen.example\r\n" + (b"X-Long: " + long + b"\r\n") * 20 + b"\r\nx\r\n", login="")
+    assert cmd == b"y" and data.startswith(b"552 5.3.4 M07 "), (cmd, data)
+    # a login whose macro is empty is none
+    assert c.message("H5", b"From: dan@citizen.example\r\n\r\nx\r\n", login="")[0] == b"c"
+
+
+def spoofed(m):
+    """P35: what filters before ours found out decides for mail in our name; forged fields of others, and of nobody, do not."""
+    def send(n, *fields):
+        raw = b"".join(b"Authentication-Results: " + f + b"\r\n" for f in fields) + b"From: manager@x.example\r\nSubject: an trua\r\n\r\nx\r\n"
+        c = Client(m.sock)
+        cmd, _ = c.message("P35-%d" % n, raw, login="")
+        rec = [r for r in read_log(m.log) if r.get("qid") == "P35-%d" % n][0]
+        return cmd, rec["decision"]["action"], rec["decision"]["rule"], rec["decision"]["detail"], c.edits
+
+    assert send(1, b"mx.x.example; dmarc=pass header.from=x.example")[1:3] == ("accept", "")
+    got = send(2, b"mx.x.example; spf=fail smtp.mailfrom=x.example; dkim=none")
+    assert got[1:3] == ("quarantine", "P35") and "spf=fail dkim=none" in got[3] and b"q" in got[4], got
+    assert send(3)[1:3] == ("quarantine", "P35")
+    assert send(4, b"other.example; dmarc=pass header.from=x.example")[1:3] == ("quarantine", "P35")
+    got = send(5, b"mail.x.example; dmarc=pass header.from=x.example")
+    assert got[1:3] == ("quarantine", "P35") and b"m" in got[4], "our own name is not trusted unless it is configured: %r" % (got,)
+    # a trusted field stays for the reader
+    assert b"m" not in send(6, b"mx.x.example; spf=pass smtp.mailfrom=x.example")[4]
+    # signed well, it needs nobody's word
+    assert Client(m.sock).message("P35-7", (m.mails / "official.eml").read_bytes(), login="")[0] == b"c"
+
+
+def modes_by_agency(m):
+    """policy_modes: P01 only logged for the agency H99 (that of manager and vanthu here), P22 told but let through for all."""
+    c = Client(m.sock)
+    cmd, _ = c.message("MODE1", b"From: vanthu@x.example\r\nSubject: x\r\n\r\nx\r\n")
+    rec = [r for r in read_log(m.log) if r.get("qid") == "MODE1"][0]
+    assert cmd == b"c" and [(f["id"], f["mode"]) for f in rec["findings"] if f["id"] == "P01"] == [("P01", "log")], rec["findings"]
+    verdict = c.headers["X-Congvu-Verdict"]
+    assert "P01" not in verdict, verdict
+    cmd, _ = c.message("MODE2", (m.mails / "exe.eml").read_bytes(), login="")
+    assert cmd == b"c" and "P22" in c.headers["X-Congvu-Verdict"], c.headers
+    # the hash of the policy tells two settings apart
+    assert rec["policy"]["sha256"] != m.plain_hash, rec["policy"]
+
+
+def wrong_modes(root, certs):
+    """A slip of the pen in policy_modes ends the start, and is told."""
+    (root / "x").mkdir()
+    try:
+        m = Milter(root / "x", certs, policy_modes=["P1=enforce"])
+    except RuntimeError as e:
+        assert 'policy_modes: \\"P1=enforce\\": no such rule' in str(e) or "no such rule" in str(e), e
+        return
+    m.stop()
+    raise AssertionError("it starts")
 
 
 def ledger_is_stuck(m):
@@ -566,11 +654,26 @@ def main():
         check("kill_scan", lambda: killed(m, "congvu-milter-scan"))
         check("kill_filter", lambda: killed(m, "congvu-milter-filter"))
         check("large_record", lambda: large_record(m))
+        check("huge_headers", lambda: huge_headers(m))
         check("ledger_is_stuck", lambda: ledger_is_stuck(m))
         check("slow_scan", lambda: slow_scan(m))
         check("torn_line", lambda: torn_line(m))
         check("truncated_log", lambda: truncated_log(m))
         m.stop()
+        plain = [r for r in read_log_lines(m.log) if r["event"] == "verdict"][0]["policy"]["sha256"]
+        (root / "p").mkdir()
+        m = Milter(root / "p", certs, policy_trusted_authserv=["mx.x.example"])
+        os.chdir(root / "p/run")
+        m.mails = mails
+        check("spoofed", lambda: spoofed(m))
+        m.stop()
+        (root / "q").mkdir()
+        m = Milter(root / "q", certs, policy_modes=["H99:P01=log", "P22=warn", "P24=warn"])
+        os.chdir(root / "q/run")
+        m.mails, m.plain_hash = mails, plain
+        check("modes_by_agency", lambda: modes_by_agency(m))
+        m.stop()
+        check("wrong_modes", lambda: wrong_modes(root, certs))
         if shutil.which("postfix") and shutil.which("smtp-sink") and not os.geteuid():
             check("under_postfix", lambda: under_postfix(root / "foreign", certs, mails))
         else:
