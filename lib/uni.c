@@ -197,19 +197,21 @@ uni_casefold(enum uni_form form, struct slice s, struct buf *out)
 	return by_pieces(true, form, s, out);
 }
 
-/* RFC 5051 2: decompositions of all kinds, again and again, in the order in which they stand (no canonical ordering). */
+/* RFC 5051 2: title case, then the decomposition, of whatever kind, whose characters go the same way; in the order in which they stand (no canonical
+ * ordering). U+01C4 gives U+0044 U+005A U+030C. */
 static int
-put_decomposed(uint32_t cp, unsigned depth, struct buf *out)
+put_casemap(uint32_t cp, unsigned depth, struct buf *out)
 {
 	ucs4_t parts[UC_DECOMPOSITION_MAX_LENGTH];
 	int tag, n = -1;
 
+	cp = uc_totitle(cp);
 	if (cp >= 0xa0 && depth < 20)
 		n = uc_decomposition(cp, &tag, parts);
 	if (n <= 0)
 		return uni_append(out, cp);
 	for (int i = 0; i < n; i++)
-		put_decomposed(parts[i], depth + 1, out);
+		put_casemap(parts[i], depth + 1, out);
 	return out->err;
 }
 
@@ -225,7 +227,7 @@ uni_casemap(struct slice s, struct buf *out)
 			buf_append_byte(out,
 			    cp >= 'a' && cp <= 'z' ? (unsigned char)(cp - 32) : (unsigned char)cp);
 		else
-			put_decomposed(uc_totitle(cp), 0, out);
+			put_casemap(cp, 0, out);
 	}
 	return out->err;
 }

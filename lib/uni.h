@@ -19,7 +19,7 @@ int uni_scrub(struct slice s, const char *repl, struct buf *out, bool *clean_out
 int uni_normalize(enum uni_form form, struct slice s, struct buf *out);
 /* Full case folding, then the normal form. Errors as above. */
 int uni_casefold(enum uni_form form, struct slice s, struct buf *out);
-/* The collation i;unicode-casemap (RFC 5051): each character in simple title case, then decomposed; memcmp of the results is the order. Bytes that are
+/* The collation i;unicode-casemap (RFC 5051): each character in simple title case, then decomposed, and its parts likewise; memcmp of the results is the order. Bytes that are
  * no UTF-8 stand for U+FFFD. Appended. 0, ERR_NOMEM, ERR_LIMIT. */
 int uni_casemap(struct slice s, struct buf *out);
 /* Combining marks (general category M). */
