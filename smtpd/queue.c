@@ -395,7 +395,8 @@ static int
 on_msg(struct ipc_conn *c, uint16_t type, uint32_t id, struct ipc_reader *r, int fd, void *arg)
 {
 	(void)arg;
-	if ((id == 0) != (type == QUEUE_ABORT)) { /* all but this one want an answer */
+	if ((id == 0) !=
+	    (type == QUEUE_ABORT || type == QUEUE_BACK)) { /* all others want an answer */
 		if (fd >= 0)
 			close(fd);
 		return ERR_PROTO;

@@ -370,7 +370,8 @@ queue_msg_result(struct ipc_conn *c, uint32_t id, struct ipc_reader *r, bool las
 	if (delivery_id_get(r, &did) != 0)
 		return ERR_PROTO;
 	struct qent *e = qdb_find(queue.db, &did);
-	if (e == NULL || e->lease != c)
+	/* no lease: it ended with this process's forerunner, and the relay that had it still knows what became of it */
+	if (e == NULL || e->state != QUEUE_ST_QUEUED || (e->lease != c && e->lease != NULL))
 		return ipc_reply_err(c, id, ERR_NOTFOUND, "not leased to you");
 	if ((err = qdb_get(queue.db, &did, queue.arena, &row)) == 0) {
 		uint8_t *result = arena_calloc(queue.arena, row.env.n_rcpts + 1, 1);

@@ -22,10 +22,14 @@ enum {
 	PARTIAL_MS = 500,      /* how long a result waits for those of other destinations */
 	HANDED_BACK_MS = 5000, /* what only would wait for a full destination */
 	SECRET_MAX = 4096,
+	RESULT_TRIES = 5,
 };
+#define SETTLED UINT32_MAX /* in work.at: the queue has forgotten the recipient */
 
 struct relay relay;
+struct work;
 static struct {
+	struct work *works; /* what is leased */
 	unsigned active;
 	bool asking; /* a NEXT is under way */
 	bool again;  /* woken meanwhile */
@@ -47,7 +51,8 @@ struct work {
 	unsigned open; /* jobs without an end */
 	struct loop_timer *partial;
 	struct queue_call *telling;
-	bool over;
+	unsigned tries; /* of the last result */
+	struct work *next;
 };
 
 static void ask(void);
@@ -55,6 +60,11 @@ static void ask(void);
 static void
 work_free(struct work *w)
 {
+	struct work **at = &self.works;
+
+	while (*at != w)
+		at = &(*at)->next;
+	*at = w->next;
 	if (w->map != NULL)
 		munmap(w->map, w->map_len);
 	loop_timer_free(w->partial);
@@ -110,7 +120,7 @@ collect(struct work *w, struct queue_rcpt_result *res, bool last)
 	for (uint32_t i = 0; i < w->n; i++) {
 		const struct lmtp_rcpt *x = &w->rcpts[i];
 		bool is_end = x->result == LMTP_DELIVERED || x->result == LMTP_REFUSED;
-		if (x->result == 0 || (!last && (w->told[i] || !is_end)))
+		if (x->result == 0 || (!last && (w->told[i] || !is_end)) || w->at[i] == SETTLED)
 			continue;
 		if (!w->told[i]) {
 			log_rcpt(w, x);
@@ -126,12 +136,20 @@ collect(struct work *w, struct queue_rcpt_result *res, bool last)
 	return n;
 }
 
+static void report(struct work *w);
+
 static void
 on_result_kept(void *arg, int err)
 {
 	struct work *w = arg;
+	bool lost = err == ERR_CLOSED || err == ERR_TEMP || err == ERR_TIMEOUT;
 
 	w->telling = NULL;
+	/* the queue was restarted: servers that have the message are not to get it again for that */
+	if (lost && ++w->tries < RESULT_TRIES) {
+		report(w);
+		return;
+	}
 	if (err != 0) {
 		/* it is due again, and the store will know the delivery id */
 		log_msg(LOG_LVL_WARN, "result_not_kept", "%s", err_name(err));
@@ -145,7 +163,6 @@ report(struct work *w)
 {
 	struct queue_rcpt_result *res = arena_calloc(w->arena, w->n + 1, sizeof(*res));
 
-	w->over = true;
 	queue_call_cancel(w->telling);
 	w->telling = NULL;
 	if (res != NULL) {
@@ -368,6 +385,28 @@ on_body(void *arg, int err, const struct queue_body *b)
 
 /* ---- the queue ---- */
 
+static struct work *
+find_work(const struct delivery_id *id)
+{
+	struct work *w = self.works;
+
+	while (w != NULL && memcmp(w->entry.id.b, id->b, DELIVERY_ID_LEN) != 0)
+		w = w->next;
+	return w;
+}
+
+/* Leased to us again: what was settled stands no longer in the envelope, and the others may have another place. */
+static void
+readopt(struct work *w, const struct envelope *e)
+{
+	for (uint32_t i = 0; i < w->n; i++) {
+		uint32_t at = 0;
+		while (at < e->n_rcpts && strcmp(e->rcpts[at].address, w->rcpts[i].address) != 0)
+			at++;
+		w->at[i] = at < e->n_rcpts ? at : SETTLED;
+	}
+}
+
 static void
 on_next(void *arg, int err, const struct queue_entry *e)
 {
@@ -384,7 +423,20 @@ on_next(void *arg, int err, const struct queue_entry *e)
 			ask();
 		return;
 	}
+	struct work *known = find_work(&e->id);
+	if (known != NULL) {
+		/* the queue was restarted and does not know that it is under way here */
+		readopt(known, &e->env);
+		loop_timer_free(w->partial);
+		arena_free(w->arena);
+		free(w);
+		self.again = false;
+		ask();
+		return;
+	}
 	w->entry = *e;
+	w->next = self.works;
+	self.works = w;
 	role_stat_set(2, ++self.active);
 	if (queue_body(relay.queue, &e->id, on_body, w) == NULL)
 		on_body(w, ERR_TEMP, NULL);
@@ -476,6 +528,7 @@ read_conf(const struct conf *conf)
 	relay.concurrency = (unsigned)conf_int(conf, "relay_concurrency");
 	relay.port = (unsigned)conf_int(conf, "relay_port");
 	relay.backoff_ms = ms(conf, "relay_backoff_s");
+	relay.idle_ms = ms(conf, "relay_idle_s");
 	relay.dns_ms = (unsigned)conf_int(conf, "dns_timeout_ms") + 2000;
 	relay.local_ms = (unsigned)conf_int(conf, "lmtp_timeout_ms");
 	relay.ms = (struct lmtp_timeouts){.connect = ms(conf, "relay_connect_s"),

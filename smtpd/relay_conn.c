@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { IDLE_MS = 3000, LOCAL_IDLE_MS = 30000, IDLE_MAX = 8, MESSAGES_MAX = 100 };
+enum { LOCAL_IDLE_MS = 30000, IDLE_MAX = 8, MESSAGES_MAX = 100 };
 
 void
 relay_conn_free(struct relay_conn *c)
@@ -141,5 +141,5 @@ relay_conn_idle(struct relay_conn *c)
 	}
 	c->next = d->idle;
 	d->idle = c;
-	loop_timer_set(c->timer, d->is_local ? LOCAL_IDLE_MS : IDLE_MS);
+	loop_timer_set(c->timer, d->is_local ? LOCAL_IDLE_MS : relay.idle_ms);
 }

@@ -18,7 +18,7 @@ struct relay {
 	struct buf user, password;            /* of the smarthost */
 	struct lmtp_timeouts ms;
 	unsigned local_ms; /* lmtp_timeout_ms */
-	unsigned concurrency, port, backoff_ms, dns_ms;
+	unsigned concurrency, port, backoff_ms, idle_ms, dns_ms;
 	bool has_family[2]; /* 4, 6 */
 	bool six_first;
 	uint64_t deliveries, failures;

@@ -448,6 +448,10 @@ class Smtpd:
                 fd = self.listeners[s].fileno()
                 args += ["--fd", "%s=%d" % (s, fd)]
                 fds.append(fd)
+            secret = self.dir / "smarthost.auth"
+            if name == "relay" and secret.exists():
+                fds.append(os.open(secret, os.O_RDONLY))
+                args += ["--fd", "smarthost_auth_file=%d" % fds[-1]]
             wrap = os.environ.get("CONGVU_WRAP", "").split()
             self.procs[name] = subprocess.Popen(wrap + args, pass_fds=fds, stderr=open(self.dir / (name + ".log"), "ab"))
 
