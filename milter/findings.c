@@ -285,6 +285,19 @@ get_enum(struct ipc_reader *r, unsigned last)
 	return v;
 }
 
+/* Seconds that a certificate or a date can name (until the year 9999), so that differences of two do not overflow. */
+static int64_t
+get_time(struct ipc_reader *r)
+{
+	int64_t t = ipc_get_i64(r);
+
+	if (t < -62135596800 || t > 253402300799) {
+		r->err = ERR_PROTO;
+		t = 0;
+	}
+	return t;
+}
+
 static void
 get_sig(struct ipc_reader *r, struct findings *f)
 {
@@ -313,8 +326,8 @@ get_sig(struct ipc_reader *r, struct findings *f)
 	s->chain = get_text(r, f);
 	s->chain_subjects = get_text(r, f);
 	s->rev_source = get_text(r, f);
-	s->signing_time = ipc_get_i64(r);
-	s->rev_age_s = ipc_get_i64(r);
+	s->signing_time = get_time(r);
+	s->rev_age_s = get_time(r);
 	n = ipc_get_count(r, ADDRESSES_MAX, 5);
 	for (i = 0; i < n && r->err == 0; i++) {
 		utf8 = ipc_get_u8(r) != 0;

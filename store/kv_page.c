@@ -47,8 +47,9 @@ struct batch {
 	size_t n;
 };
 static struct {
-	char *dir, *data_path;
-	int dw_fd, data_fd; /* data_fd: -1 until it is needed */
+	char *data_path;
+	/* held all the time: a process that has no descriptor left must still be able to write what it took. data_fd: -1 while there is no file */
+	int dir_fd, dw_fd, data_fd;
 	pthread_mutex_t mu;
 	pthread_cond_t idle;
 	struct batch *gathering, *leaving;
@@ -178,13 +179,7 @@ read_all(int fd, void *p, size_t n, off_t at)
 static int
 dir_sync(void)
 {
-	int fd = open(pg.dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC), ret = -1;
-
-	if (fd < 0)
-		return -1;
-	ret = fsync(fd);
-	close(fd);
-	return ret;
+	return fsync(pg.dir_fd);
 }
 
 static int
@@ -370,16 +365,17 @@ kv_page_start(const char *dir)
 		free(path);
 		return ERR_EXISTS;
 	}
-	pg.dir = xstrdup(dir);
 	pg.data_path = path;
+	pg.dir_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	snprintf(path, n, "%s/pages.dw", dir);
 	pg.dw_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	snprintf(path, n, "%s/%s", dir, KV_PAGE_FILE);
 	pg.gathering = batch_new();
 	pg.leaving = batch_new();
 	memset(pg.is_data, 0, sizeof pg.is_data);
-	err = pg.dw_fd < 0 ? errno
-			   : posix_fallocate(pg.dw_fd, 0, HEADER + (off_t)KV_PAGE_BATCH * PAGE);
+	err = pg.dw_fd < 0 || pg.dir_fd < 0
+		  ? errno
+		  : posix_fallocate(pg.dw_fd, 0, HEADER + (off_t)KV_PAGE_BATCH * PAGE);
 	if (err == EOPNOTSUPP || err == EINVAL)
 		err = 0;
 	if (err == 0 && dir_sync() != 0)
@@ -404,17 +400,26 @@ kv_page_end(void)
 	data_close();
 	if (pg.dw_fd >= 0)
 		close(pg.dw_fd);
-	pg.dw_fd = -1;
+	if (pg.dir_fd >= 0)
+		close(pg.dir_fd);
+	pg.dw_fd = pg.dir_fd = -1;
 	batch_free(pg.gathering);
 	batch_free(pg.leaving);
 	pg.gathering = pg.leaving = NULL;
-	free(pg.dir);
 	free(pg.data_path);
-	pg.dir = pg.data_path = NULL;
+	pg.data_path = NULL;
 	pg.on = false;
 }
 
 /* ---- what Berkeley DB calls ---- */
+
+static void
+data_open_now(void)
+{
+	pthread_mutex_lock(&pg.mu);
+	(void)data_open(); /* when it fails now, the first batch says so */
+	pthread_mutex_unlock(&pg.mu);
+}
 
 static bool
 is_data(int fd)
@@ -454,6 +459,8 @@ kv_page_open(const char *path, int flags, ...)
 	}
 	if (fd >= 0)
 		__atomic_store_n(&pg.is_data[fd], data, __ATOMIC_RELAXED);
+	if (fd >= 0 && data)
+		data_open_now();
 	if (fd >= 0 && made && dir_sync() != 0) {
 		close(fd);
 		return -1;
