@@ -15,6 +15,11 @@ struct auth_source {
 	int (*verify)(void *arg, const struct person *u, struct slice password);
 	void *arg;
 	unsigned char secret[32]; /* for decoys: the same in all lookup processes */
+	/* Asked before a password or a proof is looked at: false when there were too many wrong ones of late. u is NULL for a name that
+	 * is not there. tried: what came of it. Either may be NULL. */
+	bool (*may_try)(void *arg, const struct person *u, struct slice name, const char *ip);
+	void (*tried)(
+	    void *arg, const struct person *u, struct slice name, const char *ip, bool is_good);
 };
 /* Once a process, before threads and sandbox: loads the plugins of the mechanisms ("SCRAM-SHA-256", "PLAIN", …), and no other. s
  * is borrowed for the life of the process. 0; ERR_UNSUPPORTED: a mechanism there is no plugin for. */
@@ -33,7 +38,8 @@ void auth_free(struct auth *a); /* NULL accepted */
 enum auth_result { AUTH_MORE, AUTH_OK, AUTH_FAILED };
 /* The first step has has_initial and initial, later ones the response. MORE: challenge (reset first) is for the client. OK:
  * challenge is the final data, *has_final tells whether there is any. FAILED: *err_out is ERR_AUTH (also for a name that is not
- * there), ERR_DENIED, ERR_EXPIRED, ERR_TEMP, ERR_SYNTAX. */
+ * there), ERR_DENIED, ERR_EXPIRED, ERR_LIMIT (too many wrong ones of late: not looked at), ERR_TEMP, ERR_SYNTAX, ERR_UNSUPPORTED (channel
+ * binding). */
 enum auth_result auth_start(struct auth *a, bool has_initial, struct slice initial,
     struct buf *challenge, bool *has_final, int *err_out);
 enum auth_result auth_step(

@@ -5,10 +5,9 @@
  * nobody learns who exists. RFC 4422, RFC 4616, RFC 5802, RFC 5929, RFC 9266. */
 #include "config.h"
 
-#include "directory/auth.h"
+#include "directory/auth_priv.h"
 
 #include "directory/saslprep.h"
-#include "directory/scram.h"
 #include "lib/err.h"
 #include "lib/log.h"
 
@@ -28,11 +27,12 @@ struct auth {
 	sasl_callback_t callbacks[8];
 	sasl_channel_binding_t binding;
 	char mech[SASL_MECHNAMEMAX + 1];
-	char *binding_name;
+	char *binding_name, *ip;
 	struct buf exporter, endpoint;
 	char *name; /* as given, prepared */
 	struct person *person;
 	bool is_decoy;
+	bool is_tried;       /* a password or proof is looked at: its outcome counts */
 	bool has_login_name; /* LOGIN: the name was sent */
 	int err;             /* what went wrong, when more is known than SASL's code tells */
 };
@@ -137,6 +137,16 @@ cb_canon_user(sasl_conn_t *conn, void *context, const char *in, unsigned in_len,
 	return rc;
 }
 
+static int
+may_try(struct auth *a)
+{
+	if (self.source->may_try != NULL &&
+	    !self.source->may_try(self.source->arg, a->person, slice_str(auth_name(a)), a->ip))
+		return ERR_LIMIT;
+	a->is_tried = true;
+	return 0;
+}
+
 /* PLAIN and LOGIN. */
 static int
 cb_checkpass(sasl_conn_t *conn, void *context, const char *user, const char *pass,
@@ -161,6 +171,8 @@ cb_checkpass(sasl_conn_t *conn, void *context, const char *user, const char *pas
 		a->err = ERR_AUTH;
 	if (a->err == 0 && a->person == NULL)
 		a->err = self.source->find(self.source->arg, name, &a->person);
+	if ((a->err == 0 || a->err == ERR_NOTFOUND) && may_try(a) != 0)
+		a->err = ERR_LIMIT;
 	if (a->err == 0)
 		a->err = self.source->verify(self.source->arg, a->person, buf_slice(&password));
 	if (a->err == ERR_NOTFOUND)
@@ -197,23 +209,19 @@ cb_proxy_policy(sasl_conn_t *conn, void *context, const char *requested, unsigne
 
 /* ---- SCRAM's keys ---- */
 
-/* The value for this exchange: the person's, or a decoy. ERR_TEMP when the directory cannot tell. */
+/* The keys for this exchange. ERR_TEMP when the directory cannot tell, ERR_LIMIT when no try may be made. */
 static int
 scram_value(struct auth *a, struct buf *value)
 {
-	struct slice name = slice_str(a->name == NULL ? "" : a->name);
+	struct slice name = slice_str(auth_name(a));
 	int err = a->person != NULL ? 0 : self.source->find(self.source->arg, name, &a->person);
 
 	if (err != 0 && err != ERR_NOTFOUND)
 		return err;
-	if (err == 0 && !a->person->is_locked && !a->person->keys_are_old) {
-		for (size_t i = 0; i < a->person->n_scram; i++) {
-			if (strncasecmp(a->person->scram[i], "SCRAM-SHA-256$", 14) == 0)
-				return buf_append_str(value, a->person->scram[i]);
-		}
-	}
-	a->is_decoy = true;
-	return scram_decoy(self.source->secret, name, value);
+	err = may_try(a);
+	return err != 0
+		   ? err
+		   : auth_scram_value(self.source, a->person, name, a->mech, value, &a->is_decoy);
 }
 
 static int
@@ -243,7 +251,7 @@ auxprop_lookup(void *glob_context, sasl_server_params_t *sparams, unsigned flags
 	}
 	if (err == 0)
 		return SASL_OK;
-	a->err = err == ERR_NOMEM ? err : ERR_TEMP;
+	a->err = err == ERR_NOMEM || err == ERR_LIMIT ? err : ERR_TEMP;
 	return SASL_UNAVAIL;
 }
 
@@ -391,6 +399,7 @@ auth_new(const struct auth_params *p, struct auth **out)
 		return ERR_UNSUPPORTED;
 	a = xcalloc(1, sizeof(*a));
 	snprintf(a->mech, sizeof(a->mech), "%s", p->mech);
+	a->ip = xstrdup(p->client_ip == NULL ? "" : p->client_ip);
 	buf_init(&a->exporter, 256);
 	buf_init(&a->endpoint, 256);
 	buf_append_slice(&a->exporter, p->binding_exporter);
@@ -416,42 +425,31 @@ auth_free(struct auth *a)
 	buf_wipe(&a->exporter);
 	buf_done(&a->endpoint);
 	free(a->binding_name);
+	free(a->ip);
 	free(a->name);
 	free(a);
 }
 
 /* ---- steps ---- */
 
-/* RFC 5802 6: the gs2 header of the first message says which binding the client uses: "p=tls-exporter,,". A client that
- * says "y" believes that we have none; when it lies between us that somebody cut the -PLUS from our list, that is an attack. */
+/* The channel binding the client's first message asks for is given to the library. */
 static int
 binding_choose(struct auth *a, struct slice initial)
 {
-	size_t n = strlen(a->mech);
-	bool is_plus = n > 5 && strcasecmp(a->mech + n - 5, "-PLUS") == 0;
 	char plus[SASL_MECHNAMEMAX + 8];
+	const char *name = NULL;
 	struct buf *data;
+	int err;
 
-	if (strncasecmp(a->mech, "SCRAM-", 6) != 0)
-		return 0;
-	if (!is_plus) {
-		snprintf(plus, sizeof(plus), "%s-PLUS", a->mech);
-		return slice_starts(initial, "y,") && offers(plus) &&
-			       (a->exporter.len > 0 || a->endpoint.len > 0)
-			   ? ERR_AUTH
-			   : 0;
-	}
-	if (slice_starts(initial, "p=tls-exporter,")) {
-		data = &a->exporter;
-		a->binding_name = xstrdup("tls-exporter");
-	} else if (slice_starts(initial, "p=tls-server-end-point,")) {
-		data = &a->endpoint;
-		a->binding_name = xstrdup("tls-server-end-point");
-	} else {
-		return ERR_SYNTAX;
-	}
+	snprintf(plus, sizeof(plus), "%s-PLUS", a->mech);
+	err = auth_scram_binding(
+	    a->mech, initial, offers(plus), a->exporter.len > 0 || a->endpoint.len > 0, &name);
+	if (err != 0 || name == NULL)
+		return err;
+	data = strcmp(name, "tls-exporter") == 0 ? &a->exporter : &a->endpoint;
 	if (data->len == 0)
 		return ERR_AUTH;
+	a->binding_name = xstrdup(name);
 	a->binding = (sasl_channel_binding_t){.name = a->binding_name,
 	    .critical = 1,
 	    .len = (unsigned long)data->len,
@@ -520,12 +518,14 @@ finish(struct auth *a, int rc, const char *out, unsigned out_len, struct buf *ch
 	/* the last word is ours: nobody is let in whom the directory did not name */
 	if (rc == SASL_OK && (a->person == NULL || a->is_decoy || a->err != 0))
 		rc = SASL_BADAUTH;
-	if (rc == SASL_OK) {
+	if (rc == SASL_OK)
 		*has_final = out != NULL;
-		return AUTH_OK;
-	}
-	*err_out = err_of(a, rc);
-	return AUTH_FAILED;
+	else
+		*err_out = err_of(a, rc);
+	if (a->is_tried && self.source->tried != NULL && (rc == SASL_OK || *err_out == ERR_AUTH))
+		self.source->tried(
+		    self.source->arg, a->person, slice_str(auth_name(a)), a->ip, rc == SASL_OK);
+	return rc == SASL_OK ? AUTH_OK : AUTH_FAILED;
 }
 
 enum auth_result

@@ -1,65 +1,20 @@
-/* dir_ldap.c: dir.h over libldap; the only includer of <ldap.h>. Runs in the worker threads of lookup and in congvu. Each
- * connection is used by one thread at a time; connections wait in two pools, one bound as the service, one for verifying
- * passwords (whose identity changes with each bind). Everything has a time-out. A server that let us wait is passed over for
- * some seconds; when all of them are, the answer is ERR_TEMP at once, so that a dead network does not stall every login.
- * RFC 4511, RFC 4513, RFC 4514; draft-behera-ldap-password-policy. */
+/* dir_ldap.c: dir.h over libldap: searches, password checks, writes, names. With dir_ldap_link.c, which has the connections, the only
+ * includer of <ldap.h>. Runs in the worker threads of lookup and in congvu. RFC 4511, RFC 4513, RFC 4514;
+ * draft-behera-ldap-password-policy. */
 #include "config.h"
 
-#include "directory/dir.h"
+#include "directory/dir_ldap_priv.h"
 
 #include "directory/escape.h"
 #include "lib/err.h"
 #include "lib/log.h"
 
 #include <ctype.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
-#include <unistd.h>
 
 #include <ldap.h>
-
-enum {
-	DOWN_MS = 5000, /* how long a server that timed out is passed over */
-	SICK_MS = 1000, /* the same for one that took a connection and then talked nonsense */
-	SLOW_MS = 200,  /* a failure faster than this (refused) costs nothing: no passing over */
-	FAILBACK_MS =
-	    60000, /* a connection to a server that is not the first choice lives this long */
-};
-
-struct link {
-	LDAP *ld;
-	size_t uri;
-	uint64_t since;
-	bool is_fresh; /* opened for the operation under way */
-	struct link *next;
-};
-struct pool {
-	struct link *idle;
-	unsigned n_idle;
-};
-struct dir {
-	char **uris;
-	uint64_t *down_until;
-	size_t n_uris;
-	bool starttls;
-	char *base, *bind_dn;
-	struct buf password;
-	unsigned timeout_ms, pool_max;
-	pthread_mutex_t lock; /* pools and down_until */
-	struct pool service, verify;
-};
-
-static uint64_t
-now_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
-}
 
 static struct berval
 berval_of(struct slice s)
@@ -67,346 +22,6 @@ berval_of(struct slice s)
 	/* libldap does not write to what it sends */
 	return (struct berval){
 	    s.len, (char *)(uintptr_t)(s.ptr == NULL ? (const void *)"" : s.ptr)};
-}
-
-static struct timeval
-timeval_of(const struct dir *d)
-{
-	return (struct timeval){d->timeout_ms / 1000, (d->timeout_ms % 1000) * 1000};
-}
-
-/* ---- opening ---- */
-
-/* The TLS context is made now and once for the process: connections inherit it and read no files later. */
-static int
-tls_init(const struct dir_params *p)
-{
-	const char *ca = p->ca_file;
-	int demand = LDAP_OPT_X_TLS_HARD, server = 0;
-	bool wanted = p->starttls;
-
-	for (size_t i = 0; i < p->n_uris; i++)
-		wanted = wanted || strncmp(p->uris[i], "ldaps:", 6) == 0;
-	if (!wanted)
-		return 0;
-	if (*ca == '\0')
-		ca = "/etc/ssl/certs/ca-certificates.crt";
-	if (access(ca, R_OK) != 0)
-		return ERR_IO;
-	if (ldap_set_option(NULL, LDAP_OPT_X_TLS_CACERTFILE, ca) != LDAP_OPT_SUCCESS ||
-	    ldap_set_option(NULL, LDAP_OPT_X_TLS_REQUIRE_CERT, &demand) != LDAP_OPT_SUCCESS ||
-	    ldap_set_option(NULL, LDAP_OPT_X_TLS_NEWCTX, &server) != LDAP_OPT_SUCCESS)
-		return ERR_IO;
-	return 0;
-}
-
-int
-dir_open(const struct dir_params *p, struct dir **out)
-{
-	struct dir *d;
-	int err, version;
-
-	/* nothing of the user's or the machine's ldap.conf, and no environment, has a say here */
-	setenv("LDAPNOINIT", "1", 1);
-	/* libldap asks for this host's full name at its first use, which may be a DNS query: now, not in a login */
-	(void)ldap_get_option(NULL, LDAP_OPT_PROTOCOL_VERSION, &version);
-	if (p->n_uris == 0)
-		return ERR_SYNTAX;
-	for (size_t i = 0; i < p->n_uris; i++) {
-		if (!ldap_is_ldap_url(p->uris[i]) && !ldap_is_ldaps_url(p->uris[i]) &&
-		    !ldap_is_ldapi_url(p->uris[i]))
-			return ERR_SYNTAX;
-	}
-	err = tls_init(p);
-	if (err != 0)
-		return err;
-	d = xcalloc(1, sizeof(*d));
-	d->uris = xcalloc(p->n_uris, sizeof(*d->uris));
-	d->down_until = xcalloc(p->n_uris, sizeof(*d->down_until));
-	d->n_uris = p->n_uris;
-	for (size_t i = 0; i < p->n_uris; i++)
-		d->uris[i] = xstrdup(p->uris[i]);
-	d->starttls = p->starttls;
-	d->base = xstrdup(p->base);
-	d->bind_dn = xstrdup(p->bind_dn);
-	buf_init(&d->password, 4096);
-	buf_append_slice(&d->password, p->password);
-	d->timeout_ms = p->timeout_ms;
-	d->pool_max = p->pool;
-	pthread_mutex_init(&d->lock, NULL);
-	*out = d;
-	return 0;
-}
-
-int
-dir_open_conf(const struct conf *c, const char *bind_dn, struct slice password, struct dir **out)
-{
-	size_t n = conf_list_len(c, "ldap_uris");
-	const char **uris = xcalloc(n + 1, sizeof(*uris));
-	char *ca =
-	    *conf_str(c, "ldap_ca_file") == '\0' ? xstrdup("") : conf_path(c, "ldap_ca_file");
-	struct dir_params p = {
-	    .uris = uris,
-	    .n_uris = n,
-	    .starttls = conf_bool(c, "ldap_starttls"),
-	    .ca_file = ca == NULL ? "" : ca,
-	    .base = conf_str(c, "ldap_base"),
-	    .bind_dn = bind_dn,
-	    .password = password,
-	    .timeout_ms = (unsigned)conf_int(c, "ldap_timeout_ms"),
-	    .pool = (unsigned)conf_int(c, "ldap_pool"),
-	};
-	int err;
-
-	for (size_t i = 0; i < n; i++)
-		uris[i] = conf_list_item(c, "ldap_uris", i);
-	err = dir_open(&p, out);
-	free(uris);
-	free(ca);
-	return err;
-}
-
-const char *
-dir_base(const struct dir *d)
-{
-	return d->base;
-}
-
-static void
-link_close(struct link *l)
-{
-	if (l == NULL)
-		return;
-	ldap_unbind_ext_s(l->ld, NULL, NULL);
-	free(l);
-}
-
-static void
-pool_close(struct pool *p)
-{
-	while (p->idle != NULL) {
-		struct link *l = p->idle;
-
-		p->idle = l->next;
-		link_close(l);
-	}
-}
-
-void
-dir_close(struct dir *d)
-{
-	if (d == NULL)
-		return;
-	pool_close(&d->service);
-	pool_close(&d->verify);
-	for (size_t i = 0; i < d->n_uris; i++)
-		free(d->uris[i]);
-	free(d->uris);
-	free(d->down_until);
-	free(d->base);
-	free(d->bind_dn);
-	buf_wipe(&d->password);
-	pthread_mutex_destroy(&d->lock);
-	free(d);
-}
-
-/* ---- connections ---- */
-
-static int
-link_options(const struct dir *d, LDAP *ld)
-{
-	int version = LDAP_VERSION3, idle = 60, probes = 3, interval = 10, size = 0;
-	unsigned user_timeout = d->timeout_ms;
-	struct timeval tv = timeval_of(d);
-	ber_len_t max_incoming = DIR_ENTRY_BYTES_MAX;
-	Sockbuf *sb = NULL;
-
-	if (ldap_set_option(ld, LDAP_OPT_PROTOCOL_VERSION, &version) != LDAP_OPT_SUCCESS ||
-	    ldap_set_option(ld, LDAP_OPT_NETWORK_TIMEOUT, &tv) != LDAP_OPT_SUCCESS ||
-	    ldap_set_option(ld, LDAP_OPT_TIMEOUT, &tv) != LDAP_OPT_SUCCESS ||
-	    ldap_set_option(ld, LDAP_OPT_SIZELIMIT, &size) != LDAP_OPT_SUCCESS ||
-	    ldap_set_option(ld, LDAP_OPT_REFERRALS, LDAP_OPT_OFF) != LDAP_OPT_SUCCESS ||
-	    ldap_set_option(ld, LDAP_OPT_RESTART, LDAP_OPT_ON) != LDAP_OPT_SUCCESS)
-		return LDAP_LOCAL_ERROR;
-	ldap_set_option(ld, LDAP_OPT_X_KEEPALIVE_IDLE, &idle);
-	ldap_set_option(ld, LDAP_OPT_X_KEEPALIVE_PROBES, &probes);
-	ldap_set_option(ld, LDAP_OPT_X_KEEPALIVE_INTERVAL, &interval);
-	ldap_set_option(ld, LDAP_OPT_TCP_USER_TIMEOUT, &user_timeout);
-	if (ldap_get_option(ld, LDAP_OPT_SOCKBUF, &sb) == LDAP_OPT_SUCCESS && sb != NULL)
-		ber_sockbuf_ctrl(sb, LBER_SB_OPT_SET_MAX_INCOMING, &max_incoming);
-	return LDAP_SUCCESS;
-}
-
-static int
-link_open_uri(struct dir *d, size_t uri, bool as_service, struct link **out)
-{
-	struct berval password = berval_of(buf_slice(&d->password));
-	struct link *l = xcalloc(1, sizeof(*l));
-	int rc;
-
-	l->uri = uri;
-	l->since = now_ms();
-	l->is_fresh = true;
-	rc = ldap_initialize(&l->ld, d->uris[uri]);
-	if (rc != LDAP_SUCCESS) {
-		free(l);
-		return rc;
-	}
-	rc = link_options(d, l->ld);
-	if (rc == LDAP_SUCCESS && d->starttls && strncmp(d->uris[uri], "ldap:", 5) == 0)
-		rc = ldap_start_tls_s(l->ld, NULL, NULL);
-	if (rc == LDAP_SUCCESS && as_service)
-		rc = ldap_sasl_bind_s(
-		    l->ld, d->bind_dn, LDAP_SASL_SIMPLE, &password, NULL, NULL, NULL);
-	if (rc == LDAP_SUCCESS && !as_service)
-		rc = ldap_connect(l->ld);
-	if (rc != LDAP_SUCCESS) {
-		struct log_line line;
-		char *detail = NULL;
-
-		ldap_get_option(l->ld, LDAP_OPT_DIAGNOSTIC_MESSAGE, &detail);
-		log_begin(&line, LOG_LVL_WARN, "ldap_connect_failed");
-		log_str(&line, "uri", d->uris[uri]);
-		log_str(&line, "error", ldap_err2string(rc));
-		log_str(&line, "detail", detail);
-		log_end(&line);
-		ldap_memfree(detail);
-		link_close(l);
-		return rc;
-	}
-	*out = l;
-	return LDAP_SUCCESS;
-}
-
-static void
-uri_pass_over(struct dir *d, size_t uri, uint64_t ms)
-{
-	pthread_mutex_lock(&d->lock);
-	d->down_until[uri] = now_ms() + ms;
-	pthread_mutex_unlock(&d->lock);
-}
-
-static void
-uri_failed(struct dir *d, size_t uri, uint64_t started)
-{
-	if (now_ms() - started >= SLOW_MS)
-		uri_pass_over(d, uri, DOWN_MS);
-}
-
-static bool
-uri_is_down(struct dir *d, size_t uri)
-{
-	bool down;
-
-	pthread_mutex_lock(&d->lock);
-	down = d->down_until[uri] > now_ms();
-	pthread_mutex_unlock(&d->lock);
-	return down;
-}
-
-/* Takes a waiting connection, or opens one to the first server that answers. LDAP result code. */
-static int
-link_get(struct dir *d, bool as_service, struct link **out)
-{
-	struct pool *p = as_service ? &d->service : &d->verify;
-	struct link *l, *old = NULL;
-	int rc = LDAP_SERVER_DOWN;
-
-	pthread_mutex_lock(&d->lock);
-	l = p->idle;
-	if (l != NULL) {
-		p->idle = l->next;
-		p->n_idle--;
-		if (l->uri != 0 && now_ms() - l->since > FAILBACK_MS) {
-			old = l;
-			l = NULL;
-		}
-	}
-	pthread_mutex_unlock(&d->lock);
-	link_close(old);
-	if (l != NULL) {
-		l->is_fresh = false;
-		*out = l;
-		return LDAP_SUCCESS;
-	}
-	for (size_t i = 0; i < d->n_uris; i++) {
-		uint64_t started = now_ms();
-
-		if (uri_is_down(d, i))
-			continue;
-		rc = link_open_uri(d, i, as_service, out);
-		if (rc == LDAP_SUCCESS)
-			return rc;
-		uri_failed(d, i, started);
-	}
-	return rc;
-}
-
-/* Whether the server gave an answer that another one would give too: everything else is tried at the next. */
-static bool
-is_answer(int rc)
-{
-	switch (rc) {
-	case LDAP_SUCCESS:
-	case LDAP_TIMELIMIT_EXCEEDED:
-	case LDAP_SIZELIMIT_EXCEEDED:
-	case LDAP_ADMINLIMIT_EXCEEDED:
-	case LDAP_NO_SUCH_OBJECT:
-	case LDAP_INVALID_DN_SYNTAX:
-	case LDAP_INVALID_CREDENTIALS:
-	case LDAP_INAPPROPRIATE_AUTH:
-	case LDAP_CONSTRAINT_VIOLATION:
-	case LDAP_INSUFFICIENT_ACCESS:
-	case LDAP_FILTER_ERROR:
-	case LDAP_PARAM_ERROR:
-	case LDAP_ENCODING_ERROR:
-		return true;
-	default:
-		return false;
-	}
-}
-
-/* The connection itself is no good any more. */
-static bool
-is_link_trouble(int rc)
-{
-	if (rc == LDAP_FILTER_ERROR || rc == LDAP_PARAM_ERROR || rc == LDAP_ENCODING_ERROR)
-		return false;
-	return rc < 0 || rc == LDAP_UNAVAILABLE || rc == LDAP_BUSY || rc == LDAP_OTHER ||
-	       rc == LDAP_PROTOCOL_ERROR || rc == LDAP_OPERATIONS_ERROR;
-}
-
-/* Gives a connection back after an operation that ended with rc. started: when the operation began. as_reader: it may be tried
- * again elsewhere. */
-static void
-link_put(struct dir *d, bool as_service, bool as_reader, struct link *l, int rc, uint64_t started)
-{
-	struct pool *p = as_service ? &d->service : &d->verify;
-
-	if (is_link_trouble(rc) || (as_reader && !is_answer(rc))) {
-		if (rc == LDAP_TIMEOUT)
-			uri_failed(d, l->uri, started);
-		else if (l->is_fresh)
-			uri_pass_over(d, l->uri, SICK_MS);
-		link_close(l);
-		/* the others of the pool are as old: what ended one has likely ended them */
-		if (rc == LDAP_SERVER_DOWN) {
-			pthread_mutex_lock(&d->lock);
-			pool_close(p);
-			p->n_idle = 0;
-			pthread_mutex_unlock(&d->lock);
-		}
-		return;
-	}
-	pthread_mutex_lock(&d->lock);
-	if (p->n_idle < d->pool_max) {
-		l->next = p->idle;
-		p->idle = l;
-		p->n_idle++;
-		l = NULL;
-	}
-	pthread_mutex_unlock(&d->lock);
-	link_close(l);
 }
 
 static void
@@ -509,22 +124,23 @@ search_rc(struct dir *d, const char *base, int scope, const char *filter, const 
 	int rc = LDAP_SERVER_DOWN;
 
 	for (size_t tries = 0; tries <= d->n_uris; tries++) {
-		struct timeval tv = timeval_of(d);
+		struct timeval tv = dir_timeval(d);
 		LDAPMessage *res = NULL;
 		struct link *l = NULL;
 		uint64_t started;
 
 		/* whatever the service's bind was answered: it says nothing of the entry */
-		if (link_get(d, true, &l) != LDAP_SUCCESS)
+		if (dir_link_get(d, true, &l) != LDAP_SUCCESS)
 			return LDAP_UNAVAILABLE;
-		started = now_ms();
+		started = dir_now_ms();
 		rc = ldap_search_ext_s(l->ld, base, scope, filter, (char **)(uintptr_t)attrs, 0,
 		    NULL, NULL, &tv, limit, &res);
+		rc = dir_link_rc(l, rc);
 		if (rc == LDAP_SUCCESS)
 			*err_out = result_copy(l->ld, res, out);
 		ldap_msgfree(res);
-		link_put(d, true, true, l, rc, started);
-		if (is_answer(rc))
+		dir_link_put(d, true, true, l, rc, started);
+		if (dir_rc_is_answer(rc))
 			return rc;
 	}
 	return rc;
@@ -596,7 +212,7 @@ verify_once(struct dir *d, struct link *l, const char *dn, struct slice password
 	LDAPControl policy = {(char *)(uintptr_t)LDAP_CONTROL_PASSWORDPOLICYREQUEST, {0, NULL}, 0};
 	LDAPControl *ctrls[] = {&policy, NULL}, **answer = NULL;
 	struct berval cred = berval_of(password);
-	struct timeval tv = timeval_of(d);
+	struct timeval tv = dir_timeval(d);
 	LDAPMessage *res = NULL;
 	int id, rc, code = LDAP_OTHER;
 
@@ -629,14 +245,14 @@ dir_verify(struct dir *d, const char *dn, struct slice password)
 		struct link *l = NULL;
 		uint64_t started;
 
-		if (link_get(d, false, &l) != LDAP_SUCCESS) {
+		if (dir_link_get(d, false, &l) != LDAP_SUCCESS) {
 			rc = LDAP_UNAVAILABLE;
 			break;
 		}
-		started = now_ms();
+		started = dir_now_ms();
 		rc = verify_once(d, l, dn, password, &expired);
-		link_put(d, false, true, l, rc, started);
-		if (is_answer(rc))
+		dir_link_put(d, false, true, l, rc, started);
+		if (dir_rc_is_answer(rc))
 			break;
 	}
 	switch (rc) {
@@ -731,7 +347,7 @@ write_err(struct link *l, int rc, char **why_out)
 	case LDAP_INVALID_DN_SYNTAX:
 		return ERR_SYNTAX;
 	default:
-		return is_link_trouble(rc) ? ERR_UNKNOWN : ERR_TEMP;
+		return dir_rc_is_link_trouble(rc) ? ERR_UNKNOWN : ERR_TEMP;
 	}
 }
 
@@ -750,18 +366,18 @@ do_write(struct dir *d, enum write_op op, const char *dn, const struct dir_mod *
 	uint64_t started;
 	int rc, err, ignored = 0;
 
-	if (d->service.idle != NULL && now_ms() - d->service.idle->since > 30000) {
+	if (d->service.idle != NULL && dir_now_ms() - d->service.idle->since > 30000) {
 		search_rc(d, "", LDAP_SCOPE_BASE, "(objectClass=*)", none, 1, &r, &ignored);
 		dir_result_free(r);
 	}
-	rc = link_get(d, true, &l);
+	rc = dir_link_get(d, true, &l);
 	if (rc != LDAP_SUCCESS) {
 		err = ERR_TEMP;
 		if (why_out != NULL)
 			*why_out = xstrdup(ldap_err2string(rc));
 		goto out;
 	}
-	started = now_ms();
+	started = dir_now_ms();
 	if (op == WRITE_ADD)
 		rc = ldap_add_ext_s(l->ld, dn, list, NULL, NULL);
 	else if (op == WRITE_MODIFY)
@@ -769,7 +385,7 @@ do_write(struct dir *d, enum write_op op, const char *dn, const struct dir_mod *
 	else
 		rc = ldap_delete_ext_s(l->ld, dn, NULL, NULL);
 	err = write_err(l, rc, why_out);
-	link_put(d, true, false, l, rc, started);
+	dir_link_put(d, true, false, l, rc, started);
 out:
 	mods_free(list);
 	return err;

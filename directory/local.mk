@@ -18,7 +18,7 @@ directory_libcvnames_a_CFLAGS = $(AM_CFLAGS) $(IDN_CFLAGS)
 
 # --- libcvldap.a: the wrapper of libldap; its twin for tests is libcvdirfake.a ---
 noinst_LIBRARIES += directory/libcvldap.a
-directory_libcvldap_a_SOURCES = directory/dir.h directory/dir_ldap.c
+directory_libcvldap_a_SOURCES = directory/dir.h directory/dir_ldap_priv.h directory/dir_ldap.c directory/dir_ldap_link.c
 directory_libcvldap_a_CFLAGS = $(AM_CFLAGS) $(LDAP_CFLAGS)
 
 # --- libcvpeople.a: who is who ---
@@ -28,7 +28,7 @@ directory_libcvpeople_a_SOURCES = directory/people.h directory/people_priv.h dir
 
 # --- libcvauth.a: the wrapper of Cyrus SASL ---
 noinst_LIBRARIES += directory/libcvauth.a
-directory_libcvauth_a_SOURCES = directory/auth.h directory/auth_sasl.c
+directory_libcvauth_a_SOURCES = directory/auth.h directory/auth_priv.h directory/auth_sasl.c directory/auth_scram.c
 directory_libcvauth_a_CFLAGS = $(AM_CFLAGS) $(SASL_CFLAGS)
 
 # --- libcvdns.a: the wrapper of libunbound ---
@@ -38,8 +38,9 @@ directory_libcvdns_a_CFLAGS = $(AM_CFLAGS) $(UNBOUND_CFLAGS)
 
 # --- the lookup role ---
 pkglibexec_PROGRAMS += congvu-lookup
-congvu_lookup_SOURCES = directory/lookup.c directory/lookup_dns.h directory/lookup_dns.c \
-	directory/dns_rdata.h directory/dns_rdata.c directory/work.h directory/work.c directory/login_cache.h directory/login_cache.c
+congvu_lookup_SOURCES = directory/lookup.c directory/lookup_dns.h directory/lookup_dns.c directory/lookup_login.h directory/lookup_login.c \
+	directory/dns_rdata.h directory/dns_rdata.c directory/work.h directory/work.c directory/login_cache.h directory/login_cache.c \
+	directory/throttle.h directory/throttle.c
 congvu_lookup_LDADD = directory/libcvdns.a directory/libcvlookup.a directory/libcvtoken.a directory/libcvauth.a directory/libcvpeople.a \
 	directory/libcvldap.a directory/libcvnames.a lib/libcvmail.a lib/libcvcrypto.a $(CV_ROLE_LIBS) $(CV_MAIL_LIBS) \
 	$(CRYPTO_LIBS) $(LDAP_LIBS) -llber $(SASL_LIBS) $(IDN_LIBS) $(UNBOUND_LIBS) -lpthread
@@ -61,7 +62,7 @@ directory_libcvdirfake_a_SOURCES = directory/dir_fake.h directory/dir_fake.c
 
 # --- unit tests ---
 CV_DIR_TESTS = tests/unit/token_test tests/unit/escape_test tests/unit/scram_test tests/unit/people_test tests/unit/auth_test \
-	tests/unit/ctl_rows_test tests/unit/login_cache_test
+	tests/unit/ctl_rows_test tests/unit/login_cache_test tests/unit/throttle_test
 check_PROGRAMS += $(CV_DIR_TESTS)
 TESTS += $(CV_DIR_TESTS)
 CV_DIR_TEST_LIBS = directory/libcvnames.a lib/libcvmail.a lib/libcvcrypto.a lib/libcv.a $(IDN_LIBS) $(CV_MAIL_LIBS) $(CRYPTO_LIBS)
@@ -80,6 +81,8 @@ tests_unit_auth_test_LDADD = directory/libcvauth.a directory/libcvpeople.a direc
 tests_unit_ctl_rows_test_SOURCES = tests/unit/ctl_rows_test.c admin/ctl_directory_rows.c
 tests_unit_ctl_rows_test_LDADD = lib/libcvjson.a $(CV_DIR_TEST_LIBS) $(JANSSON_LIBS) $(CMOCKA_LIBS)
 
+tests_unit_throttle_test_SOURCES = tests/unit/throttle_test.c directory/throttle.c
+tests_unit_throttle_test_LDADD = $(CV_DIR_TEST_LIBS) $(CMOCKA_LIBS)
 tests_unit_login_cache_test_SOURCES = tests/unit/login_cache_test.c directory/login_cache.c
 tests_unit_login_cache_test_LDADD = $(CV_DIR_TEST_LIBS) $(CMOCKA_LIBS) -lpthread
 

@@ -5,9 +5,9 @@
  * answer tells whether the name exists. */
 #include "config.h"
 
-#include "directory/login_cache.h"
 #include "directory/lookup_client.h"
 #include "directory/lookup_dns.h"
+#include "directory/lookup_login.h"
 #include "directory/token.h"
 #include "directory/work.h"
 #include "lib/crypto.h"
@@ -58,12 +58,11 @@ static struct {
 	struct loop *loop;
 	struct work *work;
 	struct people *people;
-	struct login_cache *cache;
 	struct dns *dns; /* for relay; NULL where no relay asks */
 	struct exchange *buckets[BUCKETS];
 	uint32_t last_id;
 	struct loop_timer *sweep;
-	uint64_t n_requests, n_failures;
+	uint64_t n_requests, n_failures, n_wrong;
 	unsigned n_busy; /* jobs and delayed replies under way */
 	unsigned n_conns;
 } self;
@@ -158,7 +157,11 @@ log_login(const struct exchange *x, int err)
 {
 	struct log_line l;
 
-	log_begin(&l, err == 0 ? LOG_LVL_INFO : LOG_LVL_WARN, err == 0 ? "login" : "login_failed");
+	role_stat_set(3, self.n_wrong += err == ERR_AUTH);
+	log_begin(&l, err == 0 ? LOG_LVL_INFO : LOG_LVL_WARN,
+	    err == 0           ? "login"
+	    : err == ERR_LIMIT ? "login_throttled"
+			       : "login_failed");
 	log_str(&l, "service", x->service);
 	log_str(&l, "mech", x->mech);
 	log_str(&l, "ip", x->ip);
@@ -213,6 +216,7 @@ jobs_done(void *arg, int events)
 		if (j->err == ERR_TEMP)
 			role_stat_set(2, ++self.n_failures);
 		role_stat_set(1, j->err != ERR_TEMP);
+		role_stat_set(4, lookup_login_throttled());
 		if (j->kind == JOB_AUTH_START || j->kind == JOB_AUTH_STEP)
 			auth_done(j);
 		else if (j->err != 0)
@@ -494,30 +498,6 @@ static const struct {
 };
 static struct ipc_server *servers[sizeof(doors) / sizeof(doors[0])];
 
-static int
-find_person(void *arg, struct slice name, struct person **out)
-{
-	return people_login(arg, name, out);
-}
-
-static int
-verify_person(void *arg, const struct person *u, struct slice password)
-{
-	uint64_t now;
-	struct timespec ts;
-	int err;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	now = (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
-	/* whether a lock still holds is the directory's to say */
-	if (!u->is_locked && login_cache_has(self.cache, u->dn, u->version, password, now))
-		return 0;
-	err = people_verify(arg, u, password);
-	if (err == 0)
-		login_cache_put(self.cache, u->dn, u->version, password, now);
-	return err;
-}
-
 static void
 give_up(const char *what, const char *why)
 {
@@ -567,22 +547,11 @@ directory_open(void)
 static void
 sasl_open(const struct work_params *w)
 {
-	static struct auth_source source;
-	const struct conf *c = role_conf();
-	size_t n = conf_list_len(c, "sasl_mechs");
-	const char **mechs = xcalloc(n + 1, sizeof(*mechs));
+	const char *what;
+	int err = lookup_login_open(role_conf(), self.people, w->token_key, &what);
 
-	for (size_t i = 0; i < n; i++)
-		mechs[i] = conf_list_item(c, "sasl_mechs", i);
-	self.cache = login_cache_new((unsigned)conf_int(c, "login_cache_s"));
-	source.find = find_person;
-	source.verify = verify_person;
-	source.arg = self.people;
-	/* decoys are the same in every lookup process, and tell nothing of the key */
-	hmac_sha256(slice_of(w->token_key, 32), slice_str("congvu decoy"), source.secret);
-	if (auth_init(mechs, n, &source) != 0)
-		give_up("sasl_mechs", "a mechanism that this build does not have");
-	free(mechs);
+	if (err != 0)
+		give_up(what, err_name(err));
 }
 
 /* libcrypto fetches its algorithms at first use, into statics of lib/crypto.c: once, before there are threads. */

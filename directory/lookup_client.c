@@ -289,7 +289,8 @@ auth_send_abort(struct lookup_auth *a)
 static int
 auth_err(int err)
 {
-	static const int told[] = {ERR_AUTH, ERR_DENIED, ERR_EXPIRED, ERR_SYNTAX, ERR_UNSUPPORTED};
+	static const int told[] = {
+	    ERR_AUTH, ERR_DENIED, ERR_EXPIRED, ERR_LIMIT, ERR_SYNTAX, ERR_UNSUPPORTED};
 
 	for (size_t i = 0; i < sizeof(told) / sizeof(told[0]); i++) {
 		if (err == told[i])

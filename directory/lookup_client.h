@@ -96,7 +96,7 @@ void lookup_login_free(struct lookup_login *l);
 enum lookup_auth_result { LOOKUP_AUTH_MORE, LOOKUP_AUTH_OK, LOOKUP_AUTH_FAILED };
 struct lookup_auth;
 /* MORE: challenge (not base64). OK: login is the callee's (lookup_login_free), challenge is the server's final data, ptr NULL
- * when there is none. FAILED: err is ERR_AUTH, ERR_DENIED, ERR_EXPIRED, ERR_TEMP, ERR_SYNTAX or ERR_UNSUPPORTED. After OK and
+ * when there is none. FAILED: err is ERR_AUTH, ERR_DENIED, ERR_EXPIRED, ERR_LIMIT (too many wrong logins of late: not looked at), ERR_TEMP, ERR_SYNTAX or ERR_UNSUPPORTED. After OK and
  * FAILED the exchange is over and freed. */
 typedef void (*lookup_auth_fn)(void *arg, enum lookup_auth_result res, int err,
     struct slice challenge, struct lookup_login *login);

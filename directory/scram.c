@@ -23,15 +23,22 @@ scram_derive(struct slice password, struct slice salt, unsigned iterations, stru
 	explicit_bzero(client, sizeof(client));
 }
 
+static int
+format(const char *mech, size_t len, struct slice salt, unsigned iterations,
+    const struct scram_keys *k, struct buf *out)
+{
+	buf_appendf(out, "%s$%u:", mech, iterations);
+	b64_encode(salt, false, out);
+	buf_append_byte(out, '$');
+	b64_encode(slice_of(k->stored, len), false, out);
+	buf_append_byte(out, ':');
+	return b64_encode(slice_of(k->server, len), false, out);
+}
+
 int
 scram_format(struct slice salt, unsigned iterations, const struct scram_keys *k, struct buf *out)
 {
-	buf_appendf(out, "SCRAM-SHA-256$%u:", iterations);
-	b64_encode(salt, false, out);
-	buf_append_byte(out, '$');
-	b64_encode(slice_of(k->stored, 32), false, out);
-	buf_append_byte(out, ':');
-	return b64_encode(slice_of(k->server, 32), false, out);
+	return format("SCRAM-SHA-256", 32, salt, iterations, k, out);
 }
 
 int
@@ -56,7 +63,7 @@ scram_make(struct slice password, struct buf *out)
 }
 
 int
-scram_decoy(const unsigned char secret[32], struct slice name, struct buf *out)
+scram_decoy(const unsigned char secret[32], struct slice name, bool sha1, struct buf *out)
 {
 	unsigned char salt[32];
 	struct scram_keys k;
@@ -69,5 +76,6 @@ scram_decoy(const unsigned char secret[32], struct slice name, struct buf *out)
 	buf_done(&b);
 	/* keys nobody knows: random, the client sees only the salt */
 	random_bytes(&k, sizeof(k));
-	return scram_format(slice_of(salt, SCRAM_SALT_LEN), SCRAM_ITERATIONS, &k, out);
+	return format(sha1 ? "SCRAM-SHA-1" : "SCRAM-SHA-256", sha1 ? 20 : 32,
+	    slice_of(salt, SCRAM_SALT_LEN), SCRAM_ITERATIONS, &k, out);
 }

@@ -19,7 +19,7 @@ int scram_format(
 /* Keys with a random salt for a password as typed: 0 or ERR_SYNTAX (saslprep). */
 int scram_make(struct slice password, struct buf *out);
 /* Well-formed keys that no password fits, the same for the same name and secret at every call: so that a name that is not
- * there looks as one that is. */
-int scram_decoy(const unsigned char secret[32], struct slice name, struct buf *out);
+ * there looks as one that is. sha1: for SCRAM-SHA-1. */
+int scram_decoy(const unsigned char secret[32], struct slice name, bool sha1, struct buf *out);
 
 #endif

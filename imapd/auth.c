@@ -14,6 +14,7 @@
 #include "lib/mime.h"
 
 #define FAILURES_MAX 5
+#define TOO_MANY "Too many failed logins, try again in some minutes"
 
 struct auth {
 	struct lookup_auth *exchange; /* NULL when over */
@@ -59,6 +60,9 @@ answer_failure(struct cmd *m, int err)
 	case ERR_SYNTAX:
 		cmd_bad(m, "The authentication exchange is malformed");
 		break;
+	case ERR_LIMIT: /* not looked at, so not called wrong: a client keeps its password */
+		cmd_no(m, "[UNAVAILABLE] " TOO_MANY);
+		break;
 	case ERR_UNSUPPORTED:
 		cmd_no(m, "[CANNOT] Mechanism not supported");
 		break;
@@ -76,8 +80,9 @@ on_delay(void *arg)
 	struct client *c = m->c;
 	int err = a->err;
 	if (c->auth_failures >= FAILURES_MAX) {
-		client_printf(c, "%.*s NO [AUTHENTICATIONFAILED] Wrong name or password\r\n",
-		    (int)m->tag.len, (const char *)m->tag.ptr);
+		client_printf(c, "%.*s NO %s\r\n", (int)m->tag.len, (const char *)m->tag.ptr,
+		    err == ERR_LIMIT ? "[UNAVAILABLE] " TOO_MANY
+				     : "[AUTHENTICATIONFAILED] Wrong name or password");
 		client_bye(c, "Too many failed logins", "auth_failures");
 		return;
 	}
@@ -91,7 +96,7 @@ auth_fail(struct cmd *m, int err)
 	struct client *c = m->c;
 	a->err = err;
 	m->on_line = NULL;
-	bool wrong = err == ERR_AUTH || err == ERR_DENIED || err == ERR_EXPIRED;
+	bool wrong = err == ERR_AUTH || err == ERR_DENIED || err == ERR_EXPIRED || err == ERR_LIMIT;
 	if (wrong)
 		c->auth_failures++;
 	log_failure(m, err);

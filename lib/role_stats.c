@@ -13,7 +13,7 @@ static const struct {
 } table[] = {
     {"smtpd-session", {"clients", "accepted", "refused"}},
     {"imapd-session", {"clients", "logins", "commands"}},
-    {"lookup", {"requests", "ldap_up", "ldap_failures"}},
+    {"lookup", {"requests", "ldap_up", "ldap_failures", "wrong_logins", "throttled_logins"}},
     {"smtpd-queue", {"messages", "recipients", "oldest_s"}},
     {"relay", {"deliveries", "failures", "active"}},
     {"stored", {"requests", "appends", "syncs"}},

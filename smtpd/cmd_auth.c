@@ -73,6 +73,16 @@ failed(struct client *c, int err)
 			c->delay = loop_timer_new(smtpd.loop, on_delay, c);
 		loop_timer_set(c->delay, FAIL_DELAY_MS);
 		return; /* busy until then */
+	case ERR_LIMIT: /* not looked at, so not called wrong: a client keeps its password */
+		c->auth_failures++;
+		reply(c, 454, "4.7.0",
+		    "Quá nhiều lần đăng nhập sai, hãy thử lại sau vài phút / Too many failed "
+		    "logins, try again in some minutes");
+		if (c->auth_failures >= AUTH_TRIES) {
+			client_close(c);
+			return;
+		}
+		break;
 	case ERR_EXPIRED:
 		reply(c, 535, "5.7.8", "Mật khẩu đã hết hạn / The password has expired");
 		break;

@@ -1,6 +1,6 @@
 /* lookup_probe.c: a client of lookup for tests/system/test_directory.py. lookup_probe SOCKET smtpd|imapd|ingest|milter; commands on
  * standard input, one a line, answers on standard output as JSON, one a line, in the order they come:
- *   rcpt ID ADDRESS | start ID MECH TLS HEX|- | step ID HEX|- | abort ID | sender ID ADDRESS LOGIN|- | token ID HEXKEY HEXTICKET */
+ *   rcpt ID ADDRESS | start ID MECH TLS HEX|- [IP] | step ID HEX|- | abort ID | sender ID ADDRESS LOGIN|- | token ID HEXKEY HEXTICKET */
 #include "config.h"
 
 #include "directory/lookup_client.h"
@@ -197,12 +197,12 @@ do_token(size_t id, const char *hexkey, const char *hexticket)
 }
 
 static void
-do_start(size_t id, const char *mech, bool tls, const char *hex)
+do_start(size_t id, const char *mech, bool tls, const char *hex, const char *ip)
 {
 	unsigned char bytes[8192];
 	struct lookup_auth_params p = {.mech = mech,
 	    .service = "imap",
-	    .client_ip = "192.0.2.1",
+	    .client_ip = ip == NULL ? "192.0.2.1" : ip,
 	    .tls = tls,
 	    .has_initial = strcmp(hex, "-") != 0};
 
@@ -246,8 +246,8 @@ command(char *line)
 			say(answer(id, ERR_LIMIT));
 			finished();
 		}
-	} else if (strcmp(word[0], "start") == 0 && n == 5) {
-		do_start(id, word[2], word[3][0] == '1', word[4]);
+	} else if (strcmp(word[0], "start") == 0 && n >= 5) {
+		do_start(id, word[2], word[3][0] == '1', word[4], word[5]);
 	} else if (strcmp(word[0], "step") == 0 && n == 3) {
 		do_step(id, word[2]);
 	} else if (strcmp(word[0], "abort") == 0 && n == 2) {

@@ -70,12 +70,16 @@ def b64(b):
     return base64.b64encode(b).decode()
 
 
-def scram_keys(password, iterations=4096, salt=None):
+def scram_keys(password, iterations=4096, salt=None, mech="SCRAM-SHA-256"):
     """RFC 5803's value for a password."""
-    salt = salt or os.urandom(16)
-    salted = hashlib.pbkdf2_hmac("sha256", unicodedata.normalize("NFKC", password).encode(), salt, iterations)
-    stored = hashlib.sha256(hmac.digest(salted, b"Client Key", "sha256")).digest()
-    return "SCRAM-SHA-256$%d:%s$%s:%s" % (iterations, b64(salt), b64(stored), b64(hmac.digest(salted, b"Server Key", "sha256")))
+    salt, h = salt or os.urandom(16), scram_hash(mech)
+    salted = hashlib.pbkdf2_hmac(h, unicodedata.normalize("NFKC", password).encode(), salt, iterations)
+    stored = hashlib.new(h, hmac.digest(salted, b"Client Key", h)).digest()
+    return "%s$%d:%s$%s:%s" % (mech, iterations, b64(salt), b64(stored), b64(hmac.digest(salted, b"Server Key", h)))
+
+
+def scram_hash(mech):
+    return "sha1" if "SHA-1" in mech else "sha256"
 
 
 def person_ldif(number, name, uid, password, domain="tinhmau.example", base=BASE, extra="", scram=True):
@@ -104,7 +108,8 @@ user_ingest = "%(user)s"
 user_milter = "%(user)s"
 ldap_timeout_ms = 1500
 ldap_pool = 4
-sasl_mechs = {"SCRAM-SHA-256", "SCRAM-SHA-256-PLUS", "PLAIN", "LOGIN"}
+sasl_mechs = {"SCRAM-SHA-256", "SCRAM-SHA-256-PLUS", "SCRAM-SHA-1", "PLAIN", "LOGIN"}
+%(throttle)s
 """
 KEY = "00112233445566778899aabbccddeeff" * 2
 
@@ -112,13 +117,14 @@ KEY = "00112233445566778899aabbccddeeff" * 2
 class Lookup:
     """congvu-lookup as a parent starts it: listening sockets and secrets inherited, and one probe for each client role."""
 
-    def __init__(self, folder, uris, base=BASE, bind_dn="cn=lookup,ou=services," + BASE, password="", more=""):
+    def __init__(self, folder, uris, base=BASE, bind_dn="cn=lookup,ou=services," + BASE, password="", more="",
+                 throttle="login_fails_account = 0\nlogin_fails_network = 0"):
         self.dir = pathlib.Path(folder)
         self.dir.mkdir(exist_ok=True)
         (self.dir / "token.key").write_text(KEY)
         (self.dir / "ldap.password").write_text(password)
         conf = self.dir / "congvu.conf"
-        conf.write_text(CONF % dict(dir=self.dir, base=base, bind_dn=bind_dn, user=getpass.getuser()) +
+        conf.write_text(CONF % dict(dir=self.dir, base=base, bind_dn=bind_dn, user=getpass.getuser(), throttle=throttle) +
                         "ldap_uris = {%s}\n" % ", ".join('"%s"' % u for u in uris) + more)
         self.sockets = {}
         for role in ("smtpd", "imapd", "ingest", "milter"):
@@ -169,6 +175,7 @@ class Probe:
         self.answers = {}
         self.arrived = queue.Queue()
         self.last = 0
+        self.ip = None  # where clients come from; None: 192.0.2.1
         self.thread = threading.Thread(target=self.read, daemon=True)
         self.thread.start()
 
@@ -204,7 +211,7 @@ class Probe:
     # --- logins
     def auth(self, mech, first, *steps, tls=True):
         """Raw exchange: each step is bytes, or a function of the challenge."""
-        id = self.ask("start", mech, "1" if tls else "0", "-" if first is None else first.hex() or "-")
+        id = self.ask("start", mech, "1" if tls else "0", "-" if first is None else first.hex() or "-", *([self.ip] if self.ip else []))
         got = self.wait(id)
         for step in steps:
             if got.get("result") != "more":
@@ -223,18 +230,18 @@ class Probe:
     def scram(self, user, password, binding=None, mech="SCRAM-SHA-256"):
         header = b"n,," if binding is None else b"p=" + binding[0].encode() + b",,"
         bare = b"n=" + user.replace("=", "=3D").replace(",", "=2C").encode() + b",r=" + os.urandom(12).hex().encode()
-        verify = {}
+        verify, h = {}, scram_hash(mech)
 
         def final(challenge):
             parts = dict(p.split("=", 1) for p in challenge.decode().split(","))
-            salted = hashlib.pbkdf2_hmac("sha256", unicodedata.normalize("NFKC", password).encode(),
+            salted = hashlib.pbkdf2_hmac(h, unicodedata.normalize("NFKC", password).encode(),
                                          base64.b64decode(parts["s"]), int(parts["i"]))
-            key = hmac.digest(salted, b"Client Key", "sha256")
+            key = hmac.digest(salted, b"Client Key", h)
             cb = header + (binding[1] if binding else b"")
             without = b"c=" + base64.b64encode(cb) + b",r=" + parts["r"].encode()
             message = bare + b"," + challenge + b"," + without
-            proof = bytes(a ^ b for a, b in zip(key, hmac.digest(hashlib.sha256(key).digest(), message, "sha256")))
-            verify["v"] = b"v=" + base64.b64encode(hmac.digest(hmac.digest(salted, b"Server Key", "sha256"), message, "sha256"))
+            proof = bytes(a ^ b for a, b in zip(key, hmac.digest(hashlib.new(h, key).digest(), message, h)))
+            verify["v"] = b"v=" + base64.b64encode(hmac.digest(hmac.digest(salted, b"Server Key", h), message, h))
             verify["i"] = int(parts["i"])
             return without + b",p=" + base64.b64encode(proof)
         got = self.auth(mech, header + bare, final)

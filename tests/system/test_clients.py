@@ -148,7 +148,7 @@ set from="%(address)s" realname="%(name)s" use_from=yes ssl_ca_certificates_file
 set ssl_starttls=yes ssl_force_tls=yes
 set imap_user="%(login)s" imap_pass="%(password)s" smtp_pass="%(password)s"
 set smtp_url="smtps://%(login)s@%(host)s:%(smtps)d/" folder="imaps://%(host)s:%(imaps)d/" spoolfile="+INBOX" record="+Sent"
-set imap_authenticators="scram-sha-256:plain:login" charset=utf-8 send_charset="us-ascii:utf-8" assumed_charset=utf-8
+set imap_authenticators="scram-sha-256:plain:login" smtp_authenticators="scram-sha-256:plain:login" charset=utf-8 send_charset="us-ascii:utf-8" assumed_charset=utf-8
 set confirmappend=no confirmcreate=no quit=yes abort_noattach=no wait_key=no sleep_time=0 header_cache="" tmpdir="%(tmp)s"
 set mail_check=1 beep=no copy=yes timeout=2
 """ % dict(user, ca=server.ca_file, host=server.host, smtps=server.submissions_port, imaps=server.imaps_port, tmp=tmp_path))

@@ -127,7 +127,7 @@ def test_auth(site):
     s.starttls()
     assert s.cmd("MAIL FROM:<%s>" % AN).startswith("503")
     ehlo = s.cmd("EHLO x")
-    assert "AUTH SCRAM-SHA-256 PLAIN LOGIN" in ehlo and "STARTTLS" not in ehlo
+    assert "AUTH SCRAM-SHA-256-PLUS SCRAM-SHA-256 PLAIN LOGIN" in ehlo and "STARTTLS" not in ehlo
     assert s.cmd("MAIL FROM:<%s>" % AN).startswith("530 5.7.0 Auth")
     assert s.cmd("AUTH NTLM").startswith("504")
     assert s.cmd("AUTH PLAIN !!!").startswith("501")

@@ -19,6 +19,9 @@ static struct {
 	int find_err, verify_err;
 	bool locked, old_keys, no_keys;
 	char *scram;
+	bool hold; /* no try may be made */
+	unsigned n_verified, n_good, n_wrong;
+	char who[40], ip[40]; /* of the last outcome */
 } table;
 
 static int
@@ -53,9 +56,31 @@ verify(void *arg, const struct person *u, struct slice password)
 {
 	(void)arg;
 	(void)u;
+	table.n_verified++;
 	if (table.verify_err != 0)
 		return table.verify_err;
 	return slice_eq_str(password, "Mật khẩu") ? 0 : ERR_AUTH;
+}
+
+static bool
+may_try(void *arg, const struct person *u, struct slice name, const char *ip)
+{
+	(void)arg;
+	(void)u;
+	(void)name;
+	(void)ip;
+	return !table.hold;
+}
+
+static void
+tried(void *arg, const struct person *u, struct slice name, const char *ip, bool is_good)
+{
+	(void)arg;
+	table.n_good += is_good;
+	table.n_wrong += !is_good;
+	snprintf(table.who, sizeof(table.who), "%s%.*s", u == NULL ? "?" : "", (int)name.len,
+	    (const char *)name.ptr);
+	snprintf(table.ip, sizeof(table.ip), "%s", ip);
 }
 
 static int
@@ -63,7 +88,8 @@ setup(void **state)
 {
 	static const char *const mechs[] = {
 	    "SCRAM-SHA-256", "SCRAM-SHA-256-PLUS", "PLAIN", "LOGIN"};
-	static struct auth_source source = {.find = find, .verify = verify};
+	static struct auth_source source = {
+	    .find = find, .verify = verify, .may_try = may_try, .tried = tried};
 	struct buf b;
 
 	(void)state;
@@ -326,7 +352,7 @@ test_channel_binding(void **state)
 	    scram(plus, "p=tls-exporter,,", "other-data", "binhtv", "Mật khẩu"), 0);
 	assert_int_not_equal(
 	    scram(plus, "p=tls-exporter,,", "endpoint-data", "binhtv", "Mật khẩu"), 0);
-	assert_int_not_equal(scram(plus, "p=tls-unique,,", "x", "binhtv", "Mật khẩu"), 0);
+	assert_int_equal(scram(plus, "p=tls-unique,,", "x", "binhtv", "Mật khẩu"), ERR_UNSUPPORTED);
 	assert_int_not_equal(scram(plus, "n,,", "", "binhtv", "Mật khẩu"), 0);
 	/* the client was told that there is no -PLUS, but there is */
 	assert_int_equal(scram("SCRAM-SHA-256", "y,,", "", "binhtv", "Mật khẩu"), ERR_AUTH);
@@ -334,10 +360,44 @@ test_channel_binding(void **state)
 	    scram("SCRAM-SHA-256", "p=tls-exporter,,", "exporter-data", "binhtv", "Mật khẩu"), 0);
 }
 
+/* What came of each try is told once; where none may be made, nothing is looked at. */
+static void
+test_throttle(void **state)
+{
+	(void)state;
+	assert_int_equal(once("PLAIN", "\0binhtv\0wrong", 13), ERR_AUTH);
+	assert_true(table.n_wrong == 1 && table.n_good == 0);
+	assert_string_equal(table.who, "binhtv");
+	assert_string_equal(table.ip, "192.0.2.1");
+	assert_int_equal(once("PLAIN", "\0nobody\0wrong", 13), ERR_AUTH);
+	assert_string_equal(table.who, "?nobody");
+	assert_int_equal(scram("SCRAM-SHA-256", "n,,", "", "binhtv", "wrong"), ERR_AUTH);
+	assert_int_equal(scram("SCRAM-SHA-256", "n,,", "", "nobody", "wrong"), ERR_AUTH);
+	assert_string_equal(table.who, "?nobody");
+	assert_int_equal(table.n_wrong, 4);
+	assert_int_equal(scram("SCRAM-SHA-256", "n,,", "", "binhtv", "Mật khẩu"), 0);
+	assert_true(table.n_wrong == 4 && table.n_good == 1);
+	/* neither a directory that is down nor an expired password is a wrong one */
+	table.verify_err = ERR_TEMP;
+	assert_int_equal(once("PLAIN", "\0binhtv\0wrong", 13), ERR_TEMP);
+	table.verify_err = ERR_EXPIRED;
+	assert_int_equal(once("PLAIN", "\0binhtv\0wrong", 13), ERR_EXPIRED);
+	assert_true(table.n_wrong == 4 && table.n_good == 1);
+	table.verify_err = 0;
+	table.n_verified = 0;
+	table.hold = true;
+	assert_int_equal(once("PLAIN", "\0binhtv\0wrong", 13), ERR_LIMIT);
+	assert_int_equal(once("PLAIN", "\0nobody\0wrong", 13), ERR_LIMIT);
+	assert_int_equal(scram("SCRAM-SHA-256", "n,,", "", "binhtv", "Mật khẩu"), ERR_LIMIT);
+	assert_int_equal(scram("SCRAM-SHA-256", "n,,", "", "nobody", "Mật khẩu"), ERR_LIMIT);
+	assert_true(table.n_verified == 0 && table.n_wrong == 4 && table.n_good == 1);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test_teardown(test_throttle, reset),
 	    cmocka_unit_test_teardown(test_plain, reset),
 	    cmocka_unit_test_teardown(test_login, reset),
 	    cmocka_unit_test_teardown(test_not_offered, reset),

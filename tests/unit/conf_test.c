@@ -85,8 +85,8 @@ test_defaults(void **state)
 		}
 	}
 	assert_int_equal(conf_list_len(c, "domains"), 0);
-	assert_int_equal(conf_list_len(c, "sasl_mechs"), 3);
-	assert_string_equal(conf_list_item(c, "sasl_mechs", 0), "SCRAM-SHA-256");
+	assert_int_equal(conf_list_len(c, "sasl_mechs"), 4);
+	assert_string_equal(conf_list_item(c, "sasl_mechs", 0), "SCRAM-SHA-256-PLUS");
 	assert_string_equal(conf_list_item(c, "milters", 0), "unix:milter/milter.sock");
 	assert_string_equal(conf_list_item(c, "milters", 1), "");
 	p = conf_path(c, "token_key_file");

@@ -110,14 +110,14 @@ test_values(void **state)
 	assert_false(slice_eq(buf_slice(&a), buf_slice(&b)));
 	buf_reset(&a);
 	buf_reset(&b);
-	assert_int_equal(scram_decoy(secret, slice_str("nobody"), &a), 0);
-	assert_int_equal(scram_decoy(secret, slice_str("nobody"), &b), 0);
+	assert_int_equal(scram_decoy(secret, slice_str("nobody"), false, &a), 0);
+	assert_int_equal(scram_decoy(secret, slice_str("nobody"), false, &b), 0);
 	assert_int_equal(a.len, 19 + 24 + 1 + 44 + 1 + 44);
 	/* the salt stays, the keys are anybody's guess */
 	assert_memory_equal(a.data, b.data, 19 + 24);
 	assert_false(slice_eq(buf_slice(&a), buf_slice(&b)));
 	buf_reset(&b);
-	assert_int_equal(scram_decoy(secret, slice_str("nobody2"), &b), 0);
+	assert_int_equal(scram_decoy(secret, slice_str("nobody2"), false, &b), 0);
 	assert_memory_not_equal(a.data, b.data, 19 + 24);
 	assert_int_equal(scram_make(slice_str("\x07"), &b), ERR_SYNTAX);
 	buf_done(&a);

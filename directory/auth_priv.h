@@ -1,0 +1,18 @@
+/* auth_priv.h: what auth_sasl.c and auth_scram.c share. */
+#ifndef CV_AUTH_PRIV_H
+#define CV_AUTH_PRIV_H
+
+#include "directory/auth.h"
+
+/* The stored keys for a SCRAM mechanism ("SCRAM-SHA-256-PLUS" has those of "SCRAM-SHA-256"): the person's, or, when u is NULL, may not sign
+ * in by SCRAM now or has none of this hash, decoys for name. Appended to out. */
+int auth_scram_value(const struct auth_source *s, const struct person *u, struct slice name,
+    const char *mech, struct buf *out, bool *is_decoy_out);
+
+/* RFC 5802 6: the channel binding that a client's first message asks for, by its gs2 header: "p=tls-exporter,,". *name_out NULL: none.
+ * plus_is_offered: of this mechanism. 0; ERR_AUTH: a client that says "y" (we have none) though we offer it, so that somebody may have
+ * cut it from our list, or one whose channel has no such data; ERR_UNSUPPORTED: a binding that is not ours; ERR_SYNTAX. */
+int auth_scram_binding(const char *mech, struct slice initial, bool plus_is_offered, bool has_data,
+    const char **name_out);
+
+#endif

@@ -1,0 +1,175 @@
+/* lookup_login.c: lookup_login.h; runs in lookup's workers. The order is part of the defence: whether a try may be made is asked before
+ * anything that tells a right password from a wrong one, the memory of verified logins included. */
+#include "config.h"
+
+#include "directory/lookup_login.h"
+
+#include "directory/auth.h"
+#include "directory/login_cache.h"
+#include "directory/throttle.h"
+#include "lib/crypto.h"
+#include "lib/err.h"
+#include "lib/log.h"
+
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+static struct {
+	struct people *people;
+	struct login_cache *cache;
+	struct throttle *throttle;
+	atomic_uint n_throttled;
+} self;
+
+static uint64_t
+ms_of(clockid_t clock)
+{
+	struct timespec ts;
+
+	clock_gettime(clock, &ts);
+	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+}
+
+static int
+find_person(void *arg, struct slice name, struct person **out)
+{
+	(void)arg;
+	return people_login(self.people, name, out);
+}
+
+static int
+verify_person(void *arg, const struct person *u, struct slice password)
+{
+	uint64_t now = ms_of(CLOCK_MONOTONIC);
+	int err;
+
+	(void)arg;
+	/* whether a lock still holds is the directory's to say */
+	if (!u->is_locked && login_cache_has(self.cache, u->dn, u->version, password, now))
+		return 0;
+	err = people_verify(self.people, u, password);
+	if (err == 0)
+		login_cache_put(self.cache, u->dn, u->version, password, now);
+	return err;
+}
+
+/* What wrong logins are counted by: the account, whichever of its names was used; for a name that is not there, the name, so that it
+ * is held like one that is. Appended to b. */
+static struct slice
+account_of(const struct person *u, struct slice name, struct buf *b)
+{
+	if (u != NULL)
+		return slice_str(u->account);
+	buf_append_byte(b, '?');
+	for (size_t i = 0; i < name.len; i++)
+		buf_append_byte(b, name.ptr[i] >= 'A' && name.ptr[i] <= 'Z'
+				       ? (unsigned char)(name.ptr[i] + 32)
+				       : name.ptr[i]);
+	return buf_slice(b);
+}
+
+static bool
+may_try(void *arg, const struct person *u, struct slice name, const char *ip)
+{
+	struct buf b;
+	bool may;
+
+	(void)arg;
+	buf_init(&b, 2048);
+	may = throttle_may(self.throttle, account_of(u, name, &b), ip, ms_of(CLOCK_BOOTTIME));
+	buf_done(&b);
+	if (!may)
+		atomic_fetch_add(&self.n_throttled, 1);
+	return may;
+}
+
+static void
+tried(void *arg, const struct person *u, struct slice name, const char *ip, bool is_good)
+{
+	struct slice account;
+	struct buf b;
+
+	(void)arg;
+	buf_init(&b, 2048);
+	account = account_of(u, name, &b);
+	if (is_good)
+		throttle_succeeded(self.throttle, account, ip, ms_of(CLOCK_BOOTTIME));
+	else
+		throttle_failed(self.throttle, account, ip, ms_of(CLOCK_BOOTTIME));
+	buf_done(&b);
+}
+
+unsigned
+lookup_login_throttled(void)
+{
+	return atomic_load(&self.n_throttled);
+}
+
+/* ---- start ---- */
+
+static const char **
+list_of(const struct conf *c, const char *option, size_t *n_out)
+{
+	const char **v;
+
+	*n_out = conf_list_len(c, option);
+	v = xcalloc(*n_out + 1, sizeof(*v));
+	for (size_t i = 0; i < *n_out; i++)
+		v[i] = conf_list_item(c, option, i);
+	return v;
+}
+
+/* In the run folder, where all programs of the site meet; made by whoever comes first, with the rights to do so. */
+static int
+throttle_open(const struct conf *c, const unsigned char token_key[32])
+{
+	struct throttle_params p = {.account_max = (unsigned)conf_int(c, "login_fails_account"),
+	    .network_max = (unsigned)conf_int(c, "login_fails_network"),
+	    .window_s = (unsigned)conf_int(c, "login_fails_s")};
+	char *dir = conf_path(c, "run_dir"), *file = NULL;
+	const char **exempt = list_of(c, "login_networks_exempt", &p.n_exempt);
+	int err;
+
+	p.exempt = exempt;
+	hmac_sha256(slice_of(token_key, 32), slice_str("congvu throttle"), p.secret);
+	if (asprintf(&file, "%s/logins.state", dir) < 0)
+		fatal("no memory");
+	err = throttle_new(file, &p, &self.throttle);
+	if (err == ERR_IO) {
+		log_msg(LOG_LVL_ERROR, "throttle",
+		    "%s cannot be used: this process counts wrong logins for itself alone", file);
+		err = throttle_new(NULL, &p, &self.throttle);
+	}
+	free(exempt);
+	free(file);
+	free(dir);
+	return err;
+}
+
+int
+lookup_login_open(const struct conf *c, struct people *people, const unsigned char token_key[32],
+    const char **what_out)
+{
+	static struct auth_source source = {
+	    .find = find_person, .verify = verify_person, .may_try = may_try, .tried = tried};
+	const char **mechs;
+	size_t n;
+	int err;
+
+	self.people = people;
+	self.cache = login_cache_new((unsigned)conf_int(c, "login_cache_s"));
+	*what_out = "login_networks_exempt, run_dir";
+	err = throttle_open(c, token_key);
+	if (err != 0)
+		return err;
+	/* decoys are the same in every lookup process, and tell nothing of the key */
+	hmac_sha256(slice_of(token_key, 32), slice_str("congvu decoy"), source.secret);
+	*what_out = "sasl_mechs";
+	mechs = list_of(c, "sasl_mechs", &n);
+	err = auth_init(mechs, n, &source);
+	free(mechs);
+	return err;
+}
