@@ -11,8 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "admin/ctl.h"
-#include "directory/dir.h"
+#include "admin/check.h"
 #include "lib/crypto.h"
 #include "lib/err.h"
 #include "lib/log.h"
@@ -22,22 +21,11 @@
 
 #define WARN_SECONDS (30 * 86400) /* a certificate that ends sooner is told of */
 
-struct check {
-	struct ctl *c;
-	struct conf *conf;
-	struct json *findings;
-	bool failed;
-};
-
-enum level { GOOD, WARN, BAD };
-
-static void finding(struct check *k, enum level level, const char *what, const char *fmt, ...)
-    __attribute__((format(printf, 4, 5)));
-
-static void
+void
 finding(struct check *k, enum level level, const char *what, const char *fmt, ...)
 {
-	static const char *const names[] = {"ok", "warning", "error"};
+	static const char *const names[] = {"ok", "warning", "error", "error"};
+	static const int codes[] = {EX_OK, EX_OK, EX_CONFIG, EX_UNAVAILABLE};
 	struct json *j = json_obj_new();
 	struct buf b;
 	va_list ap;
@@ -50,7 +38,9 @@ finding(struct check *k, enum level level, const char *what, const char *fmt, ..
 	json_set_str(j, "result", names[level]);
 	json_set_str(j, "text", buf_cstr(&b));
 	json_push_take(k->findings, j);
-	k->failed = k->failed || level == BAD;
+	k->failed = k->failed || level >= BAD;
+	if (codes[level] > k->code)
+		k->code = codes[level];
 	if (!k->c->json) {
 		ctl_label(level == GOOD ? "ok" : level == WARN ? _("WARNING") : _("ERROR"), 9);
 		printf("%s: %s\n", what, buf_cstr(&b));
@@ -153,6 +143,24 @@ check_users(struct check *k)
 	}
 	if (bad == 0)
 		finding(k, GOOD, "users", _("%zu users of roles are there"), users);
+}
+
+/* RFC 5321 4.5.1: mail to postmaster finds somebody; RFC 2142: abuse. */
+static void
+check_postmaster(struct check *k)
+{
+	const char *address = conf_str(k->conf, "postmaster");
+
+	if (address[0] == '\0')
+		finding(k, WARN, "postmaster",
+		    _("is not set: mail to postmaster and abuse of a domain is refused unless the "
+		      "directory names "
+		      "somebody; postmaster = \"address in our domains\""));
+	else if (!conf_is_our_address(k->conf, address))
+		finding(k, BAD, "postmaster", _("%s is in none of our domains"), address);
+	else
+		finding(
+		    k, GOOD, "postmaster", _("%s gets the mail to postmaster and abuse"), address);
 }
 
 /* ---- files ---- */
@@ -304,9 +312,8 @@ check_programs(struct check *k)
 
 /* ---- the directory ---- */
 
-/* The password in the file that an option names, without its line end. */
-static int
-read_password(struct check *k, const char *option, struct buf *password)
+int
+check_read_password(struct check *k, const char *option, struct buf *password)
 {
 	char *path = NULL;
 	ssize_t n = -1;
@@ -344,7 +351,7 @@ check_directory(
 
 	buf_init(&password, 2048);
 	if (dn[0] != '\0') /* else an anonymous bind */
-		rc = read_password(k, password_option, &password);
+		rc = check_read_password(k, password_option, &password);
 	if (rc == 0 && base[0] == '\0')
 		finding(k, BAD, "ldap_base", _("is not set"));
 	if (rc != 0 || base[0] == '\0')
@@ -379,42 +386,58 @@ out:
 	buf_wipe(&password);
 }
 
+void
+check_all(struct check *k, bool offline)
+{
+	char *why = NULL;
+
+	if (conf_load(k->c->conf_file, &k->conf, &why) != 0) {
+		finding(k, BAD, "configuration", "%s", why);
+		free(why);
+		return;
+	}
+	check_options(k);
+	check_postmaster(k);
+	check_users(k);
+	check_token_key(k);
+	check_certificate(k);
+	check_folders(k);
+	check_programs(k);
+	if (offline)
+		return;
+	check_directory(k, "directory", "ldap_bind_dn", "ldap_password_file");
+	if (*conf_str(k->conf, "admin_bind_dn") != '\0' &&
+	    *conf_str(k->conf, "admin_password_file") != '\0')
+		check_directory(k, "admin", "admin_bind_dn", "admin_password_file");
+}
+
+int
+check_end(struct check *k)
+{
+	struct json *all = json_obj_new();
+	int code = k->code;
+
+	json_set_bool(all, "ok", !k->failed);
+	json_set_take(all, "findings", k->findings);
+	conf_free(k->conf);
+	if (k->c->json)
+		return ctl_json_take(all, code);
+	json_free(all);
+	return code;
+}
+
 int
 ctl_check(struct ctl *c, int argc, char **argv)
 {
 	bool offline = false;
 	const struct ctl_option options[] = {{"offline", NULL, &offline}, {NULL, NULL, NULL}};
 	struct check k = {.c = c};
-	struct json *all;
-	char *why = NULL;
 
 	if (ctl_options(c, options, &argc, argv) != 0)
 		return EX_USAGE;
 	if (argc > 1)
 		return ctl_usage(c, _("check takes no argument"));
 	k.findings = json_arr_new();
-	if (conf_load(c->conf_file, &k.conf, &why) != 0) {
-		finding(&k, BAD, "configuration", "%s", why);
-		free(why);
-	} else {
-		check_options(&k);
-		check_users(&k);
-		check_token_key(&k);
-		check_certificate(&k);
-		check_folders(&k);
-		check_programs(&k);
-		if (!offline)
-			check_directory(&k, "directory", "ldap_bind_dn", "ldap_password_file");
-		if (!offline && *conf_str(k.conf, "admin_bind_dn") != '\0' &&
-		    *conf_str(k.conf, "admin_password_file") != '\0')
-			check_directory(&k, "admin", "admin_bind_dn", "admin_password_file");
-		conf_free(k.conf);
-	}
-	all = json_obj_new();
-	json_set_bool(all, "ok", !k.failed);
-	json_set_take(all, "findings", k.findings);
-	if (c->json)
-		return ctl_json_take(all, k.failed ? EX_CONFIG : EX_OK);
-	json_free(all);
-	return k.failed ? EX_CONFIG : EX_OK;
+	check_all(&k, offline);
+	return check_end(&k);
 }

@@ -480,7 +480,8 @@ is_known(void *arg, const struct delivery_id *id)
 static void
 open_store(void)
 {
-	struct kv_options o = {.dir = "db"};
+	uint64_t reserve = (uint64_t)conf_int(role_conf(), "disk_reserve_mb") << 20;
+	struct kv_options o = {.dir = "db", .reserve_bytes = reserve / 2};
 	struct kv *kv;
 
 	if (mkdir("db", 0700) != 0 && access("db", F_OK) != 0)
@@ -489,7 +490,7 @@ open_store(void)
 	if (r == 0)
 		r = qdb_open(kv, &queue.db);
 	if (r == 0)
-		r = qspool_init();
+		r = qspool_init(reserve);
 	if (r != 0)
 		fatal("the queue cannot be opened: %s", err_name(r));
 	qspool_sweep(is_known, NULL);

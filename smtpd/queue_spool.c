@@ -17,9 +17,9 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
-/* Rows stop at 32 MiB (kv_bdb.c): what was begun before the disk came so far still finds room for its COMMIT. Refused there, a message
+/* disk_reserve_mb. Rows stop at half of it: what was begun before the disk came so far still finds room for its COMMIT. Refused there, a message
  * that others had already got would come again. */
-enum { RESERVE = 64 << 20 };
+static uint64_t reserve_bytes;
 
 static int dir_fd = -1;
 
@@ -35,8 +35,9 @@ name_of(const struct delivery_id *id, struct name *n)
 }
 
 int
-qspool_init(void)
+qspool_init(uint64_t reserve)
 {
+	reserve_bytes = reserve;
 	if (mkdir("spool", 0700) != 0 && errno != EEXIST)
 		return err_from_errno(errno);
 	dir_fd = open("spool", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -145,7 +146,7 @@ qspool_has_room(uint64_t bytes)
 	if (fstatvfs(dir_fd, &v) != 0)
 		return true; /* unknown is no reason to refuse mail */
 	uint64_t room = (uint64_t)v.f_bavail * v.f_frsize;
-	return room > RESERVE && room - RESERVE > bytes;
+	return room > reserve_bytes && room - reserve_bytes > bytes;
 }
 
 void

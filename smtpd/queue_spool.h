@@ -4,8 +4,8 @@
 
 #include "smtpd/envelope.h"
 
-/* Makes and opens the folder. 0 or ERR_IO, ERR_FULL, ERR_DENIED. */
-int qspool_init(void);
+/* Makes and opens the folder; reserve: free space, octets, that is left on its disk. 0 or ERR_IO, ERR_FULL, ERR_DENIED. */
+int qspool_init(uint64_t reserve);
 /* An unnamed file, open for reading and writing; or an error. */
 int qspool_tmpfile(void);
 /* Makes the size bytes of fd (an unnamed file of ours, or any file) the durable body of id. It being there already is success. */

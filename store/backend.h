@@ -101,6 +101,8 @@ struct backend_kv_options {
 	unsigned threads; /* 1 to 64 */
 	size_t cache_bytes;
 	uint64_t segment_max; /* 0: 256 MiB */
+	uint64_t
+	    reserve; /* free space below which no body is written, rows below half of it; 0: 64 MiB */
 };
 int backend_kv_open(struct loop *l, const struct backend_kv_options *o, struct backend **b_out);
 void backend_kv_stat(struct backend *b, struct backend_stat *st_out);

@@ -486,11 +486,14 @@ files_open(struct bkv *b, const struct backend_kv_options *o)
 	    (err = make_dir(o->dir, "segments", &segments)) != 0)
 		goto out;
 	ko.dir = db;
+	ko.reserve_bytes = o->reserve / 2;
 	if ((err = kv_bdb_open(&ko, &b->kv)) != 0)
 		goto out;
 	err = bkv_last_body(b->kv, &last);
 	if (err == 0 || err == ERR_NOTFOUND)
 		err = seg_open(segments, err == 0 ? &last : NULL, o->segment_max, &b->seg);
+	if (err == 0 && o->reserve != 0)
+		seg_set_reserve(b->seg, o->reserve);
 out:
 	free(db);
 	free(segments);

@@ -49,7 +49,7 @@ struct seg {
 	pthread_mutex_t mu;
 	pthread_mutex_t sync_mu; /* one seg_sync at a time, so that it ends after all before it */
 	int dir_fd;
-	uint64_t file_max;
+	uint64_t file_max, reserve;
 	struct file *files; /* by number */
 	uint32_t n_files;
 	uint32_t active;
@@ -471,6 +471,7 @@ seg_open(const char *dir, const struct seg_loc *last, uint64_t file_max, struct 
 
 	pthread_mutex_init(&s->mu, NULL);
 	pthread_mutex_init(&s->sync_mu, NULL);
+	s->reserve = RESERVE;
 	s->file_max = file_max == 0 ? 256u << 20 : file_max;
 	s->next_body = last == NULL ? 1 : last->body + 1;
 	s->dir_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -564,13 +565,19 @@ reserve(struct seg *s, struct seg_loc *l, int *fd_out)
 }
 
 /* Bodies stop well before rows do, so that what frees space (and recovery) still finds some. */
+void
+seg_set_reserve(struct seg *s, uint64_t bytes)
+{
+	s->reserve = bytes;
+}
+
 static bool
 has_room(const struct seg *s, uint64_t size)
 {
 	struct statvfs fs;
 
 	return fstatvfs(s->dir_fd, &fs) != 0 ||
-	       (uint64_t)fs.f_bavail * fs.f_frsize >= RESERVE + size;
+	       (uint64_t)fs.f_bavail * fs.f_frsize >= s->reserve + size;
 }
 
 /* Copies the body block by block from the caller's file; fills the checks; verifies the digest. */

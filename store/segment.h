@@ -38,6 +38,8 @@ int seg_read(struct seg *s, const struct seg_loc *loc, uint64_t off, uint32_t le
 int seg_read_summary(struct seg *s, const struct seg_loc *loc, struct buf *out);
 /* Appends the summary (when want_summary) and the whole body, checked; one read. For bodies and summaries of at most 64 KiB: ERR_LIMIT. */
 int seg_read_whole(struct seg *s, const struct seg_loc *loc, bool want_summary, struct buf *out);
+/* Free space below which no body is written: 64 MiB unless told. Before the first write. */
+void seg_set_reserve(struct seg *s, uint64_t bytes);
 /* Octets written to files since seg_open, and the number of the newest file: for `congvu status`. */
 void seg_stat(struct seg *s, uint64_t *bytes_out, uint32_t *file_out);
 

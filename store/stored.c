@@ -179,6 +179,7 @@ configure(struct stored *st, struct backend_kv_options *o)
 	o->dir = ".";
 	o->threads = (unsigned)conf_int(c, "store_threads");
 	o->cache_bytes = (size_t)conf_int(c, "store_cache_mb") << 20;
+	o->reserve = (uint64_t)conf_int(c, "disk_reserve_mb") << 20;
 	servers[0].uid = role_uid_of("user_imapd");
 	servers[1].uid = role_uid_of("user_ingest");
 }

@@ -1,5 +1,5 @@
 # tests/: see HACKING.md, "Adding a file"
-EXTRA_DIST += tests/packages.txt \
+EXTRA_DIST += tests/package/build-and-install tests/package/in-the-chroot tests/packages.txt \
 	build-aux/packages.txt build-aux/install-packages admin/quickstart .clang-format quickstart runtests .ci
 
 # Style, layering, link sets, documents: HACKING.md says what each check looks for.
@@ -33,3 +33,8 @@ dist-hook:
 	cd $(srcdir) && find tests -type f \( -name '*.*' -o -path '*/corpus/*' -o -path '*/data/*' \) ! -name '*.o' ! -name '*.a' \
 	  ! -name '*.trs' ! -name '*.log' ! -name '*.pyc' ! -path '*/.deps/*' ! -name .dirstamp | \
 	  tar -cf - -T - | (cd $(abs_builddir)/$(distdir) && tar -xf - --skip-old-files)
+
+# Minutes: the Debian package, built and installed into a bare Debian 12, with a site made there.
+.PHONY: check-package
+check-package:
+	CONGVU_BUILD=$(abs_builddir) $(top_srcdir)/tests/package/build-and-install

@@ -1,0 +1,36 @@
+/* check.h: findings of `congvu check` and `congvu doctor`: each names what was looked at, how it is, and when it is not well, what is
+ * wrong and what to do. */
+#ifndef CV_CHECK_H
+#define CV_CHECK_H
+
+#include "admin/ctl.h"
+#include "directory/dir.h"
+
+struct check {
+	struct ctl *c;
+	struct conf *conf;
+	struct json *findings;
+	bool failed;
+	int code; /* sysexits.h: of the findings that are errors, the gravest; 0 for none */
+};
+
+/* WARN: it works, or will for some time. BAD: configuration, 78. DOWN: something that should run does not, 69. */
+enum level { GOOD, WARN, BAD, DOWN };
+void finding(struct check *k, enum level level, const char *what, const char *fmt, ...)
+    __attribute__((format(printf, 4, 5)));
+/* Prints or frees the findings; the exit code. */
+int check_end(struct check *k);
+
+/* ctl_check.c: all that `congvu check` looks at; k->conf stays NULL when the configuration cannot be read. */
+void check_all(struct check *k, bool offline);
+/* The password in the file that an option names, without its line end. 0, or ERR_IO (told). */
+int check_read_password(struct check *k, const char *option, struct buf *password);
+
+/* doctor_directory.c: schema, rights of the accounts. probe: an entry is added for a moment and signed in as. */
+void doctor_directory(struct check *k, bool probe);
+/* doctor_host.c: programs, sandboxes, ports, folders, disk, queue, clock. */
+void doctor_host(struct check *k);
+/* doctor_dns.c: MX, SPF and address by the resolver of this host, or the one named "IP:PORT". */
+void doctor_dns(struct check *k, const char *resolver);
+
+#endif
