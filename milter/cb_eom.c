@@ -12,6 +12,7 @@
 
 #include "directory/lookup_client.h"
 
+#include "lib/addr.h"
 #include "lib/crypto.h"
 #include "lib/err.h"
 #include "lib/fold.h"
@@ -249,6 +250,41 @@ ask_scanner(struct eom *e)
 	return 0;
 }
 
+/* An agency's mail that is not signed with the agency's key: whether with a key of who signed in (P09) is the directory's to say. */
+static int
+ask_signer(struct eom *e)
+{
+	struct rule_facts *f = &e->facts;
+	const struct sig_address *first = NULL;
+	struct lookup_sender *s = NULL;
+	const struct find_sig *sig;
+	bool office = false;
+	struct buf norm;
+	size_t i;
+	int err = 0;
+
+	for (i = 0; i < f->n_authors; i++)
+		office |= f->authors[i].is_ours && f->authors[i].owner == OWNER_FUNCTIONAL;
+	for (sig = f->scan->sigs; sig != NULL && first == NULL; sig = sig->next) {
+		if (sig->coverage == SIG_WHOLE && sig->status == SIG_VALID)
+			first = sig->addresses;
+	}
+	if (!office || !f->authenticated || first == NULL || rule_signature_good(f) ||
+	    first->value.len > 320 || memchr(first->value.ptr, 0, first->value.len) != NULL)
+		return 0;
+	buf_init(&norm, 1024);
+	if (addr_normalize(first->value, &norm) == 0 && norm.len <= 320)
+		err = lookup_sender_sync(
+		    e->slot->lookup, buf_slice(&norm), e->msg->login, within(e, LOOKUP_MS), &s);
+	buf_done(&norm);
+	if (err != 0)
+		return in_trouble(e, T_DIRECTORY, err);
+	f->signer_is_sender =
+	    s != NULL && s->is_ours && s->kind == LOOKUP_OWNER_PERSON && s->login_may_send_as;
+	lookup_sender_free(s);
+	return 0;
+}
+
 /* Since when nothing can be learnt of the signers' issuers: for each of them it must be longer than the grace. */
 static void
 read_grace(struct eom *e)
@@ -284,7 +320,8 @@ judge(struct eom *e)
 		return in_trouble(e, T_BUSY, e->msg->err);
 	if (facts_read(header, e->arena, &e->facts) != 0)
 		return in_trouble(e, T_BUSY, ERR_NOMEM);
-	if ((err = ask_directory(e)) != 0 || (err = ask_scanner(e)) != 0)
+	if ((err = ask_directory(e)) != 0 || (err = ask_scanner(e)) != 0 ||
+	    (err = ask_signer(e)) != 0)
 		return err;
 	facts_official(header, milter_settings.official_headers, milter_settings.n_official_headers,
 	    &e->facts);

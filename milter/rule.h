@@ -48,6 +48,7 @@ struct rule_facts {
 	const char *official_why; /* "functional_mailbox", "header", "symbol"; "" */
 	bool issued;              /* official, with a document symbol or the header field */
 	bool reply_from_office;   /* would be official, were it no reply */
+	bool signer_is_sender;    /* an agency's mail is signed with an own key of who signed in */
 	enum rule_origin origin;
 	struct slice origin_text; /* "spf=fail dkim=none" */
 	uint64_t attach_max;      /* octets of all attachments, decoded; 0: no limit */

@@ -236,10 +236,9 @@ rule_rev_note(const struct rule_facts *f, struct buf *detail)
 	return s != NULL;
 }
 
-/* Whether some good signature is by a key of the mailbox itself: one that the directory names for it, or, where it names none, one whose
- * certificate has its address. */
+/* Whether the directory names keys for the mailbox, and none of them signed. */
 static bool
-signed_by_owner(const struct rule_facts *f, const struct rule_author *a)
+key_not_named(const struct rule_facts *f, const struct rule_author *a)
 {
 	const struct find_sig *s;
 	size_t i;
@@ -247,17 +246,15 @@ signed_by_owner(const struct rule_facts *f, const struct rule_author *a)
 	for (s = f->scan->sigs; s != NULL; s = s->next) {
 		if (!whole(s) || s->status != SIG_VALID)
 			continue;
-		if (a->n_keys == 0 && rule_bind(s, a) != BIND_NONE)
-			return true;
 		for (i = 0; i < a->n_keys; i++) {
 			if (memcmp(s->cert_sha256, a->keys[i], 32) == 0)
-				return true;
+				return false;
 		}
 	}
-	return false;
+	return a->n_keys > 0;
 }
 
-/* A clerk's own key on the office's mail: TT 41/2017 has the office sign with the agency's. */
+/* A clerk's own key on the office's mail: TT 41/2017 has the office sign with the agency's. With anybody else's it is P07. */
 bool
 rule_agency_key(const struct rule_facts *f, struct buf *detail)
 {
@@ -269,7 +266,8 @@ rule_agency_key(const struct rule_facts *f, struct buf *detail)
 	for (i = 0; i < f->n_authors; i++) {
 		const struct rule_author *a = &f->authors[i];
 
-		if (!a->is_ours || a->owner != OWNER_FUNCTIONAL || signed_by_owner(f, a))
+		if (!a->is_ours || a->owner != OWNER_FUNCTIONAL ||
+		    !(bound(f, a) != BIND_NONE ? key_not_named(f, a) : f->signer_is_sender))
 			continue;
 		buf_append_slice(detail, slice_sub(a->address, 0, 100));
 		for (s = f->scan->sigs; s != NULL && !whole(s); s = s->next)

@@ -8,8 +8,8 @@ assert(v and v:find("held (P23)", 1, true), "X-Congvu-Verdict: " .. tostring(v))
 mt.disconnect(conn)
 -- what must be refused is refused, locked or not
 refused_somehow(send { auth = "binh", mail = "locked_official.eml", qid = "HELD2" }, "unsigned official with a locked archive")
--- P22: macros; P12: a stamp; P25: too large; P17: no PDF. Each by its own rule (run.py looks them up)
-for _, name in ipairs { "macro.eml", "secret.eml", "secret_name.eml", "large.eml" } do
+-- P22: macros; P12: a stamp; P25: too large; P09 and P07: the agency's mail under other keys. Each by its own rule (run.py looks them up)
+for _, name in ipairs { "macro.eml", "secret.eml", "secret_name.eml", "large.eml", "clerk_key.eml", "others_key.eml" } do
 	refused_somehow(send { auth = "binh", mail = name, qid = name }, name)
 end
 -- the same large mail from a citizen goes through, and so does talk about secrets

@@ -102,6 +102,8 @@ def make_mails(certs, out):
     put("official.eml", signed(certs, sign(certs, body, "vanthu"), b"vanthu@x.example",
                                "Subject: =?utf-8?Q?15/Q=C4=90-UBND?=\r\n".encode(), body))
     manager = (certs / "manager.der").read_bytes()
+    put("clerk_key.eml", signed(certs, sign(certs, body, "manager"), b"vanthu@x.example", b"Subject: x\r\n", body))
+    put("others_key.eml", signed(certs, sign(certs, body, "eve"), b"vanthu@x.example", b"Subject: x\r\n", body))
     put("altered.eml", signed(certs, manager, b"manager@x.example", content=content.replace(b"Xin", b"xin")))
     put("other_signer.eml", signed(certs, (certs / "eve.der").read_bytes(), b"manager@x.example"))
     put("weak.eml", signed(certs, (certs / "weak.der").read_bytes(), b"manager@x.example"))
@@ -317,7 +319,7 @@ RULES = {"exe_as_pdf.eml": "P24", "exe.eml": "P22", "rtlo.eml": "P24", "zip_exe.
          "opaque_exe.eml": "P22", "exe_in_sig.eml": "P22", "careless_opaque.eml": "P22", "p7m_by_name.eml": "P22",
          "partial.eml": "P22", "early_pad.eml": "P24", "double.eml": "P22", "nested_zip.eml": "P22",
          "bomb.eml": "M06", "script.eml": "P22", "weak": "P10", "stranger": "P03", "twofrom": "M01", "nofrom": "M02", "HELD2": "P01", "macro.eml": "P22", "secret.eml": "P12", "secret_name.eml": "P12",
-         "large.eml": "P25",
+         "large.eml": "P25", "clerk_key.eml": "P09", "others_key.eml": "P07",
          "sendas": "P28", "S1": "P02", "S2": "P07", "P01A": "P01", "D1": "T01"}
 
 

@@ -205,6 +205,8 @@ p09_agency_key(void **state)
 	(void)state;
 	facts.authors[0].owner = OWNER_FUNCTIONAL;
 	signature("clerk@x.example");
+	DECIDES("P07"); /* somebody's */
+	facts.signer_is_sender = true;
 	DECIDES("P09");
 	EVIDENCE("vanthu@x.example, signed by CN=Văn thư");
 	NOTED("P07:enforce");
