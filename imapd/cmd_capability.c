@@ -35,6 +35,7 @@ static const char *const signed_in[] = {
     "SAVEDATE",
     "CREATE-SPECIAL-USE",
     "BINARY",
+    "PREVIEW",
     "QUOTA",
     "QUOTA=RES-STORAGE",
     "QUOTA=RES-MESSAGE",

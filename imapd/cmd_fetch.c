@@ -278,6 +278,8 @@ put_item(struct cmd *m)
 		return fetch_structure(m, false);
 	case FETCH_BODYSTRUCTURE:
 		return fetch_structure(m, true);
+	case FETCH_PREVIEW:
+		return fetch_preview(m, it);
 	case FETCH_BINARY_SIZE:
 		return fetch_binary(m, it);
 	case FETCH_SECTION:

@@ -20,6 +20,7 @@ static const struct {
     {"EMAILID", FETCH_EMAILID},
     {"THREADID", FETCH_THREADID},
     {"SAVEDATE", FETCH_SAVEDATE},
+    {"PREVIEW", FETCH_PREVIEW},
 };
 
 /* Letters, digits and "." of an item's name. */
@@ -156,6 +157,23 @@ make_label(struct fetch_item *it, struct arena *a)
 	return good && it->label.ptr != NULL;
 }
 
+/* [SP "(" preview-mod *(SP preview-mod) ")"]: RFC 8970 6 */
+static bool
+parse_lazy(struct imap_cur *c, struct fetch_item *it)
+{
+	struct imap_cur probe = *c;
+	struct slice word;
+	if (!imap_cur_sp(&probe) || !imap_cur_char(&probe, '('))
+		return true;
+	do {
+		if (!imap_cur_atom(&probe, &word) || !slice_caseeq_str(word, "LAZY"))
+			return false;
+	} while (imap_cur_sp(&probe));
+	*c = probe;
+	it->lazy = true;
+	return imap_cur_char(c, ')');
+}
+
 static bool
 parse_item(struct imap_cur *c, struct arena *a, struct fetch_item *it)
 {
@@ -182,7 +200,7 @@ parse_item(struct imap_cur *c, struct arena *a, struct fetch_item *it)
 	for (size_t i = 0; i < sizeof(simple_items) / sizeof(simple_items[0]); i++) {
 		if (slice_caseeq_str(word, simple_items[i].name)) {
 			it->kind = simple_items[i].kind;
-			return true;
+			return it->kind != FETCH_PREVIEW || parse_lazy(c, it);
 		}
 	}
 	it->kind = FETCH_SECTION;

@@ -17,6 +17,7 @@ enum fetch_kind {
 	FETCH_THREADID,    /* RFC 8474 */
 	FETCH_SAVEDATE,    /* RFC 8514 */
 	FETCH_BINARY_SIZE, /* BINARY.SIZE[…]: RFC 3516 */
+	FETCH_PREVIEW,     /* RFC 8970 */
 	FETCH_SECTION,     /* BODY[…], BODY.PEEK[…], RFC822, RFC822.HEADER, RFC822.TEXT */
 };
 enum fetch_text {  /* the end of a section */
@@ -35,6 +36,7 @@ struct fetch_item {
 	/* of a section: */
 	enum fetch_text text;
 	bool peek, fields_not, partial;
+	bool lazy;   /* PREVIEW (LAZY) */
 	bool binary; /* BINARY[…]: the transfer encoding undone */
 	uint32_t path[FETCH_PATH_MAX];
 	uint32_t n_path;

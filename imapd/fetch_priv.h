@@ -57,6 +57,7 @@ struct fetch {
 	unsigned retries;
 	struct loop_timer *retry;
 	struct ahead ahead;
+	unsigned n_lazy;    /* PREVIEW (LAZY) of so many messages was looked at */
 	bool wants_content; /* items that more than the row is needed for */
 	bool ready;         /* what was asked for stood in ahead: fetch_step goes on at once */
 	/* BODYSTRUCTURE with embedded messages */
@@ -86,6 +87,8 @@ void fetch_pull(struct cmd *m, uint64_t off, uint64_t end);
 void fetch_stream(struct cmd *m, uint64_t off, uint64_t end);
 void fetch_message_done(struct fetch *st);
 
+/* fetch_preview.c: one item; false: it waits. */
+bool fetch_preview(struct cmd *m, const struct fetch_item *it);
 /* fetch_structure.c: writes BODY or BODYSTRUCTURE; true when the item is done. */
 bool fetch_structure(struct cmd *m, bool extensible);
 

@@ -13,13 +13,13 @@ imapd_libcvimap_a_SOURCES = imapd/imap_parse.h imapd/imap_parse.c imapd/imap_cur
 	imapd/fetch_section.c imapd/search_key.h imapd/search_key.c imapd/search_ask.c imapd/search_scan.h \
 	imapd/search_scan.c imapd/esearch.h imapd/esearch.c imapd/envelope_read.h imapd/envelope_read.c \
 	imapd/base_subject.h imapd/base_subject.c imapd/sort_key.h imapd/sort_key.c imapd/thread_tree.h \
-	imapd/thread_tree.c
+	imapd/thread_tree.c imapd/preview.h imapd/preview.c
 
 # --- libcvimapd.a: the session and its commands ---
 noinst_LIBRARIES += imapd/libcvimapd.a
 imapd_libcvimapd_a_SOURCES = imapd/session.h imapd/session.c imapd/sync.c imapd/qresync.h imapd/qresync.c imapd/mbox_find.c imapd/auth.h imapd/auth.c \
 	imapd/commands.h imapd/commands.c imapd/status_item.h imapd/fetch_priv.h imapd/fetch_bytes.c imapd/fetch_binary.c \
-	imapd/fetch_structure.c imapd/search_run.h imapd/search_run.c imapd/row_walk.h imapd/row_walk.c imapd/cmd_sort.c imapd/cmd_thread.c imapd/cmd_append.c imapd/cmd_authenticate.c imapd/cmd_capability.c imapd/cmd_close.c imapd/cmd_compress.c imapd/cmd_quota.c \
+	imapd/fetch_structure.c imapd/search_run.h imapd/search_run.c imapd/row_walk.h imapd/row_walk.c imapd/fetch_preview.c imapd/cmd_sort.c imapd/cmd_thread.c imapd/cmd_append.c imapd/cmd_authenticate.c imapd/cmd_capability.c imapd/cmd_close.c imapd/cmd_compress.c imapd/cmd_quota.c \
 	imapd/cmd_copy.c imapd/cmd_create.c imapd/cmd_enable.c imapd/cmd_expunge.c imapd/cmd_fetch.c imapd/cmd_id.c \
 	imapd/cmd_idle.c imapd/cmd_list.c imapd/cmd_login.c imapd/cmd_namespace.c imapd/cmd_search.c imapd/cmd_select.c \
 	imapd/cmd_starttls.c imapd/cmd_status.c imapd/cmd_store.c

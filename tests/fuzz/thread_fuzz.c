@@ -1,14 +1,16 @@
 /* thread_fuzz.c: mail that conversations are made of: the first byte, then headers separated by NUL. Message-IDs, base subjects, sorting and
- * threading of all of them: every message once in each answer. */
+ * threading of all of them: every message once in each answer. The whole as the text of a PREVIEW as well. */
 #include "tests/fuzz/fuzz.h"
 
 #include "imapd/base_subject.h"
+#include "imapd/preview.h"
 #include "imapd/sort_key.h"
 #include "imapd/thread_tree.h"
 #include "lib/err.h"
 #include "lib/hdr.h"
 #include "lib/mime.h"
 #include "lib/msgid.h"
+#include "lib/utf7.h"
 
 enum { MSGS = 200 };
 
@@ -97,6 +99,18 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		buf_init(&out, 1 << 20);
 		MUST((k ? thread_references : thread_ordered_subject)(m, n, a, &out) == 0);
 		once_each(&out, n);
+		buf_done(&out);
+	}
+	for (int k = 0; k < 2; k++) {
+		struct buf out;
+		size_t chars = 0;
+		buf_init(&out, 4096);
+		MUST(preview_make(slice_of(data, size), k, &out) == 0);
+		for (size_t i = 0; i < out.len; i++) {
+			MUST(out.data[i] >= ' ');
+			chars += (out.data[i] & 0xc0) != 0x80;
+		}
+		MUST(chars <= PREVIEW_CHARS && utf8_valid(buf_slice(&out)));
 		buf_done(&out);
 	}
 	if (size > 0) {

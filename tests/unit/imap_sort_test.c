@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "imapd/base_subject.h"
+#include "imapd/preview.h"
 #include "imapd/sort_key.h"
 #include "imapd/thread_tree.h"
 #include "lib/err.h"
@@ -332,6 +333,54 @@ test_large(void **state)
 	free(m);
 }
 
+/* RFC 8970 3.3 */
+static void
+test_preview(void **state)
+{
+	static const struct {
+		const char *text;
+		bool is_html;
+		const char *want;
+	} t[] = {
+	    {"Kính gửi\r\n\r\n  Ủy ban\t nhân dân", false, "Kính gửi Ủy ban nhân dân"},
+	    {"> quoted\r\nanswer\r\n>more\r\n-- \r\nsignature", false, "answer"},
+	    {"a\x01\x7f\xe2\x80\xae"
+	     "b\xff",
+		false, "a b\xef\xbf\xbd"},
+	    {"<html><head><title>t</title><style>p > a "
+	     "{x}</style></head><body><p>Xin&nbsp;ch&#224;o<br>b&#xE9; &lt;i&gt; &unknown;"
+	     "<!-- no --><script>if (a</b) x</script>end",
+		true, "Xin ch\xc3\xa0o b\xc3\xa9 <i> &unknown; end"},
+	    {"1 < 2 & 3", true, "1 < 2 & 3"},
+	    {"<p", true, ""},
+	    {"<!-- open", true, ""},
+	    {"<style>never closed", true, ""},
+	    {"&#0;&#x110000;&#12", true, "\xef\xbf\xbd\xef\xbf\xbd&#12"},
+	    {"", false, ""},
+	};
+	(void)state;
+	for (size_t i = 0; i < sizeof(t) / sizeof(t[0]); i++) {
+		struct buf b;
+		buf_init(&b, 4096);
+		assert_int_equal(preview_make(slice_str(t[i].text), t[i].is_html, &b), 0);
+		if (strcmp(buf_cstr(&b), t[i].want) != 0)
+			fail_msg("\"%s\" gives \"%s\"", t[i].text, buf_cstr(&b));
+		buf_done(&b);
+	}
+	struct buf s, b;
+	buf_init(&s, 100000);
+	buf_init(&b, 4096);
+	for (int i = 0; i < 5000; i++)
+		buf_append_str(&s, i % 7 ? "\xe1\xbb\x87" : " \xe1\xbb\x87");
+	preview_make(buf_slice(&s), false, &b);
+	size_t chars = 0;
+	for (size_t i = 0; i < b.len; i++)
+		chars += (b.data[i] & 0xc0) != 0x80;
+	assert_int_equal(chars, PREVIEW_CHARS);
+	buf_done(&s);
+	buf_done(&b);
+}
+
 int
 main(void)
 {
@@ -343,6 +392,7 @@ main(void)
 	    cmocka_unit_test(test_ordered_subject),
 	    cmocka_unit_test(test_references),
 	    cmocka_unit_test(test_large),
+	    cmocka_unit_test(test_preview),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
