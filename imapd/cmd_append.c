@@ -1,4 +1,5 @@
-/* cmd_append.c: APPEND. Runs in imapd-session. RFC 3501 6.3.11, RFC 4315 (APPENDUID), RFC 7888.
+/* cmd_append.c: APPEND. Runs in imapd-session. RFC 3501 6.3.11, RFC 3502 (MULTIAPPEND), RFC 4315 (APPENDUID), RFC 7888.
+ * Several messages of one command become one batch of the store: all or none.
  * The message streams to ingest as it comes and is never whole here. What a client sends without being asked (LITERAL+) is taken to its end
  * even when it is refused, so that the stream stays in step. */
 #include "config.h"
@@ -9,10 +10,12 @@
 #include <time.h>
 
 #include "imapd/session.h"
+#include "lib/crypto.h"
 #include "lib/date.h"
 #include "lib/err.h"
 
 #define STALL_MS 300000               /* no octet of the message for so long */
+#define MESSAGES_MAX 1000             /* of one command */
 #define DRAIN_MAX ((uint64_t)1 << 30) /* taken and thrown away, at most */
 
 struct append {
@@ -27,6 +30,12 @@ struct append {
 	bool utf8;           /* "UTF8 (" stands before the message, ")" comes behind it */
 	bool ended;          /* ingest has it all */
 	bool answered;       /* ingest answered */
+	/* MULTIAPPEND */
+	unsigned char group[16];
+	uint32_t index; /* of the message under way */
+	uint64_t box;   /* the mailbox's number */
+	bool
+	    next_waits; /* ingest takes a part; then the next message, whose options stand in m->args */
 	uint32_t uidvalidity, uid;
 };
 
@@ -51,34 +60,72 @@ append_answer(struct cmd *m)
 		cmd_no(m, "[UNKNOWN-CTE] Messages with NUL octets cannot be kept");
 	else if (st->err)
 		cmd_err(m, st->err);
+	else if (st->index > 0)
+		cmd_ok(m, "[APPENDUID %u %u:%u] Appended", st->uidvalidity, st->uid,
+		    st->uid + st->index);
 	else
 		cmd_ok(m, "[APPENDUID %u %u] Appended", st->uidvalidity, st->uid);
+}
+
+static void append_take(struct cmd *m);
+static void append_next(struct cmd *m);
+
+/* The message is over, and the store may have it. */
+static void
+append_finish(struct cmd *m, bool more)
+{
+	struct append *st = m->state;
+	st->ended = !more;
+	st->next_waits = more;
+	if (more && st->index == 0)
+		random_bytes(st->group, sizeof(st->group));
+	int err = st->index > 0 || more
+		      ? ingest_append_end_part(st->to, st->group, st->index, !more)
+		      : ingest_append_end(st->to);
+	if (err && err != ERR_CLOSED) {
+		ingest_append_abort(st->to);
+		st->to = NULL;
+		st->err = ERR_TEMP;
+		if (more)
+			append_next(m);
+		else
+			append_answer(m);
+	}
+}
+
+/* RFC 3502: SP [flags] [date] literal, behind a message. false: it is nothing of the kind. */
+static bool
+take_next(struct cmd *m, struct slice line)
+{
+	struct append *st = m->state;
+	size_t at;
+	if (st->utf8 && slice_starts(line, ")"))
+		line = slice_from(line, 1);
+	if (!slice_starts(line, " ") ||
+	    !imap_parse_literal(line, &at, &m->literal_size, &m->literal_sync, &m->literal8))
+		return false;
+	m->args = imap_cur_of(arena_slice(m->a, slice_sub(line, 0, at)));
+	return m->args.rest.ptr != NULL;
 }
 
 static void
 append_tail(struct cmd *m, struct slice line)
 {
 	struct append *st = m->state;
+	bool more = !slice_eq_str(line, st->utf8 ? ")" : "") && take_next(m, line);
 	m->on_line = NULL;
 	m->on_timer = NULL;
-	if (!slice_eq_str(line, st->utf8 ? ")" : "") && st->refusal == NULL) {
-		/* Another literal of MULTIAPPEND, which is not offered. */
-		st->refusal = "BAD One message at a time";
+	if (!more && st->refusal == NULL && !slice_eq_str(line, st->utf8 ? ")" : "")) {
+		st->refusal = "BAD Wrong arguments for APPEND";
 		ingest_append_abort(st->to);
 		st->to = NULL;
 	}
-	if (st->to == NULL) {
+	if (st->to != NULL)
+		append_finish(m, more);
+	else if (more)
+		append_next(m); /* it comes all the same */
+	else
 		append_answer(m);
-		return;
-	}
-	st->ended = true;
-	int err = ingest_append_end(st->to);
-	if (err && err != ERR_CLOSED) {
-		ingest_append_abort(st->to);
-		st->to = NULL;
-		st->err = ERR_TEMP;
-		append_answer(m);
-	}
 }
 
 static bool
@@ -106,7 +153,7 @@ append_input(struct cmd *m)
 	if (st->left == 0) {
 		m->on_input = NULL;
 		m->on_line = append_tail;
-		imap_parse_want_line(&c->parse, 1024);
+		imap_parse_want_line(&c->parse, 8192);
 	}
 	return true;
 }
@@ -156,6 +203,11 @@ append_done(void *arg, int err, uint32_t uidvalidity, uint32_t uid)
 	st->err = err;
 	st->uidvalidity = uidvalidity;
 	st->uid = uid;
+	if (st->next_waits) {
+		st->next_waits = false;
+		append_next(m);
+		return;
+	}
 	if (st->ended) {
 		append_answer(m);
 		return;
@@ -163,39 +215,6 @@ append_done(void *arg, int err, uint32_t uidvalidity, uint32_t uid)
 	if (err == 0)
 		st->err = ERR_PROTO; /* not the whole of it was sent */
 	client_pump(m->c);           /* what still comes is thrown away */
-}
-
-static void
-append_found(struct cmd *m, int err, const struct mbox *b)
-{
-	struct append *st = m->state;
-	if (err == 0 && !mbox_has_right(b, 'i'))
-		err = ERR_DENIED;
-	if (err == ERR_NOTFOUND) {
-		append_refuse(m, "NO [TRYCREATE] No such mailbox");
-		return;
-	}
-	if (err == 0) {
-		struct ingest_append_params p = {
-		    .ticket = buf_slice(&m->c->ticket),
-		    .mailbox = b->id,
-		    .flags = st->flags,
-		    .keywords = st->keywords,
-		    .internal_date = st->date,
-		    .internal_zone = (int16_t)st->zone,
-		    .size = m->literal_size,
-		};
-		st->to = ingest_append_start(m->c->d->ingest, &p, append_drained, append_done, m);
-		err = st->to == NULL ? ERR_TEMP : 0;
-	}
-	if (err) {
-		char *text = arena_printf(m->a, "NO %s", err_text(err));
-		append_refuse(m, text != NULL ? text : "NO Out of memory");
-		return;
-	}
-	if (m->literal_sync)
-		client_printf(m->c, "+ Ready for the message\r\n");
-	append_take(m);
 }
 
 /* Behind the mailbox: [SP flags] [SP date] SP, up to the literal. */
@@ -206,6 +225,7 @@ read_options(struct cmd *m, struct append *st)
 	st->date = time(NULL);
 	st->zone = date_local_zone(st->date);
 	st->keywords = slice_of("", 0);
+	st->flags = 0;
 	if (!imap_cur_sp(cur))
 		return false;
 	if (imap_cur_peek(cur, '(') &&
@@ -225,6 +245,87 @@ read_options(struct cmd *m, struct append *st)
 	return imap_cur_end(cur) && (m->literal8 || !st->utf8);
 }
 
+/* The message whose literal was announced, into the mailbox that was found. */
+static void
+append_start(struct cmd *m)
+{
+	struct append *st = m->state;
+	struct ingest_append_params p = {
+	    .ticket = buf_slice(&m->c->ticket),
+	    .mailbox = st->box,
+	    .flags = st->flags,
+	    .keywords = st->keywords,
+	    .internal_date = st->date,
+	    .internal_zone = (int16_t)st->zone,
+	    .size = m->literal_size,
+	};
+	st->left = m->literal_size;
+	st->to = ingest_append_start(m->c->d->ingest, &p, append_drained, append_done, m);
+	if (st->to == NULL) {
+		append_refuse(m, "NO [UNAVAILABLE] The mail store is not available now");
+		return;
+	}
+	if (m->literal_sync)
+		client_printf(m->c, "+ Ready for the message\r\n");
+	append_take(m);
+}
+
+/* NULL, or why the message that was announced is not taken. */
+static const char *
+why_not(struct cmd *m, struct append *st)
+{
+	if (!read_options(m, st))
+		return "BAD Wrong arguments for APPEND";
+	if (m->literal_size > m->c->d->message_max)
+		return "NO [TOOBIG] The message is too large";
+	if (m->literal_size == 0)
+		return "NO An empty message cannot be kept";
+	return NULL;
+}
+
+/* The next message of a MULTIAPPEND; after a refusal it is taken to its end, where it comes unasked. */
+static void
+append_next(struct cmd *m)
+{
+	struct append *st = m->state;
+	const char *why = st->refusal;
+	st->left = m->literal_size;
+	if (why == NULL && st->err == 0)
+		why = why_not(m, st);
+	if (why == NULL && st->err == 0 && st->index + 1 == MESSAGES_MAX)
+		why = "NO [LIMIT] Too many messages at once";
+	if (why != NULL) {
+		append_refuse(m, why);
+	} else if (st->err) {
+		if (m->literal_sync)
+			append_answer(m);
+		else
+			append_take(m);
+	} else {
+		st->index++;
+		append_start(m);
+	}
+}
+
+static void
+append_found(struct cmd *m, int err, const struct mbox *b)
+{
+	struct append *st = m->state;
+	if (err == 0 && !mbox_has_right(b, 'i'))
+		err = ERR_DENIED;
+	if (err == ERR_NOTFOUND) {
+		append_refuse(m, "NO [TRYCREATE] No such mailbox");
+		return;
+	}
+	if (err) {
+		char *text = arena_printf(m->a, "NO %s", err_text(err));
+		append_refuse(m, text != NULL ? text : "NO Out of memory");
+		return;
+	}
+	st->box = b->id;
+	append_start(m);
+}
+
 void
 cmd_append(struct cmd *m)
 {
@@ -236,12 +337,10 @@ cmd_append(struct cmd *m)
 	m->state = st;
 	m->cleanup = append_cleanup;
 	st->left = m->literal_size;
-	if (!cmd_mailbox_arg(m, &st->mailbox) || !read_options(m, st))
-		append_refuse(m, "BAD Wrong arguments for APPEND");
-	else if (m->literal_size > m->c->d->message_max)
-		append_refuse(m, "NO [TOOBIG] The message is too large");
-	else if (m->literal_size == 0)
-		append_refuse(m, "NO An empty message cannot be kept");
+	const char *why =
+	    cmd_mailbox_arg(m, &st->mailbox) ? why_not(m, st) : "BAD Wrong arguments for APPEND";
+	if (why != NULL)
+		append_refuse(m, why);
 	else
 		mbox_find(m, st->mailbox, append_found);
 }

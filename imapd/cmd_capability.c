@@ -36,6 +36,7 @@ static const char *const signed_in[] = {
     "CREATE-SPECIAL-USE",
     "BINARY",
     "PREVIEW",
+    "MULTIAPPEND",
     "QUOTA",
     "QUOTA=RES-STORAGE",
     "QUOTA=RES-MESSAGE",

@@ -88,6 +88,18 @@ literal_spec(struct slice line, uint64_t *size_out, bool *sync_out)
 	return (ptrdiff_t)at - 1;
 }
 
+bool
+imap_parse_literal(
+    struct slice line, size_t *at_out, uint64_t *size_out, bool *sync_out, bool *literal8_out)
+{
+	ptrdiff_t at = literal_spec(line, size_out, sync_out);
+	if (at < 0)
+		return false;
+	*literal8_out = at > 0 && line.ptr[at - 1] == '~';
+	*at_out = (size_t)at - *literal8_out;
+	return true;
+}
+
 /* Whether text is "tag APPEND mailbox …": what follows as a literal is the message. */
 static bool
 is_append_message(struct slice text)

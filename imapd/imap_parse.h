@@ -52,6 +52,9 @@ struct slice imap_parse_text(const struct imap_parse *p);
 void imap_parse_next(struct imap_parse *p);
 /* The next line is not a command (DONE, an answer to a challenge, the end of an APPEND): given whole as IMAP_EV_LINE. */
 void imap_parse_want_line(struct imap_parse *p, size_t max);
+/* "{n}", "{n+}", "~{n}" or "~{n+}" at the end of a line: *at_out is where it begins. */
+bool imap_parse_literal(
+    struct slice line, size_t *at_out, uint64_t *size_out, bool *sync_out, bool *literal8_out);
 /* Whether something of a command was taken already. */
 bool imap_parse_is_inside(const struct imap_parse *p);
 

@@ -32,6 +32,7 @@ struct append {
 	bool has_msg, checked;
 	uint32_t begin_req, end_req; /* requests not answered yet, 0: none */
 	uint32_t call;               /* to stored */
+	unsigned char group[16];
 	unsigned tries;
 	struct loop_timer *again;
 };
@@ -259,6 +260,20 @@ end(struct append *ap, uint32_t req, struct ipc_reader *r)
 }
 
 static int
+part_end(struct append *ap, uint32_t req, struct ipc_reader *r)
+{
+	struct slice group = ipc_get_slice(r);
+
+	ap->params.index = ipc_get_u32(r);
+	ap->params.last = ipc_get_u8(r) != 0;
+	if (group.len != sizeof(ap->group))
+		return ERR_PROTO;
+	memcpy(ap->group, group.ptr, sizeof(ap->group));
+	ap->params.group = ap->group;
+	return end(ap, req, r);
+}
+
+static int
 on_msg(struct ipc_conn *ipc, uint16_t type, uint32_t req, struct ipc_reader *r, int fd, void *arg)
 {
 	struct append_conn *c = (struct append_conn *)ipc_user(ipc);
@@ -288,6 +303,8 @@ on_msg(struct ipc_conn *ipc, uint16_t type, uint32_t req, struct ipc_reader *r, 
 		return data(ap, req, r);
 	case INGEST_END:
 		return end(ap, req, r);
+	case INGEST_PART_END:
+		return part_end(ap, req, r);
 	case INGEST_ABORT:
 		append_fail(ap, ERR_CANCELED, "aborted");
 		return 0;

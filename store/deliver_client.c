@@ -221,7 +221,13 @@ deliver_append(struct deliver_client *c, const struct deliver_message *m,
 	ipc_put_slice(&b, a->keywords);
 	ipc_put_i64(&b, a->internal_date);
 	ipc_put_u16(&b, (uint16_t)a->internal_zone);
-	return send_call(c, STORE_APPEND, &b, m->fd, timeout_ms, &k, call_out);
+	if (a->group != NULL) {
+		ipc_put_slice(&b, slice_of(a->group, 16));
+		ipc_put_u32(&b, a->index);
+		ipc_put_u8(&b, a->last);
+	}
+	return send_call(c, a->group != NULL ? STORE_APPEND_PART : STORE_APPEND, &b, m->fd,
+	    timeout_ms, &k, call_out);
 }
 
 int

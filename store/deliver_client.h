@@ -64,6 +64,9 @@ struct deliver_append {
 	struct slice keywords; /* separated by spaces */
 	int64_t internal_date;
 	int16_t internal_zone;
+	const unsigned char *group; /* MULTIAPPEND: 16 octets; NULL: a message by itself */
+	uint32_t index;             /* in the group, from 0 */
+	bool last; /* the group goes in, or nothing of it; the answer has the first one's UID */
 };
 /* err: 0, ERR_DENIED, ERR_EXPIRED (ticket), ERR_NOTFOUND (mailbox), ERR_FULL, ERR_LIMIT (keywords), ERR_TEMP, ERR_UNKNOWN. */
 typedef void (*deliver_append_fn)(void *arg, int err, uint32_t uidvalidity, uint32_t uid);

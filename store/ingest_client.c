@@ -126,7 +126,8 @@ on_reply(void *arg, int err, uint16_t type, struct ipc_reader *r, int fd)
 	free(o);
 	if (a == NULL)
 		return;
-	if (err == 0 && sent == INGEST_END) {
+	bool ends = sent == INGEST_END || sent == INGEST_PART_END;
+	if (err == 0 && ends) {
 		if (type == INGEST_DONE) {
 			uidvalidity = ipc_get_u32(r);
 			uid = ipc_get_u32(r);
@@ -134,7 +135,7 @@ on_reply(void *arg, int err, uint16_t type, struct ipc_reader *r, int fd)
 		if (type != INGEST_DONE || ipc_reader_end(r) != 0)
 			err = ERR_PROTO;
 	}
-	if (err != 0 || sent == INGEST_END) {
+	if (err != 0 || ends) {
 		finish(a, told(err), uidvalidity, uid);
 		return;
 	}
@@ -228,6 +229,25 @@ ingest_append_end(struct ingest_append *a)
 	buf_init(&b, 16);
 	ipc_put_u32(&b, a->id);
 	r = send_op(a, INGEST_END, &b, END_MS);
+	buf_done(&b);
+	return r == 0 ? 0 : ERR_CLOSED;
+}
+
+int
+ingest_append_end_part(
+    struct ingest_append *a, const unsigned char group[16], uint32_t index, bool last)
+{
+	struct buf b;
+	int r;
+
+	if (a->err != 0)
+		return ERR_CLOSED;
+	buf_init(&b, 64);
+	ipc_put_u32(&b, a->id);
+	ipc_put_slice(&b, slice_of(group, 16));
+	ipc_put_u32(&b, index);
+	ipc_put_u8(&b, last);
+	r = send_op(a, INGEST_PART_END, &b, END_MS);
 	buf_done(&b);
 	return r == 0 ? 0 : ERR_CLOSED;
 }

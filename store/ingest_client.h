@@ -27,6 +27,10 @@ struct ingest_append *ingest_append_start(struct ingest_client *c,
 /* At most 64 KiB a call. 0, ERR_AGAIN (window full, nothing taken: wait for drained), ERR_CLOSED (done will tell). */
 int ingest_append_write(struct ingest_append *a, const void *p, size_t n);
 int ingest_append_end(struct ingest_append *a); /* all size octets were written */
+/* The same for one message of several that go in together (MULTIAPPEND): group is chosen at random, index counts from 0. done has uid 0 but for the last,
+ * where it is the first one's; the others follow it. */
+int ingest_append_end_part(
+    struct ingest_append *a, const unsigned char group[16], uint32_t index, bool last);
 void ingest_append_abort(
     struct ingest_append *a); /* nothing is stored; done is not called; NULL accepted */
 

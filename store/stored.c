@@ -98,8 +98,8 @@ on_msg(struct ipc_conn *ipc, uint16_t type, uint32_t id, struct ipc_reader *r, i
 	}
 	if (type == STORE_DELIVER)
 		return on_deliver(c, id, r, fd);
-	if (type == STORE_APPEND)
-		return on_append(c, id, r, fd);
+	if (type == STORE_APPEND || type == STORE_APPEND_PART)
+		return on_append(c, id, r, fd, type == STORE_APPEND_PART);
 	assert(fd < 0); /* by the table */
 	if (type == STORE_STAT)
 		return ipc_reader_end(r) != 0 ? ERR_PROTO : on_stat(c, id);

@@ -35,6 +35,12 @@ struct deliver {
 	/* APPEND */
 	struct slice keywords;
 	bool once; /* by content */
+	/* MULTIAPPEND */
+	struct conn *c; /* held; NULL: a message by itself */
+	struct deliver *next;
+	unsigned char group[16];
+	uint32_t index;
+	bool last;
 	uint64_t mailbox;
 	struct session *s;
 	unsigned char content[16]; /* of the SHA-256 of the body */
@@ -109,6 +115,8 @@ deliver_new(struct conn *c, uint32_t id)
 static void
 deliver_free(struct deliver *d)
 {
+	if (d->c != NULL)
+		conn_unref(d->c);
 	session_free(d->s);
 	arena_free(d->mem);
 	free(d);
@@ -443,6 +451,167 @@ append_insert(struct deliver *d, struct mbox *m, const char *rights, bool once)
 	account_unref(m->acc);
 }
 
+/* ---- MULTIAPPEND (RFC 3502): the parts wait with their connection, then all of them are one batch ---- */
+
+enum { GROUPS_MAX = 64, PARTS_MAX = 1000 };
+
+struct append_group {
+	struct append_group *next;
+	struct deliver *first, **end;
+	uint32_t n;
+};
+
+static void
+group_free(struct append_group *g)
+{
+	struct deliver *d;
+
+	while ((d = g->first) != NULL) {
+		g->first = d->next;
+		deliver_free(d);
+	}
+	free(g);
+}
+
+void
+append_groups_free(struct conn *c)
+{
+	struct append_group *g;
+
+	while ((g = c->groups) != NULL) {
+		c->groups = g->next;
+		group_free(g);
+	}
+}
+
+/* Takes the group of d out of the connection's list; NULL when there is none. */
+static struct append_group *
+group_take(struct deliver *d)
+{
+	for (struct append_group **at = &d->c->groups; *at != NULL; at = &(*at)->next) {
+		struct append_group *g = *at;
+
+		if (memcmp(g->first->group, d->group, sizeof d->group) == 0 &&
+		    g->first->mailbox == d->mailbox &&
+		    g->first->s->accounts[0].acc == d->s->accounts[0].acc) {
+			*at = g->next;
+			return g;
+		}
+	}
+	return NULL;
+}
+
+static void
+on_group_appended(struct op *op)
+{
+	struct append_group *g = op->arg;
+	struct deliver *last = g->first;
+	int err = op->err;
+
+	while (last->next != NULL)
+		last = last->next;
+	if (err != 0) {
+		req_err(&last->r, err, "append");
+	} else {
+		struct buf b;
+
+		buf_init(&b, 64);
+		ipc_put_u32(&b, op->m->h.uidvalidity);
+		ipc_put_u32(&b, op->msgs[0].uid);
+		req_reply(&last->r, STORE_APPENDED, &b);
+	}
+	op_free(op);
+	group_free(g);
+}
+
+static void
+group_insert(struct append_group *g, struct mbox *m, const char *rights)
+{
+	struct op *op = op_new(OP_INSERT, m, (size_t)g->n * 1024 + OP_MEM, on_group_appended, g);
+	uint32_t mask = rights_flags(rights);
+	size_t i = 0;
+
+	op->msgs = arena_calloc(op->mem, g->n, sizeof *op->msgs);
+	if (op->msgs == NULL)
+		fatal("no memory");
+	op->n_msgs = g->n;
+	for (struct deliver *d = g->first; d != NULL; d = d->next, i++) {
+		struct new_msg *n = &op->msgs[i];
+
+		n->row = d->row;
+		n->row.flags &= mask;
+		n->row.keywords = (mask & RIGHTS_KEYWORDS) != 0 ? d->keywords : slice_str("");
+	}
+	/* the group's id goes with the first: sent again, the whole is found by it */
+	op->msgs[0].has_id = true;
+	memcpy(op->msgs[0].id, g->first->group, sizeof op->msgs[0].id);
+	op_start(op);
+}
+
+/* A part came after its group was lost with a connection; perhaps all of it went in before. */
+static void
+on_group_seen(void *arg, int err, struct slice value)
+{
+	struct deliver *d = arg;
+	const char *rights;
+	struct mbox *m;
+	uint32_t uid = 0;
+	int64_t at;
+
+	if (err == 0)
+		err = seen_row_decode(value, &at, &uid);
+	if (err == 0)
+		err = session_mbox(d->s, d->mailbox, "i", &m, &rights);
+	if (err == 0)
+		append_reply(d, m->h.uidvalidity, uid);
+	else
+		append_end(d, err == ERR_NOTFOUND ? ERR_UNKNOWN : err);
+}
+
+static void
+append_part(struct deliver *d, struct mbox *m, const char *rights)
+{
+	struct append_group *g = group_take(d);
+	struct backend *be = m->acc->st->be;
+	char key[KEY_MAX];
+	unsigned n = 0;
+	struct buf b;
+
+	if (d->index != (g == NULL ? 0 : g->n) || d->index >= PARTS_MAX || d->c->closed) {
+		if (g != NULL)
+			group_free(g);
+		must(be->ops->get(be, slice_str(m->object),
+		    key_id(key, 'd', d->group, sizeof d->group), on_group_seen, d));
+		return;
+	}
+	if (g == NULL) {
+		g = xcalloc(1, sizeof *g);
+		g->end = &g->first;
+	}
+	*g->end = d;
+	g->end = &d->next;
+	g->n++;
+	if (d->last) {
+		group_insert(g, m, rights);
+		return;
+	}
+	g->next = d->c->groups;
+	d->c->groups = g;
+	/* what was given up in the middle goes when others need the room */
+	for (struct append_group **at = &g->next; *at != NULL; at = &(*at)->next)
+		if (++n == GROUPS_MAX) {
+			struct append_group *old = *at;
+
+			*at = old->next;
+			group_free(old);
+			break;
+		}
+	buf_init(&b, 64);
+	ipc_put_u32(&b, m->h.uidvalidity);
+	ipc_put_u32(&b, 0);
+	req_reply(&d->r, STORE_APPENDED, &b);
+}
+
 static void
 on_append_body(void *arg, int err, uint64_t body)
 {
@@ -457,7 +626,10 @@ on_append_body(void *arg, int err, uint64_t body)
 		return;
 	}
 	d->row.body = body;
-	append_insert(d, m, rights, is_once(d, m));
+	if (d->c != NULL)
+		append_part(d, m, rights);
+	else
+		append_insert(d, m, rights, is_once(d, m));
 }
 
 /* Held while the ticket's accounts are being read. */
@@ -499,7 +671,7 @@ on_append_session(void *arg, int err, struct session *s)
 }
 
 int
-on_append(struct conn *c, uint32_t id, struct ipc_reader *r, int fd)
+on_append(struct conn *c, uint32_t id, struct ipc_reader *r, int fd, bool part)
 {
 	struct deliver *d = deliver_new(c, id);
 	struct appending *a;
@@ -515,6 +687,14 @@ on_append(struct conn *c, uint32_t id, struct ipc_reader *r, int fd)
 	d->keywords = arena_slice(d->mem, ipc_get_slice(r));
 	d->row.internal_date = ipc_get_i64(r);
 	d->row.internal_zone = (int16_t)ipc_get_u16(r);
+	if (part) {
+		if (get_fixed(r, d->group, sizeof d->group) != 0)
+			return bad(d, fd);
+		d->index = ipc_get_u32(r);
+		d->last = ipc_get_u8(r) != 0;
+		d->c = c;
+		c->refs++;
+	}
 	if (ipc_reader_end(r) != 0)
 		return bad(d, fd);
 	a = xcalloc(1, sizeof *a);

@@ -260,7 +260,8 @@ struct conn {
 	struct ipc_conn *ipc;
 	uint32_t role;
 	struct session *sessions;
-	unsigned refs; /* the connection itself, and sessions being made */
+	struct append_group *groups; /* MULTIAPPEND under way */
+	unsigned refs;               /* the connection itself, and sessions being made */
 	bool closed;
 };
 typedef void (*session_fn)(void *arg, int err, struct session *s);
@@ -411,7 +412,8 @@ int on_body(struct conn *c, uint32_t id, struct ipc_reader *r);
 int on_summary(struct conn *c, uint32_t id, struct ipc_reader *r);
 int on_contents(struct conn *c, uint32_t id, struct ipc_reader *r);
 int on_deliver(struct conn *c, uint32_t id, struct ipc_reader *r, int fd);
-int on_append(struct conn *c, uint32_t id, struct ipc_reader *r, int fd);
+int on_append(struct conn *c, uint32_t id, struct ipc_reader *r, int fd, bool part);
+void append_groups_free(struct conn *c);
 int on_check(struct conn *c, uint32_t id, struct ipc_reader *r);
 
 /* ---- stored_quota.c ---- */

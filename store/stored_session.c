@@ -83,6 +83,7 @@ conn_closed(struct conn *c)
 	struct session *s;
 
 	c->closed = true;
+	append_groups_free(c);
 	while ((s = c->sessions) != NULL) {
 		c->sessions = s->next;
 		session_free(s);

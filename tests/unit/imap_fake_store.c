@@ -1048,8 +1048,11 @@ struct ingest_append {
 	void (*drained)(void *);
 	void *arg;
 	unsigned writes;
-	bool ended, dead;
+	bool ended, dead, part, last;
+	unsigned char group[16];
 };
+static struct ingest_append *parts[1000]; /* of MULTIAPPEND under way, of all sessions */
+static size_t n_parts;
 
 struct ingest_client *
 ingest_client_new(struct loop *l, const char *socket)
@@ -1098,6 +1101,8 @@ ingest_append_write(struct ingest_append *a, const void *p, size_t n)
 	return buf_append(&a->data, p, n);
 }
 
+static uint32_t add_appended(struct fbox *b, struct ingest_append *a);
+
 static void
 run_append(struct job *j)
 {
@@ -1126,6 +1131,40 @@ run_append(struct job *j)
 			return;
 		}
 	}
+	if (a->part && !a->last) {
+		parts[n_parts++] = a;
+		a->done(a->arg, 0, b->uidvalidity, 0);
+		return;
+	}
+	uint32_t first = 0;
+	for (size_t i = 0; a->part && i < n_parts; i++) {
+		if (memcmp(parts[i]->group, a->group, 16) != 0)
+			continue;
+		uint32_t u = add_appended(b, parts[i]);
+		first = first == 0 ? u : first;
+		n_parts--;
+		memmove(&parts[i], &parts[i + 1], (n_parts - i) * sizeof(struct ingest_append *));
+		i--;
+	}
+	uint32_t uid = add_appended(b, a);
+	changed(b);
+	a->done(a->arg, 0, b->uidvalidity, first != 0 ? first : uid);
+}
+
+int
+ingest_append_end_part(
+    struct ingest_append *a, const unsigned char group[16], uint32_t index, bool last)
+{
+	(void)index;
+	a->part = true;
+	a->last = last;
+	memcpy(a->group, group, 16);
+	return ingest_append_end(a);
+}
+
+static uint32_t
+add_appended(struct fbox *b, struct ingest_append *a)
+{
 	struct fmsg *m = msg_add(b);
 	m->flags = a->p.flags;
 	m->keywords = a->keywords;
@@ -1134,9 +1173,7 @@ run_append(struct job *j)
 	m->data = keep(buf_take(&a->data, &m->len));
 	snprintf(
 	    (char *)m->email_id, sizeof(m->email_id), "%u.%llu", m->uid, (unsigned long long)b->id);
-	uint32_t uid = m->uid;
-	changed(b);
-	a->done(a->arg, 0, b->uidvalidity, uid);
+	return m->uid;
 }
 
 int

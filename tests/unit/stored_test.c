@@ -1302,6 +1302,87 @@ kill9(void **state)
 }
 
 static void
+part(struct deliver_append *a, const char *group, uint32_t index, bool last, size_t size)
+{
+	static char text[400000];
+	struct deliver_message m;
+	unsigned char id[17] = {0};
+	static unsigned number;
+
+	memset(text, 'x', sizeof text);
+	memcpy(id, group, strlen(group));
+	snprintf(text, sizeof text, "part %u", number++);
+	text[strlen(text)] = ' ';
+	m = message("part", "");
+	m.id[15] = (unsigned char)number;
+	m.body = slice_of(text, size);
+	m.size = size;
+	sha256_of(m.body, m.sha256);
+	a->group = id;
+	a->index = index;
+	a->last = last;
+	assert_int_equal(deliver_append(F->ingest, &m, a, 0, on_appended, NULL, NULL), 0);
+	wait_done();
+}
+
+/* MULTIAPPEND: all messages or none, over quota in the middle, over a restart in the middle; and one answer for ever. */
+static void
+multiappend(void **state)
+{
+	struct store_session *s = login("p-1");
+	struct deliver_append a = {.mailbox = box(s, "Drafts")->id, .keywords = slice_str("")};
+	struct buf t;
+
+	(void)state;
+	buf_init(&t, 65536);
+	stored_run_ticket(&F->run, "p-1", 0, (int64_t)time(NULL) + 1000, NULL, 0, &t);
+	a.ticket = buf_slice(&t);
+	part(&a, "one", 0, false, 100);
+	assert_true(F->err == 0 && F->uid == 0);
+	part(&a, "one", 1, false, 200);
+	assert_int_equal(box(s, "Drafts")->messages, 0);
+	part(&a, "one", 2, true, 300);
+	assert_true(F->err == 0 && F->uid == 1);
+	assert_int_equal(box(s, "Drafts")->messages, 3);
+	assert_int_equal(box(s, "Drafts")->size, 600);
+	/* the answer was lost with stored: the last part again finds all of it */
+	stored_run_end(&F->run, SIGKILL);
+	stored_run_start(&F->run);
+	part(&a, "one", 2, true, 300);
+	assert_true(F->err == 0 && F->uid == 1);
+	assert_int_equal(box(s, "Drafts")->messages, 3);
+	/* each would fit, all of them do not */
+	for (unsigned i = 0; i < 5; i++)
+		part(&a, "two", i, i == 4, 250000);
+	assert_int_equal(F->err, ERR_FULL);
+	assert_int_equal(box(s, "Drafts")->messages, 3);
+	/* stored is killed in the middle: nothing of it */
+	part(&a, "three", 0, false, 100);
+	stored_run_end(&F->run, SIGKILL);
+	stored_run_start(&F->run);
+	part(&a, "three", 1, true, 100);
+	assert_int_equal(F->err, ERR_UNKNOWN);
+	/* a part that is not the next one */
+	part(&a, "four", 0, false, 100);
+	part(&a, "four", 2, true, 100);
+	assert_int_equal(F->err, ERR_UNKNOWN);
+	/* many that are given up */
+	for (unsigned i = 0; i < 100; i++) {
+		char group[16];
+
+		snprintf(group, sizeof group, "g%u", i);
+		part(&a, group, 0, false, 100);
+		assert_int_equal(F->err, 0);
+	}
+	part(&a, "g0", 1, true, 100);
+	assert_int_equal(F->err, ERR_UNKNOWN);
+	part(&a, "g99", 1, true, 100);
+	assert_true(F->err == 0 && F->uid == 4);
+	assert_int_equal(box(s, "Drafts")->messages, 5);
+	buf_done(&t);
+}
+
+static void
 on_quota(void *arg, int err, const struct store_quota *q)
 {
 	if (err == 0) {
@@ -1434,6 +1515,7 @@ main(void)
 	    T(rename_inbox),
 	    T(large_body),
 	    cmocka_unit_test_setup_teardown(quota, setup_small, teardown),
+	    cmocka_unit_test_setup_teardown(multiappend, setup_small, teardown),
 	    cmocka_unit_test_setup_teardown(quota_messages, setup_few, teardown),
 	    cmocka_unit_test_setup_teardown(history, setup_history, teardown),
 	    T(permits),
