@@ -48,7 +48,10 @@ tests_unit_limits_test_LDADD = $(CV_SMTP_TEST_LIBS) $(CMOCKA_LIBS)
 tests_unit_smtp_msg_test_SOURCES = tests/unit/smtp_msg_test.c
 tests_unit_smtp_msg_test_LDADD = $(CV_SMTP_TEST_LIBS) $(CMOCKA_LIBS)
 
-CV_FUZZ += tests/fuzz/smtp_fuzz tests/fuzz/smtp_data_fuzz tests/fuzz/milter_fuzz
+CV_FUZZ += tests/fuzz/smtp_fuzz tests/fuzz/smtp_data_fuzz tests/fuzz/milter_fuzz tests/fuzz/autoreply_fuzz
+tests_fuzz_autoreply_fuzz_SOURCES = tests/fuzz/autoreply_fuzz.c $(CV_FUZZ_MAIN)
+tests_fuzz_autoreply_fuzz_LDFLAGS = $(AM_LDFLAGS) $(CV_FUZZLINK)
+tests_fuzz_autoreply_fuzz_LDADD = $(CV_SMTP_TEST_LIBS)
 tests_fuzz_smtp_fuzz_SOURCES = tests/fuzz/smtp_fuzz.c $(CV_FUZZ_MAIN)
 tests_fuzz_smtp_fuzz_LDFLAGS = $(AM_LDFLAGS) $(CV_FUZZLINK)
 tests_fuzz_smtp_fuzz_LDADD = $(CV_SMTP_TEST_LIBS)
