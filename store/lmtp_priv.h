@@ -7,8 +7,8 @@
 #include "store/lmtp_parse.h"
 
 enum {
-	LMTP_LINE_MAX = 4096,    /* a command line with its parameters */
-	LMTP_PENDING_MAX = 32,   /* recipients looked up at one time */
+	LMTP_LINE_MAX = 4096,     /* a command line with its parameters */
+	LMTP_PENDING_MAX = 32,    /* recipients looked up at one time */
 	LMTP_TARGETS_MAX = 10000, /* mailboxes of one transaction, members of groups included */
 	LMTP_ARENA_MAX = 16 * 1024 * 1024,
 };

@@ -1,4 +1,4 @@
-"""Debian's Postfix delivers into our store by LMTP: over the UNIX socket as one of lmtp_users, and by TCP (listen_lmtp). Postfix runs by
+"""The store by LMTP: Debian's Postfix delivers into our store by LMTP: over the UNIX socket as one of lmtp_users, and by TCP (listen_lmtp). Postfix runs by
 itself with its own configuration and spool; content is byte-exact, a full mailbox is 452 for that recipient alone, an unknown one 550."""
 
 import os
@@ -211,3 +211,81 @@ except (PermissionError, ConnectionError):
     sys.exit(0)
 """ % str(instance.dir / "run")
     assert subprocess.run(["/usr/bin/python3", "-c", code], check=False).returncode == 0
+
+
+GROUPS = """dn: cn=trong,ou=groups,o=tinhmau,c=VN
+objectClass: groupOfNames
+objectClass: vnMailGroup
+cn: trong
+mail: trong@tinhmau.example
+member: %(a)s
+member: cn=ngoai,ou=groups,o=tinhmau,c=VN
+
+dn: cn=ngoai,ou=groups,o=tinhmau,c=VN
+objectClass: groupOfNames
+objectClass: vnMailGroup
+cn: ngoai
+mail: ngoai@tinhmau.example
+vnMailAlias: nhom.ngoai@tinhmau.example
+member: %(a)s
+member: %(b)s
+member: cn=trong,ou=groups,o=tinhmau,c=VN
+vnMaySend: members
+vnMaySend: dan@hopthu.example
+"""
+
+
+def dn_of(server, user):
+    import json
+    r = server.congvu("staff", "show", user["address"], "--json")
+    assert r.returncode == 0, r.stderr
+    return json.loads(r.stdout)["dn"]
+
+
+def test_groups(instance):
+    """Nested, in a circle, with a member whose mailbox is full: one copy each, and the full one gets it when there is room."""
+    server = instance
+    people = [u for u in server.users if u["role"] in ("staff", "clerk", "head")]
+    a, b, other = people[0], people[3], people[4]
+    ldif = GROUPS % {"a": dn_of(server, a), "b": dn_of(server, b)}
+    r = subprocess.run(["ldapadd", "-x", "-H", "ldap://127.0.0.1:%d" % (server.base + 389), "-D", "cn=hr,ou=services,o=tinhmau,c=VN", "-y",
+                        str(server.dir / "etc/hr.password")], input=ldif, capture_output=True, text=True, check=False)
+    assert r.returncode == 0, r.stderr
+    # who may send: members, and one address outside; nobody who only claims to be a member
+    s = server.mx()
+    s.ehlo("x")
+    for sender, want in (("e@hopthu.example", 550), (a["address"], 550), ("dan@hopthu.example", 250)):
+        s.mail(sender)
+        assert s.rcpt("ngoai@tinhmau.example")[0] == want
+        s.rset()
+    mid, data = mail(server, "nhom")
+    assert server.submit(other, other["address"], ["ngoai@tinhmau.example"], client.header(
+        client.address(other["name"], other["address"]), ["ngoai@tinhmau.example"], "x", mid) + client.text_part("x\n"))[0] in (550, 554)
+    # everybody once, though three ways lead to a
+    s.mail("dan@hopthu.example", ["BODY=8BITMIME"])
+    for r in ("nhom.ngoai@tinhmau.example", "trong@tinhmau.example", a["address"]):
+        assert s.rcpt(r)[0] == 250, r
+    assert s.data(data)[0] == 250
+    for u in (a, b):
+        got = server.fetch(u, mid)
+        assert got is not None and client.same_from_first_field(data, got)
+    # b's is full: a has it at once, b when there is room, and nobody twice
+    fill(server, b)
+    mid, data = mail(server, "nhom day")
+    s.mail("dan@hopthu.example", ["BODY=8BITMIME"])
+    assert s.rcpt("ngoai@tinhmau.example")[0] == 250
+    code, text = s.data(data)
+    assert code == 250 and b"Queued" in text, text
+    s.close()
+    assert server.fetch(a, mid) is not None and server.fetch(b, mid, wait=0) is None
+    assert "ngoai@tinhmau.example" in server.congvu("queue", "list", "--json").stdout
+    m = server.imap(b)
+    m.select("INBOX")
+    m.store("1:*", "+FLAGS", "\\Deleted")
+    m.expunge()
+    client.close(m)
+    assert server.fetch(b, mid, wait=40) is not None
+    end = time.monotonic() + 20
+    while "ngoai@tinhmau.example" in server.congvu("queue", "list", "--json").stdout and time.monotonic() < end:
+        time.sleep(0.5)
+    assert server.fetch(a, mid) is not None and server.fetch(b, mid) is not None  # fetch fails when it is there twice
