@@ -146,8 +146,9 @@ class World:
             shutil.copy(self.certs / (ca.name + ".pem"), self.certs / "trust/x.example")
         inst = root / "i"
         inst.mkdir()
+        self.web.crls["/pre.crl"] = self.cas["asked_before_the_first_mail"].crl("-crldays", "1")
         self.m = run.Milter(inst, self.certs, fetch_networks=["127.0.0.0/8"], fetch_hosts=["127.0.0.1:%d" % self.web.port],
-                            revocation_refresh_s="60", revocation_wait_ms="4000", revocation_grace_s="6")
+                            revocation_refresh_s="60", revocation_wait_ms="4000", revocation_grace_s="6", revocation_crls=[self.web.url("/pre.crl")])
         os.chdir(inst / "run")
         self.n = 0
 
@@ -200,6 +201,21 @@ def with_crl(folder, der, crl):
         at = to
     pieces.insert(len(pieces) - 1, make(0xa1, crl_der))
     return make(0x30, der[der.index(b"\x06"):oid_end] + make(0xa0, make(0x30, b"".join(pieces))))
+
+
+def asked_before_the_first_mail(w):
+    """revocation_crls: there before anybody asks; it counts for certificates of its issuer that name no source themselves."""
+    for _ in range(100):
+        if "/pre.crl" in w.web.asked:
+            break
+        time.sleep(0.1)
+    w.ca.leaf("pre")
+    for _ in range(50):
+        got = w.send("pre")
+        if got[1] == "good":
+            break
+        time.sleep(0.1)
+    assert got[:2] == ("", "good"), got
 
 
 def good_by_crl_at_the_first_mail(w):
@@ -387,7 +403,7 @@ def main():
     root = pathlib.Path(tempfile.mkdtemp(prefix="cv-milter-rev-"))
     w = None
     try:
-        cases = (good_by_crl_at_the_first_mail, case_22_revoked_by_crl, case_22_revoked_by_ocsp, ocsp_revokes_what_a_crl_does_not_know_yet,
+        cases = (asked_before_the_first_mail, good_by_crl_at_the_first_mail, case_22_revoked_by_crl, case_22_revoked_by_ocsp, ocsp_revokes_what_a_crl_does_not_know_yet,
                    case_23_revoked_after_signing, case_24_crl_expired_and_ocsp_down, case_25_embedded_crl_never_overrides,
                    embedded_crl_gives_no_freshness, forged_crls_and_answers_say_nothing, rubbish_harms_nothing, replayed_crl_does_not_undo,
                    known_after_a_crash_of_the_scanners, fetch_down_is_unknown_not_good, grace_ends_the_waiting)
