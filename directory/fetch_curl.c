@@ -247,8 +247,8 @@ freshness(CURL *e, struct fetch_answer *a, bool *no_store_out)
 }
 
 static int
-answer_make(
-    struct transfer *t, const struct fetch_url *u, struct fetch_answer **out, bool *no_store_out)
+answer_make(struct transfer *t, const struct fetch_url *u, uint32_t max_bytes,
+    struct fetch_answer **out, bool *no_store_out)
 {
 	struct fetch_answer *a = xcalloc(1, sizeof(*a));
 	const char *type = NULL;
@@ -262,7 +262,7 @@ answer_make(
 		struct buf value;
 
 		a->status = 200;
-		buf_init(&value, t->body.cap);
+		buf_init(&value, max_bytes);
 		err = fetch_ldif_value(buf_slice(&t->body), u->attr, &value);
 		err = err == ERR_SYNTAX ? ERR_TEMP : err;
 		buf_done(&t->body);
@@ -358,7 +358,7 @@ run(struct transfer *t, const struct fetch_request *r, struct fetch_answer **out
 		left--;
 	}
 	if (err == 0)
-		err = answer_make(t, &u, out, no_store_out);
+		err = answer_make(t, &u, r->max_bytes, out, no_store_out);
 	free(url);
 	return err;
 }
