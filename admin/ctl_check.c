@@ -17,6 +17,7 @@
 #include "lib/log.h"
 #include "lib/proc.h"
 #include "lib/tls.h"
+#include "milter/modes.h"
 #include "smtpd/milter_options.h"
 
 #define WARN_SECONDS (30 * 86400) /* a certificate that ends sooner is told of */
@@ -83,6 +84,28 @@ check_milters(struct check *k)
 	}
 }
 
+/* The filter does not start with a mode it cannot read: told here before. */
+static void
+check_policy(struct check *k)
+{
+	struct modes *m = modes_new();
+	const char *why, *item, *how = conf_str(k->conf, "revocation_check");
+
+	for (size_t i = 0; i < conf_list_len(k->conf, "policy_modes"); i++) {
+		item = conf_list_item(k->conf, "policy_modes", i);
+		if (modes_add(m, item, &why) != 0)
+			finding(k, BAD, "policy_modes", "\"%s\": %s", item, why);
+	}
+	for (size_t i = 0; i < conf_list_len(k->conf, "policy_attachment_mb"); i++) {
+		item = conf_list_item(k->conf, "policy_attachment_mb", i);
+		if (modes_add_limit(m, item, &why) != 0)
+			finding(k, BAD, "policy_attachment_mb", "\"%s\": %s", item, why);
+	}
+	if (strcmp(how, "off") != 0 && strcmp(how, "auto") != 0 && strcmp(how, "require") != 0)
+		finding(k, BAD, "revocation_check", "\"%s\": off, auto, require", how);
+	modes_free(m);
+}
+
 static void
 check_options(struct check *k)
 {
@@ -97,6 +120,7 @@ check_options(struct check *k)
 		    k, BAD, "domains", _("no mail domain is set: domains = {\"agency.example\"}"));
 	check_listens(k);
 	check_milters(k);
+	check_policy(k);
 	for (size_t i = 0; i < sizeof(filters) / sizeof(filters[0]); i++)
 		if (strstr(conf_str(k->conf, filters[i].option), filters[i].needs) == NULL)
 			finding(k, BAD, filters[i].option,

@@ -11,6 +11,7 @@ SHARED = {
     "directory/token.h": {"store", "smtpd", "imapd", "admin"},
     "store/row.h": {"imapd"},  # what a message row says, in the answers of stored
     "smtpd/milter_options.h": {"admin"},  # rows of the option that congvu check reads
+    "milter/modes.h": {"admin"},  # the policy's settings that congvu check reads
     "milter/audit.h": {"admin"},  # the format of the log that congvu verifies
     "directory/dir.h": {"admin"}, "directory/dir_admin.h": {"admin"}, "directory/people.h": {"admin"},
     "directory/saslprep.h": {"admin"}, "directory/scram.h": {"admin"}, "directory/escape.h": {"admin"},
