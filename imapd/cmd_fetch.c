@@ -594,7 +594,8 @@ cmd_fetch(struct cmd *m)
 	m->cleanup = fetch_cleanup;
 	for (size_t i = 0; i < st->items.n; i++)
 		st->wants_content |=
-		    st->items.items[i].kind == FETCH_SECTION && !st->items.items[i].partial;
+		    (st->items.items[i].kind == FETCH_SECTION && !st->items.items[i].partial) ||
+		    (st->items.items[i].kind == FETCH_PREVIEW && !st->items.items[i].lazy);
 	for (size_t i = 0; i < st->items.n; i++)
 		if (st->items.items[i].kind == FETCH_SECTION && !st->items.items[i].peek)
 			st->sets_seen = s->may_seen && !s->read_only;
