@@ -118,6 +118,10 @@ client_capabilities(const struct client *c, struct buf *out)
 	offer(c, always, sizeof(always) / sizeof(always[0]), out);
 	if (c->state != CLIENT_NOTAUTH) {
 		offer(c, signed_in, sizeof(signed_in) / sizeof(signed_in[0]), out);
+		/* RFC 7889 */
+		if (!client_is_masked(c, "APPENDLIMIT"))
+			buf_appendf(
+			    out, " APPENDLIMIT=%llu", (unsigned long long)c->d->message_max);
 		if (!c->compressed && !client_is_masked(c, "COMPRESS=DEFLATE"))
 			buf_append_str(out, " COMPRESS=DEFLATE"); /* RFC 4978 3 */
 		return;

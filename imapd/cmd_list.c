@@ -222,7 +222,7 @@ show(struct cmd *m, struct list *st, const struct entry *e)
 		buf_append_str(&b, "* STATUS ");
 		mbox_name_out(e->full, client_utf8(m->c), &b);
 		buf_append_byte(&b, ' ');
-		status_items_write(&st->status, &e->info, &b);
+		status_items_write(&st->status, &e->info, m->c->d->message_max, &b);
 		buf_append_str(&b, "\r\n");
 	}
 	client_write(m->c, buf_slice(&b));

@@ -1,4 +1,4 @@
-/* cmd_status.c: STATUS. Runs in imapd-session. RFC 3501 6.3.10, RFC 7162 3.1.7, RFC 8438, RFC 8474, RFC 9208 4.1.4. */
+/* cmd_status.c: STATUS. Runs in imapd-session. RFC 3501 6.3.10, RFC 7162 3.1.7, RFC 7889, RFC 8438, RFC 8474, RFC 9208 4.1.4. */
 #include "config.h"
 
 #include "imapd/commands.h"
@@ -10,7 +10,7 @@
 #include "lib/err.h"
 
 static const char *const names[STATUS_ITEMS] = {"MESSAGES", "RECENT", "UIDNEXT", "UIDVALIDITY",
-    "UNSEEN", "SIZE", "HIGHESTMODSEQ", "DELETED", "DELETED-STORAGE", "MAILBOXID"};
+    "UNSEEN", "SIZE", "HIGHESTMODSEQ", "DELETED", "DELETED-STORAGE", "MAILBOXID", "APPENDLIMIT"};
 
 bool
 status_items_parse(struct imap_cur *c, struct status_items *out)
@@ -36,10 +36,11 @@ status_items_parse(struct imap_cur *c, struct status_items *out)
 }
 
 void
-status_items_write(const struct status_items *st, const struct mbox_info *b, struct buf *out)
+status_items_write(
+    const struct status_items *st, const struct mbox_info *b, uint64_t append_max, struct buf *out)
 {
 	const uint64_t values[STATUS_ITEMS] = {b->messages, b->recent, b->uidnext, b->uidvalidity,
-	    b->unseen, b->size, b->highest_modseq, b->deleted, b->deleted_size, b->id};
+	    b->unseen, b->size, b->highest_modseq, b->deleted, b->deleted_size, b->id, append_max};
 	for (uint8_t i = 0; i < st->n; i++) {
 		unsigned item = st->item[i];
 		/* RFC 8474 4.1 */
@@ -90,7 +91,7 @@ status_found(struct cmd *m, int err, const struct mbox *b)
 	buf_append_str(&out, "* STATUS ");
 	mbox_name_out(st->name, client_utf8(m->c), &out);
 	buf_append_byte(&out, ' ');
-	status_items_write(&st->items, &info, &out);
+	status_items_write(&st->items, &info, m->c->d->message_max, &out);
 	buf_append_str(&out, "\r\n");
 	client_write(m->c, buf_slice(&out));
 	buf_done(&out);

@@ -4,6 +4,7 @@
 
 #include "lib/io_priv.h"
 
+#include <malloc.h>
 #include <stdlib.h>
 
 #include "lib/deflate.h"
@@ -37,6 +38,7 @@ on_timer(void *arg)
 {
 	struct loop *l = arg;
 	uint64_t now = loop_now_ms(l);
+	bool rested = false;
 
 	for (struct io_filter *f = awake, *next; f != NULL; f = next) {
 		next = f->next;
@@ -44,7 +46,10 @@ on_timer(void *arg)
 			continue;
 		deflate_rest(f->d);
 		sleep_now(f);
+		rested = true;
 	}
+	if (rested) /* the pages lie between others' small blocks: free() alone keeps them */
+		malloc_trim(0);
 	if (awake != NULL) {
 		loop_timer_set(timer, REST_MS / 2);
 	} else { /* made again when it is needed: the loop may end before */
