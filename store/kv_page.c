@@ -37,6 +37,7 @@ enum {
 	SLOTS = 4096,
 	FDS_MAX = 1024,
 	ROOM_STEP = 1 << 20,
+	SPARES = 4,
 };
 static const unsigned char magic[8] = {'c', 'v', 'p', 'a', 'g', 'e', 's', '1'};
 
@@ -50,6 +51,8 @@ static struct {
 	char *data_path;
 	/* held all the time: a process that has no descriptor left must still be able to write what it took. data_fd: -1 while there is no file */
 	int dir_fd, dw_fd, data_fd;
+	int spare
+	    [SPARES]; /* given up for a log file when there is no other descriptor left: Berkeley DB panics without */
 	pthread_mutex_t mu;
 	pthread_cond_t idle;
 	struct batch *gathering, *leaving;
@@ -290,6 +293,34 @@ flush_now(void)
 	return ret;
 }
 
+/* ---- spare descriptors ---- */
+
+static void
+spares_take(void)
+{
+	pthread_mutex_lock(&pg.mu);
+	for (size_t i = 0; i < SPARES && pg.on; i++)
+		if (pg.spare[i] < 0)
+			pg.spare[i] = fcntl(pg.dir_fd, F_DUPFD_CLOEXEC, 0);
+	pthread_mutex_unlock(&pg.mu);
+}
+
+static bool
+spare_give(void)
+{
+	bool given = false;
+
+	pthread_mutex_lock(&pg.mu);
+	for (size_t i = 0; i < SPARES && !given; i++)
+		if (pg.spare[i] >= 0) {
+			close(pg.spare[i]);
+			pg.spare[i] = -1;
+			given = true;
+		}
+	pthread_mutex_unlock(&pg.mu);
+	return given;
+}
+
 /* ---- start: what a power cut left ---- */
 
 /* The batch in pages.dw when it is whole: true. */
@@ -382,6 +413,8 @@ kv_page_start(const char *dir)
 		err = errno;
 	err = err == 0 ? repair(pg.leaving) : err_from_errno(err);
 	pg.on = true;
+	memset(pg.spare, -1, sizeof pg.spare);
+	spares_take();
 	if (err != 0)
 		kv_page_end();
 	return err;
@@ -402,6 +435,8 @@ kv_page_end(void)
 		close(pg.dw_fd);
 	if (pg.dir_fd >= 0)
 		close(pg.dir_fd);
+	while (spare_give())
+		continue;
 	pg.dw_fd = pg.dir_fd = -1;
 	batch_free(pg.gathering);
 	batch_free(pg.leaving);
@@ -412,6 +447,17 @@ kv_page_end(void)
 }
 
 /* ---- what Berkeley DB calls ---- */
+
+static int
+open_somehow(const char *path, int flags, mode_t mode)
+{
+	for (;;) {
+		int fd = open(path, flags, mode);
+
+		if (fd >= 0 || errno != EMFILE || !spare_give())
+			return fd;
+	}
+}
 
 static void
 data_open_now(void)
@@ -451,7 +497,7 @@ kv_page_open(const char *path, int flags, ...)
 		return -1;
 	if ((flags & O_CREAT) != 0)
 		made = stat(path, &st) != 0;
-	fd = open(path, flags | O_CLOEXEC, (mode_t)mode);
+	fd = open_somehow(path, flags | O_CLOEXEC, (mode_t)mode);
 	if (fd >= FDS_MAX) { /* far beyond what this process ever has open */
 		close(fd);
 		errno = EMFILE;
@@ -483,7 +529,10 @@ kv_page_close(int fd)
 
 	if (fd >= 0 && fd < FDS_MAX)
 		__atomic_store_n(&pg.is_data[fd], false, __ATOMIC_RELAXED);
-	return close(fd) != 0 && ret == 0 ? done(-1) : ret;
+	if (close(fd) != 0 && ret == 0)
+		ret = done(-1);
+	spares_take();
+	return ret;
 }
 
 /* Before the file itself is another one. */
