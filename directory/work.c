@@ -468,9 +468,11 @@ work_put_take(struct work *w, struct job *j)
 		*w->todo_tail = j;
 		w->todo_tail = &j->next;
 		w->n_todo++;
-		pthread_cond_signal(&w->wake);
 	}
 	pthread_mutex_unlock(&w->lock);
+	/* outside, so that who wakes need not wait for the lock */
+	if (err == 0)
+		pthread_cond_signal(&w->wake);
 	return err;
 }
 

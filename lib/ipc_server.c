@@ -247,7 +247,8 @@ conn_ready(void *arg, int events)
 	ipc_hold(c);
 	if ((events & LOOP_READ) != 0 && !c->closing && !c->paused)
 		conn_read(c);
-	if ((events & LOOP_WRITE) != 0 && !c->closing)
+	/* what was answered at once goes out at once: no need to watch for room that is there */
+	if (!c->closing && ((events & LOOP_WRITE) != 0 || !TAILQ_EMPTY(&c->ch.out)))
 		conn_flush(c);
 	if (!c->closing)
 		conn_want(c);

@@ -11,7 +11,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LOOKUP_MS = 10000, PROBE_MS = 2000 };
+enum {
+	LOOKUP_MS = 10000,
+	PROBE_MS = 2000,
+	PROBES_MAX = 50, /* recipients of a message that the store is asked about beforehand */
+};
 
 static void
 refuse_parse(struct client *c, int r)
@@ -133,8 +137,8 @@ on_lookup(void *arg, int err, const struct lookup_route *found)
 		refuse(c, 550, "5.1.1", "Không có người nhận này / No such recipient");
 		return;
 	}
-	/* whose mailbox gets none needs no room in it */
-	if (r->kind == RCPT_REMOTE || !r->keep) {
+	/* whose mailbox gets none needs no room in it; of a long list the store speaks once, when the message comes */
+	if (r->kind == RCPT_REMOTE || !r->keep || c->t->n_rcpts > PROBES_MAX) {
 		ask_milters(c);
 		return;
 	}

@@ -99,8 +99,9 @@ submit(struct backend *be, struct job *j)
 
 	pthread_mutex_lock(&b->mu);
 	queue_add(read ? &b->reads : &b->writes, j);
-	pthread_cond_signal(read ? &b->read_wake : &b->write_wake);
 	pthread_mutex_unlock(&b->mu);
+	/* outside, so that who wakes need not wait for the lock */
+	pthread_cond_signal(read ? &b->read_wake : &b->write_wake);
 	return 0;
 }
 

@@ -52,6 +52,7 @@ class Bench:
         self.folder.chmod(0o711)
         self.sides, self.result = {}, {}
         self.directory = None
+        self.revision = subprocess.run(["git", "-C", HERE, "describe", "--always", "--dirty"], capture_output=True, text=True).stdout.strip()
 
     def make(self):
         certs = make_certificate(self.folder / "certs")
@@ -152,9 +153,8 @@ class Bench:
         packages = {}
         for p in ("postfix", "dovecot-core", "slapd", "openssl", "libdb5.3"):
             packages[p] = subprocess.run(["dpkg-query", "-W", "-f", "${Version}", p], capture_output=True, text=True).stdout
-        rev = subprocess.run(["git", "-C", HERE, "describe", "--always", "--dirty"], capture_output=True, text=True).stdout.strip()
         return dict(date=time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()), cpus=os.cpu_count(), kernel=platform.release(), packages=packages,
-                    revision=rev, rounds=self.args.rounds, cpu=account.HOW, calls=account.Calls.possible() or "not counted here",
+                    revision=self.revision, rounds=self.args.rounds, cpu=account.HOW, calls=account.Calls.possible() or "not counted here",
                     load_average=os.getloadavg(), filesystem=subprocess.run(["stat", "-f", "-c", "%T", self.folder], capture_output=True,
                                                                             text=True).stdout.strip())
 
