@@ -352,6 +352,7 @@ ctl_setup(struct ctl *c, int argc, char **argv)
 	if (geteuid() != 0 && !dry_run)
 		return ctl_fail(c, EX_NOPERM, "%s",
 		    _("it makes users and binds ports: run it as root (or --dry-run)"));
+	log_set_level(LOG_LVL_ERROR); /* a server that is still starting is no news */
 	s.dry_run = dry_run;
 	s.etc = etc_of(c);
 	s.steps = json_arr_new();
