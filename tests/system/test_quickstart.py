@@ -9,6 +9,7 @@ import subprocess
 import time
 
 import pytest
+from conftest import free_port_base
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
 
@@ -63,7 +64,7 @@ def test_folder_in_the_way(tmp_path):
 def test_interrupted(tmp_path):
     """Ctrl-C while the keys are made: no traceback, and what is there is gone on with."""
     p = subprocess.Popen(["/usr/bin/python3", TOP / "admin/quickstart/instance.py", "--prefix", "/nonexistent", "--dir",
-                          tmp_path / "i", "--port-base", "46000", "up"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                          tmp_path / "i", "--port-base", str(free_port_base()), "up"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
                          start_new_session=True)
     end = time.monotonic() + 20
     while not (tmp_path / "i/ca").exists() and time.monotonic() < end:
