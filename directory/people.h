@@ -97,9 +97,9 @@ struct people_route {
 	size_t n;
 };
 /* Follows the forwards of r, inside to the last, at most PEOPLE_HOPS of them: a circle ends in the mailbox where it closes, what the policy
- * does not allow in that of who wanted it. 0, ERR_TEMP. */
+ * does not allow, or a group that the sender (as below) may not send to, in that of who wanted it. 0, ERR_TEMP. */
 int people_route(struct people *p, const struct people_rcpt *r, enum people_forward_to policy,
-    struct people_route **out);
+    struct slice sender, bool signed_in, struct people_route **out);
 void people_route_free(struct people_route *r);
 /* Whether a sender (normalized; signed in as it, or not) may send to r. 0, ERR_TEMP. */
 int people_rcpt_may_send(struct people *p, const struct people_rcpt *r, struct slice sender,

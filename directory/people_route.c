@@ -152,6 +152,8 @@ people_rcpt_may_send(struct people *p, const struct people_rcpt *r, struct slice
 struct walk {
 	struct people *p;
 	enum people_forward_to policy;
+	struct slice sender;
+	bool signed_in;
 	struct people_route *route;
 	struct strings seen; /* accounts */
 };
@@ -226,7 +228,7 @@ static int
 follow_inside(struct walk *w, const struct people_forward *f, int depth, bool *reached_out)
 {
 	struct people_rcpt *r = NULL;
-	bool keep = true;
+	bool keep = true, may = true;
 	int err = people_rcpt(w->p, slice_str(f->to), &r);
 
 	if (err == ERR_NOTFOUND || err == ERR_LIMIT) {
@@ -236,7 +238,11 @@ follow_inside(struct walk *w, const struct people_forward *f, int depth, bool *r
 	if (err != 0)
 		return err;
 	if (r->is_group) {
-		*reached_out = hop_add(w, f->to, f->by, false);
+		/* else a member's forward would open a closed group to whoever writes to the member */
+		err = people_rcpt_may_send(w->p, r, w->sender, w->signed_in, &may);
+		*reached_out = err == 0 && may && hop_add(w, f->to, f->by, false);
+		if (err == 0 && !may)
+			refused(f, "the group is closed to the sender");
 	} else if (depth >= DEPTH_MAX || was_seen(w, r->v[0].account)) {
 		*reached_out = is_hop(w, r->v[0].address);
 		if (!*reached_out)
@@ -268,10 +274,11 @@ follow(struct walk *w, const struct people_forward *f, int depth, bool *reached_
 
 int
 people_route(struct people *p, const struct people_rcpt *r, enum people_forward_to policy,
-    struct people_route **out)
+    struct slice sender, bool signed_in, struct people_route **out)
 {
 	struct people_route *o = xcalloc(1, sizeof(*o));
-	struct walk w = {.p = p, .policy = policy, .route = o};
+	struct walk w = {
+	    .p = p, .policy = policy, .sender = sender, .signed_in = signed_in, .route = o};
 	int err;
 
 	if (!r->is_group && r->n > 0)

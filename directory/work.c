@@ -177,15 +177,16 @@ do_route(struct work *w, struct job *j)
 	struct people_rcpt *r = NULL;
 	struct people_route *route = NULL;
 	char *sender = address_of(w, j->login);
+	struct slice from = slice_str(sender == NULL ? "" : sender);
 	uint8_t kind = LOOKUP_RCPT_NONE;
 	bool may = true;
 
 	j->err = find_rcpt(w, j, &kind, &r);
 	if (j->err == 0 && r != NULL)
-		j->err = people_rcpt_may_send(
-		    w->p.people, r, slice_str(sender == NULL ? "" : sender), j->signed_in, &may);
+		j->err = people_rcpt_may_send(w->p.people, r, from, j->signed_in, &may);
 	if (j->err == 0 && r != NULL)
-		j->err = people_route(w->p.people, r, forward_policy(w->p.conf), &route);
+		j->err = people_route(
+		    w->p.people, r, forward_policy(w->p.conf), from, j->signed_in, &route);
 	if (j->err == 0) {
 		ipc_put_u8(&j->reply, kind);
 		ipc_put_u8(&j->reply, may);

@@ -1,5 +1,5 @@
 /* edits.c: header fields that the filter removes and adds. Pure; runs in milter's threads. RFC 8601 5: an Authentication-Results field
- * that claims to be ours came from outside and goes; so do X-Congvu-*. RFC 7281: smime= of our own. */
+ * that claims to be ours came from outside and goes; so do X-Congvu-* but X-Congvu-Forward. RFC 7281: smime= of our own. */
 #include "config.h"
 
 #include "milter/milter_priv.h"
@@ -86,7 +86,9 @@ edits_drop(struct slice header, const char *id, struct outcome *o)
 	while (!o->too_many && (err = hdr_next(&rest, &f)) != ERR_EOF) {
 		if (err != 0)
 			continue;
-		if (slice_casestarts(f.name, "X-Congvu-") ||
+		/* smtpd's mark against circles of forwards is no claim of ours: without it they turn on */
+		if ((slice_casestarts(f.name, "X-Congvu-") &&
+			!slice_caseeq_str(f.name, "X-Congvu-Forward")) ||
 		    (slice_caseeq_str(f.name, "Authentication-Results") && claims_ours(f.body, id)))
 			add_drop(o, f.name, index_of(header, &f));
 	}

@@ -9,6 +9,10 @@ mt.disconnect(conn)
 conn = send { headers = { { "From", "dan@citizen.example" }, { "Authentication-Results", "other.example; spf=pass" } } }
 assert(not mt.eom_check(conn, MT_HDRDELETE, "Authentication-Results"), "another host's result was removed")
 mt.disconnect(conn)
+-- smtpd's mark against circles of forwards stays, or they turn on
+conn = send { headers = { { "From", "dan@citizen.example" }, { "X-Congvu-Forward", "5c64bcd0a934ef63657a003f" } } }
+assert(not mt.eom_check(conn, MT_HDRDELETE, "X-Congvu-Forward"), "the mark of a forward was removed")
+mt.disconnect(conn)
 -- more of them than are worth removing
 local many = { { "From", "dan@citizen.example" } }
 for i = 1, 70 do many[#many + 1] = { "X-Congvu-Verdict", "forged " .. i } end

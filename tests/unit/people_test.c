@@ -96,6 +96,9 @@ setup(void **state)
 	    "vnForwardKeep", "FALSE", "vnAutoReplyText", "x", "vnAutoReplyDays", "31");
 	ENTRY("vnStaffId=16" PEOPLE, "objectClass", "vnCivilServant", "vnStaffId", "16", "mail",
 	    "f16@tinhmau.example", "vnForward", "y@elsewhere.example", "vnForwardKeep", "FALSE");
+	/* 17 to a group that is open to those inside */
+	ENTRY("vnStaffId=17" PEOPLE, "objectClass", "vnCivilServant", "vnStaffId", "17", "mail",
+	    "f17@tinhmau.example", "vnForward", "ig@tinhmau.example", "vnForwardKeep", "FALSE");
 	ENTRY("cn=fg,o=x", "objectClass", "groupOfNames", "objectClass", "vnMailGroup", "cn", "fg",
 	    "mail", "fg@tinhmau.example", "member", "vnStaffId=10" PEOPLE, "member",
 	    "vnStaffId=16" PEOPLE, "vnMaySend", "members", "vnMaySend", "Boss@elsewhere.example");
@@ -275,14 +278,15 @@ test_configuration(void **state)
 
 /* "keep to(by)* to(by)": where mail for an address goes; * behind what is outside. */
 static void
-check_route(const char *address, enum people_forward_to policy, const char *want)
+check_route_from(const char *address, enum people_forward_to policy, const char *sender,
+    bool signed_in, const char *want)
 {
 	struct people_rcpt *r = NULL;
 	struct people_route *o = NULL;
 	struct buf b;
 
 	assert_int_equal(people_rcpt(people, slice_str(address), &r), 0);
-	assert_int_equal(people_route(people, r, policy, &o), 0);
+	assert_int_equal(people_route(people, r, policy, slice_str(sender), signed_in, &o), 0);
 	buf_init(&b, 10000);
 	buf_append_str(&b, o->keep ? "keep" : "-");
 	for (size_t i = 0; i < o->n; i++)
@@ -292,6 +296,12 @@ check_route(const char *address, enum people_forward_to policy, const char *want
 	buf_done(&b);
 	people_route_free(o);
 	people_rcpt_free(r);
+}
+
+static void
+check_route(const char *address, enum people_forward_to policy, const char *want)
+{
+	check_route_from(address, policy, "", false, want);
 }
 
 static void
@@ -312,12 +322,18 @@ test_route(void **state)
 	/* what comes by a group is kept as well */
 	check_route(
 	    "fg@tinhmau.example", PEOPLE_FORWARD_ANY, "keep f12(f11) x@e(f11)* f11(f10) y@e(f16)*");
+	/* a forward opens no closed group to those who may not send to it */
+	check_route_from("f17@tinhmau.example", PEOPLE_FORWARD_ANY, "x@e.example", false, "keep");
+	check_route_from("f17@tinhmau.example", PEOPLE_FORWARD_ANY, "binh@tinhmau.example", false,
+	    "keep");
+	check_route_from("f17@tinhmau.example", PEOPLE_FORWARD_ANY, "binh@tinhmau.example", true,
+	    "- ig@(f17)");
 	/* a directory that is down in the middle of the way */
 	struct people_rcpt *r = NULL;
 	struct people_route *o = NULL;
 	assert_int_equal(people_rcpt(people, slice_str("f10@tinhmau.example"), &r), 0);
 	dir_fake_fail(dir, ERR_TEMP);
-	assert_int_equal(people_route(people, r, PEOPLE_FORWARD_OWN, &o), ERR_TEMP);
+	assert_int_equal(people_route(people, r, PEOPLE_FORWARD_OWN, slice_str(""), false, &o), ERR_TEMP);
 	dir_fake_fail(dir, 0);
 	assert_null(o);
 	people_rcpt_free(r);
