@@ -324,16 +324,17 @@ test_route(void **state)
 	    "fg@tinhmau.example", PEOPLE_FORWARD_ANY, "keep f12(f11) x@e(f11)* f11(f10) y@e(f16)*");
 	/* a forward opens no closed group to those who may not send to it */
 	check_route_from("f17@tinhmau.example", PEOPLE_FORWARD_ANY, "x@e.example", false, "keep");
-	check_route_from("f17@tinhmau.example", PEOPLE_FORWARD_ANY, "binh@tinhmau.example", false,
-	    "keep");
-	check_route_from("f17@tinhmau.example", PEOPLE_FORWARD_ANY, "binh@tinhmau.example", true,
-	    "- ig@(f17)");
+	check_route_from(
+	    "f17@tinhmau.example", PEOPLE_FORWARD_ANY, "binh@tinhmau.example", false, "keep");
+	check_route_from(
+	    "f17@tinhmau.example", PEOPLE_FORWARD_ANY, "binh@tinhmau.example", true, "- ig@(f17)");
 	/* a directory that is down in the middle of the way */
 	struct people_rcpt *r = NULL;
 	struct people_route *o = NULL;
 	assert_int_equal(people_rcpt(people, slice_str("f10@tinhmau.example"), &r), 0);
 	dir_fake_fail(dir, ERR_TEMP);
-	assert_int_equal(people_route(people, r, PEOPLE_FORWARD_OWN, slice_str(""), false, &o), ERR_TEMP);
+	assert_int_equal(
+	    people_route(people, r, PEOPLE_FORWARD_OWN, slice_str(""), false, &o), ERR_TEMP);
 	dir_fake_fail(dir, 0);
 	assert_null(o);
 	people_rcpt_free(r);
