@@ -243,16 +243,22 @@ common_options(struct ctl *c, int *argc_io, char **argv, const char **why)
 	return help;
 }
 
-/* The language: --lang, else the locale's. Vietnamese without a Vietnamese locale installed works too: gettext asks
- * LANGUAGE as long as the locale is not "C". */
+/* The language: --lang, else what the environment asks for (locale(7)). Vietnamese without a Vietnamese locale installed, as on a bare
+ * Debian, works too: gettext asks LANGUAGE as long as the locale is not "C". */
 static void
 set_language(struct ctl *c)
 {
-	const char *locale = setlocale(LC_ALL, "");
+	static const char *const asked[] = {"LC_ALL", "LC_MESSAGES", "LANG"};
+	const char *locale = setlocale(LC_ALL, ""), *name = NULL;
 
+	for (size_t i = 0; i < 3 && (name == NULL || name[0] == '\0'); i++)
+		name = getenv(asked[i]);
 	if (c->lang == NULL)
-		c->lang = locale != NULL && strncmp(locale, "vi", 2) == 0 ? "vi" : "en";
-	else if (setlocale(LC_ALL, strcmp(c->lang, "vi") == 0 ? "vi_VN.UTF-8" : "C.UTF-8") == NULL)
+		c->lang = name != NULL && strncmp(name, "vi", 2) == 0 ? "vi" : "en";
+	else
+		locale = NULL;
+	if (locale == NULL &&
+	    setlocale(LC_ALL, strcmp(c->lang, "vi") == 0 ? "vi_VN.UTF-8" : "C.UTF-8") == NULL)
 		setlocale(LC_ALL, "C.UTF-8");
 	setenv("LANGUAGE", c->lang, 1);
 	setlocale(LC_NUMERIC, "C");

@@ -247,8 +247,11 @@ start(struct setup *s)
 		return 0;
 	}
 	if (runs_already(s)) {
-		setup_say(s, SETUP_THERE, _("start"), "%s",
-		    _("it runs; congvu reload takes over what changed"));
+		setup_say(s, SETUP_THERE, _("start"),
+		    _("it runs; congvu reload takes over what changed, but changed ports and "
+		      "folders take %s"),
+		    setup_has_systemd() ? "systemctl restart congvu.target"
+					: "congvu stop; congvu run --daemon");
 		return 0;
 	}
 	buf_init(&out, 65536);
@@ -271,8 +274,12 @@ tell_the_rest(struct setup *s)
 	    _("in the DNS of each domain: MX to %s, a TXT record \"v=spf1 mx -all\" (%.*s ...); "
 	      "congvu doctor looks for them"),
 	    setup_answer(s, SETUP_Q_hostname), n, domain);
-	setup_left(
-	    s, "%s", _("back up /etc/congvu (keys) and the data folder; then: congvu doctor"));
+	if (setup_answer(s, SETUP_Q_smarthost)[0] == '\0')
+		setup_left(s, "%s",
+		    _("mail to other domains is refused so far: set smarthost, or relay_direct = "
+		      "true, in congvu.conf, then congvu reload"));
+	setup_left(s, _("back up %s (keys) and %s (mail, audit log, people); then: congvu doctor"),
+	    s->etc, setup_answer(s, SETUP_Q_data_dir));
 	if (s->c->json)
 		return;
 	printf("\n%s\n", _("Left for you:"));
@@ -286,6 +293,8 @@ work(struct setup *s)
 	char *trust = setup_path(s, "trust");
 	int rc = setup_folder(s, s->etc, 0755);
 
+	if (rc == 0)
+		rc = save_answers(s); /* first: when a step fails, nobody answers twice */
 	if (rc == 0)
 		rc = setup_folder(s, trust, 0755);
 	free(trust);
@@ -301,8 +310,6 @@ work(struct setup *s)
 		rc = setup_directory(s);
 	if (rc == 0)
 		rc = setup_conf(s);
-	if (rc == 0)
-		rc = save_answers(s);
 	if (rc == 0 && !s->dry_run)
 		rc = load_conf(s);
 	if (rc == 0)

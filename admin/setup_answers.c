@@ -4,6 +4,7 @@
 
 #include "admin/setup_answers.h"
 
+#include <libintl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -146,6 +147,21 @@ check_listen(const char *value)
 	return NULL;
 }
 
+static const char *
+check_route(const char *value)
+{
+	static const char *const ways[] = {"smtp:", "smtps:", "inet:"};
+
+	if (strcmp(value, "mx") == 0)
+		return NULL;
+	for (size_t i = 0; i < sizeof(ways) / sizeof(ways[0]); i++)
+		if (strncmp(value, ways[i], strlen(ways[i])) == 0 &&
+		    strcmp(value + strlen(ways[i]), "none") != 0 &&
+		    check_listen(value + strlen(ways[i])) == NULL)
+			return NULL;
+	return "it must be smtp:HOST:PORT, smtps:HOST:PORT, or mx";
+}
+
 static bool
 is_choice(const char *choices, const char *value)
 {
@@ -183,7 +199,7 @@ check(const struct setup_answers *a, unsigned q, const char *value)
 	case SETUP_ADDRESS:
 		return check_address(a, value);
 	case SETUP_DN:
-		if (q == SETUP_Q_ldap_base && strcmp(setup_get(a, SETUP_Q_ldap), "local") == 0 &&
+		if (q == SETUP_Q_ldap_base && strcmp(setup_get(a, SETUP_Q_ldap), "existing") != 0 &&
 		    strncmp(value, "o=", 2) != 0)
 			return "the base of a new directory begins with o=";
 		return check_dn(value);
@@ -194,6 +210,8 @@ check(const struct setup_answers *a, unsigned q, const char *value)
 		return value[0] == '/' ? NULL : "a whole path is needed, from /";
 	case SETUP_LISTEN:
 		return check_listen(value);
+	case SETUP_ROUTE:
+		return check_route(value);
 	case SETUP_CHOICE:
 		return is_choice(sq->choices, value) ? NULL : "that is none of the choices";
 	case SETUP_YESNO:
@@ -263,46 +281,72 @@ setup_default(const struct setup_answers *a, unsigned q, const char *hostname)
 /* ---- the file ---- */
 
 static int
-complain(char **why_out, unsigned line, const char *what, struct slice about)
+complain(char **why_out, unsigned line, const char *what, const char *about)
 {
-	if (asprintf(why_out, "line %u: %s: %.*s", line, what, about.len > 80 ? 80 : (int)about.len,
-		(const char *)about.ptr) < 0)
+	if (asprintf(why_out, gettext("line %u: %s: %.80s"), line, gettext(what), about) < 0)
 		fatal("out of memory");
 	return ERR_SYNTAX;
 }
 
+/* A line of the file, by question: an answer is checked when all are there, for some depend on others. */
+struct given {
+	char *value[SETUP_QUESTIONS]; /* the last one counts */
+	unsigned line[SETUP_QUESTIONS];
+};
+
 static int
-parse_line(struct slice line, unsigned number, struct setup_answers *a, char **why_out)
+parse_line(struct slice line, unsigned number, struct given *g, char **why_out)
 {
 	struct slice key, value;
 	size_t eq = 0;
-	const char *why;
 	char *text;
 
 	if (line.len > LINE_MAX_BYTES || memchr(line.ptr, '\0', line.len) != NULL)
-		return complain(why_out, number, "too long, or no text", slice_sub(line, 0, 0));
+		return complain(why_out, number, "too long, or no text", "");
 	while (eq < line.len && line.ptr[eq] != '=')
 		eq++;
-	if (eq == line.len)
-		return complain(why_out, number, "no \"key = value\"", line);
 	key = slice_trim(slice_sub(line, 0, eq));
-	value = slice_trim(slice_sub(line, eq + 1, line.len - eq - 1));
-	if (value.len >= 2 && value.ptr[0] == '"' && value.ptr[value.len - 1] == '"')
-		value = slice_sub(value, 1, value.len - 2);
-	for (unsigned q = 0; q < SETUP_QUESTIONS; q++) {
+	for (unsigned q = 0; q < SETUP_QUESTIONS && eq < line.len; q++) {
 		if (!slice_eq_str(key, setup_questions[q].key))
 			continue;
-		text = slice_dup(value);
-		why = setup_answer_set(a, q, text);
-		free(text);
-		return why == NULL ? 0 : complain(why_out, number, why, line);
+		value = slice_trim(slice_sub(line, eq + 1, line.len - eq - 1));
+		if (value.len >= 2 && value.ptr[0] == '"' && value.ptr[value.len - 1] == '"')
+			value = slice_sub(value, 1, value.len - 2);
+		free(g->value[q]);
+		g->value[q] = slice_dup(value);
+		g->line[q] = number;
+		return 0;
 	}
-	return complain(why_out, number, "there is no such question", key);
+	text = slice_dup(key);
+	(void)complain(why_out, number,
+	    eq == line.len ? "no \"key = value\"" : "there is no such question", text);
+	free(text);
+	return ERR_SYNTAX;
+}
+
+static int
+take(const struct given *g, struct setup_answers *a, char **why_out)
+{
+	int rc = 0;
+
+	for (unsigned q = 0; q < SETUP_QUESTIONS && rc == 0; q++) {
+		const char *why = g->value[q] != NULL ? setup_answer_set(a, q, g->value[q]) : NULL;
+		char *line = NULL;
+
+		if (why == NULL)
+			continue;
+		if (asprintf(&line, "%s = %s", setup_questions[q].key, g->value[q]) < 0)
+			fatal("out of memory");
+		rc = complain(why_out, g->line[q], why, line);
+		free(line);
+	}
+	return rc;
 }
 
 int
 setup_answers_parse(struct slice text, struct setup_answers *a, char **why_out)
 {
+	struct given g = {{NULL}, {0}};
 	unsigned number = 0;
 	size_t at = 0;
 	int rc = 0;
@@ -317,8 +361,12 @@ setup_answers_parse(struct slice text, struct setup_answers *a, char **why_out)
 		at += n + 1;
 		number++;
 		if (line.len > 0 && line.ptr[0] != '#')
-			rc = parse_line(line, number, a, why_out);
+			rc = parse_line(line, number, &g, why_out);
 	}
+	if (rc == 0)
+		rc = take(&g, a, why_out);
+	for (unsigned q = 0; q < SETUP_QUESTIONS; q++)
+		free(g.value[q]);
 	return rc;
 }
 

@@ -14,6 +14,7 @@ enum setup_kind {
 	SETUP_FILE,   /* an absolute path, or empty */
 	SETUP_PATH,   /* an absolute path */
 	SETUP_LISTEN, /* ADDRESS:PORT or "none" */
+	SETUP_ROUTE,  /* smtp:HOST:PORT, smtps:, inet:, or "mx" */
 	SETUP_CHOICE,
 	SETUP_YESNO,
 	SETUP_NUMBER
@@ -37,7 +38,8 @@ struct setup_answers {
 	char *v[SETUP_QUESTIONS]; /* malloc'd; NULL: not answered */
 };
 void setup_answers_done(struct setup_answers *a);
-/* "key = value" lines, "#" comments; a value may stand in double quotes. 0; ERR_SYNTAX with *why_out ("line 3: ..."), malloc'd. Answers that are
+/* "key = value" lines, "#" comments; a value may stand in double quotes. 0; ERR_SYNTAX with *why_out ("line 3: ...", in the user's language), malloc'd. An answer
+ * may stand before those it depends on. Answers that are
  * there already are kept for keys that the text does not name. */
 int setup_answers_parse(struct slice text, struct setup_answers *a, char **why_out);
 /* Takes an answer if it is right: NULL, or a static text that says what is wrong (English, for gettext). */

@@ -422,7 +422,8 @@ conf_text(struct setup *s, struct buf *b)
 {
 	static const unsigned listens[] = {SETUP_Q_listen_mx, SETUP_Q_listen_submission,
 	    SETUP_Q_listen_submissions, SETUP_Q_listen_imap, SETUP_Q_listen_imaps};
-	bool files = setup_is(s, SETUP_Q_tls, "files");
+	bool files = setup_is(s, SETUP_Q_tls, "files"),
+	     direct = setup_is(s, SETUP_Q_smarthost, "mx");
 
 	buf_append_str(b,
 	    "# congvu.conf, made by \"congvu setup\": congvu.conf(5) tells all options.\n"
@@ -441,7 +442,9 @@ conf_text(struct setup *s, struct buf *b)
 	put_str(b, "tls_key_file", files ? setup_answer(s, SETUP_Q_tls_key_file) : "tls/key.pem");
 	put_directory(s, b);
 	buf_append_str(b, "\n# mail\n");
-	put_str(b, "smarthost", setup_answer(s, SETUP_Q_smarthost));
+	put_str(b, "smarthost", direct ? "" : setup_answer(s, SETUP_Q_smarthost));
+	if (direct)
+		buf_append_str(b, "relay_direct = true\n");
 	buf_appendf(b, "quota_mb = %s\n", setup_answer(s, SETUP_Q_quota_mb));
 	put_folders(s, b);
 	return put_tree(s, b);

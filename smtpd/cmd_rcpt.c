@@ -124,7 +124,10 @@ on_lookup(void *arg, int err, const struct lookup_route *found)
 	case LOOKUP_RCPT_REMOTE:
 		r->kind = RCPT_REMOTE;
 		if (!client_is_submission(c)) {
-			refuse(c, 550, "5.7.1", "Relay denied");
+			refuse(c, 550, "5.7.1",
+			    "Cổng này chỉ nhận thư đến; cán bộ gửi qua cổng 587 hoặc 465 / Relay "
+			    "denied: "
+			    "staff sign in at 587 or 465");
 			return;
 		}
 		if (!relay_routes_has(smtpd.routes, r->address, false)) {

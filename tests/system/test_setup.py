@@ -139,6 +139,39 @@ def test_wrong_answers(site, made):
     assert r.returncode == 78 and "/nonexistent" in r.stdout
 
 
+def test_what_the_operator_is_told(site, made):
+    """In the language of the environment, whose locale a bare Debian does not have; and what would surprise him later."""
+    env = {k: v for k, v in os.environ.items() if k not in ("LC_ALL", "LC_MESSAGES", "LANGUAGE")}
+    bad = site.dir / "bad"
+    bad.write_text("domains = tinhmau.example\nquota_mb = 2GB\n")
+    for lang, want in (("vi_VN.UTF-8", "dòng 2: cần một con số: quota_mb"), ("C.UTF-8", "line 2: a number is needed: quota_mb")):
+        r = subprocess.run([str(CONGVU), "-c", str(site.conf), "setup", "--answers", str(bad), "--dry-run"],
+                           env=dict(env, LANG=lang), capture_output=True, text=True)
+        assert r.returncode == 65 and want in r.stderr, r.stderr
+    assert any("mail to other domains is refused" in line for line in made["left"])
+    assert any(str(site.dir / "etc") in line and "back up" in line for line in made["left"])
+    other = site.dir / "direct/etc/congvu.conf"
+    bad.write_text("smarthost = mx\npostmaster = vanthu@tinhmau.example\nldap_base = dc=wrong\n" + site.answers.read_text())
+    cmd = [str(CONGVU), "-c", str(other), "--lang", "en", "--json", "setup", "--answers", str(bad)]
+    r = subprocess.run(cmd, capture_output=True, text=True)
+    assert r.returncode == 65 and "o=" in r.stderr, r.stderr
+
+
+def test_answers_outlive_a_failure(site, made):
+    """The directory cannot be made: nobody answers again, and the outside is reached as answered."""
+    conf, wall = site.dir / "again/congvu.conf", site.dir / "wall"
+    wall.write_text("a file where a folder should be")
+    text = "smarthost = mx\n" + site.answers.read_text()
+    site_bad = site.dir / "bad"
+    site_bad.write_text(text.replace("data_dir = %s/var" % site.dir, "data_dir = %s/var" % wall))
+    cmd = [str(CONGVU), "-c", str(conf), "--lang", "en", "--json", "setup", "--answers", str(site_bad)]
+    r = subprocess.run(cmd, capture_output=True, text=True)
+    assert r.returncode == 78, r.stdout + r.stderr
+    kept = (site.dir / "again/setup.answers").read_text()
+    assert "smarthost = mx" in kept and "agency_code = H99.01" in kept
+    assert not conf.exists()
+
+
 def test_asks(site, made):
     """On a terminal, or here from a pipe: an empty line takes what stands in brackets; a wrong answer is asked again."""
     fresh = site.dir / "asked/etc/congvu.conf"

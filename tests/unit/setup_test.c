@@ -50,9 +50,30 @@ test_file(void **state)
 	assert_true(parse("domains a.example", &a, "line 1: no \"key = value\"") != 0);
 	assert_true(
 	    parse("\nnonsense = 1", &a, "line 2: there is no such question: nonsense") != 0);
-	assert_true(parse("quota_mb = many", &a, "line 1: a number is needed") != 0);
+	assert_true(
+	    parse("quota_mb = many", &a, "line 1: a number is needed: quota_mb = many") != 0);
+	assert_true(parse("\nsmarthost = mail.a.example\n", &a, "line 2: it must be smtp:") != 0);
 	setup_answers_done(&a);
 	setup_answers_done(&again);
+}
+
+/* A file may be in any order, and leave out what has a default. */
+static void
+test_order(void **state)
+{
+	struct setup_answers a = {{NULL}}, b = {{NULL}};
+
+	(void)state;
+	assert_int_equal(parse("postmaster = vanthu@a.example\nldap_base = dc=a\nldap = existing\n"
+			       "domains = x.example\ndomains = a.example",
+			     &a, NULL),
+	    0);
+	assert_string_equal(setup_get(&a, SETUP_Q_domains), "a.example");
+	assert_string_equal(setup_get(&a, SETUP_Q_postmaster), "vanthu@a.example");
+	assert_true(parse("ldap_base = dc=a\ndomains = a.example", &b,
+			"line 1: the base of a new directory begins with o=") != 0);
+	setup_answers_done(&a);
+	setup_answers_done(&b);
 }
 
 static void
@@ -93,6 +114,13 @@ test_kinds(void **state)
 	    {SETUP_Q_listen_mx, "25", false},
 	    {SETUP_Q_listen_mx, "0.0.0.0:70000", false},
 	    {SETUP_Q_listen_mx, "0.0.0.0:0", false},
+	    {SETUP_Q_smarthost, "", true},
+	    {SETUP_Q_smarthost, "mx", true},
+	    {SETUP_Q_smarthost, "smtp:relay.isp.example:25", true},
+	    {SETUP_Q_smarthost, "inet:192.0.2.1:25", true},
+	    {SETUP_Q_smarthost, "relay.isp.example", false},
+	    {SETUP_Q_smarthost, "smtp:relay.isp.example", false},
+	    {SETUP_Q_smarthost, "smtp:none", false},
 	    {SETUP_Q_quota_mb, "0", false},
 	    {SETUP_Q_quota_mb, "2048", true},
 	    {SETUP_Q_tls_cert_file, "cert.pem", false},
@@ -157,6 +185,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_file),
+	    cmocka_unit_test(test_order),
 	    cmocka_unit_test(test_kinds),
 	    cmocka_unit_test(test_what_follows),
 	};
