@@ -121,8 +121,10 @@ queue_on_due(void *arg)
 	while ((e = qdb_first(queue.db)) != NULL && e->due <= now && e->state != QUEUE_ST_QUEUED) {
 		size_t before = qdb_count(queue.db);
 		drop(e);
-		if (qdb_count(queue.db) == before)
-			break; /* no room to write: later */
+		if (qdb_count(queue.db) == before) { /* no room to write */
+			loop_timer_set(queue.due, 1000);
+			return;
+		}
 	}
 	if (e != NULL && e->due <= now && e->state == QUEUE_ST_QUEUED) {
 		for (size_t i = 0; i < queue.n_relays; i++)

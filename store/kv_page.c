@@ -35,7 +35,7 @@ enum {
 	META_UID =
 	    52, /* where the first page of a Berkeley DB file has its uid; in its first sector, and never changed */
 	SLOTS = 4096,
-	FDS_MAX = 1024,
+	FDS_MAX = 262144, /* the most a parent asks for (lib/parent.c) */
 	ROOM_STEP = 1 << 20,
 	SPARES = 4,
 };
@@ -355,9 +355,14 @@ repair(struct batch *b)
 	size_t torn = 0;
 	int err = 0;
 
-	if (!batch_read(h, b) || b->n == 0 || data_open() < 0 ||
-	    !read_all(pg.data_fd, meta, sizeof meta, 0))
-		goto out; /* nothing was in place yet, or there is no database yet */
+	if (!batch_read(h, b) || b->n == 0)
+		goto out; /* nothing was in place yet */
+	if (data_open() < 0) {
+		err = errno == ENOENT ? 0 : err_from_errno(errno);
+		goto out;
+	}
+	if (!read_all(pg.data_fd, meta, sizeof meta, 0))
+		goto out; /* there is no database yet */
 	if (memcmp(meta + META_UID, h + AT_UID, UID_LEN) != 0) {
 		log_msg(LOG_LVL_ERROR, "kv_page", "pages.dw belongs to another %s: it was replaced",
 		    KV_PAGE_FILE);
@@ -383,6 +388,25 @@ out:
 	batch_clear(b);
 	free(h);
 	return err;
+}
+
+static void
+let_go(void)
+{
+	data_close();
+	if (pg.dw_fd >= 0)
+		close(pg.dw_fd);
+	if (pg.dir_fd >= 0)
+		close(pg.dir_fd);
+	while (spare_give())
+		continue;
+	pg.dw_fd = pg.dir_fd = -1;
+	batch_free(pg.gathering);
+	batch_free(pg.leaving);
+	pg.gathering = pg.leaving = NULL;
+	free(pg.data_path);
+	pg.data_path = NULL;
+	pg.on = false;
 }
 
 int
@@ -412,12 +436,14 @@ kv_page_start(const char *dir)
 	if (err == 0 && dir_sync() != 0)
 		err = errno;
 	err = err == 0 ? repair(pg.leaving) : err_from_errno(err);
-	pg.on = true;
 	memset(pg.spare, -1, sizeof pg.spare);
+	if (err != 0) { /* pages.dw stays as it is: the next start needs it */
+		let_go();
+		return err;
+	}
+	pg.on = true;
 	spares_take();
-	if (err != 0)
-		kv_page_end();
-	return err;
+	return 0;
 }
 
 void
@@ -428,22 +454,9 @@ kv_page_end(void)
 	if (!pg.on)
 		return;
 	/* all is in place: a file that somebody puts there by hand must not meet old pages */
-	if (flush_now() == 0 && pg.dw_fd >= 0)
+	if (flush_now() == 0)
 		(void)write_all(pg.dw_fd, none, sizeof none, 0);
-	data_close();
-	if (pg.dw_fd >= 0)
-		close(pg.dw_fd);
-	if (pg.dir_fd >= 0)
-		close(pg.dir_fd);
-	while (spare_give())
-		continue;
-	pg.dw_fd = pg.dir_fd = -1;
-	batch_free(pg.gathering);
-	batch_free(pg.leaving);
-	pg.gathering = pg.leaving = NULL;
-	free(pg.data_path);
-	pg.data_path = NULL;
-	pg.on = false;
+	let_go();
 }
 
 /* ---- what Berkeley DB calls ---- */

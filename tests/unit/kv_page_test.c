@@ -220,7 +220,9 @@ pages_of_another_file_are_refused(void **state)
 	fd = open(path, O_RDWR);
 	assert_int_equal(pwrite(fd, "another database  ..", 20, 52), 20);
 	close(fd);
-	assert_int_equal(kv_page_start(dir), ERR_CORRUPT);
+	/* however often it is tried: a start that failed leaves pages.dw as it was */
+	for (unsigned i = 0; i < 3; i++)
+		assert_int_equal(kv_page_start(dir), ERR_CORRUPT);
 	assert_int_equal(on_disk(5), 'b');
 	/* after an orderly end there is nothing left to put anywhere */
 	fd = open(path, O_RDWR);
