@@ -4,6 +4,7 @@ killed in the middle. The audit log is verified by a second implementation: the 
 
 import base64
 import concurrent.futures
+import ctypes
 import email.message
 import glob
 import hashlib
@@ -153,6 +154,11 @@ def make_mails(certs, out):
 
 # ---- the instance ----
 
+def end_with_us():
+    """In the child: whatever ends the test ends the programs too."""
+    ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
+
+
 class Milter:
     def __init__(self, root, certs, **more):
         self.root = root
@@ -184,13 +190,15 @@ class Milter:
     def start(self):
         env = dict(os.environ, CONGVU_LIBEXEC=str(self.root / "bin"))
         self.proc = subprocess.Popen([str(BUILD / "congvu-milter"), "-c", str(self.root / "etc/congvu.conf")],
-                                     env=env, stderr=self.out, stdout=self.out)
+                                     env=env, stderr=self.out, stdout=self.out, preexec_fn=end_with_us)
         for _ in range(200):
             if self.log.exists() and self.log.stat().st_size and self.is_up():
                 return
             if self.proc.poll() is not None:
                 break
             time.sleep(0.05)
+        self.proc.terminate()
+        self.proc.wait(20)
         raise RuntimeError("the milter does not start:\n" + (self.root / "log").read_text())
 
     def is_up(self):

@@ -5,6 +5,7 @@ import os
 import pathlib
 import random
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -104,6 +105,10 @@ class Server(client.Site):
                 if time.monotonic() > end:
                     raise
                 time.sleep(0.1)
+
+
+# ended from outside (timeout, a service manager): as by Ctrl-C, with the instance taken down
+signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

@@ -11,6 +11,8 @@ import time
 import pytest
 from conftest import free_port_base
 
+from conftest import free_port_base
+
 TOP = pathlib.Path(__file__).resolve().parents[2]
 
 
@@ -70,7 +72,11 @@ def test_interrupted(tmp_path):
     while not (tmp_path / "i/ca").exists() and time.monotonic() < end:
         time.sleep(0.01)
     os.killpg(p.pid, signal.SIGINT)
-    out, err = p.communicate(timeout=20)
+    try:
+        out, err = p.communicate(timeout=20)
+    finally:
+        # what was made before the interruption stays, slapd may run already
+        subprocess.run([TOP / "ldap-schema/slapd-instance", "stop", "--dir", tmp_path / "i/ldap"], capture_output=True, timeout=30)
     assert p.returncode == 130 and "interrupted" in out and "again goes on" in err
     assert "Traceback" not in err
 

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -85,6 +86,8 @@ run_child(const struct stored_run *r)
 	int inherited[4] = {dup(r->imapd_fd), dup(r->ingest_fd), dup(r->admin_fd), -1};
 	const char *bin = getenv("STORED_BIN");
 
+	prctl(PR_SET_PDEATHSIG,
+	    SIGKILL); /* a test that is ended from outside leaves nothing running */
 	snprintf(key, sizeof key, "%s/token.key", r->dir);
 	inherited[3] = open(key, O_RDONLY);
 	for (int i = 0; i < 4; i++)
