@@ -164,6 +164,29 @@ is_plain(struct slice s)
 	return s.len > 0;
 }
 
+/* The message ids of a References field, a line each. Its own folding stays behind: a line of nothing but blanks would end our header. */
+static void
+put_references(struct slice value, struct buf *h)
+{
+	struct buf flat;
+
+	buf_init(&flat, REFERENCES_MAX + 10);
+	(void)hdr_unfold(value, &flat);
+	for (struct slice rest = buf_slice(&flat); rest.len > 0;) {
+		size_t n = 0;
+
+		while (n < rest.len && rest.ptr[n] != ' ' && rest.ptr[n] != '\t')
+			n++;
+		if (n > 2 && n <= MESSAGE_ID_MAX && rest.ptr[0] == '<' && rest.ptr[n - 1] == '>') {
+			buf_append_byte(h, ' ');
+			buf_append(h, rest.ptr, n);
+			buf_append_str(h, "\r\n");
+		}
+		rest = slice_from(rest, n < rest.len ? n + 1 : n);
+	}
+	buf_done(&flat);
+}
+
 static void
 put_ids(const struct msg *m, struct buf *h)
 {
@@ -179,12 +202,9 @@ put_ids(const struct msg *m, struct buf *h)
 		buf_append_str(h, "In-Reply-To: ");
 		buf_append_slice(h, buf_slice(&one));
 		buf_append_str(h, "\r\nReferences:");
-		/* as they were, folding included; without them when they are too long: RFC 5322 3.6.4 */
-		if (refs != NULL && refs->value.len <= REFERENCES_MAX && is_plain(refs->value)) {
-			buf_append_byte(h, ' ');
-			buf_append_slice(h, slice_trim(refs->value));
-			buf_append_str(h, "\r\n");
-		}
+		/* without them when they are too long: RFC 5322 3.6.4 */
+		if (refs != NULL && refs->value.len <= REFERENCES_MAX && is_plain(refs->value))
+			put_references(refs->value, h);
 		buf_append_byte(h, ' ');
 		buf_append_slice(h, buf_slice(&one));
 		buf_append_str(h, "\r\n");

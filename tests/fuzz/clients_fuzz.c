@@ -162,7 +162,7 @@ reply_to(struct ipc_client *c)
 static void
 answer_all(struct ipc_client *c)
 {
-	for (int n = 0; n < 200 && c->n > 0; n++) {
+	for (int n = 0; n < 40000 && c->n > 0; n++) { /* a reply takes two octets or more */
 		if (c->ops != NULL && c->ops->on_notify != NULL && input.len > 8 &&
 		    input.ptr[0] == 255) {
 			struct ipc_reader r;

@@ -68,9 +68,11 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	buf_init(&line, 100);
 	int r = dsn_build(&d, &header, &body, &flags);
 	if (r == 0) {
-		ptrdiff_t at = slice_find(buf_slice(&header), slice_str("boundary=\""));
+		/* the parameter, and not what an address looks like */
+		static const char param[] = "delivery-status;\r\n boundary=\"";
+		ptrdiff_t at = slice_find(buf_slice(&header), slice_str(param));
 		MUST(at > 0);
-		struct slice b = slice_from(buf_slice(&header), (size_t)at + 10);
+		struct slice b = slice_from(buf_slice(&header), (size_t)at + strlen(param));
 		b = slice_sub(b, 0, (size_t)slice_index(b, '"'));
 		buf_append_str(&line, "--");
 		buf_append_slice(&line, b);
