@@ -41,7 +41,7 @@ agency_add(struct ctl *c, struct ctl_dir *d, struct args *a)
 		json_set_str(j, "mailbox", a->p.mailbox);
 		rc = ctl_json_take(j, 0);
 	} else {
-		printf("%s: %s\n", a->p.code, change_name(change));
+		printf("%s: %s\n", a->p.code, _(change_name(change)));
 	}
 out:
 	buf_done(&cert);

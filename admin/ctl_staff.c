@@ -82,7 +82,7 @@ hire_one(struct ctl *c, struct ctl_dir *d, const struct args *a)
 	if (rc == 0 && c->json) {
 		rc = ctl_json_take(hired_json(&p, &h), 0);
 	} else if (rc == 0) {
-		printf("%s %s: %s, %s, %s %s\n", h.id, change_name(h.change), h.display, h.mail,
+		printf("%s %s: %s, %s, %s %s\n", h.id, _(change_name(h.change)), h.display, h.mail,
 		    _("login name"), h.uid);
 		if (h.password != NULL)
 			printf("%s: %s\n", _("password"), h.password);
@@ -96,7 +96,7 @@ hire_one(struct ctl *c, struct ctl_dir *d, const struct args *a)
 static void
 print_row(const struct staff_hired *h)
 {
-	printf("%s %s: %s, %s%s%s\n", h->id, change_name(h->change), h->display, h->mail,
+	printf("%s %s: %s, %s%s%s\n", h->id, _(change_name(h->change)), h->display, h->mail,
 	    h->password == NULL ? "" : ", ", h->password == NULL ? "" : h->password);
 }
 
@@ -283,6 +283,7 @@ staff_show(struct ctl *c, struct ctl_dir *d, const struct args *a)
 		json_set_take(j, "decisions", strings_json(e, "vnDecisionRef"));
 		json_set_take(j, "mailboxes", boxes);
 		json_set_int(j, "certificates", certs == NULL ? 0 : (int64_t)certs->n_values);
+		err = ctl_staff_mail_show(c, d, e->dn, j);
 		ctl_json_take(j, 0);
 	} else {
 		printf("%s  %s\n", ctl_value(e, "vnStaffId"), ctl_value(e, "displayName"));
@@ -292,10 +293,11 @@ staff_show(struct ctl *c, struct ctl_dir *d, const struct args *a)
 			print_labelled(_("mailbox"), ctl_value(&held->entries[i], "mail"));
 		snprintf(count, sizeof(count), "%zu", certs == NULL ? (size_t)0 : certs->n_values);
 		print_labelled(_("certificates"), count);
+		err = ctl_staff_mail_show(c, d, e->dn, NULL);
 	}
 	dir_result_free(held);
 	dir_result_free(r);
-	return 0;
+	return err != 0 ? ctl_dir_fail(c, a->who, err, NULL) : 0;
 }
 
 int

@@ -12,6 +12,8 @@ struct staff_mail_args {
 	bool no_copy;
 	const char *text_file, *subject, *from, *until, *days;
 };
+/* What is set for the entry: lines for people, or keys of j when it is not NULL. 0 or an enum err. */
+int ctl_staff_mail_show(struct ctl *c, struct ctl_dir *d, const char *dn, struct json *j);
 /* 0 or a sysexit after a message. */
 int ctl_staff_forward(struct ctl *c, struct ctl_dir *d, const struct staff_mail_args *a);
 int ctl_staff_away(struct ctl *c, struct ctl_dir *d, const struct staff_mail_args *a);

@@ -60,6 +60,8 @@ int dir_admin_staff_show(
 /* Where a person's mail goes on to (n 0: nowhere), and whether a copy stays. */
 int dir_admin_forward(struct dir_admin *a, const char *who, const char *const *to, size_t n,
     bool keep, enum change *change_out, char **why_out);
+/* The attributes of both as they stand in the entry, by the names that dir_attr_forward and the others give. */
+int dir_admin_mail_read(struct dir_admin *a, const char *dn, struct dir_result **out);
 /* The automatic reply: text NULL ends it; the others may be NULL. from, until: GeneralizedTime; days: a number. */
 struct staff_away {
 	const char *text, *subject, *from, *until, *days;

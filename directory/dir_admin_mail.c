@@ -116,3 +116,23 @@ dir_admin_away(struct dir_admin *a, const char *who, const struct staff_away *p,
 	}
 	return set_all(a, who, w, 5, change_out, why_out);
 }
+
+int
+dir_admin_mail_read(struct dir_admin *a, const char *dn, struct dir_result **out)
+{
+	static const char *const options[] = {"dir_attr_forward", "dir_attr_forward_keep",
+	    "dir_attr_reply_text", "dir_attr_reply_subject", "dir_attr_reply_from",
+	    "dir_attr_reply_until", "dir_attr_reply_days"};
+	const char *attrs[8] = {NULL};
+	size_t n = 0;
+
+	for (size_t i = 0; i < 7; i++) {
+		const char *name = conf_str(a->conf, options[i]);
+
+		if (name[0] != '\0')
+			attrs[n++] = name;
+	}
+	if (n == 0) /* a tree without them; an empty list would ask for all */
+		attrs[0] = "1.1";
+	return dir_read(a->d, dn, attrs, out);
+}

@@ -52,6 +52,12 @@ def test_staff_forward(server):
         assert server.fetch(b, mid) is not None and server.fetch(a, mid, wait=0.5) is None
         # outside: the policy of a new site is that it stays here
         assert forward("--to", "an@ngoai.example", "--no-copy") == "changed"
+        r = server.congvu("staff", "forward", a["login"], "--to", "an@ngoai.example", "--no-copy", "--lang", "vi")
+        assert "forward_to" in r.stderr and "không đổi" in r.stdout, r.stdout + r.stderr
+        # and who looks sees it
+        shown = json.loads(server.congvu("staff", "show", a["login"], "--json").stdout)
+        assert shown["forward"] == ["an@ngoai.example"] and shown["forward_copy"] is False and shown["away"]["text"] == ""
+        assert "an@ngoai.example (stays in the mailbox" in server.congvu("staff", "show", a["login"], "--lang", "en").stdout
         mid, mail = letter(server, c, a)
         server.submit(c, c["address"], [a["address"]], mail)
         assert server.fetch(a, mid) is not None
@@ -79,6 +85,9 @@ def test_staff_away(server, tmp_path):
         server.submit(c, c["address"], [a["address"]], mail)  # long over
         assert away("--text-file", text, "--subject", "Vắng mặt", "--from", "2020-01-01", "--until", "2099-12-31", "--days", "2") == "changed"
         assert away("--text-file", text, "--subject", "Vắng mặt", "--from", "2020-01-01", "--until", "2099-12-31", "--days", "2") == "unchanged"
+        shown = json.loads(server.congvu("staff", "show", a["login"], "--json").stdout)["away"]
+        assert shown["subject"] == "Vắng mặt" and shown["days"] == "2" and shown["text"].startswith("Tôi đi")
+        assert '"Tôi đi công tác."' in server.congvu("staff", "show", a["login"]).stdout
         mids = []
         for _ in range(2):
             mid, mail = letter(server, c, a)
