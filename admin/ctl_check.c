@@ -111,8 +111,9 @@ check_options(struct check *k)
 {
 	static const struct {
 		const char *option, *needs;
-	} filters[] = {{"dir_login_filter", "%s"}, {"dir_rcpt_filter", "%s"},
-	    {"dir_func_filter", "%d"}, {"dir_group_filter", "%d"}};
+		bool may_be_empty; /* a tree without such things */
+	} filters[] = {{"dir_login_filter", "%s", false}, {"dir_rcpt_filter", "%s", false},
+	    {"dir_func_filter", "%d", true}, {"dir_group_filter", "%d", true}};
 	uint64_t n;
 
 	if (conf_list_len(k->conf, "domains") == 0)
@@ -121,10 +122,13 @@ check_options(struct check *k)
 	check_listens(k);
 	check_milters(k);
 	check_policy(k);
-	for (size_t i = 0; i < sizeof(filters) / sizeof(filters[0]); i++)
-		if (strstr(conf_str(k->conf, filters[i].option), filters[i].needs) == NULL)
+	for (size_t i = 0; i < sizeof(filters) / sizeof(filters[0]); i++) {
+		const char *f = conf_str(k->conf, filters[i].option);
+
+		if (f[0] == '\0' ? !filters[i].may_be_empty : strstr(f, filters[i].needs) == NULL)
 			finding(k, BAD, filters[i].option,
 			    _("%s must stand in it where the name goes"), filters[i].needs);
+	}
 	for (size_t i = 0; i < conf_list_len(k->conf, "queue_retry_s"); i++)
 		if (slice_to_u64(
 			slice_str(conf_list_item(k->conf, "queue_retry_s", i)), 86400, &n) != 0)

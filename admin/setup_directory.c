@@ -179,14 +179,27 @@ local_directory(struct setup *s)
 
 /* ---- an existing server ---- */
 
-/* By ldapi:///, where root is known by its uid. Loaded once: a second time the server says "already". */
+/* The first ldapi:// of ldap_uris, for a server whose socket lies elsewhere; usually ldapi:///. malloc'd. */
+static char *
+ldapi_uri(const struct setup *s)
+{
+	const char *p = strstr(setup_answer(s, SETUP_Q_ldap_uris), "ldapi://");
+	char *uri = p == NULL ? xstrdup("ldapi:///") : strndup(p, strcspn(p, ", "));
+
+	if (uri == NULL)
+		fatal("out of memory");
+	return uri;
+}
+
+/* By ldapi, where root is known by its uid. Loaded once: a second time it is found there. */
 static int
 load_schema(struct setup *s)
 {
-	const char *const have[] = {"ldapsearch", "-Q", "-LLL", "-Y", "EXTERNAL", "-H", "ldapi:///",
-	    "-b", "cn=schema,cn=config", "(cn={*}congvu)", "dn", NULL};
-	const char *const add[] = {"ldapadd", "-Q", "-Y", "EXTERNAL", "-H", "ldapi:///", "-f",
-	    PKGDATADIR "/congvu.ldif", NULL};
+	char *uri = ldapi_uri(s);
+	const char *const have[] = {"ldapsearch", "-Q", "-LLL", "-Y", "EXTERNAL", "-H", uri, "-b",
+	    "cn=schema,cn=config", "(cn=*congvu)", "dn", NULL};
+	const char *const add[] = {
+	    "ldapadd", "-Q", "-Y", "EXTERNAL", "-H", uri, "-f", PKGDATADIR "/congvu.ldif", NULL};
 	struct buf out;
 	int rc = 0, code;
 
@@ -209,6 +222,7 @@ load_schema(struct setup *s)
 		    s, SETUP_DONE, _("schema"), _("%s was loaded"), PKGDATADIR "/congvu.ldif");
 	}
 	buf_done(&out);
+	free(uri);
 	return rc;
 }
 

@@ -598,6 +598,8 @@ pidfile slapd.pid
 loglevel none
 database mdb
 suffix "dc=cty,dc=example"
+rootdn "cn=root,dc=cty,dc=example"
+rootpw root
 directory db
 maxsize 104857600
 index objectClass,uid,mail,cn,member eq
@@ -646,7 +648,7 @@ userPassword: x
 """
 EXAMPLES = TOP / "ldap-schema/examples"
 # beside the example: an office whose address a group holds
-PLAIN_OPTIONS = (EXAMPLES / "inetorgperson.conf").read_text().replace('dir_func_filter = ""', """
+PLAIN_OPTIONS = (EXAMPLES / "inetorgperson.conf").read_text().replace('dir_attr_func_account = ""\n', "").replace('dir_func_filter = ""', """
 dir_func_filter = "(&(objectClass=applicationProcess)(seeAlso=%d))"
 dir_func_roster = {"seeAlso:lrswi:send"}
 dir_attr_func_account = "uid"
@@ -683,6 +685,46 @@ def test_plain_tree_by_configuration(tmp_path):
         assert lk.probe("milter").call("sender", "an@tinhmau.example", "An.Nguyen")["may"]
         # without keys in the directory SCRAM fails as a wrong password does
         assert imapd.scram("an@tinhmau.example", "plain-tree-1")["err"] == "auth"
+    finally:
+        lk.close()
+        slapd.stop()
+
+
+def test_groups_by_member_of(tmp_path):
+    """slapd's own memberOf; what the groups say themselves is not looked at. Nested, and further values of mail as aliases."""
+    conf = PLAIN_CONF.replace("moduleload back_mdb", "moduleload back_mdb\nmoduleload memberof") + "overlay memberof\n"
+    ldif = PLAIN_LDIF.replace("mail: an@tinhmau.example\n", "mail: an@tinhmau.example\nmail: An.Nguyen@tinhmau.example\n") + """
+dn: uid=out,dc=cty,dc=example
+objectClass: inetOrgPerson
+uid: out
+cn: Out
+sn: O
+mail: out@tinhmau.example
+
+dn: cn=whole,dc=cty,dc=example
+objectClass: groupOfNames
+cn: whole
+description: whole@tinhmau.example
+member: cn=all,dc=cty,dc=example
+member: uid=out,dc=cty,dc=example
+"""
+    base, late = ldif.split("dn: cn=all,", 1)
+    slapd = other_slapd(tmp_path / "plain", conf, base)
+    # slapadd does not run overlays
+    r = subprocess.run(["ldapadd", "-x", "-H", slapd.uri, "-D", "cn=root,dc=cty,dc=example", "-w", "root"], text=True,
+                       input="dn: cn=all," + late, capture_output=True)
+    assert r.returncode == 0, r.stderr
+    more = PLAIN_OPTIONS + 'dir_attr_member_of = "memberOf"\ndir_attr_member = {"owner"}\n'
+    more = re.sub("dir_group_filter.*", 'dir_group_filter = ""', more)
+    lk = Lookup(tmp_path / "run", [slapd.uri], base="dc=cty,dc=example", bind_dn="", more=more)
+    try:
+        smtpd = lk.probe("smtpd")
+        assert len(accounts(smtpd.call("rcpt", "all@tinhmau.example"))) == 2
+        got = accounts(smtpd.call("rcpt", "whole@tinhmau.example"))
+        assert len(got) == 3 and {"p-an.nguyen", "p-out"} < set(got)
+        assert accounts(smtpd.call("rcpt", "an.nguyen@tinhmau.example")) == ["p-an.nguyen"]
+        login = lk.probe("imapd").plain("an.nguyen@tinhmau.example", "plain-tree-1")["login"]
+        assert [x["account"] for x in login["shares"]] == ["f-info"]
     finally:
         lk.close()
         slapd.stop()
