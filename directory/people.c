@@ -295,6 +295,7 @@ strings_load(const struct conf *c, struct people *p)
 	    {"dir_attr_epoch", &p->a_epoch},
 	    {"dir_attr_agency", &p->a_agency},
 	    {"dir_attr_history", &p->a_history},
+	    {"dir_attr_member_of", &p->a_member_of},
 	    {"dir_attr_forward", &p->a_forward},
 	    {"dir_attr_forward_keep", &p->a_keep},
 	    {"dir_attr_reply_text", &p->a_reply_text},
@@ -394,7 +395,9 @@ people_free(struct people *p)
 	    p->group_filter, p->member_filter, p->delegation_filter, p->class_person, p->class_func,
 	    p->class_group, p->a_login, p->a_account, p->a_func_account, p->a_mail, p->a_alias,
 	    p->a_name, p->a_scram, p->a_cert, p->a_epoch, p->a_agency, p->a_history, p->a_locked,
-	    p->a_password_time, p->a_scram_time, p->a_version};
+	    p->a_password_time, p->a_scram_time, p->a_version, p->a_member_of, p->a_forward,
+	    p->a_keep, p->a_reply_text, p->a_reply_subject, p->a_reply_from, p->a_reply_until,
+	    p->a_reply_days, p->a_may_send};
 
 	for (size_t i = 0; i < sizeof(strings) / sizeof(strings[0]); i++)
 		free(strings[i]);

@@ -48,6 +48,33 @@ filter_for(const char *tmpl, const struct subjects *s, size_t first, struct buf 
 	return err != 0 ? err : f->err;
 }
 
+/* The groups that the subjects from first on name themselves (dir_attr_member_of). */
+static int
+subjects_named(struct people *p, size_t first, size_t to, struct subjects *s)
+{
+	const char *const attrs[] = {p->a_member_of, NULL};
+	int err = 0;
+
+	for (size_t i = first; err == 0 && i < to; i++) {
+		struct dir_result *r = NULL;
+		const struct dir_attr *a;
+
+		err = dir_read(p->d, s->dn.v[i], attrs, &r);
+		a = err == 0 ? dir_entry_attr(&r->entries[0], p->a_member_of) : NULL;
+		for (size_t k = 0; a != NULL && k < a->n_values; k++) {
+			const char *dn = (const char *)a->values[k].ptr;
+			char *norm = dir_dn_norm(dn);
+
+			if (norm != NULL)
+				subjects_add(s, dn, norm);
+			free(norm);
+		}
+		dir_result_free(r);
+		err = err == ERR_NOTFOUND ? 0 : err; /* a group that is named and gone */
+	}
+	return err;
+}
+
 static int
 subjects_of(struct people *p, const struct person *u, struct subjects *s)
 {
@@ -60,13 +87,19 @@ subjects_of(struct people *p, const struct person *u, struct subjects *s)
 		return ERR_TEMP;
 	subjects_add(s, u->dn, norm);
 	free(norm);
-	for (int level = 0; *p->group_filter != '\0' && level < LEVELS_MAX && err == 0; level++) {
+	for (int level = 0; level < LEVELS_MAX && err == 0; level++) {
 		struct dir_result *r = NULL;
 		struct buf f;
 		size_t next = s->dn.n;
 
 		if (first == next)
 			break;
+		if (*p->a_member_of != '\0')
+			err = subjects_named(p, first, next, s);
+		if (err != 0 || *p->group_filter == '\0') {
+			first = next;
+			continue;
+		}
 		buf_init(&f, FILTER_MAX);
 		err = filter_for(p->group_filter, s, first, &f);
 		if (err == 0)

@@ -17,8 +17,8 @@ struct people {
 	char *class_person, *class_func, *class_group;
 	char *a_login, *a_account, *a_func_account, *a_mail, *a_alias, *a_name, *a_scram, *a_cert,
 	    *a_epoch;
-	char *a_forward, *a_keep, *a_reply_text, *a_reply_subject, *a_reply_from, *a_reply_until,
-	    *a_reply_days, *a_may_send;
+	char *a_member_of, *a_forward, *a_keep, *a_reply_text, *a_reply_subject, *a_reply_from,
+	    *a_reply_until, *a_reply_days, *a_may_send;
 	char *a_agency, *a_history, *a_locked, *a_password_time, *a_scram_time, *a_version;
 	char **a_member;
 	size_t n_member;

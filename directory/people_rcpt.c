@@ -71,6 +71,8 @@ struct expansion {
 	size_t n_level;
 	char **next;
 	size_t n_next, room_next;
+	struct strings
+	    groups; /* DNs of groups whose members name them (dir_attr_member_of), not asked for yet */
 };
 
 static int
@@ -125,7 +127,54 @@ members_add(struct expansion *x, const struct dir_entry *e)
 	return 0;
 }
 
-/* Fetches members [from, to) of the level: persons and mailboxes become targets, groups and posts give the next level. */
+/* Takes a member: persons and mailboxes become targets, groups and posts give the next level. */
+static int
+member_take(struct expansion *x, const struct dir_entry *e)
+{
+	enum people_kind kind = people_kind_of(x->p, e);
+	int err = members_add(x, e);
+
+	if (err == 0 && (kind == PEOPLE_PERSON || kind == PEOPLE_FUNCTIONAL))
+		(void)target_add(x, e, kind);
+	else if (err == 0 && *x->p->a_member_of != '\0')
+		strings_add_take(&x->groups, xstrdup(e->dn), PEOPLE_GROUP_MAX);
+	return err;
+}
+
+/* The members that name the groups themselves; all groups of this level in one search. */
+static int
+members_by_member_of(struct expansion *x)
+{
+	struct strings groups = x->groups;
+	struct dir_result *r = NULL;
+	struct buf f;
+	int err;
+
+	if (groups.n == 0)
+		return 0;
+	x->groups = (struct strings){0};
+	buf_init(&f, FILTER_MAX);
+	buf_appendf(&f, "(&%s(|", x->p->member_filter);
+	for (size_t i = 0; i < groups.n; i++) {
+		buf_appendf(&f, "(%s=", x->p->a_member_of);
+		(void)escape_filter(slice_str(groups.v[i]), &f);
+		buf_append_str(&f, ")");
+	}
+	buf_append_str(&f, "))");
+	err = f.err != 0
+		  ? ERR_LIMIT
+		  : dir_search(x->p->d, NULL, buf_cstr(&f), x->p->attrs_rcpt, PEOPLE_GROUP_MAX, &r);
+	for (size_t i = 0; err == 0 && i < r->n_entries; i++)
+		if (set_add(&x->seen, r->entries[i].dn_norm))
+			err = x->seen.n > PEOPLE_GROUP_MAX ? ERR_LIMIT
+							   : member_take(x, &r->entries[i]);
+	dir_result_free(r);
+	buf_done(&f);
+	strings_free(groups.v, groups.n);
+	return err;
+}
+
+/* Fetches members [from, to) of the level. */
 static int
 members_fetch(struct expansion *x, size_t from, size_t to)
 {
@@ -148,13 +197,9 @@ members_fetch(struct expansion *x, size_t from, size_t to)
 		err = dir_search(x->p->d, NULL, buf_cstr(&f), x->p->attrs_rcpt, 0, &r);
 	for (size_t i = 0; err == 0 && i < r->n_entries; i++) {
 		const struct dir_entry *e = &r->entries[i];
-		enum people_kind kind = people_kind_of(x->p, e);
 
-		if (!set_has(&x->seen, e->dn_norm))
-			continue; /* the same RDN elsewhere */
-		err = members_add(x, e);
-		if (err == 0 && (kind == PEOPLE_PERSON || kind == PEOPLE_FUNCTIONAL))
-			(void)target_add(x, e, kind);
+		if (set_has(&x->seen, e->dn_norm)) /* else: the same RDN elsewhere */
+			err = member_take(x, e);
 	}
 	dir_result_free(r);
 	buf_done(&f);
@@ -167,8 +212,8 @@ group_expand(struct expansion *x, const struct dir_entry *group)
 	int err;
 
 	(void)set_add(&x->seen, group->dn_norm);
-	err = members_add(x, group);
-	for (int depth = 0; err == 0 && x->n_next > 0; depth++) {
+	err = member_take(x, group);
+	for (int depth = 0; err == 0 && (x->n_next > 0 || x->groups.n > 0); depth++) {
 		strings_free(x->level, x->n_level);
 		x->level = x->next;
 		x->n_level = x->n_next;
@@ -176,6 +221,7 @@ group_expand(struct expansion *x, const struct dir_entry *group)
 		x->n_next = x->room_next = 0;
 		if (depth == PEOPLE_GROUP_DEPTH)
 			return ERR_LIMIT;
+		err = members_by_member_of(x);
 		for (size_t i = 0; err == 0 && i < x->n_level; i += MEMBERS_AT_ONCE) {
 			size_t to = i + MEMBERS_AT_ONCE;
 
@@ -241,6 +287,7 @@ out:
 	set_free(&x.accounts);
 	strings_free(x.level, x.n_level);
 	strings_free(x.next, x.n_next);
+	strings_free(x.groups.v, x.groups.n);
 	dir_result_free(found);
 	if (err != 0) {
 		people_rcpt_free(r);

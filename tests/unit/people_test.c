@@ -214,6 +214,79 @@ test_rcpt(void **state)
 	targets("twin@tinhmau.example", ERR_TEMP); /* two owners: neither gets the other's mail */
 }
 
+/* A plain tree of inetOrgPerson with another alias attribute, where only the members know their groups (memberOf). */
+static void
+test_plain_tree(void **state)
+{
+	static const char plain[] =
+	    "dir_login_filter = \"(&(objectClass=inetOrgPerson)(|(uid=%s)(mail=%s)))\"\n"
+	    "dir_rcpt_filter = "
+	    "\"(|(&(objectClass=inetOrgPerson)(|(mail=%s)(otherMail=%s)))"
+	    "(&(objectClass=plainGroup)(description=%s)))\"\n"
+	    "dir_sender_filter = \"(&(objectClass=inetOrgPerson)(|(mail=%s)(otherMail=%s)))\"\n"
+	    "dir_func_filter = \"(&(objectClass=plainMailbox)(seeAlso=%d))\"\n"
+	    "dir_func_roster = {\"seeAlso:lr\"}\ndir_delegation_filter = \"\"\n"
+	    "dir_group_filter = \"\"\ndir_member_filter = \"(!(title=left))\"\n"
+	    "dir_class_person = \"inetOrgPerson\"\ndir_class_func = \"plainMailbox\"\n"
+	    "dir_class_group = \"plainGroup\"\ndir_attr_account = \"uid\"\n"
+	    "dir_attr_func_account = \"uid\"\ndir_attr_alias = \"otherMail\"\n"
+	    "dir_attr_member_of = \"memberOf\"\n";
+	struct conf *c = conf_of(plain);
+	struct people *p = NULL, *before = people;
+	struct people_owner *o = NULL;
+	struct person_mailboxes *m = NULL;
+	struct person *u = NULL;
+	char *why = NULL;
+
+	(void)state;
+	assert_int_equal(people_new(c, dir, &p, &why), 0);
+	people = p;
+	ENTRY("cn=all,ou=plain,o=x", "objectClass", "plainGroup", "description",
+	    "all@tinhmau.example", "memberOf", "cn=in,ou=plain,o=x");
+	/* in all, and all in it: the circle ends */
+	ENTRY("cn=in,ou=plain,o=x", "objectClass", "plainGroup", "description",
+	    "in@tinhmau.example", "memberOf", "CN=all, ou=plain, o=x", "member",
+	    "uid=c,ou=plain,o=x");
+	ENTRY("cn=void,ou=plain,o=x", "objectClass", "plainGroup", "description",
+	    "void@tinhmau.example");
+	ENTRY("uid=a,ou=plain,o=x", "objectClass", "inetOrgPerson", "uid", "a", "mail",
+	    "a@tinhmau.example", "otherMail", "Alias.A@tinhmau.example", "memberOf",
+	    "cn=all,ou=plain,o=x");
+	ENTRY("uid=b,ou=plain,o=x", "objectClass", "inetOrgPerson", "uid", "b", "mail",
+	    "b@tinhmau.example", "memberOf", "cn=in,ou=plain,o=x", "memberOf", "no DN");
+	ENTRY("uid=c,ou=plain,o=x", "objectClass", "inetOrgPerson", "uid", "c", "mail",
+	    "c@tinhmau.example", "memberOf", "cn=gone,ou=plain,o=x");
+	ENTRY("uid=d,ou=plain,o=x", "objectClass", "inetOrgPerson", "uid", "d", "mail",
+	    "d@tinhmau.example", "memberOf", "cn=all,ou=plain,o=x", "title", "left");
+	ENTRY("uid=box,ou=plain,o=x", "objectClass", "plainMailbox", "uid", "box", "mail",
+	    "box@tinhmau.example", "seeAlso", "cn=all,ou=plain,o=x");
+	assert_int_equal(targets("all@tinhmau.example", 0), 3);
+	assert_int_equal(targets("in@tinhmau.example", 0), 3);
+	targets("void@tinhmau.example", ERR_NOTFOUND);
+	/* the alias: as recipient, and as sender */
+	assert_int_equal(targets("alias.a@tinhmau.example", 0), 1);
+	assert_int_equal(people_owner(people, slice_str("alias.a@tinhmau.example"), &o), 0);
+	assert_string_equal(o->account, "p-a");
+	assert_int_equal(o->n_current, 2);
+	assert_string_equal(o->addresses[0], "a@tinhmau.example");
+	people_owner_free(o);
+	/* b holds the mailbox as a member of a member; c, whose groups are gone, does not */
+	assert_int_equal(people_login(people, slice_str("b"), &u), 0);
+	assert_int_equal(people_mailboxes(people, u, &m), 0);
+	assert_int_equal(m->n, 1);
+	assert_string_equal(m->v[0].account, "f-box");
+	person_mailboxes_free(m);
+	person_free(u);
+	assert_int_equal(people_login(people, slice_str("c"), &u), 0);
+	assert_int_equal(people_mailboxes(people, u, &m), 0);
+	assert_int_equal(m->n, 0);
+	person_mailboxes_free(m);
+	person_free(u);
+	people_free(p);
+	people = before;
+	conf_free(c);
+}
+
 static void
 test_owner(void **state)
 {
@@ -402,6 +475,7 @@ main(void)
 	    cmocka_unit_test(test_route),
 	    cmocka_unit_test(test_may_send),
 	    cmocka_unit_test(test_reply_rule),
+	    cmocka_unit_test(test_plain_tree),
 	    cmocka_unit_test(test_owner),
 	    cmocka_unit_test(test_down),
 	    cmocka_unit_test(test_configuration),
