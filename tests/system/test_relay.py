@@ -224,6 +224,97 @@ def test_mx_order_and_addresses(tmp_path):
         b.stop()
 
 
+@pytest.mark.parametrize("code", [521, 556])
+def test_servers_that_take_no_mail(tmp_path, code):
+    """RFC 7504: a greeting of 521 (or 556) from every server is final and told at once; from one of two it only means the other; 556 as
+    the answer to RCPT is for that recipient; 554 and 521 later on the way stay what they are."""
+    a, b = Mx("127.0.0.2"), Mx("127.0.0.3", 0)
+    b.stop()
+    b = Mx("127.0.0.3", a.port)
+    zone = {"hopthu.example": {"MX": [(10, "a.hopthu.example"), (20, "b.hopthu.example")]}, "a.hopthu.example": {"A": ["127.0.0.2"]},
+            "b.hopthu.example": {"A": ["127.0.0.3"]}}
+    site = Relay(tmp_path, zone, relay_port=a.port, queue_retry_s=["600"])
+    try:
+        a.on["CONNECT"] = b.on["CONNECT"] = "%d a.hopthu.example takes no mail" % code
+        site.send("c@hopthu.example")
+        block, = status_of(site.report())
+        assert block["Final-Recipient"] == "rfc822; c@hopthu.example" and block["Action"] == "failed" and block["Status"][0] == "5", block
+        assert "takes no mail" in str(site.report()) and listing(site) == []
+        assert not [x for x in a.lines + b.lines if x.startswith("MAIL")]
+        b.on.clear()
+        site.send("d@hopthu.example")
+        wait_for(lambda: b.mails)
+        assert b.mails[0]["rcpts"] == ["d@hopthu.example"]
+        # away for now, and not for good: it waits
+        time.sleep(1.2)
+        b.on["CONNECT"] = "421 4.3.2 later"
+        site.send("e@hopthu.example")
+        wait_for(lambda: [r for r in listing(site) if r["why"]])
+        a.on.clear()
+        b.on.clear()
+        a.on["RCPT"] = lambda line: "%d 5.1.10 f takes none" % code if "<f@" in line else "250 ok"
+        site.send(["f@hopthu.example", "g@hopthu.example"])
+        block, = status_of(site.report(1))
+        assert block["Final-Recipient"] == "rfc822; f@hopthu.example" and block["Status"] == "5.1.10"
+        wait_for(lambda: [m for m in a.mails if m["rcpts"] == ["g@hopthu.example"]])
+    finally:
+        site.stop()
+        a.stop()
+        b.stop()
+
+
+def has_ipv6():
+    try:
+        with socket.socket(socket.AF_INET6) as s:
+            s.bind(("::1", 0))
+            return True
+    except OSError:
+        return False
+
+
+class Mx6(Mx):
+    """The same on ::1."""
+
+    def __init__(self):
+        super().__init__()
+        self.six = socket.socket(socket.AF_INET6)
+        self.six.bind(("::1", self.port))
+        self.six.listen(20)
+        self.came = 0
+        threading.Thread(target=self.accept_six, daemon=True).start()
+
+    def accept_six(self):
+        while True:
+            try:
+                conn = self.six.accept()[0]
+            except OSError:
+                return
+            self.came += 1
+            threading.Thread(target=self.serve, args=(conn,), daemon=True).start()
+
+    def stop(self):
+        self.six.close()
+        super().stop()
+
+
+@pytest.mark.skipif(not has_ipv6(), reason="no ::1 here")
+def test_by_ipv6(tmp_path):
+    """A host with AAAA alone, a route to [::1], and one whose A does not answer."""
+    mx = Mx6()
+    zone = {"six.example": {"MX": [(10, "mx.six.example")]}, "mx.six.example": {"AAAA": ["::1"]},
+            "both.example": {"A": ["127.0.0.9"], "AAAA": ["::1"]}}
+    site = Relay(tmp_path, zone, relay_port=mx.port, relay_routes=["route.example=smtp:[::1]:%d" % mx.port])
+    try:
+        for n, domain in enumerate(("six.example", "both.example", "route.example")):
+            site.send("a@" + domain)
+            wait_for(lambda: len(mx.mails) == n + 1, 15)
+            assert mx.mails[n]["rcpts"] == ["a@" + domain] and mx.came >= 1
+        wait_for(lambda: listing(site) == [])
+    finally:
+        site.stop()
+        mx.stop()
+
+
 def test_what_the_dns_says(tmp_path):
     """"There is none" comes from the DNS alone; silence and SERVFAIL are no answer."""
     mx = Mx()

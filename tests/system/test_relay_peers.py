@@ -185,17 +185,18 @@ protocol lmtp {
 
 
 @pytest.mark.skipif(NO_DOVECOT, reason="Dovecot is not installed, or not root")
-@pytest.mark.parametrize("way", ["routes", "lmtp_route"])
+@pytest.mark.parametrize("way", ["routes", "socket", "lmtp_route"])
 def test_dovecot_is_the_store(tmp_path, way):
-    """By relay_routes (TCP, and again over the UNIX socket) and as lmtp_route (cut-through, then from the queue when it was away)."""
+    """By relay_routes (TCP, or the UNIX socket) and as lmtp_route (cut-through, then from the queue when it was away)."""
     dovecot = Dovecot()
-    options = {"relay_routes": ["tinhmau.example=lmtp:127.0.0.1:%d" % dovecot.port]} if way == "routes" else \
-        {"lmtp_route": "inet:127.0.0.1:%d" % dovecot.port}
+    options = {"routes": {"relay_routes": ["tinhmau.example=lmtp:127.0.0.1:%d" % dovecot.port]},
+               "socket": {"relay_routes": ["tinhmau.example=lmtp:unix:%s" % dovecot.socket]},
+               "lmtp_route": {"lmtp_route": "inet:127.0.0.1:%d" % dovecot.port}}[way]
     site = Relay(tmp_path, **options)
     try:
         m = site.mx()
         answer = m.mail("x@outside.example", [AN], ODD)[-1]
-        assert answer.startswith("250 2.0.0 " + ("Queued" if way == "routes" else "Delivered")), answer
+        assert answer.startswith("250 2.0.0 " + ("Delivered" if way == "lmtp_route" else "Queued")), answer
         got = wait_for(lambda: dovecot.mails(AN))[0]
         assert got.replace(b"\r\n", b"\n").endswith(ODD.replace("\r\n..", "\r\n.").replace("\r\n", "\n").encode() + b"\n")
         assert b"Return-Path: <x@outside.example>" in got
