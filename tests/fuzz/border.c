@@ -22,7 +22,7 @@
 enum { SERVERS_MAX = 8, MESSAGES_MAX = 24, TURNS_MAX = 400 };
 
 /* Berkeley DB's environment is never closed here: its memory is no leak of ours. */
-const char *__lsan_default_suppressions(void);
+const char *__lsan_default_suppressions(void) __attribute__((visibility("default")));
 const char *
 __lsan_default_suppressions(void)
 {
