@@ -339,6 +339,15 @@ is_fragment(const struct mime_part *part)
 		   slice_eq_str(part->subtype, "external-body"));
 }
 
+/* What a sender wrote, not what he attached: it says that it is plain text and nothing speaks against it. */
+static bool
+is_shown_text(const struct mime_part *part, const struct find_part *p, const struct scan_type *t)
+{
+	return slice_eq_str(part->type, "text") && slice_eq_str(part->subtype, "plain") &&
+	       p->name_raw.len == 0 && (p->flags & ~(uint32_t)PART_INLINE) == 0 &&
+	       t->name[0] == '\0';
+}
+
 void
 scan_leaf(struct scan_ctx *c, struct slice whole, const struct mime_part *part, struct slice path)
 {
@@ -388,7 +397,7 @@ scan_leaf(struct scan_ctx *c, struct slice whole, const struct mime_part *part, 
 	if (p->flags & PART_ATTACHED)
 		c->f->attach_size += bytes.len;
 	p->true_type = findings_str(c->f, t.name);
-	p->magic = findings_str(c->f, scan_magic(bytes));
+	p->magic = findings_str(c->f, scan_magic(bytes, is_shown_text(part, p, &t)));
 	look_for_marks(c, part, p, buf_slice(&norm), ext, bytes, path);
 	if (is_fragment(part))
 		p->flags |= PART_FRAGMENT;

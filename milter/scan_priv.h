@@ -73,8 +73,9 @@ void scan_subject(struct scan_ctx *c, struct slice header, struct slice path);
 uint32_t scan_archive(
     struct scan_ctx *c, struct slice bytes, struct slice path, const char **type_out);
 
-/* scan_magic.c: libmagic's opinion, "" without one. scan_magic_init loads its table: before the sandbox. */
+/* scan_magic.c: libmagic's opinion, "" without one. scan_magic_init loads its table: before the sandbox. shown_text: only whether the bytes are
+ * text, without the table, whose searches take longer than all else that is done with a short message. */
 void scan_magic_init(void);
-const char *scan_magic(struct slice bytes);
+const char *scan_magic(struct slice bytes, bool shown_text);
 
 #endif

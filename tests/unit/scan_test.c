@@ -199,6 +199,44 @@ fragments_and_doubles_are_told(void **state)
 	arena_free(a);
 }
 
+/* libmagic's table is asked about what is attached, or says it is no plain text, or is none. */
+static void
+shown_text_needs_no_table(void **state)
+{
+#define HTML "<html><body>x</body></html>\r\n"
+	static const struct {
+		const char *head, *body, *magic;
+	} t[] = {
+	    {"", HTML, "text/plain"},
+	    {"Content-Type: text/plain\r\n", HTML, "text/plain"},
+	    {"Content-Type: text/plain\r\nContent-Disposition: inline\r\n", HTML, "text/plain"},
+	    {"Content-Type: text/plain\r\n", "a\1\2\3", "application/octet-stream"},
+	    {"Content-Type: text/plain\r\n", "%PDF-1.7\r\n", "application/pdf"},
+	    {"Content-Type: text/plain; name=a.txt\r\n", HTML, "text/html"},
+	    {"Content-Type: text/plain\r\nContent-Disposition: attachment\r\n", HTML, "text/html"},
+	    {"Content-Type: text/html\r\n", HTML, "text/html"},
+	    {"Content-Type: application/x\r\n", HTML, "text/html"},
+	};
+
+	(void)state;
+	scan_magic_init();
+	for (size_t i = 0; i < sizeof t / sizeof *t; i++) {
+		struct arena *a = arena_new(1 << 20);
+		struct findings f;
+		struct buf m;
+
+		buf_init(&m, 4096);
+		buf_appendf(&m, "From: a@b.example\r\n%s\r\n%s", t[i].head, t[i].body);
+		findings_init(&f, a);
+		scan_message(buf_slice(&m), &params, &f);
+		if (f.parts == NULL || !slice_eq_str(f.parts->magic, t[i].magic))
+			fail_msg("%zu: not %s", i, t[i].magic);
+		buf_done(&m);
+		arena_free(a);
+	}
+#undef HTML
+}
+
 int
 main(void)
 {
@@ -206,7 +244,8 @@ main(void)
 	    cmocka_unit_test(types_are_true), cmocka_unit_test(archives_are_opened),
 	    cmocka_unit_test(careless_encodings_hide_nothing),
 	    cmocka_unit_test(a_program_is_no_signature),
-	    cmocka_unit_test(fragments_and_doubles_are_told)};
+	    cmocka_unit_test(fragments_and_doubles_are_told),
+	    cmocka_unit_test(shown_text_needs_no_table)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
