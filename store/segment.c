@@ -35,7 +35,7 @@ enum {
 	AHEAD =
 	    1
 	    << 20, /* zeros written behind the end: a sync that makes no file longer is half the work */
-	AHEAD_FOR = 32 << 10, /* records up to this size make them */
+	AHEAD_FOR = 160 << 10, /* records up to this size make them */
 };
 static const char file_magic[16] = "congvu-segment\n";
 
