@@ -22,7 +22,6 @@
 #define PENDING_MAX 4096 /* records that wait; more are refused for now */
 #define BATCH_BYTES (32u << 20)
 #define LATE_SYNC_MS 500
-#define RCPTS_MAX 1000
 
 struct pending {
 	TAILQ_ENTRY(pending) link;
@@ -249,7 +248,7 @@ take_outcome(struct ipc_reader *r, struct json **rec_out)
 	json_set_slice(env, "from", ipc_get_slice(r));
 	json_set_slice(session, "auth", ipc_get_slice(r));
 	json_set_slice(session, "ip", ipc_get_slice(r));
-	n = ipc_get_count(r, RCPTS_MAX, 12);
+	n = ipc_get_count(r, LEDGER_RCPTS_MAX, 12);
 	for (i = 0; i < n && r->err == 0; i++) {
 		o = json_obj_new();
 		json_set_slice(o, "address", ipc_get_slice(r));

@@ -7,7 +7,12 @@
 #include "lib/err.h"
 
 #include <stdlib.h>
+#include <string.h>
 #include <sys/queue.h>
+
+enum {
+	RCPTS_OCTETS_MAX = 160000
+}; /* of a record's recipients: below the frame's bound with all else */
 
 static const struct ipc_rule rules[] = {
 #define IPC_MSG(name, number, from, states, max_len, fds) \
@@ -89,9 +94,23 @@ on_recorded(void *arg, int err, uint16_t type, struct ipc_reader *r, int fd)
 	free(c);
 }
 
-int
-ledger_outcome(struct ipc_client *c, const struct ledger_outcome *o, unsigned timeout_ms,
-    ledger_outcome_fn fn, void *arg, uint32_t *call_out)
+/* How many recipients from the first on fit one record. */
+static size_t
+rcpts_that_fit(const struct ledger_rcpt *r, size_t n)
+{
+	size_t octets = 0, i;
+
+	for (i = 0; i < n && i < LEDGER_RCPTS_MAX; i++) {
+		octets += strlen(r[i].address) + strlen(r[i].result) + strlen(r[i].detail) + 12;
+		if (i > 0 && octets > RCPTS_OCTETS_MAX)
+			break;
+	}
+	return i;
+}
+
+static int
+outcome_part(struct ipc_client *c, const struct ledger_outcome *o, const struct ledger_rcpt *rcpts,
+    size_t n, unsigned timeout_ms, ledger_outcome_fn fn, void *arg, uint32_t *call_out)
 {
 	struct call *call = malloc(sizeof *call);
 	struct buf b;
@@ -111,11 +130,11 @@ ledger_outcome(struct ipc_client *c, const struct ledger_outcome *o, unsigned ti
 	ipc_put_str(&b, o->from);
 	ipc_put_str(&b, o->login);
 	ipc_put_str(&b, o->client_ip);
-	ipc_put_u32(&b, (uint32_t)o->n_rcpts);
-	for (i = 0; i < o->n_rcpts; i++) {
-		ipc_put_str(&b, o->rcpts[i].address);
-		ipc_put_str(&b, o->rcpts[i].result);
-		ipc_put_str(&b, o->rcpts[i].detail);
+	ipc_put_u32(&b, (uint32_t)n);
+	for (i = 0; i < n; i++) {
+		ipc_put_str(&b, rcpts[i].address);
+		ipc_put_str(&b, rcpts[i].result);
+		ipc_put_str(&b, rcpts[i].detail);
 	}
 	err = b.err != 0 ? b.err
 			 : ipc_call(c, LEDGER_OUTCOME, &b, -1, timeout_ms, on_recorded, call,
@@ -129,4 +148,20 @@ ledger_outcome(struct ipc_client *c, const struct ledger_outcome *o, unsigned ti
 	}
 	buf_done(&b);
 	return err;
+}
+
+int
+ledger_outcome(struct ipc_client *c, const struct ledger_outcome *o, unsigned timeout_ms,
+    ledger_outcome_fn fn, void *arg, uint32_t *call_out)
+{
+	size_t at = 0, n = rcpts_that_fit(o->rcpts, o->n_rcpts);
+	int err = 0;
+
+	/* answers come in order: the last one speaks for all */
+	for (; err == 0 && at + n < o->n_rcpts;
+	     n = rcpts_that_fit(o->rcpts + at, o->n_rcpts - at)) {
+		err = outcome_part(c, o, o->rcpts + at, n, timeout_ms, NULL, NULL, NULL);
+		at += n;
+	}
+	return err != 0 ? err : outcome_part(c, o, o->rcpts + at, n, timeout_ms, fn, arg, call_out);
 }

@@ -15,6 +15,7 @@ enum ledger_msg {
 int ledger_record_sync(
     struct ipc_sync *s, struct slice json, unsigned timeout_ms, uint64_t *seq_out);
 
+enum { LEDGER_RCPTS_MAX = 1000 }; /* of one record */
 struct ledger_rcpt {
 	const char *address, *result, *detail;
 };
@@ -24,7 +25,7 @@ struct ledger_outcome {
 	const struct ledger_rcpt *rcpts;
 	size_t n_rcpts;
 };
-/* smtpd: on the loop. fn(arg, err, seq). An outcome that could not be told is logged by the caller; the mail goes on. */
+/* smtpd: on the loop. More recipients than fit a record make several records with the same qid. fn(arg, err, seq of the last). An outcome that could not be told is logged by the caller; the mail goes on. */
 typedef void (*ledger_outcome_fn)(void *arg, int err, uint64_t seq);
 int ledger_outcome(struct ipc_client *c, const struct ledger_outcome *o, unsigned timeout_ms,
     ledger_outcome_fn fn, void *arg, uint32_t *call_out);

@@ -14,7 +14,11 @@
 #include <strings.h>
 
 #define MARK_FIELD "X-Congvu-Forward"
-enum { MARK_OCTETS = 12 };
+enum {
+	MARK_OCTETS = 12,
+	ENVELOPE_OCTETS_MAX =
+	    256 * 1024 /* of all recipients: the header has its place in the same frame */
+};
 
 int
 forward_note(struct txn *t, struct rcpt *r, const struct lookup_route *route)
@@ -132,18 +136,31 @@ expand_one(const struct txn *t, const struct msg *m, struct rcpt *list, size_t i
 		r->kind = RCPT_FORWARDED;
 }
 
+/* In an envelope (envelope_put), with an answer of usual length. */
+static size_t
+rcpt_octets(const char *address, const struct rcpt *r)
+{
+	return strlen(address) + strlen(r->orcpt) + 64;
+}
+
 int
 forward_expand(struct txn *t, const struct msg *m)
 {
-	size_t named = t->n_rcpts, hops = 0, n = named;
+	size_t named = t->n_rcpts, hops = 0, n = named, octets = 0;
 	struct rcpt *list;
 
-	for (size_t i = 0; i < named; i++)
-		hops += t->rcpts[i].n_hops;
+	for (size_t i = 0; i < named; i++) {
+		const struct rcpt *r = &t->rcpts[i];
+
+		hops += r->n_hops;
+		octets += rcpt_octets(r->address, r);
+		for (size_t k = 0; k < r->n_hops; k++)
+			octets += rcpt_octets(r->hops[k].to, r);
+	}
 	if (hops == 0)
 		return 0;
 	/* more would not fit the messages to queue and ledger: the mail stays where it was sent to */
-	if (named + hops > RCPTS_MAX) {
+	if (named + hops > RCPTS_MAX || octets > ENVELOPE_OCTETS_MAX) {
 		log_msg(LOG_LVL_WARN, "forward_left_out", "%s %zu forwards", t->qid, hops);
 		return 0;
 	}

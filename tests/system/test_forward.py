@@ -53,6 +53,37 @@ def test_forward_inside_and_outside(out):
     assert host.mails == [] and "forward_loop" in site.smtpd.log()
 
 
+def test_more_forwards_than_fit_a_record(out):
+    """1,500 recipients behind 8 named ones: each gets it once, and the ledger hears of all, in records of at most 1,000. What would not fit an
+    envelope is not expanded: the mail stays where it was sent to."""
+    site, host = out
+    long = "n%04d@" + "x" * 20 + ".example"
+    named = ["p%d@tinhmau.example" % i for i in range(8)]
+    for i, a in enumerate(named):
+        site.lookup.people = dict(site.lookup.people, **{a: "x"})
+        site.lookup.forwards[a] = ([(long % (200 * i + k), a, True) for k in range(188)], True)
+    answers = site.mx().mail("d@hopthu.example", named, MAIL)
+    assert answers[-1].startswith("250"), answers
+    to = [r for m in wait_for(lambda: sum(len(m[2]) for m in host.mails) >= 1504 and host.mails, 30) for r in m[2]]
+    assert len(to) == len(set(to)) == 1504
+    qid = site.ledger.outcomes[-1]["qid"]
+    parts = [o for o in site.ledger.outcomes if o["qid"] == qid]
+    told = [r[0] for o in parts for r in o["rcpts"]]
+    assert len(told) == len(set(told)) == 1512 and all(len(o["rcpts"]) <= 1000 and o["code"] == 250 for o in parts) and len(parts) >= 2
+    assert "outcome_not_recorded" not in site.smtpd.log()
+    # longer addresses: over the octets of an envelope
+    host.mails.clear()
+    site.lmtp.mails.clear()
+    long = "n" * 60 + "%04d@" + ".".join(["y" * 60] * 3) + ".example"
+    for i, a in enumerate(named):
+        site.lookup.forwards[a] = ([(long % (200 * i + k), a, True) for k in range(188)], True)
+    answers = site.mx().mail("d@hopthu.example", named, MAIL)
+    assert answers[-1].startswith("250"), answers
+    assert sorted(m[2] for m in site.lmtp.mails) == sorted(named)
+    time.sleep(0.5)
+    assert host.mails == [] and "forward_left_out" in site.smtpd.log()
+
+
 def test_forward_without_a_copy(out):
     site, host = out
     site.lookup.forwards[AN] = ([(OUT, AN, True)], False)
