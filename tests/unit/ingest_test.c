@@ -43,6 +43,9 @@ struct late {
 };
 static struct late late_lookup;
 
+enum { EVERYBODY = 10000 };
+static unsigned char times[EVERYBODY]; /* how often each of them got it */
+
 static void
 put_target(struct buf *b, const char *account, const char *address)
 {
@@ -76,6 +79,18 @@ lookup_msg(struct ipc_conn *c, uint16_t type, uint32_t id, struct ipc_reader *r,
 		       slice_from(addr, (size_t)slice_index(addr, '@') + 1), "tinhmau")) {
 		ipc_put_u8(&b, LOOKUP_RCPT_REMOTE);
 		ipc_put_u32(&b, 0);
+	} else if (slice_starts(addr, "everybody@")) {
+		buf_done(&b);
+		buf_init(&b, IPC_FRAME_MAX);
+		ipc_put_u8(&b, LOOKUP_RCPT_LOCAL);
+		ipc_put_u32(&b, EVERYBODY);
+		for (unsigned i = 0; i < EVERYBODY; i++) {
+			char account[20], mail[60];
+
+			snprintf(account, sizeof(account), "p-%06u", i);
+			snprintf(mail, sizeof(mail), "u%06u@tinhmau.example", i);
+			put_target(&b, account, mail);
+		}
 	} else if (slice_starts(addr, "all@")) {
 		ipc_put_u8(&b, LOOKUP_RCPT_LOCAL);
 		ipc_put_u32(&b, 250);
@@ -164,7 +179,12 @@ take_deliver(struct ipc_conn *c, uint32_t id, struct ipc_reader *r)
 		struct slice account = ipc_get_slice(r), mailbox = ipc_get_slice(r),
 			     trace = ipc_get_slice(r);
 
+		uint64_t number;
+
 		check_slice(mailbox, "INBOX");
+		if (account.len == 8 &&
+		    slice_to_u64(slice_from(account, 2), EVERYBODY - 1, &number) == 0)
+			times[number]++;
 		buf_reset(&st.trace);
 		buf_append_slice(&st.trace, trace);
 		buf_append_slice(&st.account, account);
@@ -417,6 +437,43 @@ group_of_many(void **state)
 	assert_int_equal(st.delivers, 3); /* 100 + 100 + 50 under one delivery id */
 	assert_int_equal(st.targets, 250);
 	assert_memory_equal(st.id, st.last_id, 16);
+}
+
+static uint64_t
+now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+}
+
+/* The largest group, named twice and one of its members beside it: each once, in requests of a hundred, in bounded time. */
+static void
+group_of_ten_thousand(void **state)
+{
+	uint64_t began = now_ms();
+
+	(void)state;
+	memset(times, 0, sizeof(times));
+	say("MAIL FROM:<a@b.test> XCVID=" ID "\r\nRCPT TO:<everybody@tinhmau.example>\r\n"
+	    "RCPT TO:<everybody@tinhmau.example>\r\nRCPT TO:<000007@tinhmau.example>\r\nDATA\r\n");
+	expect(OK_MAIL "250 2.1.5 recipients ok\r\n250 2.1.5 recipients ok\r\n" OK_RCPT GO);
+	say(MESSAGE ".\r\n");
+	expect(DELIVERED DELIVERED DELIVERED);
+	assert_int_equal(st.delivers, EVERYBODY / 100);
+	assert_int_equal(st.targets, EVERYBODY);
+	for (size_t i = 0; i < EVERYBODY; i++)
+		assert_int_equal(times[i], 1);
+	assert_memory_equal(st.id, st.last_id, 16);
+	assert_true(now_ms() - began < 15000);
+	/* and one person more than that: told, nobody got it */
+	say("MAIL FROM:<a@b.test>\r\nRCPT TO:<everybody@tinhmau.example>\r\nRCPT "
+	    "TO:<x@tinhmau.example>\r\n");
+	expect(
+	    OK_MAIL "250 2.1.5 recipients ok\r\n452 4.5.3 too many mailboxes, send them apart\r\n");
+	say("RSET\r\n");
+	expect("250 2.0.0 ok\r\n");
 }
 
 /* Replies stand in the order of the commands, though a later look-up was answered first. */
@@ -930,6 +987,7 @@ main(void)
 	    cmocka_unit_test_setup(one_message, setup),
 	    cmocka_unit_test_setup(pipeline, setup),
 	    cmocka_unit_test_setup(group_of_many, setup),
+	    cmocka_unit_test_setup(group_of_ten_thousand, setup),
 	    cmocka_unit_test_setup(order_of_replies, setup),
 	    cmocka_unit_test_setup(refused_text, setup),
 #ifndef INGEST_BINARY /* the real one tries for seconds */
