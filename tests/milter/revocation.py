@@ -190,8 +190,8 @@ def with_crl(folder, der, crl):
 
     (folder / "e.pem").write_bytes(crl)
     crl_der = subprocess.run(["openssl", "crl", "-in", str(folder / "e.pem"), "-outform", "DER"], check=True, capture_output=True).stdout
-    _, at, end = read(der, 0)
-    _, _, oid_end = read(der, at)
+    _, oid, _ = read(der, 0)
+    _, _, oid_end = read(der, oid)
     _, inner, _ = read(der, oid_end)
     _, at, end = read(der, inner)
     pieces = []
@@ -200,7 +200,7 @@ def with_crl(folder, der, crl):
         pieces.append(der[at:to])
         at = to
     pieces.insert(len(pieces) - 1, make(0xa1, crl_der))
-    return make(0x30, der[der.index(b"\x06"):oid_end] + make(0xa0, make(0x30, b"".join(pieces))))
+    return make(0x30, der[oid:oid_end] + make(0xa0, make(0x30, b"".join(pieces))))
 
 
 def asked_before_the_first_mail(w):
