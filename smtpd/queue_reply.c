@@ -1,4 +1,4 @@
-/* queue_reply.c: automatic replies: one to each sender in so many days. Runs in smtpd-queue. Invariant: the reply and the mark that it was sent are
+/* queue_reply.c: automatic replies: one to each sender in so many days, so many of each account in an hour. Runs in smtpd-queue. Invariant: the reply and the mark that it was sent are
  * one transaction, so that neither a crash nor a repeated request makes a second one. Rows: "v" and half the SHA-256 of account and
  * address: i64 when it may be sent again (ms since 1970). RFC 3834 2. */
 #include "config.h"
@@ -12,10 +12,18 @@
 
 #include <string.h>
 
-enum { MARKS_MAX = 200000, KEY_LEN = 17, HOUR_MS = 3600000 };
+enum {
+	MARKS_MAX = 200000,
+	KEY_LEN = 17,
+	HOUR_MS = 3600000,
+	HOURLY_MAX =
+	    100, /* replies of one account: senders can be invented, and are who gets them */
+	BUCKETS = 4096
+};
 
 static size_t n_marks;
-static int64_t next_prune;
+static int64_t next_prune, hour;
+static uint8_t hourly[BUCKETS]; /* by a digest of the account; counted anew each hour */
 
 static bool
 is_over(void *arg, struct slice value)
@@ -61,6 +69,19 @@ make_key(struct slice account, struct slice to, unsigned char key[KEY_LEN])
 	buf_done(&b);
 	key[0] = 'v';
 	memcpy(key + 1, digest, KEY_LEN - 1);
+}
+
+/* The account's count of this hour. */
+static uint8_t *
+hourly_of(struct slice account, int64_t now)
+{
+	unsigned char digest[32];
+
+	if (now / HOUR_MS != hour)
+		memset(hourly, 0, sizeof(hourly));
+	hour = now / HOUR_MS;
+	sha256_of(account, digest);
+	return &hourly[((unsigned)digest[0] << 8 | digest[1]) % BUCKETS];
 }
 
 static bool
@@ -136,9 +157,12 @@ queue_msg_reply(struct ipc_conn *c, uint32_t id, struct ipc_reader *r)
 	make_key(account, to, bytes);
 	struct slice key = slice_of(bytes, sizeof(bytes));
 	if (is_due(key, now)) {
-		err =
-		    n_marks >= MARKS_MAX ? ERR_LIMIT : keep(key, address, now, days, header, body);
+		uint8_t *count = hourly_of(account, now);
+		err = n_marks >= MARKS_MAX || *count >= HOURLY_MAX
+			  ? ERR_LIMIT
+			  : keep(key, address, now, days, header, body);
 		n_marks += err == 0;
+		*count = (uint8_t)(*count + (err == 0));
 	}
 	if (err != 0)
 		return ipc_reply_err(c, id, err, "no automatic reply");

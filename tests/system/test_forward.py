@@ -168,6 +168,21 @@ def test_auto_reply(out):
     assert site.smtpd.log("smtpd-queue").count("event=auto_reply") == 2
 
 
+def test_auto_replies_are_bounded(out):
+    """Senders can be invented: nobody's mailbox becomes a mirror for a flood, nor uses up what the queue remembers for all."""
+    site, host = out
+    site.lookup.replies[AN] = (TEXT, 7, "")
+    s = site.mx()
+    for i in range(103):
+        assert s.mail("dan%d@hopthu.example" % i, [AN], TO_AN)[-1].startswith("250")
+    # an hour may end in between
+    assert site.smtpd.log("smtpd-queue").count("event=auto_reply") == 100 or time.time() % 3600 < 60
+    assert "auto_reply_lost" in site.smtpd.log() or time.time() % 3600 < 60
+    site.lookup.replies[BINH] = (TEXT, 7, "")
+    assert s.mail("dan@hopthu.example", [BINH], TO_AN.replace(AN, BINH))[-1].startswith("250")
+    wait_for(lambda: site.smtpd.log("smtpd-queue").count("event=auto_reply") >= 101)
+
+
 def test_no_auto_reply(out):
     """The unit test has all the cases: here that they are asked on the way."""
     site, host = out
