@@ -384,6 +384,8 @@ scan_leaf(struct scan_ctx *c, struct slice whole, const struct mime_part *part, 
 	/* an encoding that is none: some look for a word they know in it */
 	if ((part->cte == CTE_BASE64 && !clean) || part->cte == CTE_OTHER)
 		p->flags |= look_at_views(c, raw, bytes, ext, path);
+	if (t.name[0] == '\0')
+		p->flags |= scan_uu(c->p, bytes);
 	/* "#!" in plain text that is shown, not attached, is talk about scripts */
 	if (strcmp(t.name, "script") == 0 && p->name_raw.len == 0 &&
 	    slice_eq_str(part->type, "text"))

@@ -40,6 +40,9 @@ uint32_t scan_name(const struct scan_params *p, struct slice name, struct buf *n
 /* The ending of a normalized name, without dot; empty when none. */
 struct slice scan_name_ext(struct slice norm);
 
+/* scan_uu.c: flags of the names of files that stand uuencoded in a text. */
+uint32_t scan_uu(const struct scan_params *p, struct slice text);
+
 /* scan_type.c: the type by our own table; static text. */
 enum scan_class { CLASS_OTHER, CLASS_EXEC, CLASS_ARCHIVE };
 struct scan_type {

@@ -48,6 +48,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct slice s = slice_of(data, size), name, bytes;
 	struct modes *m = modes_new();
 	const char *why = NULL;
+	static const char *const banned[] = {"exe", "js"};
+	struct scan_params params = {.banned = banned, .n_banned = 2};
 	struct ole_facts ole;
 	struct scan_type t;
 	struct buf b, text;
@@ -61,6 +63,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	MUST(ole.type != NULL);
 	scan_family_fits(name, t.name, bytes);
 	scan_family_fits(scan_name_ext(name), ole.type, bytes);
+	scan_uu(&params, bytes);
 	buf_init(&b, 256);
 	buf_init(&text, 1 << 22);
 	secrecy_in_subject(bytes, &b);

@@ -62,6 +62,34 @@ names_are_judged(void **state)
 }
 
 static void
+uuencoded_names_are_judged(void **state)
+{
+	static const struct {
+		const char *text;
+		uint32_t flags;
+	} t[] = {
+	    {"begin 644 a.exe\n#0V%T\n`\nend\n", PART_BANNED_NAME},
+	    {"hi\r\n\r\nbegin 0755 bao cao.pdf.EXE\r\n#0V%T\r\n`\r\nend\r\n", PART_BANNED_NAME},
+	    {"x\nbegin-base64 644 a.js\nQ2F0\n====\n", PART_BANNED_NAME},
+	    {"begin 644 a.txt\n#0V%T\n`\nend\nbegin 644 a.scr.xz\n#0V%T\n`\nend", PART_DOUBLE_EXT},
+	    {"begin 644 a.pdf\n#0V%T\n`\nend\n", 0},
+	    /* talk about it */
+	    {"begin 644 a.exe\nis how such a file starts", 0},
+	    {"to begin 644 a.exe\n#0V%T\n", 0},
+	    {"begin a.exe\n#0V%T\n", 0},
+	    {"begin 644 \n#0V%T\n", 0},
+	    {"begin 644 a.exe", 0},
+	    {"begin", 0},
+	    {"", 0},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof t / sizeof *t; i++)
+		if (scan_uu(&params, slice_str(t[i].text)) != t[i].flags)
+			fail_msg("%s: flags %x", t[i].text, scan_uu(&params, slice_str(t[i].text)));
+}
+
+static void
 types_are_true(void **state)
 {
 	static unsigned char pe[256], mz_text[] = "MZ is how some Vietnamese texts begin, at least "
@@ -241,7 +269,8 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {cmocka_unit_test(names_are_judged),
-	    cmocka_unit_test(types_are_true), cmocka_unit_test(archives_are_opened),
+	    cmocka_unit_test(uuencoded_names_are_judged), cmocka_unit_test(types_are_true),
+	    cmocka_unit_test(archives_are_opened),
 	    cmocka_unit_test(careless_encodings_hide_nothing),
 	    cmocka_unit_test(a_program_is_no_signature),
 	    cmocka_unit_test(fragments_and_doubles_are_told),
