@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -106,6 +107,27 @@ check_policy(struct check *k)
 	modes_free(m);
 }
 
+/* smtpd removes what comes in under its own name alone: any other name that P35 believes is anybody's to write. */
+static void
+check_trusted(struct check *k)
+{
+	const char *own = conf_str(k->conf, "authserv_id");
+
+	if (own[0] == '\0')
+		own = conf_str(k->conf, "hostname");
+	for (size_t i = 0; i < conf_list_len(k->conf, "policy_trusted_authserv"); i++) {
+		const char *id = conf_list_item(k->conf, "policy_trusted_authserv", i);
+
+		if (strcasecmp(id, own) != 0)
+			finding(k, WARN, "policy_trusted_authserv",
+			    _("\"%s\" is not our authserv_id (%s): results in that name come in "
+			      "from "
+			      "outside and are believed, unless the server before this one removes "
+			      "them"),
+			    id, own);
+	}
+}
+
 static void
 check_options(struct check *k)
 {
@@ -122,6 +144,7 @@ check_options(struct check *k)
 	check_listens(k);
 	check_milters(k);
 	check_policy(k);
+	check_trusted(k);
 	for (size_t i = 0; i < sizeof(filters) / sizeof(filters[0]); i++) {
 		const char *f = conf_str(k->conf, filters[i].option);
 

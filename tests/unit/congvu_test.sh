@@ -64,9 +64,10 @@ expect 78 'queue_lifetime_s.*must be a day less' -c "$tmp/etc/bad.conf" check --
 
 (cat "$conf"; printf 'listen_mx = "127.0.0.1:2525"\nlisten_imap = "127.0.0.1:2525"\n') >"$tmp/etc/twice.conf"
 expect 78 'listen_imap: "127.0.0.1:2525" is that of listen_mx' -c "$tmp/etc/twice.conf" check --offline
-printf 'policy_modes = {"P06=warn", "H37.02:P1=log"}\npolicy_attachment_mb = {"x"}\n' >"$tmp/etc/policy.conf"
+printf 'policy_modes = {"P06=warn", "H37.02:P1=log"}\npolicy_attachment_mb = {"x"}\npolicy_trusted_authserv = {"filter.example"}\n' >"$tmp/etc/policy.conf"
 expect 78 'policy_modes: "H37.02:P1=log": no such rule' -c "$tmp/etc/policy.conf" check --offline
 expect 78 'policy_attachment_mb: "x": not a number' -c "$tmp/etc/policy.conf" check --offline
+expect 78 'policy_trusted_authserv: "filter.example" is not our authserv_id' -c "$tmp/etc/policy.conf" check --offline
 
 expect 69 'congvu-imapd *stopped' -c "$conf" status
 expect 69 '"well": false' -c "$conf" --json status
