@@ -472,6 +472,19 @@ reloads_of(const struct ctl *c, const char *program, pid_t *pid, bool *failed)
 	return n;
 }
 
+/* What was changed and no reload takes over. */
+static void
+tell_needs_restart(const struct ctl *c, const char *program)
+{
+	struct json *j = ctl_status_read(c, program), *names = json_get(j, "needs_restart");
+
+	for (size_t i = 0; i < json_len(names); i++)
+		printf(_("%s: %s was changed, and takes a restart (congvu stop, then as it was "
+			 "started)\n"),
+		    program, json_cstr(json_at(names, i)));
+	json_free(j);
+}
+
 static int
 reload_one(const struct ctl *c, const char *program)
 {
@@ -498,6 +511,7 @@ reload_one(const struct ctl *c, const char *program)
 		      "why; congvu check may too"),
 		    program);
 	printf(_("%s: reloaded\n"), program);
+	tell_needs_restart(c, program);
 	return EX_OK;
 }
 

@@ -249,7 +249,7 @@ start(struct setup *s)
 	if (runs_already(s)) {
 		setup_say(s, SETUP_THERE, _("start"),
 		    _("it runs; congvu reload takes over what changed, but changed ports and "
-		      "folders take %s"),
+		      "folders (it names them) take %s"),
 		    setup_has_systemd() ? "systemctl restart congvu.target"
 					: "congvu stop; congvu run --daemon");
 		return 0;

@@ -26,6 +26,8 @@ struct parent_role {
 	const char *const *sockets; /* names, NULL-terminated */
 	const char *const *
 	    secrets; /* options naming files opened read-only by the parent and inherited as role_fd(option) */
+	const char *const *
+	    options; /* of a role that a reload leaves as it is: what it took at its start, NULL-terminated; or NULL */
 	bool expendable; /* true: restarted alone; false: the whole program restarts with it */
 	/* What a reload (SIGHUP to the parent) does to an expendable role. false: it is restarted, one process after the other. true:
 	 * a new process is started beside it, and when that is up, the old one gets SIGHUP: it takes no more

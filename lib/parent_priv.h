@@ -53,6 +53,8 @@ struct parent {
 	uint64_t restart_kill_ms;
 };
 
+/* parent_reload.c: the next option, from *at_io (0 at first), that was changed since the start and that no reload takes over; NULL: no more. */
+const char *parent_needs_restart(const struct parent *p, size_t *at_io);
 /* parent.c */
 uint64_t parent_now_ms(void);
 /* Starts the process of c; one that cannot be started is planned anew. replaces: proc_page's. */

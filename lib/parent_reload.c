@@ -43,7 +43,7 @@ is_named(const char *a, const char *b)
 	return a != NULL && strcmp(a, b) == 0;
 }
 
-/* Ports, users, numbers of processes and folders are the parent's own, taken at its start. */
+/* Ports, users, numbers of processes and folders are the parent's own, taken at its start; others a role that stays took then. */
 static bool
 is_of_the_start(const struct parent_spec *spec, const char *option)
 {
@@ -56,7 +56,26 @@ is_of_the_start(const struct parent_spec *spec, const char *option)
 		found = is_named(spec->roles[i].user_option, option) ||
 			is_named(spec->roles[i].count_option, option) ||
 			is_named(spec->roles[i].dir_option, option);
+	for (size_t i = 0; i < spec->n_roles && !found; i++)
+		for (const char *const *o = spec->roles[i].options;
+		     o != NULL && *o != NULL && !found; o++)
+			found = is_named(*o, option);
 	return found;
+}
+
+const char *
+parent_needs_restart(const struct parent *p, size_t *at_io)
+{
+	size_t n;
+	const struct conf_option *o = conf_options(&n);
+
+	while (p->fresh != NULL && *at_io < n) {
+		const struct conf_option *this = &o[(*at_io)++];
+
+		if (is_of_the_start(p->spec, this->name) && !is_same(p->conf, p->fresh, this))
+			return this->name;
+	}
+	return NULL;
 }
 
 static void

@@ -112,8 +112,9 @@ write_file(const struct parent *p, const struct buf *b)
 void
 parent_status_write(struct parent *p)
 {
+	const char *name;
 	struct buf b;
-	size_t len;
+	size_t len, at = 0;
 
 	buf_init(&b, 1 << 20);
 	buf_appendf(&b,
@@ -133,7 +134,10 @@ parent_status_write(struct parent *p)
 	}
 	buf_append_str(&b, "  ],\n  \"sockets\": [");
 	put_sockets(&b, p);
-	buf_append_str(&b, "\n  ]\n}\n");
+	buf_append_str(&b, "\n  ],\n  \"needs_restart\": [");
+	for (bool first = true; (name = parent_needs_restart(p, &at)) != NULL; first = false)
+		buf_appendf(&b, "%s\"%s\"", first ? "" : ", ", name);
+	buf_append_str(&b, "]\n}\n");
 	if (b.err == 0 && (p->last_status == NULL || strcmp(p->last_status, buf_cstr(&b)) != 0)) {
 		write_file(p, &b);
 		free(p->last_status);

@@ -51,7 +51,7 @@ reply_for(int err)
 	case 0:
 		return "250 2.0.0 delivered";
 	case ERR_FULL:
-		return "452 4.2.2 mailbox full";
+		return "452 4.2.2 Hop thu da day / Mailbox full";
 	default:
 		return "451 4.3.0 not delivered now, try again later";
 	}

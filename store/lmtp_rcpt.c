@@ -134,7 +134,7 @@ on_check(void *arg, int err)
 	if (err == 0)
 		settle(rc, "250 2.1.5 recipient ok");
 	else if (err == ERR_FULL)
-		settle(rc, "452 4.2.2 mailbox full");
+		settle(rc, "452 4.2.2 Hop thu da day / Mailbox full");
 	else
 		settle(rc, busy);
 }

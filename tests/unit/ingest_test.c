@@ -416,10 +416,10 @@ pipeline(void **state)
 	expect(OK_MAIL OK_RCPT "550 5.1.1 no such recipient\r\n"
 			       "550 5.1.2 not a domain of this site\r\n" TEMP
 			       "501 5.1.3 bad recipient address\r\n"
-			       "452 4.2.2 mailbox full\r\n" OK_RCPT OK_RCPT GO);
+			       "452 4.2.2 Hop thu da day / Mailbox full\r\n" OK_RCPT OK_RCPT GO);
 	say(MESSAGE ".\r\nMAIL FROM:<>\r\nRSET\r\nNOOP\r\nVRFY x\r\n");
 	/* one reply for each accepted recipient, in order; the mailbox that two lead to got it once */
-	expect(DELIVERED "452 4.2.2 mailbox full\r\n" DELIVERED OK_MAIL
+	expect(DELIVERED "452 4.2.2 Hop thu da day / Mailbox full\r\n" DELIVERED OK_MAIL
 			 "250 2.0.0 ok\r\n250 2.0.0 ok\r\n252 2.5.0 send some mail and see\r\n");
 	check_buf(&st.account, "p-a p-latefull ");
 	assert_int_equal(st.delivers, 1);
@@ -561,7 +561,7 @@ stored_restarted(void **state)
 	    "TO:<latefull@tinhmau.example>\r\nDATA\r\n");
 	expect(OK_MAIL OK_RCPT OK_RCPT GO);
 	say(MESSAGE ".\r\n");
-	expect(DELIVERED "452 4.2.2 mailbox full\r\n");
+	expect(DELIVERED "452 4.2.2 Hop thu da day / Mailbox full\r\n");
 	assert_memory_equal(st.id, st.last_id, 16);
 	check_buf(&st.account, "p-a p-latefull p-a p-latefull p-a p-latefull ");
 }
