@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "admin/check.h"
+#include "lib/client_cert.h"
 #include "lib/crypto.h"
 #include "lib/err.h"
 #include "lib/log.h"
@@ -296,6 +297,24 @@ out:
 	free(key);
 }
 
+/* What clients sign in by instead of a password. */
+static void
+check_client_cas(struct check *k)
+{
+	char *path = conf_path(k->conf, "tls_client_ca_file");
+	struct client_cas *cas = NULL;
+	const char *why = NULL;
+
+	if (strcmp(conf_str(k->conf, "tls_client_certs"), "off") != 0) {
+		if (client_cas_new(path, &cas, &why) != 0)
+			finding(k, BAD, "tls_client_ca_file", "%s: %s", path, why);
+		else
+			finding(k, GOOD, "tls_client_ca_file", "%s", path);
+	}
+	client_cas_free(cas);
+	free(path);
+}
+
 static void
 check_folders(struct check *k)
 {
@@ -452,6 +471,7 @@ check_all(struct check *k, bool offline)
 	check_users(k);
 	check_token_key(k);
 	check_certificate(k);
+	check_client_cas(k);
 	check_folders(k);
 	check_programs(k);
 	if (offline)

@@ -1,5 +1,5 @@
 /* auth.h: one SASL exchange (RFC 4422) as lookup runs it: PLAIN (RFC 4616), LOGIN, SCRAM-SHA-256 and -PLUS (RFC 5802,
- * RFC 7677). auth_sasl.c is the only includer of <sasl/...>. Steps block (they ask the directory): worker threads only; one thread at a
+ * RFC 7677), EXTERNAL. auth_sasl.c is the only includer of <sasl/...>. Steps block (they ask the directory): worker threads only; one thread at a
  * time for one exchange, any number for different ones. */
 #ifndef CV_AUTH_H
 #define CV_AUTH_H
@@ -13,6 +13,8 @@ struct auth_source {
 	/* As people_login and people_verify. */
 	int (*find)(void *arg, struct slice name, struct person **out);
 	int (*verify)(void *arg, const struct person *u, struct slice password);
+	/* Whose a client's certificate is, as cert_person; NULL: EXTERNAL is not offered. */
+	int (*by_cert)(void *arg, struct slice der, struct person **out, char **name_out);
 	void *arg;
 	unsigned char secret[32]; /* for decoys: the same in all lookup processes */
 	/* Asked before a password or a proof is looked at: false when there were too many wrong ones of late. u is NULL for a name that
@@ -29,9 +31,10 @@ struct auth_params {
 	const char *mech, *service, *client_ip;
 	bool tls;
 	struct slice binding_exporter, binding_endpoint; /* copied; empty when unknown */
+	struct slice peer_cert;                          /* DER, copied; of use for EXTERNAL */
 };
 struct auth;
-/* 0; ERR_UNSUPPORTED: not offered, or a plain-text mechanism without TLS. */
+/* 0; ERR_UNSUPPORTED: not offered, a plain-text mechanism without TLS, or EXTERNAL without a certificate. */
 int auth_new(const struct auth_params *p, struct auth **out);
 void auth_free(struct auth *a); /* NULL accepted */
 

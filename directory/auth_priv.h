@@ -15,4 +15,12 @@ int auth_scram_value(const struct auth_source *s, const struct person *u, struct
 int auth_scram_binding(const char *mech, struct slice initial, bool plus_is_offered, bool has_data,
     const char **name_out);
 
+/* Who acts as whom (RFC 4422 3.4.1): only as oneself, under any of one's own names. */
+bool auth_may_act_as(const struct person *u, struct slice want);
+
+/* EXTERNAL's only step: the certificate (DER) and what the client says it wants to be ("": itself). 0: *person_out is the caller's; ERR_AUTH,
+ * ERR_DENIED, ERR_LIMIT, ERR_TEMP. *name_out: malloc'd or NULL, whatever is returned. */
+int auth_external(const struct auth_source *s, struct slice der, struct slice authzid,
+    const char *ip, struct person **person_out, char **name_out);
+
 #endif

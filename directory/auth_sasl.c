@@ -8,6 +8,7 @@
 #include "directory/auth_priv.h"
 
 #include "directory/saslprep.h"
+#include "lib/client_cert.h"
 #include "lib/err.h"
 #include "lib/log.h"
 
@@ -29,7 +30,8 @@ struct auth {
 	char mech[SASL_MECHNAMEMAX + 1];
 	char *binding_name, *ip;
 	struct buf exporter, endpoint;
-	char *name; /* as given, prepared */
+	struct buf cert; /* EXTERNAL: there is no conn then */
+	char *name;      /* as given, prepared */
 	struct person *person;
 	bool is_decoy;
 	bool is_tried;       /* a password or proof is looked at: its outcome counts */
@@ -181,7 +183,7 @@ cb_checkpass(sasl_conn_t *conn, void *context, const char *user, const char *pas
 	return a->err == 0 ? SASL_OK : a->err == ERR_TEMP ? SASL_UNAVAIL : SASL_BADAUTH;
 }
 
-/* Who acts as whom (RFC 4422 3.4.1): only as oneself, under any of one's own names. */
+/* Who acts as whom: auth_may_act_as. */
 static int
 cb_proxy_policy(sasl_conn_t *conn, void *context, const char *requested, unsigned requested_len,
     const char *authid, unsigned authid_len, const char *realm, unsigned realm_len,
@@ -189,19 +191,13 @@ cb_proxy_policy(sasl_conn_t *conn, void *context, const char *requested, unsigne
 {
 	struct auth *a = context;
 	struct slice want = slice_of(requested, requested_len);
-	bool same;
 
 	(void)conn;
 	(void)realm;
 	(void)realm_len;
 	(void)props;
-	same = slice_caseeq(want, slice_of(authid, authid_len));
-	if (!same && a->person != NULL) {
-		same = slice_caseeq_str(want, a->person->login);
-		for (size_t i = 0; i < a->person->n_addresses && !same; i++)
-			same = slice_caseeq_str(want, a->person->addresses[i]);
-	}
-	if (same)
+	if (slice_caseeq(want, slice_of(authid, authid_len)) ||
+	    (a->person != NULL && auth_may_act_as(a->person, want)))
 		return SASL_OK;
 	a->err = ERR_DENIED;
 	return SASL_NOAUTHZ;
@@ -391,21 +387,27 @@ conn_setup(struct auth *a, const struct auth_params *p)
 int
 auth_new(const struct auth_params *p, struct auth **out)
 {
+	bool is_external = strcasecmp(p->mech, "EXTERNAL") == 0;
 	struct auth *a;
 	int err;
 
-	if (strlen(p->mech) > SASL_MECHNAMEMAX || !offers(p->mech) ||
+	if (strlen(p->mech) > SASL_MECHNAMEMAX || (!is_external && !offers(p->mech)) ||
 	    (!p->tls && is_plaintext(p->mech)))
+		return ERR_UNSUPPORTED;
+	if (is_external && (self.source->by_cert == NULL || !p->tls || p->peer_cert.len == 0))
 		return ERR_UNSUPPORTED;
 	a = xcalloc(1, sizeof(*a));
 	snprintf(a->mech, sizeof(a->mech), "%s", p->mech);
 	a->ip = xstrdup(p->client_ip == NULL ? "" : p->client_ip);
 	buf_init(&a->exporter, 256);
 	buf_init(&a->endpoint, 256);
+	buf_init(&a->cert, CLIENT_CERT_MAX);
 	buf_append_slice(&a->exporter, p->binding_exporter);
 	buf_append_slice(&a->endpoint, p->binding_endpoint);
 	err = a->exporter.err != 0 ? a->exporter.err : a->endpoint.err;
-	if (err == 0)
+	if (err == 0 && is_external)
+		err = buf_append_slice(&a->cert, p->peer_cert);
+	else if (err == 0)
 		err = conn_setup(a, p);
 	if (err != 0) {
 		auth_free(a);
@@ -424,6 +426,7 @@ auth_free(struct auth *a)
 	person_free(a->person);
 	buf_wipe(&a->exporter);
 	buf_done(&a->endpoint);
+	buf_done(&a->cert);
 	free(a->binding_name);
 	free(a->ip);
 	free(a->name);
@@ -528,6 +531,24 @@ finish(struct auth *a, int rc, const char *out, unsigned out_len, struct buf *ch
 	return rc == SASL_OK ? AUTH_OK : AUTH_FAILED;
 }
 
+/* RFC 4422 A: the client's one message is who it wants to be; without it, it is asked by an empty challenge. */
+static enum auth_result
+external(struct auth *a, bool has_message, struct slice message, struct buf *challenge,
+    bool *has_final, int *err_out)
+{
+	*has_final = false;
+	buf_reset(challenge);
+	if (!has_message)
+		return AUTH_MORE;
+	if (a->person != NULL || a->name != NULL) { /* one step, one judgement */
+		*err_out = ERR_SYNTAX;
+		return AUTH_FAILED;
+	}
+	*err_out =
+	    auth_external(self.source, buf_slice(&a->cert), message, a->ip, &a->person, &a->name);
+	return *err_out == 0 ? AUTH_OK : AUTH_FAILED;
+}
+
 enum auth_result
 auth_start(struct auth *a, bool has_initial, struct slice initial, struct buf *challenge,
     bool *has_final, int *err_out)
@@ -540,6 +561,8 @@ auth_start(struct auth *a, bool has_initial, struct slice initial, struct buf *c
 		*err_out = ERR_SYNTAX;
 		return AUTH_FAILED;
 	}
+	if (a->conn == NULL)
+		return external(a, has_initial, initial, challenge, has_final, err_out);
 	if (has_initial && initial.len > 0 && !login_check(a, initial)) {
 		*err_out = ERR_AUTH;
 		return AUTH_FAILED;
@@ -569,6 +592,8 @@ auth_step(
 		*err_out = ERR_SYNTAX;
 		return AUTH_FAILED;
 	}
+	if (a->conn == NULL)
+		return external(a, true, response, challenge, has_final, err_out);
 	if (!login_check(a, response)) {
 		*err_out = ERR_AUTH;
 		return AUTH_FAILED;

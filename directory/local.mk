@@ -28,7 +28,7 @@ directory_libcvpeople_a_SOURCES = directory/people.h directory/people_priv.h dir
 
 # --- libcvauth.a: the wrapper of Cyrus SASL ---
 noinst_LIBRARIES += directory/libcvauth.a
-directory_libcvauth_a_SOURCES = directory/auth.h directory/auth_priv.h directory/auth_sasl.c directory/auth_scram.c
+directory_libcvauth_a_SOURCES = directory/auth.h directory/auth_priv.h directory/auth_sasl.c directory/auth_scram.c directory/auth_external.c
 directory_libcvauth_a_CFLAGS = $(AM_CFLAGS) $(SASL_CFLAGS)
 
 # --- libcvdns.a: the wrapper of libunbound ---
@@ -40,7 +40,7 @@ directory_libcvdns_a_CFLAGS = $(AM_CFLAGS) $(UNBOUND_CFLAGS)
 pkglibexec_PROGRAMS += congvu-lookup
 congvu_lookup_SOURCES = directory/lookup.c directory/lookup_dns.h directory/lookup_dns.c directory/lookup_login.h directory/lookup_login.c \
 	directory/dns_rdata.h directory/dns_rdata.c directory/work.h directory/work.c directory/login_cache.h directory/login_cache.c \
-	directory/throttle.h directory/throttle.c
+	directory/throttle.h directory/throttle.c directory/cert_person.h directory/cert_person.c
 congvu_lookup_LDADD = directory/libcvdns.a directory/libcvlookup.a directory/libcvtoken.a directory/libcvauth.a directory/libcvpeople.a \
 	directory/libcvldap.a directory/libcvnames.a lib/libcvmail.a lib/libcvcrypto.a $(CV_ROLE_LIBS) $(CV_MAIL_LIBS) \
 	$(CRYPTO_LIBS) $(LDAP_LIBS) -llber $(SASL_LIBS) $(IDN_LIBS) $(UNBOUND_LIBS) -lpthread
@@ -62,7 +62,7 @@ directory_libcvdirfake_a_SOURCES = directory/dir_fake.h directory/dir_fake.c
 
 # --- unit tests ---
 CV_DIR_TESTS = tests/unit/token_test tests/unit/escape_test tests/unit/scram_test tests/unit/people_test tests/unit/auth_test \
-	tests/unit/ctl_rows_test tests/unit/login_cache_test tests/unit/throttle_test
+	tests/unit/ctl_rows_test tests/unit/login_cache_test tests/unit/throttle_test tests/unit/cert_person_test
 check_PROGRAMS += $(CV_DIR_TESTS)
 TESTS += $(CV_DIR_TESTS)
 CV_DIR_TEST_LIBS = directory/libcvnames.a lib/libcvmail.a lib/libcvcrypto.a lib/libcv.a $(IDN_LIBS) $(CV_MAIL_LIBS) $(CRYPTO_LIBS)
@@ -81,6 +81,9 @@ tests_unit_auth_test_LDADD = directory/libcvauth.a directory/libcvpeople.a direc
 tests_unit_ctl_rows_test_SOURCES = tests/unit/ctl_rows_test.c admin/ctl_directory_rows.c
 tests_unit_ctl_rows_test_LDADD = lib/libcvjson.a $(CV_DIR_TEST_LIBS) $(JANSSON_LIBS) $(CMOCKA_LIBS)
 
+tests_unit_cert_person_test_SOURCES = tests/unit/cert_person_test.c directory/cert_person.c
+tests_unit_cert_person_test_LDADD = directory/libcvpeople.a directory/libcvdirfake.a lib/libcvconf.a $(CV_DIR_TEST_LIBS) \
+	$(CONFUSE_LIBS) $(CMOCKA_LIBS)
 tests_unit_throttle_test_SOURCES = tests/unit/throttle_test.c directory/throttle.c
 tests_unit_throttle_test_LDADD = $(CV_DIR_TEST_LIBS) $(CMOCKA_LIBS)
 tests_unit_login_cache_test_SOURCES = tests/unit/login_cache_test.c directory/login_cache.c

@@ -349,6 +349,7 @@ on_auth_start(struct ipc_conn *c, uint32_t id, struct ipc_reader *r)
 	p.tls = ipc_get_u8(r) != 0;
 	p.binding_exporter = ipc_get_slice(r);
 	p.binding_endpoint = ipc_get_slice(r);
+	p.peer_cert = ipc_get_slice(r);
 	if (ipc_reader_end(r) != 0 || mech == NULL || service == NULL || ip == NULL) {
 		err = ERR_PROTO;
 		goto out;

@@ -354,7 +354,7 @@ lookup_auth_start(
 	a->arg = arg;
 	a->next = c->auths;
 	c->auths = a;
-	buf_init(&b, 16384);
+	buf_init(&b, 32768);
 	ipc_put_str(&b, p->mech);
 	ipc_put_u8(&b, p->has_initial);
 	ipc_put_slice(&b, p->initial);
@@ -362,7 +362,8 @@ lookup_auth_start(
 	ipc_put_str(&b, p->client_ip);
 	ipc_put_u8(&b, p->tls);
 	ipc_put_slice(&b, p->binding_exporter);
-	err = ipc_put_slice(&b, p->binding_endpoint);
+	ipc_put_slice(&b, p->binding_endpoint);
+	err = ipc_put_slice(&b, p->peer_cert);
 	if (err == 0)
 		err = ipc_call(
 		    c->ipc, LOOKUP_AUTH_START, &b, -1, AUTH_TIMEOUT_MS, auth_reply, a, NULL);

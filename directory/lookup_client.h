@@ -108,6 +108,8 @@ struct lookup_auth_params {
 	bool has_initial; /* initial response given (may be empty) */
 	struct slice initial;
 	struct slice binding_exporter, binding_endpoint; /* empty when unknown */
+	struct slice
+	    peer_cert; /* EXTERNAL: DER, at most 8192 octets, of a certificate the client proved to hold (tls_peer_cert) */
 };
 /* NULL for no memory or too much queued. */
 struct lookup_auth *lookup_auth_start(

@@ -5,11 +5,13 @@
 #include "directory/lookup_login.h"
 
 #include "directory/auth.h"
+#include "directory/cert_person.h"
 #include "directory/login_cache.h"
 #include "directory/throttle.h"
 #include "lib/crypto.h"
 #include "lib/err.h"
 #include "lib/log.h"
+#include "lib/role.h"
 
 #include <stdatomic.h>
 #include <stdio.h>
@@ -21,6 +23,8 @@ static struct {
 	struct people *people;
 	struct login_cache *cache;
 	struct throttle *throttle;
+	struct client_cas *cas; /* NULL: no EXTERNAL */
+	enum cert_map map;
 	atomic_uint n_throttled;
 } self;
 
@@ -54,6 +58,13 @@ verify_person(void *arg, const struct person *u, struct slice password)
 	if (err == 0)
 		login_cache_put(self.cache, u->dn, u->version, password, now);
 	return err;
+}
+
+static int
+person_by_cert(void *arg, struct slice der, struct person **out, char **name_out)
+{
+	(void)arg;
+	return cert_person(self.people, self.cas, self.map, der, out, name_out);
 }
 
 /* What wrong logins are counted by: the account, whichever of its names was used; for a name that is not there, the name, so that it
@@ -149,6 +160,33 @@ throttle_open(const struct conf *c, const unsigned char token_key[32])
 	return err;
 }
 
+/* What signing in by certificate needs. */
+static int
+external_open(const struct conf *c, const char **what_out)
+{
+	int fd = role_fd("tls_client_ca_file"), err;
+	char by_fd[40], *path;
+
+	/* the lookup processes of the store and the milter see no logins */
+	if (strcmp(conf_str(c, "tls_client_certs"), "off") == 0 ||
+	    (role_fd("lookup.smtpd") < 0 && role_fd("lookup.imapd") < 0))
+		return 0;
+	self.map = strcmp(conf_str(c, "external_map"), "address") == 0 ? CERT_MAP_ADDRESS
+								       : CERT_MAP_CERTIFICATE;
+	snprintf(by_fd, sizeof(by_fd), "/proc/self/fd/%d", fd);
+	path = conf_path(c, "tls_client_ca_file");
+	err = client_cas_new(fd >= 0 ? by_fd : path, &self.cas, what_out);
+	if (err != 0) {
+		log_msg(LOG_LVL_ERROR, "client_certs", "%s (%s): nobody signs in by certificate",
+		    *what_out, path);
+		/* passwords are as good as before; of a reload nothing is taken */
+		err = role_replaces() ? err : 0;
+	}
+	*what_out = "tls_client_ca_file";
+	free(path);
+	return err;
+}
+
 int
 lookup_login_open(const struct conf *c, struct people *people, const unsigned char token_key[32],
     const char **what_out)
@@ -167,6 +205,11 @@ lookup_login_open(const struct conf *c, struct people *people, const unsigned ch
 		return err;
 	/* decoys are the same in every lookup process, and tell nothing of the key */
 	hmac_sha256(slice_of(token_key, 32), slice_str("congvu decoy"), source.secret);
+	err = external_open(c, what_out);
+	if (err != 0)
+		return err;
+	if (self.cas != NULL)
+		source.by_cert = person_by_cert;
 	*what_out = "sasl_mechs";
 	mechs = list_of(c, "sasl_mechs", &n);
 	err = auth_init(mechs, n, &source);

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "imapd/session.h"
+#include "lib/client_cert.h"
 #include "lib/err.h"
 #include "lib/log.h"
 #include "lib/mime.h"
@@ -197,6 +198,16 @@ on_auth(
 	client_signed_in(m, login);
 }
 
+bool
+auth_has_cert(const struct client *c)
+{
+	struct buf der;
+	buf_init(&der, CLIENT_CERT_MAX);
+	bool has = c->tls && io_tls(c->io) != NULL && tls_peer_cert(io_tls(c->io), &der) == 0;
+	buf_done(&der);
+	return has;
+}
+
 void
 auth_start(struct cmd *m, const char *mech, bool has_initial, struct slice initial)
 {
@@ -204,8 +215,9 @@ auth_start(struct cmd *m, const char *mech, bool has_initial, struct slice initi
 	struct auth *a = arena_alloc(m->a, sizeof(*a));
 	struct tls *tls = io_tls(c->io);
 	unsigned char exporter[32];
-	struct buf endpoint, ip;
+	struct buf endpoint, ip, cert;
 	buf_init(&endpoint, 256);
+	buf_init(&cert, CLIENT_CERT_MAX);
 	buf_init(&ip, 128);
 	struct lookup_auth_params p = {
 	    .mech = mech,
@@ -218,6 +230,8 @@ auth_start(struct cmd *m, const char *mech, bool has_initial, struct slice initi
 		p.binding_exporter = slice_of(exporter, sizeof(exporter));
 	if (tls != NULL && tls_binding_endpoint(tls, &endpoint) == 0)
 		p.binding_endpoint = buf_slice(&endpoint);
+	if (tls != NULL && strcmp(mech, "EXTERNAL") == 0 && tls_peer_cert(tls, &cert) == 0)
+		p.peer_cert = buf_slice(&cert);
 	/* "192.0.2.1:4711" without its port */
 	const char *peer = io_peer(c->io), *colon = strrchr(peer, ':');
 	buf_append(&ip, peer, colon != NULL ? (size_t)(colon - peer) : strlen(peer));
@@ -230,6 +244,7 @@ auth_start(struct cmd *m, const char *mech, bool has_initial, struct slice initi
 		auth_fail(m, ERR_TEMP);
 	buf_done(&endpoint);
 	buf_done(&ip);
+	buf_done(&cert);
 }
 
 /* ---- after the login ---- */

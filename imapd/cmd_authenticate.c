@@ -28,8 +28,15 @@ cmd_authenticate(struct cmd *m)
 	for (size_t i = 0; m->c->d->mechs[i] != NULL; i++)
 		if (slice_caseeq_str(mech, m->c->d->mechs[i]))
 			offered = m->c->d->mechs[i];
+	bool is_external = slice_caseeq_str(mech, "EXTERNAL");
+	if (is_external && auth_has_cert(m->c))
+		offered = "EXTERNAL";
 	if (!m->c->secure) {
 		cmd_no(m, "[PRIVACYREQUIRED] Start TLS first");
+		return;
+	}
+	if (offered == NULL && is_external && m->c->d->asks_cert) {
+		cmd_no(m, "[AUTHENTICATIONFAILED] No certificate to sign in with");
 		return;
 	}
 	if (offered == NULL) {

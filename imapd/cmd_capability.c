@@ -4,6 +4,7 @@
 
 #include "imapd/commands.h"
 
+#include "imapd/auth.h"
 #include "imapd/session.h"
 
 /* Offered before login and after it. */
@@ -131,6 +132,8 @@ client_capabilities(const struct client *c, struct buf *out)
 		buf_append_str(out, " STARTTLS");
 	if (!c->secure)
 		buf_append_str(out, " LOGINDISABLED");
+	if (c->secure && auth_has_cert(c))
+		buf_append_str(out, " AUTH=EXTERNAL");
 	for (size_t i = 0; c->secure && c->d->mechs[i] != NULL; i++)
 		buf_appendf(out, " AUTH=%s", c->d->mechs[i]);
 }

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sysexits.h>
 
 #include "imapd/session.h"
 #include "lib/charset.h"
@@ -139,10 +140,20 @@ read_tls(const struct conf *conf)
 	const char *why = NULL;
 	char *cert = secret_path(conf, "tls_cert_file");
 	char *key = secret_path(conf, "tls_key_file");
-	if (tls_server_new(cert, key, NULL, &ctx, &why) != 0)
+	char *ca = secret_path(conf, "tls_client_ca_file");
+	imapd.asks_cert = strcmp(conf_str(conf, "tls_client_certs"), "off") != 0;
+	if (imapd.asks_cert && tls_server_new(cert, key, ca, &ctx, &why) != 0) {
+		log_msg(LOG_LVL_ERROR, "client_certs", "%s (%s): nobody signs in by certificate",
+		    why, conf_str(conf, "tls_client_ca_file"));
+		if (role_replaces())
+			exit(EX_CONFIG); /* the one that works stays */
+		imapd.asks_cert = false;
+	}
+	if (ctx == NULL && tls_server_new(cert, key, NULL, &ctx, &why) != 0)
 		fatal("TLS: %s (%s)", why, cert);
 	free(cert);
 	free(key);
+	free(ca);
 	return ctx;
 }
 

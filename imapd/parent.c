@@ -19,7 +19,8 @@ static const struct parent_role roles[] = {
 	.user_option = "user_lookup",
 	.count_option = "lookup_processes",
 	.sockets = (const char *const[]){"lookup.imapd", NULL},
-	.secrets = (const char *const[]){"token_key_file", "ldap_password_file", NULL},
+	.secrets = (const char *const[]){"token_key_file", "ldap_password_file",
+	    "tls_client_ca_file", NULL},
 	.expendable = true,
 	.replaceable = true},
     {.name = "imapd-session",
@@ -27,7 +28,8 @@ static const struct parent_role roles[] = {
 	.user_option = "user_imapd",
 	.count_option = "imapd_processes",
 	.sockets = (const char *const[]){"listen.imap", "listen.imaps", NULL},
-	.secrets = (const char *const[]){"tls_cert_file", "tls_key_file", NULL},
+	.secrets =
+	    (const char *const[]){"tls_cert_file", "tls_key_file", "tls_client_ca_file", NULL},
 	.expendable = true,
 	.replaceable = true},
 };

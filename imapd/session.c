@@ -471,6 +471,10 @@ on_tls(struct io *io, int err, void *arg)
 		return; /* on_close follows */
 	}
 	c->tls = c->secure = true;
+	if (c->greet_later) {
+		c->greet_later = false;
+		greet(c);
+	}
 }
 
 static void
@@ -518,7 +522,10 @@ client_new(struct imapd *d, struct listener *ls, int fd, bool tls_now)
 	/* What is written behind io_start_tls goes out inside TLS. */
 	if (tls_now)
 		c->tls = c->secure = true;
-	greet(c);
+	/* what it may sign in with is known when the handshake has ended */
+	c->greet_later = tls_now && d->asks_cert;
+	if (!c->greet_later)
+		greet(c);
 }
 
 void

@@ -36,6 +36,7 @@ struct imapd {
 	uint64_t keepalive_s;        /* in IDLE */
 	uint64_t login_s;            /* until login */
 	uint64_t auth_delay_ms;      /* after a failed login, times the number of failures */
+	bool asks_cert;              /* clients may sign in by certificate */
 	bool plain_login;            /* tests only: login without TLS */
 	struct client *clients;
 	unsigned n_clients;
@@ -95,7 +96,8 @@ struct client {
 	char *login, *account;
 	struct buf ticket;
 	unsigned bad_commands, auth_failures;
-	bool secure; /* TLS, or a test's leave */
+	bool secure;      /* TLS, or a test's leave */
+	bool greet_later; /* when the TLS handshake has ended */
 	bool tls;
 	bool compressed; /* COMPRESS DEFLATE is active */
 	bool closing;    /* no more commands; freed from the loop */

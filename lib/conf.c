@@ -36,6 +36,8 @@ static const struct choice {
     {"log_level", {"error", "warn", "info", "debug"}},
     {"milter_default_action", {"tempfail", "accept"}},
     {"forward_to", {"off", "own", "any"}},
+    {"tls_client_certs", {"off", "optional"}},
+    {"external_map", {"certificate", "address"}},
 };
 
 struct value {

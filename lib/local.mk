@@ -7,7 +7,7 @@ lib_libcv_a_SOURCES = lib/err.h lib/err.c lib/buf.h lib/buf.c lib/arena.h lib/ar
 
 # --- libcvcrypto.a: libcrypto, never libssl ---
 noinst_LIBRARIES += lib/libcvcrypto.a
-lib_libcvcrypto_a_SOURCES = lib/crypto.h lib/crypto.c
+lib_libcvcrypto_a_SOURCES = lib/crypto.h lib/crypto.c lib/client_cert.h lib/client_cert.c
 lib_libcvcrypto_a_CFLAGS = $(AM_CFLAGS) $(CRYPTO_CFLAGS)
 
 # --- libcvloop.a: libevent_core ---
@@ -77,7 +77,7 @@ tests_unit_loop_test_LDADD = lib/libcvloop.a $(CV_TEST_LIBS) $(EVENT_LIBS)
 tests_unit_io_test_SOURCES = tests/unit/io_test.c
 tests_unit_io_test_LDADD = lib/libcvloop.a $(CV_TEST_LIBS) $(EVENT_LIBS)
 tests_unit_io_tls_test_SOURCES = tests/unit/io_tls_test.c
-tests_unit_io_tls_test_LDADD = lib/libcvtls.a lib/libcvloop.a $(CV_TEST_LIBS) $(EVENT_LIBS) $(SSL_LIBS) $(CRYPTO_LIBS)
+tests_unit_io_tls_test_LDADD = lib/libcvtls.a lib/libcvloop.a lib/libcvcrypto.a $(CV_TEST_LIBS) $(EVENT_LIBS) $(SSL_LIBS) $(CRYPTO_LIBS)
 tests_unit_spool_test_SOURCES = tests/unit/spool_test.c
 tests_unit_spool_test_LDADD = $(CV_TEST_LIBS)
 
@@ -98,6 +98,10 @@ tests_unit_test_role_SOURCES = tests/unit/test_role.c
 tests_unit_test_role_LDADD = $(CV_ROLE_LIBS)
 tests_unit_parent_test_SOURCES = tests/unit/parent_test.c
 tests_unit_parent_test_LDADD = $(CV_PARENT_LIBS) $(CMOCKA_LIBS)
+CV_FUZZ += tests/fuzz/client_cert_fuzz
+tests_fuzz_client_cert_fuzz_SOURCES = tests/fuzz/client_cert_fuzz.c $(CV_FUZZ_MAIN)
+tests_fuzz_client_cert_fuzz_LDFLAGS = $(AM_LDFLAGS) $(CV_FUZZLINK)
+tests_fuzz_client_cert_fuzz_LDADD = lib/libcvcrypto.a lib/libcv.a $(CRYPTO_LIBS)
 CV_FUZZ += tests/fuzz/ipc_fuzz
 tests_fuzz_ipc_fuzz_SOURCES = tests/fuzz/ipc_fuzz.c $(CV_FUZZ_MAIN)
 tests_fuzz_ipc_fuzz_LDFLAGS = $(AM_LDFLAGS) $(CV_FUZZLINK)

@@ -5,6 +5,7 @@
 
 #include "lib/tls.h"
 
+#include "lib/client_cert.h"
 #include "lib/err.h"
 #include "lib/loop.h"
 
@@ -20,6 +21,7 @@
 struct tls_ctx {
 	SSL_CTX *ssl;
 	bool verify;
+	struct client_cas *client_cas; /* of a server that asks for certificates */
 };
 
 struct tls {
@@ -70,7 +72,40 @@ tls_ctx_free(struct tls_ctx *ctx)
 	if (ctx == NULL)
 		return;
 	SSL_CTX_free(ctx->ssl);
+	client_cas_free(ctx->client_cas);
 	free(ctx);
+}
+
+/* The DER of a certificate, at most CLIENT_CERT_MAX. Appended. */
+static int
+der_of(X509 *cert, struct buf *out)
+{
+	unsigned char *der = NULL;
+	int n = cert == NULL ? -1 : i2d_X509(cert, &der), err;
+
+	if (n < 0)
+		return ERR_NOTFOUND;
+	err = n > CLIENT_CERT_MAX ? ERR_LIMIT : buf_append(out, der, (size_t)n);
+	OPENSSL_free(der);
+	return err;
+}
+
+/* In the place of OpenSSL's verification of a client's certificate. The handshake goes on whatever it is worth: a mail client shows what it
+ * happens to have, and its user has a password. What was found is kept with the session, and so with its ticket (tls_peer_cert). */
+static int
+verify_client(X509_STORE_CTX *x, void *arg)
+{
+	struct tls_ctx *c = arg;
+	const char *why;
+	struct buf der;
+	bool good;
+
+	buf_init(&der, CLIENT_CERT_MAX);
+	good = der_of(X509_STORE_CTX_get0_cert(x), &der) == 0 &&
+	       client_cert_check(c->client_cas, buf_slice(&der), NULL, &why) == 0;
+	buf_done(&der);
+	X509_STORE_CTX_set_error(x, good ? X509_V_OK : X509_V_ERR_APPLICATION_VERIFICATION);
+	return 1;
 }
 
 int
@@ -94,12 +129,14 @@ tls_server_new(const char *cert_file, const char *key_file, const char *client_c
 		why = "the private key does not belong to the certificate";
 	if (why == NULL && client_ca != NULL) {
 		STACK_OF(X509_NAME) *names = SSL_load_client_CA_file(client_ca);
-		if (names == NULL || SSL_CTX_load_verify_file(c->ssl, client_ca) != 1) {
+		if (names == NULL || client_cas_new(client_ca, &c->client_cas, &why) != 0) {
 			sk_X509_NAME_pop_free(names, X509_NAME_free);
 			why = "the CAs of client certificates cannot be read";
 		} else {
+			why = NULL;
 			SSL_CTX_set_client_CA_list(c->ssl, names);
 			SSL_CTX_set_verify(c->ssl, SSL_VERIFY_PEER, NULL);
+			SSL_CTX_set_cert_verify_callback(c->ssl, verify_client, c);
 		}
 	}
 	ERR_clear_error();
@@ -208,7 +245,7 @@ result(struct tls *t, int r, int *want_out)
 	default:
 		t->broken = true;
 		long v = SSL_get_verify_result(t->ssl);
-		if (v != X509_V_OK)
+		if (v != X509_V_OK && !SSL_is_server(t->ssl))
 			snprintf(t->why, sizeof(t->why), "%s", X509_verify_cert_error_string(v));
 		else
 			ERR_error_string_n(ERR_peek_last_error(), t->why, sizeof(t->why));
@@ -314,6 +351,17 @@ tls_binding_endpoint(struct tls *t, struct buf *out)
 	if (digest == NULL || X509_digest(cert, digest, md, &n) != 1)
 		return ERR_UNSUPPORTED;
 	return buf_append(out, md, n);
+}
+
+int
+tls_peer_cert(struct tls *t, struct buf *out)
+{
+	/* of a resumed session both come from its ticket, which nobody but this context could make (RFC 8446 4.6.1) */
+	if (!SSL_is_server(t->ssl) || !SSL_is_init_finished(t->ssl) ||
+	    SSL_get_verify_mode(t->ssl) == SSL_VERIFY_NONE ||
+	    SSL_get_verify_result(t->ssl) != X509_V_OK)
+		return ERR_NOTFOUND;
+	return der_of(SSL_get0_peer_certificate(t->ssl), out);
 }
 
 const char *

@@ -9,7 +9,8 @@ struct tls_ctx;
 struct tls;
 
 /* A server context from PEM files (key readable now; call before privileges are dropped).
- * client_ca: PEM of CAs whose client certificates are asked for, NULL for none. *why_out: static text. */
+ * client_ca: PEM of CAs whose client certificates are asked for (lib/client_cert.h), NULL for none: no client needs one, and one that does not
+ * verify is as if there were none. *why_out: static text. */
 int tls_server_new(const char *cert_file, const char *key_file, const char *client_ca,
     struct tls_ctx **ctx_out, const char **why_out);
 /* A client context. ca_file: trust anchors; NULL: opportunistic, the peer is not verified. */
@@ -37,6 +38,9 @@ unsigned tls_cipher_bits(const struct tls *t); /* of the symmetric key */
 /* Channel bindings, for SCRAM-PLUS: tls-exporter (TLS 1.3), tls-server-end-point. 0 or ERR_UNSUPPORTED. */
 int tls_binding_exporter(struct tls *t, unsigned char out[32]);
 int tls_binding_endpoint(struct tls *t, struct buf *out);
+/* Of a server's session: the certificate the client showed and proved to hold, DER, when it verified at the handshake (of a resumed session:
+ * at the first one, so judge it anew before it lets anybody in). Appended. 0, ERR_NOTFOUND: none, or not verified; ERR_LIMIT. */
+int tls_peer_cert(struct tls *t, struct buf *out);
 /* Text of the last failure of this session, for the log. */
 const char *tls_why(const struct tls *t);
 

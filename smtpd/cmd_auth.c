@@ -4,11 +4,13 @@
 
 #include "smtpd/session_priv.h"
 
+#include "lib/client_cert.h"
 #include "lib/err.h"
 #include "lib/log.h"
 #include "lib/mime.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 enum { FAIL_DELAY_MS = 1000, RESPONSE_MAX = 9000 };
 
@@ -161,11 +163,23 @@ is_offered(const char *mechs, struct slice mech)
 	return false;
 }
 
+bool
+auth_has_cert(struct client *c)
+{
+	struct buf der;
+	bool has;
+
+	buf_init(&der, CLIENT_CERT_MAX);
+	has = c->tls_done && tls_peer_cert(io_tls(c->io), &der) == 0;
+	buf_done(&der);
+	return has;
+}
+
 static void
 start(struct client *c, bool has_initial, struct slice initial)
 {
 	unsigned char exporter[32];
-	struct buf endpoint;
+	struct buf endpoint, cert;
 	struct lookup_auth_params p = {.mech = c->mech,
 	    .service = "smtp",
 	    .client_ip = c->ip,
@@ -178,9 +192,13 @@ start(struct client *c, bool has_initial, struct slice initial)
 		p.binding_exporter = slice_of(exporter, sizeof(exporter));
 	if (tls_binding_endpoint(io_tls(c->io), &endpoint) == 0)
 		p.binding_endpoint = buf_slice(&endpoint);
+	buf_init(&cert, CLIENT_CERT_MAX);
+	if (strcmp(c->mech, "EXTERNAL") == 0 && tls_peer_cert(io_tls(c->io), &cert) == 0)
+		p.peer_cert = buf_slice(&cert);
 	c->busy = true;
 	c->auth = lookup_auth_start(smtpd.lookup, &p, on_auth, c);
 	buf_done(&endpoint);
+	buf_done(&cert);
 	if (c->auth == NULL)
 		failed(c, ERR_TEMP);
 }
@@ -204,7 +222,14 @@ cmd_auth(struct client *c, struct slice args)
 		reply(c, 501, "5.5.4", "A mechanism is needed");
 		return;
 	}
-	if (mech.len > 40 || !is_offered(smtpd.mechs, mech)) {
+	if (slice_caseeq_str(mech, "EXTERNAL") && smtpd.tls_submission != smtpd.tls &&
+	    !auth_has_cert(c)) {
+		reply(c, 535, "5.7.8",
+		    "Không có chứng thư nào được chấp nhận / No certificate to sign in with");
+		return;
+	}
+	if (mech.len > 40 || (!is_offered(smtpd.mechs, mech) &&
+				 !(slice_caseeq_str(mech, "EXTERNAL") && auth_has_cert(c)))) {
 		reply(c, 504, "5.5.4", "Mechanism not supported");
 		return;
 	}

@@ -48,7 +48,8 @@ cmd_ehlo(struct client *c, struct slice args)
 	if (!c->tls_done && smtpd.tls != NULL)
 		buf_append_str(&b, "250-STARTTLS\r\n");
 	if (client_is_submission(c) && c->tls_done && c->login == NULL)
-		buf_appendf(&b, "250-AUTH %s\r\n", smtpd.mechs);
+		buf_appendf(
+		    &b, "250-AUTH %s%s\r\n", auth_has_cert(c) ? "EXTERNAL " : "", smtpd.mechs);
 	/* RFC 9422 4: what a client may count on without trying */
 	buf_appendf(&b, "250-CHUNKING\r\n250-LIMITS RCPTMAX=%zu\r\n250 DSN\r\n", smtpd.rcpts_max);
 	(void)io_write(c->io, b.data, b.len);

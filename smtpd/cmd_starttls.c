@@ -29,7 +29,8 @@ cmd_starttls(struct client *c, struct slice args)
 	free(c->helo);
 	c->helo = NULL;
 	c->esmtp = false;
-	if (io_start_tls(c->io, smtpd.tls, true, NULL) != 0)
+	if (io_start_tls(
+		c->io, client_is_submission(c) ? smtpd.tls_submission : smtpd.tls, true, NULL) != 0)
 		client_close(c);
 	else
 		pace_handshake(c->pace);

@@ -21,8 +21,8 @@ congvu_smtpd_session_SOURCES = smtpd/session_priv.h smtpd/session.c smtpd/sessio
 	smtpd/cmd_ehlo.c smtpd/cmd_starttls.c \
 	smtpd/cmd_auth.c smtpd/cmd_mail.c smtpd/cmd_rcpt.c smtpd/cmd_data.c smtpd/cmd_misc.c smtpd/data.c \
 	smtpd/deliver.c
-congvu_smtpd_session_LDADD = smtpd/libcvsmtp.a directory/libcvlookup.a milter/libcvledger.a lib/libcvmail.a lib/libcvcrypto.a \
-	lib/libcvtls.a $(CV_ROLE_LIBS) $(CV_MAIL_LIBS) $(SSL_LIBS) $(CRYPTO_LIBS)
+congvu_smtpd_session_LDADD = smtpd/libcvsmtp.a directory/libcvlookup.a milter/libcvledger.a lib/libcvmail.a lib/libcvtls.a \
+	lib/libcvcrypto.a $(CV_ROLE_LIBS) $(CV_MAIL_LIBS) $(SSL_LIBS) $(CRYPTO_LIBS)
 congvu_smtpd_queue_SOURCES = smtpd/queue_priv.h smtpd/queue.c smtpd/queue_bounce.c smtpd/queue_reply.c smtpd/queue_relay.c smtpd/queue_list.c \
 	smtpd/queue_admin.c \
 	smtpd/queue_db.h smtpd/queue_db.c smtpd/queue_spool.h \

@@ -30,7 +30,8 @@ static const struct parent_role roles[] = {
 	.user_option = "user_lookup",
 	.count_option = "lookup_processes",
 	.sockets = (const char *const[]){"lookup.smtpd", "lookup.relay", NULL},
-	.secrets = (const char *const[]){"token_key_file", "ldap_password_file", NULL},
+	.secrets = (const char *const[]){"token_key_file", "ldap_password_file",
+	    "tls_client_ca_file", NULL},
 	.expendable = true,
 	.replaceable = true},
     {.name = "relay",
@@ -44,7 +45,8 @@ static const struct parent_role roles[] = {
 	.count_option = "smtpd_processes",
 	.sockets =
 	    (const char *const[]){"listen.mx", "listen.submission", "listen.submissions", NULL},
-	.secrets = (const char *const[]){"tls_cert_file", "tls_key_file", NULL},
+	.secrets =
+	    (const char *const[]){"tls_cert_file", "tls_key_file", "tls_client_ca_file", NULL},
 	.expendable = true,
 	.replaceable = true},
 };

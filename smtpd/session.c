@@ -474,7 +474,7 @@ client_new(int fd, enum port port)
 		return;
 	}
 	if (port == PORT_SUBMISSIONS) {
-		if (io_start_tls(c->io, smtpd.tls, true, NULL) != 0) {
+		if (io_start_tls(c->io, smtpd.tls_submission, true, NULL) != 0) {
 			client_free(c);
 			return;
 		}

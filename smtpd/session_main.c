@@ -52,22 +52,37 @@ load_tls(const struct conf *conf)
 {
 	char *cert = conf_path(conf, "tls_cert_file");
 	char *key = conf_path(conf, "tls_key_file");
-	char by_fd[2][40];
-	const char *why = "";
+	char *ca = conf_path(conf, "tls_client_ca_file");
+	char by_fd[3][40];
+	const char *why = "", *cert_now, *key_now;
 	int cert_fd = role_fd("tls_cert_file"), key_fd = role_fd("tls_key_file");
+	int ca_fd = role_fd("tls_client_ca_file");
 
 	/* the parent opened them, for a role that starts without the right to */
 	snprintf(by_fd[0], sizeof(by_fd[0]), "/proc/self/fd/%d", cert_fd);
 	snprintf(by_fd[1], sizeof(by_fd[1]), "/proc/self/fd/%d", key_fd);
-	if (tls_server_new(cert_fd >= 0 ? by_fd[0] : cert, key_fd >= 0 ? by_fd[1] : key, NULL,
-		&smtpd.tls, &why) != 0) {
+	snprintf(by_fd[2], sizeof(by_fd[2]), "/proc/self/fd/%d", ca_fd);
+	cert_now = cert_fd >= 0 ? by_fd[0] : cert;
+	key_now = key_fd >= 0 ? by_fd[1] : key;
+	if (tls_server_new(cert_now, key_now, NULL, &smtpd.tls, &why) != 0) {
 		log_msg(LOG_LVL_ERROR, "tls", "%s (%s, %s)", why, cert, key);
 		smtpd.tls = NULL;
 		if (role_replaces())
 			exit(EX_CONFIG); /* the one that works stays */
 	}
+	/* a server that sends mail has no business with certificates of people: MX never asks */
+	smtpd.tls_submission = smtpd.tls;
+	if (smtpd.tls != NULL && strcmp(conf_str(conf, "tls_client_certs"), "off") != 0 &&
+	    tls_server_new(
+		cert_now, key_now, ca_fd >= 0 ? by_fd[2] : ca, &smtpd.tls_submission, &why) != 0) {
+		log_msg(LOG_LVL_ERROR, "client_certs", "%s (%s): nobody signs in by certificate",
+		    why, ca);
+		if (role_replaces())
+			exit(EX_CONFIG);
+	}
 	free(cert);
 	free(key);
+	free(ca);
 }
 
 static void

@@ -29,7 +29,8 @@ struct smtpd {
 	size_t n_milters;
 	struct relay_routes *routes; /* where mail to others goes */
 	const char *hostname, *first_domain, *authserv_id;
-	char *mechs; /* "SCRAM-SHA-256 PLAIN LOGIN" */
+	struct tls_ctx *tls_submission; /* asks for certificates, where configured; else tls */
+	char *mechs;                    /* "SCRAM-SHA-256 PLAIN LOGIN" */
 	uint64_t size_max, timeout_ms;
 	size_t rcpts_max;
 	unsigned errors_max;  /* refused commands of a client, then 421 */
@@ -176,6 +177,8 @@ void cmd_expn(struct client *c, struct slice args);
 void cmd_help(struct client *c, struct slice args);
 void cmd_quit(struct client *c, struct slice args);
 void auth_reset(struct client *c);
+/* Whether the client showed a certificate to sign in with (SASL EXTERNAL). */
+bool auth_has_cert(struct client *c);
 
 /* ---- pace.c: a client that is slower than its time allows gets 421 ---- */
 struct pace *pace_new(struct client *c);

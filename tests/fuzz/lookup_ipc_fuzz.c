@@ -99,6 +99,7 @@ border_patch(uint32_t peer, uint16_t type, struct buf *payload)
 		ipc_put_u8(&out, 1);
 		ipc_put_str(&out, "");
 		ipc_put_str(&out, "");
+		ipc_put_slice(&out, slice_from(s, 1));
 	} else if (type == LOOKUP_AUTH_STEP) {
 		ipc_put_u32(&out, s.len > 0 ? s.ptr[0] % 4 : 1);
 		ipc_put_slice(&out, slice_from(s, 1));

@@ -20,6 +20,7 @@ static struct {
 	bool locked, old_keys, no_keys;
 	char *scram;
 	bool hold; /* no try may be made */
+	int cert_err;
 	unsigned n_verified, n_good, n_wrong;
 	char who[40], ip[40]; /* of the last outcome */
 } table;
@@ -62,6 +63,16 @@ verify(void *arg, const struct person *u, struct slice password)
 	return slice_eq_str(password, "Mật khẩu") ? 0 : ERR_AUTH;
 }
 
+/* EXTERNAL: the certificate "DER" is binhtv's. */
+static int
+by_cert(void *arg, struct slice der, struct person **out, char **name_out)
+{
+	*name_out = slice_eq_str(der, "DER") ? xstrdup("binhtv@tinhmau.example") : NULL;
+	if (table.cert_err != 0)
+		return table.cert_err;
+	return slice_eq_str(der, "DER") ? find(arg, slice_str("binhtv"), out) : ERR_AUTH;
+}
+
 static bool
 may_try(void *arg, const struct person *u, struct slice name, const char *ip)
 {
@@ -89,7 +100,7 @@ setup(void **state)
 	static const char *const mechs[] = {
 	    "SCRAM-SHA-256", "SCRAM-SHA-256-PLUS", "PLAIN", "LOGIN"};
 	static struct auth_source source = {
-	    .find = find, .verify = verify, .may_try = may_try, .tried = tried};
+	    .find = find, .verify = verify, .may_try = may_try, .tried = tried, .by_cert = by_cert};
 	struct buf b;
 
 	(void)state;
@@ -217,6 +228,83 @@ test_not_offered(void **state)
 	p.tls = true;
 	assert_int_equal(auth_new(&p, &a), 0);
 	auth_free(a);
+}
+
+/* One exchange: der, and authzid in the first message or (step) in the second. */
+static int
+external(const char *der, struct slice authzid, bool step)
+{
+	struct auth_params p = {.mech = "EXTERNAL",
+	    .service = "imap",
+	    .client_ip = "192.0.2.1",
+	    .tls = true,
+	    .peer_cert = slice_str(der)};
+	struct auth *a = NULL;
+	struct buf c;
+	bool has_final = true;
+	int err = 0;
+	enum auth_result res;
+
+	assert_int_equal(auth_new(&p, &a), 0);
+	buf_init(&c, 4096);
+	buf_append_str(&c, "left over");
+	res = auth_start(a, !step, step ? slice_str("") : authzid, &c, &has_final, &err);
+	if (step) {
+		assert_int_equal(res, AUTH_MORE);
+		assert_int_equal(c.len, 0);
+		res = auth_step(a, authzid, &c, &has_final, &err);
+	}
+	assert_false(has_final);
+	assert_int_equal(res, err == 0 ? AUTH_OK : AUTH_FAILED);
+	if (err == 0)
+		assert_string_equal(auth_person(a)->login, "binhtv");
+	else
+		assert_null(auth_person(a));
+	buf_done(&c);
+	auth_free(a);
+	return err;
+}
+
+static void
+test_external(void **state)
+{
+	static const struct slice none = {(const unsigned char *)"", 0};
+	struct auth_params p = {
+	    .mech = "EXTERNAL", .service = "imap", .client_ip = "", .tls = true};
+	struct auth *a = NULL;
+
+	(void)state;
+	for (int step = 0; step < 2; step++) {
+		assert_int_equal(external("DER", none, step), 0);
+		assert_int_equal(external("DER", slice_str("binhtv"), step), 0);
+		assert_int_equal(external("DER", slice_str("BinhTV@tinhmau.example"), step), 0);
+		assert_int_equal(external("DER", slice_str("huong"), step), ERR_DENIED);
+		assert_int_equal(external("DER", slice_of("binhtv\0", 7), step), ERR_DENIED);
+		assert_int_equal(external("other", none, step), ERR_AUTH);
+	}
+	assert_true(table.n_good == 6 && table.n_wrong == 2);
+	/* nobody's, or of somebody who is locked: wrong, and counted */
+	table.cert_err = ERR_NOTFOUND;
+	assert_int_equal(external("DER", none, false), ERR_AUTH);
+	assert_string_equal(table.who, "?binhtv@tinhmau.example");
+	table.cert_err = 0;
+	table.locked = true;
+	assert_int_equal(external("DER", none, false), ERR_AUTH);
+	table.locked = false;
+	assert_int_equal(table.n_wrong, 4);
+	/* not looked at; not to be told */
+	table.hold = true;
+	assert_int_equal(external("DER", none, false), ERR_LIMIT);
+	assert_int_equal(external("other", none, false), ERR_LIMIT);
+	table.hold = false;
+	table.cert_err = ERR_TEMP;
+	assert_int_equal(external("DER", none, false), ERR_TEMP);
+	assert_true(table.n_good == 6 && table.n_wrong == 4);
+	/* not offered */
+	assert_int_equal(auth_new(&p, &a), ERR_UNSUPPORTED);
+	p.peer_cert = slice_str("DER");
+	p.tls = false;
+	assert_int_equal(auth_new(&p, &a), ERR_UNSUPPORTED);
 }
 
 /* The value of "x=" in a message of SCRAM. */
@@ -401,6 +489,7 @@ main(void)
 	    cmocka_unit_test_teardown(test_plain, reset),
 	    cmocka_unit_test_teardown(test_login, reset),
 	    cmocka_unit_test_teardown(test_not_offered, reset),
+	    cmocka_unit_test_teardown(test_external, reset),
 	    cmocka_unit_test_teardown(test_scram, reset),
 	    cmocka_unit_test_teardown(test_channel_binding, reset),
 	};
