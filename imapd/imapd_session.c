@@ -149,8 +149,12 @@ read_tls(const struct conf *conf)
 			exit(EX_CONFIG); /* the one that works stays */
 		imapd.asks_cert = false;
 	}
-	if (ctx == NULL && tls_server_new(cert, key, NULL, &ctx, &why) != 0)
-		fatal("TLS: %s (%s)", why, cert);
+	if (ctx == NULL && tls_server_new(cert, key, NULL, &ctx, &why) != 0) {
+		if (!role_replaces())
+			fatal("TLS: %s (%s)", why, cert);
+		log_msg(LOG_LVL_ERROR, "tls", "%s (%s)", why, cert);
+		exit(EX_CONFIG);
+	}
 	free(cert);
 	free(key);
 	free(ca);
