@@ -9,7 +9,5 @@ struct dir *dir_fake_new(const char *base);
 void dir_fake_add(struct dir *d, const char *dn, const char *const *attrs);
 /* From now on searches and reads give err; 0: they work. */
 void dir_fake_fail(struct dir *d, int err);
-/* How many searches and reads there were. */
-unsigned dir_fake_calls(const struct dir *d);
 
 #endif

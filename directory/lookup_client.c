@@ -165,21 +165,6 @@ lookup_rcpt(struct lookup_client *c, struct slice address, unsigned timeout_ms, 
 	return 0;
 }
 
-void
-lookup_cancel(struct lookup_client *c, uint32_t id)
-{
-	for (struct rcpt_call **at = &c->calls; *at != NULL; at = &(*at)->next) {
-		struct rcpt_call *call = *at;
-
-		if (call->call != id)
-			continue;
-		ipc_cancel(c->ipc, id);
-		*at = call->next;
-		free(call);
-		return;
-	}
-}
-
 /* ---- logins ---- */
 
 void

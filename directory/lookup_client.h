@@ -65,9 +65,6 @@ typedef void (*lookup_route_fn)(void *arg, int err, const struct lookup_route *r
 int lookup_route(struct lookup_client *c, struct slice address, const char *sender, bool signed_in,
     unsigned timeout_ms, lookup_route_fn fn, void *arg);
 
-/* fn of that call is not called any more. */
-void lookup_cancel(struct lookup_client *c, uint32_t call);
-
 struct lookup_identity {
 	char *address; /* normalized */
 	bool functional;

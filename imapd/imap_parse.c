@@ -42,12 +42,6 @@ imap_parse_text(const struct imap_parse *p)
 	return buf_slice(&p->text);
 }
 
-bool
-imap_parse_is_inside(const struct imap_parse *p)
-{
-	return p->text.len > 0;
-}
-
 void
 imap_parse_next(struct imap_parse *p)
 {

@@ -55,7 +55,5 @@ void imap_parse_want_line(struct imap_parse *p, size_t max);
 /* "{n}", "{n+}", "~{n}" or "~{n+}" at the end of a line: *at_out is where it begins. */
 bool imap_parse_literal(
     struct slice line, size_t *at_out, uint64_t *size_out, bool *sync_out, bool *literal8_out);
-/* Whether something of a command was taken already. */
-bool imap_parse_is_inside(const struct imap_parse *p);
 
 #endif

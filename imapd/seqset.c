@@ -132,12 +132,6 @@ seqset_has(const struct seqset *s, uint32_t v)
 	return false;
 }
 
-uint32_t
-seqset_highest(const struct seqset *s)
-{
-	return s->n > 0 ? s->r[s->n - 1].hi : 0;
-}
-
 int
 seqset_format(const uint32_t *v, size_t n, struct buf *out)
 {

@@ -24,7 +24,6 @@ void seqset_resolve(struct seqset *s, uint32_t max);
 int seqset_copy(const struct seqset *s, struct arena *a, struct seqset *out);
 /* Of a resolved set. */
 bool seqset_has(const struct seqset *s, uint32_t v);
-uint32_t seqset_highest(const struct seqset *s); /* 0 when empty */
 /* "1:3,5" of n numbers in the order given (runs of consecutive rising numbers are joined): UIDPLUS. */
 int seqset_format(const uint32_t *v, size_t n, struct buf *out);
 

@@ -280,6 +280,15 @@ slice_casestarts(struct slice s, const char *prefix)
 	return s.len >= p.len && same_nocase(s.ptr, p.ptr, p.len);
 }
 
+bool
+slice_is_ascii(struct slice s)
+{
+	for (size_t i = 0; i < s.len; i++)
+		if (s.ptr[i] >= 0x80)
+			return false;
+	return true;
+}
+
 int
 slice_cmp(struct slice a, struct slice b)
 {

@@ -79,6 +79,7 @@ bool slice_caseeq(struct slice a, struct slice b);
 bool slice_caseeq_str(struct slice a, const char *s);
 bool slice_starts(struct slice s, const char *prefix);
 bool slice_casestarts(struct slice s, const char *prefix);
+bool slice_is_ascii(struct slice s); /* no octet above 0x7f; the empty one is */
 /* Byte-wise order as memcmp, the shorter first. */
 int slice_cmp(struct slice a, struct slice b);
 /* Index of c in s, or -1. */

@@ -7,15 +7,6 @@
 #include "lib/err.h"
 #include "lib/uni.h"
 
-static bool
-is_ascii(struct slice s)
-{
-	for (size_t i = 0; i < s.len; i++)
-		if (s.ptr[i] >= 0x80)
-			return false;
-	return true;
-}
-
 int
 idna_to_ascii(struct slice domain, struct buf *out)
 {
@@ -26,7 +17,7 @@ idna_to_ascii(struct slice domain, struct buf *out)
 	if (domain.len == 0 || domain.len >= sizeof(name) || !uni_valid(domain) ||
 	    memchr(domain.ptr, '\0', domain.len) != NULL)
 		return ERR_SYNTAX;
-	if (is_ascii(domain)) {
+	if (slice_is_ascii(domain)) {
 		for (size_t i = 0; i < domain.len; i++) {
 			unsigned char c = domain.ptr[i];
 

@@ -124,12 +124,6 @@ json_bool_new(bool v)
 	return out_or_die(json_boolean(v));
 }
 
-struct json *
-json_null_new(void)
-{
-	return out_or_die(json_null());
-}
-
 void
 json_free(struct json *j)
 {

@@ -26,7 +26,6 @@ struct json *json_arr_new(void);
 struct json *json_str_new(struct slice s);
 struct json *json_int_new(int64_t v);
 struct json *json_bool_new(bool v);
-struct json *json_null_new(void);
 void json_free(struct json *j); /* NULL accepted */
 
 /* Object members; an existing key is replaced. set_take: child is taken (NULL: the key becomes null). */

@@ -12,15 +12,6 @@
 
 enum { ADDRS_MAX = 20000, FIELD_ARENA = 32 * 1024 * 1024 };
 
-bool
-mime_is_ascii(struct slice s)
-{
-	for (size_t i = 0; i < s.len; i++)
-		if (s.ptr[i] >= 0x80)
-			return false;
-	return true;
-}
-
 static void
 put_quoted(struct slice s, bool keep_8bit, struct buf *out)
 {
@@ -72,7 +63,7 @@ mime_put_string(struct slice s, bool utf8, struct buf *out)
 {
 	struct buf text;
 
-	if (mime_is_ascii(s)) {
+	if (slice_is_ascii(s)) {
 		put_quoted(s, false, out);
 		return;
 	}
@@ -115,7 +106,7 @@ put_domain(struct slice d, bool utf8, struct buf *out)
 	struct buf b;
 
 	buf_init(&b, 2048);
-	if (!utf8 && !mime_is_ascii(d) && idna_to_ascii(d, &b) == 0)
+	if (!utf8 && !slice_is_ascii(d) && idna_to_ascii(d, &b) == 0)
 		put_quoted(buf_slice(&b), false, out);
 	else
 		mime_put_plain(d, utf8, out);

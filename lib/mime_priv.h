@@ -12,6 +12,5 @@ void mime_put_nstring(struct slice s, bool utf8, struct buf *out);
 void mime_put_upper(struct slice s, struct buf *out);
 /* Quoted without any encoding: 8-bit bytes become "?" unless utf8. */
 void mime_put_plain(struct slice s, bool utf8, struct buf *out);
-bool mime_is_ascii(struct slice s);
 
 #endif

@@ -48,7 +48,7 @@ put_params(struct writer *w, const struct hdr_param *p)
 	}
 	buf_append_byte(w->out, '(');
 	for (; p != NULL; p = p->next) {
-		if (!w->utf8 && !mime_is_ascii(p->value) && uni_valid(p->value)) {
+		if (!w->utf8 && !slice_is_ascii(p->value) && uni_valid(p->value)) {
 			put_rfc2231(p, w->out);
 		} else {
 			mime_put_upper(p->name, w->out);

@@ -294,12 +294,6 @@ tls_shutdown(struct tls *t)
 		ERR_clear_error();
 }
 
-size_t
-tls_pending(const struct tls *t)
-{
-	return (size_t)SSL_pending(t->ssl);
-}
-
 const char *
 tls_version(const struct tls *t)
 {

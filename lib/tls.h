@@ -30,8 +30,7 @@ void tls_free(struct tls *t); /* NULL accepted */
 int tls_handshake(struct tls *t, int *want_out);
 int tls_read(struct tls *t, void *p, size_t n, int *want_out);
 int tls_write(struct tls *t, const void *p, size_t n, int *want_out);
-void tls_shutdown(struct tls *t); /* sends close_notify, does not wait */
-size_t tls_pending(const struct tls *t);
+void tls_shutdown(struct tls *t);             /* sends close_notify, does not wait */
 const char *tls_version(const struct tls *t); /* "TLSv1.3" */
 const char *tls_cipher(const struct tls *t);
 unsigned tls_cipher_bits(const struct tls *t); /* of the symmetric key */

@@ -25,9 +25,6 @@ int smime_trust_add_file(struct smime_trust *t, const char *domain, const char *
 /* Everything below dir: <domain>/<file>.{pem,crt,cer,der,crl} and default/. A file that cannot be used is a log line, not an
  * error; so is a missing folder. 0 or ERR_NOMEM. */
 int smime_trust_load(const char *dir, struct smime_trust **out);
-/* Numbers of certificates and CRLs that serve a domain (its own folder, else default). */
-void smime_trust_counts(
-    const struct smime_trust *t, struct slice domain, size_t *certs_out, size_t *crls_out);
 
 enum smime_kind {
 	SMIME_SIGNED = 1,    /* one or more find_sig were added */

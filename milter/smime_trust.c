@@ -340,13 +340,3 @@ smime_trust_load(const char *dir, struct smime_trust **out)
 	*out = t;
 	return 0;
 }
-
-void
-smime_trust_counts(
-    const struct smime_trust *t, struct slice domain, size_t *certs_out, size_t *crls_out)
-{
-	const struct smime_domain *d = smime_trust_find(t, domain);
-
-	*certs_out = d != NULL ? d->n_certs : 0;
-	*crls_out = d != NULL ? (size_t)sk_X509_CRL_num(d->crls) : 0;
-}

@@ -179,20 +179,12 @@ text_with_id(struct deliver *d, const char *what)
 /* ---- the queue ---- */
 
 static bool
-is_ascii(const char *s)
-{
-	while (*s != '\0' && !(*s & 0x80))
-		s++;
-	return *s == '\0';
-}
-
-static bool
 has_utf8_address(const struct txn *t)
 {
 	for (size_t i = 0; i < t->n_rcpts; i++)
-		if (!is_ascii(t->rcpts[i].address))
+		if (!slice_is_ascii(slice_str(t->rcpts[i].address)))
 			return true;
-	return !is_ascii(t->from);
+	return !slice_is_ascii(slice_str(t->from));
 }
 
 static uint32_t

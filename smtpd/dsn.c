@@ -14,22 +14,13 @@
 
 enum { HEADER_RETURNED_MAX = 32768 };
 
-static bool
-is_ascii(struct slice s)
-{
-	for (size_t i = 0; i < s.len; i++)
-		if (s.ptr[i] & 0x80)
-			return false;
-	return true;
-}
-
 /* One line of text without controls; UTF-8 that is none becomes ASCII. utf8: what is not ASCII may stand. */
 static void
 put_text(struct buf *b, const char *s, bool utf8)
 {
 	struct buf clean;
 
-	if (is_ascii(slice_str(s)) || (utf8 && uni_valid(slice_str(s)))) {
+	if (slice_is_ascii(slice_str(s)) || (utf8 && uni_valid(slice_str(s)))) {
 		for (; *s != '\0'; s++)
 			buf_append_byte(
 			    b, (unsigned char)*s < ' ' || *s == 0x7F ? ' ' : (unsigned char)*s);
@@ -183,7 +174,7 @@ put_status(struct buf *b, const char *why, enum dsn_action a)
 static void
 put_address(struct buf *b, const char *field, const char *address)
 {
-	bool utf8 = !is_ascii(slice_str(address)) && uni_valid(slice_str(address));
+	bool utf8 = !slice_is_ascii(slice_str(address)) && uni_valid(slice_str(address));
 
 	buf_appendf(b, "%s: %s; ", field, utf8 ? "utf-8" : "rfc822");
 	put_text(b, address, utf8);
@@ -259,12 +250,12 @@ put_returned(const struct dsn *d, const char *boundary, struct buf *b)
 {
 	bool full = d->content.len > 0 && has_failure(d);
 	struct slice h = full ? d->header : header_returned(d);
-	bool global = !is_ascii(h);
+	bool global = !slice_is_ascii(h);
 	const char *type = full ? (global ? "message/global" : "message/rfc822")
 				: (global ? "message/global-headers" : "text/rfc822-headers");
 
 	buf_appendf(b, "\r\n--%s\r\nContent-Type: %s\r\n", boundary, type);
-	if (global || (full && !is_ascii(d->content)))
+	if (global || (full && !slice_is_ascii(d->content)))
 		buf_append_str(b, "Content-Transfer-Encoding: 8bit\r\n");
 	buf_append_str(b, "\r\n");
 	buf_append_slice(b, h);
@@ -321,11 +312,11 @@ int
 dsn_build(const struct dsn *d, struct buf *header, struct buf *body, uint32_t *flags_out)
 {
 	char boundary[80];
-	bool utf8 = !is_ascii(slice_str(d->env->from));
+	bool utf8 = !slice_is_ascii(slice_str(d->env->from));
 
 	choose_boundary(d, boundary);
 	for (size_t i = 0; i < d->n; i++)
-		utf8 |= !is_ascii(slice_str(d->env->rcpts[d->rcpts[i].index].address));
+		utf8 |= !slice_is_ascii(slice_str(d->env->rcpts[d->rcpts[i].index].address));
 	put_header(d, boundary, header);
 	buf_appendf(body,
 	    "--%s\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: "
@@ -337,7 +328,7 @@ dsn_build(const struct dsn *d, struct buf *header, struct buf *body, uint32_t *f
 	put_status_part(d, utf8, body);
 	put_returned(d, boundary, body);
 	buf_appendf(body, "\r\n--%s--\r\n", boundary);
-	*flags_out = (is_ascii(buf_slice(body)) ? 0 : ENV_8BIT) |
-		     (is_ascii(buf_slice(header)) ? 0 : ENV_SMTPUTF8);
+	*flags_out = (slice_is_ascii(buf_slice(body)) ? 0 : ENV_8BIT) |
+		     (slice_is_ascii(buf_slice(header)) ? 0 : ENV_SMTPUTF8);
 	return header->err != 0 ? header->err : body->err;
 }

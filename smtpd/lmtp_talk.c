@@ -443,12 +443,6 @@ lmtp_talk_quit(struct lmtp_talk *t)
 	io_close_after_flush(t->io); /* on_close frees it */
 }
 
-bool
-lmtp_talk_is_tls(const struct lmtp_talk *t)
-{
-	return t->io != NULL && io_tls(t->io) != NULL;
-}
-
 unsigned
 lmtp_talk_messages(const struct lmtp_talk *t)
 {

@@ -92,7 +92,6 @@ void lmtp_talk_probe(
 void lmtp_talk_quit(struct lmtp_talk *t);
 /* Closes at once, without a callback. NULL accepted. */
 void lmtp_talk_free(struct lmtp_talk *t);
-bool lmtp_talk_is_tls(const struct lmtp_talk *t);
 /* Messages it took so far. */
 unsigned lmtp_talk_messages(const struct lmtp_talk *t);
 

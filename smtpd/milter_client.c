@@ -485,12 +485,6 @@ milter_conf_new(struct loop *l, const struct milter_options *o)
 	return mc;
 }
 
-void
-milter_conf_free(struct milter_conf *mc)
-{
-	free(mc);
-}
-
 const char *
 milter_conf_name(const struct milter_conf *mc)
 {

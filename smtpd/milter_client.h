@@ -11,7 +11,6 @@
 struct milter_conf;
 /* Copies o; a unix path is relative to the working folder. */
 struct milter_conf *milter_conf_new(struct loop *l, const struct milter_options *o);
-void milter_conf_free(struct milter_conf *mc);
 const char *milter_conf_name(const struct milter_conf *mc);
 enum milter_failure milter_conf_failure(const struct milter_conf *mc);
 bool milter_conf_serves(const struct milter_conf *mc, enum milter_ports port);

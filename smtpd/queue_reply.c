@@ -119,9 +119,8 @@ keep(struct slice key, const char *to, int64_t now, unsigned days, struct slice 
 		.n_rcpts = 1}};
 	struct buf value;
 
-	for (const char *s = to; *s != '\0'; s++)
-		if (*s & 0x80)
-			row.env.flags |= ENV_SMTPUTF8;
+	if (!slice_is_ascii(slice_str(to)))
+		row.env.flags |= ENV_SMTPUTF8;
 	buf_init(&value, 16);
 	ipc_put_i64(&value, now + (int64_t)days * 24 * HOUR_MS);
 	struct qdb_put put = {.id = queue_new_id(),

@@ -226,15 +226,6 @@ by_dest(const void *a, const void *b)
 	return x->at < y->at ? -1 : x->at > y->at;
 }
 
-static bool
-is_ascii(struct slice s)
-{
-	for (size_t i = 0; i < s.len; i++)
-		if (s.ptr[i] & 0x80)
-			return false;
-	return true;
-}
-
 static void
 on_job(void *arg)
 {
@@ -245,10 +236,11 @@ on_job(void *arg)
 static bool
 needs_utf8(const struct work *w, uint32_t from, uint32_t n)
 {
-	bool needs = !is_ascii(buf_slice(&w->header)) || !is_ascii(slice_str(w->entry.env.from));
+	bool needs =
+	    !slice_is_ascii(buf_slice(&w->header)) || !slice_is_ascii(slice_str(w->entry.env.from));
 
 	for (uint32_t i = from; i < from + n; i++)
-		needs |= !is_ascii(slice_str(w->rcpts[i].address));
+		needs |= !slice_is_ascii(slice_str(w->rcpts[i].address));
 	return needs && (w->entry.env.flags & ENV_SMTPUTF8);
 }
 

@@ -250,16 +250,6 @@ account_unref(struct account *a)
 	}
 }
 
-void
-accounts_free(struct stored *st)
-{
-	for (unsigned i = 0; i < HASH_SIZE; i++)
-		while (st->accounts[i] != NULL) {
-			idle_remove(st->accounts[i]);
-			account_free(st->accounts[i]);
-		}
-}
-
 /* ---- loading ---- */
 
 static void

@@ -368,24 +368,30 @@ on_first_copy(void *arg, int err, struct slice value)
 		append_end(d, err);
 }
 
-/* Over quota; but what this request brought before is there. */
+/* The row of the delivery id was looked for: what this request brought before is there, else otherwise is told. */
 static void
-on_full_seen(void *arg, int err, struct slice value)
+append_seen(struct deliver *d, int err, struct slice value, int otherwise)
 {
-	struct deliver *d = arg;
 	const char *rights;
 	struct mbox *m;
-	uint32_t uid;
+	uint32_t uid = 0;
 	int64_t at;
 
-	if (err == 0)
-		err = seen_row_decode(value, &at, &uid);
-	if (err == 0)
+	if (err == ERR_NOTFOUND)
+		err = otherwise;
+	else if (err == 0 && (err = seen_row_decode(value, &at, &uid)) == 0)
 		err = session_mbox(d->s, d->mailbox, "i", &m, &rights);
 	if (err == 0)
 		append_reply(d, m->h.uidvalidity, uid);
 	else
-		append_end(d, err == ERR_NOTFOUND ? ERR_FULL : err);
+		append_end(d, err);
+}
+
+/* Over quota. */
+static void
+on_full_seen(void *arg, int err, struct slice value)
+{
+	append_seen(arg, err, value, ERR_FULL);
 }
 
 static void
@@ -552,20 +558,7 @@ group_insert(struct append_group *g, struct mbox *m, const char *rights)
 static void
 on_group_seen(void *arg, int err, struct slice value)
 {
-	struct deliver *d = arg;
-	const char *rights;
-	struct mbox *m;
-	uint32_t uid = 0;
-	int64_t at;
-
-	if (err == 0)
-		err = seen_row_decode(value, &at, &uid);
-	if (err == 0)
-		err = session_mbox(d->s, d->mailbox, "i", &m, &rights);
-	if (err == 0)
-		append_reply(d, m->h.uidvalidity, uid);
-	else
-		append_end(d, err == ERR_NOTFOUND ? ERR_UNKNOWN : err);
+	append_seen(arg, err, value, ERR_UNKNOWN);
 }
 
 static void

@@ -217,7 +217,6 @@ struct mbox *mbox_new(struct account *a, uint64_t id, struct slice name, uint32_
 struct mbox *mbox_find(struct stored *st, uint64_t id);
 void mbox_head_set(struct mbox *m, struct slice raw); /* what was just committed */
 int mbox_head_load(struct mbox *m, struct slice raw);
-void accounts_free(struct stored *st);
 
 /* ---- requests ---- */
 

@@ -103,6 +103,8 @@ test_slices(void **state)
 	assert_false(slice_starts(t, "mail"));
 	assert_true(slice_casestarts(t, "mail"));
 	assert_false(slice_casestarts(slice_str("ma"), "mail"));
+	assert_true(slice_is_ascii(slice_str("")) && slice_is_ascii(slice_of("a\0\x7f", 3)));
+	assert_false(slice_is_ascii(slice_of("a\0\x80", 3)));
 	assert_int_equal(slice_index(t, ' '), 4);
 	assert_int_equal(slice_index(t, 'Z'), -1);
 	assert_int_equal(slice_index(slice_of(NULL, 0), 'Z'), -1);
