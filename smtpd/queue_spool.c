@@ -34,6 +34,19 @@ name_of(const struct delivery_id *id, struct name *n)
 	return n->s;
 }
 
+/* The names of "db" and "spool" outlive a power cut before anything in them does. */
+static int
+names_sync(void)
+{
+	int fd = open(".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), err;
+
+	if (fd < 0)
+		return err_from_errno(errno);
+	err = fsync(fd) != 0 ? err_from_errno(errno) : 0;
+	close(fd);
+	return err;
+}
+
 int
 qspool_init(uint64_t reserve)
 {
@@ -41,7 +54,7 @@ qspool_init(uint64_t reserve)
 	if (mkdir("spool", 0700) != 0 && errno != EEXIST)
 		return err_from_errno(errno);
 	dir_fd = open("spool", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	return dir_fd < 0 ? err_from_errno(errno) : 0;
+	return dir_fd < 0 ? err_from_errno(errno) : names_sync();
 }
 
 int

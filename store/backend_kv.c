@@ -475,6 +475,19 @@ make_dir(const char *dir, const char *sub, char **path_out)
 	return err;
 }
 
+/* The names of the two folders outlive a power cut before anything in them does. */
+static int
+sync_dir(const char *dir)
+{
+	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC), err;
+
+	if (fd < 0)
+		return err_from_errno(errno);
+	err = fsync(fd) != 0 ? err_from_errno(errno) : 0;
+	close(fd);
+	return err;
+}
+
 static int
 files_open(struct bkv *b, const struct backend_kv_options *o)
 {
@@ -484,7 +497,7 @@ files_open(struct bkv *b, const struct backend_kv_options *o)
 	int err;
 
 	if ((err = make_dir(o->dir, "db", &db)) != 0 ||
-	    (err = make_dir(o->dir, "segments", &segments)) != 0)
+	    (err = make_dir(o->dir, "segments", &segments)) != 0 || (err = sync_dir(o->dir)) != 0)
 		goto out;
 	ko.dir = db;
 	ko.reserve_bytes = o->reserve / 2;

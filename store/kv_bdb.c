@@ -7,6 +7,7 @@
 
 #include <assert.h>
 #include <db.h>
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -496,6 +497,34 @@ lock_dir(const char *dir, int *fd_out)
 	return err;
 }
 
+/* What a process wrote of the log and did not sync before it was killed is read by recovery, but a power cut may still take it back: Berkeley
+ * DB believes what it read, and would put pages in place that are newer than the log. */
+static int
+log_settle(const char *dir)
+{
+	int dir_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *d = dir_fd < 0 ? NULL : fdopendir(dir_fd);
+	struct dirent *e;
+	int err = d == NULL ? err_from_errno(errno) : 0;
+
+	if (d == NULL && dir_fd >= 0)
+		close(dir_fd);
+	while (err == 0 && (e = readdir(d)) != NULL) {
+		int fd;
+
+		if (strncmp(e->d_name, "log.", 4) != 0)
+			continue;
+		fd = openat(dir_fd, e->d_name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+		if (fd < 0 || fdatasync(fd) != 0)
+			err = err_from_errno(errno);
+		if (fd >= 0)
+			close(fd);
+	}
+	if (d != NULL)
+		closedir(d);
+	return err;
+}
+
 /* For the process, before its environment is made. */
 static void
 use_kv_page(void)
@@ -579,6 +608,10 @@ kv_bdb_open(const struct kv_options *o, struct kv **kv_out)
 		goto out;
 	}
 	b->paged = true;
+	if ((err = log_settle(o->dir)) != 0) {
+		log_msg(LOG_LVL_ERROR, "kv", "open %s: the log: %s", o->dir, err_name(err));
+		goto out;
+	}
 	if ((ret = env_open(b, o)) != 0 || (ret = table_open(b)) != 0) {
 		log_msg(LOG_LVL_ERROR, "kv", "open %s: %s", o->dir, db_strerror(ret));
 		err = err_of(ret);

@@ -94,6 +94,10 @@ run_child(const struct stored_run *r)
 		snprintf(fds[i], sizeof fds[i], "%s=%d", names[i], inherited[i]);
 	snprintf(conf, sizeof conf, "%s/congvu.conf", r->dir);
 	snprintf(dir, sizeof dir, "%s/store", r->dir);
+	if (getenv("STORED_PRELOAD") != NULL) { /* tests/crash/shim.c */
+		setenv("CONGVU_CRASH_DIR", dir, 1);
+		setenv("LD_PRELOAD", getenv("STORED_PRELOAD"), 1);
+	}
 	setenv("ASAN_OPTIONS", "detect_leaks=0",
 	    1); /* its checker hangs under the sandbox; all is reachable */
 	execl(bin != NULL ? bin : "./congvu-stored-db", "congvu-stored-db", "--conf", conf,

@@ -1,0 +1,75 @@
+/* crash.h: what the parts of the crash checker share: the record of what a role did to its files and of what its clients were told
+ * (written by shim.c and crash_load.c, read by crash_check.c), and the messages, which follow from their number. */
+#ifndef CV_CRASH_H
+#define CV_CRASH_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+/* One write(2) each to a file opened with O_APPEND, so they stand in the order in which things happened. In the machine's byte order. */
+struct crash_rec {
+	uint32_t op; /* enum crash_op */
+	uint32_t len;
+	uint64_t a, b; /* a: number of the opening of a file */
+};
+enum crash_op {
+	CRASH_OPEN = 1, /* b: flags of open(2); path, relative to the folder */
+	CRASH_WRITE,    /* b: offset; bytes */
+	CRASH_SIZE,     /* b: ftruncate to this */
+	CRASH_GROW,     /* b: the file is at least this long, of zeros */
+	CRASH_SYNC,     /* of a file or a folder */
+	CRASH_RENAME,   /* from, NUL, to */
+	CRASH_UNLINK,   /* path */
+	CRASH_MKDIR,    /* path */
+	CRASH_TEXT,     /* of the driver; see crash_load.c */
+};
+
+enum { CRASH_ACCOUNTS = 4, CRASH_BOXES = 2, CRASH_MESSAGES = 20000, CRASH_BATCH = 8 };
+static const char *const crash_boxes[CRASH_BOXES] = {"INBOX", "Archive"};
+
+/* The numbers of a message: two in a row share a body. */
+static inline uint32_t
+crash_mix(uint32_t n)
+{
+	n ^= n >> 16;
+	n *= 0x7feb352du;
+	n ^= n >> 15;
+	n *= 0x846ca68bu;
+	return n ^ n >> 16;
+}
+
+static inline size_t
+crash_body_size(uint32_t n)
+{
+	uint32_t m = crash_mix(n / 2);
+
+	if (m % 40 == 0)
+		return 300000 + m % 70001; /* by descriptor */
+	if (m % 7 == 0)
+		return 20000 + m % 40001;
+	return 100 + m % 5001;
+}
+
+/* out has crash_body_size(n) octets. */
+static inline void
+crash_body(uint32_t n, unsigned char *out)
+{
+	size_t size = crash_body_size(n);
+	uint32_t x = crash_mix(n / 2 + 77);
+
+	for (size_t i = 0; i < size; i++) {
+		x = x * 1664525u + 1013904223u;
+		out[i] = (unsigned char)(x >> 24);
+	}
+}
+
+static inline void
+crash_id(uint32_t n, unsigned char id[16])
+{
+	memcpy(id, "crash-check.", 12);
+	for (int i = 0; i < 4; i++)
+		id[12 + i] = (unsigned char)(n >> (24 - 8 * i));
+}
+
+#endif

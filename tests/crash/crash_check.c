@@ -1,0 +1,292 @@
+/* crash_check.c: reads the record of a store under load (shim.c, crash_load.c), makes states that a power cut could have left of it, and
+ * opens each as stored does: what was acknowledged is there, byte for byte, and nothing else. Runs in tests:
+ *   crash_check [-n states] [-s seed] [-o only this state] [-i ignore] [-p] [-k] [-d folder] RECORD
+ * -i PREFIX: syncs of files whose path begins so do nothing (a checker that finds nothing then is broken); -p:
+ * only half-written pages; -k keeps the first state that fails.
+ * Ends with 0; 1 when a state failed; 2 when the record is of no use. The states of one seed are the same again. */
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "lib/log.h"
+#include "tests/crash/crash_disk.h"
+#include "tests/crash/crash_model.h"
+
+enum { CHILD_S = 120, FAILURES = 3, AGAIN_EVERY = 4 };
+
+struct cut {
+	size_t at; /* so many records happened */
+	unsigned i;
+	enum disk_kind kind;
+};
+static struct {
+	const unsigned char *data;
+	size_t size;
+	size_t *at; /* offsets of records */
+	size_t n;
+	size_t *syncs, *rare; /* numbers of records: all syncs, those of pages */
+	size_t n_syncs, n_rare, texts;
+	uint32_t seed;
+	const char *ignore, *folder;
+	bool keep, pages;
+	unsigned states, failures;
+	long only;
+	unsigned of_kind[DISK_KINDS];
+} C = {.seed = 1, .states = 300, .only = -1, .folder = "/dev/shm"};
+
+static struct crash_rec
+rec_at(size_t i, const unsigned char **data_out)
+{
+	struct crash_rec r;
+
+	memcpy(&r, C.data + C.at[i], sizeof r);
+	*data_out = C.data + C.at[i] + sizeof r;
+	return r;
+}
+
+static int
+load(const char *path)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	struct stat st;
+	struct crash_rec r;
+	size_t off = 0, alloc = 0;
+
+	if (fd < 0 || fstat(fd, &st) != 0 || st.st_size == 0)
+		return -1;
+	C.size = (size_t)st.st_size;
+	C.data = mmap(NULL, C.size, PROT_READ, MAP_PRIVATE, fd, 0);
+	close(fd);
+	if (C.data == MAP_FAILED)
+		return -1;
+	while (C.size - off >= sizeof r) {
+		memcpy(&r, C.data + off, sizeof r);
+		if (r.len > C.size - off - sizeof r)
+			return -1;
+		if (C.n == alloc) {
+			alloc = alloc * 2 + 1024;
+			C.at = xrealloc(C.at, alloc * sizeof *C.at);
+		}
+		C.at[C.n++] = off;
+		off += sizeof r + r.len;
+	}
+	return off == C.size ? 0 : -1;
+}
+
+/* Finds the syncs, by playing the record once. */
+static void
+survey(void)
+{
+	struct disk *d = disk_new(NULL);
+
+	C.syncs = xcalloc(C.n + 1, sizeof *C.syncs);
+	C.rare = xcalloc(C.n + 1, sizeof *C.rare);
+	for (size_t i = 0; i < C.n; i++) {
+		const unsigned char *data;
+		struct crash_rec r = rec_at(i, &data);
+		const char *path;
+
+		disk_apply(d, &r, data);
+		C.texts += r.op == CRASH_TEXT;
+		if (r.op != CRASH_SYNC)
+			continue;
+		path = disk_path(d, r.a);
+		C.syncs[C.n_syncs++] = i;
+		if (strcmp(path, "db/rows.db") == 0 || strcmp(path, "db/pages.dw") == 0)
+			C.rare[C.n_rare++] = i;
+	}
+	disk_free(d);
+}
+
+static int
+by_position(const void *a, const void *b)
+{
+	const struct cut *x = a, *y = b;
+
+	if (x->at != y->at)
+		return x->at < y->at ? -1 : 1;
+	return x->i < y->i ? -1 : x->i > y->i;
+}
+
+/* A third anywhere, a third just before or after a sync, a third about the syncs of pages. */
+static struct cut *
+plan(void)
+{
+	struct cut *cuts = xcalloc(C.states, sizeof *cuts);
+
+	for (unsigned i = 0; i < C.states; i++) {
+		uint32_t a = crash_mix(C.seed * 0x9e3779b9u + 3 * i), b = crash_mix(a + 1);
+
+		cuts[i].i = i;
+		cuts[i].kind = (enum disk_kind)(crash_mix(b) % DISK_KINDS);
+		if (C.pages) {
+			cuts[i].kind = DISK_SECTORS;
+			cuts[i].at = C.rare[a % C.n_rare];
+		} else if (i % 3 == 0 || C.n_syncs == 0)
+			cuts[i].at = a % (C.n + 1);
+		else if (i % 3 == 1 || C.n_rare == 0)
+			cuts[i].at = C.syncs[a % C.n_syncs] + b % 2;
+		else
+			cuts[i].at = C.rare[a % C.n_rare] + b % 2;
+	}
+	qsort(cuts, C.states, sizeof *cuts, by_position);
+	return cuts;
+}
+
+static void
+child(struct disk *d, const struct crash_model *m, const struct cut *c, const char *dir)
+{
+	char log[160];
+	bool again = c->i % AGAIN_EVERY == 0;
+	int fd;
+
+	snprintf(log, sizeof log, "%s.log", dir);
+	fd = open(log, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+	if (fd < 0 || dup2(fd, 2) < 0)
+		_exit(3);
+	alarm(CHILD_S);
+	if (disk_cut(d, c->kind, crash_mix(C.seed + c->i), dir) != 0) {
+		perror("crash_check: the state cannot be written");
+		_exit(3);
+	}
+	if (model_verify(m, dir, again) != 0)
+		_exit(1);
+	if (again && model_verify(m, dir, false) != 0) {
+		fputs("at the second open\n", stderr);
+		_exit(1);
+	}
+	_exit(0);
+}
+
+static void
+tell_failure(const struct cut *c, int status, const char *dir)
+{
+	char line[512], log[160];
+	FILE *f;
+
+	printf("FAILED: seed %u, state %u: kind %s, at record %zu of %zu; status %x\n",
+	    (unsigned)C.seed, c->i, disk_kinds[c->kind], c->at, C.n, (unsigned)status);
+	snprintf(log, sizeof log, "%s.log", dir);
+	f = fopen(log, "r");
+	for (int i = 0; i < 12 && f != NULL && fgets(line, sizeof line, f) != NULL; i++)
+		printf("    %s", line);
+	if (f != NULL)
+		fclose(f);
+	fflush(stdout);
+}
+
+static void
+clean(const char *dir)
+{
+	char cmd[400];
+
+	snprintf(cmd, sizeof cmd, "rm -rf '%s' '%s.log'", dir, dir);
+	if (system(cmd) != 0)
+		perror(cmd);
+}
+
+/* As the store's own first folders: the folder itself was there before. */
+static void
+try_cut(struct disk *d, const struct crash_model *m, const struct cut *c)
+{
+	char dir[128];
+	int status = 0;
+	pid_t pid;
+
+	snprintf(dir, sizeof dir, "%s/crash.XXXXXX", C.folder);
+	if (mkdtemp(dir) == NULL)
+		fatal("crash_check: no folder in %s", C.folder);
+	fflush(stdout);
+	pid = fork();
+	if (pid == 0)
+		child(d, m, c, dir);
+	if (pid < 0 || waitpid(pid, &status, 0) != pid)
+		fatal("crash_check: fork");
+	C.of_kind[c->kind]++;
+	if (status != 0) {
+		C.failures++;
+		tell_failure(c, status, dir);
+		if (C.keep) {
+			printf("kept in %s\n", dir);
+			C.failures = FAILURES;
+			return;
+		}
+	}
+	clean(dir);
+}
+
+static void
+play(const struct cut *cuts)
+{
+	struct disk *d = disk_new(C.ignore);
+	struct crash_model *m = xcalloc(1, sizeof *m);
+	size_t at = 0;
+
+	for (unsigned i = 0; i < C.states && C.failures < FAILURES; i++) {
+		for (; at < cuts[i].at; at++) {
+			const unsigned char *data;
+			struct crash_rec r = rec_at(at, &data);
+
+			if (r.op == CRASH_TEXT)
+				model_text(m, slice_of(data, r.len));
+			else
+				disk_apply(d, &r, data);
+		}
+		if (C.only < 0 || C.only == (long)cuts[i].i)
+			try_cut(d, m, &cuts[i]);
+	}
+	disk_free(d);
+	free(m->acts);
+	free(m);
+}
+
+int
+main(int argc, char **argv)
+{
+	struct cut *cuts;
+	int o;
+
+	while ((o = getopt(argc, argv, "n:s:o:i:pkd:")) != -1) {
+		if (o == 'n')
+			C.states = (unsigned)strtoul(optarg, NULL, 10);
+		else if (o == 's')
+			C.seed = (uint32_t)strtoul(optarg, NULL, 10);
+		else if (o == 'o')
+			C.only = strtol(optarg, NULL, 10);
+		else if (o == 'i')
+			C.ignore = optarg;
+		else if (o == 'p')
+			C.pages = true;
+		else if (o == 'k')
+			C.keep = true;
+		else if (o == 'd')
+			C.folder = optarg;
+		else
+			return 2;
+	}
+	log_init("crash_check", 2);
+	log_set_level(LOG_LVL_WARN);
+	if (optind + 1 != argc || load(argv[optind]) != 0) {
+		fputs("crash_check: the record cannot be read\n", stderr);
+		return 2;
+	}
+	survey();
+	if (C.texts == 0 || C.n_rare == 0) {
+		fputs("crash_check: the record has no acts or no pages\n", stderr);
+		return 2;
+	}
+	cuts = plan();
+	play(cuts);
+	free(cuts);
+	printf("seed %u: %zu records, %zu syncs (%zu of pages);", (unsigned)C.seed, C.n, C.n_syncs,
+	    C.n_rare);
+	for (int i = 0; i < DISK_KINDS; i++)
+		printf(" %s %u", disk_kinds[i], C.of_kind[i]);
+	printf("; %u failed\n", C.failures);
+	return C.failures > 0;
+}

@@ -1,0 +1,28 @@
+# tests/crash/: what a power cut may leave of the store. crash_test runs a short form; `make crash CRASH_STATES=100000` a long one.
+noinst_PROGRAMS += tests/crash/shim.so tests/crash/crash_load tests/crash/crash_check tests/crash/crash_bare
+EXTRA_DIST += tests/crash/crash_test.sh
+TESTS += tests/crash/crash_test.sh
+
+tests_crash_shim_so_SOURCES = tests/crash/crash.h tests/crash/shim.c
+tests_crash_shim_so_CPPFLAGS = -I$(top_srcdir) -D_GNU_SOURCE -U_FORTIFY_SOURCE
+tests_crash_shim_so_CFLAGS = -Wall -Wextra -O2 -fPIC
+tests_crash_shim_so_LDFLAGS = -shared
+tests_crash_shim_so_LDADD = -lpthread
+
+tests_crash_crash_load_SOURCES = tests/crash/crash.h tests/crash/crash_load.c tests/unit/stored_run.h tests/unit/stored_run.c
+tests_crash_crash_load_LDADD = $(CV_STORED_CLIENT_LIBS)
+
+tests_crash_crash_check_SOURCES = tests/crash/crash.h tests/crash/crash_disk.h tests/crash/crash_disk.c tests/crash/crash_model.h \
+	tests/crash/crash_model.c tests/crash/crash_verify.c tests/crash/crash_check.c
+tests_crash_crash_check_LDADD = store/libcvstored.a store/libcvstore.a $(CV_BACKEND_LIBS) directory/libcvtoken.a \
+	lib/libcvmail.a lib/libcvipc.a $(CV_BACKEND_LIBS) $(CV_MAIL_LIBS)
+
+# stored without the protection of pages: the checker must see it
+tests_crash_crash_bare_SOURCES = store/stored.c tests/crash/kv_bare.c
+tests_crash_crash_bare_LDADD = $(congvu_stored_db_LDADD)
+
+CRASH_STATES = 20000
+CRASH_SEED = 1
+.PHONY: crash
+crash: all
+	CRASH_STATES=$(CRASH_STATES) CRASH_SEED=$(CRASH_SEED) $(srcdir)/tests/crash/crash_test.sh
