@@ -67,7 +67,9 @@ def test_interrupted(tmp_path):
     """Ctrl-C while the keys are made: no traceback, and what is there is gone on with."""
     p = subprocess.Popen(["/usr/bin/python3", TOP / "admin/quickstart/instance.py", "--prefix", "/nonexistent", "--dir",
                           tmp_path / "i", "--port-base", str(free_port_base()), "up"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-                         start_new_session=True)
+                         start_new_session=True,
+                         # who runs the tests in the background has it ignored
+                         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
     end = time.monotonic() + 20
     while not (tmp_path / "i/ca").exists() and time.monotonic() < end:
         time.sleep(0.01)
