@@ -28,6 +28,10 @@ check_PROGRAMS += tests/unit/io_deflate_test
 TESTS += tests/unit/io_deflate_test
 tests_unit_io_deflate_test_SOURCES = tests/unit/io_deflate_test.c
 tests_unit_io_deflate_test_LDADD = lib/libcvdeflate.a lib/libcvloop.a lib/libcv.a $(EVENT_LIBS) $(ZLIB_LIBS) $(CMOCKA_LIBS)
+CV_FUZZ += tests/fuzz/deflate_fuzz
+tests_fuzz_deflate_fuzz_SOURCES = tests/fuzz/deflate_fuzz.c $(CV_FUZZ_MAIN)
+tests_fuzz_deflate_fuzz_LDFLAGS = $(AM_LDFLAGS) $(CV_FUZZLINK)
+tests_fuzz_deflate_fuzz_LDADD = lib/libcvdeflate.a lib/libcvloop.a lib/libcv.a $(EVENT_LIBS) $(ZLIB_LIBS)
 
 # --- libcvjson.a: jansson ---
 noinst_LIBRARIES += lib/libcvjson.a

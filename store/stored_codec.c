@@ -253,3 +253,17 @@ account_id_ok(struct slice id)
 	}
 	return true;
 }
+
+int
+uids_read(struct ipc_reader *r, uint32_t n, uint32_t *uids)
+{
+	uint32_t last = 0;
+
+	for (uint32_t i = 0; i < n; i++) {
+		uids[i] = ipc_get_u32(r);
+		if (uids[i] <= last)
+			r->err = ERR_PROTO;
+		last = uids[i];
+	}
+	return r->err;
+}

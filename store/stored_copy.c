@@ -100,7 +100,7 @@ on_copy(struct conn *c, uint32_t id, struct ipc_reader *r)
 	int err;
 	struct session *s = session_of(c, id, r, &err);
 	uint64_t mailbox = ipc_get_u64(r), to = ipc_get_u64(r);
-	uint32_t n = ipc_get_count(r, IPC_FRAME_MAX / 4, 4), last = 0;
+	uint32_t n = ipc_get_count(r, IPC_FRAME_MAX / 4, 4);
 	const char *rights, *to_rights;
 	struct mbox *m, *dst;
 	struct copying *k;
@@ -120,13 +120,8 @@ on_copy(struct conn *c, uint32_t id, struct ipc_reader *r)
 	k->uids = k->mem == NULL ? NULL : arena_calloc(k->mem, (size_t)n + 1, sizeof *k->uids);
 	if (k->uids == NULL)
 		fatal("no memory");
-	for (uint32_t i = 0; i < n; i++) {
-		uint32_t uid = ipc_get_u32(r);
-
-		if (uid <= last)
-			r->err = ERR_PROTO;
-		k->uids[k->n++] = last = uid;
-	}
+	if (uids_read(r, n, k->uids) == 0)
+		k->n = n;
 	if (ipc_reader_end(r) != 0) {
 		arena_free(k->mem);
 		free(k);

@@ -188,7 +188,7 @@ on_expunge(struct conn *c, uint32_t id, struct ipc_reader *r)
 	struct session *s = session_of(c, id, r, &err);
 	uint64_t mailbox = ipc_get_u64(r);
 	bool only_deleted = ipc_get_u8(r) != 0, all = ipc_get_u8(r) != 0;
-	uint32_t n = ipc_get_count(r, UIDS_MAX, 4), last = 0;
+	uint32_t n = ipc_get_count(r, UIDS_MAX, 4);
 	const char *rights;
 	struct mbox *m;
 	struct op *op;
@@ -206,13 +206,8 @@ on_expunge(struct conn *c, uint32_t id, struct ipc_reader *r)
 	op->only_deleted = only_deleted;
 	op->all = all;
 	op->uids = arena_calloc(op->mem, (size_t)n + 1, sizeof *op->uids);
-	for (uint32_t i = 0; i < n && op->uids != NULL; i++) {
-		uint32_t uid = ipc_get_u32(r);
-
-		if (uid <= last)
-			r->err = ERR_PROTO;
-		op->uids[op->n_uids++] = last = uid;
-	}
+	if (op->uids != NULL && uids_read(r, n, op->uids) == 0)
+		op->n_uids = n;
 	if (ipc_reader_end(r) != 0 || op->uids == NULL) {
 		op_free(op);
 		return ERR_PROTO;

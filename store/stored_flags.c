@@ -189,18 +189,13 @@ on_flags_done(struct op *op)
 static int
 get_uids(struct ipc_reader *r, uint32_t max, struct op *op)
 {
-	uint32_t n = ipc_get_count(r, max, 4), last = 0;
+	uint32_t n = ipc_get_count(r, max, 4);
 
 	op->uids = arena_calloc(op->mem, (size_t)n + 1, sizeof *op->uids);
 	if (op->uids == NULL)
 		return ERR_LIMIT;
-	for (uint32_t i = 0; i < n; i++) {
-		uint32_t uid = ipc_get_u32(r);
-
-		if (uid <= last)
-			return ERR_PROTO;
-		op->uids[op->n_uids++] = last = uid;
-	}
+	if (uids_read(r, n, op->uids) == 0)
+		op->n_uids = n;
 	return ipc_reader_end(r);
 }
 

@@ -97,6 +97,8 @@ struct change_row {
 	uint32_t uid, flags;
 	uint64_t modseq, size;
 };
+/* n UIDs of a request, which must ascend, into uids (room for n). 0, or ERR_PROTO, which is latched in r. */
+int uids_read(struct ipc_reader *r, uint32_t n, uint32_t *uids);
 int mbox_head_encode(const struct mbox_head *h, struct buf *out);
 int mbox_head_decode(struct slice v, struct mbox_head *h_out); /* borrows */
 int account_head_encode(const struct account_head *h, struct buf *out);

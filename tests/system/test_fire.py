@@ -92,7 +92,9 @@ def test_no_descriptors_left(server, binary):
         time.sleep(0.5)
         for pid in server.processes(binary):
             limits[pid] = limit_of(pid)
-            set_limit(pid, len(os.listdir("/proc/%d/fd" % pid)))
+            used = len(os.listdir("/proc/%d/fd" % pid))
+            set_limit(pid, used)
+            assert limit_of(pid) == used < limits[pid]
         time.sleep(3 if LONG else 1.5)
         for pid, old in limits.items():
             set_limit(pid, old)
