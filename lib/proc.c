@@ -97,10 +97,14 @@ proc_harden(pid_t parent_pid)
 {
 	static const struct rlimit none = {0, 0};
 
-#ifndef CV_ASAN /* its leak check reads the process by ptrace */
-	if (prctl(PR_SET_DUMPABLE, 0) != 0)
-		return ERR_IO;
+#ifdef CV_ASAN
+	/* Its leak check reads the process by ptrace, and a change of user has just forbidden that: it would hang at the end. */
+	const unsigned long dumpable = 1;
+#else
+	const unsigned long dumpable = 0;
 #endif
+	if (prctl(PR_SET_DUMPABLE, dumpable) != 0)
+		return ERR_IO;
 	if (setrlimit(RLIMIT_CORE, &none) != 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||
 	    prctl(PR_SET_PDEATHSIG, SIGKILL) != 0)
 		return ERR_IO;

@@ -93,8 +93,8 @@ static const char *const polite_calls[] = {"access", "creat", "faccessat", "facc
     "lstat", "open", "openat", "readlink", "readlinkat", "stat", "statx", NULL};
 #else
 /* The sanitizer's runtime looks at /proc/self, symbolises, and checks for leaks from a thread of its own. */
-static const char *const asan_calls[] = {"access", "arch_prctl", "clone", "getdents64", "kill",
-    "lstat", "mmap", "mprotect", "newfstatat", "open", "openat", "prctl", "prlimit64",
+static const char *const asan_calls[] = {"access", "arch_prctl", "clone", "getdents", "getdents64",
+    "kill", "lstat", "mmap", "mprotect", "newfstatat", "open", "openat", "prctl", "prlimit64",
     "process_vm_readv", "ptrace", "readlink", "readlinkat", "sched_getparam", "sched_setaffinity",
     "setrlimit", "getrlimit", "stat", "tgkill", "wait4", "waitid", NULL};
 #endif
