@@ -13,6 +13,12 @@
 #include "lib/err.h"
 #include "lib/log.h"
 
+static const char store_usage[] =
+#define STORE_COMMAND(name, fn, usage) usage "\n"
+#include "admin/store_commands.def"
+#undef STORE_COMMAND
+    "";
+
 static const struct command {
 	const char *name;
 	int (*fn)(struct ctl *c, int argc, char **argv);

@@ -1,4 +1,4 @@
-/* json.c: JSON through jansson, the one place that includes it. Pure. Runs in milter, milter-ledger and congvu.
+/* json.c: JSON through jansson, the one place that includes it. Pure. Runs in milter, milter-ledger, stored and congvu.
  * struct json is jansson's json_t under another name: no wrapper object, no second allocation. RFC 8259. */
 #include "config.h"
 
@@ -122,6 +122,12 @@ struct json *
 json_bool_new(bool v)
 {
 	return out_or_die(json_boolean(v));
+}
+
+struct json *
+json_share(struct json *j)
+{
+	return (struct json *)json_incref((json_t *)j);
 }
 
 void

@@ -27,6 +27,8 @@ struct json *json_str_new(struct slice s);
 struct json *json_int_new(int64_t v);
 struct json *json_bool_new(bool v);
 void json_free(struct json *j); /* NULL accepted */
+/* Another owner of the same value: both free it, neither changes it any more. */
+struct json *json_share(struct json *j);
 
 /* Object members; an existing key is replaced. set_take: child is taken (NULL: the key becomes null). */
 void json_set_take(struct json *obj, const char *key, struct json *child);

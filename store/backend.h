@@ -60,6 +60,11 @@ struct backend_ops {
 	/* At most max (<= 1,000) rows with key >= from and < to (empty: no bound), ascending. */
 	int (*scan)(struct backend *b, struct slice object, struct slice from, struct slice to,
 	    unsigned max, backend_rows_fn fn, void *arg);
+	/* Ids of objects that are there and begin with prefix, each once, in the backend's own order, behind the id `after` (empty: from the first):
+	 * keys of rows without values, at most max (<= 1,000). For checks and collections, never for a mailbox's own work: it is the one listing
+	 * of everything. */
+	int (*objects)(struct backend *b, struct slice prefix, struct slice after, unsigned max,
+	    backend_rows_fn fn, void *arg);
 	/* Content by bytes or by descriptor (not owned, read from 0 to size); idempotent by sha256. The number may be used in rows as soon as
 	 * fn is called; the body is durable at the latest when a batch submitted after that is. */
 	int (*body_put)(struct backend *b, const unsigned char sha256[32], struct slice bytes,

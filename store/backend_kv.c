@@ -186,6 +186,11 @@ reader_main(void *arg)
 			    buf_slice(&j->to), j->max, &j->rows);
 			bkv_finish(b, j);
 			break;
+		case JOB_OBJECTS:
+			j->err = rows_objects(
+			    b->kv, buf_slice(&j->key), buf_slice(&j->to), j->max, &j->rows);
+			bkv_finish(b, j);
+			break;
 		case JOB_BODY_PUT:
 			bkv_run_body_put(b, j);
 			break;
@@ -296,6 +301,23 @@ kvb_scan(struct backend *b, struct slice object, struct slice from, struct slice
 	j->max = max;
 	buf_append_slice(&j->key, from);
 	buf_append_slice(&j->to, to);
+	return submit(b, j);
+}
+
+static int
+kvb_objects(struct backend *b, struct slice prefix, struct slice after, unsigned max,
+    backend_rows_fn fn, void *arg)
+{
+	struct job *j;
+
+	if (max == 0 || max > BACKEND_SCAN_MAX || prefix.len > BACKEND_OBJECT_MAX ||
+	    after.len > BACKEND_OBJECT_MAX)
+		return ERR_RANGE;
+	j = job_new(JOB_OBJECTS, slice_str(""), arg);
+	j->rows_fn = fn;
+	j->max = max;
+	buf_append_slice(&j->key, prefix);
+	buf_append_slice(&j->to, after);
 	return submit(b, j);
 }
 
@@ -446,6 +468,7 @@ static const struct backend_ops kv_backend_ops = {
     .remove = kvb_remove,
     .get = kvb_get,
     .scan = kvb_scan,
+    .objects = kvb_objects,
     .body_put = kvb_body_put,
     .body_get = kvb_body_get,
     .summary_get = kvb_summary_get,

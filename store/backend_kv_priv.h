@@ -15,6 +15,7 @@ enum job_kind {
 	JOB_DROP,
 	JOB_GET, /* from here on: the readers' */
 	JOB_SCAN,
+	JOB_OBJECTS,
 	JOB_BODY_PUT,
 	JOB_BODY_GET,
 	JOB_SUMMARY,

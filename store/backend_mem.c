@@ -204,6 +204,21 @@ mem_scan(struct backend *b, struct slice object, struct slice from, struct slice
 	return 0;
 }
 
+static int
+mem_objects(struct backend *b, struct slice prefix, struct slice after, unsigned max,
+    backend_rows_fn fn, void *arg)
+{
+	struct told *t;
+
+	if (max == 0 || max > BACKEND_SCAN_MAX || prefix.len > BACKEND_OBJECT_MAX ||
+	    after.len > BACKEND_OBJECT_MAX)
+		return ERR_RANGE;
+	t = told_new(b, 0, arg);
+	t->rows_fn = fn;
+	t->err = rows_objects(mem_of(b)->kv, prefix, after, max, &t->rows);
+	return 0;
+}
+
 /* Gives the new body's bytes, read from the file when there is one. */
 static int
 content(struct slice bytes, int fd, uint64_t size, struct buf *out)
@@ -404,6 +419,7 @@ static const struct backend_ops mem_backend_ops = {
     .remove = mem_remove,
     .get = mem_get,
     .scan = mem_scan,
+    .objects = mem_objects,
     .body_put = mem_body_put,
     .body_get = mem_body_get,
     .summary_get = mem_summary_get,

@@ -29,6 +29,9 @@ struct rows_out {
 int rows_get(struct kv *kv, struct slice object, struct slice key, struct buf *out);
 int rows_scan(struct kv *kv, struct slice object, struct slice from, struct slice to, unsigned max,
     struct rows_out *out);
+/* Ids of objects (keys of pairs) as backend_ops.objects, without those being removed. */
+int rows_objects(
+    struct kv *kv, struct slice prefix, struct slice after, unsigned max, struct rows_out *out);
 void rows_out_done(struct rows_out *o);
 
 /* A batch copied to one piece of memory: free() it. */

@@ -280,6 +280,73 @@ rows_scan(struct kv *kv, struct slice object, struct slice from, struct slice to
 	return err;
 }
 
+static int
+first_key(void *arg, struct slice key, struct slice value)
+{
+	(void)value;
+	buf_append_slice((struct buf *)arg, key);
+	return 1;
+}
+
+/* One descent for each object: what it holds is not read. */
+int
+rows_objects(
+    struct kv *kv, struct slice prefix, struct slice after, unsigned max, struct rows_out *out)
+{
+	struct buf lo, hi, key, mark;
+	int err = 1;
+
+	memset(out, 0, sizeof *out);
+	buf_init(&out->bytes, (size_t)BACKEND_SCAN_MAX * BACKEND_OBJECT_MAX);
+	out->pairs = xcalloc((size_t)max + 1, sizeof *out->pairs);
+	(void)buf_reserve(&out->bytes, (size_t)max * BACKEND_OBJECT_MAX); /* never moves */
+	buf_init(&lo, FULL_KEY_MAX);
+	buf_init(&key, FULL_KEY_MAX);
+	buf_init(&mark, FULL_KEY_MAX);
+	buf_append_str(&lo, "r/");
+	buf_append_slice(&lo, after.len > 0 ? after : prefix);
+	if (after.len > 0)
+		buf_append_byte(&lo, '0'); /* behind '/' */
+	buf_init(&hi, FULL_KEY_MAX);
+	buf_append_str(&hi, "r/");
+	buf_append_slice(&hi, prefix);
+	buf_append_byte(&hi, 0x7f);
+	for (;;) {
+		struct slice id, at;
+
+		buf_reset(&key);
+		err = kv_scan(kv, NULL, buf_slice(&lo), buf_slice(&hi), 1, first_key, &key);
+		if (err != 1)
+			break;
+		id = slice_from(buf_slice(&key), 2);
+		id.len = (size_t)slice_index(id, '/');
+		if (out->n == max) {
+			out->more = true;
+			err = 0;
+			break;
+		}
+		mark_key(id, &mark);
+		buf_reset(&lo);
+		err = kv_get(kv, NULL, buf_slice(&mark), &lo);
+		if (err == ERR_NOTFOUND) {
+			at = slice_of(out->bytes.data + out->bytes.len, id.len);
+			buf_append_slice(&out->bytes, id);
+			out->pairs[out->n++].key = at;
+		} else if (err != 0) {
+			break;
+		}
+		buf_reset(&lo);
+		buf_append_str(&lo, "r/");
+		buf_append_slice(&lo, id);
+		buf_append_byte(&lo, '0');
+	}
+	buf_done(&lo);
+	buf_done(&hi);
+	buf_done(&key);
+	buf_done(&mark);
+	return err;
+}
+
 void
 rows_out_done(struct rows_out *o)
 {

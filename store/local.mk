@@ -48,12 +48,14 @@ noinst_LIBRARIES += store/libcvstored.a
 store_libcvstored_a_SOURCES = store/stored_priv.h store/stored_account.c store/stored_codec.c store/stored_copy.c \
 	store/stored_contents.c store/stored_cycle.c store/stored_deliver.c store/stored_expunge.c store/stored_fetch.c store/stored_flags.c \
 	store/stored_insert.c store/stored_keywords.c store/stored_list.c store/stored_mailbox.c store/stored_names.c \
-	store/stored_read.c store/stored_move.c store/stored_quota.c store/stored_session.c store/stored_trim.c store/stored_view.c store/stored_watch.c
+	store/stored_read.c store/stored_move.c store/stored_quota.c store/stored_session.c store/stored_task.h store/stored_tasks.def store/stored_task.c \
+	store/stored_check.h store/stored_task_check.c store/stored_check_mbox.c store/stored_trim.c store/stored_view.c store/stored_watch.c
 
 pkglibexec_PROGRAMS += congvu-stored-db
 congvu_stored_db_SOURCES = store/stored.c
 congvu_stored_db_LDADD = store/libcvstored.a store/libcvstore.a store/libcvbackend.a store/libcvkv.a \
-	directory/libcvtoken.a lib/libcvmail.a lib/libcvcrypto.a $(CV_ROLE_LIBS) $(CV_MAIL_LIBS) $(DB_LIBS) $(CRYPTO_LIBS) -lpthread
+	directory/libcvtoken.a lib/libcvmail.a lib/libcvjson.a lib/libcvcrypto.a $(CV_ROLE_LIBS) $(CV_MAIL_LIBS) $(DB_LIBS) \
+	$(JANSSON_LIBS) $(CRYPTO_LIBS) -lpthread
 
 # --- the ingest role: LMTP, APPEND ---
 noinst_LIBRARIES += store/libcvingest.a
@@ -121,3 +123,9 @@ check_PROGRAMS += tests/unit/stored_mix_test
 TESTS += tests/unit/stored_mix_test
 tests_unit_stored_mix_test_SOURCES = tests/unit/stored_mix_test.c tests/unit/stored_run.h tests/unit/stored_run.c
 tests_unit_stored_mix_test_LDADD = $(CV_STORED_CLIENT_LIBS) $(CMOCKA_LIBS)
+
+check_PROGRAMS += tests/unit/stored_task_test
+TESTS += tests/unit/stored_task_test
+tests_unit_stored_task_test_SOURCES = tests/unit/stored_task_test.c tests/unit/stored_tasks_test.def store/stored_task.h store/stored_task.c
+tests_unit_stored_task_test_CPPFLAGS = $(AM_CPPFLAGS) -DSTORED_TASKS_DEF='"tests/unit/stored_tasks_test.def"' -DTASK_READER_MS=500
+tests_unit_stored_task_test_LDADD = lib/libcvipc.a lib/libcvloop.a lib/libcvjson.a lib/libcv.a $(EVENT_LIBS) $(JANSSON_LIBS) $(CMOCKA_LIBS)

@@ -1,7 +1,7 @@
 /* stored.c: the stored role, congvu-stored-db: the one owner of the mail store. It serves three sockets, each one a role:
- * store.imapd (sessions by ticket), store.ingest (deliveries, APPEND), store.admin (numbers). It has no network and no LDAP; its
+ * store.imapd (sessions by ticket), store.ingest (deliveries, APPEND), store.admin (numbers, tasks). It has no network and no LDAP; its
  * working folder is the store. Killed at any point it comes back with every acknowledged message (backend_kv.c). */
-#include "store/stored_priv.h"
+#include "store/stored_task.h"
 
 #include <assert.h>
 #include <signal.h>
@@ -55,6 +55,9 @@ static const struct handler {
     {STORE_SUMMARY, on_summary},
     {STORE_CONTENTS, on_contents},
     {STORE_CHECK, on_check},
+    {STORE_TASK_START, on_task_start},
+    {STORE_TASK_STATUS, on_task_status},
+    {STORE_TASK_STOP, on_task_stop},
 };
 
 static int
@@ -193,6 +196,7 @@ main(int argc, char **argv)
 	int err;
 
 	role_init(argc, argv, "stored");
+	json_init();
 	configure(st, &o);
 	st->loop = loop_new();
 	st->started = now_s();

@@ -486,6 +486,62 @@ on_poke(void *arg, struct slice object)
 }
 
 static void
+list_objects(struct fix *f, const char *prefix, const char *after, unsigned max, struct got *g)
+{
+	got_init(g);
+	assert_int_equal(
+	    f->b->ops->objects(f->b, slice_str(prefix), slice_str(after), max, on_rows, g), 0);
+	wait_n(f, g, 1);
+	assert_int_equal(g->err, 0);
+}
+
+/* All objects once, ascending, page by page; none that is removed. */
+static void
+objects(void **state)
+{
+	struct fix *f = *state;
+	char name[32];
+	struct got g;
+
+	assert_int_equal(
+	    f->b->ops->objects(f->b, slice_str(""), slice_str(""), 0, on_rows, &g), ERR_RANGE);
+	assert_int_equal(
+	    f->b->ops->objects(f->b, slice_str(""), slice_str(""), 1001, on_rows, &g), ERR_RANGE);
+	list_objects(f, "", "", 10, &g);
+	assert_int_equal(g.rows, 0);
+	assert_false(g.more);
+	buf_done(&g.value);
+	for (int i = 0; i < 25; i++) {
+		snprintf(name, sizeof name, "m.%02d", i);
+		assert_int_equal(create(f, name, "head"), 0);
+	}
+	create(f, "a.an", "head"); /* its rows stand behind those of the next one */
+	create(f, "a.an.binh", "head");
+	create(f, "m.0", "head"); /* the beginning of other names */
+	list_objects(f, "", "", 5, &g);
+	assert_string_equal(buf_cstr(&g.value), "a.an.binh= a.an= m.0= m.00= m.01= ");
+	assert_true(g.more);
+	buf_done(&g.value);
+	list_objects(f, "m.", "m.01", 2, &g);
+	assert_string_equal(buf_cstr(&g.value), "m.02= m.03= ");
+	buf_done(&g.value);
+	got_init(&g);
+	f->b->ops->remove(f->b, slice_str("m.03"), slice_str("head"), on_done, &g);
+	wait_n(f, &g, 1);
+	assert_int_equal(g.err, 0);
+	buf_done(&g.value);
+	list_objects(f, "m.", "m.02", 1000, &g);
+	assert_true(strncmp(buf_cstr(&g.value), "m.04= m.05= ", 12) == 0);
+	assert_int_equal(g.rows, 21);
+	assert_false(g.more);
+	buf_done(&g.value);
+	list_objects(f, "a.", "a.an.binh", 1000, &g);
+	assert_string_equal(buf_cstr(&g.value), "a.an= ");
+	assert_false(g.more);
+	buf_done(&g.value);
+}
+
+static void
 hints(void **state)
 {
 	struct fix *f = *state;
@@ -548,6 +604,7 @@ main(void)
 	    BOTH(bounds),
 	    BOTH(scans),
 	    BOTH(removal),
+	    BOTH(objects),
 	    BOTH(groups),
 	    BOTH(bodies),
 	    BOTH(same_body_at_once),

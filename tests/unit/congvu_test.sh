@@ -41,7 +41,7 @@ expect 64 'need a value' status -c
 expect 64 'needs vi or en' --lang fr status
 expect 0 'usage: congvu' help
 expect 0 'audit verify' help audit
-for command in setup doctor run stop reload status check audit queue agency staff; do
+for command in setup doctor run stop reload status check audit queue store agency staff; do
 	expect 0 "congvu .*$command" "$command" --help
 	expect 64 'no option --nonsense' -c "$conf" "$command" --nonsense
 done

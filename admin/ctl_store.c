@@ -1,0 +1,119 @@
+/* ctl_store.c: `congvu store`: care for the mail store, as stored does it when it is asked on store.admin.sock. The subcommands
+ * are store_commands.def; following a task is ctl_store_follow.c. */
+#include "config.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "admin/ctl_store.h"
+#include "lib/err.h"
+#include "lib/log.h"
+
+static const struct {
+	const char *name;
+	int (*fn)(struct ctl *c, struct ipc_sync *s, int argc, char **argv);
+} subs[] = {
+#define STORE_COMMAND(name, fn, usage) {name, fn},
+#include "admin/store_commands.def"
+#undef STORE_COMMAND
+};
+enum { N_SUBS = sizeof subs / sizeof subs[0] };
+
+/* By the kind of task (store/stored_tasks.def), for `congvu store follow`. */
+static const struct {
+	const char *kind;
+	const struct store_view *view;
+} views[] = {
+    {"check", &store_view_check},
+};
+
+const struct store_view *
+store_view_of(const char *kind)
+{
+	static const struct store_view plain;
+
+	for (size_t i = 0; i < sizeof views / sizeof views[0]; i++)
+		if (strcmp(views[i].kind, kind) == 0)
+			return views[i].view;
+	return &plain;
+}
+
+struct ipc_sync *
+store_admin_new(void)
+{
+	return ipc_sync_new("store.admin.sock", &store_proto, IPC_ADMIN);
+}
+
+int
+store_fail(const struct ctl *c, int err, const char *why)
+{
+	switch (err) {
+	case ERR_TEMP:
+	case ERR_CLOSED:
+	case ERR_TIMEOUT:
+	case ERR_IO:
+		return ctl_fail(c, EX_TEMPFAIL,
+		    _("the store does not answer (%s): is congvu-stored running (congvu status)?"),
+		    err_name(err));
+	case ERR_EXISTS:
+		return ctl_fail(c, EX_TEMPFAIL,
+		    _("such work is under way already: congvu store tasks shows it"));
+	case ERR_LIMIT:
+		return ctl_fail(c, EX_TEMPFAIL,
+		    _("too much other work is under way: congvu store tasks shows it"));
+	default:
+		return ctl_fail(c, ctl_exit_code(err), "%s", why[0] != '\0' ? why : err_name(err));
+	}
+}
+
+const char *
+store_octets(int64_t n)
+{
+	static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB", "PiB"};
+	static char text[32];
+	double v = (double)n;
+	size_t u = 0;
+
+	for (; v >= 1024 && u + 1 < sizeof units / sizeof units[0]; u++)
+		v /= 1024;
+	snprintf(text, sizeof text, u == 0 ? "%.0f %s" : "%.1f %s", v, units[u]);
+	return text;
+}
+
+void
+store_print_clean(const char *text)
+{
+	for (; *text != '\0'; text++)
+		putchar((unsigned char)*text < 0x20 || *text == 0x7f ? '?' : *text);
+}
+
+int
+ctl_store(struct ctl *c, int argc, char **argv)
+{
+	struct ipc_sync *s;
+	char *dir;
+	int code = -1;
+
+	if (argc > 1 && strncmp(argv[1], "--", 2) == 0)
+		return ctl_usage(c, _("there is no option %s"), argv[1]);
+	if (argc < 2)
+		return ctl_usage(c, _("a subcommand is needed"));
+	for (size_t i = 0; i < N_SUBS && code == -1; i++) {
+		if (strcmp(argv[1], subs[i].name) != 0)
+			continue;
+		dir = conf_path(c->conf, "run_dir");
+		/* the name of a socket has 107 bytes at most, wherever the instance lies */
+		if (chdir(dir) != 0) {
+			code = ctl_fail(c, EX_UNAVAILABLE,
+			    _("%s is not there: the suite was never started"), dir);
+		} else {
+			s = store_admin_new();
+			code = subs[i].fn(c, s, argc - 1, argv + 1);
+			ipc_sync_free(s);
+		}
+		free(dir);
+	}
+	return code == -1 ? ctl_usage(c, _("there is no %s"), argv[1]) : code;
+}

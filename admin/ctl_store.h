@@ -1,0 +1,44 @@
+/* ctl_store.h: what the files of `congvu store` share. For ctl_store*.c alone. A subcommand is one file admin/ctl_store_NAME.c with one function
+ * store_NAME and a row in store_commands.def; one whose work is a task of stored (store/stored_task.h) makes its arguments and calls
+ * store_task_run. */
+#ifndef CV_CTL_STORE_H
+#define CV_CTL_STORE_H
+
+#include "admin/ctl.h"
+#include "lib/ipc.h"
+#include "store/store_proto.h"
+
+/* How a kind of task is shown to people. With --json nothing of it is called but result, for its exit code. */
+struct store_view {
+	/* One finding, on standard output. NULL: findings are not shown. */
+	void (*finding)(struct ctl *c, const struct json *finding);
+	/* The end: prints what the task says ("result" of status, and its state) unless c->json; gives the exit code. Called for tasks that
+	 * are done; failed and stopped ones are told by the frame. NULL: nothing is printed. */
+	int (*result)(struct ctl *c, const struct json *status);
+};
+/* store.admin.sock, once ctl_store changed to the run folder. */
+struct ipc_sync *store_admin_new(void);
+/* The store does not answer, or says no. */
+int store_fail(const struct ctl *c, int err, const char *why);
+/* Starts a task with arguments (taken), and follows it unless detach (--detach: prints its number). Gives the exit code. With --json prints one value:
+ * {"findings": [...], "task": {...}}. */
+int store_task_run(struct ctl *c, struct ipc_sync *s, const char *kind, struct json *args,
+    const struct store_view *view, bool detach);
+/* Follows a task that runs or is over. */
+int store_task_follow(
+    struct ctl *c, struct ipc_sync *s, uint64_t id, const struct store_view *view);
+/* The view of a kind; that of unknown ones prints JSON. From the table in ctl_store.c. */
+const struct store_view *store_view_of(const char *kind);
+/* A number of octets for people: "1.5 GiB". Static. */
+const char *store_octets(int64_t n);
+/* Text from the store without control characters. */
+void store_print_clean(const char *text);
+
+extern const struct store_view store_view_check;
+
+#define STORE_COMMAND(name, fn, usage) \
+	int fn(struct ctl *c, struct ipc_sync *s, int argc, char **argv);
+#include "admin/store_commands.def"
+#undef STORE_COMMAND
+
+#endif
