@@ -33,6 +33,15 @@ tests_fuzz_deflate_fuzz_SOURCES = tests/fuzz/deflate_fuzz.c $(CV_FUZZ_MAIN)
 tests_fuzz_deflate_fuzz_LDFLAGS = $(AM_LDFLAGS) $(CV_FUZZLINK)
 tests_fuzz_deflate_fuzz_LDADD = lib/libcvdeflate.a lib/libcvloop.a lib/libcv.a $(EVENT_LIBS) $(ZLIB_LIBS)
 
+# --- libcvzst.a: libzstd ---
+noinst_LIBRARIES += lib/libcvzst.a
+lib_libcvzst_a_SOURCES = lib/zst.h lib/zst.c
+lib_libcvzst_a_CFLAGS = $(AM_CFLAGS) $(ZSTD_CFLAGS)
+check_PROGRAMS += tests/unit/zst_test
+TESTS += tests/unit/zst_test
+tests_unit_zst_test_SOURCES = tests/unit/zst_test.c
+tests_unit_zst_test_LDADD = lib/libcvzst.a lib/libcv.a $(ZSTD_LIBS) $(CMOCKA_LIBS)
+
 # --- libcvjson.a: jansson ---
 noinst_LIBRARIES += lib/libcvjson.a
 lib_libcvjson_a_SOURCES = lib/json.h lib/json.c

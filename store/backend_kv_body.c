@@ -138,8 +138,13 @@ bkv_run_body_put(struct bkv *b, struct job *j)
 	err = body_known(b, j->sha256, &body);
 	known = err == 0;
 	if (err == ERR_NOTFOUND) {
-		err = seg_write(b->seg, j->sha256, buf_slice(&j->content), j->fd, j->size,
-		    buf_slice(&j->summary), &p->loc);
+		struct seg_body sb = {.sha256 = j->sha256,
+		    .size = j->size,
+		    .content = buf_slice(&j->content),
+		    .fd = j->fd,
+		    .summary = buf_slice(&j->summary)};
+
+		err = seg_write(b->seg, &sb, &p->loc);
 		body = err == 0 ? p->loc.body : 0;
 	}
 	pthread_mutex_lock(&b->body_mu);
@@ -259,7 +264,7 @@ bkv_ready_put_rows(struct kv_txn *t, const struct pending *list)
 	buf_init(&v, 256);
 	for (const struct pending *p = list; p != NULL && err == 0; p = p->ready_next) {
 		buf_reset(&v);
-		seg_loc_encode(&p->loc, &v);
+		seg_loc_encode(&p->loc, NULL, 0, &v);
 		err = kv_put(t, body_key(p->loc.body, key), buf_slice(&v));
 		buf_reset(&v);
 		sha_row_encode(p->loc.body, &v);

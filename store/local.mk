@@ -32,9 +32,10 @@ tests_unit_row_test_LDADD = store/libcvstore.a lib/libcv.a $(CMOCKA_LIBS)
 # --- libcvbackend.a: the backends of the store; for stored alone ---
 noinst_LIBRARIES += store/libcvbackend.a
 store_libcvbackend_a_SOURCES = store/backend.h store/backend_priv.h store/backend_rows.c store/backend_hints.c store/backend_mem.c \
-	store/backend_kv_priv.h store/backend_kv.c store/backend_kv_body.c store/backend_kv_write.c store/segment.h store/segment.c
-CV_BACKEND_LIBS = store/libcvbackend.a store/libcvkv.a lib/libcvloop.a lib/libcvcrypto.a lib/libcv.a \
-	$(DB_LIBS) $(EVENT_LIBS) $(CRYPTO_LIBS) -lpthread
+	store/backend_kv_priv.h store/backend_kv.c store/backend_kv_body.c store/backend_kv_write.c store/segment.h store/segment_priv.h \
+	store/segment.c store/segment_codec.c store/segment_read.c store/segment_write.c store/segment_v1.c
+CV_BACKEND_LIBS = store/libcvbackend.a store/libcvkv.a lib/libcvloop.a lib/libcvcrypto.a lib/libcvzst.a lib/libcv.a \
+	$(ZSTD_LIBS) $(DB_LIBS) $(EVENT_LIBS) $(CRYPTO_LIBS) -lpthread
 
 check_PROGRAMS += tests/unit/segment_test tests/unit/backend_test
 TESTS += tests/unit/segment_test tests/unit/backend_test
@@ -54,8 +55,8 @@ store_libcvstored_a_SOURCES = store/stored_priv.h store/stored_account.c store/s
 pkglibexec_PROGRAMS += congvu-stored-db
 congvu_stored_db_SOURCES = store/stored.c
 congvu_stored_db_LDADD = store/libcvstored.a store/libcvstore.a store/libcvbackend.a store/libcvkv.a \
-	directory/libcvtoken.a lib/libcvmail.a lib/libcvjson.a lib/libcvcrypto.a $(CV_ROLE_LIBS) $(CV_MAIL_LIBS) $(DB_LIBS) \
-	$(JANSSON_LIBS) $(CRYPTO_LIBS) -lpthread
+	directory/libcvtoken.a lib/libcvmail.a lib/libcvjson.a lib/libcvcrypto.a lib/libcvzst.a $(CV_ROLE_LIBS) $(CV_MAIL_LIBS) $(ZSTD_LIBS) \
+	$(DB_LIBS) $(JANSSON_LIBS) $(CRYPTO_LIBS) -lpthread
 
 # --- the ingest role: LMTP, APPEND ---
 noinst_LIBRARIES += store/libcvingest.a
@@ -113,12 +114,12 @@ CV_FUZZ += tests/fuzz/store_row_fuzz
 tests_fuzz_store_row_fuzz_SOURCES = tests/fuzz/fuzz.h tests/fuzz/store_row_fuzz.c $(CV_FUZZ_MAIN)
 tests_fuzz_store_row_fuzz_LDFLAGS = $(AM_LDFLAGS) $(CV_FUZZLINK)
 tests_fuzz_store_row_fuzz_LDADD = store/libcvstored.a store/libcvstore.a store/libcvbackend.a store/libcvkv.a directory/libcvtoken.a \
-	lib/libcvmail.a lib/libcvipc.a lib/libcvloop.a lib/libcvcrypto.a lib/libcv.a $(CV_MAIL_LIBS) $(DB_LIBS) $(EVENT_LIBS) $(CRYPTO_LIBS) -lpthread
+	lib/libcvmail.a lib/libcvipc.a lib/libcvloop.a lib/libcvcrypto.a lib/libcvzst.a lib/libcv.a $(CV_MAIL_LIBS) $(ZSTD_LIBS) $(DB_LIBS) $(EVENT_LIBS) $(CRYPTO_LIBS) -lpthread
 
 check_PROGRAMS += tests/unit/stored_move_test
 TESTS += tests/unit/stored_move_test
 tests_unit_stored_move_test_SOURCES = tests/unit/stored_move_test.c tests/unit/stored_run.h tests/unit/stored_run.c
-tests_unit_stored_move_test_LDADD = store/libcvbackend.a store/libcvkv.a $(CV_STORED_CLIENT_LIBS) $(DB_LIBS) -lpthread $(CMOCKA_LIBS)
+tests_unit_stored_move_test_LDADD = store/libcvbackend.a store/libcvkv.a lib/libcvzst.a $(CV_STORED_CLIENT_LIBS) $(ZSTD_LIBS) $(DB_LIBS) -lpthread $(CMOCKA_LIBS)
 check_PROGRAMS += tests/unit/stored_mix_test
 TESTS += tests/unit/stored_mix_test
 tests_unit_stored_mix_test_SOURCES = tests/unit/stored_mix_test.c tests/unit/stored_run.h tests/unit/stored_run.c

@@ -1,8 +1,9 @@
-/* segment.h: bodies in append-only files. A record: header (number, sizes, SHA-256), CRC-32C of the summary and of each block of
- * 64 KiB, summary, body. Never changed once written. Used by backend_kv.c in stored, from many threads.
+/* segment.h: bodies in append-only files. Used by backend_kv*.c in stored, from many threads.
  *
- * Files are "seg-%08x" in one folder, each with a header line of its own (magic, version, number). A record's header is written last. What
- * was written is durable after seg_sync. Numbers rise with the place in the files. */
+ * A record is a body with its summary, in blocks of at most 256 KiB that are compressed where that gains, and checked (and encrypted)
+ * each by itself. It is never changed once written. Files are "seg-%08x" in one folder; ARCHITECTURE.md has their form. New bodies go to one
+ * file, copies (seg_copy) to another, so that in a file of new bodies numbers rise with the place. What was written is durable after
+ * seg_sync. */
 #ifndef CV_SEGMENT_H
 #define CV_SEGMENT_H
 
@@ -10,40 +11,81 @@
 
 #define SEG_READ_MAX (4u << 20)
 #define SEG_SUMMARY_MAX (512u * 1024)
+#define SEG_WHOLE_MAX 65536u /* of a body, and of its summary, that seg_read_whole reads */
 
 struct seg;
+enum seg_flag {
+	SEG_PART = 1, /* a part that messages share: no message by itself, no summary */
+	SEG_COMPOSITE =
+	    2, /* the content is a manifest and what the parts it names do not hold (composite.h) */
+	SEG_SEALED = 4, /* encrypted; set by seg_write */
+};
 /* Where a body is: kept in the database, given back to read. */
 struct seg_loc {
 	uint64_t body; /* its number, > 0 */
 	uint32_t segment;
 	uint64_t off;  /* of the record's header */
 	uint64_t size; /* of the body */
+	uint64_t
+	    content;     /* octets the record holds before compression: size, but for a composite */
+	uint64_t stored; /* octets the record takes in its file */
 	uint32_t summary_len;
-	unsigned char sha256[32];
+	uint8_t format;           /* of the record: 1 or 2 */
+	uint8_t flags;            /* enum seg_flag */
+	unsigned char sha256[32]; /* of the body */
 };
-/* dir: existing folder. last: the newest body the database knows (NULL: none). What follows it is read: whole records only count for
+/* dir: existing folder. last: the newest body the database knows (NULL: none). What follows it in its file is read: whole records only count for
  * the numbers (nothing refers to them), a torn end is cut off. file_max: a new file is begun past it (0: 256 MiB). */
 int seg_open(const char *dir, const struct seg_loc *last, uint64_t file_max, struct seg **seg_out);
 void seg_close(struct seg *s); /* NULL accepted */
 
-/* Writes one body: bytes when fd is -1, else read from fd, 0 to size (not owned). ERR_CORRUPT when it has another digest, ERR_EOF when the file is
- * shorter, ERR_FULL, ERR_IO, ERR_LIMIT. */
-int seg_write(struct seg *s, const unsigned char sha256[32], struct slice bytes, int fd,
-    uint64_t size, struct slice summary, struct seg_loc *loc_out);
+struct seg_body {
+	const unsigned char *sha256; /* 32 octets */
+	uint64_t size;
+	struct slice
+	    content; /* when fd is -1: the body; of a composite its content, which the caller answers for */
+	int fd; /* else read from here, 0 to size (not owned) */
+	struct slice summary;
+	uint8_t flags; /* SEG_PART, SEG_COMPOSITE */
+};
+/* Writes one body. ERR_CORRUPT when it has another digest or size, ERR_EOF when the file is shorter, ERR_FULL, ERR_IO, ERR_LIMIT. */
+int seg_write(struct seg *s, const struct seg_body *b, struct seg_loc *loc_out);
+/* Writes a record once more, with the same number, to the file of copies: for compaction. Each block is checked on the way: ERR_CORRUPT, and
+ * nothing is there to refer to. The old place stays as it is. Durable after seg_sync. */
+int seg_copy(struct seg *s, const struct seg_loc *from, struct seg_loc *to_out);
 /* All that was written before the call is durable after it. When it cannot be the process ends: after a failed sync the kernel may
  * call lost pages clean, and the next sync would promise what is not there. */
 void seg_sync(struct seg *s);
-/* [off, off + len) of the body, less at its end, len <= SEG_READ_MAX; checked. 0, ERR_CORRUPT, ERR_NOTFOUND (no such file), ERR_IO. */
+
+/* [off, off + len) of the content, less at its end, len <= SEG_READ_MAX; checked. 0, ERR_CORRUPT, ERR_NOTFOUND (no such file), ERR_IO. */
 int seg_read(struct seg *s, const struct seg_loc *loc, uint64_t off, uint32_t len, struct buf *out);
 int seg_read_summary(struct seg *s, const struct seg_loc *loc, struct buf *out);
-/* Appends the summary (when want_summary) and the whole body, checked; one read. For bodies and summaries of at most 64 KiB: ERR_LIMIT. */
+/* Appends the summary (when want_summary) and the whole content, checked; one read. ERR_LIMIT: one of them is over SEG_WHOLE_MAX, or a composite. */
 int seg_read_whole(struct seg *s, const struct seg_loc *loc, bool want_summary, struct buf *out);
+/* Reads every block of the record: 0, ERR_CORRUPT, ERR_NOTFOUND, ERR_IO. The digest too, but for a composite. */
+int seg_check(struct seg *s, const struct seg_loc *loc);
+
+/* The files there are, in the order of their numbers. */
+struct seg_file {
+	uint32_t number;
+	uint64_t size;
+	bool writing; /* new bodies or copies go there now */
+};
+/* The first with a number above after: 0, ERR_NOTFOUND, ERR_IO. */
+int seg_file_next(struct seg *s, uint32_t after, struct seg_file *out);
+/* Removes a file that no row points to. ERR_AGAIN: it is being written or read: later. ERR_NOTFOUND, ERR_IO. */
+int seg_file_remove(struct seg *s, uint32_t number);
+
 /* Free space below which no body is written: 64 MiB unless told. Before the first write. */
 void seg_set_reserve(struct seg *s, uint64_t bytes);
 /* Octets written to files since seg_open, and the number of the newest file: for `congvu status`. */
 void seg_stat(struct seg *s, uint64_t *bytes_out, uint32_t *file_out);
 
-int seg_loc_encode(const struct seg_loc *loc, struct buf *out);
+/* The value of a body's row. refs: numbers of the parts that a composite is made of, n_refs <= SEG_REFS_MAX. */
+#define SEG_REFS_MAX 256u
+int seg_loc_encode(const struct seg_loc *loc, const uint64_t *refs, size_t n_refs, struct buf *out);
 int seg_loc_decode(struct slice v, uint64_t body, struct seg_loc *loc_out); /* 0 or ERR_CORRUPT */
+/* The parts that a row names (room for SEG_REFS_MAX). 0 or ERR_CORRUPT. */
+int seg_loc_refs(struct slice v, uint64_t *refs_out, size_t *n_out);
 
 #endif

@@ -78,8 +78,13 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			again = seen_row_encode(at, u, &b);
 		break;
 	case 6:
-		if ((r = seg_loc_decode(s, 5, &loc)) == 0)
-			again = seg_loc_encode(&loc, &b);
+		if ((r = seg_loc_decode(s, 5, &loc)) == 0) {
+			uint64_t refs[SEG_REFS_MAX];
+			size_t n;
+
+			MUST(seg_loc_refs(s, refs, &n) == 0 && n <= SEG_REFS_MAX);
+			again = seg_loc_encode(&loc, refs, n, &b);
+		}
 		break;
 	case 7:
 		r = expunged_row_decode(s, &b);

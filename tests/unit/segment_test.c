@@ -47,16 +47,31 @@ teardown(void **state)
 	return 0;
 }
 
+static int
+write_body(struct fix *f, const unsigned char sha[32], struct slice bytes, int fd, uint64_t size,
+    const char *summary, struct seg_loc *l)
+{
+	struct seg_body b = {
+	    .sha256 = sha, .size = size, .content = bytes, .fd = fd, .summary = slice_str(summary)};
+
+	return seg_write(f->s, &b, l);
+}
+
 static struct seg_loc
-put(struct fix *f, const char *text)
+put_bytes(struct fix *f, struct slice bytes, const char *summary)
 {
 	unsigned char sha[32];
 	struct seg_loc l;
 
-	sha256_of(slice_str(text), sha);
-	assert_int_equal(
-	    seg_write(f->s, sha, slice_str(text), -1, strlen(text), slice_str("sum"), &l), 0);
+	sha256_of(bytes, sha);
+	assert_int_equal(write_body(f, sha, bytes, -1, bytes.len, summary, &l), 0);
 	return l;
+}
+
+static struct seg_loc
+put(struct fix *f, const char *text)
+{
+	return put_bytes(f, slice_str(text), "sum");
 }
 
 static int
@@ -88,6 +103,13 @@ flip(const char *file, off_t at)
 	close(fd);
 }
 
+static void
+put32_at(unsigned char *p, uint32_t v)
+{
+	for (int i = 0; i < 4; i++)
+		p[i] = (unsigned char)(v >> (24 - 8 * i));
+}
+
 static off_t
 size_of(const char *file)
 {
@@ -101,9 +123,7 @@ size_of(const char *file)
 static off_t
 end_of(const struct seg_loc *l)
 {
-	uint64_t n = 80 + 4 * (1 + (l->size + 65535) / 65536) + l->summary_len + l->size;
-
-	return (off_t)(l->off + (n + 7) / 8 * 8);
+	return (off_t)(l->off + l->stored);
 }
 
 static void
@@ -119,9 +139,10 @@ write_read(void **state)
 	assert_int_equal(read_back(f, &b, ""), 0);
 	assert_int_equal(read_back(f, &c, "three"), 0);
 	buf_init(&v, 100);
-	seg_loc_encode(&c, &v);
+	seg_loc_encode(&c, NULL, 0, &v);
 	assert_int_equal(seg_loc_decode(buf_slice(&v), 3, &d), 0);
 	assert_true(d.off == c.off && d.size == 5 && d.segment == 1 && d.summary_len == 3);
+	assert_true(d.content == 5 && d.stored == c.stored && d.format == 2 && d.flags == 0);
 	v.len--;
 	assert_int_equal(seg_loc_decode(buf_slice(&v), 3, &d), ERR_CORRUPT);
 	buf_done(&v);
@@ -133,10 +154,18 @@ static void
 damage_is_seen(void **state)
 {
 	struct fix *f = *state;
-	struct seg_loc a = put(f, "precious");
+	struct seg_loc a = put(f, "precious"), b = put(f, "another");
 
-	flip(f->file, end_of(&a) - 8);
-	assert_int_equal(read_back(f, &a, ""), ERR_CORRUPT);
+	/* header, table, summary and body: any octet, and this one alone */
+	for (off_t at = (off_t)a.off; at < (off_t)a.off + 96 + 16 + 3 + 8; at++) {
+		flip(f->file, at);
+		assert_int_equal(read_back(f, &a, "precious"), ERR_CORRUPT);
+		assert_int_equal(seg_check(f->s, &a), ERR_CORRUPT);
+		assert_int_equal(read_back(f, &b, "another"), 0);
+		flip(f->file, at);
+	}
+	assert_int_equal(read_back(f, &a, "precious"), 0);
+	assert_int_equal(seg_check(f->s, &a), 0);
 }
 
 /* Ends of the file at every octet of the last record: it is cut, what the database knows stays, numbers never repeat. */
@@ -221,8 +250,8 @@ new_file_torn(void **state)
 	assert_int_equal(write(fd, "congvu", 6), 6);
 	close(fd);
 	assert_int_equal(seg_open(f->dir, &a, 0, &f->s), 0);
+	assert_int_equal(access(file2, F_OK), -1);
 	b = put(f, "next");
-	assert_int_equal(b.segment, 2);
 	assert_int_equal(read_back(f, &a, "kept"), 0);
 	assert_int_equal(read_back(f, &b, "next"), 0);
 }
@@ -242,25 +271,229 @@ from_file(void **state)
 	fwrite(big, 1, sizeof big, tmp);
 	fflush(tmp);
 	sha256_of(slice_of(big, sizeof big), sha);
+	assert_int_equal(write_body(f, sha, slice_str(""), fileno(tmp), sizeof big, "sum", &l), 0);
 	assert_int_equal(
-	    seg_write(f->s, sha, slice_str(""), fileno(tmp), sizeof big, slice_str("sum"), &l), 0);
-	assert_int_equal(
-	    seg_write(f->s, sha, slice_str(""), fileno(tmp), sizeof big + 1, slice_str("sum"), &l2),
-	    ERR_EOF);
+	    write_body(f, sha, slice_str(""), fileno(tmp), sizeof big + 1, "sum", &l2), ERR_EOF);
 	sha[0] ^= 1;
 	assert_int_equal(
-	    seg_write(f->s, sha, slice_str(""), fileno(tmp), sizeof big, slice_str("sum"), &l2),
-	    ERR_CORRUPT);
-	l2 = put(f, "behind the dead ones");
+	    write_body(f, sha, slice_str(""), fileno(tmp), sizeof big, "sum", &l2), ERR_CORRUPT);
+	l2 = put(f, "behind it");
 	seg_sync(f->s);
 	seg_close(f->s);
-	assert_int_equal(seg_open(f->dir, &l, 0, &f->s), 0); /* the tail scan passes over them */
-	assert_int_equal(read_back(f, &l2, "behind the dead ones"), 0);
+	assert_int_equal(seg_open(f->dir, &l, 0, &f->s), 0);
+	assert_int_equal(read_back(f, &l2, "behind it"), 0);
 	buf_init(&b, sizeof big + 1);
 	assert_int_equal(seg_read(f->s, &l, 0, sizeof big, &b), 0);
 	assert_memory_equal(b.data, big, sizeof big);
 	buf_done(&b);
 	fclose(tmp);
+}
+
+/* Text is compressed, noise is not, and a range gives just its octets, wherever blocks end. */
+static void
+blocks(void **state)
+{
+	enum { N = 700000 };
+	struct fix *f = *state;
+	unsigned char *p = xmalloc(N);
+	struct seg_loc text, noise;
+	struct buf v;
+
+	buf_init(&v, SEG_READ_MAX);
+	random_bytes(p, N);
+	noise = put_bytes(f, slice_of(p, N), "noise");
+	assert_true(noise.stored >= N && noise.stored < N + 200);
+	for (unsigned i = 0; i < 2000; i++) {
+		uint32_t r[2];
+
+		random_bytes(r, sizeof r);
+		r[0] %= N + 10;
+		r[1] %= i % 2 == 0 ? 300 : N;
+		if (i % 10 == 0)
+			r[0] = 262144 * (1 + i % 3 / 2) - i % 7;
+		buf_reset(&v);
+		assert_int_equal(seg_read(f->s, &noise, r[0], r[1], &v), 0);
+		assert_int_equal(v.len, r[0] >= N ? 0 : r[1] < N - r[0] ? r[1] : N - r[0]);
+		assert_memory_equal(v.data, p + r[0], v.len);
+	}
+	for (size_t i = 0; i < N; i++)
+		p[i] = (unsigned char)"Kính gửi Ủy ban nhân dân xã, "[i * 7 / 3 % 36];
+	text = put_bytes(f, slice_of(p, N), "text");
+	assert_true(text.stored < N / 4);
+	for (uint32_t off = 0; off < N; off += 65537) {
+		buf_reset(&v);
+		assert_int_equal(seg_read(f->s, &text, off, N, &v), 0);
+		assert_int_equal(v.len, N - off);
+		assert_memory_equal(v.data, p + off, v.len);
+	}
+	assert_int_equal(seg_check(f->s, &text), 0);
+	assert_int_equal(seg_check(f->s, &noise), 0);
+	/* a damaged block is nobody else's trouble */
+	flip(f->file, (off_t)(noise.off + noise.stored) - 1000);
+	buf_reset(&v);
+	assert_int_equal(seg_read(f->s, &noise, 0, 524288, &v), 0);
+	assert_int_equal(seg_read(f->s, &noise, 524287, 2, &v), ERR_CORRUPT);
+	assert_int_equal(seg_check(f->s, &noise), ERR_CORRUPT);
+	assert_int_equal(seg_check(f->s, &text), 0);
+	buf_done(&v);
+	free(p);
+}
+
+static void
+whole(void **state)
+{
+	struct fix *f = *state;
+	struct seg_loc a = put(f, "body"), none = put_bytes(f, slice_str(""), "");
+	static unsigned char big[SEG_WHOLE_MAX + 1];
+	struct seg_loc most, over;
+	struct buf v;
+
+	most = put_bytes(f, slice_of(big, SEG_WHOLE_MAX), "m");
+	over = put_bytes(f, slice_of(big, sizeof big), "o");
+	buf_init(&v, 1 << 20);
+	assert_int_equal(seg_read_whole(f->s, &a, true, &v), 0);
+	assert_int_equal(seg_read_whole(f->s, &a, false, &v), 0);
+	assert_int_equal(seg_read_whole(f->s, &none, true, &v), 0);
+	assert_string_equal(buf_cstr(&v), "sumbodybody");
+	assert_int_equal(seg_read_whole(f->s, &over, true, &v), ERR_LIMIT);
+	assert_int_equal(v.len, 11);
+	assert_int_equal(seg_read_whole(f->s, &most, true, &v), 0);
+	assert_int_equal(v.len, 12 + SEG_WHOLE_MAX);
+	flip(f->file, (off_t)(a.off + 112 + 4));
+	assert_int_equal(seg_read_whole(f->s, &a, false, &v), ERR_CORRUPT);
+	assert_int_equal(v.len, 12 + SEG_WHOLE_MAX);
+	buf_done(&v);
+}
+
+/* A store that version 1 wrote: its file is read, what is new goes to a file of its own, copies are of the present version. */
+static void
+version_1(void **state)
+{
+	static const char body[] = "Subject: old\r\n\r\nfrom before\r\n";
+	struct fix *f = *state;
+	unsigned char file[64 + 120] = "congvu-segment\n", *rec = file + 64;
+	struct seg_loc l, n, c;
+	struct buf v;
+	int fd;
+
+	seg_close(f->s);
+	file[16] = 1;
+	file[23] = 1;
+	put32_at(file + 60, crc32c(0, file, 60));
+	memcpy(rec, "CvBd\1", 5);
+	rec[15] = 7;               /* body */
+	rec[23] = sizeof body - 1; /* size */
+	rec[27] = 3;               /* of the summary */
+	sha256_of(slice_str(body), rec + 32);
+	put32_at(rec + 76, crc32c(0, rec, 76));
+	put32_at(rec + 80, crc32c(0, "sum", 3));
+	put32_at(rec + 84, crc32c(0, body, sizeof body - 1));
+	memcpy(rec + 88, "sum", 3);
+	memcpy(rec + 91, body, sizeof body - 1);
+	fd = open(f->file, O_WRONLY | O_TRUNC);
+	assert_int_equal(write(fd, file, sizeof file), sizeof file);
+	close(fd);
+	/* the row as version 1 wrote it */
+	buf_init(&v, 1000);
+	buf_append_byte(&v, 1);
+	buf_append_u32(&v, 1);
+	buf_append_u64(&v, 64);
+	buf_append_u64(&v, sizeof body - 1);
+	buf_append_u32(&v, 3);
+	buf_append(&v, rec + 32, 32);
+	assert_int_equal(seg_loc_decode(buf_slice(&v), 7, &l), 0);
+	buf_done(&v);
+	assert_int_equal(l.stored, 120);
+	assert_int_equal(seg_open(f->dir, &l, 0, &f->s), 0);
+	assert_int_equal(read_back(f, &l, body), 0);
+	n = put(f, "new");
+	assert_true(n.segment == 2 && n.body == 8);
+	assert_int_equal(seg_copy(f->s, &l, &c), 0);
+	assert_true(c.segment == 3 && c.body == 7 && c.format == 2);
+	assert_int_equal(read_back(f, &c, body), 0);
+	seg_sync(f->s);
+	seg_close(f->s);
+	assert_int_equal(seg_open(f->dir, &n, 0, &f->s), 0);
+	assert_int_equal(read_back(f, &l, body), 0);
+	assert_int_equal(read_back(f, &c, body), 0);
+	assert_int_equal(read_back(f, &n, "new"), 0);
+	flip(f->file, 64 + 91 + 5);
+	assert_int_equal(read_back(f, &l, body), ERR_CORRUPT);
+	assert_int_equal(seg_copy(f->s, &l, &c), ERR_CORRUPT);
+	seg_close(f->s);
+	assert_int_equal(truncate(f->file, 150), 0);
+	assert_int_equal(seg_open(f->dir, &n, 0, &f->s), 0);
+	assert_int_equal(read_back(f, &l, body), ERR_CORRUPT);
+	assert_int_equal(read_back(f, &n, "new"), 0);
+}
+
+/* Compaction: copies have a file of their own, so that new bodies and what a crash tears of them never stand before a copy that rows point to. */
+static void
+copies(void **state)
+{
+	struct fix *f = *state;
+	struct seg_loc a = put(f, "first"), b = put(f, "second"), big, to, big2;
+	unsigned char *p = xcalloc(1, 600000);
+	struct seg_file file;
+	uint32_t after = 0;
+	unsigned n = 0;
+
+	random_bytes(p, 300000);
+	big = put_bytes(f, slice_of(p, 600000), "half noise");
+	assert_int_equal(seg_copy(f->s, &b, &to), 0);
+	assert_int_equal(seg_copy(f->s, &big, &big2), 0);
+	assert_true(to.body == b.body && to.segment != b.segment && big2.segment == to.segment);
+	assert_int_equal(big2.stored, big.stored);
+	assert_int_equal(read_back(f, &to, "second"), 0);
+	assert_int_equal(seg_check(f->s, &big2), 0);
+	seg_sync(f->s);
+	/* the copy is the newest that the database knows, and its file the newest there is */
+	a = put(f, "third");
+	seg_close(f->s);
+	assert_int_equal(seg_open(f->dir, &big2, 0, &f->s), 0);
+	b = put(f, "fourth");
+	assert_true(b.body == a.body + 1 && b.segment == 1);
+	assert_int_equal(read_back(f, &to, "second"), 0);
+	assert_int_equal(seg_check(f->s, &big2), 0);
+	/* after a start copies begin a new file */
+	assert_int_equal(seg_copy(f->s, &a, &a), 0);
+	assert_int_equal(a.segment, 3);
+	for (; seg_file_next(f->s, after, &file) == 0; after = file.number, n++)
+		assert_int_equal(file.writing, file.number != 2);
+	assert_int_equal(n, 3);
+	assert_int_equal(seg_file_remove(f->s, 1), ERR_AGAIN);
+	assert_int_equal(seg_file_remove(f->s, 3), ERR_AGAIN);
+	assert_int_equal(seg_file_remove(f->s, 4), ERR_NOTFOUND);
+	assert_int_equal(seg_file_remove(f->s, 2), 0);
+	assert_int_equal(seg_file_remove(f->s, 2), ERR_NOTFOUND);
+	assert_int_equal(read_back(f, &to, "second"), ERR_NOTFOUND);
+	assert_int_equal(read_back(f, &a, "third"), 0);
+	/* damage is not copied */
+	flip(f->file, (off_t)b.off + 96 + 16 + 3 + 2);
+	assert_int_equal(seg_copy(f->s, &b, &to), ERR_CORRUPT);
+	free(p);
+}
+
+/* The second header of a file serves when the first is bad; without both what is in it is still read, and new bodies go elsewhere. */
+static void
+bad_file_header(void **state)
+{
+	struct fix *f = *state;
+	struct seg_loc a = put(f, "one"), b;
+
+	seg_sync(f->s);
+	seg_close(f->s);
+	flip(f->file, 17);
+	assert_int_equal(seg_open(f->dir, &a, 0, &f->s), 0);
+	b = put(f, "two");
+	assert_int_equal(b.segment, 1);
+	seg_close(f->s);
+	flip(f->file, 600);
+	assert_int_equal(seg_open(f->dir, &a, 0, &f->s), 0);
+	assert_int_equal(read_back(f, &a, "one"), 0);
+	b = put(f, "three");
+	assert_int_equal(b.segment, 2);
+	assert_int_equal(read_back(f, &b, "three"), 0);
 }
 
 int
@@ -274,6 +507,11 @@ main(void)
 	    cmocka_unit_test_setup_teardown(zeros_ahead, setup, teardown),
 	    cmocka_unit_test_setup_teardown(new_file_torn, setup, teardown),
 	    cmocka_unit_test_setup_teardown(from_file, setup, teardown),
+	    cmocka_unit_test_setup_teardown(blocks, setup, teardown),
+	    cmocka_unit_test_setup_teardown(whole, setup, teardown),
+	    cmocka_unit_test_setup_teardown(version_1, setup, teardown),
+	    cmocka_unit_test_setup_teardown(copies, setup, teardown),
+	    cmocka_unit_test_setup_teardown(bad_file_header, setup, teardown),
 	};
 
 	log_init("segment_test", 2);

@@ -1,0 +1,142 @@
+/* segment_priv.h: for segment*.c alone: files, records, blocks. */
+#ifndef CV_SEGMENT_PRIV_H
+#define CV_SEGMENT_PRIV_H
+
+#include <pthread.h>
+
+#include "lib/zst.h"
+#include "store/segment.h"
+
+enum {
+	SECTOR = 512, /* the only atom of a disk */
+	FILE_HEADER = 2 * SECTOR,
+	FILE1_HEADER = 64,
+	REC_HEADER = 96,
+	REC_DEAD = 0x80, /* flag of a header: space of a write that failed */
+	BLOCK = 256 << 10,
+	ALIGN = 8,
+	NONCE = 12,
+	TAG = 16,
+	CODEC_RAW = 0,
+	CODEC_ZSTD = 1,
+	CODEC_SHIFT = 28,
+	WORD_LEN = (1 << CODEC_SHIFT) - 1,
+};
+/* Which file what is written goes to. */
+enum stream_kind { STREAM_NEW, STREAM_COPY, STREAMS };
+
+struct file {
+	int fd; /* -1: not open now */
+	unsigned users;
+	bool dirty;
+	uint64_t used_at;
+};
+struct stream {
+	uint32_t file;   /* 0: none yet */
+	uint64_t end;    /* of its records */
+	uint64_t filled; /* of the zeros behind them; at least end */
+};
+/* What one call works with; kept for the next one. */
+struct work {
+	struct work *next;
+	struct zst *zst;
+	unsigned char *stored, *plain;
+	size_t stored_room, plain_room;
+};
+struct seg {
+	pthread_mutex_t mu;
+	pthread_mutex_t sync_mu; /* one seg_sync at a time, so that it ends after all before it */
+	int dir_fd;
+	uint64_t file_max, reserve;
+	struct file *files; /* by number */
+	uint32_t n_files;
+	struct stream streams[STREAMS];
+	uint64_t next_body;
+	uint64_t written, clock;
+	unsigned n_open;
+	struct work *idle; /* under mu */
+};
+
+/* segment_codec.c: pure */
+void put32(unsigned char *p, uint32_t v);
+void put64(unsigned char *p, uint64_t v);
+uint32_t get32(const unsigned char *p);
+uint64_t get64(const unsigned char *p);
+/* The header of a file. version 1: FILE1_HEADER octets; 2: a sector, which stands there twice. */
+struct file_head {
+	uint32_t number;
+	uint8_t version, kind; /* enum stream_kind */
+};
+void file_head_encode(const struct file_head *h, unsigned char sector[SECTOR]);
+/* n octets from the begin of the file, at most FILE_HEADER. 0 or ERR_CORRUPT. */
+int file_head_decode(const unsigned char *p, size_t n, struct file_head *h_out);
+/* The header of a record, version 2. */
+void rec_head_encode(const struct seg_loc *l, unsigned flags, const unsigned char nonce[NONCE],
+    unsigned char h[REC_HEADER]);
+int rec_head_decode(const unsigned char h[REC_HEADER], struct seg_loc *l, unsigned *flags_out,
+    unsigned char nonce_out[NONCE]);
+/* Blocks of a record: 0 is the summary, the content follows. */
+uint64_t rec_blocks(const struct seg_loc *l);
+size_t rec_plain_len(const struct seg_loc *l, uint64_t index);
+size_t rec_entry_len(unsigned flags);
+/* Octets of header and table. */
+uint64_t rec_table_end(const struct seg_loc *l);
+uint64_t rec_padded(uint64_t len);
+/* An entry of the table is a word (codec, length as stored), a check of both and the octets, and when sealed a tag. */
+static inline uint32_t
+word_len(uint32_t word)
+{
+	return word & WORD_LEN;
+}
+static inline unsigned
+word_codec(uint32_t word)
+{
+	return word >> CODEC_SHIFT;
+}
+/* Whether a block of plain octets can have been stored so. */
+bool word_ok(uint32_t word, size_t plain);
+uint32_t block_check(uint64_t body, uint64_t index, uint32_t word, const void *p);
+
+/* segment.c: files */
+int write_at(int fd, const void *p, size_t n, uint64_t off);
+int read_at(int fd, void *p, size_t n, uint64_t off); /* exactly n: else ERR_EOF */
+void file_name(uint32_t number, char out[16]);
+/* The descriptor of a file, to be given back by file_put. */
+int file_get(struct seg *s, uint32_t number, int *fd_out);
+void file_put(struct seg *s, uint32_t number, bool written);
+/* With the lock: begins a file of this stream. */
+int file_make(struct seg *s, enum stream_kind kind);
+struct work *work_get(struct seg *s);
+void work_put(struct seg *s, struct work *w);
+/* Room for n octets; what was there is gone. */
+unsigned char *work_stored(struct work *w, size_t n);
+unsigned char *work_plain(struct work *w, size_t n);
+
+/* segment_read.c: a record that is open to be read block by block. */
+struct rec {
+	struct seg *s;
+	const struct seg_loc *l;
+	struct work *w;
+	int fd;
+	unsigned char *
+	    head; /* header, table up to the last block wanted; the whole record when it is small */
+	size_t have;
+	uint64_t at, off; /* block and where it begins */
+	unsigned char nonce[NONCE];
+};
+/* last: index of the last block that will be asked for. Closed by rec_close when 0. */
+int rec_open(struct seg *s, const struct seg_loc *l, uint64_t last, struct rec *r);
+void rec_close(struct rec *r);
+/* The word and the octets of a block as stored, checked (and, when sealed, in the clear): valid until the next call. Indexes rise. */
+int rec_stored(struct rec *r, uint64_t index, uint32_t *word_out, const unsigned char **p_out);
+/* The plain octets to to. */
+int rec_block(struct rec *r, uint64_t index, unsigned char *to);
+
+/* segment_v1.c: records of version 1 */
+uint64_t v1_table_len(uint64_t size);
+uint64_t v1_record_len(uint64_t size, uint32_t summary_len);
+int v1_read(struct seg *s, const struct seg_loc *l, uint64_t off, uint32_t len, struct buf *out);
+int v1_read_summary(struct seg *s, const struct seg_loc *l, struct buf *out);
+int v1_read_whole(struct seg *s, const struct seg_loc *l, bool want_summary, struct buf *out);
+
+#endif
