@@ -28,6 +28,7 @@ struct kv_pair {
  * ERR_EXISTS, ERR_NOTFOUND, ERR_CORRUPT. Slices are borrowed for the call. */
 typedef void (*backend_done_fn)(void *arg, int err);
 typedef void (*backend_value_fn)(void *arg, int err, struct slice value);
+/* A row that fails its check is there with a value whose ptr is NULL. */
 typedef void (*backend_rows_fn)(
     void *arg, int err, const struct kv_pair *rows, size_t n, bool more);
 typedef void (*backend_body_fn)(void *arg, int err, uint64_t body);
@@ -42,6 +43,7 @@ struct backend_batch {
 	const struct slice *
 	    absent; /* keys that must not be there, else ERR_EXISTS (a delivery id, for instance) */
 	size_t n_absent;
+	bool mend; /* the header row may also be one that fails its check: it is put anew */
 };
 struct backend_ops {
 	/* Durable when done is called. What is given is copied before return. */

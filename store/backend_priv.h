@@ -7,6 +7,13 @@
 
 /* In the kv: "r/<object>/<key>" rows; "z/<object>" removed objects whose rows are still being deleted; "b/<number>" bodies; "s/<sha256>"
  * body numbers. */
+/* Rows at rest carry a check over their key and value: u8 0xC1, u32 CRC-32C of "<object>/<key>", NUL and the value, the value. So octets that changed are
+ * found, and so is a row that stands under another key. Rows written before had none; they begin with their version, below 16, and are read
+ * as they are; whatever changes them writes them anew. key: as in the kv ("r/<object>/<key>"). Who reads rows from the kv opens them: 0, or
+ * ERR_CORRUPT. */
+int rows_open(struct slice key, struct slice at_rest, struct slice *value_out);
+/* Puts a row's value, with its check, into out (reset first). */
+int rows_seal(struct slice key, struct slice value, struct buf *out);
 bool rows_object_ok(struct slice object);
 bool rows_batch_ok(const struct backend_batch *b);
 void rows_key(struct slice object, struct slice key, struct buf *out); /* resets out */

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/crypto.h"
 #include "lib/err.h"
 #include "lib/log.h"
 
@@ -58,6 +59,75 @@ rows_key(struct slice object, struct slice key, struct buf *out)
 	buf_append_slice(out, key);
 }
 
+static uint32_t
+u32_at(struct slice s, size_t at)
+{
+	return (uint32_t)s.ptr[at] << 24 | (uint32_t)s.ptr[at + 1] << 16 |
+	       (uint32_t)s.ptr[at + 2] << 8 | s.ptr[at + 3];
+}
+
+/* ---- checks at rest ---- */
+
+enum { CHECKED = 0xC1, CHECK_HEAD = 5, OLD_VERSIONS = 16 };
+
+static uint32_t
+row_crc(struct slice key, struct slice value)
+{
+	uint32_t crc = crc32c(0, key.ptr + 2, key.len - 2); /* behind "r/" */
+
+	crc = crc32c(crc, "", 1);
+	return crc32c(crc, value.ptr, value.len);
+}
+
+int
+rows_seal(struct slice key, struct slice value, struct buf *out)
+{
+	buf_reset(out);
+	buf_append_byte(out, CHECKED);
+	buf_append_u32(out, row_crc(key, value));
+	return buf_append_slice(out, value);
+}
+
+int
+rows_open(struct slice key, struct slice at_rest, struct slice *value_out)
+{
+	struct slice value;
+
+	if (at_rest.len > 0 && at_rest.ptr[0] < OLD_VERSIONS) {
+		*value_out = at_rest;
+		return 0;
+	}
+	if (at_rest.len < CHECK_HEAD || at_rest.ptr[0] != CHECKED)
+		return ERR_CORRUPT;
+	value = slice_from(at_rest, CHECK_HEAD);
+	if (row_crc(key, value) != u32_at(at_rest, 1))
+		return ERR_CORRUPT;
+	*value_out = value;
+	return 0;
+}
+
+/* What kv_get gave becomes the row's value. */
+static int
+open_in_place(struct slice key, struct buf *v)
+{
+	struct slice value;
+	int err = rows_open(key, buf_slice(v), &value);
+
+	if (err == 0 && value.len < v->len) {
+		memmove(v->data, value.ptr, value.len);
+		buf_truncate(v, value.len);
+	}
+	return err;
+}
+
+static int
+put_row(struct kv_txn *t, struct slice key, struct slice value, struct buf *scratch)
+{
+	int err = rows_seal(key, value, scratch);
+
+	return err == 0 ? kv_put(t, key, buf_slice(scratch)) : err;
+}
+
 bool
 rows_is_verdict(int err)
 {
@@ -75,6 +145,8 @@ guard(
 	err = kv_get_update(t, buf_slice(key), value);
 	if (err == ERR_NOTFOUND)
 		return ERR_GONE;
+	if (err == 0)
+		err = open_in_place(buf_slice(key), value);
 	if (err != 0)
 		return err;
 	return slice_eq(buf_slice(value), expect) ? 0 : ERR_CONFLICT;
@@ -89,6 +161,8 @@ rows_apply(struct kv_txn *t, const struct backend_batch *b)
 	buf_init(&key, FULL_KEY_MAX);
 	buf_init(&value, KV_VALUE_MAX);
 	err = guard(t, b->object, b->expect, &key, &value);
+	if (err == ERR_CORRUPT && b->mend)
+		err = 0;
 	for (size_t i = 0; i < b->n_absent && err == 0; i++) {
 		rows_key(b->object, b->absent[i], &key);
 		err = kv_get(t->kv, t, buf_slice(&key), &value);
@@ -102,7 +176,7 @@ rows_apply(struct kv_txn *t, const struct backend_batch *b)
 	}
 	for (size_t i = 0; i < b->n_puts && err == 0; i++) {
 		rows_key(b->object, b->puts[i].key, &key);
-		err = kv_put(t, buf_slice(&key), b->puts[i].value);
+		err = put_row(t, buf_slice(&key), b->puts[i].value, &value);
 	}
 	buf_done(&key);
 	buf_done(&value);
@@ -134,7 +208,7 @@ rows_create(struct kv_txn *t, struct slice object, struct slice header)
 	if (err == 0)
 		err = ERR_EXISTS;
 	else if (err == ERR_NOTFOUND)
-		err = kv_put(t, buf_slice(&key), header);
+		err = put_row(t, buf_slice(&key), header, &value);
 	buf_done(&key);
 	buf_done(&value);
 	return err;
@@ -217,9 +291,14 @@ rows_get(struct kv *kv, struct slice object, struct slice key, struct buf *out)
 	buf_init(&full, FULL_KEY_MAX);
 	rows_key(object, key, &full);
 	err = kv_get(kv, NULL, buf_slice(&full), out);
+	if (err == 0)
+		err = open_in_place(buf_slice(&full), out);
 	buf_done(&full);
 	return err;
 }
+
+/* The length of a value that fails its check, until the scan is over. */
+#define BAD_ROW SIZE_MAX
 
 struct scan {
 	struct rows_out *out;
@@ -239,12 +318,16 @@ scan_row(void *arg, struct slice key, struct slice value)
 		o->more = true;
 		return 1;
 	}
+	if (rows_open(key, value, &value) != 0)
+		value = slice_of(NULL, BAD_ROW);
 	key = slice_from(key, s->prefix);
 	p->key.len = key.len;
 	p->value.len = value.len;
 	buf_append_slice(&o->bytes, key);
-	buf_append_slice(&o->bytes, value);
 	o->n++;
+	if (value.len == BAD_ROW)
+		return o->bytes.err;
+	buf_append_slice(&o->bytes, value);
 	return o->bytes.err;
 }
 
@@ -272,6 +355,10 @@ rows_scan(struct kv *kv, struct slice object, struct slice from, struct slice to
 	for (size_t i = 0; i < out->n; i++) {
 		out->pairs[i].key.ptr = out->bytes.data + at;
 		at += out->pairs[i].key.len;
+		if (out->pairs[i].value.len == BAD_ROW) {
+			out->pairs[i].value = slice_of(NULL, 0);
+			continue;
+		}
 		out->pairs[i].value.ptr = out->bytes.data + at;
 		at += out->pairs[i].value.len;
 	}
@@ -431,13 +518,6 @@ bodies_put(struct buf *out,
 	n[2] = (uint32_t)(out->len - head - WHOLE_HEAD) - summary_len;
 	for (int i = 0; i < WHOLE_HEAD; i++)
 		out->data[head + (size_t)i] = (unsigned char)(n[i / 4] >> (24 - 8 * (i % 4)));
-}
-
-static uint32_t
-u32_at(struct slice s, size_t at)
-{
-	return (uint32_t)s.ptr[at] << 24 | (uint32_t)s.ptr[at + 1] << 16 |
-	       (uint32_t)s.ptr[at + 2] << 8 | s.ptr[at + 3];
 }
 
 bool

@@ -130,3 +130,8 @@ TESTS += tests/unit/stored_task_test
 tests_unit_stored_task_test_SOURCES = tests/unit/stored_task_test.c tests/unit/stored_tasks_test.def store/stored_task.h store/stored_task.c
 tests_unit_stored_task_test_CPPFLAGS = $(AM_CPPFLAGS) -DSTORED_TASKS_DEF='"tests/unit/stored_tasks_test.def"' -DTASK_READER_MS=500
 tests_unit_stored_task_test_LDADD = lib/libcvipc.a lib/libcvloop.a lib/libcvjson.a lib/libcv.a $(EVENT_LIBS) $(JANSSON_LIBS) $(CMOCKA_LIBS)
+
+check_PROGRAMS += tests/unit/rows_test
+TESTS += tests/unit/rows_test
+tests_unit_rows_test_SOURCES = tests/unit/rows_test.c
+tests_unit_rows_test_LDADD = $(CV_BACKEND_LIBS) $(CMOCKA_LIBS)
