@@ -22,7 +22,7 @@ noinst_LIBRARIES += store/libcvstore.a
 store_libcvstore_a_SOURCES = store/row.h store/row.c store/store_proto.def store/store_proto.h store/store_proto.c \
 	store/deliver_client.h store/deliver_client.c store/store_client.h store/store_client_priv.h \
 	store/store_client.c store/store_client_calls.c store/ingest_client.h \
-	store/ingest_client.c store/ingest_proto.def store/ingest_proto.h store/ingest_proto.c
+	store/ingest_client.c store/ingest_proto.def store/ingest_proto.h store/ingest_proto.c store/kept.h store/kept.c
 
 check_PROGRAMS += tests/unit/row_test
 TESTS += tests/unit/row_test
@@ -135,3 +135,14 @@ check_PROGRAMS += tests/unit/rows_test
 TESTS += tests/unit/rows_test
 tests_unit_rows_test_SOURCES = tests/unit/rows_test.c
 tests_unit_rows_test_LDADD = $(CV_BACKEND_LIBS) $(CMOCKA_LIBS)
+# --- retained mail ---
+store_libcvstored_a_SOURCES += store/stored_bury.c store/stored_hold.c store/stored_kept.c store/stored_restore.c
+CV_KEPT_FIX = tests/unit/kept_fix.h tests/unit/kept_fix.c tests/unit/stored_run.h tests/unit/stored_run.c
+check_PROGRAMS += tests/unit/stored_kept_test tests/unit/clock.so
+TESTS += tests/unit/stored_kept_test
+tests_unit_stored_kept_test_SOURCES = tests/unit/stored_kept_test.c $(CV_KEPT_FIX)
+tests_unit_stored_kept_test_LDADD = $(CV_STORED_CLIENT_LIBS) $(CMOCKA_LIBS)
+tests_unit_clock_so_SOURCES = tests/unit/clock.c
+tests_unit_clock_so_CPPFLAGS = -D_GNU_SOURCE -U_FORTIFY_SOURCE
+tests_unit_clock_so_CFLAGS = -Wall -Wextra -O2 -fPIC
+tests_unit_clock_so_LDFLAGS = -shared

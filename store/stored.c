@@ -14,7 +14,7 @@
 #include "lib/log.h"
 #include "lib/role.h"
 
-enum { MAX_CONNS = 256, STAT_EVERY_MS = 1000 };
+enum { MAX_CONNS = 256, STAT_EVERY_MS = 1000, SWEEP_EVERY_MS = 600000 };
 
 struct server {
 	struct ipc_server *s;
@@ -58,6 +58,9 @@ static const struct handler {
     {STORE_TASK_START, on_task_start},
     {STORE_TASK_STATUS, on_task_status},
     {STORE_TASK_STOP, on_task_stop},
+    {STORE_KEPT_BOXES, on_kept_boxes},
+    {STORE_KEPT_ROWS, on_kept_rows},
+    {STORE_KEPT_RESTORE, on_kept_restore},
 };
 
 static int
@@ -146,8 +149,18 @@ on_term(void *arg, int signo)
 
 struct ticker {
 	struct stored *st;
-	struct loop_timer *t;
+	struct loop_timer *t, *sweep;
 };
+
+/* What was retained long enough goes, of accounts in memory; of others when they are read. */
+static void
+on_sweep(void *arg)
+{
+	struct ticker *k = arg;
+
+	kept_sweep(k->st);
+	loop_timer_set(k->sweep, SWEEP_EVERY_MS);
+}
 
 static void
 on_tick(void *arg)
@@ -175,6 +188,8 @@ configure(struct stored *st, struct backend_kv_options *o)
 	st->quota_messages = (uint64_t)conf_int(c, "quota_messages");
 	st->history_max = (uint32_t)conf_int(c, "expunge_history");
 	st->memory_s = conf_int(c, "delivery_memory_days") * 86400;
+	st->undelete_s = conf_int(c, "undelete_days") * 86400;
+	st->undelete_bytes = (uint64_t)conf_int(c, "undelete_mb") << 20;
 	st->n_special = conf_list_len(c, "special_folders");
 	st->special = xcalloc(st->n_special + 1, sizeof *st->special);
 	for (size_t i = 0; i < st->n_special; i++)
@@ -192,7 +207,7 @@ main(int argc, char **argv)
 {
 	struct stored *st = xcalloc(1, sizeof *st);
 	struct backend_kv_options o = {0};
-	struct ticker ticker = {st, NULL};
+	struct ticker ticker = {st, NULL, NULL};
 	int err;
 
 	role_init(argc, argv, "stored");
@@ -214,6 +229,8 @@ main(int argc, char **argv)
 	}
 	ticker.t = loop_timer_new(st->loop, on_tick, &ticker);
 	loop_timer_set(ticker.t, STAT_EVERY_MS);
+	ticker.sweep = loop_timer_new(st->loop, on_sweep, &ticker);
+	loop_timer_set(ticker.sweep, SWEEP_EVERY_MS);
 	log_msg(LOG_LVL_INFO, "start", "store is open");
 	err = loop_run(st->loop);
 	/* What was submitted is still committed; nobody is told, so it will be sent again and found. Memory goes with the process. */

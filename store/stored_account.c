@@ -23,6 +23,7 @@ struct loading {
 	struct waiter *first, **end;
 	size_t left; /* headers of mailboxes being read */
 	int err;
+	bool make; /* what does not exist */
 	struct account_op op;
 };
 struct head_read {
@@ -133,6 +134,7 @@ mbox_free(struct mbox *m)
 	view_free(m);
 	buf_done(&m->raw);
 	free(m->name);
+	free(m->buried_by);
 	free(m);
 }
 
@@ -189,6 +191,8 @@ account_free(struct account *a)
 	a->st->n_accounts--;
 	while (a->mboxes != NULL)
 		mbox_bury(a->mboxes);
+	bury_free(a);
+	holds_free(a);
 	while ((m = a->graveyard) != NULL) {
 		a->graveyard = m->next;
 		mbox_free(m);
@@ -260,12 +264,18 @@ load_end(struct account *a, int err)
 
 	a->loading = NULL;
 	a->ready = err == 0;
-	if (err != 0) {
+	if (err != 0 && err != ERR_NOTFOUND) {
 		/* Out of the table at once: the next one tries anew. The struct goes with the last reference. */
 		log_msg(LOG_LVL_ERROR, "account_load", "%s: %s", a->id, err_name(err));
 	}
-	for (struct mbox *m = a->mboxes; m != NULL && err == 0; m = m->next)
+	for (struct mbox *m = a->mboxes; m != NULL && err == 0; m = m->next) {
 		moves_recover(m);
+		kept_trim_maybe(m);
+	}
+	for (struct mbox *m = a->buried; m != NULL && err == 0; m = m->next)
+		moves_recover(m);
+	if (err == 0)
+		bury_sweep(a);
 	while ((w = l->first) != NULL) {
 		l->first = w->next;
 		w->fn(w->arg, err, err == 0 ? a : NULL);
@@ -343,7 +353,9 @@ on_mbox_head(void *arg, int err, struct slice value)
 
 	if (err == 0)
 		err = mbox_head_load(hr->m, value);
-	if (err == ERR_NOTFOUND) {
+	if (err == ERR_NOTFOUND && hr->m->buried_at != 0) {
+		bury_lost(hr->m); /* a crash between its removal and that of its row */
+	} else if (err == ERR_NOTFOUND) {
 		log_msg(LOG_LVL_ERROR, "mailbox_lost", "%s: %s has a name and no rows", a->id,
 		    hr->m->object);
 		mbox_bury(hr->m);
@@ -356,20 +368,27 @@ on_mbox_head(void *arg, int err, struct slice value)
 }
 
 static void
+load_mbox_head(struct account *a, struct mbox *m)
+{
+	struct head_read *hr = xcalloc(1, sizeof *hr);
+
+	hr->a = a;
+	hr->m = m;
+	a->loading->left++;
+	must(
+	    a->st->be->ops->get(a->st->be, slice_str(m->object), slice_str("h"), on_mbox_head, hr));
+}
+
+static void
 load_heads(struct account *a)
 {
 	struct loading *l = a->loading;
 
 	l->left = 1;
-	for (struct mbox *m = a->mboxes; m != NULL; m = m->next) {
-		struct head_read *hr = xcalloc(1, sizeof *hr);
-
-		hr->a = a;
-		hr->m = m;
-		l->left++;
-		must(a->st->be->ops->get(
-		    a->st->be, slice_str(m->object), slice_str("h"), on_mbox_head, hr));
-	}
+	for (struct mbox *m = a->mboxes; m != NULL; m = m->next)
+		load_mbox_head(a, m);
+	for (struct mbox *m = a->buried; m != NULL; m = m->next)
+		load_mbox_head(a, m);
 	if (--l->left == 0)
 		load_heads_done(a);
 }
@@ -381,6 +400,10 @@ load_row(struct account *a, struct slice key, struct slice value)
 	uint32_t use;
 	uint64_t id;
 
+	if (slice_starts(key, "l/b"))
+		return bury_load(a, key, value);
+	if (slice_starts(key, "l/h"))
+		return hold_load(a, key, value);
 	if (!slice_starts(key, "b/") && !slice_starts(key, "s/"))
 		return 0;
 	if (name_row_decode(value, &use, &name) != 0)
@@ -441,7 +464,7 @@ on_head(void *arg, int err, struct slice value)
 	struct account_head h = {.seq = 1};
 	struct buf b;
 
-	if (err == ERR_NOTFOUND) {
+	if (err == ERR_NOTFOUND && a->loading->make) {
 		buf_init(&b, 256);
 		account_head_encode(&h, &b);
 		must(a->st->be->ops->create(
@@ -466,8 +489,8 @@ load_head(struct account *a)
 	must(a->st->be->ops->get(a->st->be, slice_str(a->object), slice_str("h"), on_head, a));
 }
 
-void
-account_get(struct stored *st, struct slice id, account_fn fn, void *arg)
+static void
+get(struct stored *st, struct slice id, bool make, account_fn fn, void *arg)
 {
 	struct account *a;
 	struct waiter *w;
@@ -506,4 +529,18 @@ account_get(struct stored *st, struct slice id, account_fn fn, void *arg)
 	}
 	*a->loading->end = w;
 	a->loading->end = &w->next;
+	if (make) /* also for those who only look for it and came before */
+		a->loading->make = true;
+}
+
+void
+account_get(struct stored *st, struct slice id, account_fn fn, void *arg)
+{
+	get(st, id, true, fn, arg);
+}
+
+void
+account_find(struct stored *st, struct slice id, account_fn fn, void *arg)
+{
+	get(st, id, false, fn, arg);
 }

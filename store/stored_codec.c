@@ -9,7 +9,7 @@
 #include "lib/crypto.h"
 #include "lib/err.h"
 
-enum { VERSION = 1, HEAD_VERSION = 2 };
+enum { VERSION = 1, HEAD_VERSION = 3 };
 
 static int
 end_of(struct ipc_reader *r)
@@ -42,6 +42,9 @@ mbox_head_encode(const struct mbox_head *h, struct buf *b)
 	ipc_put_u64(b, h->forgotten);
 	ipc_put_u32(b, h->history);
 	ipc_put_u32(b, h->moves);
+	ipc_put_u32(b, h->kept);
+	ipc_put_u64(b, h->kept_bytes);
+	ipc_put_i64(b, h->kept_from);
 	ipc_put_slice(b, h->account);
 	return ipc_put_slice(b, h->keywords);
 }
@@ -55,7 +58,7 @@ mbox_head_decode(struct slice v, struct mbox_head *h)
 
 	ipc_reader_init(&r, v);
 	version = ipc_get_u8(&r);
-	if (version != VERSION && version != HEAD_VERSION)
+	if (version < VERSION || version > HEAD_VERSION)
 		return ERR_CORRUPT;
 	n.uidvalidity = ipc_get_u32(&r);
 	n.uidnext = ipc_get_u32(&r);
@@ -72,6 +75,11 @@ mbox_head_decode(struct slice v, struct mbox_head *h)
 		n.forgotten = ipc_get_u64(&r);
 		n.history = ipc_get_u32(&r);
 		n.moves = ipc_get_u32(&r);
+	}
+	if (version >= 3) {
+		n.kept = ipc_get_u32(&r);
+		n.kept_bytes = ipc_get_u64(&r);
+		n.kept_from = ipc_get_i64(&r);
 	}
 	n.account = ipc_get_slice(&r);
 	n.keywords = ipc_get_slice(&r);

@@ -76,7 +76,7 @@ static bool
 is_reader(const struct op *op)
 {
 	return op->kind == OP_FLAGS || op->kind == OP_EXPUNGE || op->kind == OP_PRUNE ||
-	       op->kind == OP_TRIM || op->kind == OP_HOLD;
+	       op->kind == OP_TRIM || op->kind == OP_HOLD || op->kind == OP_KEPT;
 }
 
 /* ---- what a batch is made of ---- */
@@ -209,6 +209,7 @@ cycle_end(struct mbox *m, int err)
 		mbox_fail_waiting(m, ERR_GONE);
 	} else {
 		trim_maybe(m);
+		kept_trim_maybe(m);
 		mbox_run(m);
 	}
 	while ((op = list) != NULL) {
@@ -218,16 +219,6 @@ cycle_end(struct mbox *m, int err)
 	account_unref(m->acc);
 }
 
-static void
-on_removed(void *arg, int err)
-{
-	struct account *a = arg;
-
-	if (err != 0 && err != ERR_GONE)
-		log_msg(LOG_LVL_ERROR, "mailbox_remove", "%s", err_name(err));
-	account_unref(a);
-}
-
 void
 mbox_fail_waiting(struct mbox *m, int err)
 {
@@ -235,11 +226,8 @@ mbox_fail_waiting(struct mbox *m, int err)
 
 	m->first = NULL;
 	m->end = &m->first;
-	if (m->gone && m->cycle == NULL) { /* its rows go once the last batch is over */
-		account_ref(m->acc);
-		must(m->acc->st->be->ops->remove(
-		    m->acc->st->be, slice_str(m->object), buf_slice(&m->raw), on_removed, m->acc));
-	}
+	if (m->gone && m->cycle == NULL) /* the last batch is over */
+		bury_over(m);
 	while ((op = list) != NULL) {
 		list = op->next;
 		op_done(op, err);
@@ -354,6 +342,8 @@ op_build(struct op *op, struct cycle *c)
 		return flags_build(op, c);
 	case OP_EXPUNGE:
 		return expunge_build(op, c);
+	case OP_KEPT:
+		return kept_build(op, c);
 	}
 	return ERR_UNSUPPORTED;
 }
@@ -389,7 +379,7 @@ cycle_build(struct mbox *m)
 		}
 	}
 	if (c->n_puts == 0 && c->n_dels == 0 && c->h.recent == m->h.recent &&
-	    c->h.pruned_at == m->h.pruned_at) {
+	    c->h.pruned_at == m->h.pruned_at && c->h.kept_from == m->h.kept_from) {
 		cycle_end(m, 0);
 		return;
 	}
@@ -493,6 +483,8 @@ mbox_run(struct mbox *m)
 		expunge_gather(c->reader);
 	else if (c->reader->kind == OP_TRIM)
 		trim_gather(c->reader);
+	else if (c->reader->kind == OP_KEPT)
+		kept_gather(c->reader);
 	else
 		prune_gather(c->reader);
 }

@@ -1,6 +1,7 @@
 /* stored_expunge.c: removal of messages. Runs in stored. The rows of the message and of its last change go, a row with the UIDs
- * removed comes (RFC 7162 3.2.5.1 VANISHED needs them). With UIDs given a thousand a batch; "all" reads the change rows, which
- * carry flags and sizes. Bodies are collected later. */
+ * removed comes (RFC 7162 3.2.5.1 VANISHED needs them), and in the same batch what is lost to the user becomes a retained row
+ * (stored_kept.c), for as long as undelete_days and legal holds say. With UIDs given a thousand a batch; "all" reads the change rows,
+ * which carry flags and sizes. Bodies are collected later. */
 #include "store/stored_priv.h"
 
 #include <stdlib.h>
@@ -17,22 +18,64 @@ wanted(const struct op *op, uint32_t flags)
 	return !op->only_deleted || (flags & MSG_DELETED) != 0;
 }
 
+/* What leaves by a move lives on elsewhere; but out of an account that is held it is kept here as well, since the other one's owner may do with it
+ * what he likes. */
+static bool
+keeps(const struct op *op)
+{
+	return op->why == KEPT_MOVED ? account_is_held(op->m->acc)
+	       : op->why == 0        ? false
+				     : account_keeps(op->m->acc);
+}
+
 static void
 on_victim_rows(void *arg, int err, struct msg_row *rows, size_t n)
 {
 	struct op *op = arg;
 
 	op->victims = arena_calloc(op->chunk_mem, n + 1, sizeof *op->victims);
+	op->victim_rows = rows;
 	op->n_victims = 0;
 	if (op->victims == NULL && err == 0)
 		err = ERR_LIMIT;
 	for (size_t i = 0; i < n && err == 0; i++)
-		if (wanted(op, rows[i].flags))
+		if (wanted(op, rows[i].flags)) {
+			rows[op->n_victims] = rows[i];
 			op->victims[op->n_victims++] = (struct change_row){.uid = rows[i].uid,
 			    .flags = rows[i].flags,
 			    .modseq = rows[i].modseq,
 			    .size = rows[i].size};
+		}
 	cycle_gathered(op->m, err);
+}
+
+/* The rows of those that the change rows named. */
+static void
+on_named_rows(void *arg, int err, struct msg_row *rows, size_t n)
+{
+	struct op *op = arg;
+	size_t k = 0;
+
+	op->victim_rows = arena_calloc(op->chunk_mem, op->n_victims + 1, sizeof *op->victim_rows);
+	if (err == 0 && op->victim_rows == NULL)
+		err = ERR_NOMEM;
+	/* One without a row (a damaged mailbox) can still be removed; there is nothing to keep of it. */
+	for (size_t i = 0; i < op->n_victims && err == 0; i++)
+		if (k < n && rows[k].uid == op->victims[i].uid)
+			op->victim_rows[i] = rows[k++];
+	cycle_gathered(op->m, err);
+}
+
+static void
+read_named(struct op *op)
+{
+	uint32_t *uids = arena_calloc(op->chunk_mem, op->n_victims + 1, sizeof *uids);
+
+	if (uids == NULL)
+		fatal("no memory");
+	for (size_t i = 0; i < op->n_victims; i++)
+		uids[i] = op->victims[i].uid;
+	rows_read(op->m, uids, op->n_victims, op->chunk_mem, on_named_rows, op);
 }
 
 static int
@@ -51,9 +94,9 @@ on_victim_changes(void *arg, int err, const struct kv_pair *rows, size_t n, bool
 	struct op *op = arg;
 	struct change_row c;
 
-	size_t i;
+	size_t i, max = op->keep ? CHUNK : BATCH_MAX;
 
-	for (i = 0; i < n && err == 0 && op->n_victims < BATCH_MAX; i++) {
+	for (i = 0; i < n && err == 0 && op->n_victims < max; i++) {
 		err = change_row_decode(rows[i].key, rows[i].value, &c);
 		if (err == 0 && wanted(op, c.flags))
 			op->victims[op->n_victims++] = c;
@@ -63,14 +106,17 @@ on_victim_changes(void *arg, int err, const struct kv_pair *rows, size_t n, bool
 		buf_append_slice(&op->from, rows[i - 1].key);
 		buf_append_byte(&op->from, '!');
 	}
-	if (err == 0 && more && op->n_victims < BATCH_MAX) {
+	if (err == 0 && more && op->n_victims < max) {
 		scan_changes(op);
 		return;
 	}
-	op->more = op->n_victims == BATCH_MAX;
+	op->more = op->n_victims == max;
 	if (err == 0)
 		qsort(op->victims, op->n_victims, sizeof *op->victims, by_uid);
-	cycle_gathered(op->m, err);
+	if (err == 0 && op->keep && op->n_victims > 0)
+		read_named(op);
+	else
+		cycle_gathered(op->m, err);
 }
 
 static void
@@ -88,6 +134,7 @@ expunge_gather(struct op *op)
 	op->chunk_gone = op->out_gone.len;
 	op->n_victims = 0;
 	op->more = false;
+	op->keep = keeps(op);
 	if (!op->all) {
 		op->upto = op->n_uids - op->at < CHUNK ? op->n_uids : op->at + CHUNK;
 		rows_read(
@@ -120,6 +167,7 @@ int
 expunge_build(struct op *op, struct cycle *c)
 {
 	uint32_t *uids = arena_calloc(c->mem, op->n_victims + 1, sizeof *uids);
+	uint64_t modseq = c->h.modseq + 1; /* of the removal */
 	char key[KEY_MAX];
 	struct buf b;
 	int err = uids == NULL ? ERR_LIMIT : 0;
@@ -137,6 +185,9 @@ expunge_build(struct op *op, struct cycle *c)
 
 		if ((err = cycle_del(c, key_u32(key, 'm', v->uid))) != 0 ||
 		    (err = cycle_del(c, key_u64(key, 'c', v->modseq))) != 0)
+			break;
+		if (op->keep && op->victim_rows[i].uid == v->uid &&
+		    (err = kept_put(op, c, &op->victim_rows[i], modseq)) != 0)
 			break;
 		c->h.messages--;
 		c->h.bytes -= v->size;
@@ -205,6 +256,8 @@ on_expunge(struct conn *c, uint32_t id, struct ipc_reader *r)
 	op = op_new(OP_EXPUNGE, m, 4 << 20, on_expunge_done, NULL);
 	op->only_deleted = only_deleted;
 	op->all = all;
+	op->why = KEPT_EXPUNGED;
+	op->by = arena_slice(op->mem, slice_sub(slice_str(s->login), 0, KEPT_BY_MAX));
 	op->uids = arena_calloc(op->mem, (size_t)n + 1, sizeof *op->uids);
 	if (op->uids != NULL && uids_read(r, n, op->uids) == 0)
 		op->n_uids = n;

@@ -9,8 +9,8 @@
 
 enum { PRUNE_EVERY_S = 86400, ROW_VALUE_MAX = 65536 };
 
-static int
-put_message(struct op *op, struct new_msg *n, struct cycle *c)
+int
+insert_put(struct new_msg *n, struct cycle *c)
 {
 	struct msg_row *row = &n->row;
 	struct change_row change;
@@ -49,14 +49,21 @@ put_message(struct op *op, struct new_msg *n, struct cycle *c)
 	if ((row->flags & MSG_DELETED) != 0)
 		deleted_more(&c->h, row->size);
 	c->h.bytes += row->size;
-	(void)op;
 	return 0;
+}
+
+bool
+insert_fits(const struct mbox *m, const struct cycle *c, uint64_t octets, uint64_t messages)
+{
+	const struct account *a = m->acc;
+
+	return quota_fits(a->st, account_usage(a) - m->h.bytes + c->h.bytes + octets,
+	    account_messages(a) - m->h.messages + c->h.messages + messages);
 }
 
 int
 insert_build(struct op *op, struct cycle *c)
 {
-	struct account *a = op->m->acc;
 	uint64_t added = 0;
 	int err = 0;
 
@@ -71,13 +78,10 @@ insert_build(struct op *op, struct cycle *c)
 			}
 	for (size_t i = 0; i < op->n_msgs; i++)
 		added += op->msgs[i].row.size;
-	/* the account as the batch so far leaves it */
-	if (!op->within &&
-	    !quota_fits(a->st, account_usage(a) - op->m->h.bytes + c->h.bytes + added,
-		account_messages(a) - op->m->h.messages + c->h.messages + op->n_msgs))
+	if (!op->within && !insert_fits(op->m, c, added, op->n_msgs))
 		return ERR_FULL;
 	for (size_t i = 0; i < op->n_msgs && err == 0; i++)
-		err = put_message(op, &op->msgs[i], c);
+		err = insert_put(&op->msgs[i], c);
 	if (err == 0 && op->moved_key.len > 0) {
 		struct buf b;
 

@@ -9,7 +9,7 @@
 #include "lib/log.h"
 #include "lib/utf7.h"
 
-enum { WHAT_MEM = 4 << 20, DEPTH_MAX = 40 };
+enum { WHAT_MEM = 4 << 20, DEPTH_MAX = NAME_DEPTH_MAX };
 
 struct change {
 	struct account_op op;
@@ -20,6 +20,9 @@ struct change {
 	uint64_t mailbox;
 	bool on;
 	struct op *hold; /* RENAME of INBOX */
+	/* DELETE: who, and when it was kept; 0: not */
+	struct slice by;
+	int64_t kept_at;
 };
 
 static struct change *
@@ -71,9 +74,8 @@ canonical(struct slice name, struct arena *mem)
 	return slice_caseeq_str(name, "INBOX") ? slice_str("INBOX") : arena_slice(mem, name);
 }
 
-/* name and its parents as far as they do not exist: into names, the outermost first. */
-static size_t
-missing(struct account *a, struct slice name, struct slice names[DEPTH_MAX])
+size_t
+names_missing(struct account *a, struct slice name, struct slice names[NAME_DEPTH_MAX])
 {
 	size_t n = 0;
 
@@ -106,7 +108,7 @@ create_run(struct account_op *op)
 			change_end(k, ERR_CONFLICT);
 			return;
 		}
-	n.n_make = missing(op->acc, k->name, names);
+	n.n_make = names_missing(op->acc, k->name, names);
 	if (op->acc->n_mboxes + n.n_make > MBOXES_MAX) {
 		change_end(k, ERR_LIMIT);
 		return;
@@ -148,6 +150,8 @@ on_name_gone(void *arg, int err)
 	struct mbox *m = k->r.m;
 
 	if (err == 0 && !m->gone) {
+		m->buried_at = k->kept_at;
+		m->buried_by = slice_dup(k->by);
 		mbox_bury(m);
 		watch_tell_gone(m);
 		if (m->cycle == NULL) /* else the end of the batch in flight does it */
@@ -161,16 +165,29 @@ delete_run(struct account_op *op)
 {
 	struct change *k = (struct change *)op;
 	struct account *a = op->acc;
-	char key[KEY_MAX];
+	char key[KEY_MAX], kept_key[KEY_MAX];
+	struct kv_pair kept = {.key = {NULL, 0}};
 	struct slice del;
+	struct buf b;
+	int err = 0;
 
 	k->r.m = mbox_find(a->st, k->mailbox);
 	if (k->r.m == NULL) {
 		change_end(k, ERR_NOTFOUND);
 		return;
 	}
+	buf_init(&b, 4096);
+	if (account_keeps(a)) {
+		k->kept_at = now_s();
+		err = bury_row(a, k->r.m, k->by, k->kept_at, kept_key, &kept.key, &b);
+		kept.value = buf_slice(&b);
+	}
 	del = key_u64(key, 'b', k->mailbox);
-	account_commit(op, &a->h, NULL, 0, &del, 1, on_name_gone, k);
+	if (err != 0)
+		change_end(k, err);
+	else
+		account_commit(op, &a->h, &kept, kept.key.len > 0, &del, 1, on_name_gone, k);
+	buf_done(&b);
 }
 
 int
@@ -192,6 +209,7 @@ on_delete(struct conn *c, uint32_t id, struct ipc_reader *r)
 		return refuse(c, id, err);
 	k = change_new(c, id, m->acc, delete_run);
 	k->mailbox = mailbox;
+	k->by = arena_slice(k->mem, slice_str(s->login));
 	account_op_start(m->acc, &k->op);
 	return 0;
 }
@@ -264,7 +282,7 @@ rename_go(struct change *k, struct mbox *m)
 		on_renamed(k, err);
 		return;
 	}
-	n.n_make = missing(a, k->name, names);
+	n.n_make = names_missing(a, k->name, names);
 	n.n_make--; /* the name itself is the renamed one */
 	if (strcmp(m->name, "INBOX") == 0) {
 		names[n.n_make++] = slice_str("INBOX");

@@ -6,7 +6,10 @@
  *
  * A stored that ended after 1 finds the intent when it reads the account again: with "o/<id>" it does 3, without it forgets the intent. A
  * request that comes again under its id finds "o/<id>" and ends in 3 as well. Moves out of a mailbox run one after the other, so that two of
- * them never take the same message. */
+ * them never take the same message.
+ *
+ * Undelete into another mailbox is the same (move_restore): out of a deleted mailbox, or of retained rows, which the intent (version 2)
+ * then names by their mod-sequences, since the keys of step 3 are theirs. */
 #include "store/stored_priv.h"
 
 #include <stdlib.h>
@@ -19,7 +22,7 @@ enum { MOVE_MEM = 64 << 20 };
 
 struct move {
 	struct move *next;
-	struct req r; /* conn NULL: found at start */
+	struct req r; /* conn NULL: found at start, or an undelete */
 	struct mbox *from, *to;
 	struct account *from_acc, *to_acc; /* held */
 	struct arena *mem;
@@ -28,13 +31,24 @@ struct move {
 	uint32_t *uids, *dst; /* beside each other once inserted */
 	size_t n;
 	uint32_t uidvalidity;
-	bool noted; /* the intent is in the source */
-	int err;    /* told when the intent is gone */
+	bool noted;    /* the intent is in the source */
+	bool left;     /* found at start */
+	bool restores; /* an undelete */
+	uint64_t *
+	    mods; /* of retained rows: their removals, beside from_uids; NULL: messages are moved */
+	uint32_t *from_uids;
+	size_t n_from;
+	struct kept_at *kept;
+	struct slice by;
+	moved_fn fn; /* or NULL */
+	void *arg;
+	int err; /* told when the intent is gone */
 	struct slice to_account;
 	uint64_t to_id;
 };
 
 static void move_go(struct move *k);
+static void on_kept_source(void *arg, int err);
 
 /* ---- the end ---- */
 
@@ -43,6 +57,10 @@ answer(struct move *k, int err)
 {
 	struct buf b;
 
+	if (k->fn != NULL) {
+		k->fn(k->arg, err, k->uidvalidity, k->uids, k->dst, err == 0 ? k->n : 0);
+		return;
+	}
 	if (k->r.conn == NULL) {
 		if (err != 0)
 			log_msg(LOG_LVL_WARN, "move", "%s: %s", k->from->object, err_name(err));
@@ -90,23 +108,57 @@ move_end(struct move *k, int err)
 static int
 put_intent(const struct move *k, struct buf *b)
 {
-	ipc_put_u8(b, 1);
+	ipc_put_u8(b, k->mods == NULL ? 1 : 2);
 	ipc_put_i64(b, now_s());
 	ipc_put_str(b, k->to->acc->id);
-	return ipc_put_u64(b, k->to->id);
+	ipc_put_u64(b, k->to->id);
+	if (k->mods == NULL)
+		return b->err;
+	ipc_put_u32(b, (uint32_t)k->n_from);
+	for (size_t i = 0; i < k->n_from; i++) {
+		ipc_put_u64(b, k->mods[i]);
+		ipc_put_u32(b, k->from_uids[i]);
+	}
+	return b->err;
+}
+
+/* Version 2: which retained rows. */
+static int
+get_sources(struct move *k, struct ipc_reader *r)
+{
+	uint32_t n = ipc_get_count(r, CHUNK, 12), last = 0;
+
+	k->mods = arena_calloc(k->mem, (size_t)n + 1, sizeof *k->mods);
+	k->from_uids = arena_calloc(k->mem, (size_t)n + 1, sizeof *k->from_uids);
+	if (k->mods == NULL || k->from_uids == NULL)
+		return ERR_NOMEM;
+	for (k->n_from = 0; k->n_from < n; k->n_from++) {
+		k->mods[k->n_from] = ipc_get_u64(r);
+		k->from_uids[k->n_from] = ipc_get_u32(r);
+		if (k->from_uids[k->n_from] <= last)
+			return ERR_CORRUPT;
+		last = k->from_uids[k->n_from];
+	}
+	k->restores = true;
+	return 0;
 }
 
 static int
 get_intent(struct move *k, struct slice v)
 {
 	struct ipc_reader r;
+	unsigned version;
+	int err;
 
 	ipc_reader_init(&r, v);
-	if (ipc_get_u8(&r) != 1)
+	version = ipc_get_u8(&r);
+	if (version != 1 && version != 2)
 		return ERR_CORRUPT;
 	(void)ipc_get_i64(&r);
 	k->to_account = arena_slice(k->mem, ipc_get_slice(&r));
 	k->to_id = ipc_get_u64(&r);
+	if (version == 2 && (err = get_sources(k, &r)) != 0)
+		return err;
 	return ipc_reader_end(&r) != 0 ? ERR_CORRUPT : 0;
 }
 
@@ -180,15 +232,42 @@ on_removed(struct op *op)
 	move_end(k, err == ERR_GONE ? k->err : err != 0 ? err : k->err);
 }
 
+/* The retained rows of the first n UIDs that were moved; both lists ascend. */
+static struct kept_at *
+sources_of(struct move *k, size_t n, size_t *n_out)
+{
+	struct kept_at *list = arena_calloc(k->mem, n + 1, sizeof *list);
+	size_t found = 0;
+
+	if (list == NULL)
+		fatal("no memory");
+	for (size_t i = 0, j = 0; i < n && j < k->n_from; j++)
+		if (k->from_uids[j] == k->uids[i]) {
+			list[found].uid = k->uids[i++];
+			list[found++].modseq = k->mods[j];
+		}
+	*n_out = found;
+	return list;
+}
+
 /* Removes the messages (none: only the intent). */
 static void
 remove_them(struct move *k, size_t n)
 {
-	struct op *op = op_new(OP_EXPUNGE, k->from, 64 << 10, on_removed, k);
+	struct op *op =
+	    op_new(k->mods == NULL ? OP_EXPUNGE : OP_KEPT, k->from, 64 << 10, on_removed, k);
 	char key[KEY_MAX];
 
-	op->uids = k->uids;
-	op->n_uids = n;
+	if (k->mods == NULL) {
+		op->uids = k->uids;
+		op->n_uids = n;
+		op->why =
+		    k->restores || (k->to_acc == k->from_acc && k->to_acc != NULL) ? 0 : KEPT_MOVED;
+		op->by = k->by;
+	} else {
+		op->kept_how = KEPT_REMOVE;
+		op->kept = sources_of(k, n, &op->n_kept);
+	}
 	if (k->noted)
 		op->note_del = arena_slice(op->mem, key_id(key, 'i', k->id, sizeof k->id));
 	op_start(op);
@@ -244,10 +323,11 @@ insert_them(struct move *k, const struct msg_row *rows)
 		if ((k->mask & RIGHTS_KEYWORDS) == 0)
 			op->msgs[i].row.keywords = slice_str("");
 	}
+	/* Restored mail takes room again. */
+	op->within = k->to->acc == k->from->acc && !k->restores;
 	op->moved_key = arena_slice(op->mem, key_id(key, 'o', k->id, sizeof k->id));
 	op->uids = k->uids;
 	op->moved_from = k->from->id;
-	op->within = k->to->acc == k->from->acc; /* takes no room that was not taken */
 	op_start(op);
 }
 
@@ -294,13 +374,29 @@ on_source(void *arg, int err, struct msg_row *rows, size_t n)
 	if (note == NULL)
 		fatal("no memory");
 	*note = (struct noting){k, rows};
-	op = op_new(OP_NOTE, k->from, 4096, on_noted, note);
-	buf_init(&b, 256);
+	op = op_new(OP_NOTE, k->from, 64 << 10, on_noted, note);
+	buf_init(&b, 32768);
 	put_intent(k, &b);
 	op->note_key = arena_slice(op->mem, key_id(key, 'i', k->id, sizeof k->id));
 	op->note_value = arena_slice(op->mem, buf_slice(&b));
 	buf_done(&b);
 	op_start(op);
+}
+
+/* Retained rows that are still there, as messages. */
+static void
+on_kept_source(void *arg, int err)
+{
+	struct move *k = arg;
+	struct msg_row *rows = arena_calloc(k->mem, k->n_from + 1, sizeof *rows);
+	size_t n = 0;
+
+	if (rows == NULL)
+		fatal("no memory");
+	for (size_t i = 0; i < k->n_from && err == 0; i++)
+		if (k->kept[i].there)
+			rows[n++] = k->kept[i].row;
+	on_source(k, err, rows, n);
 }
 
 int
@@ -330,8 +426,10 @@ on_moved_row(void *arg, int err, struct slice v)
 		move_end(k, err); /* an intent stays for another time */
 	else if (found)
 		remove_them(k, k->n);
-	else if (k->r.conn == NULL)
+	else if (k->left)
 		give_up(k, 0); /* nothing of it came about */
+	else if (k->mods != NULL)
+		kept_read(k->from, k->kept, k->n_from, k->mem, on_kept_source, k);
 	else
 		rows_read(k->from, k->uids, k->n, k->mem, on_source, k);
 }
@@ -410,7 +508,7 @@ on_intents(void *arg, int err, const struct kv_pair *rows, size_t n, bool more)
 
 	for (size_t i = 0; i < n && err == 0; i++) {
 		k = move_new(m);
-		k->noted = true;
+		k->noted = k->left = true;
 		if (rows[i].key.len != 2 + 2 * sizeof k->id ||
 		    id_of_key(rows[i].key, k->id, sizeof k->id) != 0 ||
 		    get_intent(k, rows[i].value) != 0) {
@@ -445,6 +543,42 @@ moves_recover(struct mbox *m)
 	m->moves = xcalloc(1, sizeof *m->moves); /* keeps others waiting */
 	must(be->ops->scan(be, slice_str(m->object), slice_str("i/"), slice_str("i0"),
 	    BACKEND_SCAN_MAX, on_intents, m));
+}
+
+/* ---- undelete ---- */
+
+void
+move_restore(struct mbox *from, struct mbox *to, const uint64_t *mods, const uint32_t *uids,
+    size_t n, const unsigned char id[16], moved_fn fn, void *arg)
+{
+	struct move *k = move_new(from);
+
+	k->restores = true;
+	k->fn = fn;
+	k->arg = arg;
+	k->mask = ~(uint32_t)MSG_DELETED;
+	memcpy(k->id, id, sizeof k->id);
+	k->to = to;
+	k->to_acc = to->acc;
+	account_ref(to->acc);
+	k->uids = arena_calloc(k->mem, n + 1, sizeof *k->uids);
+	if (k->uids == NULL)
+		fatal("no memory");
+	memcpy(k->uids, uids, n * sizeof *uids);
+	k->n = k->n_from = n;
+	if (mods != NULL) {
+		k->mods = arena_calloc(k->mem, n + 1, sizeof *k->mods);
+		k->from_uids = arena_calloc(k->mem, n + 1, sizeof *k->from_uids);
+		k->kept = arena_calloc(k->mem, n + 1, sizeof *k->kept);
+		if (k->mods == NULL || k->from_uids == NULL || k->kept == NULL)
+			fatal("no memory");
+		memcpy(k->mods, mods, n * sizeof *mods);
+		memcpy(k->from_uids, uids, n * sizeof *uids);
+		for (size_t i = 0; i < n; i++)
+			k->kept[i] = (struct kept_at){.modseq = mods[i], .uid = uids[i]};
+	}
+	moves_recover(from);
+	enqueue(k);
 }
 
 /* ---- the request ---- */
@@ -486,6 +620,7 @@ on_move(struct conn *c, uint32_t id, struct ipc_reader *r)
 	k->to_acc = dst->acc;
 	account_ref(dst->acc);
 	k->mask = rights_flags(to_rights);
+	k->by = arena_slice(k->mem, slice_sub(slice_str(s->login), 0, KEPT_BY_MAX));
 	req_init(&k->r, c->st, c->ipc, id, m->acc);
 	moves_recover(m); /* a removal that failed before */
 	enqueue(k);

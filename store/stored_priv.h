@@ -11,18 +11,22 @@
  *   stored_deliver.c  from ingest                 stored_fetch.c    reading
  *   stored_view.c     the compact view            stored_watch.c    who hears of changes
  *   stored_trim.c     forgetting old removals     stored_move.c     MOVE
+ *   stored_kept.c     expunged mail               stored_bury.c     deleted mailboxes
+ *   stored_restore.c  undelete                    stored_hold.c     legal holds
  *
  * All of it runs on the loop's thread. An account and its mailboxes stay in memory while something refers to the account.
  *
  * Rows. Object "a.<account>": "h" header; "b/<mailbox id>" name and use; "s/<hash of name>" subscription. Object "m.<mailbox id>": "h" header
  * (struct mbox_head); "m/<uid>" message (row.h); "c/<modseq>" the last change of a message, one row each; "x/<modseq>" UIDs expunged;
- * "d/<delivery id>" deliveries seen; "i/<id>" moves not finished; "o/<id>" moves seen. Numbers are fixed-width hex: uid 8, others 16 digits. */
+ * "d/<delivery id>" deliveries seen; "i/<id>" moves not finished; "o/<id>" moves seen. Numbers are fixed-width hex: uid 8, others 16 digits.
+ * What left the view and is restorable: kept.h. */
 #ifndef CV_STORED_PRIV_H
 #define CV_STORED_PRIV_H
 
 #include "lib/arena.h"
 #include "lib/ipc.h"
 #include "store/backend.h"
+#include "store/kept.h"
 #include "store/row.h"
 #include "store/store_client.h"
 #include "store/store_proto.h"
@@ -54,6 +58,8 @@ struct stored {
 	uint64_t quota_messages; /* 0: as many as there is room for */
 	uint32_t history_max;    /* "x/" rows of a mailbox; a tenth more before they are trimmed */
 	int64_t memory_s;        /* of delivery ids */
+	int64_t undelete_s;      /* how long expunged mail is kept; 0: not at all */
+	uint64_t undelete_bytes; /* of an account */
 	struct slice *special;   /* names of the folders made with an account */
 	size_t n_special;
 	struct account *accounts[HASH_SIZE];
@@ -73,6 +79,10 @@ struct mbox_head {
 	uint64_t forgotten; /* removals up to this mod-sequence are not all remembered */
 	uint32_t history;   /* "x/" rows */
 	uint32_t moves;     /* "i/" rows: moves out of here that are not finished */
+	/* from version 3: "k/" rows, octets of their messages, and the oldest was made then or later */
+	uint32_t kept;
+	uint64_t kept_bytes;
+	int64_t kept_from;
 	struct slice account;
 	struct slice keywords; /* ever used in it, by spaces, as first spelled */
 };
@@ -159,6 +169,16 @@ struct mbox {
 	uint32_t watch_id; /* at the backend; 0: none */
 	struct view *view;
 	struct move *moves; /* out of here, the first one is running */
+	/* Deleted and restorable: in the account's list "buried", not found by sessions. 0: not. Of one that is gone: what it will be. */
+	int64_t buried_at;
+	char *buried_by;
+	int64_t kept_wait; /* no trim of "k/" rows before */
+};
+struct hold { /* of an account, in force or over; slices point into raw */
+	struct hold *next;
+	uint64_t number;
+	struct buf raw;
+	struct hold_row row;
 };
 struct account {
 	struct account *next_hash, *idle_prev, *idle_next;
@@ -173,6 +193,9 @@ struct account {
 	struct mbox *mboxes; /* by name, byte order */
 	size_t n_mboxes;
 	struct mbox *graveyard;
+	struct mbox *buried; /* oldest first */
+	size_t n_buried;
+	struct hold *holds; /* by number */
 	struct sub *subs;
 	size_t n_subs;
 	struct account_op *ops, **ops_end; /* the first one is running */
@@ -181,6 +204,8 @@ struct account {
  * exist. err: ERR_SYNTAX (no account id), ERR_TEMP, ERR_FULL, ERR_IO, ERR_CORRUPT. */
 typedef void (*account_fn)(void *arg, int err, struct account *acc);
 void account_get(struct stored *st, struct slice id, account_fn fn, void *arg);
+/* The same, but ERR_NOTFOUND for one that does not exist. */
+void account_find(struct stored *st, struct slice id, account_fn fn, void *arg);
 void account_ref(struct account *a);
 void account_unref(struct account *a);
 uint64_t account_usage(const struct account *a);
@@ -210,6 +235,9 @@ struct naming {
 };
 /* Within an operation. fn tells, then the caller ends the operation. */
 void names_change(struct account_op *op, const struct naming *n, backend_done_fn fn, void *arg);
+enum { NAME_DEPTH_MAX = 40 };
+/* name and its parents as far as they do not exist: into names, the outermost first. */
+size_t names_missing(struct account *a, struct slice name, struct slice names[NAME_DEPTH_MAX]);
 struct slice sub_key(char *out, struct slice name);
 void sub_set(struct account *a, struct slice name, bool on); /* in memory */
 void mbox_link(struct mbox *m);   /* into the account's list and the table */
@@ -253,6 +281,7 @@ struct session {
 	size_t n_accounts;
 	int64_t expires;
 	uint64_t epoch;
+	char *login; /* who it is, for those who ask later who removed something */
 	struct watch *watches;
 };
 /* What is kept with a connection. */
@@ -288,13 +317,31 @@ uint32_t rights_flags(const char *rights); /* flags that may be changed; bit 31:
 
 /* ---- stored_cycle.c ---- */
 
-enum op_kind { OP_INSERT, OP_CLAIM, OP_NOTE, OP_PRUNE, OP_TRIM, OP_HOLD, OP_FLAGS, OP_EXPUNGE };
+enum op_kind {
+	OP_INSERT,
+	OP_CLAIM,
+	OP_NOTE,
+	OP_PRUNE,
+	OP_TRIM,
+	OP_HOLD,
+	OP_FLAGS,
+	OP_EXPUNGE,
+	OP_KEPT,
+};
 struct new_msg {
 	struct msg_row row; /* uid, modseq, save_date are set by the batch */
 	bool has_id;
 	unsigned char id[16]; /* delivery id */
 	uint32_t uid;         /* out */
 };
+/* A "k/" row: which, and what was read of it. */
+struct kept_at {
+	uint64_t modseq;
+	uint32_t uid;
+	bool there;
+	struct msg_row row;
+};
+enum kept_how { KEPT_RESTORE, KEPT_REMOVE, KEPT_TRIM };
 /* One change of a mailbox. Made by op_new, given to op_start; done is called once (perhaps from within op_start), err tells, then op_free is
  * the callee's. */
 struct op {
@@ -333,6 +380,16 @@ struct op {
 	size_t n_rows;
 	struct change_row *victims;
 	size_t n_victims;
+	/* OP_EXPUNGE: enum kept_why, 0: what goes is not lost; and who does it. keep: they become "k/" rows */
+	uint8_t why;
+	struct slice by;
+	bool keep;
+	struct msg_row *victim_rows; /* beside victims when they are kept */
+	/* OP_KEPT: restore (then msgs are what came of them) or remove those given; trim: the old ones */
+	enum kept_how kept_how;
+	struct kept_at *kept;
+	size_t n_kept, kept_left;
+	int64_t kept_next; /* KEPT_TRIM: when the first one that stays was made; 0: none is known */
 	struct slice *old_keys;
 	size_t n_old_keys;
 	uint64_t old_modseq; /* OP_TRIM: of the last of old_keys */
@@ -371,6 +428,10 @@ int cycle_absent(struct cycle *c, struct slice key);
 void cycle_gathered(struct mbox *m, int err); /* the reader has what it needs */
 
 int insert_build(struct op *op, struct cycle *c);
+/* One message into the batch; its uid is set. */
+int insert_put(struct new_msg *n, struct cycle *c);
+/* Whether the account as the batch leaves it may take so much more. */
+bool insert_fits(const struct mbox *m, const struct cycle *c, uint64_t octets, uint64_t messages);
 int claim_build(struct op *op, struct cycle *c);
 void prune_gather(struct op *op);
 int prune_build(struct op *op, struct cycle *c);
@@ -392,8 +453,44 @@ typedef void (*rows_read_fn)(void *arg, int err, struct msg_row *rows, size_t n)
 void rows_read(
     struct mbox *m, const uint32_t *uids, size_t n, struct arena *mem, rows_read_fn fn, void *arg);
 
+/* ---- stored_kept.c: expunged mail, "k/" rows ---- */
+/* Whether what an account loses is kept now. */
+bool account_keeps(const struct account *a);
+int kept_put(struct op *op, struct cycle *c, const struct msg_row *row, uint64_t modseq);
+void kept_gather(struct op *op);
+int kept_build(struct op *op, struct cycle *c);
+/* Reads those of the rows that are there into mem; what is read is marked "there". fn may be called at once. */
+void kept_read(struct mbox *m, struct kept_at *list, size_t n, struct arena *mem,
+    void (*fn)(void *arg, int err), void *arg);
+void kept_trim_maybe(struct mbox *m); /* after a commit, and now and then */
+uint64_t account_kept(
+    const struct account *a); /* octets kept, those of deleted mailboxes among them */
+
+/* ---- stored_bury.c: deleted mailboxes ---- */
+/* Within the account's operation that takes the name away: what goes with it into the same commit. ERR_LIMIT: too many under a hold. */
+int bury_row(struct account *a, const struct mbox *m, struct slice by, int64_t at,
+    char key[KEY_MAX], struct slice *key_out, struct buf *value_out);
+void bury_over(struct mbox *m); /* a mailbox that is gone is at rest: kept, or removed */
+int bury_load(struct account *a, struct slice key, struct slice value); /* a row "l/b" */
+struct mbox *bury_find(struct account *a, uint64_t id);
+void bury_lost(struct mbox *m);    /* there is a row and no object */
+void bury_emptied(struct mbox *m); /* after something was restored: one without mail goes */
+void bury_sweep(
+    struct account *a); /* those that were kept long enough go, unless the account is held */
+void bury_free(struct account *a);
+void kept_sweep(struct stored *st); /* all accounts in memory: now and then */
+
+/* ---- stored_hold.c: legal holds ---- */
+bool account_is_held(const struct account *a);
+int hold_load(struct account *a, struct slice key, struct slice value); /* a row "l/h" */
+void holds_free(struct account *a);
+
 /* ---- messages ---- */
 
+int on_kept_boxes(struct conn *c, uint32_t id, struct ipc_reader *r);
+int on_kept_rows(struct conn *c, uint32_t id, struct ipc_reader *r);
+int on_kept_restore(struct conn *c, uint32_t id, struct ipc_reader *r);
+int on_hold(struct conn *c, uint32_t id, struct ipc_reader *r);
 int on_list(struct conn *c, uint32_t id, struct ipc_reader *r);
 int on_create(struct conn *c, uint32_t id, struct ipc_reader *r);
 int on_delete(struct conn *c, uint32_t id, struct ipc_reader *r);
@@ -426,6 +523,12 @@ int on_quota(struct conn *c, uint32_t id, struct ipc_reader *r);
 
 /* ---- stored_move.c ---- */
 void moves_recover(struct mbox *m); /* finishes or forgets what was left in the middle */
+/* Restoring: messages of a deleted mailbox (mods NULL), or "k/" rows of m by their mod-sequences, to another mailbox of the account, as a
+ * move under id. uids ascend, at most CHUNK; both are copied. fn tells which became which. */
+typedef void (*moved_fn)(
+    void *arg, int err, uint32_t uidvalidity, const uint32_t *src, const uint32_t *dst, size_t n);
+void move_restore(struct mbox *from, struct mbox *to, const uint64_t *mods, const uint32_t *uids,
+    size_t n, const unsigned char id[16], moved_fn fn, void *arg);
 int moved_row_encode(int64_t at, uint64_t from, uint32_t uidvalidity, const uint32_t *src,
     const struct new_msg *dst, size_t n, struct buf *b);
 int moved_row_at(struct slice v, int64_t *at_out);

@@ -73,6 +73,7 @@ session_free(struct session *s)
 		free(s->accounts[i].share);
 	}
 	free(s->accounts);
+	free(s->login);
 	s->st->n_sessions--;
 	free(s);
 }
@@ -206,6 +207,7 @@ session_make(struct stored *st, struct slice ticket, session_fn fn, void *arg)
 	k->s->st = st;
 	k->s->expires = t->expires;
 	k->s->epoch = t->epoch;
+	k->s->login = xstrdup(t->login);
 	k->s->accounts = xcalloc(t->n_shares + 1, sizeof *k->s->accounts);
 	st->n_sessions++;
 	account_get(st, slice_str(t->account), on_account, k);

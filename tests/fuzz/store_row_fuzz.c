@@ -32,6 +32,9 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct account_head ah;
 	struct change_row ch;
 	struct seg_loc loc;
+	struct kept_row kept;
+	struct buried_row buried;
+	struct hold_row hold;
 	int64_t at;
 	uint32_t u;
 	struct buf b;
@@ -40,7 +43,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (size == 0)
 		return 0;
 	buf_init(&b, 1 << 20);
-	switch (data[0] % 9) {
+	switch (data[0] % 12) {
 	case 0:
 		r = msg_row_decode(s, &row);
 		if (r == 0 && s.ptr[0] == 1) { /* of old: coded anew, with the same fields */
@@ -55,7 +58,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	case 1:
 		if ((r = mbox_head_decode(s, &mh)) == 0)
 			again = mbox_head_encode(&mh, &b);
-		if (r == 0 && s.ptr[0] == 1) { /* an older version is written as the present one */
+		if (r == 0 && s.ptr[0] < 3) { /* an older version is written as the present one */
 			MUST(again == 0 && mbox_head_decode(buf_slice(&b), &mh) == 0);
 			buf_done(&b);
 			return 0;
@@ -85,6 +88,18 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			MUST(seg_loc_refs(s, refs, &n) == 0 && n <= SEG_REFS_MAX);
 			again = seg_loc_encode(&loc, refs, n, &b);
 		}
+		break;
+	case 9:
+		if ((r = kept_row_decode(s, &kept)) == 0)
+			again = kept_row_encode(&kept, &b);
+		break;
+	case 10:
+		if ((r = buried_row_decode(s, &buried)) == 0)
+			again = buried_row_encode(&buried, &b);
+		break;
+	case 11:
+		if ((r = hold_row_decode(s, &hold)) == 0)
+			again = hold_row_encode(&hold, &b);
 		break;
 	case 7:
 		r = expunged_row_decode(s, &b);
