@@ -59,6 +59,7 @@ struct io {
 	bool rd_more;    /* TLS may hold more bytes although the socket shows none */
 	bool wr_blocked; /* the kernel takes no more: wait for readiness */
 	bool above_low;
+	bool held;              /* io_hold */
 	bool do_flush, do_kick; /* what the deferral is for */
 	char peer[64];
 };
@@ -545,11 +546,25 @@ io_write(struct io *io, const void *p, size_t n)
 		fatal("no memory for output");
 	if (io_out_len(io) > io->low_water)
 		io->above_low = true;
-	if (!io->wr_blocked && !io->do_flush) {
+	if (!io->wr_blocked && !io->do_flush && !io->held) {
 		io->do_flush = true;
 		loop_defer_set(io->defer);
 	}
 	return 0;
+}
+
+void
+io_hold(struct io *io, bool hold)
+{
+	if (io->dead || io->held == hold)
+		return;
+	io->held = hold;
+	if (hold) {
+		io->do_flush = false;
+	} else if ((io_out_len(io) > 0 || io->filter != NULL) && !io->wr_blocked) {
+		io->do_flush = true;
+		loop_defer_set(io->defer);
+	}
 }
 
 int

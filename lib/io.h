@@ -50,6 +50,8 @@ void io_kick(struct io *io);
 /* Queues bytes; they go out in this turn. 0, ERR_LIMIT (out_cap), ERR_CLOSED. */
 int io_write(struct io *io, const void *p, size_t n);
 int io_write_str(struct io *io, const char *s);
+/* While it is held, what was queued stays (closing sends it all the same): for answers to commands of a pipeline, which go out together. */
+void io_hold(struct io *io, bool hold);
 int io_printf(struct io *io, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* Bytes queued and not yet taken by the kernel. */
 size_t io_out_len(const struct io *io);

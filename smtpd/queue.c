@@ -43,6 +43,22 @@ queue_now_ms(void)
 	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
 }
 
+/* Eight random octets; the kernel gives them for many ids at a time. */
+static void
+id_random(unsigned char *out)
+{
+	static unsigned char pool[512];
+	static size_t left;
+
+	if (left == 0) {
+		random_bytes(pool, sizeof(pool));
+		left = sizeof(pool);
+	}
+	left -= 8;
+	memcpy(out, pool + left, 8);
+	explicit_bzero(pool + left, 8);
+}
+
 struct delivery_id
 queue_new_id(void)
 {
@@ -57,7 +73,7 @@ queue_new_id(void)
 	for (int i = 0; i < 7; i++)
 		id.b[i] = (unsigned char)(us >> (48 - 8 * i));
 	id.b[7] = queue.instance;
-	random_bytes(id.b + 8, 8);
+	id_random(id.b + 8);
 	return id;
 }
 

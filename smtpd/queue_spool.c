@@ -15,7 +15,10 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <time.h>
 #include <unistd.h>
+
+enum { ROOM_EVERY_MS = 50 };
 
 /* disk_reserve_mb. Rows stop at half of it: what was begun before the disk came so far still finds room for its COMMIT. Refused there, a message
  * that others had already got would come again. */
@@ -151,15 +154,27 @@ qspool_remove(const struct delivery_id *id)
 		log_msg(LOG_LVL_WARN, "spool_remove", "%s: errno %d", n.s, errno);
 }
 
+/* The disk is asked now and then; in between, what was promised counts as taken. */
 bool
 qspool_has_room(uint64_t bytes)
 {
+	static int64_t asked_ms = INT64_MIN / 2;
+	static uint64_t room;
+	struct timespec ts;
 	struct statvfs v;
 
-	if (fstatvfs(dir_fd, &v) != 0)
-		return true; /* unknown is no reason to refuse mail */
-	uint64_t room = (uint64_t)v.f_bavail * v.f_frsize;
-	return room > reserve_bytes && room - reserve_bytes > bytes;
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	int64_t now = (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+	if (now - asked_ms >= ROOM_EVERY_MS) {
+		if (fstatvfs(dir_fd, &v) != 0)
+			return true; /* unknown is no reason to refuse mail */
+		room = (uint64_t)v.f_bavail * v.f_frsize;
+		asked_ms = now;
+	}
+	if (room <= reserve_bytes || room - reserve_bytes <= bytes)
+		return false;
+	room -= bytes;
+	return true;
 }
 
 void

@@ -374,6 +374,10 @@ process(struct client *c)
 		else
 			more = line_input(c);
 	}
+	/* RFC 2920 3.2: answers wait for those to commands that are here already */
+	if (!c->closing)
+		io_hold(c->io, c->busy && c->t != NULL && c->t->deliver == NULL &&
+				   slice_index(io_in(c->io), '\n') >= 0);
 	/* a peer that closed its half has had its answers */
 	if (c->eof && !c->busy)
 		client_close(c);

@@ -32,6 +32,7 @@ enum smtp_ext_bit {
 	SMTP_EXT_STARTTLS = 32,
 	SMTP_EXT_DSN = 64,
 	SMTP_EXT_AUTH_PLAIN = 128,
+	SMTP_EXT_CHUNKING = 256,
 };
 struct smtp_ext {
 	unsigned bits; /* enum smtp_ext_bit */

@@ -10,6 +10,7 @@ enum lmtp_verb {
 	LMTP_MAIL,
 	LMTP_RCPT,
 	LMTP_DATA,
+	LMTP_BDAT,
 	LMTP_RSET,
 	LMTP_NOOP,
 	LMTP_QUIT,
@@ -45,5 +46,11 @@ void lmtp_data_init(struct lmtp_data *d);
  * when the end was reached. */
 bool lmtp_data_feed(struct lmtp_data *d, struct slice in, size_t *used_out,
     void (*put)(void *arg, const void *p, size_t n), void *arg);
+
+/* "n [LAST]" of BDAT (RFC 3030 2): 0 or ERR_SYNTAX. */
+int lmtp_bdat_parse(struct slice args, uint64_t *size_out, bool *last_out);
+/* Looks at octets of a chunk as they come, and notes what lmtp_data_feed would: a text is good when neither bare nor nul is set and the state is
+ * LMTP_D_BOL at its end. */
+void lmtp_chunk_look(struct lmtp_data *d, struct slice in);
 
 #endif

@@ -33,7 +33,7 @@ struct lmtp_rcpt {
 	size_t n_targets;
 };
 
-enum lmtp_phase { LMTP_COMMAND, LMTP_TEXT, LMTP_DELIVER };
+enum lmtp_phase { LMTP_COMMAND, LMTP_TEXT, LMTP_CHUNK, LMTP_DELIVER };
 
 struct lmtp_session {
 	struct lmtp_session *next, **at; /* of the server's list */
@@ -52,6 +52,9 @@ struct lmtp_session {
 	struct lmtp_target *targets;
 	size_t n_targets, cap_targets;
 	struct lmtp_data data;
+	bool in_bdat;                /* the text comes in chunks */
+	uint64_t chunk_left;         /* octets of the chunk under way */
+	bool chunk_last, chunk_lost; /* lost: there is no transaction for it */
 	struct ingest_body body;
 	int body_err;
 	/* the delivery */

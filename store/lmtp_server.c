@@ -2,7 +2,7 @@
  *
  * A client of any kind may connect: everything is bounded, nothing blocks. Commands are answered in order; recipients that come
  * in a pipeline are looked up together, any other command waits for them. A message gets one reply for each accepted recipient,
- * and 250 only after stored has committed. RFC 2033, 2920 (PIPELINING), 1870 (SIZE), 6152 (8BITMIME), 6531 (SMTPUTF8), 2034. */
+ * and 250 only after stored has committed. RFC 2033, 2920 (PIPELINING), 1870 (SIZE), 3030 (CHUNKING), 6152 (8BITMIME), 6531 (SMTPUTF8), 2034. */
 #include "config.h"
 
 #include <assert.h>
@@ -55,7 +55,7 @@ lmtp_reset(struct lmtp_session *s)
 	s->targets = NULL;
 	s->n_targets = s->cap_targets = 0;
 	arena_reset(s->a);
-	s->in_mail = false;
+	s->in_mail = s->in_bdat = false;
 	s->phase = LMTP_COMMAND;
 }
 
@@ -93,7 +93,7 @@ cmd_lhlo(struct lmtp_session *s, struct slice args)
 		    &s->client, args.ptr[i] > 32 && args.ptr[i] < 127 ? args.ptr[i] : '?');
 	if (io_printf(s->io,
 		"250-%s\r\n250-PIPELINING\r\n250-SIZE %llu\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n"
-		"250-XCVID\r\n250 ENHANCEDSTATUSCODES\r\n",
+		"250-XCVID\r\n250-CHUNKING\r\n250 ENHANCEDSTATUSCODES\r\n",
 		s->in->hostname, (unsigned long long)s->in->size_max) != 0)
 		io_close_after_flush(s->io);
 }
@@ -119,11 +119,19 @@ cmd_mail(struct lmtp_session *s, struct slice args)
 		lmtp_reply(s, bad);
 		return;
 	}
-	if (!s->mail.has_id) /* at least once: only our own queue asks for more */
-		random_bytes(s->mail.id, sizeof(s->mail.id));
 	s->in_mail = true;
 	s->started_ms = loop_now_ms(s->in->loop);
 	lmtp_reply(s, "250 2.1.0 sender ok");
+}
+
+static void
+text_begin(struct lmtp_session *s)
+{
+	if (!s->mail.has_id) /* at least once: only our own queue asks for more */
+		random_bytes(s->mail.id, sizeof(s->mail.id));
+	lmtp_data_init(&s->data);
+	ingest_body_init(&s->body, s->in);
+	s->body_err = 0;
 }
 
 static void
@@ -131,17 +139,56 @@ cmd_data(struct lmtp_session *s, struct slice args)
 {
 	if (args.len > 0) {
 		lmtp_reply(s, "501 5.5.4 DATA has no arguments");
+	} else if (s->in_bdat) {
+		lmtp_reply(s, "503 5.5.1 the message comes by BDAT");
 	} else if (!s->in_mail) {
 		lmtp_reply(s, "503 5.5.1 MAIL first");
 	} else if (s->n_accepted == 0) {
 		lmtp_reply(s, "503 5.5.1 no valid recipients"); /* RFC 2033 4.2 */
 	} else {
-		lmtp_data_init(&s->data);
-		ingest_body_init(&s->body, s->in);
-		s->body_err = 0;
+		text_begin(s);
 		s->phase = LMTP_TEXT;
 		lmtp_reply(s, "354 go ahead, end with <CRLF>.<CRLF>");
 	}
+}
+
+/* The chunk is read. */
+static void
+chunk_end(struct lmtp_session *s)
+{
+	s->phase = LMTP_COMMAND;
+	if (s->chunk_lost) {
+		lmtp_reply(
+		    s, s->in_mail ? "503 5.5.1 no valid recipients" : "503 5.5.1 MAIL first");
+	} else if (s->chunk_last) {
+		/* a text that does not end in CRLF would run into what is put behind it */
+		if (s->data.state != LMTP_D_BOL)
+			s->data.bare = true;
+		lmtp_deliver(s);
+	} else {
+		lmtp_reply(s, "250 2.0.0 chunk taken");
+	}
+}
+
+/* RFC 3030 2: the octets follow whatever the answer will be. */
+static void
+cmd_bdat(struct lmtp_session *s, struct slice args)
+{
+	if (lmtp_bdat_parse(args, &s->chunk_left, &s->chunk_last) != 0) {
+		/* how many octets are no commands nobody knows */
+		lmtp_reply(s, "501 5.5.4 BDAT size [LAST]");
+		s->closing = true;
+		io_close_after_flush(s->io);
+		return;
+	}
+	s->chunk_lost = !s->in_mail || s->n_accepted == 0;
+	if (!s->chunk_lost && !s->in_bdat) {
+		s->in_bdat = true;
+		text_begin(s);
+	}
+	s->phase = LMTP_CHUNK;
+	if (s->chunk_left == 0)
+		chunk_end(s);
 }
 
 static void
@@ -155,10 +202,16 @@ command(struct lmtp_session *s, enum lmtp_verb verb, struct slice args)
 		cmd_mail(s, args);
 		break;
 	case LMTP_RCPT:
-		lmtp_rcpt(s, args);
+		if (s->in_bdat)
+			lmtp_reply(s, "503 5.5.1 the message has begun");
+		else
+			lmtp_rcpt(s, args);
 		break;
 	case LMTP_DATA:
 		cmd_data(s, args);
+		break;
+	case LMTP_BDAT:
+		cmd_bdat(s, args);
 		break;
 	case LMTP_RSET:
 		lmtp_reset(s);
@@ -206,6 +259,23 @@ take_text(struct lmtp_session *s, struct slice in)
 	if (end)
 		lmtp_deliver(s);
 	return end;
+}
+
+/* Octets of a chunk; whether it came to its end. */
+static bool
+take_chunk(struct lmtp_session *s, struct slice in)
+{
+	if (in.len > s->chunk_left)
+		in.len = (size_t)s->chunk_left;
+	if (!s->chunk_lost) {
+		lmtp_chunk_look(&s->data, in);
+		put_text(s, in.ptr, in.len);
+	}
+	s->chunk_left -= in.len;
+	io_consume(s->io, in.len);
+	if (s->chunk_left == 0)
+		chunk_end(s);
+	return s->chunk_left == 0;
 }
 
 /* A line that never ends: it is refused once and read over. */
@@ -267,8 +337,14 @@ lmtp_process(struct lmtp_session *s)
 
 		if (in.len == 0 || s->phase == LMTP_DELIVER)
 			break;
-		more = s->phase == LMTP_TEXT ? take_text(s, in) : take_command(s, in);
+		more = s->phase == LMTP_TEXT    ? take_text(s, in)
+		       : s->phase == LMTP_CHUNK ? take_chunk(s, in)
+						: take_command(s, in);
 	}
+	/* RFC 2920 3.2: answers wait for those to commands that are here already, and for that to a text that came with them */
+	if (!s->closing)
+		io_hold(s->io, s->phase == LMTP_DELIVER ||
+				   (s->n_pending > 0 && slice_index(io_in(s->io), '\n') >= 0));
 	/* While we work the client has nothing to say. */
 	io_set_timeouts(s->io, s->phase == LMTP_DELIVER || s->n_pending > 0 ? 0 : s->in->timeout_ms,
 	    s->in->timeout_ms);

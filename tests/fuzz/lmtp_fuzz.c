@@ -1,4 +1,4 @@
-/* lmtp_fuzz.c: commands never crash; the end of DATA is the same however the bytes are cut. */
+/* lmtp_fuzz.c: commands never crash; the end of DATA, and what is found in a chunk, are the same however the bytes are cut. */
 #include "tests/fuzz/fuzz.h"
 
 #include "store/lmtp_parse.h"
@@ -30,6 +30,32 @@ feed(struct slice s, size_t step, struct lmtp_data *d, struct buf *out)
 	return at;
 }
 
+static void
+look(struct slice s, size_t step, struct lmtp_data *d)
+{
+	lmtp_data_init(d);
+	for (size_t at = 0; at < s.len; at += step)
+		lmtp_chunk_look(d, slice_sub(s, at, step));
+}
+
+/* A chunk against the plain rule: each CR stands before an LF and each LF behind a CR. */
+static void
+chunk(struct slice s)
+{
+	struct lmtp_data d1, d2;
+	bool bare = false;
+
+	look(s, s.len + 1, &d1);
+	look(s, 1 + s.len % 5, &d2);
+	for (size_t i = 0; i < s.len; i++) {
+		bare |= s.ptr[i] == '\n' && (i == 0 || s.ptr[i - 1] != '\r');
+		bare |= s.ptr[i] == '\r' && i + 1 < s.len && s.ptr[i + 1] != '\n';
+	}
+	MUST(d1.bare == bare && d2.bare == bare && d1.state == d2.state && d1.nul == d2.nul);
+	MUST(d1.nul == (slice_index(s, 0) >= 0));
+	MUST((d1.state == LMTP_D_BOL) == (s.len == 0 || s.ptr[s.len - 1] == '\n'));
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -38,6 +64,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct lmtp_data d1, d2;
 	struct lmtp_mail m;
 	struct buf one, two;
+	uint64_t n;
+	bool last;
 
 	if (a == NULL)
 		a = arena_new(1 << 20);
@@ -49,9 +77,13 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	case LMTP_RCPT:
 		(void)lmtp_rcpt_parse(args, true, a, &addr);
 		break;
+	case LMTP_BDAT:
+		(void)lmtp_bdat_parse(args, &n, &last);
+		break;
 	default:
 		break;
 	}
+	chunk(s);
 	buf_init(&one, size + 10);
 	buf_init(&two, size + 10);
 	MUST(feed(s, size, &d1, &one) == feed(s, 1 + size % 7, &d2, &two));

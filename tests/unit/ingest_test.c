@@ -344,7 +344,7 @@ expect(const char *want)
 #define GREETING "220 mx.tinhmau.example LMTP Congvu\r\n"
 #define CAPS                                                                                \
 	"250-mx.tinhmau.example\r\n250-PIPELINING\r\n250-SIZE 10000000\r\n250-8BITMIME\r\n" \
-	"250-SMTPUTF8\r\n250-XCVID\r\n250 ENHANCEDSTATUSCODES\r\n"
+	"250-SMTPUTF8\r\n250-XCVID\r\n250-CHUNKING\r\n250 ENHANCEDSTATUSCODES\r\n"
 #define ID "000102030405060708090a0b0c0d0e0f"
 #define GO "354 go ahead, end with <CRLF>.<CRLF>\r\n"
 #define MESSAGE "Date: Sat, 21 Nov 2026 08:00:00 +0700\r\nSubject: x\r\n\r\nhello\r\n"
@@ -389,7 +389,7 @@ one_message(void **state)
 	say("Date: Sat, 21 Nov 2026 08:00:00 +0700\r\nSubject: x\r\n\r\n..dot\r\n.\r\n");
 	expect(DELIVERED);
 	assert_int_equal(st.delivers, 1);
-	assert_int_equal(st.checks, 1);
+	assert_int_equal(st.checks, 0); /* who knows delivery ids has asked before */
 	check_buf(&st.body, "Date: Sat, 21 Nov 2026 08:00:00 +0700\r\nSubject: x\r\n\r\n.dot\r\n");
 	check_buf(&st.account, "p-huong ");
 	assert_int_equal(st.id[15], 15);
@@ -424,6 +424,69 @@ pipeline(void **state)
 	check_buf(&st.account, "p-a p-latefull ");
 	assert_int_equal(st.delivers, 1);
 	assert_true(slice_starts(buf_slice(&st.trace), "Return-Path: <>\r\n"));
+}
+
+/* RFC 3030: the text by length, in one piece or several, in the same breath as the recipients. */
+static void
+chunks(void **state)
+{
+	(void)state;
+	say("MAIL FROM:<> XCVID=" ID "\r\nRCPT TO:<a@tinhmau.example>\r\nBDAT 60 LAST\r\n" MESSAGE
+	    "NOOP\r\n");
+	assert_int_equal(strlen(MESSAGE), 60);
+	expect(OK_MAIL OK_RCPT DELIVERED "250 2.0.0 ok\r\n");
+	check_buf(&st.body, MESSAGE);
+	/* the answer at the end is what counts: nobody is asked before */
+	assert_int_equal(st.checks, 0);
+	/* dots are nothing; a CRLF may be cut */
+	say("MAIL FROM:<>\r\nRCPT TO:<a@tinhmau.example>\r\nRCPT TO:<none@tinhmau.example>\r\nBDAT "
+	    "6\r\nX: y\r\r\nBDAT 0\r\nRCPT TO:<a@tinhmau.example>\r\n");
+	expect(OK_MAIL OK_RCPT
+	    "550 5.1.1 no such recipient\r\n250 2.0.0 chunk taken\r\n500 5.5.2 a line "
+	    "ends in CRLF\r\n250 2.0.0 chunk taken\r\n503 5.5.1 the message has begun\r\n");
+	say("RSET\r\n");
+	expect("250 2.0.0 ok\r\n");
+	say("MAIL FROM:<>\r\nRCPT TO:<a@tinhmau.example>\r\nBDAT 5\r\nX: y\rBDAT 8\r\n\n\r\n.\r\n."
+	    "\rDATA\r\nBDAT 1 LAST\r\n\nQUIT\r\n");
+	expect(OK_MAIL OK_RCPT "250 2.0.0 chunk taken\r\n250 2.0.0 chunk taken\r\n503 5.5.1 the "
+			       "message comes by BDAT\r\n" DELIVERED "221 2.0.0 bye\r\n");
+	check_buf(&st.body, "X: y\r\n\r\n.\r\n.\r\n");
+	assert_int_equal(st.checks, 2);
+}
+
+static void
+chunks_refused(void **state)
+{
+	static const char *const texts[][2] = {
+	    {"5 LAST\r\na\rb\r\n", "554 5.6.0 a CR or LF alone in the message\r\n"},
+	    {"4 LAST\r\na\nb\n", "554 5.6.0 a CR or LF alone in the message\r\n"},
+	    {"4 LAST\r\nabcd", "554 5.6.0 a CR or LF alone in the message\r\n"},
+	    {"5 LAST\r\nabc\r\r", "554 5.6.0 a CR or LF alone in the message\r\n"},
+	    {"0 LAST\r\n", DELIVERED}};
+	struct buf want;
+
+	(void)state;
+	buf_init(&want, 1000);
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+		say("MAIL FROM:<>\r\nRCPT TO:<a@tinhmau.example>\r\nBDAT ");
+		say(texts[i][0]);
+		buf_reset(&want);
+		buf_appendf(&want, OK_MAIL OK_RCPT "%s", texts[i][1]);
+		expect(buf_cstr(&want));
+	}
+	assert_int_equal(st.delivers, 1);
+	/* what belongs to nobody is read over and is never a command */
+	say("BDAT 6 LAST\r\nNOOP\r\nMAIL FROM:<>\r\nBDAT 6\r\nNOOP\r\nRCPT "
+	    "TO:<none@tinhmau.example>\r\nBDAT 6 LAST\r\n"
+	    "NOOP\r\nRCPT TO:<a@tinhmau.example>\r\n");
+	expect(
+	    "503 5.5.1 MAIL first\r\n" OK_MAIL "503 5.5.1 no valid recipients\r\n550 5.1.1 no such "
+	    "recipient\r\n503 5.5.1 no valid recipients\r\n" OK_RCPT);
+	buf_done(&want);
+	assert_int_equal(st.delivers, 1);
+	/* whose length cannot be read ends the conversation */
+	say("BDAT x LAST\r\nNOOP\r\n");
+	expect("501 5.5.4 BDAT size [LAST]\r\n");
 }
 
 static void
@@ -483,13 +546,13 @@ order_of_replies(void **state)
 	(void)state;
 	say("MAIL FROM:<>\r\nRCPT TO:<later@tinhmau.example>\r\nRCPT "
 	    "TO:<a@tinhmau.example>\r\nNOOP\r\n");
-	expect(OK_MAIL);
+	/* answers to commands that are here go out together (RFC 2920 3.2) */
 	for (int i = 0; i < 20; i++)
 		turn();
 	assert_int_equal(got.len, 0);
 	ipc_reply_err(late_lookup.c, late_lookup.id, ERR_TEMP, "late");
 	ipc_release(late_lookup.c);
-	expect(TEMP OK_RCPT "250 2.0.0 ok\r\n");
+	expect(OK_MAIL TEMP OK_RCPT "250 2.0.0 ok\r\n");
 	/* the client goes while a look-up is under way */
 	say("RSET\r\nMAIL FROM:<>\r\nRCPT TO:<later@tinhmau.example>\r\n");
 	expect("250 2.0.0 ok\r\n" OK_MAIL);
@@ -986,6 +1049,8 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test_setup(one_message, setup),
 	    cmocka_unit_test_setup(pipeline, setup),
+	    cmocka_unit_test_setup(chunks, setup),
+	    cmocka_unit_test_setup(chunks_refused, setup),
 	    cmocka_unit_test_setup(group_of_many, setup),
 	    cmocka_unit_test_setup(group_of_ten_thousand, setup),
 	    cmocka_unit_test_setup(order_of_replies, setup),
