@@ -13,7 +13,13 @@
 #include <sys/types.h>
 
 #define KV_PAGE_FILE "rows.db"
-enum { KV_PAGE_SIZE = 4096, KV_PAGE_BATCH = 2040 /* pages that gather at most: 8 MiB */ };
+#ifndef KV_PAGE_BATCH_MAX /* tests/crash makes a program with small batches */
+#define KV_PAGE_BATCH_MAX 2040
+#endif
+enum {
+	KV_PAGE_SIZE = 4096,
+	KV_PAGE_BATCH = KV_PAGE_BATCH_MAX /* pages that gather at most: 8 MiB */
+};
 
 /* Before the environment is opened: repairs KV_PAGE_FILE in the folder from pages.dw, makes pages.dw, takes room for it. dir is remembered. 0;
  * ERR_IO, ERR_FULL, ERR_NOMEM, ERR_CORRUPT (a batch of another file: the file was replaced by hand; remove pages.dw if it was meant). */

@@ -18,15 +18,49 @@ enum crash_op {
 	CRASH_WRITE,    /* b: offset; bytes */
 	CRASH_SIZE,     /* b: ftruncate to this */
 	CRASH_GROW,     /* b: the file is at least this long, of zeros */
-	CRASH_SYNC,     /* of a file or a folder */
+	CRASH_SYNC,     /* of a file or a folder; b: from where in the program it was called */
 	CRASH_RENAME,   /* from, NUL, to */
 	CRASH_UNLINK,   /* path */
 	CRASH_MKDIR,    /* path */
 	CRASH_TEXT,     /* of the driver; see crash_load.c */
 };
 
-enum { CRASH_ACCOUNTS = 4, CRASH_BOXES = 2, CRASH_MESSAGES = 20000, CRASH_BATCH = 8 };
-static const char *const crash_boxes[CRASH_BOXES] = {"INBOX", "Archive"};
+/* The first two boxes are always there; the others come, change their name and go. */
+enum {
+	CRASH_ACCOUNTS = 4,
+	CRASH_BOXES = 6,
+	CRASH_FIXED = 2,
+	CRASH_MESSAGES = 20000,
+	CRASH_BATCH = 8,
+	CRASH_VALUES = 32, /* of flags and keywords of a message */
+};
+
+static inline void
+crash_box_name(unsigned box, int renamed, char out[16])
+{
+	static const char kinds[][8] = {"INBOX", "Archive", "Dir-", "Ren-"};
+
+	memcpy(out, kinds[box < CRASH_FIXED ? box : renamed ? 3u : 2u], 8);
+	if (box >= CRASH_FIXED) {
+		size_t n = strlen(out);
+
+		out[n] = (char)('0' + box);
+		out[n + 1] = '\0';
+	}
+}
+
+/* Of a value: flags of row.h (\Seen, \Answered, \Flagged, \Deleted), and keywords. */
+static inline uint32_t
+crash_flags(unsigned v)
+{
+	return v & 15;
+}
+
+static inline const char *
+crash_keywords(unsigned v)
+{
+	return (v & 16) != 0 ? "Alpha beta" : "";
+}
 
 /* The numbers of a message: two in a row share a body. */
 static inline uint32_t

@@ -1,8 +1,9 @@
 /* crash_check.c: reads the record of a store under load (shim.c, crash_load.c), makes states that a power cut could have left of it, and
  * opens each as stored does: what was acknowledged is there, byte for byte, and nothing else. Runs in tests:
- *   crash_check [-n states] [-s seed] [-o only this state] [-i ignore] [-p] [-k] [-d folder] RECORD
- * -i PREFIX: syncs of files whose path begins so do nothing (a checker that finds nothing then is broken); -p:
- * only half-written pages; -k keeps the first state that fails.
+ *   crash_check [-n states] [-s seed] [-o only this state] [-i ignore] [-I site] [-l] [-f failures] [-j jobs] [-p] [-k] [-d folder] RECORD
+ * -i PREFIX: syncs of files whose path begins so do nothing (a checker that finds nothing then is broken); -I HEX: nor do those called from
+ * there, -l lists from where (offset in the program, count, a path) and does nothing else; -f: ends after so many failures; -p: only
+ * half-written pages; -k keeps the first state that fails.
  * Ends with 0; 1 when a state failed; 2 when the record is of no use. The states of one seed are the same again. */
 #include <fcntl.h>
 #include <signal.h>
@@ -17,7 +18,7 @@
 #include "tests/crash/crash_disk.h"
 #include "tests/crash/crash_model.h"
 
-enum { CHILD_S = 120, FAILURES = 3, AGAIN_EVERY = 4 };
+enum { CHILD_S = 120, AGAIN_EVERY = 4, JOBS = 16, SITES = 256, SOON = 100, LATER = 2000 };
 
 struct cut {
 	size_t at; /* so many records happened */
@@ -30,14 +31,21 @@ static struct {
 	size_t *at; /* offsets of records */
 	size_t n;
 	size_t *syncs, *rare; /* numbers of records: all syncs, those of pages */
-	size_t n_syncs, n_rare, texts;
+	size_t *ignored;      /* syncs of C.site */
+	size_t n_syncs, n_rare, n_ignored, texts;
 	uint32_t seed;
 	const char *ignore, *folder;
 	bool keep, pages;
-	unsigned states, failures;
+	unsigned states, failures, failures_max, jobs;
+	uint64_t site;
 	long only;
 	unsigned of_kind[DISK_KINDS];
-} C = {.seed = 1, .states = 300, .only = -1, .folder = "/dev/shm"};
+	struct running {
+		pid_t pid;
+		struct cut cut;
+		char dir[128];
+	} running[JOBS];
+} C = {.seed = 1, .states = 300, .only = -1, .folder = "/dev/shm", .failures_max = 3, .jobs = 1};
 
 static struct crash_rec
 rec_at(size_t i, const unsigned char **data_out)
@@ -82,10 +90,11 @@ load(const char *path)
 static void
 survey(void)
 {
-	struct disk *d = disk_new(NULL);
+	struct disk *d = disk_new(NULL, 0);
 
 	C.syncs = xcalloc(C.n + 1, sizeof *C.syncs);
 	C.rare = xcalloc(C.n + 1, sizeof *C.rare);
+	C.ignored = xcalloc(C.n + 1, sizeof *C.ignored);
 	for (size_t i = 0; i < C.n; i++) {
 		const unsigned char *data;
 		struct crash_rec r = rec_at(i, &data);
@@ -95,6 +104,8 @@ survey(void)
 		C.texts += r.op == CRASH_TEXT;
 		if (r.op != CRASH_SYNC)
 			continue;
+		if (C.site != 0 && r.b == C.site)
+			C.ignored[C.n_ignored++] = i;
 		path = disk_path(d, r.a);
 		C.syncs[C.n_syncs++] = i;
 		if (strcmp(path, "db/rows.db") == 0 || strcmp(path, "db/pages.dw") == 0)
@@ -113,7 +124,7 @@ by_position(const void *a, const void *b)
 	return x->i < y->i ? -1 : x->i > y->i;
 }
 
-/* A third anywhere, a third just before or after a sync, a third about the syncs of pages. */
+/* A third anywhere, a third just before or after a sync, a third about the syncs of pages; where syncs are ignored, half of them soon after one. */
 static struct cut *
 plan(void)
 {
@@ -127,6 +138,11 @@ plan(void)
 		if (C.pages) {
 			cuts[i].kind = DISK_SECTORS;
 			cuts[i].at = C.rare[a % C.n_rare];
+		} else if (i % 2 == 0 && C.n_ignored > 0) {
+			cuts[i].at =
+			    C.ignored[a % C.n_ignored] + (b >> 1) % (b % 2 == 0 ? SOON : LATER);
+			if (cuts[i].at > C.n)
+				cuts[i].at = C.n;
 		} else if (i % 3 == 0 || C.n_syncs == 0)
 			cuts[i].at = a % (C.n + 1);
 		else if (i % 3 == 1 || C.n_rare == 0)
@@ -139,7 +155,7 @@ plan(void)
 }
 
 static void
-child(struct disk *d, const struct crash_model *m, const struct cut *c, const char *dir)
+child(struct disk *d, struct crash_model *m, const struct cut *c, const char *dir)
 {
 	char log[160];
 	bool again = c->i % AGAIN_EVERY == 0;
@@ -190,44 +206,74 @@ clean(const char *dir)
 		perror(cmd);
 }
 
-/* As the store's own first folders: the folder itself was there before. */
 static void
-try_cut(struct disk *d, const struct crash_model *m, const struct cut *c)
+ended(struct running *r, int status)
 {
-	char dir[128];
-	int status = 0;
-	pid_t pid;
-
-	snprintf(dir, sizeof dir, "%s/crash.XXXXXX", C.folder);
-	if (mkdtemp(dir) == NULL)
-		fatal("crash_check: no folder in %s", C.folder);
-	fflush(stdout);
-	pid = fork();
-	if (pid == 0)
-		child(d, m, c, dir);
-	if (pid < 0 || waitpid(pid, &status, 0) != pid)
-		fatal("crash_check: fork");
-	C.of_kind[c->kind]++;
+	r->pid = 0;
 	if (status != 0) {
 		C.failures++;
-		tell_failure(c, status, dir);
+		tell_failure(&r->cut, status, r->dir);
 		if (C.keep) {
-			printf("kept in %s\n", dir);
-			C.failures = FAILURES;
+			printf("kept in %s\n", r->dir);
+			C.failures = C.failures_max;
 			return;
 		}
 	}
-	clean(dir);
+	clean(r->dir);
+}
+
+/* Waits until fewer than so many run. */
+static void
+wait_below(unsigned most)
+{
+	for (;;) {
+		unsigned n = 0;
+		int status;
+		pid_t pid;
+
+		for (unsigned i = 0; i < C.jobs; i++)
+			n += C.running[i].pid != 0;
+		if (n < most || n == 0)
+			return;
+		pid = waitpid(-1, &status, 0);
+		if (pid < 0)
+			fatal("crash_check: wait");
+		for (unsigned i = 0; i < C.jobs; i++)
+			if (C.running[i].pid == pid)
+				ended(&C.running[i], status);
+	}
+}
+
+/* As the store's own first folders: the folder itself was there before. */
+static void
+try_cut(struct disk *d, struct crash_model *m, const struct cut *c)
+{
+	struct running *r = C.running;
+
+	wait_below(C.jobs);
+	while (r->pid != 0)
+		r++;
+	r->cut = *c;
+	snprintf(r->dir, sizeof r->dir, "%s/crash.XXXXXX", C.folder);
+	if (mkdtemp(r->dir) == NULL)
+		fatal("crash_check: no folder in %s", C.folder);
+	fflush(stdout);
+	r->pid = fork();
+	if (r->pid == 0)
+		child(d, m, c, r->dir);
+	if (r->pid < 0)
+		fatal("crash_check: fork");
+	C.of_kind[c->kind]++;
 }
 
 static void
 play(const struct cut *cuts)
 {
-	struct disk *d = disk_new(C.ignore);
+	struct disk *d = disk_new(C.ignore, C.site);
 	struct crash_model *m = xcalloc(1, sizeof *m);
 	size_t at = 0;
 
-	for (unsigned i = 0; i < C.states && C.failures < FAILURES; i++) {
+	for (unsigned i = 0; i < C.states && C.failures < C.failures_max; i++) {
 		for (; at < cuts[i].at; at++) {
 			const unsigned char *data;
 			struct crash_rec r = rec_at(at, &data);
@@ -240,19 +286,65 @@ play(const struct cut *cuts)
 		if (C.only < 0 || C.only == (long)cuts[i].i)
 			try_cut(d, m, &cuts[i]);
 	}
+	wait_below(1);
 	disk_free(d);
 	free(m->acts);
 	free(m);
+}
+
+/* From where syncs were called. */
+static int
+list_sites(void)
+{
+	struct disk *d = disk_new(NULL, 0);
+	struct site {
+		uint64_t at;
+		unsigned count;
+		char path[96];
+	} sites[SITES];
+	size_t n = 0, k;
+
+	for (size_t i = 0; i < C.n; i++) {
+		const unsigned char *data;
+		struct crash_rec r = rec_at(i, &data);
+
+		disk_apply(d, &r, data);
+		if (r.op != CRASH_SYNC)
+			continue;
+		for (k = 0; k < n && sites[k].at != r.b; k++)
+			continue;
+		if (k == SITES)
+			fatal("crash_check: too many places");
+		if (k == n) {
+			sites[n++] = (struct site){.at = r.b};
+			snprintf(sites[k].path, sizeof sites[k].path, "%s/", disk_path(d, r.a));
+		}
+		sites[k].count++;
+	}
+	for (k = 0; k < n; k++)
+		printf(
+		    "%llx %u %s\n", (unsigned long long)sites[k].at, sites[k].count, sites[k].path);
+	disk_free(d);
+	return 0;
 }
 
 int
 main(int argc, char **argv)
 {
 	struct cut *cuts;
+	bool list = false;
 	int o;
 
-	while ((o = getopt(argc, argv, "n:s:o:i:pkd:")) != -1) {
-		if (o == 'n')
+	while ((o = getopt(argc, argv, "n:s:o:i:I:lf:j:pkd:")) != -1) {
+		if (o == 'I')
+			C.site = strtoull(optarg, NULL, 16);
+		else if (o == 'l')
+			list = true;
+		else if (o == 'f')
+			C.failures_max = (unsigned)strtoul(optarg, NULL, 10);
+		else if (o == 'j')
+			C.jobs = (unsigned)strtoul(optarg, NULL, 10);
+		else if (o == 'n')
 			C.states = (unsigned)strtoul(optarg, NULL, 10);
 		else if (o == 's')
 			C.seed = (uint32_t)strtoul(optarg, NULL, 10);
@@ -275,6 +367,10 @@ main(int argc, char **argv)
 		fputs("crash_check: the record cannot be read\n", stderr);
 		return 2;
 	}
+	if (C.jobs < 1 || C.jobs > JOBS || C.only >= 0)
+		C.jobs = 1;
+	if (list)
+		return list_sites();
 	survey();
 	if (C.texts == 0 || C.n_rare == 0) {
 		fputs("crash_check: the record has no acts or no pages\n", stderr);

@@ -40,6 +40,7 @@ struct dir_change {
 };
 struct disk {
 	const char *ignore;
+	uint64_t site;
 	struct file files[FILES];
 	size_t n_files;
 	struct names now, durable;
@@ -64,11 +65,12 @@ rnd(uint32_t *seed)
 }
 
 struct disk *
-disk_new(const char *ignore)
+disk_new(const char *ignore, uint64_t site)
 {
 	struct disk *d = xcalloc(1, sizeof *d);
 
 	d->ignore = ignore;
+	d->site = site;
 	return d;
 }
 
@@ -340,7 +342,8 @@ disk_apply(struct disk *d, const struct crash_rec *r, const unsigned char *data)
 		break;
 	case CRASH_SYNC:
 		o = opening(d, r->a);
-		if (d->ignore != NULL && strncmp(o->path, d->ignore, strlen(d->ignore)) == 0)
+		if ((d->ignore != NULL && strncmp(o->path, d->ignore, strlen(d->ignore)) == 0) ||
+		    (d->site != 0 && r->b == d->site))
 			break;
 		if (o->f == NULL)
 			names_sync(d, o->path);

@@ -20,8 +20,8 @@ enum disk_kind {
 };
 extern const char *const disk_kinds[DISK_KINDS];
 
-/* ignore: syncs of files whose path begins so do nothing; NULL: none. */
-struct disk *disk_new(const char *ignore);
+/* ignore: syncs of files whose path begins so do nothing; NULL: none. site: nor do those that were called from there; 0: none. */
+struct disk *disk_new(const char *ignore, uint64_t site);
 void disk_free(struct disk *d);
 /* The bytes are borrowed as long as the disk lives. */
 void disk_apply(struct disk *d, const struct crash_rec *r, const unsigned char *data);

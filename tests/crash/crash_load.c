@@ -1,16 +1,19 @@
-/* crash_load.c: loads a congvu-stored-db under shim.c for crash_check.c: deliveries, APPEND, flags, expunges, copies and moves, many at
- * once, with kill -9 and orderly ends in between. Runs in tests:
+/* crash_load.c: loads a congvu-stored-db under shim.c for crash_check.c: deliveries, APPEND, flags, expunges, copies and moves, mailboxes
+ * that come and go, many at once, with kill -9 and orderly ends in between; what it reads meanwhile must be right. Runs in tests:
  *   crash_load [-n acts] [-s seed] [-r restarts] RECORD
  * STORED_BIN, STORED_PRELOAD: the program and the shim. Before each act it writes to RECORD what it will do, and after the answer that it
- * is done, as texts (seq: number of the act, a: account, n: message, flags: all those it has then):
+ * is done, as texts (seq: number of the act, a: account, n: message, box, to: crash.h's, v: value, all flags and keywords it has then):
  *   D seq n a...        delivery                          d seq uid...   (0: not to this one)
  *   A seq n a           APPEND to Archive                 d seq uid
- *   F seq a box flags n...                                f seq modseq
+ *   B seq a n...        several by one MULTIAPPEND        b seq uid      (of the first one)
+ *   F seq a box v n...  flags and keywords                f seq modseq
  *   X seq a box n...    expunge                           f seq modseq
- *   C seq a n...        copy from INBOX to Archive        c seq uid...
- *   M seq a n...        move, the same                    c seq uid...
- * A message is in one act at a time; what an act without an answer did is not known, and the message is left alone then, but for
- * deliveries, which are made again under the same id until they are answered. */
+ *   C seq a box to n... copy                              c seq uid...
+ *   M seq a box to n... move, the same                    c seq uid...
+ *   N seq a box         CREATE   R: RENAME to the other name   E: DELETE   I: RENAME of INBOX to it       n seq
+ *   S a                 the account is there              V a box uidvalidity: what LIST said
+ * A message is in one act at a time; what an act without an answer did is not known, and the message (or mailbox) is left alone then, but
+ * for deliveries, which are made again under the same id until they are answered. */
 #include "config.h"
 
 #include <fcntl.h>
@@ -31,24 +34,35 @@
 #include "tests/crash/crash.h"
 #include "tests/unit/stored_run.h"
 
-enum { WORKERS = 12, SENDERS = 3, LIMIT_S = 120 };
+enum { WORKERS = 12, SENDERS = 3, LIMIT_S = 120, READ_LEN = 65536 };
+#define TRACE "X-Crash: yes\r\n"
 
 struct msg {
 	uint32_t uid[CRASH_BOXES]; /* 0: not there, or nobody knows */
+	unsigned value;
 	bool busy;
 };
 struct worker {
 	bool busy;
 	uint32_t seq;
 	char what;
-	unsigned acct, box;
+	unsigned acct, box, to_box, value;
 	uint32_t n[CRASH_BATCH];
 	size_t count;
+	size_t part; /* of a MULTIAPPEND */
 	/* a delivery that waits for its answer */
 	uint32_t message;
 	unsigned to[2];
 	size_t n_to;
 	bool again; /* it must be made again */
+};
+enum state { NONE, BUSY, READY };
+struct box {
+	enum state state;
+	bool renamed;
+	uint64_t id;
+	uint32_t uidvalidity;
+	unsigned users; /* acts under way there */
 };
 static struct {
 	struct loop *l;
@@ -59,10 +73,10 @@ static struct {
 	struct store_client *imap;
 	struct store_session *s[CRASH_ACCOUNTS];
 	struct buf ticket[CRASH_ACCOUNTS];
-	uint64_t box[CRASH_ACCOUNTS][CRASH_BOXES];
+	struct box box[CRASH_ACCOUNTS][CRASH_BOXES];
 	struct msg m[CRASH_MESSAGES][CRASH_ACCOUNTS];
 	struct worker w[WORKERS];
-	unsigned ready, failed;
+	unsigned ready, failed, reads, read_errors, of_kind[128];
 	bool dies; /* stored will end by itself (shim.c) */
 } T;
 
@@ -101,12 +115,12 @@ tell(
 }
 
 static void
-tell_modseq(uint32_t seq, uint64_t modseq)
+tell_number(char what, uint32_t seq, uint64_t v)
 {
 	struct buf b;
 
 	buf_init(&b, 4096);
-	buf_appendf(&b, "f %u %llu", (unsigned)seq, (unsigned long long)modseq);
+	buf_appendf(&b, "%c %u %llu", what, (unsigned)seq, (unsigned long long)v);
 	put(&b);
 	buf_done(&b);
 }
@@ -114,15 +128,24 @@ tell_modseq(uint32_t seq, uint64_t modseq)
 /* ---- deliveries ---- */
 
 static void
+told_there(uint32_t n, unsigned acct, unsigned box, uint32_t uid)
+{
+	T.m[n][acct].uid[box] = uid;
+	T.m[n][acct].value = 0;
+}
+
+static void
 delivered(struct worker *w, const uint32_t *uids)
 {
+	unsigned box = w->what == 'A' ? 1 : 0;
 	bool all = true;
 
-	for (size_t i = 0; i < w->n_to; i++)
+	for (size_t i = 0; i < w->n_to; i++) {
 		if (uids[i] != 0)
-			T.m[w->message][w->to[i]].uid[w->what == 'A' ? 1 : 0] = uids[i];
+			told_there(w->message, w->to[i], box, uids[i]);
 		else
 			all = false;
+	}
 	tell('d', w->seq, NULL, 0, uids, w->n_to);
 	/* now and then a message that is there comes once more, as after a lost answer */
 	w->again = !all || (w->what == 'D' && rnd(12) == 0);
@@ -175,53 +198,73 @@ body_file(struct slice body)
 	return fd;
 }
 
+struct made {
+	struct deliver_message m;
+	unsigned char body[400000];
+};
+
+static void
+make_message(struct made *d, uint32_t n)
+{
+	static char text[DELIVER_ENVELOPE_MAX];
+	struct deliver_message *m = &d->m;
+
+	*m = (struct deliver_message){.fd = -1, .sent_date = 1, .summary = slice_str("summary")};
+	crash_id(n, m->id);
+	memcpy(m->email_id, m->id, 16);
+	m->size = crash_body_size(n);
+	crash_body(n, d->body);
+	m->body = slice_of(d->body, m->size);
+	sha256_of(m->body, m->sha256);
+	if (m->size > DELIVER_INLINE_MAX)
+		m->fd = body_file(m->body);
+	memset(text, 'e', sizeof text);
+	m->envelope = slice_of(text, crash_mix(n) % 5 == 0 ? sizeof text : 300);
+}
+
+static void
+append(struct worker *w, struct made *d, const unsigned char *group, uint32_t index,
+    deliver_append_fn fn)
+{
+	unsigned acct = group == NULL ? w->to[0] : w->acct;
+	struct deliver_append a = {.ticket = buf_slice(&T.ticket[acct]),
+	    .mailbox = T.box[acct][1].id,
+	    .keywords = slice_str(""),
+	    .group = group,
+	    .index = index,
+	    .last = group == NULL || index + 1 == w->count};
+
+	if (deliver_append(
+		T.ingest[w - T.w < SENDERS ? w - T.w : 0], &d->m, &a, 4000, fn, w, NULL) != 0)
+		fatal("crash_load: append");
+}
+
 static void
 deliver(struct worker *w)
 {
-	static unsigned char body[400000];
-	static char text[DELIVER_ENVELOPE_MAX];
-	struct deliver_message m = {.fd = -1, .sent_date = 1, .summary = slice_str("summary")};
+	static struct made d;
 	struct deliver_target t[2];
-	struct deliver_client *c = T.ingest[rnd(SENDERS)];
 	char account[2][8];
+	unsigned fixed[3] = {w->message, w->to[0], w->to[1]};
 
-	crash_id(w->message, m.id);
-	memcpy(m.email_id, m.id, 16);
-	m.size = crash_body_size(w->message);
-	crash_body(w->message, body);
-	m.body = slice_of(body, m.size);
-	sha256_of(m.body, m.sha256);
-	if (m.size > DELIVER_INLINE_MAX)
-		m.fd = body_file(m.body);
-	memset(text, 'e', sizeof text);
-	m.envelope = slice_of(text, crash_mix(w->message) % 5 == 0 ? sizeof text : 300);
+	make_message(&d, w->message);
 	for (size_t i = 0; i < w->n_to; i++) {
 		snprintf(account[i], sizeof account[i], "p-%u", w->to[i]);
 		t[i] = (struct deliver_target){.account = slice_str(account[i]),
 		    .mailbox = slice_str("INBOX"),
-		    .trace = slice_str("X-Crash: yes\r\n")};
+		    .trace = slice_str(TRACE)};
 	}
 	w->seq = T.seq++;
 	w->busy = true;
 	w->again = false;
-	{
-		unsigned fixed[3] = {w->message, w->to[0], w->to[1]};
-
-		tell(w->what, w->seq, fixed, 1 + w->n_to, NULL, 0);
-	}
-	if (w->what == 'A') {
-		struct deliver_append a = {.ticket = buf_slice(&T.ticket[w->to[0]]),
-		    .mailbox = T.box[w->to[0]][1],
-		    .keywords = slice_str(""),
-		    .last = true};
-
-		if (deliver_append(c, &m, &a, 4000, on_appended, w, NULL) != 0)
-			fatal("crash_load: append");
-	} else if (deliver_send(c, &m, t, w->n_to, 4000, on_delivered, w, NULL) != 0) {
+	tell(w->what, w->seq, fixed, 1 + w->n_to, NULL, 0);
+	if (w->what == 'A')
+		append(w, &d, NULL, 0, on_appended);
+	else if (deliver_send(
+		     T.ingest[rnd(SENDERS)], &d.m, t, w->n_to, 4000, on_delivered, w, NULL) != 0)
 		fatal("crash_load: deliver");
-	}
-	if (m.fd >= 0)
-		close(m.fd);
+	if (d.m.fd >= 0)
+		close(d.m.fd);
 }
 
 static void
@@ -234,22 +277,93 @@ deliver_new(struct worker *w, char what)
 	w->to[0] = rnd(CRASH_ACCOUNTS);
 	w->to[1] = (w->to[0] + 1) % CRASH_ACCOUNTS;
 	w->n_to = what == 'D' && rnd(3) == 0 ? 2 : 1;
+	if (T.box[w->to[0]][0].state != READY || T.box[w->to[1]][0].state != READY)
+		w->n_to = 0; /* INBOX is being renamed */
 	for (size_t i = 0; i < w->n_to; i++)
 		T.m[w->message][w->to[i]].busy = true;
-	deliver(w);
+	if (w->n_to > 0)
+		deliver(w);
+}
+
+/* ---- several by one MULTIAPPEND: one after the other, and the last one's answer counts ---- */
+
+static void on_part(void *arg, int err, uint32_t uidvalidity, uint32_t uid);
+
+static void
+part(struct worker *w)
+{
+	static struct made d;
+	unsigned char group[16];
+
+	make_message(&d, w->n[w->part]);
+	crash_id(w->n[0], group);
+	group[0] = 'g';
+	append(w, &d, group, (uint32_t)w->part++, on_part);
+	if (d.m.fd >= 0)
+		close(d.m.fd);
+}
+
+static void
+on_part(void *arg, int err, uint32_t uidvalidity, uint32_t uid)
+{
+	struct worker *w = arg;
+
+	(void)uidvalidity;
+	if (err == 0 && w->part < w->count) {
+		part(w);
+		return;
+	}
+	if (err == 0) {
+		tell_number('b', w->seq, uid);
+		for (size_t i = 0; i < w->count; i++) {
+			told_there(w->n[i], w->acct, 1, uid + (uint32_t)i);
+			T.m[w->n[i]][w->acct].busy = false;
+		}
+		T.done++;
+	}
+	T.errors += err != 0;
+	w->busy = false;
+}
+
+static void
+append_several(struct worker *w)
+{
+	w->what = 'B';
+	w->acct = rnd(CRASH_ACCOUNTS);
+	w->count = 2 + rnd(3);
+	if (T.next + w->count > CRASH_MESSAGES)
+		return;
+	for (size_t i = 0; i < w->count; i++) {
+		w->n[i] = T.next++;
+		T.m[w->n[i]][w->acct].busy = true;
+	}
+	w->seq = T.seq++;
+	w->busy = true;
+	w->part = 0;
+	tell('B', w->seq, &w->acct, 1, w->n, w->count);
+	part(w);
 }
 
 /* ---- acts on messages ---- */
 
+/* An act begins (1) or ends (-1) in a mailbox: meanwhile it stays what it is. */
+static void
+use(unsigned acct, unsigned box, int n)
+{
+	T.box[acct][box].users += (unsigned)n;
+}
+
 static void
 act_done(struct worker *w, int err)
 {
-	if (err != 0)
-		T.errors++;
+	T.errors += err != 0;
 	for (size_t i = 0; i < w->count && err == 0; i++)
 		T.m[w->n[i]][w->acct].busy = false;
+	use(w->acct, w->box, -1);
+	if (w->what == 'C' || w->what == 'M')
+		use(w->acct, w->to_box, -1);
 	w->busy = false;
-	T.done++;
+	T.done += err == 0;
 }
 
 static void
@@ -263,7 +377,9 @@ on_flags(void *arg, int err, uint64_t highest, const struct store_uid *u, size_t
 	if (err == 0 && (n != w->count || nx != 0))
 		fatal("crash_load: flags of %zu of %zu messages", n, w->count);
 	if (err == 0)
-		tell_modseq(w->seq, highest);
+		tell_number('f', w->seq, highest);
+	for (size_t i = 0; i < w->count && err == 0; i++)
+		T.m[w->n[i]][w->acct].value = w->value;
 	act_done(w, err);
 }
 
@@ -276,7 +392,7 @@ on_expunged(void *arg, int err, uint64_t highest, const uint32_t *x, size_t nx)
 	if (err == 0 && nx != w->count)
 		fatal("crash_load: %zu of %zu messages expunged", nx, w->count);
 	if (err == 0)
-		tell_modseq(w->seq, highest);
+		tell_number('f', w->seq, highest);
 	for (size_t i = 0; i < w->count; i++)
 		T.m[w->n[i]][w->acct].uid[w->box] = 0;
 	act_done(w, err);
@@ -296,11 +412,11 @@ on_copied(
 		for (size_t k = 0; k < w->count; k++) {
 			struct msg *m = &T.m[w->n[k]][w->acct];
 
-			if (m->uid[0] != src[i])
+			if (m->uid[w->box] != src[i])
 				continue;
-			uids[k] = m->uid[1] = dst[i];
+			uids[k] = m->uid[w->to_box] = dst[i];
 			if (w->what == 'M')
-				m->uid[0] = 0;
+				m->uid[w->box] = 0;
 			break;
 		}
 	if (err == 0)
@@ -316,7 +432,7 @@ by_number(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-/* Some messages of one mailbox that nobody is busy with: copies and moves need them not to be in Archive yet. */
+/* Some messages of one mailbox that nobody is busy with: copies and moves need them not to be where they go yet. */
 static void
 choose(struct worker *w, uint32_t *uids)
 {
@@ -328,7 +444,7 @@ choose(struct worker *w, uint32_t *uids)
 		uint32_t n = (at + i) % T.next;
 		struct msg *m = &T.m[n][w->acct];
 
-		if (m->busy || m->uid[w->box] == 0 || (only_here && m->uid[1] != 0))
+		if (m->busy || m->uid[w->box] == 0 || (only_here && m->uid[w->to_box] != 0))
 			continue;
 		m->busy = true;
 		w->n[w->count] = n;
@@ -337,46 +453,258 @@ choose(struct worker *w, uint32_t *uids)
 	qsort(uids, w->count, sizeof *uids, by_number);
 }
 
+/* A mailbox that is there, mostly one of the first two. */
+static unsigned
+some_box(unsigned acct)
+{
+	unsigned box = rnd(2) == 0 ? rnd(CRASH_FIXED) : rnd(CRASH_BOXES);
+
+	return T.box[acct][box].state == READY ? box : 1;
+}
+
+static void
+act_go(struct worker *w, const uint32_t *uids)
+{
+	struct store_session *s = T.s[w->acct];
+	uint64_t box = T.box[w->acct][w->box].id, to = T.box[w->acct][w->to_box].id;
+	unsigned char id[16];
+
+	switch (w->what) {
+	case 'F':
+		store_flags(s, box, uids, w->count, STORE_SET, crash_flags(w->value),
+		    slice_str(crash_keywords(w->value)), UINT64_MAX, on_flags, w);
+		break;
+	case 'X':
+		store_expunge(s, box, uids, w->count, false, on_expunged, w);
+		break;
+	case 'C':
+		store_copy(s, box, uids, w->count, to, on_copied, w);
+		break;
+	default:
+		random_bytes(id, sizeof id);
+		store_move(s, box, uids, w->count, to, id, on_copied, w);
+	}
+}
+
 static void
 act(struct worker *w, char what)
 {
-	uint32_t uids[CRASH_BATCH], flags = rnd(8); /* \Seen, \Answered, \Flagged */
-	unsigned char id[16];
-	struct store_session *s;
-	uint64_t box;
+	uint32_t uids[CRASH_BATCH];
 	unsigned fixed[3];
+	bool two = what == 'C' || what == 'M';
 
 	w->what = what;
 	w->acct = rnd(CRASH_ACCOUNTS);
-	w->box = what == 'F' || what == 'X' ? rnd(CRASH_BOXES) : 0;
+	w->box = some_box(w->acct);
+	w->to_box = some_box(w->acct);
+	w->value = rnd(CRASH_VALUES);
+	if (T.box[w->acct][w->box].state != READY || (two && w->to_box == w->box))
+		return;
 	choose(w, uids);
 	if (w->count == 0)
 		return;
-	s = T.s[w->acct];
-	box = T.box[w->acct][w->box];
 	fixed[0] = w->acct;
 	fixed[1] = w->box;
-	fixed[2] = flags;
+	fixed[2] = what == 'F' ? w->value : w->to_box;
 	w->seq = T.seq++;
 	w->busy = true;
-	tell(what, w->seq, fixed, what == 'F' ? 3 : what == 'X' ? 2 : 1, w->n, w->count);
-	if (what == 'F')
-		store_flags(s, box, uids, w->count, STORE_SET, flags, slice_str(""), UINT64_MAX,
-		    on_flags, w);
-	else if (what == 'X')
-		store_expunge(s, box, uids, w->count, false, on_expunged, w);
-	else if (what == 'C')
-		store_copy(s, box, uids, w->count, T.box[w->acct][1], on_copied, w);
+	use(w->acct, w->box, 1);
+	if (two)
+		use(w->acct, w->to_box, 1);
+	T.of_kind[(unsigned char)what]++;
+	tell(what, w->seq, fixed, what == 'X' ? 2 : 3, w->n, w->count);
+	act_go(w, uids);
+}
+
+/* ---- reading ---- */
+
+static void
+on_read(void *arg, int err, struct slice bytes)
+{
+	static unsigned char want[400000];
+	struct worker *w = arg;
+	size_t size = crash_body_size(w->n[0]), trace = 0;
+
+	if (err == 0) {
+		crash_body(w->n[0], want);
+		if (slice_starts(bytes, TRACE))
+			trace = sizeof TRACE - 1;
+		if (bytes.len - trace != (size < READ_LEN - trace ? size : READ_LEN - trace) ||
+		    memcmp(bytes.ptr + trace, want, bytes.len - trace) != 0)
+			fatal("crash_load: message %u was read with other octets", w->n[0]);
+		T.reads++;
+	}
+	T.read_errors += err != 0;
+	act_done(w, 0); /* it is as it was, whatever was answered */
+}
+
+static void
+read_one(struct worker *w)
+{
+	uint32_t uids[CRASH_BATCH];
+
+	w->what = 'L';
+	w->acct = rnd(CRASH_ACCOUNTS);
+	w->box = some_box(w->acct);
+	if (T.box[w->acct][w->box].state != READY)
+		return;
+	choose(w, uids);
+	for (size_t i = 1; i < w->count; i++)
+		T.m[w->n[i]][w->acct].busy = false;
+	if (w->count == 0)
+		return;
+	w->count = 1;
+	w->busy = true;
+	use(w->acct, w->box, 1);
+	store_body(T.s[w->acct], T.box[w->acct][w->box].id, T.m[w->n[0]][w->acct].uid[w->box], 0,
+	    READ_LEN, on_read, w);
+}
+
+/* ---- mailboxes that come and go ---- */
+
+static void
+learn(unsigned acct, unsigned i, const struct mbox_info *b)
+{
+	unsigned v[3] = {acct, i, b->uidvalidity};
+	struct box *box = &T.box[acct][i];
+	struct buf text;
+
+	if (box->id == b->id && box->uidvalidity == b->uidvalidity)
+		return;
+	if (box->id == b->id)
+		fatal("crash_load: the UIDVALIDITY of a mailbox is another one");
+	box->id = b->id;
+	box->uidvalidity = b->uidvalidity;
+	buf_init(&text, 64);
+	buf_appendf(&text, "V %u %u %u", v[0], v[1], v[2]);
+	put(&text);
+	buf_done(&text);
+}
+
+/* What the list of an account says of its mailboxes: numbers and UIDVALIDITY. */
+static void
+take_list(unsigned acct, const struct mbox_info *b, size_t n)
+{
+	char name[16];
+
+	for (size_t i = 0; i < n; i++)
+		for (unsigned k = 0; k < CRASH_BOXES; k++)
+			for (int renamed = 0; renamed < 2; renamed++) {
+				crash_box_name(k, renamed, name);
+				if (slice_eq_str(b[i].name, name) &&
+				    (renamed == 0 || k >= CRASH_FIXED))
+					learn(acct, k, &b[i]);
+			}
+}
+
+static void
+on_listed(void *arg, int err, const struct mbox_info *b, size_t n)
+{
+	struct worker *w = arg;
+
+	w->busy = false;
+	T.errors += err != 0;
+	if (err != 0)
+		return; /* nobody knows its number: left alone */
+	take_list(w->acct, b, n);
+	T.box[w->acct][w->box].state = READY;
+	if (w->what == 'I')
+		T.box[w->acct][0].state = READY;
+}
+
+static void
+inbox_renamed(unsigned acct, unsigned box)
+{
+	T.box[acct][box].id = T.box[acct][0].id;
+	T.box[acct][box].uidvalidity = T.box[acct][0].uidvalidity;
+	T.box[acct][box].renamed = true;
+	T.box[acct][0].id = 0;
+	for (uint32_t n = 0; n < T.next; n++) {
+		T.m[n][acct].uid[box] = T.m[n][acct].uid[0];
+		T.m[n][acct].uid[0] = 0;
+	}
+}
+
+static void
+on_box(void *arg, int err)
+{
+	struct worker *w = arg;
+	struct box *b = &T.box[w->acct][w->box];
+
+	T.errors += err != 0;
+	if (err != 0) {
+		w->busy = false;
+		return;
+	}
+	tell('n', w->seq, NULL, 0, NULL, 0);
+	T.done++;
+	if (w->what == 'R')
+		b->renamed = !b->renamed;
+	if (w->what == 'I')
+		inbox_renamed(w->acct, w->box);
+	if (w->what == 'E') {
+		for (uint32_t n = 0; n < T.next; n++)
+			T.m[n][w->acct].uid[w->box] = 0;
+		*b = (struct box){.state = NONE};
+		w->busy = false;
+	} else {
+		store_list(T.s[w->acct], on_listed, w);
+	}
+}
+
+/* Nothing is under way for INBOX, and nothing will come again. */
+static bool
+is_quiet(unsigned acct)
+{
+	for (unsigned i = 0; i < WORKERS; i++)
+		for (size_t k = 0; k < T.w[i].n_to; k++)
+			if (T.w[i].to[k] == acct && (T.w[i].busy || T.w[i].again))
+				return false;
+	return T.box[acct][0].state == READY && T.box[acct][0].users == 0;
+}
+
+static void
+change_box(struct worker *w)
+{
+	static const char when_there[] = "RRE", when_not[] = "NNI";
+	unsigned fixed[2];
+	struct box *b;
+	char name[16];
+
+	w->acct = rnd(CRASH_ACCOUNTS);
+	w->box = CRASH_FIXED + rnd(CRASH_BOXES - CRASH_FIXED);
+	b = &T.box[w->acct][w->box];
+	if (b->state == BUSY || b->users > 0)
+		return;
+	w->what = b->state == READY ? when_there[rnd(3)] : when_not[rnd(3)];
+	if (w->what == 'I' && !is_quiet(w->acct))
+		w->what = 'N';
+	b->state = BUSY;
+	fixed[0] = w->acct;
+	fixed[1] = w->box;
+	w->seq = T.seq++;
+	w->busy = true;
+	w->n_to = w->count = 0;
+	T.of_kind[(unsigned char)w->what]++;
+	tell(w->what, w->seq, fixed, 2, NULL, 0);
+	crash_box_name(w->box, w->what == 'I' || (w->what == 'R' && !b->renamed), name);
+	if (w->what == 'N')
+		store_create(T.s[w->acct], slice_str(""), slice_str(name), 0, on_box, w);
+	else if (w->what == 'E')
+		store_delete(T.s[w->acct], b->id, on_box, w);
+	else if (w->what == 'R')
+		store_rename(T.s[w->acct], b->id, slice_str(name), on_box, w);
 	else {
-		random_bytes(id, sizeof id);
-		store_move(s, box, uids, w->count, T.box[w->acct][1], id, on_copied, w);
+		T.box[w->acct][0].state = BUSY;
+		store_rename(T.s[w->acct], T.box[w->acct][0].id, slice_str(name), on_box, w);
 	}
 }
 
 static void
 work(struct worker *w)
 {
-	static const char acts[] = "DDDDDDDAFFFFFXCM";
+	static const char acts[] = "DDDDDDDDDAABFFFFFFXXCCMMMNNLL";
+	char what;
 
 	if (w->busy)
 		return;
@@ -385,25 +713,18 @@ work(struct worker *w)
 		return;
 	}
 	T.acts++;
-	switch (acts[rnd(sizeof acts - 1)]) {
-	case 'A':
-		deliver_new(w, 'A');
-		break;
-	case 'F':
-		act(w, 'F');
-		break;
-	case 'X':
-		act(w, 'X');
-		break;
-	case 'C':
-		act(w, 'C');
-		break;
-	case 'M':
-		act(w, 'M');
-		break;
-	default:
-		deliver_new(w, 'D');
-	}
+	w->n_to = 0;
+	what = acts[rnd(sizeof acts - 1)];
+	if (what == 'A' || what == 'D')
+		deliver_new(w, what);
+	else if (what == 'B')
+		append_several(w);
+	else if (what == 'N')
+		change_box(w);
+	else if (what == 'L')
+		read_one(w);
+	else
+		act(w, what);
 }
 
 /* ---- from start to end ---- */
@@ -420,14 +741,19 @@ on_session(void *arg, int err)
 static void
 on_list(void *arg, int err, const struct mbox_info *b, size_t n)
 {
-	uint64_t *box = arg;
+	struct box *box = arg;
+	unsigned acct = (unsigned)((struct box(*)[CRASH_BOXES])box - T.box);
+	struct buf text;
 
 	if (err != 0)
 		T.failed++;
-	for (size_t i = 0; i < n && err == 0; i++)
-		for (size_t k = 0; k < CRASH_BOXES; k++)
-			if (slice_eq_str(b[i].name, crash_boxes[k]))
-				box[k] = b[i].id;
+	buf_init(&text, 64);
+	buf_appendf(&text, "S %u", acct);
+	put(&text);
+	buf_done(&text);
+	take_list(acct, b, err == 0 ? n : 0);
+	for (unsigned k = 0; k < CRASH_FIXED; k++)
+		box[k].state = READY;
 	T.ready++;
 }
 
@@ -475,18 +801,17 @@ any_busy(void)
 }
 
 /* dies: as by kill -9, while it recovers (which zeros the rest of its log in some eight hundred writes) or later, with a piece of its log
- * written and not synced. */
+ * written and not synced, or in the middle of pages that go to their places. */
 static void
 start(bool dies)
 {
+	static const char *const at[] = {"", "db/log.", "db/log.", "db/rows.db"};
 	char text[16];
-	bool early = rnd(3) == 0;
 
 	T.dies = dies;
 	snprintf(text, sizeof text, "%u", dies ? 20 + rnd(900) : 0);
 	if (setenv("CONGVU_CRASH_END", text, 1) != 0 ||
-	    setenv("CONGVU_CRASH_AT", early ? "" : "db/log.", 1) != 0 ||
-	    stored_run_start(&T.run) != 0)
+	    setenv("CONGVU_CRASH_AT", at[rnd(4)], 1) != 0 || stored_run_start(&T.run) != 0)
 		fatal("crash_load: stored cannot be started again");
 }
 
@@ -566,7 +891,11 @@ main(int argc, char **argv)
 	stored_run_done(&T.run);
 	loop_free(T.l);
 	close(T.record);
-	printf("%u acts, %u messages, %u answered, %u without an answer\n", (unsigned)T.acts,
-	    (unsigned)T.next, (unsigned)T.done, (unsigned)T.errors);
+	printf("%u acts, %u messages, %u answered, %u without an answer, %u read;",
+	    (unsigned)T.acts, (unsigned)T.next, (unsigned)T.done, (unsigned)T.errors, T.reads);
+	for (unsigned i = 0; i < sizeof T.of_kind / sizeof *T.of_kind; i++)
+		if (T.of_kind[i] > 0)
+			printf(" %c %u", (int)i, T.of_kind[i]);
+	putchar('\n');
 	return T.done < acts / 2;
 }

@@ -8,30 +8,49 @@
 #include "tests/crash/crash.h"
 
 enum has { HAS_NOT, HAS_MAYBE, HAS };
+enum { CRASH_UIDS = 8192 };
 struct place { /* of a message in a mailbox */
 	uint8_t has;
-	uint32_t uid;   /* 0: not told yet */
-	uint32_t flags; /* bit v: the flags may be v */
+	uint32_t uid;    /* 0: not told yet */
+	uint32_t values; /* bit v: flags and keywords may be v */
+};
+struct box { /* a mailbox of an account */
+	uint8_t has;
+	bool renamed, renaming; /* renaming: it may bear the other name already */
+	uint32_t uidvalidity;   /* 0: not told yet */
+	uint32_t uid_max;
+	uint64_t modseq_max;
+	uint8_t gone[CRASH_UIDS]; /* UIDs whose removal was answered */
 };
 struct crash_model {
 	struct place p[CRASH_MESSAGES][CRASH_ACCOUNTS][CRASH_BOXES];
 	bool submitted[CRASH_MESSAGES][CRASH_ACCOUNTS];
-	bool moving[CRASH_MESSAGES][CRASH_ACCOUNTS]; /* it must be in one of the two */
-	uint32_t uid_max[CRASH_ACCOUNTS][CRASH_BOXES];
-	uint64_t modseq_max[CRASH_ACCOUNTS][CRASH_BOXES];
+	uint8_t
+	    moving[CRASH_MESSAGES]
+		  [CRASH_ACCOUNTS]; /* MOVING | from << 3 | to: it must be in just one of the two */
+	uint32_t told[CRASH_MESSAGES][CRASH_ACCOUNTS]; /* the UID a delivery was answered with */
+	bool delivery[CRASH_MESSAGES];                 /* by its id, not APPEND */
+	struct box box[CRASH_ACCOUNTS][CRASH_BOXES];
+	unsigned inbox_to[CRASH_ACCOUNTS]; /* INBOX is being renamed to this box; 0: it is not */
+	bool account[CRASH_ACCOUNTS];      /* it was told to be there */
+	uint32_t validity_max[CRASH_ACCOUNTS];
 	uint32_t n; /* messages below this were submitted */
 	struct act {
 		char what;
-		unsigned acct, box, flags;
+		bool open; /* no answer yet */
+		unsigned acct, box, to_box, value;
 		uint32_t n[CRASH_BATCH];
 		unsigned to[2];
 		size_t count;
 	} * acts; /* by their number */
 	size_t n_acts;
 };
+enum { MOVING = 0x80 };
 void model_text(struct crash_model *m, struct slice text);
-/* Opens the store in dir as stored does, reads all of it and compares. Ends it again when close is set. 0, or -1 after words on standard
- * error; it may also end the process. */
-int model_verify(const struct crash_model *m, const char *dir, bool close);
+/* INBOX of the account bears the name of that box now, and there is a new one. */
+void model_inbox_renamed(struct crash_model *m, unsigned acct, unsigned box);
+/* Opens the store in dir as stored does, reads all of it and compares; m is changed by what is found. Ends it again when close is set. 0,
+ * or -1 after words on standard error; it may also end the process. */
+int model_verify(struct crash_model *m, const char *dir, bool close);
 
 #endif

@@ -15,15 +15,20 @@ struct mailbox {
 	struct buf raw;
 	uint32_t messages, unseen, deleted, changes;
 	uint64_t bytes, modseq;
+	uint8_t gone[CRASH_UIDS];      /* in a row of removals */
+	uint32_t seen[CRASH_MESSAGES]; /* UID that a row of deliveries seen has */
 	uint32_t uid_of_change[CRASH_MESSAGES], flags_of_change[CRASH_MESSAGES];
 	uint64_t modseq_of_change[CRASH_MESSAGES];
 };
 static struct {
-	const struct crash_model *m;
+	struct crash_model *m;
 	struct loop *l;
 	struct backend *be;
+	struct stored st;
+	struct account *acc;
 	unsigned acct;
-	int box; /* of crash_boxes, -1: another one */
+	int box; /* of crash.h, -1: another one */
+	bool there[CRASH_BOXES];
 	struct mailbox x;
 	uint32_t body_of[BODIES]; /* n / 2 + 1 of the message whose body it is, once it was read */
 	uint32_t seen[CRASH_MESSAGES][CRASH_BOXES]; /* UID in the account at hand */
@@ -42,7 +47,7 @@ bad(const char *fmt, ...)
 
 	if (V.n_bad++ >= 10)
 		return;
-	fprintf(stderr, "p-%u %s: ", V.acct, V.box < 0 ? "(account)" : crash_boxes[V.box]);
+	fprintf(stderr, "p-%u box %d: ", V.acct, V.box);
 	va_start(ap, fmt);
 	vfprintf(stderr, fmt, ap);
 	va_end(ap);
@@ -180,6 +185,17 @@ check_change(const struct msg_row *r)
 		    r->modseq);
 }
 
+/* As crash.h has it. */
+static unsigned
+value_of(const struct msg_row *r)
+{
+	for (unsigned v = 0; v < CRASH_VALUES; v++)
+		if (crash_flags(v) == r->flags && slice_eq_str(r->keywords, crash_keywords(v)))
+			return v;
+	bad("uid %u: flags and keywords that nobody set", (unsigned)r->uid);
+	return 0;
+}
+
 static void
 check_expected(const struct msg_row *r, uint32_t n)
 {
@@ -195,15 +211,27 @@ check_expected(const struct msg_row *r, uint32_t n)
 	else if (p->uid != 0 && p->uid != r->uid)
 		bad("message %u has uid %u, was told to have %u", (unsigned)n, (unsigned)r->uid,
 		    (unsigned)p->uid);
-	else if (r->flags > 31 || (p->flags & 1u << r->flags) == 0)
-		bad("message %u has flags %u, allowed are the bits of %x", (unsigned)n,
-		    (unsigned)r->flags, (unsigned)p->flags);
+	else if ((p->values & 1u << value_of(r)) == 0)
+		bad("message %u has flags %u and keywords, allowed are the bits of %x", (unsigned)n,
+		    (unsigned)r->flags, (unsigned)p->values);
 	if (V.seen[n][V.box] != 0)
 		bad("message %u is here twice, uid %u and %u", (unsigned)n,
 		    (unsigned)V.seen[n][V.box], (unsigned)r->uid);
 	V.seen[n][V.box] = r->uid;
 }
 
+static uint32_t
+message_of(const unsigned char id[16])
+{
+	unsigned char want[16];
+	uint32_t n =
+	    (uint32_t)id[12] << 24 | (uint32_t)id[13] << 16 | (uint32_t)id[14] << 8 | id[15];
+
+	crash_id(n, want);
+	return n < CRASH_MESSAGES && memcmp(id, want, 16) == 0 ? n : UINT32_MAX;
+}
+
+static uint64_t sum; /* octets of the account */
 struct body_wanted {
 	uint64_t body;
 	uint32_t n;
@@ -215,7 +243,6 @@ static void
 message_row(struct slice key, struct slice value)
 {
 	struct msg_row r;
-	unsigned char id[16];
 	uint64_t uid;
 	uint32_t n;
 
@@ -233,10 +260,8 @@ message_row(struct slice key, struct slice value)
 		bad("uid %u, modseq %" PRIu64 " are beyond the header's %u, %" PRIu64,
 		    (unsigned)r.uid, r.modseq, (unsigned)V.x.h.uidnext, V.x.h.modseq);
 	check_change(&r);
-	n = (uint32_t)r.email_id[12] << 24 | (uint32_t)r.email_id[13] << 16 |
-	    (uint32_t)r.email_id[14] << 8 | r.email_id[15];
-	crash_id(n, id);
-	if (memcmp(id, r.email_id, 16) != 0) {
+	n = message_of(r.email_id);
+	if (n == UINT32_MAX) {
 		bad("uid %u is no message of ours", (unsigned)r.uid);
 		return;
 	}
@@ -269,6 +294,12 @@ check_body(uint64_t body, uint32_t n)
 		V.body_of[body] = n / 2 + 1;
 }
 
+static const struct box *
+box(void)
+{
+	return &V.m->box[V.acct][V.box];
+}
+
 static void
 check_head(void)
 {
@@ -283,14 +314,75 @@ check_head(void)
 	if (V.x.changes != V.x.messages)
 		bad("%u messages, %u rows of changes", (unsigned)V.x.messages,
 		    (unsigned)V.x.changes);
+	if (h->moves != 0)
+		bad("%u moves are not finished", (unsigned)h->moves);
 	if (V.box < 0)
 		return;
-	if (h->uidnext <= V.m->uid_max[V.acct][V.box])
+	if (h->uidnext <= box()->uid_max)
 		bad("uidnext %u, but uid %u was told", (unsigned)h->uidnext,
-		    (unsigned)V.m->uid_max[V.acct][V.box]);
-	if (h->modseq < V.m->modseq_max[V.acct][V.box])
-		bad("modseq %" PRIu64 ", but %" PRIu64 " was told", h->modseq,
-		    V.m->modseq_max[V.acct][V.box]);
+		    (unsigned)box()->uid_max);
+	if (h->modseq < box()->modseq_max)
+		bad("modseq %" PRIu64 ", but %" PRIu64 " was told", h->modseq, box()->modseq_max);
+	if (box()->uidvalidity != 0 && h->uidvalidity != box()->uidvalidity)
+		bad("uidvalidity %u, but %u was told", (unsigned)h->uidvalidity,
+		    (unsigned)box()->uidvalidity);
+	for (uint32_t i = 1; i < CRASH_UIDS; i++)
+		if (box()->gone[i] && !V.x.gone[i])
+			bad("no row says that uid %u was removed", (unsigned)i);
+}
+
+/* ---- what was removed, what was delivered ---- */
+
+static void
+removal_row(struct slice key, struct slice value)
+{
+	struct ipc_reader r;
+	uint32_t n;
+	uint64_t modseq;
+
+	ipc_reader_init(&r, value);
+	if (key_number(key, 16, &modseq) != 0 || modseq > V.x.h.modseq || ipc_get_u8(&r) != 1)
+		bad("a row of removals cannot be read");
+	n = ipc_get_count(&r, 1 << 20, 4);
+	for (uint32_t i = 0; i < n; i++) {
+		uint32_t uid = ipc_get_u32(&r);
+
+		if (uid < CRASH_UIDS)
+			V.x.gone[uid] = 1;
+	}
+	if (ipc_reader_end(&r) != 0)
+		bad("a row of removals cannot be read");
+}
+
+static void
+delivery_row(struct slice key, struct slice value)
+{
+	unsigned char id[16];
+	uint32_t uid, n;
+	int64_t at;
+
+	if (id_of_key(key, id, sizeof id) != 0 || seen_row_decode(value, &at, &uid) != 0)
+		bad("a row of a delivery cannot be read");
+	else if ((n = message_of(id)) != UINT32_MAX)
+		V.x.seen[n] = uid;
+}
+
+/* A delivery that comes again finds the first one: its UID is told again, and there is no second copy. */
+static void
+check_deliveries(void)
+{
+	for (uint32_t n = 0; n < V.m->n; n++) {
+		const struct place *p = &V.m->p[n][V.acct][0];
+
+		if (!V.m->delivery[n] || !V.m->submitted[n][V.acct])
+			continue;
+		if (V.m->told[n][V.acct] != V.x.seen[n] && V.m->told[n][V.acct] != 0)
+			bad("the delivery of message %u is remembered as uid %u, told was %u",
+			    (unsigned)n, (unsigned)V.x.seen[n], (unsigned)V.m->told[n][V.acct]);
+		if (V.m->told[n][V.acct] == 0 && p->has == HAS_MAYBE && V.x.seen[n] != V.seen[n][0])
+			bad("the delivery of message %u is remembered as uid %u, it has %u",
+			    (unsigned)n, (unsigned)V.x.seen[n], (unsigned)V.seen[n][0]);
+	}
 }
 
 static void
@@ -311,11 +403,16 @@ check_mailbox(uint64_t id)
 		return;
 	}
 	if ((err = scan(object, 'c', change_row)) != 0 ||
-	    (err = scan(object, 'm', message_row)) != 0)
+	    (err = scan(object, 'm', message_row)) != 0 ||
+	    (err = scan(object, 'x', removal_row)) != 0 ||
+	    (err = scan(object, 'd', delivery_row)) != 0)
 		bad("%s: its rows: %s", object, err_name(err));
 	for (size_t i = 0; i < n_wanted; i++)
 		check_body(wanted[i].body, wanted[i].n);
 	check_head();
+	if (V.box == 0)
+		check_deliveries();
+	sum += V.x.bytes;
 	buf_done(&V.x.raw);
 }
 
@@ -325,21 +422,58 @@ static uint64_t ids[64];
 static int boxes[64];
 static size_t n_ids;
 
+/* The names an account begins with. */
+static bool
+is_special(struct slice name)
+{
+	return slice_eq_str(name, "Drafts") || slice_eq_str(name, "Sent") ||
+	       slice_eq_str(name, "Junk") || slice_eq_str(name, "Trash");
+}
+
+static int
+box_of(struct slice name)
+{
+	char text[16];
+
+	for (unsigned i = 0; i < CRASH_BOXES; i++)
+		for (int renamed = 0; renamed < 2; renamed++) {
+			crash_box_name(i, renamed, text);
+			if (!slice_eq_str(name, text))
+				continue;
+			if (i >= CRASH_FIXED && V.m->inbox_to[V.acct] == i && renamed == 1)
+				model_inbox_renamed(V.m, V.acct, i); /* it came about */
+			return (int)(i << 1) | (i >= CRASH_FIXED ? renamed : 0);
+		}
+	return -1;
+}
+
 static void
 name_row(struct slice key, struct slice value)
 {
 	struct slice name;
 	uint32_t use;
+	int box;
 
 	if (n_ids == 64 || key_number(key, 16, &ids[n_ids]) != 0 ||
 	    name_row_decode(value, &use, &name) != 0) {
 		bad("a row of a name cannot be read");
 		return;
 	}
-	boxes[n_ids] = -1;
-	for (int i = 0; i < CRASH_BOXES; i++)
-		if (slice_eq_str(name, crash_boxes[i]))
-			boxes[n_ids] = i;
+	box = box_of(name);
+	boxes[n_ids] = box < 0 ? -1 : box >> 1;
+	if (box < 0 && !is_special(name))
+		bad("a mailbox that nobody made: %.*s", (int)name.len, (const char *)name.ptr);
+	if (box >= 0) {
+		const struct box *b = &V.m->box[V.acct][box >> 1];
+
+		if (V.there[box >> 1])
+			bad("box %d is there twice", box >> 1);
+		V.there[box >> 1] = true;
+		if (box >> 1 >= CRASH_FIXED && b->has == HAS_NOT)
+			bad("box %d is there again", box >> 1);
+		if (box >> 1 >= CRASH_FIXED && b->renamed != (box & 1) && !b->renaming)
+			bad("box %d has the name it had not been told to have", box >> 1);
+	}
 	n_ids++;
 }
 
@@ -347,29 +481,106 @@ name_row(struct slice key, struct slice value)
 static void
 check_missing(void)
 {
+	for (unsigned i = 0; i < CRASH_BOXES; i++)
+		if (V.m->box[V.acct][i].has == HAS && !V.there[i])
+			bad("box %u is not there", i);
 	for (uint32_t n = 0; n < V.m->n; n++) {
+		unsigned v = V.m->moving[n][V.acct];
+
 		if (!V.m->submitted[n][V.acct])
 			continue;
 		for (V.box = 0; V.box < CRASH_BOXES; V.box++)
-			if (V.m->p[n][V.acct][V.box].has == HAS && V.seen[n][V.box] == 0)
+			if (V.m->p[n][V.acct][V.box].has == HAS && V.seen[n][V.box] == 0 &&
+			    V.there[V.box])
 				bad("message %u, uid %u, is not there", (unsigned)n,
 				    (unsigned)V.m->p[n][V.acct][V.box].uid);
-		V.box = 0;
-		if (V.m->moving[n][V.acct] && V.seen[n][0] == 0 && V.seen[n][1] == 0)
-			bad("message %u was lost on its way", (unsigned)n);
+		V.box = -1;
+		if ((v & MOVING) != 0 && (V.seen[n][v >> 3 & 7] == 0) == (V.seen[n][v & 7] == 0))
+			bad("message %u was moved from box %u, uid %u, to %u, uid %u: just one "
+			    "must be",
+			    (unsigned)n, v >> 3 & 7, (unsigned)V.seen[n][v >> 3 & 7], v & 7,
+			    (unsigned)V.seen[n][v & 7]);
 	}
+}
+
+/* Of an act nobody heard the end of: all of it or nothing. */
+static void
+check_whole(const struct act *a)
+{
+	unsigned to = a->what == 'B' ? a->box : a->to_box;
+	size_t here = 0, out = 0;
+
+	for (size_t i = 0; i < a->count; i++) {
+		out += a->what != 'X' && V.seen[a->n[i]][to] != 0;
+		here += (a->what == 'X' || a->what == 'M') && V.seen[a->n[i]][a->box] != 0;
+	}
+	if ((out != 0 && out != a->count) || (here != 0 && here != a->count))
+		bad("act %c of %zu messages: %zu are where they were, %zu where they go", a->what,
+		    a->count, here, out);
+}
+
+/* Reads the account as stored does, which finishes what was left of moves. */
+static void
+on_account(void *arg, int err, struct account *a)
+{
+	(void)arg;
+	V.err = err;
+	V.done = true;
+	if (err == 0) {
+		account_ref(a);
+		V.acc = a;
+	}
+}
+
+static bool
+any_moves(void)
+{
+	for (struct mbox *m = V.acc->mboxes; m != NULL; m = m->next)
+		if (m->moves != NULL || m->cycle != NULL)
+			return true;
+	return false;
+}
+
+static void
+recover(struct slice object)
+{
+	uint64_t t0 = loop_now_ms(V.l);
+	int err = get(object, slice_str("h"));
+
+	if (err != 0) {
+		if (err != ERR_NOTFOUND || V.m->account[V.acct])
+			bad("the account: %s", err_name(err));
+		return;
+	}
+	V.done = false;
+	account_get(&V.st, slice_from(object, 2), on_account, NULL);
+	if (wait_done() != 0) {
+		bad("the account cannot be read: %s", err_name(V.err));
+		return;
+	}
+	while (any_moves() && loop_now_ms(V.l) - t0 < WAIT_MS)
+		loop_run_once(V.l, 100);
+	if (any_moves())
+		bad("moves do not come to an end");
+	if (V.acc->h.uidvalidity < V.m->validity_max[V.acct])
+		bad("uidvalidity %u would be given again", (unsigned)V.m->validity_max[V.acct]);
 }
 
 static void
 check_account(void)
 {
 	char object[16];
+	uint64_t usage;
 	int err;
 
 	snprintf(object, sizeof object, "a.p-%u", V.acct);
 	memset(V.seen, 0, sizeof V.seen);
+	memset(V.there, 0, sizeof V.there);
 	V.box = -1;
+	V.acc = NULL;
 	n_ids = 0;
+	sum = 0;
+	recover(slice_str(object));
 	err = scan(object, 'b', name_row);
 	if (err != 0 && err != ERR_GONE && err != ERR_NOTFOUND)
 		bad("its mailboxes: %s", err_name(err));
@@ -377,16 +588,33 @@ check_account(void)
 		V.box = boxes[i];
 		check_mailbox(ids[i]);
 	}
+	V.box = -1;
+	usage = V.acc == NULL ? 0 : account_usage(V.acc);
+	if (usage != sum)
+		bad("the quota counts %" PRIu64 " octets, there are %" PRIu64, usage, sum);
 	check_missing();
+	V.box = -1;
+	for (size_t i = 0; i < V.m->n_acts; i++) {
+		const struct act *a = &V.m->acts[i];
+
+		if (a->open && a->acct == V.acct && strchr("BCMX", a->what) != NULL)
+			check_whole(a);
+	}
+	V.acc = NULL;
 }
 
 int
-model_verify(const struct crash_model *m, const char *dir, bool close)
+model_verify(struct crash_model *m, const char *dir, bool close)
 {
 	struct backend_kv_options o = {
 	    .dir = dir, .threads = 1, .cache_bytes = 8 << 20, .reserve = 1 << 20};
+	static struct slice special[4];
 	int err;
 
+	special[0] = slice_str("Drafts");
+	special[1] = slice_str("Sent");
+	special[2] = slice_str("Junk");
+	special[3] = slice_str("Archive");
 	V.m = m;
 	V.n_bad = 0;
 	memset(V.body_of, 0, sizeof V.body_of);
@@ -398,6 +626,14 @@ model_verify(const struct crash_model *m, const char *dir, bool close)
 		fprintf(stderr, "the store cannot be opened: %s\n", err_name(err));
 		return -1;
 	}
+	/* what it has in memory goes with the process */
+	V.st = (struct stored){.loop = V.l,
+	    .be = V.be,
+	    .quota = UINT64_MAX / 4,
+	    .history_max = 1000000,
+	    .memory_s = 7 * 86400,
+	    .special = special,
+	    .n_special = 4};
 	for (V.acct = 0; V.acct < CRASH_ACCOUNTS; V.acct++)
 		check_account();
 	if (close) {

@@ -1,6 +1,7 @@
 # tests/crash/: what a power cut may leave of the store. crash_test runs a short form; `make crash CRASH_STATES=100000` a long one.
-noinst_PROGRAMS += tests/crash/shim.so tests/crash/crash_load tests/crash/crash_check tests/crash/crash_bare
-EXTRA_DIST += tests/crash/crash_test.sh
+noinst_PROGRAMS += tests/crash/shim.so tests/crash/crash_load tests/crash/crash_check tests/crash/crash_bare \
+	tests/crash/crash_small
+EXTRA_DIST += tests/crash/crash_test.sh tests/crash/syncs.tsv
 TESTS += tests/crash/crash_test.sh
 
 tests_crash_shim_so_SOURCES = tests/crash/crash.h tests/crash/shim.c
@@ -20,6 +21,11 @@ tests_crash_crash_check_LDADD = store/libcvstored.a store/libcvstore.a $(CV_BACK
 # stored without the protection of pages: the checker must see it
 tests_crash_crash_bare_SOURCES = store/stored.c tests/crash/kv_bare.c
 tests_crash_crash_bare_LDADD = $(congvu_stored_db_LDADD)
+
+# stored that gathers few pages before it writes them
+tests_crash_crash_small_SOURCES = store/stored.c store/kv_page.c
+tests_crash_crash_small_CPPFLAGS = $(AM_CPPFLAGS) -DKV_PAGE_BATCH_MAX=16
+tests_crash_crash_small_LDADD = $(congvu_stored_db_LDADD)
 
 CRASH_STATES = 20000
 CRASH_SEED = 1

@@ -4,6 +4,7 @@
  * the process ends as by kill -9, which could come between a call and its record. */
 #include <errno.h>
 #include <fcntl.h>
+#include <link.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -28,6 +29,7 @@ static struct {
 	uint64_t opened;
 	unsigned long records, end;
 	const char *at;
+	uintptr_t base; /* of the program */
 	size_t root_len;
 	char root[PATH_LEN], cwd[PATH_LEN];
 	struct {
@@ -36,6 +38,16 @@ static struct {
 		bool dir;
 	} fd[FDS];
 } S = {.mu = PTHREAD_MUTEX_INITIALIZER, .log = -1};
+
+/* The first one is the program itself. */
+static int
+see_program(struct dl_phdr_info *info, size_t size, void *arg)
+{
+	(void)size;
+	(void)arg;
+	S.base = info->dlpi_addr;
+	return 1;
+}
 
 __attribute__((constructor)) static void
 start(void)
@@ -46,6 +58,7 @@ start(void)
 		return;
 	S.root_len = (size_t)snprintf(S.root, sizeof S.root, "%s/", root);
 	S.opened = (uint64_t)getpid() << 32;
+	dl_iterate_phdr(see_program, NULL);
 	if (getenv("CONGVU_CRASH_END") != NULL)
 		S.end = strtoul(getenv("CONGVU_CRASH_END"), NULL, 10);
 	S.at = getenv("CONGVU_CRASH_AT") == NULL ? "" : getenv("CONGVU_CRASH_AT");
@@ -430,14 +443,14 @@ posix_fallocate64(int fd, off64_t at, off64_t n)
 }
 
 static int
-sync_by(long how, int fd)
+sync_by(long how, int fd, const void *from)
 {
 	int ret;
 
 	pthread_mutex_lock(&S.mu);
 	ret = (int)syscall(how, fd);
 	if (ret == 0 && number_of(fd) != 0)
-		record(CRASH_SYNC, number_of(fd), 0, NULL, 0);
+		record(CRASH_SYNC, number_of(fd), (uintptr_t)from - S.base, NULL, 0);
 	pthread_mutex_unlock(&S.mu);
 	return ret;
 }
@@ -445,11 +458,11 @@ sync_by(long how, int fd)
 int
 fsync(int fd)
 {
-	return sync_by(SYS_fsync, fd);
+	return sync_by(SYS_fsync, fd, __builtin_return_address(0));
 }
 
 int
 fdatasync(int fd)
 {
-	return sync_by(SYS_fdatasync, fd);
+	return sync_by(SYS_fdatasync, fd, __builtin_return_address(0));
 }
