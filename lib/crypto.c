@@ -64,6 +64,17 @@ sha256_final(struct sha256 *h, unsigned char out[32])
 }
 
 void
+sha256_peek(const struct sha256 *h, unsigned char out[32])
+{
+	struct sha256 *copy = sha256_new();
+
+	if (EVP_MD_CTX_copy_ex(copy->ctx, h->ctx) != 1)
+		fatal("SHA-256 failed");
+	sha256_final(copy, out);
+	sha256_free(copy);
+}
+
+void
 sha256_free(struct sha256 *h)
 {
 	if (h == NULL)

@@ -9,6 +9,8 @@ struct sha256;
 struct sha256 *sha256_new(void); /* fatal() for no memory */
 void sha256_update(struct sha256 *h, const void *p, size_t n);
 void sha256_final(struct sha256 *h, unsigned char out[32]); /* h is reset for another use */
+/* The digest of what came so far; more may follow. */
+void sha256_peek(const struct sha256 *h, unsigned char out[32]);
 void sha256_free(struct sha256 *h);
 void sha256_of(struct slice s, unsigned char out[32]);
 void sha512_of(struct slice s, unsigned char out[64]);

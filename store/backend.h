@@ -113,6 +113,19 @@ struct backend_kv_options {
 };
 int backend_kv_open(struct loop *l, const struct backend_kv_options *o, struct backend **b_out);
 void backend_kv_stat(struct backend *b, struct backend_stat *st_out);
+/* For a backup of the embedded backend (backend_kv_backup.c; a distributed store has its own). fn gets the payload of the answer, as store_proto.def has it.
+ * ERR_GONE: another epoch, or it is not kept any more: all rows anew. ERR_TEMP: again in a moment. */
+enum backend_backup {
+	BACKEND_BACKUP_BEGIN, /* turns the journal on: epoch, u64 first, u64 end, i64 now in microseconds */
+	BACKEND_BACKUP_ROWS,    /* key: rows behind it: u8 more, bytes last key, bytes record */
+	BACKEND_BACKUP_JOURNAL, /* key: epoch; at, len: octets of the journal */
+	BACKEND_BACKUP_CUT, /* key: epoch; n: files behind it: u64 end, i64 at, i64 now, u32 next, count { u32 file, u64 octets } */
+	BACKEND_BACKUP_SEGMENT, /* n: file; at, len: its octets */
+};
+int backend_kv_backup(struct backend *b, enum backend_backup what, struct slice key, uint64_t n,
+    uint64_t at, uint32_t len, backend_value_fn fn, void *arg);
+/* by: 1 or -1. While it is pinned, a segment file that was in a cut stays. */
+void backend_kv_pin(struct backend *b, int by);
 /* Everything in memory, one thread; for tests. */
 int backend_mem_open(struct loop *l, struct backend **b_out);
 

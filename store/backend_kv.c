@@ -194,6 +194,10 @@ reader_main(void *arg)
 		case JOB_BODY_PUT:
 			bkv_run_body_put(b, j);
 			break;
+		case JOB_BACKUP:
+			bkv_run_backup(b, j);
+			bkv_finish(b, j);
+			break;
 		default:
 			bkv_run_body_get(b, j);
 		}
@@ -385,6 +389,30 @@ kvb_bodies_get(struct backend *b, const uint64_t *bodies, size_t n, bool summari
 	return submit(b, j);
 }
 
+int
+backend_kv_backup(struct backend *b, enum backend_backup what, struct slice key, uint64_t n,
+    uint64_t at, uint32_t len, backend_value_fn fn, void *arg)
+{
+	struct job *j;
+
+	if (key.len > KV_KEY_MAX || len > BACKEND_READ_MAX)
+		return ERR_RANGE;
+	j = job_new(JOB_BACKUP, slice_str(""), arg);
+	j->value_fn = fn;
+	j->max = what;
+	j->body = n;
+	j->off = at;
+	j->len = len;
+	buf_append_slice(&j->key, key);
+	return submit(b, j);
+}
+
+void
+backend_kv_pin(struct backend *b, int by)
+{
+	seg_pin(bkv_of(b)->seg, by);
+}
+
 static int
 kvb_body_drop(struct backend *b, uint64_t body, backend_done_fn fn, void *arg)
 {
@@ -452,6 +480,7 @@ kvb_close(struct backend *be)
 	queue_free(&b->done);
 	bkv_bodies_free(b);
 	hints_free(b->hints);
+	bkv_backup_close(b);
 	seg_close(b->seg);
 	kv_close(b->kv);
 	pthread_cond_destroy(&b->read_wake);
@@ -529,6 +558,8 @@ files_open(struct bkv *b, const struct backend_kv_options *o)
 	err = bkv_last_body(b->kv, &last);
 	if (err == 0 || err == ERR_NOTFOUND)
 		err = seg_open(segments, err == 0 ? &last : NULL, o->segment_max, &b->seg);
+	if (err == 0)
+		err = bkv_backup_open(b, o->dir);
 	if (err == 0 && o->reserve != 0)
 		seg_set_reserve(b->seg, o->reserve);
 out:

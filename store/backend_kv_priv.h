@@ -5,6 +5,7 @@
 #include <pthread.h>
 
 #include "store/backend_priv.h"
+#include "store/journal.h"
 #include "store/segment.h"
 
 enum job_kind {
@@ -20,6 +21,7 @@ enum job_kind {
 	JOB_BODY_GET,
 	JOB_SUMMARY,
 	JOB_BODIES, /* content: the numbers, as u64 in memory */
+	JOB_BACKUP, /* max: enum backend_backup; key, body (a number), off, len */
 };
 struct job {
 	struct job *next;
@@ -69,6 +71,8 @@ struct bkv {
 	struct loop *loop;
 	struct kv *kv;
 	struct seg *seg;
+	struct journal *journal;
+	struct backup_ends *ends; /* of committed bodies in each file; backend_kv_backup.c */
 	struct hints *hints;
 	unsigned n_threads;
 	pthread_t threads[THREADS_MAX], writer;
@@ -102,6 +106,10 @@ void bkv_ready_back(struct bkv *b, struct pending *list);
 int bkv_drop(struct kv_txn *t, uint64_t body);
 int bkv_last_body(struct kv *kv, struct seg_loc *loc_out); /* ERR_NOTFOUND: none */
 void bkv_bodies_free(struct bkv *b);
+/* backend_kv_backup.c */
+int bkv_backup_open(struct bkv *b, const char *dir);
+void bkv_backup_close(struct bkv *b);
+void bkv_run_backup(struct bkv *b, struct job *j); /* run by readers */
 /* backend_kv_write.c */
 void *bkv_writer_main(void *arg);
 

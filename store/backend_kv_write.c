@@ -90,11 +90,10 @@ commit_jobs(struct bkv *b, struct group *g, size_t from, size_t to)
 		err = bkv_ready_put_rows(t, g->bodies);
 		for (size_t i = from; i < to && err == 0; i++)
 			err = run_job(b, t, g->jobs[i]);
-		if (err == 0) {
+		if (err == 0)
 			err = kv_commit(t, true);
-			break;
-		}
-		kv_abort(t);
+		else
+			kv_abort(t);
 		if (err != ERR_AGAIN || tries >= DEADLOCK_RETRIES)
 			break;
 	}

@@ -18,23 +18,53 @@ kv_close(struct kv *kv)
 		kv->ops->close(kv);
 }
 
+void
+kv_set_tap(struct kv *kv, const struct kv_tap *tap)
+{
+	kv->tap = tap;
+}
+
 int
 kv_begin(struct kv *kv, struct kv_txn **txn_out)
 {
-	return kv->ops->begin(kv, txn_out);
+	int err = kv->ops->begin(kv, txn_out);
+
+	if (err == 0 && kv->tap != NULL)
+		kv->tap->begin(kv->tap->arg, *txn_out);
+	return err;
 }
 
 int
 kv_commit(struct kv_txn *t, bool sync)
 {
-	return t->kv->ops->commit(t, sync);
+	const struct kv_tap *tap = t->kv->tap;
+	void *tapped = t->tapped;
+	int err;
+
+	if (tap == NULL)
+		return t->kv->ops->commit(t, sync);
+	err = tap->commit(tap->arg, t);
+	if (err != 0)
+		t->kv->ops->abort(t);
+	else
+		err = t->kv->ops->commit(t, sync);
+	tap->end(tap->arg, tapped, err, sync);
+	return err;
 }
 
 void
 kv_abort(struct kv_txn *t)
 {
-	if (t != NULL)
-		t->kv->ops->abort(t);
+	const struct kv_tap *tap;
+	void *tapped;
+
+	if (t == NULL)
+		return;
+	tap = t->kv->tap;
+	tapped = t->tapped;
+	t->kv->ops->abort(t);
+	if (tap != NULL)
+		tap->end(tap->arg, tapped, ERR_CANCELED, false);
 }
 
 int
@@ -67,11 +97,27 @@ kv_get_update(struct kv_txn *t, struct slice key, struct buf *value_out)
 	return t->kv->ops->get(t->kv, t, key, true, value_out);
 }
 
+static int
+changed(struct kv_txn *t, struct slice key, const struct slice *value, int err)
+{
+	const struct kv_tap *tap = t->kv->tap;
+
+	if (err == 0 && tap != NULL)
+		tap->change(tap->arg, t, key, value);
+	return err;
+}
+
 int
 kv_put(struct kv_txn *t, struct slice key, struct slice value)
 {
 	if (!key_ok(key) || value.len > KV_VALUE_MAX)
 		return ERR_RANGE;
+	return changed(t, key, &value, t->kv->ops->put(t, key, value, false));
+}
+
+int
+kv_put_untapped(struct kv_txn *t, struct slice key, struct slice value)
+{
 	return t->kv->ops->put(t, key, value, false);
 }
 
@@ -80,7 +126,7 @@ kv_insert(struct kv_txn *t, struct slice key, struct slice value)
 {
 	if (!key_ok(key) || value.len > KV_VALUE_MAX)
 		return ERR_RANGE;
-	return t->kv->ops->put(t, key, value, true);
+	return changed(t, key, &value, t->kv->ops->put(t, key, value, true));
 }
 
 int
@@ -88,6 +134,12 @@ kv_del(struct kv_txn *t, struct slice key)
 {
 	if (!key_ok(key))
 		return ERR_RANGE;
+	return changed(t, key, NULL, t->kv->ops->del(t, key));
+}
+
+int
+kv_del_untapped(struct kv_txn *t, struct slice key)
+{
 	return t->kv->ops->del(t, key);
 }
 

@@ -75,6 +75,21 @@ int kv_scan(struct kv *kv, struct kv_txn *t, struct slice from, struct slice to,
 int kv_last(struct kv *kv, struct kv_txn *t, struct slice from, struct slice to,
     struct buf *key_out, struct buf *value_out);
 
+/* Who hears of every change that is committed (journal.c). begin is called with each transaction, and may leave something in t->tapped; change with
+ * each row put (value NULL: removed); commit before it is committed, in it (an error aborts it and is kv_commit's); end when it is over, with what begin left: 0, or not
+ * committed; synced: it is on stable storage. From the transaction's thread. */
+struct kv_tap {
+	void *arg;
+	void (*begin)(void *arg, struct kv_txn *t);
+	void (*change)(void *arg, struct kv_txn *t, struct slice key, const struct slice *value);
+	int (*commit)(void *arg, struct kv_txn *t);
+	void (*end)(void *arg, void *tapped, int err, bool synced);
+};
+/* Before the first transaction, for good; tap is borrowed. Changes made by commit itself (kv_put_untapped, kv_del_untapped) are not told. */
+void kv_set_tap(struct kv *kv, const struct kv_tap *tap);
+int kv_put_untapped(struct kv_txn *t, struct slice key, struct slice value);
+int kv_del_untapped(struct kv_txn *t, struct slice key);
+
 /* ---- for kv_*.c ---- */
 struct kv_ops {
 	void (*close)(struct kv *kv);
@@ -94,9 +109,11 @@ struct kv_ops {
 };
 struct kv {
 	const struct kv_ops *ops;
+	const struct kv_tap *tap; /* NULL: none */
 };
 struct kv_txn {
 	struct kv *kv;
+	void *tapped;
 };
 
 #endif

@@ -7,7 +7,7 @@ congvu_stored_LDADD = $(CV_PARENT_LIBS)
 
 # --- libcvkv.a: ordered key-value store; kv_bdb.o alone needs libdb ---
 noinst_LIBRARIES += store/libcvkv.a
-store_libcvkv_a_SOURCES = store/kv.h store/kv.c store/kv_bdb.c store/kv_page.h store/kv_page.c store/kv_mem.c
+store_libcvkv_a_SOURCES = store/kv.h store/kv.c store/kv_bdb.c store/kv_page.h store/kv_page.c store/kv_mem.c store/backup_rec.h store/backup_rec.c
 CV_KV_LIBS = store/libcvkv.a lib/libcvcrypto.a lib/libcv.a $(DB_LIBS) $(CRYPTO_LIBS) -lpthread
 
 check_PROGRAMS += tests/unit/kv_test tests/unit/kv_page_test
@@ -33,7 +33,8 @@ tests_unit_row_test_LDADD = store/libcvstore.a lib/libcv.a $(CMOCKA_LIBS)
 noinst_LIBRARIES += store/libcvbackend.a
 store_libcvbackend_a_SOURCES = store/backend.h store/backend_priv.h store/backend_rows.c store/backend_hints.c store/backend_mem.c \
 	store/backend_kv_priv.h store/backend_kv.c store/backend_kv_body.c store/backend_kv_write.c store/segment.h store/segment_priv.h \
-	store/segment.c store/segment_codec.c store/segment_read.c store/segment_write.c store/segment_v1.c
+	store/segment.c store/segment_codec.c store/segment_read.c store/segment_write.c store/segment_v1.c \
+	store/segment_backup.c store/journal.h store/journal.c store/backend_kv_backup.c
 CV_BACKEND_LIBS = store/libcvbackend.a store/libcvkv.a lib/libcvloop.a lib/libcvcrypto.a lib/libcvzst.a lib/libcv.a \
 	$(ZSTD_LIBS) $(DB_LIBS) $(EVENT_LIBS) $(CRYPTO_LIBS) -lpthread
 
@@ -44,9 +45,14 @@ tests_unit_segment_test_LDADD = $(CV_BACKEND_LIBS) $(CMOCKA_LIBS)
 tests_unit_backend_test_SOURCES = tests/unit/backend_test.c
 tests_unit_backend_test_LDADD = $(CV_BACKEND_LIBS) $(CMOCKA_LIBS)
 
+check_PROGRAMS += tests/unit/journal_test
+TESTS += tests/unit/journal_test
+tests_unit_journal_test_SOURCES = tests/unit/journal_test.c
+tests_unit_journal_test_LDADD = $(CV_BACKEND_LIBS) $(CMOCKA_LIBS)
+
 # --- the stored role: congvu-stored-db ---
 noinst_LIBRARIES += store/libcvstored.a
-store_libcvstored_a_SOURCES = store/stored_priv.h store/stored_account.c store/stored_codec.c store/stored_copy.c \
+store_libcvstored_a_SOURCES = store/stored_priv.h store/stored_account.c store/stored_backup.c store/stored_codec.c store/stored_copy.c \
 	store/stored_contents.c store/stored_cycle.c store/stored_deliver.c store/stored_expunge.c store/stored_fetch.c store/stored_flags.c \
 	store/stored_insert.c store/stored_keywords.c store/stored_list.c store/stored_mailbox.c store/stored_names.c \
 	store/stored_read.c store/stored_move.c store/stored_quota.c store/stored_session.c store/stored_task.h store/stored_tasks.def store/stored_task.c \

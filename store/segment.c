@@ -428,6 +428,7 @@ seg_close(struct seg *s)
 		if (s->files[i].fd >= 0)
 			close(s->files[i].fd);
 	free(s->files);
+	free(s->writing);
 	if (s->dir_fd >= 0)
 		close(s->dir_fd);
 	pthread_mutex_destroy(&s->mu);
@@ -499,7 +500,7 @@ seg_file_remove(struct seg *s, uint32_t number)
 	pthread_mutex_lock(&s->mu);
 	if (number == 0 || number >= s->n_files) {
 		err = ERR_NOTFOUND;
-	} else if (s->files[number].users > 0 || is_written(s, number)) {
+	} else if (s->files[number].users > 0 || s->pins > 0 || is_written(s, number)) {
 		err = ERR_AGAIN;
 	} else {
 		file_shut(s, number);

@@ -73,13 +73,20 @@ struct seg_file {
 };
 /* The first with a number above after: 0, ERR_NOTFOUND, ERR_IO. */
 int seg_file_next(struct seg *s, uint32_t after, struct seg_file *out);
-/* Removes a file that no row points to. ERR_AGAIN: it is being written or read: later. ERR_NOTFOUND, ERR_IO. */
+/* Removes a file that no row points to. ERR_AGAIN: it is being written or read, or files are pinned: later. ERR_NOTFOUND, ERR_IO. */
 int seg_file_remove(struct seg *s, uint32_t number);
 
 /* Free space below which no body is written: 64 MiB unless told. Before the first write. */
 void seg_set_reserve(struct seg *s, uint64_t bytes);
 /* Octets written to files since seg_open, and the number of the newest file: for `congvu status`. */
 void seg_stat(struct seg *s, uint64_t *bytes_out, uint32_t *file_out);
+
+/* For backups (segment_backup.c). by: 1 or -1. While they are pinned no file is removed. */
+void seg_pin(struct seg *s, int by);
+/* Whether no write is under way in the file that began below upto. What is settled and below the end of a committed body never changes. */
+bool seg_settled(struct seg *s, uint32_t number, uint64_t upto);
+/* At most len octets of the file as they are, unchecked. 0, ERR_NOTFOUND, ERR_IO. */
+int seg_raw(struct seg *s, uint32_t number, uint64_t off, uint32_t len, struct buf *out);
 
 /* The value of a body's row. refs: numbers of the parts that a composite is made of, n_refs <= SEG_REFS_MAX. */
 #define SEG_REFS_MAX 256u

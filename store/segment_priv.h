@@ -53,8 +53,13 @@ struct seg {
 	struct stream streams[STREAMS];
 	uint64_t next_body;
 	uint64_t written, clock;
-	unsigned n_open;
+	unsigned n_open, pins;
 	struct work *idle; /* under mu */
+	struct writing {   /* where a record is being written now */
+		uint32_t file;
+		uint64_t off;
+	} * writing;
+	size_t n_writing;
 };
 
 /* segment_codec.c: pure */
@@ -131,6 +136,10 @@ void rec_close(struct rec *r);
 int rec_stored(struct rec *r, uint64_t index, uint32_t *word_out, const unsigned char **p_out);
 /* The plain octets to to. */
 int rec_block(struct rec *r, uint64_t index, unsigned char *to);
+
+/* segment_backup.c: a record is written from here on (with the lock), and no more */
+void writing_begin(struct seg *s, const struct seg_loc *l);
+void writing_end(struct seg *s, const struct seg_loc *l);
 
 /* segment_v1.c: records of version 1 */
 uint64_t v1_table_len(uint64_t size);

@@ -128,6 +128,7 @@ reserve(struct seg *s, enum stream_kind kind, struct seg_loc *l, int *fd_out)
 		if (st->end > st->filled && kind == STREAM_NEW)
 			fill_ahead(s, st, l->stored);
 		s->files[st->file].users++;
+		writing_begin(s, l);
 		*fd_out = s->files[st->file].fd;
 	}
 	pthread_mutex_unlock(&s->mu);
@@ -224,6 +225,7 @@ out_end(struct out *o, int err, struct seg_loc *loc_out)
 		(void)write_at(
 		    o->fd, h, sizeof h, o->l.off); /* helps a full scan over it; nothing needs it */
 	}
+	writing_end(o->s, &o->l);
 	file_put(o->s, o->l.segment, true);
 	free(o->head);
 	if (err == 0)

@@ -61,6 +61,12 @@ static const struct handler {
     {STORE_KEPT_BOXES, on_kept_boxes},
     {STORE_KEPT_ROWS, on_kept_rows},
     {STORE_KEPT_RESTORE, on_kept_restore},
+    {STORE_BACKUP_BEGIN, on_backup_begin},
+    {STORE_BACKUP_ROWS, on_backup_rows},
+    {STORE_BACKUP_JOURNAL, on_backup_journal},
+    {STORE_BACKUP_CUT, on_backup_cut},
+    {STORE_BACKUP_SEGMENT, on_backup_segment},
+    {STORE_BACKUP_DONE, on_backup_done},
 };
 
 static int
@@ -71,18 +77,20 @@ on_stat(struct conn *c, uint32_t id)
 	struct buf json, b;
 
 	backend_kv_stat(st->be, &bs);
-	buf_init(&json, 4096);
+	buf_init(&json, 32768);
 	buf_appendf(&json,
 	    "{\"uptime_s\":%lld,\"requests\":%llu,\"messages_added\":%llu,\"deliveries\":%llu,"
 	    "\"repeated\":%llu,\"sessions\":%llu,\"accounts_in_memory\":%zu,\"commits\":%llu,"
-	    "\"batches\":%llu,\"bodies\":%llu,\"bodies_shared\":%llu,\"segment_bytes\":%llu}",
+	    "\"batches\":%llu,\"bodies\":%llu,\"bodies_shared\":%llu,\"segment_bytes\":%llu,",
 	    (long long)(now_s() - st->started), (unsigned long long)st->n_requests,
 	    (unsigned long long)st->n_inserts, (unsigned long long)st->n_deliveries,
 	    (unsigned long long)st->n_repeated, (unsigned long long)st->n_sessions, st->n_accounts,
 	    (unsigned long long)bs.groups, (unsigned long long)bs.batches,
 	    (unsigned long long)bs.bodies, (unsigned long long)bs.bodies_shared,
 	    (unsigned long long)bs.segment_bytes);
-	buf_init(&b, 8192);
+	backup_stat(&json);
+	buf_append_str(&json, "}");
+	buf_init(&b, 40000);
 	ipc_put_slice(&b, buf_slice(&json));
 	(void)ipc_reply(c->ipc, id, STORE_STAT_IS, &b, -1);
 	buf_done(&b);
@@ -132,6 +140,7 @@ static void
 on_conn_closed(struct ipc_conn *ipc, void *arg)
 {
 	(void)arg;
+	backup_conn_closed(ipc_user(ipc));
 	conn_closed(ipc_user(ipc));
 	ipc_release(ipc);
 }
@@ -217,6 +226,7 @@ main(int argc, char **argv)
 	st->started = now_s();
 	loop_signal(st->loop, SIGTERM, on_term, st);
 	role_enter();
+	backup_places_load();
 	err = backend_kv_open(st->loop, &o, &st->be);
 	if (err != 0)
 		fatal("stored: the store cannot be opened: %s", err_name(err));

@@ -10,6 +10,7 @@
  *   stored_expunge.c  removal                     stored_copy.c     COPY
  *   stored_deliver.c  from ingest                 stored_fetch.c    reading
  *   stored_view.c     the compact view            stored_watch.c    who hears of changes
+ *   stored_backup.c   what a backup pulls
  *   stored_trim.c     forgetting old removals     stored_move.c     MOVE
  *   stored_kept.c     expunged mail               stored_bury.c     deleted mailboxes
  *   stored_restore.c  undelete                    stored_hold.c     legal holds
@@ -293,6 +294,7 @@ struct conn {
 	struct append_group *groups; /* MULTIAPPEND under way */
 	unsigned refs;               /* the connection itself, and sessions being made */
 	bool closed;
+	bool pins; /* segment files of a cut: stored_backup.c */
 };
 typedef void (*session_fn)(void *arg, int err, struct session *s);
 /* Opens the ticket and loads its accounts. conn may be NULL (APPEND): then the caller ends it with session_free. */
@@ -548,6 +550,17 @@ void changes_read(struct mbox *m, uint64_t since, changes_fn fn, void *arg);
 typedef void (*view_fn)(void *arg, int err, const struct store_uid *u, size_t n);
 void view_get(struct mbox *m, bool fresh, view_fn fn, void *arg);
 void view_free(struct mbox *m);
+
+/* ---- stored_backup.c ---- */
+int on_backup_begin(struct conn *c, uint32_t id, struct ipc_reader *r);
+int on_backup_rows(struct conn *c, uint32_t id, struct ipc_reader *r);
+int on_backup_journal(struct conn *c, uint32_t id, struct ipc_reader *r);
+int on_backup_cut(struct conn *c, uint32_t id, struct ipc_reader *r);
+int on_backup_segment(struct conn *c, uint32_t id, struct ipc_reader *r);
+int on_backup_done(struct conn *c, uint32_t id, struct ipc_reader *r);
+void backup_conn_closed(struct conn *c);
+void backup_places_load(void);      /* once, in the working folder */
+void backup_stat(struct buf *json); /* a member: where backups are, and how old */
 
 int64_t now_s(void);
 /* A backend call refused our own arguments: a bug. */
