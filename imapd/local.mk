@@ -34,7 +34,8 @@ congvu_imapd_session_LDADD = $(CV_IMAPD_LIBS) store/libcvstore.a directory/libcv
 	lib/libcvdeflate.a lib/libcvmail.a lib/libcvcrypto.a $(CV_ROLE_LIBS) $(CV_MAIL_LIBS) $(SSL_LIBS) $(CRYPTO_LIBS) $(ZLIB_LIBS)
 
 # --- tests ---
-CV_IMAP_TESTS = tests/unit/imap_parse_test tests/unit/imap_view_test tests/unit/imap_search_test tests/unit/imap_names_test tests/unit/imap_sort_test
+CV_IMAP_TESTS = tests/unit/imap_parse_test tests/unit/imap_view_test tests/unit/imap_search_test tests/unit/imap_names_test tests/unit/imap_sort_test \
+	tests/unit/search_sig_test
 CV_IMAP_TEST_LIBS = imapd/libcvimap.a lib/libcvmail.a lib/libcv.a $(CV_MAIL_LIBS) $(CMOCKA_LIBS)
 check_PROGRAMS += $(CV_IMAP_TESTS)
 TESTS += $(CV_IMAP_TESTS)
@@ -48,9 +49,11 @@ tests_unit_imap_names_test_SOURCES = tests/unit/imap_names_test.c
 tests_unit_imap_names_test_LDADD = $(CV_IMAP_TEST_LIBS)
 tests_unit_imap_sort_test_SOURCES = tests/unit/imap_sort_test.c
 tests_unit_imap_sort_test_LDADD = $(CV_IMAP_TEST_LIBS)
+tests_unit_search_sig_test_SOURCES = tests/unit/search_sig_test.c
+tests_unit_search_sig_test_LDADD = store/libcvstored.a store/libcvingest.a store/libcvstore.a $(CV_IMAP_TEST_LIBS)
 check_PROGRAMS += tests/unit/imap_fake_server
 tests_unit_imap_fake_server_SOURCES = tests/unit/imap_fake.h tests/unit/imap_fake_server.c tests/unit/imap_fake_store.c
-tests_unit_imap_fake_server_LDADD = $(CV_IMAPD_LIBS) store/libcvstore.a lib/libcvmail.a lib/libcvtls.a lib/libcvdeflate.a lib/libcvloop.a lib/libcvcrypto.a \
+tests_unit_imap_fake_server_LDADD = $(CV_IMAPD_LIBS) store/libcvingest.a store/libcvstore.a lib/libcvmail.a lib/libcvtls.a lib/libcvdeflate.a lib/libcvloop.a lib/libcvcrypto.a \
 	lib/libcv.a $(CV_MAIL_LIBS) $(EVENT_LIBS) $(SSL_LIBS) $(CRYPTO_LIBS) $(ZLIB_LIBS)
 TESTS += tests/unit/imap_wire_test.py tests/unit/imap_race_test.py tests/unit/imap_resync_test.py
 EXTRA_DIST += tests/unit/imap_fake.py tests/unit/imap_wire_test.py tests/unit/imap_race_test.py tests/unit/imap_resync_test.py \

@@ -10,9 +10,7 @@
 #include "lib/date.h"
 #include "lib/err.h"
 #include "lib/fold.h"
-#include "lib/hdr.h"
-
-#define FIELD_MAX (1u << 20) /* of decoded text of one field that is looked at */
+#include "lib/mime_text.h"
 
 /* Order of ENVELOPE, RFC 3501 7.4.2. */
 static const char *const envelope_fields[] = {"Date", "Subject", "From", "Sender", "Reply-To", "To",
@@ -23,7 +21,7 @@ static bool
 found(const struct buf *text, struct slice needle)
 {
 	struct buf folded;
-	buf_init(&folded, 4 * (size_t)FIELD_MAX);
+	buf_init(&folded, 4 * (size_t)MIME_TEXT_HEADER_MAX);
 	vn_fold(buf_slice(text), &folded);
 	bool yes = slice_find(buf_slice(&folded), needle) >= 0;
 	buf_done(&folded);
@@ -93,29 +91,54 @@ static bool
 in_header(struct slice header, struct slice field, struct slice needle)
 {
 	struct slice rest = header;
-	struct hdr_field f;
-	int err;
 	struct buf text;
-	buf_init(&text, FIELD_MAX);
+	buf_init(&text, MIME_TEXT_HEADER_MAX);
 	bool yes = false;
-	while (!yes && (err = hdr_next(&rest, &f)) != ERR_EOF) {
-		if (err || (field.len > 0 && !slice_caseeq(f.name, field)))
-			continue;
-		buf_reset(&text);
-		if (field.len == 0) { /* TEXT: the whole line */
-			buf_append_slice(&text, f.name);
-			buf_append_str(&text, ": ");
-		}
-		hdr_decode(f.body, &text);
+	while (!yes && mime_header_text(&rest, field, &text))
 		yes = needle.len == 0 || found(&text, needle);
-	}
 	buf_done(&text);
 	return yes;
+}
+
+/* The ENVELOPE has it. Sender and Reply-To default to From there: only the header tells. */
+static bool
+is_in_envelope(struct slice field)
+{
+	int i = envelope_index(field);
+	return i >= 0 && i != 3 && i != 4;
+}
+
+static void
+find_probes(struct search_prog *p, struct search_key *k)
+{
+	for (; k != NULL; k = k->next) {
+		bool text = k->kind == SEARCH_BODY || k->kind == SEARCH_TEXT;
+		bool header = k->kind == SEARCH_HEADER && !is_in_envelope(k->word);
+		if ((text || header) && k->needle.len >= 3 && p->n_probes < SEARCH_PROBES_MAX) {
+			p->probes[p->n_probes++] = k;
+			k->probe = p->n_probes;
+		}
+		find_probes(p, k->child);
+	}
+}
+
+void
+search_prog_probes(struct search_prog *p)
+{
+	find_probes(p, p->root);
+}
+
+static bool
+is_ruled_out(const struct search_key *k, const struct search_msg *m)
+{
+	return k->probe > 0 && (m->not_there >> (k->probe - 1) & 1) != 0;
 }
 
 static enum search_answer
 ask_header(const struct search_key *k, struct search_msg *m)
 {
+	if (is_ruled_out(k, m))
+		return SEARCH_NO;
 	if (m->has_header)
 		return in_header(m->header, k->word, k->needle) ? SEARCH_YES : SEARCH_NO;
 	if (m->row == NULL) {
@@ -123,11 +146,10 @@ ask_header(const struct search_key *k, struct search_msg *m)
 		return SEARCH_UNKNOWN;
 	}
 	int i = envelope_index(k->word);
-	/* Sender and Reply-To default to From in an ENVELOPE: only the header tells. */
-	if (i >= 0 && i != 3 && i != 4 && m->row->envelope.len > 0) {
+	if (is_in_envelope(k->word) && m->row->envelope.len > 0) {
 		struct buf text;
 		bool present = false;
-		buf_init(&text, FIELD_MAX);
+		buf_init(&text, MIME_TEXT_HEADER_MAX);
 		bool good = envelope_text(m->row->envelope, i, &text, &present);
 		bool yes = good && present && (k->needle.len == 0 || found(&text, k->needle));
 		buf_done(&text);
@@ -234,6 +256,8 @@ ask_row(const struct search_key *k, struct search_msg *m)
 static enum search_answer
 ask_text(const struct search_key *k, struct search_msg *m)
 {
+	if (is_ruled_out(k, m))
+		return SEARCH_NO;
 	if (m->has_text && (m->text_found >> k->text & 1))
 		return SEARCH_YES;
 	if (k->kind == SEARCH_TEXT && !m->has_header) {

@@ -9,6 +9,7 @@
 #define SEARCH_DEPTH_MAX 32
 #define SEARCH_KEYS_MAX 1000
 #define SEARCH_TEXTS_MAX 64 /* BODY and TEXT keys in one program */
+#define SEARCH_PROBES_MAX 16
 
 enum search_kind {
 	SEARCH_AND, /* child list; empty: ALL */
@@ -41,6 +42,7 @@ struct search_key {
 	struct slice word;   /* keyword or field name, as given */
 	struct slice needle; /* folded */
 	uint32_t text;       /* BODY, TEXT: its number from 0 */
+	uint32_t probe; /* its number from 1 among those that the index is asked for; 0: none */
 };
 struct search_prog {
 	struct search_key *root;
@@ -48,8 +50,10 @@ struct search_prog {
 	bool
 	    modseq; /* a MODSEQ key: the answer names the highest mod-sequence of the messages found */
 	struct search_key *texts[SEARCH_TEXTS_MAX];
-	bool has_charset; /* CHARSET was given */
-	int64_t now;      /* seconds since 1970: what WITHIN counts from; the caller's to set */
+	uint32_t n_probes;
+	struct search_key *probes[SEARCH_PROBES_MAX]; /* see search_prog_probes */
+	bool has_charset;                             /* CHARSET was given */
+	int64_t now; /* seconds since 1970: what WITHIN counts from; the caller's to set */
 };
 /* "[CHARSET x] key …" to the end. 0; ERR_SYNTAX; ERR_LIMIT; ERR_NOMEM; ERR_UNSUPPORTED: the charset (BADCHARSET). */
 int search_prog_parse(struct imap_cur *c, struct arena *a, struct search_prog *out);
@@ -58,6 +62,9 @@ int search_prog_parse_charset(struct imap_cur *c, struct arena *a, struct search
 /* Resolves "*" in all sets; "$" becomes saved (resolved UIDs, borrowed; RFC 5182). */
 void search_prog_resolve(
     struct search_prog *p, uint32_t max_seq, uint32_t max_uid, const struct seqset *saved);
+
+/* Finds the keys that the index of the store can help with: texts of at least three octets in BODY, TEXT, and HEADER where the row does not tell. */
+void search_prog_probes(struct search_prog *p);
 
 enum search_need { SEARCH_NEED_ROW = 1, SEARCH_NEED_HEADER = 2, SEARCH_NEED_TEXT = 4 };
 enum search_answer { SEARCH_NO, SEARCH_YES, SEARCH_UNKNOWN };
@@ -68,6 +75,7 @@ struct search_msg {
 	struct slice header;       /* trace and header; used when has_header */
 	bool has_header, has_text;
 	uint64_t text_found; /* bit per text key: found in the body (has_text) */
+	uint32_t not_there;  /* bit per probe: the index knows that it is not there */
 	uint32_t need;       /* enum search_need: set when the answer is SEARCH_UNKNOWN */
 };
 /* The answer as far as it can be known; m->need says what would help. */

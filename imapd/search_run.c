@@ -1,6 +1,6 @@
 /* search_run.c: judges the messages of the selected mailbox by a search program, for SEARCH, SORT and THREAD. Runs in imapd-session.
- * RFC 3501 6.4.4. Three looks, each only at what the one before left open: the view (no store), the rows in batches, then message by message header and text
- * parts, pulled in pieces. Every piece comes through the loop, so other clients are served between them. */
+ * RFC 3501 6.4.4. Looks, each only at what the one before left open: the view (no store), the store's index of texts (what is surely not there), the
+ * rows in batches, then message by message header and text parts, pulled in pieces. Every piece comes through the loop, so other clients are served between them. */
 #include "config.h"
 
 #include "imapd/search_run.h"
@@ -11,16 +11,14 @@
 #include "lib/err.h"
 
 #define BATCH 1000
+#define SCATTERED 500  /* messages asked for by number at once */
+#define WORTH_ASKING 4 /* messages: for fewer the index is not asked */
 #define BATCH_ARENA ((size_t)4 << 20)
-#define HEADER_MAX ((uint64_t)1 << 20)
+#define HEADER_MAX ((uint64_t)MIME_TEXT_HEADER_MAX)
+_Static_assert(SEARCH_PROBES_MAX == STORE_NEEDLES_MAX, "one request asks for all");
+_Static_assert(
+    IMAP_PIECE == MIME_TEXT_PIECE, "a text is searched in the pieces that it was signed in");
 
-/* A stretch of a message to be searched for text. */
-struct stretch {
-	uint64_t off, end;
-	enum mime_cte cte;
-	struct slice charset;
-	struct stretch *next;
-};
 static void next_batch(struct cmd *m);
 static void next_row(struct cmd *m);
 static void look(struct cmd *m);
@@ -41,9 +39,7 @@ message_done(struct search_run *st)
 	st->tree_arena = NULL;
 	st->tree = NULL;
 	buf_done(&st->header);
-	if (st->scanning)
-		search_scan_done(&st->scan);
-	st->scanning = st->has_header = st->has_text = false;
+	st->has_header = st->has_text = false;
 	st->stretches = NULL;
 }
 
@@ -51,6 +47,7 @@ void
 search_run_done(struct search_run *st)
 {
 	message_done(st);
+	search_scan_done(&st->scan);
 	ahead_done(&st->ahead);
 	arena_free(st->batch);
 	st->batch = NULL;
@@ -71,8 +68,10 @@ static struct search_msg
 message_of(struct cmd *m, uint32_t index, const struct msg_row *row)
 {
 	const struct view *v = &m->c->sel->view;
+	const struct search_run *st = m->state;
 	return (struct search_msg){.seq = index + 1,
 	    .uid = v->uid[index],
+	    .not_there = st->not_there != NULL ? st->not_there[index] : 0,
 	    .flags = v->flags[index] & (31u | VIEW_RECENT),
 	    .row = row};
 }
@@ -158,13 +157,12 @@ next_stretch(struct cmd *m)
 {
 	struct search_run *st = m->state;
 	while (st->stretches != NULL && !search_scan_is_full(&st->scan)) {
-		struct stretch *s = st->stretches;
+		const struct mime_stretch *s = st->stretches;
+		uint64_t trace = st->rows[st->row].trace.len;
 		st->stretches = s->next;
-		if (s->end <= s->off)
-			continue;
-		search_scan_part(&st->scan, s->cte, s->charset);
-		st->off = s->off;
-		st->end = s->end;
+		search_scan_part(&st->scan, s->cte, s->charset, s->header);
+		st->off = trace + s->off;
+		st->end = trace + s->end;
 		ask(m);
 		return;
 	}
@@ -186,53 +184,16 @@ got_text(struct cmd *m, struct slice bytes)
 		ask(m);
 }
 
-/* Text parts and the headers of embedded messages, in order. */
-static int
-collect(struct search_run *st, const struct mime_part *p, uint64_t trace, struct stretch ***tail)
-{
-	for (; p != NULL; p = p->next) {
-		struct stretch *s = arena_alloc(st->tree_arena, sizeof(*s));
-		if (s == NULL)
-			return ERR_NOMEM;
-		bool embedded = p->parent != NULL && slice_eq_str(p->parent->type, "message");
-		if (embedded) {
-			*s = (struct stretch){trace + p->hdr_off, trace + p->body_off, CTE_8BIT,
-			    slice_of("", 0), NULL};
-			**tail = s;
-			*tail = &s->next;
-			s = arena_alloc(st->tree_arena, sizeof(*s));
-			if (s == NULL)
-				return ERR_NOMEM;
-		}
-		if (p->child == NULL && slice_eq_str(p->type, "text")) {
-			struct slice charset = slice_of("", 0);
-			for (const struct hdr_param *q = p->params; q != NULL; q = q->next)
-				if (slice_eq_str(q->name, "charset"))
-					charset = q->value;
-			*s = (struct stretch){
-			    trace + p->body_off, trace + p->end_off, p->cte, charset, NULL};
-			**tail = s;
-			*tail = &s->next;
-		}
-		int err = collect(st, p->child, trace, tail);
-		if (err)
-			return err;
-	}
-	return 0;
-}
-
 static void
 read_text(struct cmd *m)
 {
 	struct search_run *st = m->state;
-	struct stretch **tail = &st->stretches;
-	int err = collect(st, st->tree, st->rows[st->row].trace.len, &tail);
+	int err = mime_stretches(st->tree, st->tree_arena, &st->stretches);
 	if (err) {
 		failed(m, err);
 		return;
 	}
-	search_scan_init(&st->scan, &st->prog);
-	st->scanning = true;
+	search_scan_again(&st->scan);
 	st->got = got_text;
 	next_stretch(m);
 }
@@ -276,7 +237,7 @@ look(struct cmd *m)
 	msg.header = buf_slice(&st->header);
 	msg.has_header = st->has_header;
 	msg.has_text = st->has_text;
-	msg.text_found = st->scanning ? st->scan.found : 0;
+	msg.text_found = st->scan.found;
 	enum search_answer ans = search_ask(&st->prog, &msg);
 	if (ans == SEARCH_UNKNOWN && st->tree == NULL) {
 		const struct store_content *c = ahead_find(&st->ahead, row->uid);
@@ -378,11 +339,28 @@ on_rows(void *arg, int err, const struct msg_row *rows, size_t n, uint32_t next_
 	next_row(m);
 }
 
+/* Messages far from one another are asked for by number. */
+static int
+ask_scattered(struct cmd *m)
+{
+	struct search_run *st = m->state;
+	const struct view *v = &m->c->sel->view;
+	size_t n = st->n_open - st->at < SCATTERED ? st->n_open - st->at : SCATTERED;
+	uint32_t *uids = arena_calloc(st->batch, n, sizeof(*uids));
+	if (uids == NULL)
+		return ERR_NOMEM;
+	for (size_t i = 0; i < n; i++)
+		uids[i] = v->uid[st->open[st->at + i]];
+	st->batch_end = st->at + n;
+	return store_rows_of(m->c->store, m->c->sel->mailbox, uids, n, on_rows, m);
+}
+
 static void
 next_batch(struct cmd *m)
 {
 	struct search_run *st = m->state;
 	const struct view *v = &m->c->sel->view;
+	int err;
 	if (st->at == st->n_open) {
 		st->done(m);
 		return;
@@ -394,10 +372,80 @@ next_batch(struct cmd *m)
 	while (st->batch_end < st->n_open && st->batch_end - st->at < BATCH &&
 	       st->open[st->batch_end] - st->open[st->at] < 2 * (st->batch_end - st->at) + 64)
 		st->batch_end++;
-	int err = st->batch == NULL
-		      ? ERR_NOMEM
-		      : store_rows(m->c->store, m->c->sel->mailbox, v->uid[st->open[st->at]],
-			    v->uid[st->open[st->batch_end - 1]], on_rows, m);
+	if (st->batch == NULL)
+		err = ERR_NOMEM;
+	else if (st->batch_end < st->n_open && st->batch_end - st->at < SCATTERED)
+		err = ask_scattered(m);
+	else
+		err = store_rows(m->c->store, m->c->sel->mailbox, v->uid[st->open[st->at]],
+		    v->uid[st->open[st->batch_end - 1]], on_rows, m);
+	if (err)
+		failed(m, err);
+}
+
+/* ---- the index of the store ---- */
+
+/* What was ruled out may answer as it is: what stays open is looked at. */
+static void
+narrow(struct cmd *m)
+{
+	struct search_run *st = m->state;
+	size_t n = 0;
+	for (size_t i = 0; i < st->n_open; i++) {
+		uint32_t index = st->open[i];
+		struct search_msg msg = message_of(m, index, NULL);
+		enum search_answer ans = search_ask(&st->prog, &msg);
+		st->hit[index] = ans == SEARCH_YES;
+		if (ans == SEARCH_UNKNOWN || (ans == SEARCH_YES && st->prog.modseq))
+			st->open[n++] = index;
+	}
+	st->n_open = n;
+	st->at = 0;
+	next_batch(m);
+}
+
+static void ask_index(struct cmd *m);
+
+static void
+on_candidates(void *arg, int err, uint32_t from, uint32_t next, struct slice known,
+    const struct slice *maybe, size_t n)
+{
+	struct cmd *m = arg;
+	struct search_run *st = m->state;
+	const struct view *v = &m->c->sel->view;
+	/* Without an answer all are looked at: slower, and as right. */
+	for (; err == 0 && st->at < st->n_open; st->at++) {
+		uint32_t index = st->open[st->at], i = v->uid[index] - from;
+		if (v->uid[index] < from || (next != 0 && v->uid[index] >= next))
+			break;
+		if (i / 8 >= known.len || (known.ptr[i / 8] >> (i % 8) & 1) == 0)
+			continue;
+		for (size_t k = 0; k < n; k++)
+			if ((maybe[k].ptr[i / 8] >> (i % 8) & 1) == 0)
+				st->not_there[index] |= 1u << k;
+	}
+	if (err != 0 || next == 0 || next <= from || st->at == st->n_open)
+		narrow(m);
+	else
+		ask_index(m);
+}
+
+static void
+ask_index(struct cmd *m)
+{
+	struct search_run *st = m->state;
+	const struct view *v = &m->c->sel->view;
+	struct store_needle needles[SEARCH_PROBES_MAX];
+	for (uint32_t i = 0; i < st->prog.n_probes; i++) {
+		const struct search_key *k = st->prog.probes[i];
+		needles[i].where = k->kind == SEARCH_BODY     ? STORE_IN_BODY
+				   : k->kind == SEARCH_HEADER ? STORE_IN_HEADER
+							      : STORE_IN_HEADER | STORE_IN_BODY;
+		/* of a longer one the beginning has to be there, too */
+		needles[i].text = slice_sub(k->needle, 0, STORE_NEEDLE_MAX);
+	}
+	int err = store_candidates(m->c->store, m->c->sel->mailbox, v->uid[st->open[st->at]],
+	    v->uid[st->open[st->n_open - 1]], needles, st->prog.n_probes, on_candidates, m);
 	if (err)
 		failed(m, err);
 }
@@ -412,6 +460,7 @@ look_at_view(struct cmd *m, struct search_run *st)
 		return ERR_NOMEM;
 	search_prog_resolve(&st->prog, v->told, v->told > 0 ? v->uid[v->told - 1] : 0, &saved);
 	st->prog.now = time(NULL);
+	search_scan_init(&st->scan, &st->prog);
 	st->hit = arena_calloc(m->a, (size_t)v->told + 1, sizeof(*st->hit));
 	st->open = arena_calloc(m->a, (size_t)v->told + 1, sizeof(*st->open));
 	if (st->prog.modseq)
@@ -437,9 +486,17 @@ search_run_start(struct cmd *m, struct search_run *st, void (*done)(struct cmd *
 {
 	st->done = done;
 	st->failed = on_failure;
+	search_prog_probes(&st->prog);
 	int err = look_at_view(m, st);
+	if (err == 0 && st->prog.n_probes > 0 && st->n_open >= WORTH_ASKING) {
+		st->not_there =
+		    arena_calloc(m->a, m->c->sel->view.told + 1, sizeof(*st->not_there));
+		err = st->not_there == NULL ? ERR_NOMEM : 0;
+	}
 	if (err)
 		failed(m, err);
+	else if (st->not_there != NULL)
+		ask_index(m);
 	else
 		next_batch(m);
 }

@@ -16,6 +16,8 @@ struct search_run {
 	void (*failed)(struct cmd *m);
 	uint32_t *open; /* indices that the view could not answer */
 	size_t n_open, at, batch_end;
+	uint32_t *
+	    not_there; /* by index in the view: what the index of the store ruled out; NULL: nothing is known */
 	struct arena *batch;
 	struct msg_row *rows; /* of the batch, those that need header or text */
 	size_t n_rows, row;
@@ -28,8 +30,7 @@ struct search_run {
 	struct buf header;
 	bool has_header, has_text;
 	struct search_scan scan;
-	bool scanning;
-	struct stretch *stretches;
+	struct mime_stretch *stretches;
 	uint64_t off, end;
 	void (*got)(struct cmd *m, struct slice bytes);
 };

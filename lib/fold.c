@@ -46,14 +46,14 @@ room_for(struct slice s)
 }
 
 static int
-fold_piece(struct slice s, struct buf *out)
+fold_piece(struct slice s, const char *repl, struct buf *out)
 {
 	struct buf tmp;
 	struct slice rest;
 	int r;
 
 	buf_init(&tmp, room_for(s));
-	r = decompose(s, true, "?", &tmp);
+	r = decompose(s, true, repl, &tmp);
 	if (r != 0)
 		goto out;
 	rest = buf_slice(&tmp);
@@ -108,7 +108,7 @@ learn(uint32_t cp)
 
 	buf_init(&one, 8);
 	buf_init(&folded, 256);
-	if (uni_append(&one, cp) == 0 && fold_piece(buf_slice(&one), &folded) == 0 &&
+	if (uni_append(&one, cp) == 0 && fold_piece(buf_slice(&one), "?", &folded) == 0 &&
 	    folded.len <= KNOWN_OCTETS) {
 		v = folded.len + 1;
 		for (size_t i = 0; i < folded.len; i++)
@@ -122,7 +122,7 @@ learn(uint32_t cp)
 }
 
 /* The character at p, of two or three octets and below KNOWN_CPS, and its length; 0 for all others. */
-static uint32_t
+static inline uint32_t
 near_cp(const unsigned char *p, size_t left, size_t *len_out)
 {
 	uint32_t cp;
@@ -140,24 +140,25 @@ near_cp(const unsigned char *p, size_t left, size_t *len_out)
 	return 0;
 }
 
-/* Folds s from its beginning while characters are ASCII or remembered ones; gives how many octets that were. */
+/* Folds s from its beginning while characters are ASCII or remembered ones; gives how many octets that were. Bodies are searched and signed with
+ * this: no call, no copy for a character. */
 static size_t
 fold_near(struct slice s, struct buf *out)
 {
-	unsigned char to[1024];
-	size_t i = 0, n = 0, len;
+	unsigned char to[1024 + 8];
+	size_t i = 0, n = 0, len = 0;
 
 	while (i < s.len) {
 		unsigned char c = s.ptr[i];
 		uint32_t cp;
 		uint64_t v;
 
-		if (n + KNOWN_OCTETS >= sizeof(to)) {
+		if (n + KNOWN_OCTETS >= 1024) {
 			buf_append(out, to, n);
 			n = 0;
 		}
 		if (c < 0x80) {
-			to[n++] = c >= 'A' && c <= 'Z' ? c | 0x20 : c;
+			to[n++] = (unsigned char)(c | (unsigned)((unsigned)c - 'A' < 26u) << 5);
 			i++;
 			continue;
 		}
@@ -169,8 +170,10 @@ fold_near(struct slice s, struct buf *out)
 			v = learn(cp);
 		if ((v & 0xff) == TOO_LONG)
 			break;
-		for (uint64_t k = (v & 0xff) - 1, t = v >> 8; k > 0; k--, t >>= 8)
-			to[n++] = (unsigned char)t;
+		for (unsigned k = 0; k < KNOWN_OCTETS;
+		     k++) /* one store; what is too much is overwritten */
+			to[n + k] = (unsigned char)(v >> (8 * (k + 1)));
+		n += (v & 0xff) - 1;
 		i += len;
 	}
 	buf_append(out, to, n);
@@ -195,8 +198,8 @@ far_len(struct slice s)
 	return i;
 }
 
-int
-vn_fold(struct slice utf8, struct buf *out)
+static int
+fold(struct slice utf8, const char *repl, struct buf *out)
 {
 	while (utf8.len > 0) {
 		struct slice piece = slice_sub(utf8, 0, piece_len(utf8));
@@ -208,7 +211,7 @@ vn_fold(struct slice utf8, struct buf *out)
 		utf8 = slice_from(utf8, n);
 		far.len = far_len(far);
 		if (far.len > 0) {
-			int r = fold_piece(far, out);
+			int r = fold_piece(far, repl, out);
 
 			if (r != 0)
 				return r;
@@ -216,6 +219,18 @@ vn_fold(struct slice utf8, struct buf *out)
 		}
 	}
 	return out->err;
+}
+
+int
+vn_fold(struct slice utf8, struct buf *out)
+{
+	return fold(utf8, "?", out);
+}
+
+int
+vn_fold_text(struct slice text, struct buf *out)
+{
+	return fold(text, "\xef\xbf\xbd", out);
 }
 
 /* ASCII for punctuation that Vietnamese office software writes. */

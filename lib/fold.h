@@ -6,6 +6,8 @@
 
 /* UTF-8 of any normal form → folded, lower case (NFKD, marks dropped, case folded). Invalid bytes become "?". */
 int vn_fold(struct slice utf8, struct buf *out);
+/* The same of a text as uni_scrub leaves it with U+FFFD for invalid bytes, in one go. */
+int vn_fold_text(struct slice text, struct buf *out);
 /* As vn_fold but case is kept and only ASCII comes out (what has none becomes "?"): for SMTP reply text. */
 int vn_ascii(struct slice utf8, struct buf *out);
 /* RFC 4790-style comparison for IMAP SEARCH: full Unicode case folding + NFC, marks kept; appended to out. */

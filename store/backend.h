@@ -79,6 +79,9 @@ struct backend_ops {
 	 * At most BACKEND_BODIES_MAX. */
 	int (*bodies_get)(struct backend *b, const uint64_t *bodies, size_t n, bool summaries,
 	    backend_value_fn fn, void *arg);
+	/* The same without the octets: summaries alone, of bodies of any size. */
+	int (*summaries_get)(
+	    struct backend *b, const uint64_t *bodies, size_t n, backend_value_fn fn, void *arg);
 	/* By collection only, after a grace period. ERR_NOTFOUND. */
 	int (*body_drop)(struct backend *b, uint64_t body, backend_done_fn fn, void *arg);
 	/* Hints that an object changed; a lost one costs latency, never correctness. */

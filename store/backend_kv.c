@@ -414,6 +414,20 @@ backend_kv_pin(struct backend *b, int by)
 }
 
 static int
+kvb_summaries_get(
+    struct backend *b, const uint64_t *bodies, size_t n, backend_value_fn fn, void *arg)
+{
+	struct job *j;
+
+	if (n == 0 || n > BACKEND_BODIES_MAX)
+		return ERR_RANGE;
+	j = job_new(JOB_SUMMARIES, slice_str(""), arg);
+	j->value_fn = fn;
+	buf_append(&j->content, bodies, n * sizeof *bodies);
+	return submit(b, j);
+}
+
+static int
 kvb_body_drop(struct backend *b, uint64_t body, backend_done_fn fn, void *arg)
 {
 	struct job *j = job_new(JOB_DROP, slice_str(""), arg);
@@ -502,6 +516,7 @@ static const struct backend_ops kv_backend_ops = {
     .body_get = kvb_body_get,
     .summary_get = kvb_summary_get,
     .bodies_get = kvb_bodies_get,
+    .summaries_get = kvb_summaries_get,
     .body_drop = kvb_body_drop,
     .watch = kvb_watch,
     .unwatch = kvb_unwatch,

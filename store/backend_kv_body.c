@@ -211,6 +211,22 @@ read_whole(void *arg, uint64_t body, bool summary, struct buf *out, uint32_t *su
 	return err;
 }
 
+static int
+read_summary(void *arg, uint64_t body, bool summary, struct buf *out, uint32_t *summary_len_out)
+{
+	struct bkv *b = (struct bkv *)arg;
+	struct seg_loc loc;
+	int err = body_loc(b, body, &loc);
+
+	(void)summary;
+	if (err == 0 && loc.summary_len > BACKEND_WHOLE_MAX)
+		err = ERR_LIMIT;
+	if (err == 0)
+		err = seg_read_summary(b->seg, &loc, out);
+	*summary_len_out = err == 0 ? loc.summary_len : 0;
+	return err;
+}
+
 static void
 run_bodies(struct bkv *b, struct job *j)
 {
@@ -218,7 +234,8 @@ run_bodies(struct bkv *b, struct job *j)
 		uint64_t body;
 
 		memcpy(&body, j->content.data + at, sizeof body);
-		bodies_put(&j->value, read_whole, b, body, j->max != 0);
+		bodies_put(&j->value, j->kind == JOB_SUMMARIES ? read_summary : read_whole, b, body,
+		    j->max != 0);
 	}
 	j->err = j->value.err;
 }
@@ -228,7 +245,7 @@ bkv_run_body_get(struct bkv *b, struct job *j)
 {
 	struct seg_loc loc;
 
-	if (j->kind == JOB_BODIES) {
+	if (j->kind == JOB_BODIES || j->kind == JOB_SUMMARIES) {
 		run_bodies(b, j);
 		bkv_finish(b, j);
 		return;

@@ -353,6 +353,35 @@ mem_bodies_get(struct backend *b, const uint64_t *bodies, size_t n, bool summari
 }
 
 static int
+read_summary(void *arg, uint64_t body, bool summary, struct buf *out, uint32_t *summary_len_out)
+{
+	const struct body *bo = body_find(arg, body);
+
+	(void)summary;
+	if (bo == NULL)
+		return ERR_NOTFOUND;
+	if (bo->summary.len > BACKEND_WHOLE_MAX)
+		return ERR_LIMIT;
+	*summary_len_out = (uint32_t)bo->summary.len;
+	return buf_append_slice(out, buf_slice(&bo->summary));
+}
+
+static int
+mem_summaries_get(
+    struct backend *b, const uint64_t *bodies, size_t n, backend_value_fn fn, void *arg)
+{
+	struct told *t;
+
+	if (n == 0 || n > BACKEND_BODIES_MAX)
+		return ERR_RANGE;
+	t = told_new(b, 0, arg);
+	t->value_fn = fn;
+	for (size_t i = 0; i < n; i++)
+		bodies_put(&t->value, read_summary, b, bodies[i], true);
+	return 0;
+}
+
+static int
 mem_body_drop(struct backend *b, uint64_t body, backend_done_fn fn, void *arg)
 {
 	struct body *bo = body_find(b, body);
@@ -424,6 +453,7 @@ static const struct backend_ops mem_backend_ops = {
     .body_get = mem_body_get,
     .summary_get = mem_summary_get,
     .bodies_get = mem_bodies_get,
+    .summaries_get = mem_summaries_get,
     .body_drop = mem_body_drop,
     .watch = mem_watch,
     .unwatch = mem_unwatch,

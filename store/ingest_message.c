@@ -1,4 +1,4 @@
-/* ingest_message.c: a message between its last octet and stored: digest, MIME tree, ENVELOPE. Runs in ingest.
+/* ingest_message.c: a message between its last octet and stored: digest, MIME tree, signature for SEARCH, ENVELOPE. Runs in ingest.
  *
  * The bytes are never changed. Whatever stands in them, there is a summary: a tree that would be too large for stored is
  * read again with narrower limits, in the end as one opaque part; imapd then reads the body itself. RFC 8474 (EMAILID). */
@@ -15,6 +15,7 @@
 #include "lib/mime.h"
 #include "lib/msgid.h"
 #include "store/ingest.h"
+#include "store/sig_message.h"
 
 enum { MEM_MAX = 128 * 1024, ARENA_MAX = 64 * 1024 * 1024 };
 
@@ -67,15 +68,17 @@ ingest_body_append(struct ingest_body *b, const void *p, size_t n)
 	return r;
 }
 
-/* The tree as bytes, within what stored takes. */
+/* The tree as bytes, within what stored takes, and the signature of what it calls text. */
 static int
-summarize(struct slice whole, const struct mime_limits *lim, bool bare, struct buf *out)
+summarize(
+    struct slice whole, const struct mime_limits *lim, bool bare, struct buf *tree, struct buf *sig)
 {
 	struct arena *a = arena_new(ARENA_MAX);
 	struct mime_part *root = NULL;
 	int r = ERR_NOMEM;
 
-	buf_reset(out);
+	buf_reset(tree);
+	buf_reset(sig);
 	if (a != NULL)
 		r = mime_parse(whole, lim, a, &root);
 	if (r == 0 && bare) {
@@ -88,7 +91,9 @@ summarize(struct slice whole, const struct mime_limits *lim, bool bare, struct b
 		    .flags = root->flags | MIME_F_TOO_MANY};
 	}
 	if (r == 0)
-		r = mime_tree_encode(root, out);
+		r = mime_tree_encode(root, tree);
+	if (r == 0)
+		r = sig_message(whole, root, a, sig);
 	arena_free(a);
 	return r;
 }
@@ -98,12 +103,20 @@ put_summary(struct slice whole, struct buf *out)
 {
 	static const struct mime_limits narrow = {.depth = 8, .parts = 100, .header_max = 32768};
 	static const struct mime_limits single = {.depth = 1, .parts = 1, .header_max = 16384};
-	int r = summarize(whole, &mime_limits_default, false, out);
+	struct buf tree, sig;
+	int r;
 
+	buf_init(&tree, DELIVER_SUMMARY_MAX - SIG_SIZE_MAX - 16);
+	buf_init(&sig, SIG_SIZE_MAX);
+	r = summarize(whole, &mime_limits_default, false, &tree, &sig);
 	if (r != 0)
-		r = summarize(whole, &narrow, false, out);
+		r = summarize(whole, &narrow, false, &tree, &sig);
 	if (r != 0)
-		r = summarize(whole, &single, true, out);
+		r = summarize(whole, &single, true, &tree, &sig);
+	if (r == 0)
+		r = summary_encode(buf_slice(&tree), buf_slice(&sig), out);
+	buf_done(&tree);
+	buf_done(&sig);
 	return r;
 }
 

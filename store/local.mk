@@ -19,7 +19,7 @@ tests_unit_kv_test_LDADD = $(CV_KV_LIBS) $(CMOCKA_LIBS)
 
 # --- libcvstore.a: rows, the protocol of stored and its clients; links neither libdb nor libldap ---
 noinst_LIBRARIES += store/libcvstore.a
-store_libcvstore_a_SOURCES = store/row.h store/row.c store/store_proto.def store/store_proto.h store/store_proto.c \
+store_libcvstore_a_SOURCES = store/row.h store/row.c store/sig.h store/sig.c store/store_proto.def store/store_proto.h store/store_proto.c \
 	store/deliver_client.h store/deliver_client.c store/store_client.h store/store_client_priv.h \
 	store/store_client.c store/store_client_calls.c store/ingest_client.h \
 	store/ingest_client.c store/ingest_proto.def store/ingest_proto.h store/ingest_proto.c store/kept.h store/kept.c
@@ -57,6 +57,9 @@ store_libcvstored_a_SOURCES = store/stored_priv.h store/stored_account.c store/s
 	store/stored_insert.c store/stored_keywords.c store/stored_list.c store/stored_mailbox.c store/stored_names.c \
 	store/stored_read.c store/stored_move.c store/stored_quota.c store/stored_session.c store/stored_task.h store/stored_tasks.def store/stored_task.c \
 	store/stored_check.h store/stored_task_check.c store/stored_check_mbox.c store/stored_trim.c store/stored_view.c store/stored_watch.c
+# the index for SEARCH
+store_libcvstored_a_SOURCES += store/index_block.h store/index_block.c store/stored_index.h store/stored_index.c store/stored_seal.c \
+	store/stored_candidates.c
 
 pkglibexec_PROGRAMS += congvu-stored-db
 congvu_stored_db_SOURCES = store/stored.c
@@ -66,7 +69,7 @@ congvu_stored_db_LDADD = store/libcvstored.a store/libcvstore.a store/libcvbacke
 
 # --- the ingest role: LMTP, APPEND ---
 noinst_LIBRARIES += store/libcvingest.a
-store_libcvingest_a_SOURCES = store/ingest.h store/ingest_message.c store/lmtp_parse.h store/lmtp_parse.c store/lmtp_priv.h \
+store_libcvingest_a_SOURCES = store/ingest.h store/ingest_message.c store/sig_message.h store/sig_message.c store/lmtp_parse.h store/lmtp_parse.c store/lmtp_priv.h \
 	store/rcpt_cache.h store/rcpt_cache.c \
 	store/lmtp_server.c store/lmtp_rcpt.c store/lmtp_deliver.c store/append.c
 check_PROGRAMS += tests/unit/rcpt_cache_test
@@ -84,7 +87,7 @@ TESTS += tests/unit/lmtp_parse_test tests/unit/ingest_message_test tests/unit/in
 tests_unit_lmtp_parse_test_SOURCES = tests/unit/lmtp_parse_test.c
 tests_unit_lmtp_parse_test_LDADD = store/libcvingest.a lib/libcvmail.a lib/libcv.a $(CV_MAIL_LIBS) $(CMOCKA_LIBS)
 tests_unit_ingest_message_test_SOURCES = tests/unit/ingest_message_test.c
-tests_unit_ingest_message_test_LDADD = store/libcvingest.a lib/libcvmail.a lib/libcvcrypto.a lib/libcv.a $(CV_MAIL_LIBS) \
+tests_unit_ingest_message_test_LDADD = store/libcvingest.a store/libcvstore.a lib/libcvmail.a lib/libcvcrypto.a lib/libcv.a $(CV_MAIL_LIBS) \
 	$(CRYPTO_LIBS) $(CMOCKA_LIBS)
 tests_unit_ingest_test_SOURCES = tests/unit/ingest_test.c
 tests_unit_ingest_test_LDADD = $(CV_INGEST_LIBS) lib/libcvipc.a lib/libcvloop.a lib/libcv.a $(EVENT_LIBS) $(CV_MAIL_LIBS) \

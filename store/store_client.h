@@ -166,4 +166,23 @@ typedef void (*store_contents_fn)(
 int store_contents(struct store_session *s, uint64_t mailbox, const uint32_t *uids, size_t n,
     bool summaries, store_contents_fn fn, void *arg);
 
+/* Which messages with from <= UID <= to may hold which of n texts (folded, at most STORE_NEEDLE_MAX octets, where: bits as below). Told for UIDs from
+ * on, as many as fit an answer; next: where to go on, 0 at the end. Bit i of known: something is known about UID from + i; then bit i of maybe[j] is clear when text
+ * j is surely not in it. All bitmaps have the length of known; past it nothing is known. Borrowed for the call. */
+#define STORE_NEEDLES_MAX 16
+#define STORE_NEEDLE_MAX 1024
+#define STORE_ROWS_OF_MAX 1000
+enum store_where { STORE_IN_HEADER = 1, STORE_IN_BODY = 2 };
+struct store_needle {
+	unsigned where; /* enum store_where */
+	struct slice text;
+};
+typedef void (*store_candidates_fn)(void *arg, int err, uint32_t from, uint32_t next,
+    struct slice known, const struct slice *maybe, size_t n);
+int store_candidates(struct store_session *s, uint64_t mailbox, uint32_t from, uint32_t to,
+    const struct store_needle *needles, size_t n, store_candidates_fn fn, void *arg);
+/* As store_rows, of these UIDs (ascending, at most STORE_ROWS_OF_MAX). */
+int store_rows_of(struct store_session *s, uint64_t mailbox, const uint32_t *uids, size_t n,
+    store_rows_fn fn, void *arg);
+
 #endif

@@ -592,3 +592,60 @@ store_contents(struct store_session *s, uint64_t mailbox, const uint32_t *uids, 
 	put_uids(&k->payload, uids, n);
 	return store_call_go(k);
 }
+
+static bool
+tell_candidates(struct store_call *k, int err, struct ipc_reader *r)
+{
+	struct slice known = {NULL, 0}, maybe[STORE_NEEDLES_MAX];
+	uint32_t from = 0, next = 0, n = 0;
+
+	if (err == 0) {
+		from = ipc_get_u32(r);
+		next = ipc_get_u32(r);
+		known = ipc_get_slice(r);
+		n = ipc_get_count(r, STORE_NEEDLES_MAX, 4);
+	}
+	for (uint32_t i = 0; i < n; i++) {
+		maybe[i] = ipc_get_slice(r);
+		if (r->err == 0 && (maybe[i].len != known.len || n != k->n_items))
+			r->err = ERR_PROTO;
+	}
+	err = finish(k, err, r);
+	k->fn.candidates(k->arg, err, from, next, known, maybe, n);
+	return false;
+}
+
+int
+store_candidates(struct store_session *s, uint64_t mailbox, uint32_t from, uint32_t to,
+    const struct store_needle *needles, size_t n, store_candidates_fn fn, void *arg)
+{
+	struct store_call *k;
+
+	if (n == 0 || n > STORE_NEEDLES_MAX || from == 0)
+		return ERR_RANGE;
+	k = mbox_call(s, mailbox, STORE_CANDIDATES, STORE_CANDIDATES_ARE, arg, tell_candidates);
+	k->fn.candidates = fn;
+	k->n_items = (uint32_t)n;
+	ipc_put_u32(&k->payload, from);
+	ipc_put_u32(&k->payload, to);
+	ipc_put_u32(&k->payload, (uint32_t)n);
+	for (size_t i = 0; i < n; i++) {
+		ipc_put_u8(&k->payload, (uint8_t)needles[i].where);
+		ipc_put_slice(&k->payload, needles[i].text);
+	}
+	return store_call_go(k);
+}
+
+int
+store_rows_of(struct store_session *s, uint64_t mailbox, const uint32_t *uids, size_t n,
+    store_rows_fn fn, void *arg)
+{
+	struct store_call *k;
+
+	if (n == 0 || n > STORE_ROWS_OF_MAX)
+		return ERR_RANGE;
+	k = mbox_call(s, mailbox, STORE_ROWS_OF, STORE_ROWS_ARE, arg, tell_rows);
+	k->fn.rows = fn;
+	put_uids(&k->payload, uids, n);
+	return store_call_go(k);
+}

@@ -32,6 +32,7 @@ struct store_call {
 		store_copy_fn copy;
 		store_bytes_fn bytes;
 		store_contents_fn contents;
+		store_candidates_fn candidates;
 	} fn;
 	void *arg;
 	struct buf pages; /* of LIST and LSUB */

@@ -54,6 +54,8 @@ static const struct handler {
     {STORE_BODY, on_body},
     {STORE_SUMMARY, on_summary},
     {STORE_CONTENTS, on_contents},
+    {STORE_CANDIDATES, on_candidates},
+    {STORE_ROWS_OF, on_rows_of},
     {STORE_CHECK, on_check},
     {STORE_TASK_START, on_task_start},
     {STORE_TASK_STATUS, on_task_status},
@@ -81,13 +83,14 @@ on_stat(struct conn *c, uint32_t id)
 	buf_appendf(&json,
 	    "{\"uptime_s\":%lld,\"requests\":%llu,\"messages_added\":%llu,\"deliveries\":%llu,"
 	    "\"repeated\":%llu,\"sessions\":%llu,\"accounts_in_memory\":%zu,\"commits\":%llu,"
-	    "\"batches\":%llu,\"bodies\":%llu,\"bodies_shared\":%llu,\"segment_bytes\":%llu,",
+	    "\"batches\":%llu,\"bodies\":%llu,\"bodies_shared\":%llu,\"segment_bytes\":%llu,"
+	    "\"index_blocks\":%llu,",
 	    (long long)(now_s() - st->started), (unsigned long long)st->n_requests,
 	    (unsigned long long)st->n_inserts, (unsigned long long)st->n_deliveries,
 	    (unsigned long long)st->n_repeated, (unsigned long long)st->n_sessions, st->n_accounts,
 	    (unsigned long long)bs.groups, (unsigned long long)bs.batches,
 	    (unsigned long long)bs.bodies, (unsigned long long)bs.bodies_shared,
-	    (unsigned long long)bs.segment_bytes);
+	    (unsigned long long)bs.segment_bytes, (unsigned long long)st->n_sealed);
 	backup_stat(&json);
 	buf_append_str(&json, "}");
 	buf_init(&b, 40000);

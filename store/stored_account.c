@@ -132,6 +132,7 @@ mbox_free(struct mbox *m)
 {
 	assert(m->first == NULL && m->cycle == NULL && m->watches == NULL && m->moves == NULL);
 	view_free(m);
+	index_free(m);
 	buf_done(&m->raw);
 	free(m->name);
 	free(m->buried_by);
@@ -238,8 +239,10 @@ account_unref(struct account *a)
 		account_free(a);
 		return;
 	}
-	for (struct mbox *m = a->mboxes; m != NULL; m = m->next)
+	for (struct mbox *m = a->mboxes; m != NULL; m = m->next) {
 		view_free(m);
+		index_free(m);
+	}
 	a->idle_next = NULL;
 	a->idle_prev = st->idle_last;
 	*(st->idle_last != NULL ? &st->idle_last->idle_next : &st->idle_first) = a;

@@ -6,6 +6,7 @@
 
 #include "lib/err.h"
 #include "lib/log.h"
+#include "store/sig.h"
 
 enum { ANSWER_OCTETS = 256 * 1024, MEM = 8 << 20, SUMMARY_GUESS = 512 };
 
@@ -64,6 +65,7 @@ on_bodies(void *arg, int err, struct slice v)
 		}
 		if (w.err != 0)
 			continue;
+		w.summary = summary_tree(w.summary);
 		ipc_put_u32(&list, row->uid);
 		ipc_put_slice(&list, w.summary);
 		ipc_put_u32(&list, (uint32_t)(row->trace.len + w.bytes.len));

@@ -210,6 +210,7 @@ cycle_end(struct mbox *m, int err)
 	} else {
 		trim_maybe(m);
 		kept_trim_maybe(m);
+		index_maybe(m);
 		mbox_run(m);
 	}
 	while ((op = list) != NULL) {
@@ -338,6 +339,8 @@ op_build(struct op *op, struct cycle *c)
 		return 0;
 	case OP_TRIM:
 		return trim_build(op, c);
+	case OP_INDEX:
+		return index_build(op, c);
 	case OP_FLAGS:
 		return flags_build(op, c);
 	case OP_EXPUNGE:

@@ -7,6 +7,7 @@
 
 #include "lib/err.h"
 #include "lib/log.h"
+#include "store/sig.h"
 
 enum {
 	UIDS_REPLY_MAX = 20000,
@@ -318,7 +319,7 @@ on_bytes(void *arg, int err, struct slice v)
 		fetch_err(f, err);
 		return;
 	}
-	buf_append_slice(&f->out, v);
+	buf_append_slice(&f->out, f->summary ? summary_tree(v) : v);
 	buf_init(&b, IPC_FRAME_MAX);
 	ipc_put_slice(&b, buf_slice(&f->out));
 	buf_done(&f->out);

@@ -14,13 +14,14 @@
  *   stored_trim.c     forgetting old removals     stored_move.c     MOVE
  *   stored_kept.c     expunged mail               stored_bury.c     deleted mailboxes
  *   stored_restore.c  undelete                    stored_hold.c     legal holds
+ *   stored_candidates.c, stored_index.c, stored_seal.c: the index for SEARCH
  *
  * All of it runs on the loop's thread. An account and its mailboxes stay in memory while something refers to the account.
  *
  * Rows. Object "a.<account>": "h" header; "b/<mailbox id>" name and use; "s/<hash of name>" subscription. Object "m.<mailbox id>": "h" header
  * (struct mbox_head); "m/<uid>" message (row.h); "c/<modseq>" the last change of a message, one row each; "x/<modseq>" UIDs expunged;
- * "d/<delivery id>" deliveries seen; "i/<id>" moves not finished; "o/<id>" moves seen. Numbers are fixed-width hex: uid 8, others 16 digits.
- * What left the view and is restorable: kept.h. */
+ * "d/<delivery id>" deliveries seen; "i/<id>" moves not finished; "o/<id>" moves seen; "t/<uid>" blocks of the index
+ * (index_block.h). Numbers are fixed-width hex: uid 8, others 16 digits. What left the view and is restorable: kept.h. */
 #ifndef CV_STORED_PRIV_H
 #define CV_STORED_PRIV_H
 
@@ -68,6 +69,8 @@ struct stored {
 	struct account *idle_first, *idle_last; /* not referred to, oldest first */
 	size_t n_accounts, n_idle;
 	uint64_t n_requests, n_inserts, n_deliveries, n_repeated, n_sessions;
+	struct seal *seal; /* the block of the index that is being made: stored_seal.c */
+	uint64_t n_sealed; /* blocks made */
 	int64_t started;
 };
 
@@ -169,7 +172,9 @@ struct mbox {
 	struct watch *watches;
 	uint32_t watch_id; /* at the backend; 0: none */
 	struct view *view;
-	struct move *moves; /* out of here, the first one is running */
+	struct index *index; /* stored_index.c; NULL: not read */
+	uint32_t index_due;  /* uidnext from which on another block may be made */
+	struct move *moves;  /* out of here, the first one is running */
 	/* Deleted and restorable: in the account's list "buried", not found by sessions. 0: not. Of one that is gone: what it will be. */
 	int64_t buried_at;
 	char *buried_by;
@@ -329,6 +334,7 @@ enum op_kind {
 	OP_FLAGS,
 	OP_EXPUNGE,
 	OP_KEPT,
+	OP_INDEX,
 };
 struct new_msg {
 	struct msg_row row; /* uid, modseq, save_date are set by the batch */
@@ -363,7 +369,7 @@ struct op {
 	struct slice moved_key; /* a move: "o/<id>"; uids are those in the source */
 	uint64_t moved_from;    /* the source */
 	bool within;            /* a move within an account: no quota */
-	/* OP_NOTE: the intent of a move; OP_EXPUNGE: the intent that is fulfilled, or empty */
+	/* OP_NOTE: the intent of a move; OP_INDEX: the row of a block; OP_EXPUNGE: the intent that is fulfilled, or empty */
 	struct slice note_key, note_value, note_del;
 	/* OP_HOLD: called when nothing is in flight; nothing will be until hold_release */
 	void (*held)(struct op *op);
@@ -442,6 +448,7 @@ void trim_gather(struct op *op);
 int trim_build(struct op *op, struct cycle *c);
 void trim_maybe(struct mbox *m); /* after a commit */
 int note_build(struct op *op, struct cycle *c);
+int index_build(struct op *op, struct cycle *c);
 void flags_gather(struct op *op);
 int flags_build(struct op *op, struct cycle *c);
 void expunge_gather(struct op *op);
@@ -511,6 +518,8 @@ int on_move(struct conn *c, uint32_t id, struct ipc_reader *r);
 int on_body(struct conn *c, uint32_t id, struct ipc_reader *r);
 int on_summary(struct conn *c, uint32_t id, struct ipc_reader *r);
 int on_contents(struct conn *c, uint32_t id, struct ipc_reader *r);
+int on_candidates(struct conn *c, uint32_t id, struct ipc_reader *r);
+int on_rows_of(struct conn *c, uint32_t id, struct ipc_reader *r);
 int on_deliver(struct conn *c, uint32_t id, struct ipc_reader *r, int fd);
 int on_append(struct conn *c, uint32_t id, struct ipc_reader *r, int fd, bool part);
 void append_groups_free(struct conn *c);
@@ -534,6 +543,10 @@ void move_restore(struct mbox *from, struct mbox *to, const uint64_t *mods, cons
 int moved_row_encode(int64_t at, uint64_t from, uint32_t uidvalidity, const uint32_t *src,
     const struct new_msg *dst, size_t n, struct buf *b);
 int moved_row_at(struct slice v, int64_t *at_out);
+
+/* ---- stored_index.c, stored_seal.c, stored_candidates.c: the index for SEARCH ---- */
+void index_maybe(struct mbox *m); /* after a commit: makes blocks when there is enough for one */
+void index_free(struct mbox *m);  /* what is in memory */
 
 /* ---- stored_watch.c ---- */
 void watch_add(struct session *s, struct mbox *m);

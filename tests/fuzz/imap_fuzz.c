@@ -34,7 +34,7 @@ try_search(struct imap_cur c, struct arena *a, struct slice all)
 	struct search_scan s;
 	search_scan_init(&s, &p);
 	for (int cte = CTE_7BIT; cte <= CTE_OTHER; cte++) {
-		search_scan_part(&s, (enum mime_cte)cte, slice_of("", 0));
+		search_scan_part(&s, (enum mime_cte)cte, slice_of("", 0), cte % 2 == 1);
 		search_scan_feed(&s, slice_sub(all, 0, all.len / 2), false);
 		search_scan_feed(&s, slice_from(all, all.len / 2), true);
 	}

@@ -443,6 +443,16 @@ bodies(void **state)
 		rest = buf_slice(&g.value);
 		assert_true(backend_bodies_next(&rest, &w) && w.summary.len == 0 &&
 			    slice_eq(w.bytes, hello));
+		assert_int_equal(f->b->ops->summaries_get(f->b, want, 0, on_value, &g), ERR_RANGE);
+		assert_int_equal(f->b->ops->summaries_get(f->b, want, 4, on_value, &g), 0);
+		wait_n(f, &g, 1);
+		rest = buf_slice(&g.value);
+		for (size_t i = 0; i < 4; i++) { /* the large one's too */
+			assert_true(backend_bodies_next(&rest, &w) && w.bytes.len == 0);
+			assert_int_equal(w.err, i == 2 ? ERR_NOTFOUND : 0);
+			assert_true(slice_eq_str(w.summary, i == 2 ? "" : "summary"));
+		}
+		assert_false(backend_bodies_next(&rest, &w));
 	}
 	/* bytes that are not what their digest says */
 	f->b->ops->body_put(f->b, sha, hello, -1, 5, slice_str(""), on_body, &g);

@@ -14,6 +14,7 @@
 #include "lib/log.h"
 #include "lib/mime.h"
 #include "lib/msgid.h"
+#include "store/sig_message.h"
 
 struct fmsg {
 	uint32_t uid, flags;
@@ -70,6 +71,7 @@ struct job {
 	char *text, *text2;
 	uint32_t *uids;
 	size_t n;
+	struct store_needle needles[STORE_NEEDLES_MAX];
 	void (*fn)(void);
 	void *arg;
 };
@@ -650,7 +652,7 @@ run_rows(struct job *j)
 	uint32_t next = 0;
 	for (size_t i = 0; b != NULL && i < b->n && next == 0; i++) {
 		struct fmsg *m = &b->msg[i];
-		if (m->uid < j->from || m->uid > j->to)
+		if (j->uids != NULL ? !in(j, m->uid) : m->uid < j->from || m->uid > j->to)
 			continue;
 		if (n == 5) {
 			next = m->uid;
@@ -693,6 +695,75 @@ store_rows(struct store_session *s, uint64_t mailbox, uint32_t from, uint32_t to
 	j->box = mailbox;
 	j->from = from;
 	j->to = to;
+	return 0;
+}
+
+int
+store_rows_of(struct store_session *s, uint64_t mailbox, const uint32_t *uids, size_t n,
+    store_rows_fn fn, void *arg)
+{
+	struct job *j = job(s, run_rows, FN(fn), arg);
+	j->box = mailbox;
+	j->uids = xcalloc(n + 1, sizeof(*j->uids));
+	memcpy(j->uids, uids, n * sizeof(*uids));
+	j->n = n;
+	return 0;
+}
+
+/* By real signatures, eight UIDs an answer; of every fifth message nothing is known. */
+static void
+run_candidates(struct job *j)
+{
+	enum { PAGE = 8 };
+	int err;
+	struct fbox *b = box_of(j->s, j->box, 'r', &err);
+	unsigned char known = 0, maybe[STORE_NEEDLES_MAX] = {0};
+	struct slice out[STORE_NEEDLES_MAX];
+	struct arena *a = arena_new((size_t)64 << 20);
+	struct buf sig;
+	buf_init(&sig, SIG_SIZE_MAX);
+	for (uint32_t uid = j->from; b != NULL && uid - j->from < PAGE; uid++) {
+		struct fmsg *m = msg_find(b, uid);
+		struct mime_part *root;
+		if (m == NULL || uid % 5 == 0)
+			continue;
+		struct slice whole = slice_of(m->data, m->len);
+		buf_reset(&sig);
+		if (mime_parse(whole, &mime_limits_default, a, &root) != 0 ||
+		    sig_message(whole, root, a, &sig) != 0)
+			fatal("no signature");
+		struct sig g = sig_decode(buf_slice(&sig));
+		known |= (unsigned char)(1u << (uid - j->from));
+		for (size_t i = 0; i < j->n; i++) {
+			struct sig_needle n;
+			sig_needle_init(&n, j->needles[i].text);
+			bool yes =
+			    ((j->needles[i].where & STORE_IN_HEADER) &&
+				(m->trace[0] != '\0' || sig_maybe(&g.header, &n))) ||
+			    ((j->needles[i].where & STORE_IN_BODY) && sig_maybe(&g.body, &n));
+			maybe[i] |= (unsigned char)(yes << (uid - j->from));
+		}
+	}
+	for (size_t i = 0; i < j->n; i++)
+		out[i] = slice_of(&maybe[i], 1);
+	((store_candidates_fn)j->fn)(j->arg, err, j->from,
+	    j->from + PAGE <= j->to ? j->from + PAGE : 0, slice_of(&known, 1), out, j->n);
+	buf_done(&sig);
+	arena_free(a);
+}
+
+int
+store_candidates(struct store_session *s, uint64_t mailbox, uint32_t from, uint32_t to,
+    const struct store_needle *needles, size_t n, store_candidates_fn fn, void *arg)
+{
+	struct job *j = job(s, run_candidates, FN(fn), arg);
+	j->box = mailbox;
+	j->from = from;
+	j->to = to;
+	j->n = n;
+	for (size_t i = 0; i < n; i++)
+		j->needles[i] = (struct store_needle){needles[i].where,
+		    slice_of(keep(dup_slice(needles[i].text)), needles[i].text.len)};
 	return 0;
 }
 

@@ -66,7 +66,7 @@ ask(const char *text, uint32_t *needs)
 		} else {
 			struct search_scan scan;
 			search_scan_init(&scan, &p);
-			search_scan_part(&scan, CTE_8BIT, slice_str("utf-8"));
+			search_scan_part(&scan, CTE_8BIT, slice_str("utf-8"), false);
 			search_scan_feed(&scan, slice_str("Kính gửi Ủy ban\r\nhai dòng\r\n"), true);
 			m.text_found = scan.found;
 			m.has_text = true;
@@ -205,7 +205,7 @@ test_scan_seams(void **state)
 		for (size_t n = 1; n <= len; n++) {
 			struct search_scan s;
 			search_scan_init(&s, &p);
-			search_scan_part(&s, parts[k].cte, slice_str(parts[k].charset));
+			search_scan_part(&s, parts[k].cte, slice_str(parts[k].charset), false);
 			for (size_t at = 0; at < len; at += n)
 				assert_int_equal(
 				    search_scan_feed(&s, slice_sub(slice_str(parts[k].text), at, n),
@@ -232,11 +232,11 @@ test_scan_long_line(void **state)
 	memcpy(text + (1 << 20) - 3, "needle", 6);
 	assert_int_equal(parse("BODY needle", &p), 0);
 	search_scan_init(&s, &p);
-	search_scan_part(&s, CTE_7BIT, slice_str("us-ascii"));
+	search_scan_part(&s, CTE_7BIT, slice_str("us-ascii"), false);
 	for (size_t at = 0; at < len; at += piece) {
 		assert_int_equal(
 		    search_scan_feed(&s, slice_of(text + at, piece), at + piece >= len), 0);
-		assert_true(s.text.len + s.raw.len <= 2u << 20);
+		assert_true(s.text.text.len + s.text.raw.len <= 2u << 20);
 	}
 	assert_true(search_scan_is_full(&s));
 	search_scan_done(&s);

@@ -8,6 +8,7 @@
 #include "lib/err.h"
 #include "lib/mime.h"
 #include "store/ingest.h"
+#include "store/sig.h"
 
 static struct ingest in = {.size_max = 30000000};
 static const unsigned char id[16] = "0123456789abcde";
@@ -58,7 +59,7 @@ small(void **state)
 	    "\"b.test\")) "
 	    "((NIL NIL \"a\" \"b.test\")) ((NIL NIL \"a\" \"b.test\")) NIL NIL NIL NIL NIL)");
 	assert_int_equal(im.m.refs.len, 8); /* no Message-ID, no references */
-	assert_int_equal(mime_tree_decode(im.m.summary, a, &root), 0);
+	assert_int_equal(mime_tree_decode(summary_tree(im.m.summary), a, &root), 0);
 	assert_int_equal(root->body_lines, 1);
 	/* the same delivery has the same EMAILID when it comes again; another one has another */
 	assert_int_equal(ingest_message_init(&again, &b, id), 0);
@@ -146,7 +147,7 @@ hostile_structure(void **state)
 		buf_append_str(&s, "\"\r\n\r\na\r\n");
 	}
 	build(buf_slice(&s), &b, &im);
-	assert_int_equal(mime_tree_decode(im.m.summary, a, &root), 0);
+	assert_int_equal(mime_tree_decode(summary_tree(im.m.summary), a, &root), 0);
 	assert_true(root->flags & MIME_F_TOO_MANY);
 	assert_int_equal(root->end_off, s.len);
 	done(&b, &im);
@@ -161,7 +162,7 @@ hostile_structure(void **state)
 	buf_append_str(&s, "\r\n\r\nbody");
 	build(buf_slice(&s), &b, &im);
 	arena_reset(a);
-	assert_int_equal(mime_tree_decode(im.m.summary, a, &root), 0);
+	assert_int_equal(mime_tree_decode(summary_tree(im.m.summary), a, &root), 0);
 	assert_int_equal(root->end_off, s.len);
 	done(&b, &im);
 	buf_reset(&s);
