@@ -372,6 +372,32 @@ hex_value(unsigned char c)
 	return -1;
 }
 
+void
+hex_encode(const unsigned char *p, size_t n, char *out)
+{
+	static const char digits[] = "0123456789abcdef";
+
+	for (size_t i = 0; i < n; i++) {
+		out[2 * i] = digits[p[i] >> 4];
+		out[2 * i + 1] = digits[p[i] & 15];
+	}
+	out[2 * n] = '\0';
+}
+
+int
+hex_decode(struct slice hex, unsigned char *out, size_t n)
+{
+	if (hex.len / 2 != n || hex.len % 2 != 0)
+		return ERR_SYNTAX;
+	for (size_t i = 0; i < hex.len; i++)
+		if (hex_value(hex.ptr[i]) < 0)
+			return ERR_SYNTAX;
+	for (size_t i = 0; i < n; i++)
+		out[i] =
+		    (unsigned char)(hex_value(hex.ptr[2 * i]) << 4 | hex_value(hex.ptr[2 * i + 1]));
+	return 0;
+}
+
 int
 slice_to_u64(struct slice s, uint64_t max, uint64_t *v_out)
 {

@@ -96,6 +96,10 @@ struct slice slice_trim(struct slice s);
 char *slice_dup(struct slice s);
 /* Value of a hexadecimal digit; -1 for any other byte. */
 int hex_value(unsigned char c);
+/* Lower-case hex; out has 2 * n + 1 bytes. */
+void hex_encode(const unsigned char *p, size_t n, char *out);
+/* Exactly 2 * n hex digits. 0 or ERR_SYNTAX. */
+int hex_decode(struct slice hex, unsigned char *out, size_t n);
 /* Decimal number of all of s: 0, ERR_SYNTAX or ERR_RANGE (above max). No sign, no space, not empty. */
 int slice_to_u64(struct slice s, uint64_t max, uint64_t *v_out);
 

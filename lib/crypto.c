@@ -127,32 +127,6 @@ pbkdf2_sha256(struct slice password, struct slice salt, unsigned iterations, uns
 }
 
 void
-hex_encode(const unsigned char *p, size_t n, char *out)
-{
-	static const char digits[] = "0123456789abcdef";
-
-	for (size_t i = 0; i < n; i++) {
-		out[2 * i] = digits[p[i] >> 4];
-		out[2 * i + 1] = digits[p[i] & 15];
-	}
-	out[2 * n] = '\0';
-}
-
-int
-hex_decode(struct slice hex, unsigned char *out, size_t n)
-{
-	if (hex.len / 2 != n || hex.len % 2 != 0)
-		return ERR_SYNTAX;
-	for (size_t i = 0; i < hex.len; i++)
-		if (hex_value(hex.ptr[i]) < 0)
-			return ERR_SYNTAX;
-	for (size_t i = 0; i < n; i++)
-		out[i] =
-		    (unsigned char)(hex_value(hex.ptr[2 * i]) << 4 | hex_value(hex.ptr[2 * i + 1]));
-	return 0;
-}
-
-void
 random_bytes(void *p, size_t n)
 {
 	unsigned char *at = p;

@@ -19,10 +19,6 @@ void hmac_sha256(struct slice key, struct slice s, unsigned char out[32]);
 /* RFC 8018 5.2 with HMAC-SHA-256, one block: SCRAM's Hi() (RFC 5802 2.2). */
 void pbkdf2_sha256(
     struct slice password, struct slice salt, unsigned iterations, unsigned char out[32]);
-/* Lower-case hex; out has 2 * n + 1 bytes. */
-void hex_encode(const unsigned char *p, size_t n, char *out);
-/* Exactly 2 * n hex digits. 0 or ERR_SYNTAX. */
-int hex_decode(struct slice hex, unsigned char *out, size_t n);
 /* Random bytes from the kernel; fatal() when there are none. */
 void random_bytes(void *p, size_t n);
 /* Seals plain with key (AES-256-GCM, random 96-bit nonce, aad authenticated): nonce ‖ ciphertext ‖ tag appended to out. */

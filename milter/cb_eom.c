@@ -367,9 +367,10 @@ word(struct eom *e, struct outcome *o)
 	}
 	o->action = r == NULL ? OUT_ACCEPT : action_of(e, r);
 	o->code = o->action == OUT_REJECT ? "550" : o->action == OUT_TEMPFAIL ? "451" : "250";
-	o->enhanced = o->action == OUT_REJECT     ? "5.7.1"
-		      : o->action == OUT_TEMPFAIL ? "4.7.1"
-						  : "2.0.0";
+	o->enhanced = o->action == OUT_REJECT ? "5.7.1"
+		      : o->action == OUT_TEMPFAIL
+			  ? "4.7.5" /* our smtpd then keeps it, and asks again */
+			  : "2.0.0";
 	if (r != NULL)
 		rule_reply(r, buf_slice(&e->verdict.detail), slice_str(e->qid), &o->text);
 	if (o->action == OUT_REJECT || o->action == OUT_TEMPFAIL)

@@ -45,7 +45,9 @@ cmd_ehlo(struct client *c, struct slice args)
 	buf_appendf(&b, "250-%s\r\n250-PIPELINING\r\n250-SIZE %llu\r\n250-8BITMIME\r\n",
 	    smtpd.hostname, (unsigned long long)smtpd.size_max);
 	buf_append_str(&b, "250-SMTPUTF8\r\n250-ENHANCEDSTATUSCODES\r\n");
-	if (!c->tls_done && smtpd.tls != NULL)
+	if (c->port == PORT_JUDGE)
+		buf_append_str(&b, "250-XCVJUDGE\r\n");
+	else if (!c->tls_done && smtpd.tls != NULL)
 		buf_append_str(&b, "250-STARTTLS\r\n");
 	if (client_is_submission(c) && c->tls_done && c->login == NULL)
 		buf_appendf(

@@ -16,7 +16,7 @@ static bool
 may_send_as(const struct client *c, struct slice from)
 {
 	/* <> is for receipts and replies by machines */
-	if (!client_is_submission(c) || from.len == 0)
+	if (!client_is_submission(c) || c->port == PORT_JUDGE || from.len == 0)
 		return true;
 	for (size_t i = 0; i < c->login->n_identities; i++)
 		if (addr_same(from, slice_str(c->login->identities[i].address)))
@@ -135,6 +135,8 @@ cmd_mail(struct client *c, struct slice args)
 	c->t = t;
 	int r = t->arena == NULL ? ERR_NOMEM
 				 : smtp_mail_parse(args, client_is_submission(c), t->arena, &mail);
+	if (r == 0)
+		r = judge_mail(c, &mail);
 	if (r == 0 && (t->from = arena_slicedup(t->arena, mail.from)) == NULL)
 		r = ERR_NOMEM;
 	if (r != 0) {
@@ -163,6 +165,12 @@ cmd_mail(struct client *c, struct slice args)
 		return;
 	}
 	c->busy = true;
+	if (c->port == PORT_JUDGE) {
+		struct delivery_id id;
+		judge_id(t, &id);
+		on_open(c, 0, &id);
+		return;
+	}
 	c->call = queue_open(smtpd.queue, mail.size, on_open, c);
 	if (c->call == NULL)
 		on_open(c, ERR_TEMP, NULL);

@@ -35,6 +35,7 @@ struct deliver {
 	uint32_t ledger_call;
 	bool ledger_asked;
 	bool counted; /* in smtpd.delivering */
+	bool waits;   /* to be judged anew (judge.c) */
 	struct replies *replies;
 	bool
 	    only_reports; /* nothing is left for the queue but to tell the sender (NOTIFY=SUCCESS) */
@@ -160,7 +161,7 @@ finish(struct deliver *d, unsigned code, const char *text)
 {
 	d->code = code;
 	d->text = text;
-	if (code >= 300 || d->ch.quarantine != NULL) {
+	if (code >= 300 || d->ch.quarantine != NULL || d->waits) {
 		to_ledger(d);
 		return;
 	}
@@ -199,6 +200,8 @@ env_flags(const struct deliver *d)
 		f |= ENV_SMTPUTF8;
 	if (d->ch.quarantine != NULL)
 		f |= ENV_QUARANTINE;
+	if (d->waits)
+		f |= ENV_JUDGE;
 	return f;
 }
 
@@ -258,6 +261,14 @@ wants_queue(const struct deliver *d, size_t i)
 }
 
 static bool
+is_any(const struct deliver *d, size_t i)
+{
+	(void)d;
+	(void)i;
+	return true;
+}
+
+static bool
 is_remote(const struct deliver *d, size_t i)
 {
 	return d->t->rcpts[i].kind == RCPT_REMOTE;
@@ -277,7 +288,9 @@ on_commit(void *arg, int err)
 	if (err != 0) {
 		log_msg(LOG_LVL_ERROR, "queue_commit", "%s: %s", t->qid, err_name(err));
 		/* it may have the message: who is told to try again must not find it doubled */
-		if (err == ERR_TIMEOUT || err == ERR_CLOSED || err == ERR_TEMP)
+		/* (relay comes again with the same id: the COMMIT is then either new or a repeated one) */
+		bool same = d->c->port == PORT_JUDGE;
+		if (!same && (err == ERR_TIMEOUT || err == ERR_CLOSED || err == ERR_TEMP))
 			queue_revoke(smtpd.queue, &t->id);
 		finish(d, err == ERR_FULL ? 452 : 451,
 		    err == ERR_FULL ? "4.3.1 No room for the message now"
@@ -285,8 +298,12 @@ on_commit(void *arg, int err)
 		return;
 	}
 	/* nothing is left for an abort */
-	finish(
-	    d, 250, text_with_id(d, d->ch.quarantine != NULL ? "Held for review as" : "Queued as"));
+	finish(d, 250,
+	    text_with_id(
+		d, d->waits ? "Đã nhận, gửi đi khi kiểm tra được chữ ký số / Taken, goes out when "
+			      "its signature can be checked, as"
+		   : d->ch.quarantine != NULL ? "Held for review as"
+					      : "Queued as"));
 }
 
 static void
@@ -474,66 +491,64 @@ hold_remote(struct deliver *d)
 
 /* ---- the header ---- */
 
-static int
-render(struct deliver *d)
+/* RFC 5321 4.4. */
+static void
+append_received(const struct deliver *d, struct buf *b)
 {
-	struct client *c = d->c;
+	const struct client *c = d->c;
 	struct tls *tls = c->io != NULL ? io_tls(c->io) : NULL;
-	struct buf trace;
 	int64_t now = (int64_t)time(NULL);
 
-	buf_init(&trace, 65536);
-	buf_append_str(&trace, "Received: from ");
-	append_clean(&trace, c->helo);
-	buf_appendf(&trace, " ([%s%s])\r\n\tby %s with %s%s%s%s",
+	buf_append_str(b, "Received: from ");
+	append_clean(b, c->helo);
+	buf_appendf(b, " ([%s%s])\r\n\tby %s with %s%s%s%s",
 	    strchr(c->ip, ':') != NULL ? "IPv6:" : "", c->ip, smtpd.hostname,
 	    d->t->mail.smtputf8 ? "UTF8" : "", c->esmtp ? "ESMTP" : "SMTP", c->tls_done ? "S" : "",
 	    c->login != NULL ? "A" : "");
 	if (tls != NULL)
-		buf_appendf(&trace, " (%s)", tls_version(tls));
-	buf_appendf(&trace, "\r\n\tid %s; ", d->t->qid);
-	date_rfc5322_format(now, date_local_zone(now), &trace);
-	buf_append_str(&trace, "\r\n");
+		buf_appendf(b, " (%s)", tls_version(tls));
+	buf_appendf(b, "\r\n\tid %s; ", d->t->qid);
+	date_rfc5322_format(now, date_local_zone(now), b);
+	buf_append_str(b, "\r\n");
+}
+
+static int
+render(struct deliver *d)
+{
+	struct buf trace;
+
+	buf_init(&trace, 65536);
+	if (d->c->port != PORT_JUDGE) /* there it has its field from when it came */
+		append_received(d, &trace);
 	forward_trace(d->t, &trace);
-	buf_init(&d->header, 700000);
+	buf_reset(&d->header);
 	int r = msg_render(&d->msg, buf_slice(&trace), &d->header);
 	buf_done(&trace);
 	return r;
 }
 
-static bool
-is_identity(const struct client *c, struct slice address)
-{
-	for (size_t i = 0; i < c->login->n_identities; i++)
-		if (addr_same(address, slice_str(c->login->identities[i].address)))
-			return true;
-	return false;
-}
+/* ---- not yet ---- */
 
-/* P28 for the header: every From (and Sender) of a submitted mail is one's own. NULL when it is; else the address that is not. */
-static const char *
-foreign_sender(struct deliver *d)
+/* As it came, without what milters already changed: they all see it again. */
+static void
+wait_for_judgement(struct deliver *d, const char *why)
 {
-	static const char *const names[] = {"From", "Sender"};
-	struct client *c = d->c;
-	const struct msg_field *f;
-	struct addr *list;
+	struct txn *t = d->t;
+	struct envelope e;
 
-	for (size_t n = 0; n < 2; n++)
-		for (size_t i = 0; (f = msg_find(&d->msg, names[n], i)) != NULL; i++) {
-			if (addr_list_parse(f->value, 100, d->t->arena, &list, NULL) != 0)
-				return "?";
-			for (; list != NULL; list = list->next) {
-				if (list->kind != ADDR_MAILBOX)
-					continue;
-				const char *a = arena_printf(d->t->arena, "%.*s@%.*s",
-				    (int)list->local.len, (const char *)list->local.ptr,
-				    (int)list->domain.len, (const char *)list->domain.ptr);
-				if (a == NULL || !is_identity(c, slice_str(a)))
-					return a == NULL ? "?" : a;
-			}
-		}
-	return NULL;
+	for (size_t i = 0; i < t->n_rcpts; i++) {
+		t->rcpts[i].outcome = "held";
+		t->rcpts[i].detail = why;
+	}
+	d->waits = true;
+	d->ch.body_replaced = false;
+	if (msg_parse(&d->msg, d->content, t->arena) == 0 && render(d) == 0 &&
+	    make_envelope(d, is_any, &e) == 0) {
+		struct queue_message m = queue_message(d);
+		d->c->call = queue_commit(smtpd.queue, &t->id, &e, &m, on_commit, d);
+	}
+	if (d->c->call == NULL)
+		on_commit(d, ERR_TEMP);
 }
 
 /* ---- the milters ---- */
@@ -572,13 +587,41 @@ apply_envelope_changes(struct deliver *d)
 	return 0;
 }
 
+/* P28 and the rest of what a submitted message must be, whatever the milters say. False: it was refused. */
+static bool
+may_be_submitted(struct deliver *d)
+{
+	const char *foreign;
+
+	if (client_is_submission(d->c) && msg_count(&d->msg, "From") == 0) {
+		finish(
+		    d, 554, "5.6.0 Thư phải có trường From / A submitted message has a From field");
+		return false;
+	}
+	if (client_is_submission(d->c) &&
+	    (foreign = foreign_sender(d->c, &d->msg, d->t->arena)) != NULL) {
+		const char *text = arena_printf(d->t->arena,
+		    "5.7.1 P28: Không có quyền gửi thay địa chỉ này. / No right to send as this "
+		    "address: From <%s>",
+		    foreign);
+		finish(d, 550, text == NULL ? "5.7.1 P28" : text);
+		return false;
+	}
+	return true;
+}
+
 static void
 on_milters(void *arg, const struct milter_verdict *v)
 {
 	struct deliver *d = arg;
 	struct txn *t = d->t;
-	const char *foreign;
 
+	if (judge_waits(d->c, v)) {
+		const char *why = arena_strdup(t->arena, v->text);
+		if (may_be_submitted(d))
+			wait_for_judgement(d, why == NULL ? "" : why);
+		return;
+	}
 	if (v->kind == MILTER_REJECT || v->kind == MILTER_TEMPFAIL) {
 		unsigned code = v->code != 0 ? v->code : v->kind == MILTER_REJECT ? 550 : 451;
 		const char *usual =
@@ -595,19 +638,8 @@ on_milters(void *arg, const struct milter_verdict *v)
 		finish(d, 250, text_with_id(d, "Taken as"));
 		return;
 	}
-	if (client_is_submission(d->c) && msg_count(&d->msg, "From") == 0) {
-		finish(
-		    d, 554, "5.6.0 Thư phải có trường From / A submitted message has a From field");
+	if (!may_be_submitted(d))
 		return;
-	}
-	if (client_is_submission(d->c) && (foreign = foreign_sender(d)) != NULL) {
-		const char *text = arena_printf(t->arena,
-		    "5.7.1 P28: Không có quyền gửi thay địa chỉ này. / No right to send as this "
-		    "address: From <%s>",
-		    foreign);
-		finish(d, 550, text == NULL ? "5.7.1 P28" : text);
-		return;
-	}
 	if (apply_envelope_changes(d) != 0 || forward_expand(t, &d->msg) != 0 || render(d) != 0)
 		finish(d, 451, "4.3.0 The message could not be prepared");
 	else if (t->n_rcpts == 0)
@@ -625,6 +657,8 @@ deliver_start(struct client *c)
 	d->c = c;
 	d->t = t;
 	t->deliver = d;
+	if (c->port == PORT_JUDGE)
+		judge_id_end(t);
 	buf_init(&d->body, BODY_MAX);
 	buf_init(&d->header, 700000);
 	if (spool_map(t->spool, &d->content) != 0) {

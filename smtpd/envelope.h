@@ -25,6 +25,8 @@ enum envelope_flag {
 	ENV_QUARANTINE = 4,
 	ENV_BOUNCE = 8,
 	ENV_WARNED = 16, /* the sender was told that it waits */
+	ENV_JUDGE =
+	    32, /* a milter could not judge it yet: it goes by judge.sock through smtpd-session again */
 };
 enum rcpt_state {
 	RCPT_LOCAL = 1,  /* to lmtp_route */

@@ -211,6 +211,14 @@ put_rcpt(const struct lmtp_talk *t, const struct lmtp_rcpt *x, struct buf *b)
 }
 
 static void
+put_hex(struct buf *b, const char *key, const char *value)
+{
+	buf_append_str(b, key);
+	for (; *value != '\0'; value++)
+		buf_appendf(b, "%02x", (unsigned char)*value);
+}
+
+static void
 put_mail(const struct lmtp_talk *t, struct buf *b)
 {
 	const struct lmtp_message *m = &t->m;
@@ -223,8 +231,12 @@ put_mail(const struct lmtp_talk *t, struct buf *b)
 		buf_append_str(b, " BODY=8BITMIME");
 	if (m->smtputf8 && (t->ext.bits & SMTP_EXT_SMTPUTF8))
 		buf_append_str(b, " SMTPUTF8");
-	if ((t->ext.bits & SMTP_EXT_XCVID) && m->id_hex != NULL)
+	if ((t->ext.bits & (SMTP_EXT_XCVID | SMTP_EXT_XCVJUDGE)) && m->id_hex != NULL)
 		buf_appendf(b, " XCVID=%s", m->id_hex);
+	if (m->judge_login != NULL) {
+		put_hex(b, " XCVLOGIN=", m->judge_login);
+		put_hex(b, " XCVADDR=", m->judge_ip);
+	}
 	if ((t->ext.bits & SMTP_EXT_DSN) && t->p.smtp && m->ret != NULL && m->ret[0] != '\0')
 		buf_appendf(b, " RET=%s", m->ret);
 	if ((t->ext.bits & SMTP_EXT_DSN) && t->p.smtp && m->envid != NULL && m->envid[0] != '\0')
@@ -238,7 +250,10 @@ is_refused_here(struct lmtp_talk *t)
 {
 	uint64_t size = t->probe ? t->probe_size : t->m.header.len + t->m.body.len;
 
-	if (t->m.smtputf8 && t->p.smtp && !(t->ext.bits & SMTP_EXT_SMTPUTF8))
+	if (t->m.judge_login != NULL && !(t->ext.bits & SMTP_EXT_XCVJUDGE))
+		lmtp_rest_result(
+		    &t->m, LMTP_RETRY, 0, "4.3.5 That is not the server that judges mail");
+	else if (t->m.smtputf8 && t->p.smtp && !(t->ext.bits & SMTP_EXT_SMTPUTF8))
 		lmtp_rest_result(
 		    &t->m, LMTP_REFUSED, 553, "5.6.7 The next server does not take SMTPUTF8");
 	else if (t->p.smtp && t->ext.size > 0 && size > t->ext.size)

@@ -17,7 +17,7 @@ smtpd_libcvsmtp_a_SOURCES = smtpd/smtp_parse.h smtpd/smtp_parse.c smtpd/envelope
 	smtpd/queue_proto.def smtpd/queue_client.h smtpd/queue_client.c
 
 pkglibexec_PROGRAMS += congvu-smtpd-session congvu-smtpd-queue congvu-relay
-congvu_smtpd_session_SOURCES = smtpd/session_priv.h smtpd/session.c smtpd/session_main.c smtpd/pace.c smtpd/forward.c smtpd/reply.c smtpd/refused.c \
+congvu_smtpd_session_SOURCES = smtpd/session_priv.h smtpd/session.c smtpd/session_main.c smtpd/pace.c smtpd/forward.c smtpd/reply.c smtpd/refused.c smtpd/judge.c \
 	smtpd/cmd_ehlo.c smtpd/cmd_starttls.c \
 	smtpd/cmd_auth.c smtpd/cmd_mail.c smtpd/cmd_rcpt.c smtpd/cmd_data.c smtpd/cmd_misc.c smtpd/data.c \
 	smtpd/deliver.c

@@ -13,6 +13,7 @@ static const struct parent_socket sockets[] = {
     {"lookup.relay", NULL, "lookup.relay.sock", "user_relay"},
     {"queue.smtpd", NULL, "queue.smtpd.sock", "user_smtpd"},
     {"queue.relay", NULL, "queue.relay.sock", "user_relay"},
+    {"judge", NULL, "judge.sock", "user_relay"},
     {"queue.admin", NULL, "queue.admin.sock", ""},
 };
 
@@ -43,8 +44,8 @@ static const struct parent_role roles[] = {
 	.binary = "congvu-smtpd-session",
 	.user_option = "user_smtpd",
 	.count_option = "smtpd_processes",
-	.sockets =
-	    (const char *const[]){"listen.mx", "listen.submission", "listen.submissions", NULL},
+	.sockets = (const char *const[]){"listen.mx", "listen.submission", "listen.submissions",
+	    "judge", NULL},
 	.secrets =
 	    (const char *const[]){"tls_cert_file", "tls_key_file", "tls_client_ca_file", NULL},
 	.expendable = true,

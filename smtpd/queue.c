@@ -318,6 +318,8 @@ store_incoming(struct incoming *in, bool commit, int fd)
 			: quarantine ? QUEUE_ST_QUARANTINE
 				     : QUEUE_ST_QUEUED;
 	in->row.due = commit ? in->row.arrived : in->row.arrived + HOLD_MS;
+	if (commit && (in->row.env.flags & ENV_JUDGE))
+		in->row.due += (int64_t)queue_wait_after(0, ENV_JUDGE);
 	if (commit && (settled == NULL || told == NULL))
 		r = ERR_NOMEM;
 	if (r == 0 && !in->row.has_inline)

@@ -73,6 +73,8 @@ int queue_msg_reply(struct ipc_conn *c, uint32_t id, struct ipc_reader *r);
 void queue_replies_init(void);
 
 /* ---- queue_relay.c: requests of relay ---- */
+/* The wait before the next attempt, in ms, a fifth more or less: what failed together is not tried together for ever. */
+uint64_t queue_wait_after(uint32_t attempts, uint32_t env_flags);
 int queue_msg_next(struct ipc_conn *c, uint32_t id);
 int queue_msg_body(struct ipc_conn *c, uint32_t id, struct ipc_reader *r);
 int queue_msg_result(struct ipc_conn *c, uint32_t id, struct ipc_reader *r, bool last);

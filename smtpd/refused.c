@@ -5,6 +5,7 @@
 
 #include "smtpd/session_priv.h"
 
+#include "lib/addr.h"
 #include "lib/err.h"
 #include "lib/log.h"
 
@@ -69,4 +70,39 @@ refused_sender(const struct client *c, const char *from)
 	else
 		left_out = 0;
 	buf_done(&text);
+}
+
+static bool
+is_identity(const struct client *c, struct slice address)
+{
+	for (size_t i = 0; i < c->login->n_identities; i++)
+		if (addr_same(address, slice_str(c->login->identities[i].address)))
+			return true;
+	return false;
+}
+
+const char *
+foreign_sender(const struct client *c, const struct msg *m, struct arena *a)
+{
+	static const char *const names[] = {"From", "Sender"};
+	const struct msg_field *f;
+	struct addr *list;
+
+	if (c->port == PORT_JUDGE) /* looked at when it was submitted */
+		return NULL;
+	for (size_t n = 0; n < 2; n++)
+		for (size_t i = 0; (f = msg_find(m, names[n], i)) != NULL; i++) {
+			if (addr_list_parse(f->value, 100, a, &list, NULL) != 0)
+				return "?";
+			for (; list != NULL; list = list->next) {
+				if (list->kind != ADDR_MAILBOX)
+					continue;
+				const char *text = arena_printf(a, "%.*s@%.*s",
+				    (int)list->local.len, (const char *)list->local.ptr,
+				    (int)list->domain.len, (const char *)list->domain.ptr);
+				if (text == NULL || !is_identity(c, slice_str(text)))
+					return text == NULL ? "?" : text;
+			}
+		}
+	return NULL;
 }

@@ -244,6 +244,13 @@ needs_utf8(const struct work *w, uint32_t from, uint32_t n)
 	return needs && (w->entry.env.flags & ENV_SMTPUTF8);
 }
 
+/* It goes through smtpd-session again, whole: what comes of it there is one transaction under one id. */
+static bool
+is_judged(const struct work *w)
+{
+	return (w->entry.env.flags & ENV_JUDGE) != 0;
+}
+
 /* n recipients from index from on, of one destination. */
 static void
 start_job(struct work *w, struct relay_dest *d, uint32_t from, uint32_t n)
@@ -262,6 +269,8 @@ start_job(struct work *w, struct relay_dest *d, uint32_t from, uint32_t n)
 		.id_hex = arena_strdup(w->arena, hex),
 		.ret = e->ret,
 		.envid = e->envid,
+		.judge_login = is_judged(w) ? e->login : NULL,
+		.judge_ip = e->client_ip,
 		.eight_bit = e->flags & ENV_8BIT,
 		.smtputf8 = needs_utf8(w, from, n),
 		.header = buf_slice(&w->header),
@@ -293,8 +302,10 @@ place(struct work *w, struct placed **out, bool *full_out)
 	if (p == NULL || w->rcpts == NULL || w->at == NULL || w->told == NULL || w->jobs == NULL)
 		return ERR_NOMEM;
 	for (uint32_t i = 0; i < w->n; i++) {
-		p[i] = (struct placed){
-		    relay_dest_of(e->rcpts[i].address, e->rcpts[i].state == RCPT_LOCAL), i};
+		p[i] = (struct placed){is_judged(w) ? relay_dest_judge()
+						    : relay_dest_of(e->rcpts[i].address,
+							  e->rcpts[i].state == RCPT_LOCAL),
+		    i};
 		full &= p[i].dest != NULL && relay_dest_is_full(p[i].dest);
 	}
 	qsort(p, w->n, sizeof(*p), by_dest);
@@ -320,7 +331,7 @@ start_jobs(struct work *w, const struct placed *p)
 		bool smtp = d != NULL && d->route->way != RELAY_LMTP;
 		uint32_t most = smtp ? (uint32_t)conf_int(role_conf(), "relay_recipients") : w->n;
 		uint32_t n = 1;
-		while (from + n < w->n && n < most && p[from + n].dest == d)
+		while (from + n < w->n && (n < most || is_judged(w)) && p[from + n].dest == d)
 			n++;
 		start_job(w, d, from, n);
 		from += n;

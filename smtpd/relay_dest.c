@@ -87,6 +87,15 @@ relay_dest_of(const char *address, bool local)
 	return d;
 }
 
+struct relay_dest *
+relay_dest_judge(void)
+{
+	static const struct relay_route route = {
+	    .way = RELAY_SMTP, .text = (char *)"judge", .path = (char *)"judge.sock"};
+
+	return dest_get("judge", &route, slice_str(""), false);
+}
+
 static unsigned
 limit_of(const struct relay_dest *d)
 {

@@ -56,6 +56,8 @@ struct relay_dest {
 };
 /* Where mail for an address goes. local: one of our own mailboxes. NULL: nowhere. */
 struct relay_dest *relay_dest_of(const char *address, bool local);
+/* Our own smtpd-session: for mail that is to be judged anew. */
+struct relay_dest *relay_dest_judge(void);
 /* More for it would only wait. */
 bool relay_dest_is_full(const struct relay_dest *d);
 /* What a person asks to be tried now is tried. */

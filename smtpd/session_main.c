@@ -45,6 +45,13 @@ accept_submissions(void *arg, int fd)
 	client_new(fd, PORT_SUBMISSIONS);
 }
 
+static void
+accept_judge(void *arg, int fd)
+{
+	(void)arg;
+	client_new(fd, PORT_JUDGE);
+}
+
 /* ---- start ---- */
 
 static void
@@ -151,7 +158,7 @@ listen_on(enum port port, const char *name, void (*accept_cb)(void *arg, int fd)
 
 	if (fd < 0)
 		return;
-	if (port != PORT_MX && smtpd.tls == NULL) {
+	if (port != PORT_MX && port != PORT_JUDGE && smtpd.tls == NULL) {
 		log_msg(LOG_LVL_ERROR, "listen", "%s: not served without TLS", name);
 		return;
 	}
@@ -254,6 +261,7 @@ main(int argc, char **argv)
 	listen_on(PORT_MX, "listen.mx", accept_mx);
 	listen_on(PORT_SUBMISSION, "listen.submission", accept_submission);
 	listen_on(PORT_SUBMISSIONS, "listen.submissions", accept_submissions);
+	listen_on(PORT_JUDGE, "judge", accept_judge);
 	role_enter();
 	return loop_run(smtpd.loop) == 0 ? 0 : 70;
 }

@@ -14,7 +14,8 @@
 #include "smtpd/relay_route.h"
 #include "smtpd/smtp_parse.h"
 
-enum port { PORT_MX, PORT_SUBMISSION, PORT_SUBMISSIONS };
+/* PORT_JUDGE: judge.sock, where relay brings what was submitted and could not be judged then. */
+enum port { PORT_MX, PORT_SUBMISSION, PORT_SUBMISSIONS, PORT_JUDGE, PORTS };
 enum { MILTER_CONFS_MAX = 8, RCPTS_MAX = 2000, AUTH_TRIES = 3, HOPS_MAX = 100 };
 
 /* The process: what all its clients share. */
@@ -37,7 +38,7 @@ struct smtpd {
 	uint64_t pace_octets; /* of a message, that must come in timeout_ms */
 	struct limits *limits;
 	struct client *list; /* all */
-	struct listener *listeners[3];
+	struct listener *listeners[PORTS];
 	bool leaving; /* the listeners are gone: stopping, or replaced after a reload */
 	uint64_t accepted, refused, clients;
 	bool ending;         /* SIGTERM came: nobody new */
@@ -211,6 +212,21 @@ void replies_free(struct replies *r); /* NULL accepted; fn is not called */
 /* ---- refused.c ---- */
 /* P28 at MAIL: a line in the log, and a record in the audit log unless there were too many. */
 void refused_sender(const struct client *c, const char *from);
+/* P28 for the header: every From (and Sender) of a submitted mail is one's own. NULL when it is; else the address that is not, in the arena
+ * or static. */
+const char *foreign_sender(const struct client *c, const struct msg *m, struct arena *a);
+
+/* ---- judge.c: mail that waits to be judged ---- */
+/* MAIL by judge.sock: who submitted it, and from where. 0; ERR_UNSUPPORTED: parameters where they have no business; ERR_SYNTAX: they are
+ * missing; ERR_NOMEM. */
+int judge_mail(struct client *c, const struct smtp_mail *m);
+/* The id MAIL gets: another one than the message has in the queue, always the same. */
+void judge_id(const struct txn *t, struct delivery_id *out);
+/* At the end of the message: the rest of the id, by who was accepted. What comes again with the same recipients is the same delivery; what comes with those
+ * left over is another. */
+void judge_id_end(struct txn *t);
+/* Whether a milter's answer to a submitted message says "not yet", so that it waits with us: mail clients do not try again. */
+bool judge_waits(const struct client *c, const struct milter_verdict *v);
 
 /* ---- data.c ---- */
 /* Reads message bytes from the input; false when it needs more, or waits. */

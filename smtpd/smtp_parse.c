@@ -120,8 +120,46 @@ enum {
 	P_ENVID = 16,
 	P_AUTH = 32,
 	P_NOTIFY = 64,
-	P_ORCPT = 128
+	P_ORCPT = 128,
+	P_JUDGE_ID = 256,
+	P_JUDGE_LOGIN = 512,
+	P_JUDGE_IP = 1024
 };
+
+/* Hexadecimal, of at most max octets; without NUL unless it is binary. */
+static bool
+hex_param(struct slice v, size_t max, bool binary, struct arena *a, struct slice *out)
+{
+	size_t n = v.len / 2;
+	unsigned char *p = v.ptr == NULL || n == 0 || n > max ? NULL : arena_alloc(a, n);
+
+	if (p == NULL || hex_decode(v, p, n) != 0)
+		return false;
+	*out = slice_of(p, n);
+	return binary ? n == max : slice_index(*out, '\0') < 0;
+}
+
+/* XCVID, XCVLOGIN, XCVADDR: 0 when it is none of them. */
+static int
+judge_param(struct slice key, struct slice value, struct arena *a, struct smtp_mail *m)
+{
+	const struct {
+		const char *key;
+		size_t max;
+		struct slice *out;
+		int bit;
+	} params[] = {{"XCVID", 16, &m->judge_id, P_JUDGE_ID},
+	    {"XCVLOGIN", 200, &m->judge_login, P_JUDGE_LOGIN},
+	    {"XCVADDR", 45, &m->judge_ip, P_JUDGE_IP}};
+
+	for (size_t i = 0; i < sizeof(params) / sizeof(params[0]); i++)
+		if (slice_caseeq_str(key, params[i].key))
+			return hex_param(value, params[i].max, params[i].bit == P_JUDGE_ID, a,
+				   params[i].out)
+				   ? params[i].bit
+				   : ERR_SYNTAX;
+	return 0;
+}
 
 static int
 mail_param(struct slice key, struct slice value, struct arena *a, struct smtp_mail *m)
@@ -152,7 +190,8 @@ mail_param(struct slice key, struct slice value, struct arena *a, struct smtp_ma
 	if (slice_caseeq_str(key, "AUTH")) /* RFC 4954 5: read, believed by nobody */
 		return value.ptr == NULL || value.len > 500 || !is_xtext(value) ? ERR_SYNTAX
 										: P_AUTH;
-	return ERR_UNSUPPORTED;
+	int r = judge_param(key, value, a, m);
+	return r != 0 ? r : ERR_UNSUPPORTED;
 }
 
 int

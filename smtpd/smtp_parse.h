@@ -32,6 +32,8 @@ struct smtp_mail {
 	uint64_t size;     /* SIZE=, 0 when not given */
 	bool body_8bit, smtputf8;
 	struct slice ret, envid; /* DSN: "FULL" or "HDRS"; xtext as sent; ptr NULL when not given */
+	/* XCVID, XCVLOGIN, XCVADDR: ours, from relay by judge.sock and nobody else; ptr NULL when not given. 16 octets; a login; an IP address. */
+	struct slice judge_id, judge_login, judge_ip;
 };
 struct smtp_rcpt {
 	struct slice to;    /* "local@domain", or "postmaster" */

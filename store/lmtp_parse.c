@@ -59,15 +59,8 @@ mail_param(struct slice p, struct lmtp_mail *out)
 	} else if (slice_casestarts(p, "XCVID=")) {
 		struct slice v = slice_from(p, 6);
 
-		if (v.len != 32)
+		if (hex_decode(v, out->id, sizeof(out->id)) != 0)
 			return "501 5.5.4 XCVID is 32 hexadecimal digits";
-		for (size_t i = 0; i < 16; i++) {
-			int hi = hex_value(v.ptr[2 * i]), lo = hex_value(v.ptr[2 * i + 1]);
-
-			if (hi < 0 || lo < 0)
-				return "501 5.5.4 XCVID is 32 hexadecimal digits";
-			out->id[i] = (unsigned char)(hi << 4 | lo);
-		}
 		out->has_id = true;
 	} else {
 		return "555 5.5.4 parameter not supported";

@@ -427,18 +427,18 @@ class Smtpd:
             s.bind(("127.0.0.1", 0))
             s.listen(200)
             self.listeners["listen." + name] = s
-        for name in ("smtpd", "relay", "admin"):
+        for name in ("queue.smtpd", "queue.relay", "queue.admin", "judge"):
             s = socket.socket(socket.AF_UNIX)
-            s.bind(str(self.run / ("queue.%s.sock" % name)))
+            s.bind(str(self.run / (name + ".sock")))
             s.listen(100)
-            self.listeners["queue." + name] = s
+            self.listeners[name] = s
 
     def port(self, name):
         return self.listeners["listen." + name].getsockname()[1]
 
     def start(self, *names):
         socks = {"smtpd-queue": ["queue.smtpd", "queue.relay", "queue.admin"], "relay": [],
-                 "smtpd-session": ["listen.mx", "listen.submission", "listen.submissions"]}
+                 "smtpd-session": ["listen.mx", "listen.submission", "listen.submissions", "judge"]}
         for name in names or socks:
             binary = self.build / ("congvu-" + name)
             args = [str(binary), "--conf", str(self.dir / "c.conf"), "--name", name, "--index", "0", "--user", "-",

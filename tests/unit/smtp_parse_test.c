@@ -75,6 +75,14 @@ test_mail(void **state)
 	assert_true(m.body_8bit && m.smtputf8);
 	assert_true(slice_eq_str(m.ret, "HDRS"));
 	assert_true(slice_eq_str(m.envid, "a+2Bb"));
+	assert_null(m.judge_id.ptr);
+	assert_int_equal(mail("FROM:<a@b.example> XCVID=000102030405060708090A0B0C0D0E0F "
+			      "XCVLOGIN=616e XCVADDR=3139322e302e322e31",
+			     false, &m),
+	    0);
+	assert_int_equal(m.judge_id.len, 16);
+	assert_int_equal(m.judge_id.ptr[15], 15);
+	assert_true(slice_eq_str(m.judge_login, "an") && slice_eq_str(m.judge_ip, "192.0.2.1"));
 	assert_int_equal(mail("FROM:<a@b.example> BODY=7BIT", false, &m), 0);
 	assert_false(m.body_8bit);
 	/* Outlook's space, on submission only */
@@ -108,7 +116,13 @@ test_mail_refused(void **state)
 	    {"FROM:<a@b.example> ENVID=a+2", ERR_SYNTAX},
 	    {"FROM:<a@b.example> ENVID=a+2b", ERR_SYNTAX},
 	    {"FROM:<a@b.example> ENVID==", ERR_SYNTAX},
-	    {"FROM:<a@b.example> XCVID=00", ERR_UNSUPPORTED},
+	    {"FROM:<a@b.example> XCVIDS=00", ERR_UNSUPPORTED},
+	    {"FROM:<a@b.example> XCVID=00", ERR_SYNTAX},
+	    {"FROM:<a@b.example> XCVID=0123456789abcdef0123456789abcdeg", ERR_SYNTAX},
+	    {"FROM:<a@b.example> XCVLOGIN", ERR_SYNTAX},
+	    {"FROM:<a@b.example> XCVLOGIN=", ERR_SYNTAX},
+	    {"FROM:<a@b.example> XCVLOGIN=610062", ERR_SYNTAX},
+	    {"FROM:<a@b.example> XCVADDR=3a3a31 XCVADDR=3a3a31", ERR_EXISTS},
 	    {"FROM:<a@b.example> =1", ERR_SYNTAX},
 	};
 	struct smtp_mail m;
