@@ -45,6 +45,57 @@ struct backend_batch {
 	size_t n_absent;
 	bool mend; /* the header row may also be one that fails its check: it is put anew */
 };
+/* ---- space: dropping bodies that no row refers to, rewriting files that hold little ----
+ *
+ * One job at a time, in the backend's own time; deliveries and reads go on beside it. What it did is done when it is stopped or dies: it begins anew,
+ * and needs no memory of what it was at.
+ * COLLECT marks the bodies that rows name (row_bodies.h), and drops the others that were not handed out by body_put within the grace period.
+ * COMPACT rewrites files less full than min_live percent, and removes those with nothing in them.
+ * PURGE: the bodies given are to be gone from the disk now: dropped whatever the grace period says, with the parts that no other body has; then everything
+ *   that is not live is taken out of all files. A body that a row still refers to stays: state.purge_left counts these. Files of the database are not
+ *   touched but for a checkpoint that ends old logs: SECURITY.md.
+ * SURVEY counts. */
+enum backend_space { SPACE_SURVEY, SPACE_COLLECT, SPACE_COMPACT, SPACE_PURGE };
+#define BACKEND_PURGE_MAX 10000
+struct backend_space_job {
+	enum backend_space what;
+	bool dry_run;           /* COLLECT, COMPACT, PURGE: say what would be done */
+	unsigned pace;          /* percent of the time it may work, 1 to 100; 0: 100 */
+	unsigned min_live;      /* COMPACT: percent, 1 to 100 */
+	const uint64_t *bodies; /* PURGE; copied */
+	size_t n_bodies;
+};
+/* What a job saw and did, so far. */
+struct backend_space_state {
+	bool running;
+	enum backend_space what;
+	int err;       /* of the last job when none runs; ERR_CANCELED: stopped */
+	char why[160]; /* what stopped it, for people */
+	const char *phase;
+	uint64_t done; /* rows and bodies passed in this phase */
+	uint64_t rows, accounts, mailboxes, messages, message_octets;
+	uint64_t bodies, body_octets; /* there, and their octets as they were given */
+	uint64_t
+	    references; /* by rows to bodies: less referred, the copies that single copy saves */
+	uint64_t referred, referred_octets; /* bodies that rows name */
+	uint64_t stored_octets;             /* that the bodies there take in files */
+	uint64_t dead, dead_octets;         /* bodies that nothing names; their octets in files */
+	uint64_t young;                     /* of these kept by the grace period */
+	uint64_t dropped, dropped_octets;   /* by this job */
+	uint64_t files, file_octets;        /* of segments */
+	uint64_t copied, copied_octets;     /* bodies rewritten by this job */
+	uint64_t files_removed, freed_octets;
+	uint64_t purged, purge_left, erased_octets;
+	uint64_t database_octets;
+};
+/* How full a file of bodies is, found by the last SURVEY or COMPACT. */
+struct backend_file {
+	uint32_t number;
+	uint64_t octets, live;
+	uint64_t bodies; /* live ones */
+	bool writing;    /* it is written to now */
+};
+
 struct backend_ops {
 	/* Durable when done is called. What is given is copied before return. */
 	int (*batch)(
@@ -82,8 +133,17 @@ struct backend_ops {
 	/* The same without the octets: summaries alone, of bodies of any size. */
 	int (*summaries_get)(
 	    struct backend *b, const uint64_t *bodies, size_t n, backend_value_fn fn, void *arg);
-	/* By collection only, after a grace period. ERR_NOTFOUND. */
+	/* Whatever refers to it: collections and purges (space) do it by themselves; for repairs and tests. ERR_NOTFOUND. A batch that comes later and
+	 * names a body dropped since this process started gets ERR_TEMP. */
 	int (*body_drop)(struct backend *b, uint64_t body, backend_done_fn fn, void *arg);
+	/* fn when it is over: 0, ERR_EXISTS (another one runs), ERR_CANCELED, ERR_UNSUPPORTED (a row of a kind nobody knows), ERR_CORRUPT, … */
+	int (*space)(
+	    struct backend *b, const struct backend_space_job *job, backend_done_fn fn, void *arg);
+	void (*space_stop)(struct backend *b); /* at its next step */
+	void (*space_state)(struct backend *b, struct backend_space_state *out);
+	/* Files, ascending, those after a number: how many were put (at most max). */
+	size_t (*space_files)(
+	    struct backend *b, uint32_t after, struct backend_file *out, size_t max);
 	/* Hints that an object changed; a lost one costs latency, never correctness. */
 	int (*watch)(struct backend *b, struct slice object,
 	    void (*fn)(void *arg, struct slice object), void *arg, uint32_t *id_out);
@@ -113,6 +173,7 @@ struct backend_kv_options {
 	uint64_t segment_max; /* 0: 256 MiB */
 	uint64_t
 	    reserve; /* free space below which no body is written, rows below half of it; 0: 64 MiB */
+	unsigned grace_s; /* how long at least a body stays that was handed out; see space */
 };
 int backend_kv_open(struct loop *l, const struct backend_kv_options *o, struct backend **b_out);
 void backend_kv_stat(struct backend *b, struct backend_stat *st_out);

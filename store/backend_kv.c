@@ -105,6 +105,21 @@ submit(struct backend *be, struct job *j)
 	return 0;
 }
 
+struct job *
+bkv_job_new(backend_done_fn fn, void *arg)
+{
+	struct job *j = job_new(JOB_SPACE, slice_str(""), arg);
+
+	j->done_fn = fn;
+	return j;
+}
+
+void
+bkv_submit(struct bkv *b, struct job *j)
+{
+	(void)submit(&b->b, j);
+}
+
 void
 bkv_finish(struct bkv *b, struct job *j)
 {
@@ -438,6 +453,30 @@ kvb_body_drop(struct backend *b, uint64_t body, backend_done_fn fn, void *arg)
 }
 
 static int
+kvb_space(struct backend *b, const struct backend_space_job *job, backend_done_fn fn, void *arg)
+{
+	return bkv_space_start(bkv_of(b), job, fn, arg);
+}
+
+static void
+kvb_space_stop(struct backend *b)
+{
+	bkv_space_stop(bkv_of(b));
+}
+
+static void
+kvb_space_state(struct backend *b, struct backend_space_state *out)
+{
+	bkv_space_state(bkv_of(b), out);
+}
+
+static size_t
+kvb_space_files(struct backend *b, uint32_t after, struct backend_file *out, size_t max)
+{
+	return bkv_space_files(bkv_of(b), after, out, max);
+}
+
+static int
 kvb_watch(struct backend *b, struct slice object, void (*fn)(void *arg, struct slice object),
     void *arg, uint32_t *id_out)
 {
@@ -477,6 +516,7 @@ kvb_close(struct backend *be)
 {
 	struct bkv *b = bkv_of(be);
 
+	bkv_space_end(b);
 	pthread_mutex_lock(&b->mu);
 	b->ending = true;
 	pthread_cond_broadcast(&b->read_wake);
@@ -493,6 +533,7 @@ kvb_close(struct backend *be)
 	queue_free(&b->writes);
 	queue_free(&b->done);
 	bkv_bodies_free(b);
+	bkv_space_free(b);
 	hints_free(b->hints);
 	bkv_backup_close(b);
 	seg_close(b->seg);
@@ -518,6 +559,10 @@ static const struct backend_ops kv_backend_ops = {
     .bodies_get = kvb_bodies_get,
     .summaries_get = kvb_summaries_get,
     .body_drop = kvb_body_drop,
+    .space = kvb_space,
+    .space_stop = kvb_space_stop,
+    .space_state = kvb_space_state,
+    .space_files = kvb_space_files,
     .watch = kvb_watch,
     .unwatch = kvb_unwatch,
     .poke = kvb_poke,
@@ -560,6 +605,7 @@ files_open(struct bkv *b, const struct backend_kv_options *o)
 {
 	struct kv_options ko = {.cache_bytes = o->cache_bytes, .max_writes = 60000};
 	struct seg_loc last;
+	uint64_t next;
 	char *db = NULL, *segments = NULL;
 	int err;
 
@@ -573,6 +619,8 @@ files_open(struct bkv *b, const struct backend_kv_options *o)
 	err = bkv_last_body(b->kv, &last);
 	if (err == 0 || err == ERR_NOTFOUND)
 		err = seg_open(segments, err == 0 ? &last : NULL, o->segment_max, &b->seg);
+	if (err == 0 && (err = bkv_next_get(b->kv, &next)) == 0)
+		seg_next_at_least(b->seg, next);
 	if (err == 0)
 		err = bkv_backup_open(b, o->dir);
 	if (err == 0 && o->reserve != 0)
@@ -621,6 +669,7 @@ backend_kv_open(struct loop *l, const struct backend_kv_options *o, struct backe
 	queue_init(&b->writes);
 	queue_init(&b->done);
 	b->hints = hints_new(l);
+	bkv_space_init(b, o->grace_s);
 	b->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (b->event_fd < 0) {
 		err = err_from_errno(errno);
@@ -628,7 +677,8 @@ backend_kv_open(struct loop *l, const struct backend_kv_options *o, struct backe
 	}
 	b->event = loop_fd_new(l, b->event_fd, on_done, b);
 	loop_fd_want(b->event, LOOP_READ);
-	if ((err = files_open(b, o)) != 0 || (err = threads_start(b, o->threads)) != 0)
+	if ((err = files_open(b, o)) != 0 || (err = threads_start(b, o->threads)) != 0 ||
+	    (err = bkv_space_open(b)) != 0)
 		goto out;
 	*b_out = &b->b;
 	return 0;

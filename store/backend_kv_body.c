@@ -14,10 +14,16 @@
 #include "lib/err.h"
 #include "lib/log.h"
 
-enum { BODY_KEY = 24, SHA_KEY = 72, SHA_ROW_VERSION = 1 };
+enum {
+	BODY_KEY = 24,
+	SHA_KEY = 72,
+	SHA_ROW_VERSION = 1,
+	PLACE_TRIES =
+	    4, /* a file may go away between the look at the row and the read: the row has the new place then */
+};
 
-static struct slice
-body_key(uint64_t body, char key[BODY_KEY])
+struct slice
+bkv_body_key(uint64_t body, char key[BODY_KEY])
 {
 	snprintf(key, BODY_KEY, "b/%016" PRIx64, body);
 	return slice_str(key);
@@ -113,6 +119,7 @@ bkv_run_body_put(struct bkv *b, struct job *j)
 	struct job *w;
 	uint64_t body = 0;
 	bool known = false;
+	unsigned epoch;
 	int err;
 
 	pthread_mutex_lock(&b->body_mu);
@@ -122,6 +129,9 @@ bkv_run_body_put(struct bkv *b, struct job *j)
 			body = p->loc.body;
 		else
 			queue_add(&p->waiters, j);
+		/* Not committed, so not dropped either. */
+		if (body > 0)
+			(void)bkv_space_hand(b, body, false);
 		pthread_mutex_unlock(&b->body_mu);
 		if (body > 0)
 			job_body(b, j, 0, body);
@@ -135,7 +145,10 @@ bkv_run_body_put(struct bkv *b, struct job *j)
 	*bucket(b, p->sha256) = p;
 	pthread_mutex_unlock(&b->body_mu);
 
+	epoch = bkv_space_put_begin(b);
 	err = body_known(b, j->sha256, &body);
+	if (err == 0 && !bkv_space_hand(b, body, true))
+		err = ERR_NOTFOUND; /* dropped just now: it is written anew */
 	known = err == 0;
 	if (err == ERR_NOTFOUND) {
 		struct seg_body sb = {.sha256 = j->sha256,
@@ -146,6 +159,8 @@ bkv_run_body_put(struct bkv *b, struct job *j)
 
 		err = seg_write(b->seg, &sb, &p->loc);
 		body = err == 0 ? p->loc.body : 0;
+		if (err == 0)
+			(void)bkv_space_hand(b, body, false);
 	}
 	pthread_mutex_lock(&b->body_mu);
 	waiters = p->waiters;
@@ -161,6 +176,7 @@ bkv_run_body_put(struct bkv *b, struct job *j)
 		free(p);
 	}
 	pthread_mutex_unlock(&b->body_mu);
+	bkv_space_put_end(b, epoch);
 	pthread_mutex_lock(&b->mu);
 	if (err == 0 && known)
 		b->stat.bodies_shared++;
@@ -181,7 +197,7 @@ body_loc(struct bkv *b, uint64_t body, struct seg_loc *loc)
 	int err;
 
 	buf_init(&v, 256);
-	err = kv_get(b->kv, NULL, body_key(body, key), &v);
+	err = kv_get(b->kv, NULL, bkv_body_key(body, key), &v);
 	if (err == 0)
 		err = seg_loc_decode(buf_slice(&v), body, loc);
 	buf_done(&v);
@@ -203,10 +219,13 @@ read_whole(void *arg, uint64_t body, bool summary, struct buf *out, uint32_t *su
 {
 	struct bkv *b = (struct bkv *)arg;
 	struct seg_loc loc;
-	int err = body_loc(b, body, &loc);
+	int err = ERR_NOTFOUND;
 
-	if (err == 0)
+	for (int i = 0; i < PLACE_TRIES && err == ERR_NOTFOUND; i++) {
+		if ((err = body_loc(b, body, &loc)) != 0)
+			break;
 		err = seg_read_whole(b->seg, &loc, summary, out);
+	}
 	*summary_len_out = err == 0 && summary ? loc.summary_len : 0;
 	return err;
 }
@@ -216,13 +235,15 @@ read_summary(void *arg, uint64_t body, bool summary, struct buf *out, uint32_t *
 {
 	struct bkv *b = (struct bkv *)arg;
 	struct seg_loc loc;
-	int err = body_loc(b, body, &loc);
+	int err = ERR_NOTFOUND;
 
 	(void)summary;
-	if (err == 0 && loc.summary_len > BACKEND_WHOLE_MAX)
-		err = ERR_LIMIT;
-	if (err == 0)
-		err = seg_read_summary(b->seg, &loc, out);
+	for (int i = 0; i < PLACE_TRIES && err == ERR_NOTFOUND; i++) {
+		if ((err = body_loc(b, body, &loc)) != 0)
+			break;
+		err = loc.summary_len > BACKEND_WHOLE_MAX ? ERR_LIMIT
+							  : seg_read_summary(b->seg, &loc, out);
+	}
 	*summary_len_out = err == 0 ? loc.summary_len : 0;
 	return err;
 }
@@ -250,11 +271,13 @@ bkv_run_body_get(struct bkv *b, struct job *j)
 		bkv_finish(b, j);
 		return;
 	}
-	j->err = body_loc(b, j->body, &loc);
-	if (j->err == 0 && j->kind == JOB_SUMMARY)
-		j->err = seg_read_summary(b->seg, &loc, &j->value);
-	else if (j->err == 0)
-		j->err = seg_read(b->seg, &loc, j->off, j->len, &j->value);
+	j->err = ERR_NOTFOUND;
+	for (int i = 0; i < PLACE_TRIES && j->err == ERR_NOTFOUND; i++) {
+		if ((j->err = body_loc(b, j->body, &loc)) != 0)
+			break;
+		j->err = j->kind == JOB_SUMMARY ? seg_read_summary(b->seg, &loc, &j->value)
+						: seg_read(b->seg, &loc, j->off, j->len, &j->value);
+	}
 	bkv_finish(b, j);
 }
 
@@ -282,7 +305,7 @@ bkv_ready_put_rows(struct kv_txn *t, const struct pending *list)
 	for (const struct pending *p = list; p != NULL && err == 0; p = p->ready_next) {
 		buf_reset(&v);
 		seg_loc_encode(&p->loc, NULL, 0, &v);
-		err = kv_put(t, body_key(p->loc.body, key), buf_slice(&v));
+		err = kv_put(t, bkv_body_key(p->loc.body, key), buf_slice(&v));
 		buf_reset(&v);
 		sha_row_encode(p->loc.body, &v);
 		if (err == 0)
@@ -320,41 +343,136 @@ bkv_ready_back(struct bkv *b, struct pending *list)
 	pthread_mutex_unlock(&b->body_mu);
 }
 
+/* The digest's row goes only while it is this body's: another one may have come in the meantime. */
 int
-bkv_drop(struct kv_txn *t, uint64_t body)
+bkv_drop(struct kv_txn *t, uint64_t body, uint64_t *octets_out)
 {
 	char key[SHA_KEY];
 	struct seg_loc loc;
+	uint64_t other = 0;
 	struct buf v;
 	int err;
 
-	buf_init(&v, 256);
-	err = kv_get_update(t, body_key(body, key), &v);
+	buf_init(&v, BODY_ROW_MAX);
+	err = kv_get_update(t, bkv_body_key(body, key), &v);
 	if (err == 0)
 		err = seg_loc_decode(buf_slice(&v), body, &loc);
 	if (err == 0)
-		err = kv_del(t, body_key(body, key));
-	if (err == 0)
-		err = kv_del(t, sha_key(loc.sha256, key));
+		err = kv_del(t, bkv_body_key(body, key));
+	if (err == 0) {
+		err = kv_get_update(t, sha_key(loc.sha256, key), &v);
+		if (err == 0)
+			err = sha_row_decode(buf_slice(&v), &other);
+		if (err == 0 && other == body)
+			err = kv_del(t, sha_key(loc.sha256, key));
+		if (err == ERR_NOTFOUND)
+			err = 0;
+		if (err == 0 && octets_out != NULL)
+			*octets_out = loc.stored;
+	}
 	buf_done(&v);
 	return err;
+}
+
+int
+bkv_switch(struct kv_txn *t, const struct seg_loc *from, const struct seg_loc *to)
+{
+	char key[BODY_KEY];
+	struct seg_loc now;
+	struct buf v;
+	int err;
+
+	buf_init(&v, BODY_ROW_MAX);
+	err = kv_get_update(t, bkv_body_key(from->body, key), &v);
+	if (err == 0)
+		err = seg_loc_decode(buf_slice(&v), from->body, &now);
+	if (err == 0 && (now.segment != from->segment || now.off != from->off))
+		err = ERR_CONFLICT;
+	if (err == 0) {
+		uint64_t refs[SEG_REFS_MAX];
+		size_t n;
+
+		err = seg_loc_refs(buf_slice(&v), refs, &n);
+		buf_reset(&v);
+		if (err == 0)
+			err = seg_loc_encode(to, refs, n, &v);
+		if (err == 0)
+			err = kv_put(t, bkv_body_key(from->body, key), buf_slice(&v));
+	}
+	buf_done(&v);
+	return err;
+}
+
+/* ---- "g/next" ---- */
+
+int
+bkv_next_put(struct kv_txn *t, uint64_t next)
+{
+	struct buf v;
+	int err;
+
+	buf_init(&v, 16);
+	sha_row_encode(next, &v); /* the same form: version, number */
+	err = kv_put(t, slice_str("g/next"), buf_slice(&v));
+	buf_done(&v);
+	return err;
+}
+
+int
+bkv_next_get(struct kv *kv, uint64_t *next_out)
+{
+	struct buf v;
+	int err;
+
+	buf_init(&v, 64);
+	err = kv_get(kv, NULL, slice_str("g/next"), &v);
+	if (err == ERR_NOTFOUND)
+		*next_out = 0;
+	else if (err == 0)
+		err = sha_row_decode(buf_slice(&v), next_out);
+	buf_done(&v);
+	return err == ERR_NOTFOUND ? 0 : err;
+}
+
+int
+bkv_body_of_key(struct slice key, uint64_t *body_out)
+{
+	unsigned char n[8];
+	uint64_t body = 0;
+
+	if (key.len != 18 || hex_decode(slice_from(key, 2), n, sizeof n) != 0)
+		return ERR_CORRUPT;
+	for (size_t i = 0; i < sizeof n; i++)
+		body = body << 8 | n[i];
+	*body_out = body;
+	return 0;
+}
+
+bool
+bkv_pending_in(struct bkv *b, uint32_t segment)
+{
+	bool found = false;
+
+	pthread_mutex_lock(&b->body_mu);
+	for (unsigned i = 0; i < PENDING_BUCKETS && !found; i++)
+		for (const struct pending *p = b->pending[i]; p != NULL; p = p->next)
+			found = found || (p->ready && p->loc.segment == segment);
+	pthread_mutex_unlock(&b->body_mu);
+	return found;
 }
 
 int
 bkv_last_body(struct kv *kv, struct seg_loc *loc_out)
 {
 	struct buf k, v;
-	unsigned char n[8];
 	uint64_t body = 0;
 	int err;
 
 	buf_init(&k, KV_KEY_MAX);
-	buf_init(&v, 256);
+	buf_init(&v, BODY_ROW_MAX);
 	err = kv_last(kv, NULL, slice_str("b/"), slice_str("b0"), &k, &v);
-	if (err == 0 && hex_decode(slice_from(buf_slice(&k), 2), n, sizeof n) != 0)
-		err = ERR_CORRUPT;
-	for (size_t i = 0; i < sizeof n && err == 0; i++)
-		body = body << 8 | n[i];
+	if (err == 0)
+		err = bkv_body_of_key(buf_slice(&k), &body);
 	if (err == 0)
 		err = seg_loc_decode(buf_slice(&v), body, loc_out);
 	buf_done(&k);

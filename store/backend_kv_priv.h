@@ -14,7 +14,8 @@ enum job_kind {
 	JOB_REMOVE,
 	JOB_PURGE,
 	JOB_DROP,
-	JOB_GET, /* from here on: the readers' */
+	JOB_SPACE, /* backend_kv_space.c: its changes, one bounded piece */
+	JOB_GET,   /* from here on: the readers' */
 	JOB_SCAN,
 	JOB_OBJECTS,
 	JOB_BODY_PUT,
@@ -51,6 +52,7 @@ struct job {
 	struct buf value;
 	struct rows_out rows;
 	bool more;
+	struct space_step *step; /* JOB_SPACE */
 };
 struct job_queue {
 	struct job *first, **end;
@@ -65,8 +67,9 @@ struct pending {
 	struct seg_loc loc;
 	struct job_queue waiters;
 };
-enum { PENDING_BUCKETS = 1024, THREADS_MAX = 64 };
+enum { PENDING_BUCKETS = 1024, THREADS_MAX = 64, BODY_ROW_MAX = 4096 };
 
+struct space;
 struct bkv {
 	struct backend b;
 	struct loop *loop;
@@ -88,6 +91,7 @@ struct bkv {
 	struct pending *pending[PENDING_BUCKETS];
 	struct pending *ready;
 	struct backend_stat stat; /* under mu */
+	struct space *space;
 };
 
 void queue_init(struct job_queue *q);
@@ -104,14 +108,51 @@ struct pending *bkv_ready_take(struct bkv *b);
 int bkv_ready_put_rows(struct kv_txn *t, const struct pending *list);
 void bkv_ready_committed(struct bkv *b, struct pending *list);
 void bkv_ready_back(struct bkv *b, struct pending *list);
-int bkv_drop(struct kv_txn *t, uint64_t body);
+/* Its rows; octets_out (may be NULL): what it took in its file. ERR_NOTFOUND. */
+int bkv_drop(struct kv_txn *t, uint64_t body, uint64_t *octets_out);
 int bkv_last_body(struct kv *kv, struct seg_loc *loc_out); /* ERR_NOTFOUND: none */
 void bkv_bodies_free(struct bkv *b);
 /* backend_kv_backup.c */
 int bkv_backup_open(struct bkv *b, const char *dir);
 void bkv_backup_close(struct bkv *b);
 void bkv_run_backup(struct bkv *b, struct job *j); /* run by readers */
+struct slice bkv_body_key(uint64_t body, char key[24]);
+int bkv_body_of_key(struct slice key, uint64_t *body_out);
+/* Whether a body that is not committed yet lies in a file. */
+bool bkv_pending_in(struct bkv *b, uint32_t segment);
+/* A body's row in its new place, when it is in the old one still: 0, ERR_NOTFOUND, ERR_CONFLICT. */
+int bkv_switch(struct kv_txn *t, const struct seg_loc *from, const struct seg_loc *to);
+/* The number that the next body gets at least, though those with the highest ones be dropped ("g/next"). 0 when nothing was kept. */
+int bkv_next_put(struct kv_txn *t, uint64_t next);
+int bkv_next_get(struct kv *kv, uint64_t *next_out);
+void bkv_submit(struct bkv *b, struct job *j);
+struct job *bkv_job_new(backend_done_fn fn, void *arg);
 /* backend_kv_write.c */
 void *bkv_writer_main(void *arg);
+
+/* ---- backend_kv_space.c: what may be dropped, and the thread that does it ---- */
+
+void bkv_space_init(struct bkv *b, unsigned grace_s);
+int bkv_space_open(struct bkv *b); /* begins its thread */
+void bkv_space_end(struct bkv *b); /* ends it; before the writer ends */
+void bkv_space_free(struct bkv *b);
+int bkv_space_start(
+    struct bkv *b, const struct backend_space_job *job, backend_done_fn fn, void *arg);
+void bkv_space_stop(struct bkv *b);
+void bkv_space_state(struct bkv *b, struct backend_space_state *out);
+size_t bkv_space_files(struct bkv *b, uint32_t after, struct backend_file *out, size_t max);
+/* Around each body_put: a job of space waits for those that began before it. */
+unsigned bkv_space_put_begin(struct bkv *b);
+void bkv_space_put_end(struct bkv *b, unsigned epoch);
+/* A body is about to be handed out: false when it was dropped. From then on it stays for the grace period, and its parts with it. committed: its
+ * row may be there. Whoever makes a composite hands out its parts so, before its own row is committed. */
+bool bkv_space_hand(struct bkv *b, uint64_t body, bool committed);
+/* The writer, before it applies a batch: 0, or ERR_TEMP when it names a body that was dropped; others end the transaction. */
+int bkv_space_refs(struct bkv *b, struct kv_txn *t, const struct backend_batch *batch);
+/* The writer: a body was dropped by JOB_DROP. */
+void bkv_space_dropped(struct bkv *b, uint64_t body);
+/* The writer: one JOB_SPACE in its transaction (perhaps again); and once its fate is known. */
+int bkv_space_run(struct bkv *b, struct kv_txn *t, struct job *j);
+void bkv_space_ran(struct bkv *b, struct job *j);
 
 #endif

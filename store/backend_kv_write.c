@@ -46,8 +46,15 @@ run_job(struct bkv *b, struct kv_txn *t, struct job *j)
 
 	switch (j->kind) {
 	case JOB_BATCHES:
-		for (size_t i = 0; i < j->n && (err == 0 || rows_is_verdict(err)); i++)
-			err = j->errs[i] = rows_apply(t, j->batches[i]);
+		for (size_t i = 0; i < j->n && (err == 0 || rows_is_verdict(err)); i++) {
+			int refs = bkv_space_refs(b, t, j->batches[i]);
+
+			j->errs[i] = refs;
+			if (refs == 0)
+				err = j->errs[i] = rows_apply(t, j->batches[i]);
+			else if (refs != ERR_TEMP)
+				err = refs;
+		}
 		break;
 	case JOB_CREATE:
 		err = j->err = rows_create(t, buf_slice(&j->object), buf_slice(&j->key));
@@ -59,9 +66,14 @@ run_job(struct bkv *b, struct kv_txn *t, struct job *j)
 		err = j->err = rows_purge(b->kv, t, buf_slice(&j->object), &j->more);
 		break;
 	case JOB_DROP:
-		err = j->err = bkv_drop(t, j->body);
+		err = j->err = bkv_drop(t, j->body, NULL);
+		if (err == 0)
+			bkv_space_dropped(b, j->body);
 		if (err == ERR_NOTFOUND)
 			err = 0;
+		break;
+	case JOB_SPACE:
+		err = j->err = bkv_space_run(b, t, j);
 		break;
 	default:
 		assert(!"not a writer's job");
@@ -154,6 +166,10 @@ job_end(struct bkv *b, struct job *j)
 {
 	struct job *purge = NULL;
 
+	if (j->kind == JOB_SPACE) {
+		bkv_space_ran(b, j);
+		return;
+	}
 	if (j->kind == JOB_PURGE && j->err == 0 && j->more)
 		purge = j;
 	else if (j->kind == JOB_REMOVE && j->err == 0)

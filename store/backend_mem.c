@@ -9,6 +9,7 @@
 #include "lib/crypto.h"
 #include "lib/err.h"
 #include "lib/log.h"
+#include "store/row_bodies.h"
 
 struct body {
 	unsigned char sha256[32];
@@ -38,6 +39,8 @@ struct bmem {
 	struct told *first, **end;
 	struct body *bodies; /* number - 1 */
 	size_t n_bodies;
+	struct backend_space_state space; /* of the last job */
+	bool *marks;                      /* while one runs */
 };
 
 static struct bmem *
@@ -95,14 +98,41 @@ told_new(struct backend *b, int err, void *arg)
 	return t;
 }
 
+struct named {
+	struct bmem *m;
+	bool dropped;
+};
+
+static void
+named_body(void *arg, uint64_t body)
+{
+	struct named *n = arg;
+
+	if (body > 0 && body <= n->m->n_bodies && n->m->bodies[body - 1].dropped)
+		n->dropped = true;
+}
+
+static bool
+names_dropped(struct bmem *m, const struct backend_batch *b)
+{
+	struct named n = {m, false};
+
+	for (size_t i = 0; i < b->n_puts; i++)
+		(void)row_bodies(b->object, b->puts[i].key, b->puts[i].value, named_body, &n);
+	return n.dropped;
+}
+
 /* Runs one change in a transaction of its own. */
 static int
 change(struct backend *b, const struct backend_batch *batch, struct slice object,
     struct slice header, bool create)
 {
 	struct kv_txn *t;
-	int err = kv_begin(mem_of(b)->kv, &t);
+	int err;
 
+	if (batch != NULL && names_dropped(mem_of(b), batch))
+		return ERR_TEMP;
+	err = kv_begin(mem_of(b)->kv, &t);
 	if (err != 0)
 		return err;
 	if (batch != NULL)
@@ -352,6 +382,14 @@ mem_bodies_get(struct backend *b, const uint64_t *bodies, size_t n, bool summari
 	return 0;
 }
 
+static void
+body_forget(struct body *bo)
+{
+	bo->dropped = true;
+	buf_done(&bo->bytes);
+	buf_done(&bo->summary);
+}
+
 static int
 read_summary(void *arg, uint64_t body, bool summary, struct buf *out, uint32_t *summary_len_out)
 {
@@ -387,11 +425,98 @@ mem_body_drop(struct backend *b, uint64_t body, backend_done_fn fn, void *arg)
 	struct body *bo = body_find(b, body);
 
 	told_new(b, bo == NULL ? ERR_NOTFOUND : 0, arg)->done_fn = fn;
-	if (bo != NULL) {
-		bo->dropped = true;
-		buf_done(&bo->bytes);
-		buf_done(&bo->summary);
+	if (bo != NULL)
+		body_forget(bo);
+	return 0;
+}
+
+/* ---- space: there are no files, and no grace period ---- */
+
+static void
+mark_body(void *arg, uint64_t body)
+{
+	struct bmem *m = arg;
+
+	m->space.references++;
+	if (body > 0 && body <= m->n_bodies && !m->marks[body - 1]) {
+		m->marks[body - 1] = true;
+		m->space.referred++;
 	}
+}
+
+static int
+mark_row(void *arg, struct slice key, struct slice value)
+{
+	struct slice object = slice_from(key, 2);
+	ptrdiff_t at = slice_index(object, '/');
+	int err = rows_open(key, value, &value);
+
+	if (err != 0)
+		return err;
+	return row_bodies(slice_sub(object, 0, (size_t)at), slice_from(object, (size_t)at + 1),
+	    value, mark_body, arg);
+}
+
+static bool
+is_asked(const struct backend_space_job *job, uint64_t body)
+{
+	for (size_t i = 0; i < job->n_bodies; i++)
+		if (job->bodies[i] == body)
+			return true;
+	return job->what == SPACE_COLLECT;
+}
+
+static int
+mem_space(struct backend *b, const struct backend_space_job *job, backend_done_fn fn, void *arg)
+{
+	struct bmem *m = mem_of(b);
+	struct backend_space_state *st = &m->space;
+	int err;
+
+	if (job->pace > 100 || job->n_bodies > BACKEND_PURGE_MAX ||
+	    (job->what == SPACE_COMPACT && (job->min_live == 0 || job->min_live > 100)))
+		return ERR_RANGE;
+	*st = (struct backend_space_state){.what = job->what, .phase = ""};
+	m->marks = xcalloc(m->n_bodies + 1, sizeof *m->marks);
+	err = kv_scan(m->kv, NULL, slice_str("r/"), slice_str("r0"), 0, mark_row, m);
+	for (uint64_t body = 1; body <= m->n_bodies && err == 0; body++) {
+		struct body *bo = &m->bodies[body - 1];
+		bool asked = is_asked(job, body) && !bo->dropped;
+
+		st->bodies += !bo->dropped;
+		st->dead += !bo->dropped && !m->marks[body - 1];
+		st->purge_left += asked && m->marks[body - 1] && job->what == SPACE_PURGE;
+		if (!asked || m->marks[body - 1] || job->dry_run)
+			continue;
+		st->dropped++;
+		body_forget(bo);
+	}
+	free(m->marks);
+	m->marks = NULL;
+	st->err = err;
+	told_new(b, err, arg)->done_fn = fn;
+	return 0;
+}
+
+static void
+mem_space_stop(struct backend *b)
+{
+	(void)b; /* it is over before anybody can ask */
+}
+
+static void
+mem_space_state(struct backend *b, struct backend_space_state *out)
+{
+	*out = mem_of(b)->space;
+}
+
+static size_t
+mem_space_files(struct backend *b, uint32_t after, struct backend_file *out, size_t max)
+{
+	(void)b;
+	(void)after;
+	(void)out;
+	(void)max;
 	return 0;
 }
 
@@ -455,6 +580,10 @@ static const struct backend_ops mem_backend_ops = {
     .bodies_get = mem_bodies_get,
     .summaries_get = mem_summaries_get,
     .body_drop = mem_body_drop,
+    .space = mem_space,
+    .space_stop = mem_space_stop,
+    .space_state = mem_space_state,
+    .space_files = mem_space_files,
     .watch = mem_watch,
     .unwatch = mem_unwatch,
     .poke = mem_poke,

@@ -19,7 +19,7 @@ tests_unit_kv_test_LDADD = $(CV_KV_LIBS) $(CMOCKA_LIBS)
 
 # --- libcvstore.a: rows, the protocol of stored and its clients; links neither libdb nor libldap ---
 noinst_LIBRARIES += store/libcvstore.a
-store_libcvstore_a_SOURCES = store/row.h store/row.c store/sig.h store/sig.c store/store_proto.def store/store_proto.h store/store_proto.c \
+store_libcvstore_a_SOURCES = store/row.h store/row.c store/sig.h store/sig.c store/index_block.h store/index_block.c store/store_proto.def store/store_proto.h store/store_proto.c \
 	store/deliver_client.h store/deliver_client.c store/store_client.h store/store_client_priv.h \
 	store/store_client.c store/store_client_calls.c store/ingest_client.h \
 	store/ingest_client.c store/ingest_proto.def store/ingest_proto.h store/ingest_proto.c store/kept.h store/kept.c
@@ -33,13 +33,21 @@ tests_unit_row_test_LDADD = store/libcvstore.a lib/libcv.a $(CMOCKA_LIBS)
 noinst_LIBRARIES += store/libcvbackend.a
 store_libcvbackend_a_SOURCES = store/backend.h store/backend_priv.h store/backend_rows.c store/backend_hints.c store/backend_mem.c \
 	store/backend_kv_priv.h store/backend_kv.c store/backend_kv_body.c store/backend_kv_write.c store/segment.h store/segment_priv.h \
-	store/segment.c store/segment_codec.c store/segment_read.c store/segment_write.c store/segment_v1.c \
-	store/segment_backup.c store/journal.h store/journal.c store/backend_kv_backup.c
-CV_BACKEND_LIBS = store/libcvbackend.a store/libcvkv.a lib/libcvloop.a lib/libcvcrypto.a lib/libcvzst.a lib/libcv.a \
+	store/segment.c store/segment_codec.c store/segment_read.c store/segment_write.c store/segment_space.c store/segment_v1.c \
+	store/backend_kv_space.h store/backend_kv_space.c store/backend_kv_sweep.c store/backend_kv_compact.c store/body_set.h store/body_set.c \
+	store/row_bodies.h store/row_bodies.c store/segment_backup.c store/journal.h store/journal.c store/backend_kv_backup.c
+CV_BACKEND_LIBS = store/libcvbackend.a store/libcvkv.a store/libcvstore.a lib/libcvipc.a lib/libcvloop.a lib/libcvcrypto.a lib/libcvzst.a lib/libcv.a \
 	$(ZSTD_LIBS) $(DB_LIBS) $(EVENT_LIBS) $(CRYPTO_LIBS) -lpthread
 
-check_PROGRAMS += tests/unit/segment_test tests/unit/backend_test
-TESTS += tests/unit/segment_test tests/unit/backend_test
+check_PROGRAMS += tests/unit/segment_test tests/unit/backend_test tests/unit/body_set_test tests/unit/row_bodies_test tests/unit/space_test
+TESTS += tests/unit/segment_test tests/unit/backend_test tests/unit/body_set_test tests/unit/row_bodies_test tests/unit/space_test
+tests_unit_body_set_test_SOURCES = tests/unit/body_set_test.c
+tests_unit_body_set_test_LDADD = store/libcvbackend.a lib/libcv.a $(CMOCKA_LIBS)
+tests_unit_row_bodies_test_SOURCES = tests/unit/row_bodies_test.c
+tests_unit_row_bodies_test_LDADD = $(CV_BACKEND_LIBS) $(CMOCKA_LIBS)
+tests_unit_space_test_SOURCES = tests/unit/space_test.c
+tests_unit_space_test_LDADD = $(CV_BACKEND_LIBS) $(CMOCKA_LIBS)
+tests_unit_space_test_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=bkv_space_hand,--wrap=kv_scan,--wrap=rows_apply,--wrap=bkv_drop,--wrap=seg_read,--wrap=seg_sync_copies
 tests_unit_segment_test_SOURCES = tests/unit/segment_test.c
 tests_unit_segment_test_LDADD = $(CV_BACKEND_LIBS) $(CMOCKA_LIBS)
 tests_unit_backend_test_SOURCES = tests/unit/backend_test.c
@@ -58,7 +66,7 @@ store_libcvstored_a_SOURCES = store/stored_priv.h store/stored_account.c store/s
 	store/stored_read.c store/stored_move.c store/stored_quota.c store/stored_session.c store/stored_task.h store/stored_tasks.def store/stored_task.c \
 	store/stored_check.h store/stored_task_check.c store/stored_check_mbox.c store/stored_trim.c store/stored_view.c store/stored_watch.c
 # the index for SEARCH
-store_libcvstored_a_SOURCES += store/index_block.h store/index_block.c store/stored_index.h store/stored_index.c store/stored_seal.c \
+store_libcvstored_a_SOURCES += store/stored_index.h store/stored_index.c store/stored_seal.c \
 	store/stored_candidates.c
 
 pkglibexec_PROGRAMS += congvu-stored-db

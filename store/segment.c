@@ -233,6 +233,7 @@ file_make(struct seg *s, enum stream_kind kind)
 	}
 	file_grow(s, number);
 	s->files[number].fd = fd;
+	s->files[number].copies = kind == STREAM_COPY;
 	s->n_open++;
 	s->streams[kind] =
 	    (struct stream){.file = number, .end = FILE_HEADER, .filled = FILE_HEADER};
@@ -449,7 +450,7 @@ seg_sync(struct seg *s)
 	pthread_mutex_lock(&s->mu);
 	dirty = xmalloc(s->n_files * sizeof *dirty);
 	for (uint32_t i = 1; i < s->n_files; i++)
-		if (s->files[i].dirty) {
+		if (s->files[i].dirty && !s->files[i].copies) {
 			s->files[i].dirty = false;
 			s->files[i].users++;
 			dirty[n++] = (struct dirty){i, s->files[i].fd};

@@ -51,9 +51,10 @@ struct seg_body {
 /* Writes one body. ERR_CORRUPT when it has another digest or size, ERR_EOF when the file is shorter, ERR_FULL, ERR_IO, ERR_LIMIT. */
 int seg_write(struct seg *s, const struct seg_body *b, struct seg_loc *loc_out);
 /* Writes a record once more, with the same number, to the file of copies: for compaction. Each block is checked on the way: ERR_CORRUPT, and
- * nothing is there to refer to. The old place stays as it is. Durable after seg_sync. */
+ * nothing is there to refer to. The old place stays as it is. Durable after seg_sync_copies, which lets no delivery wait. */
 int seg_copy(struct seg *s, const struct seg_loc *from, struct seg_loc *to_out);
-/* All that was written before the call is durable after it. When it cannot be the process ends: after a failed sync the kernel may
+void seg_sync_copies(struct seg *s);
+/* All that seg_write wrote before the call is durable after it. When it cannot be the process ends: after a failed sync the kernel may
  * call lost pages clean, and the next sync would promise what is not there. */
 void seg_sync(struct seg *s);
 
@@ -73,9 +74,21 @@ struct seg_file {
 };
 /* The first with a number above after: 0, ERR_NOTFOUND, ERR_IO. */
 int seg_file_next(struct seg *s, uint32_t after, struct seg_file *out);
+/* New bodies, and copies, go to new files from now on: those there are change no more, once every call under way is over. */
+int seg_roll(struct seg *s);
+/* Zeros in place of the octets [from, to) of a file that is not written to, behind its header; their room is given back where the file system can. */
+int seg_erase(struct seg *s, uint32_t number, uint64_t from, uint64_t to);
+/* Where the first record of a file can be; 0: its header is damaged, or it is not there. */
+uint64_t seg_first_record(struct seg *s, uint32_t number);
+/* What was done to a file, and removals, are durable. */
+int seg_file_sync(struct seg *s, uint32_t number);
+int seg_names_sync(struct seg *s);
 /* Removes a file that no row points to. ERR_AGAIN: it is being written or read, or files are pinned: later. ERR_NOTFOUND, ERR_IO. */
 int seg_file_remove(struct seg *s, uint32_t number);
 
+/* The number the next body gets; and that it is to be at least this. */
+uint64_t seg_next(struct seg *s);
+void seg_next_at_least(struct seg *s, uint64_t next);
 /* Free space below which no body is written: 64 MiB unless told. Before the first write. */
 void seg_set_reserve(struct seg *s, uint64_t bytes);
 /* Octets written to files since seg_open, and the number of the newest file: for `congvu status`. */

@@ -29,6 +29,7 @@ struct file {
 	int fd; /* -1: not open now */
 	unsigned users;
 	bool dirty;
+	bool copies; /* made in this run for copies: synced by seg_sync_copies */
 	uint64_t used_at;
 };
 struct stream {
