@@ -697,7 +697,8 @@ def test_no_room(tmp_path):
         site.lmtp.data_answer = lambda a, i: "250 2.0.0 Ok"
         wait_for(lambda: listing(site) == [])
         pad.unlink()
-        s.cmd("MAIL FROM:<a@b.example> SIZE=19000000")
+        # (the queue looks at its disk now and then, not at each message)
+        wait_for(lambda: s.cmd("MAIL FROM:<a@b.example> SIZE=19000000").startswith("250"))
         s.cmd("RCPT TO:<%s>" % AN)
         s.cmd("DATA")
         # it fills up meanwhile, and the store is down: the message is refused for now, and not half kept
