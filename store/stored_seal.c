@@ -117,6 +117,8 @@ on_row_put(struct op *op)
 	if (!k->m->gone && k->m->index != NULL)
 		index_add(k->m, &k->row);
 	k->m->acc->st->n_sealed++;
+	log_msg(LOG_LVL_INFO, "index_block", "%s: UIDs %u to %u, %zu octets", k->m->object,
+	    k->row.uids[0], k->row.uids[k->row.n - 1], k->block.len);
 	next_block(k);
 }
 
