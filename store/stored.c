@@ -69,6 +69,7 @@ static const struct handler {
     {STORE_BACKUP_CUT, on_backup_cut},
     {STORE_BACKUP_SEGMENT, on_backup_segment},
     {STORE_BACKUP_DONE, on_backup_done},
+    {STORE_HOLD, on_hold},
 };
 
 static int

@@ -528,3 +528,49 @@ fix_restore(const char *account, uint64_t m, bool messages, const char *to, size
 	}
 	buf_done(&reply);
 }
+
+size_t
+fix_hold(unsigned what, const char *account, int64_t until, const char *decision, const char *of,
+    struct fix_hold *holds, size_t max)
+{
+	struct buf ask, reply;
+	struct ipc_reader r;
+	uint16_t type;
+	size_t n = 0;
+	uint32_t all;
+
+	buf_init(&ask, 8192);
+	ipc_put_u8(&ask, (uint8_t)what);
+	ipc_put_str(&ask, account);
+	ipc_put_i64(&ask, until);
+	ipc_put_str(&ask, decision);
+	ipc_put_str(&ask, "officer");
+	ipc_put_str(&ask, "why");
+	ipc_put_str(&ask, of);
+	X->err = fix_ask(STORE_HOLD, &ask, &type, &reply);
+	ipc_reader_init(&r, buf_slice(&reply));
+	if (X->err == 0) {
+		assert_int_equal(type, STORE_HOLDS_ARE);
+		keep(X->to, sizeof X->to, ipc_get_slice(&r));
+		all = ipc_get_u32(&r);
+		for (n = 0; n < all && n < max; n++) {
+			struct fix_hold *h = &holds[n];
+
+			keep(h->account, sizeof h->account, ipc_get_slice(&r));
+			h->number = ipc_get_u64(&r);
+			h->in_force = ipc_get_u8(&r) != 0;
+			h->at = ipc_get_i64(&r);
+			h->until = ipc_get_i64(&r);
+			keep(h->decision, sizeof h->decision, ipc_get_slice(&r));
+			keep(h->by, sizeof h->by, ipc_get_slice(&r));
+			keep(h->reason, sizeof h->reason, ipc_get_slice(&r));
+			h->released_at = ipc_get_i64(&r);
+			keep(h->release_decision, sizeof h->release_decision, ipc_get_slice(&r));
+			keep(h->released_by, sizeof h->released_by, ipc_get_slice(&r));
+		}
+		if (all <= max)
+			assert_int_equal(ipc_reader_end(&r), 0);
+	}
+	buf_done(&reply);
+	return n;
+}

@@ -79,6 +79,16 @@ void fix_kept_rows(const char *account, uint64_t m, bool messages);
 void fix_restore(const char *account, uint64_t m, bool messages, const char *to, size_t from,
     size_t n, bool wait);
 struct fix_kept *fix_kept(const char *account, const char *name); /* of the boxes; NULL: none */
+struct fix_hold {
+	char account[60], decision[100], by[60], reason[100], release_decision[100],
+	    released_by[60];
+	uint64_t number;
+	bool in_force;
+	int64_t at, until, released_at;
+};
+/* STORE_HOLD; what came is in holds, at most max. Gives how many. */
+size_t fix_hold(unsigned what, const char *account, int64_t until, const char *decision,
+    const char *of, struct fix_hold *holds, size_t max);
 int fix_ask(uint16_t type, struct buf *ask, uint16_t *type_out, struct buf *reply);
 
 #endif
