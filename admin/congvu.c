@@ -19,6 +19,12 @@ static const char store_usage[] =
 #undef STORE_COMMAND
     "";
 
+static const char mailbox_usage[] =
+#define MAILBOX_COMMAND(name, fn, usage) usage "\n"
+#include "admin/mailbox_commands.def"
+#undef MAILBOX_COMMAND
+    "";
+
 static const struct command {
 	const char *name;
 	int (*fn)(struct ctl *c, int argc, char **argv);

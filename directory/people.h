@@ -19,6 +19,9 @@ void people_free(struct people *p);
 /* Whether the address (normalized) is in one of our domains. */
 bool people_is_ours(const struct people *p, struct slice address);
 
+/* The store's account of an id of the directory; prefix 'p' a person's, 'f' a functional mailbox's. */
+void people_account(char prefix, struct slice id, char out[48]);
+
 /* A person who may sign in. */
 struct person {
 	char *dn, *login, *account, *address, *name, *agency;

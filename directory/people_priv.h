@@ -31,8 +31,6 @@ struct people {
 	const char **attrs_login, **attrs_rcpt, **attrs_owner, **attrs_func;
 };
 
-/* "p-" or "f-" and the id when it is [a-z0-9.-]{1,38} in lower case, else "h" and a part of its SHA-256. */
-void people_account(char prefix, struct slice id, char out[48]);
 /* The normalized address, malloc'd; NULL when it is none. */
 char *people_address(struct slice value);
 /* A list of strings; add takes s (NULL is ignored), drops doubles and what passes max. */

@@ -128,12 +128,12 @@ lib_libcvmail_a_SOURCES = lib/uni.h lib/uni.c lib/idna.h lib/idna.c lib/charset.
 	lib/date.h lib/date.c lib/utf7.h lib/utf7.c lib/fold.h lib/fold.c \
 	lib/hdr.h lib/hdr.c lib/hdr_word.c lib/hdr_param.c lib/addr.h lib/addr.c lib/addr_path.c \
 	lib/mime.h lib/mime_priv.h lib/mime_parse.c lib/mime_tree.c lib/mime_envelope.c \
-	lib/mime_structure.c lib/mime_text.h lib/mime_text.c lib/codec.c lib/msgid.h lib/msgid.c
+	lib/mime_structure.c lib/mime_text.h lib/mime_text.c lib/codec.c lib/msgid.h lib/msgid.c lib/envelope.h lib/envelope.c
 lib_libcvmail_a_CFLAGS = $(AM_CFLAGS) $(IDN2_CFLAGS)
 
 CV_MAIL_TEST_LIBS = lib/libcvmail.a lib/libcv.a $(CV_MAIL_LIBS) $(CMOCKA_LIBS)
 CV_MAIL_TESTS = tests/unit/date_test tests/unit/utf7_test tests/unit/hdr_test tests/unit/addr_test \
-	tests/unit/codec_test tests/unit/fold_test tests/unit/mime_test tests/unit/mime_imap_test tests/unit/msgid_test
+	tests/unit/codec_test tests/unit/fold_test tests/unit/mime_test tests/unit/mime_imap_test tests/unit/msgid_test tests/unit/envelope_test
 check_PROGRAMS += $(CV_MAIL_TESTS)
 TESTS += $(CV_MAIL_TESTS)
 tests_unit_date_test_SOURCES = tests/unit/date_test.c
@@ -158,9 +158,14 @@ tests_unit_mime_imap_test_SOURCES = tests/unit/mime_imap_test.c
 tests_unit_mime_imap_test_LDADD = $(CV_MAIL_TEST_LIBS)
 tests_unit_msgid_test_SOURCES = tests/unit/msgid_test.c
 tests_unit_msgid_test_LDADD = $(CV_MAIL_TEST_LIBS)
+tests_unit_envelope_test_SOURCES = tests/unit/envelope_test.c
+tests_unit_envelope_test_LDADD = $(CV_MAIL_TEST_LIBS)
 
 CV_FUZZ += tests/fuzz/date_fuzz tests/fuzz/utf7_fuzz tests/fuzz/fold_fuzz tests/fuzz/hdr_fuzz tests/fuzz/addr_fuzz \
-	tests/fuzz/mime_fuzz tests/fuzz/mime_tree_fuzz tests/fuzz/codec_fuzz
+	tests/fuzz/mime_fuzz tests/fuzz/mime_tree_fuzz tests/fuzz/codec_fuzz tests/fuzz/envelope_fuzz
+tests_fuzz_envelope_fuzz_SOURCES = tests/fuzz/fuzz.h tests/fuzz/envelope_fuzz.c $(CV_FUZZ_MAIN)
+tests_fuzz_envelope_fuzz_LDFLAGS = $(AM_LDFLAGS) $(CV_FUZZLINK)
+tests_fuzz_envelope_fuzz_LDADD = lib/libcvmail.a lib/libcv.a $(CV_MAIL_LIBS)
 tests_fuzz_date_fuzz_SOURCES = tests/fuzz/fuzz.h tests/fuzz/date_fuzz.c $(CV_FUZZ_MAIN)
 tests_fuzz_date_fuzz_LDFLAGS = $(AM_LDFLAGS) $(CV_FUZZLINK)
 tests_fuzz_date_fuzz_LDADD = lib/libcvmail.a lib/libcv.a $(CV_MAIL_LIBS)

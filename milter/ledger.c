@@ -212,8 +212,16 @@ batch_over(void *arg, bool done, int err)
 
 /* ---- requests ---- */
 
+/* Which events a sender may tell: nobody but milter tells verdicts. */
+static bool
+event_ok(uint16_t type, struct slice event)
+{
+	return type == LEDGER_NOTE ? slice_starts(event, "store_") && event.len <= 64
+				   : slice_eq_str(event, "verdict") || slice_eq_str(event, "load");
+}
+
 static int
-take_record(struct ipc_reader *r, struct json **rec_out)
+take_record(uint16_t type, struct ipc_reader *r, struct json **rec_out)
 {
 	struct slice text = ipc_get_slice(r);
 	struct slice event;
@@ -224,8 +232,7 @@ take_record(struct ipc_reader *r, struct json **rec_out)
 	if (text.len > RECORD_MAX || json_parse(text, &rec) != 0)
 		return ERR_SYNTAX;
 	event = json_str(json_get(rec, "event"));
-	if (json_kind(rec) != JSON_T_OBJ || json_has_real(rec) ||
-	    !(slice_eq_str(event, "verdict") || slice_eq_str(event, "load"))) {
+	if (json_kind(rec) != JSON_T_OBJ || json_has_real(rec) || !event_ok(type, event)) {
 		json_free(rec);
 		return ERR_SYNTAX;
 	}
@@ -276,7 +283,9 @@ on_msg(struct ipc_conn *c, uint16_t type, uint32_t id, struct ipc_reader *r, int
 	(void)fd, (void)arg;
 	if (id == 0)
 		return ERR_PROTO;
-	err = type == LEDGER_OUTCOME ? take_outcome(r, &rec) : take_record(r, &rec);
+	err = type == LEDGER_OUTCOME ? take_outcome(r, &rec) : take_record(type, r, &rec);
+	if (err == 0 && type == LEDGER_NOTE)
+		json_set_int(rec, "uid", ipc_peer_uid(c));
 	if (err == ERR_PROTO)
 		return ERR_PROTO;
 	if (err == 0 && ledger_file_broken(led.file))
@@ -288,7 +297,7 @@ on_msg(struct ipc_conn *c, uint16_t type, uint32_t id, struct ipc_reader *r, int
 		ipc_reply_err(c, id, err, "not recorded");
 		return 0;
 	}
-	enqueue(c, id, rec, type == LEDGER_RECORD);
+	enqueue(c, id, rec, type != LEDGER_OUTCOME);
 	return 0;
 }
 
@@ -327,8 +336,8 @@ serve(const char *fd_name, uint32_t peer, const char *user_option)
 	int fd = role_fd(fd_name);
 
 	if (fd >= 0)
-		ipc_server_new(
-		    led.loop, fd, &ledger_proto, peer, role_uid_of(user_option), 256, &ops, NULL);
+		ipc_server_new(led.loop, fd, &ledger_proto, peer,
+		    user_option == NULL ? -1 : role_uid_of(user_option), 256, &ops, NULL);
 }
 
 int
@@ -356,6 +365,7 @@ main(int argc, char **argv)
 	led.late_sync = loop_timer_new(led.loop, late_sync, NULL);
 	serve("ledger.milter", IPC_MILTER, "user_milter");
 	serve("ledger.smtpd", IPC_SMTPD, "user_smtpd");
+	serve("ledger.admin", IPC_ADMIN, NULL);
 	role_enter();
 	if (ledger_file_start(led.file, led.loop, batch_over, NULL) != 0)
 		fatal("milter-ledger: cannot start the writer thread");

@@ -11,6 +11,7 @@ static const struct parent_socket sockets[] = {
     {"scan.milter", NULL, "scan.milter.sock", "user_milter"},
     {"ledger.milter", NULL, "ledger.milter.sock", "user_milter"},
     {"ledger.smtpd", NULL, "ledger.smtpd.sock", "user_smtpd"},
+    {"ledger.admin", NULL, "ledger.admin.sock", ""},
     {"fetch.milter", NULL, "fetch.milter.sock", "user_milter"},
 };
 
@@ -19,7 +20,7 @@ static const struct parent_role roles[] = {
 	.binary = "congvu-milter-ledger",
 	.user_option = "user_ledger",
 	.dir_option = "ledger_dir",
-	.sockets = (const char *const[]){"ledger.milter", "ledger.smtpd", NULL},
+	.sockets = (const char *const[]){"ledger.milter", "ledger.smtpd", "ledger.admin", NULL},
 	.expendable = true},
     {.name = "milter-scan",
 	.binary = "congvu-milter-scan",
