@@ -333,7 +333,10 @@ note_results(struct deliver *d, size_t *delivered, size_t *refused)
 	*delivered = *refused = 0;
 	for (size_t i = 0; i < d->n_local; i++) {
 		struct rcpt *r = &d->t->rcpts[d->local_at[i]];
-		const char *text = arena_strdup(d->t->arena, d->local[i].text);
+		const char *text =
+		    d->local[i].code == 0
+			? arena_strdup(d->t->arena, d->local[i].text)
+			: arena_printf(d->t->arena, "%u %s", d->local[i].code, d->local[i].text);
 		r->detail = text == NULL ? "" : text;
 		switch (d->local[i].result) {
 		case LMTP_DELIVERED:

@@ -157,6 +157,8 @@ static void
 put_status(struct buf *b, const char *why, enum dsn_action a)
 {
 	char class = is_failure(a) ? '5' : a == DSN_DELAYED ? '4' : '2';
+	if (strspn(why, "0123456789") == 3 && why[3] == ' ')
+		why += 4; /* the reply code */
 	size_t n = strspn(why, "0123456789.");
 	size_t dots = 0;
 

@@ -42,7 +42,8 @@ struct envelope_rcpt {
 	enum rcpt_state state;
 	uint32_t notify;   /* enum smtp_notify; 0: not given */
 	const char *orcpt; /* "" when not given */
-	const char *why;   /* the last answer, "" when none */
+	const char *
+	    why; /* the last answer, "" when none: "550 5.1.1 Text"; without the code where it is our own finding */
 };
 struct envelope {
 	const char *from;        /* "" for <> */

@@ -110,6 +110,16 @@ result_of(const struct work *w, const struct lmtp_rcpt *x, uint32_t i)
 	}
 }
 
+/* "550 5.1.1 Text", as the server said it; what it did not say has no code. */
+static const char *
+why_of(const struct work *w, const struct lmtp_rcpt *x)
+{
+	const char *why =
+	    x->code == 0 ? x->text : arena_printf(w->arena, "%u %s", x->code, x->text);
+
+	return why == NULL ? x->text : why;
+}
+
 /* Puts results into res: those the queue was not told yet; or, last, all of them, also those to be tried again: what it knows already
  * it does not mind. */
 static uint32_t
@@ -129,7 +139,7 @@ collect(struct work *w, struct queue_rcpt_result *res, bool last)
 		}
 		w->told[i] = true;
 		res[n++] = (struct queue_rcpt_result){
-		    .index = w->at[i], .result = result_of(w, x, i), .why = x->text};
+		    .index = w->at[i], .result = result_of(w, x, i), .why = why_of(w, x)};
 	}
 	role_stat_set(0, relay.deliveries);
 	role_stat_set(1, relay.failures);
