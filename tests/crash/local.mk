@@ -15,7 +15,7 @@ tests_crash_crash_load_LDADD = $(CV_STORED_CLIENT_LIBS)
 
 tests_crash_crash_check_SOURCES = tests/crash/crash.h tests/crash/crash_disk.h tests/crash/crash_disk.c tests/crash/crash_model.h \
 	tests/crash/crash_model.c tests/crash/crash_verify.c tests/crash/crash_check.c
-tests_crash_crash_check_LDADD = store/libcvstored.a store/libcvstore.a $(CV_BACKEND_LIBS) directory/libcvtoken.a \
+tests_crash_crash_check_LDADD = store/libcvstored.a store/libcvstore.a $(CV_BACKEND_LIBS) store/libcvstore.a directory/libcvtoken.a \
 	lib/libcvmail.a lib/libcvipc.a $(CV_BACKEND_LIBS) $(CV_MAIL_LIBS)
 
 # stored without the protection of pages: the checker must see it
