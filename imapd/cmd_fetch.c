@@ -411,8 +411,12 @@ on_rows(void *arg, int err, const struct msg_row *rows, size_t n, uint32_t next_
 	for (size_t i = 0; err == 0 && i < n; i++) {
 		while (k < st->batch_end && st->uids[k] < rows[i].uid)
 			k++;
-		if (k < st->batch_end && st->uids[k] == rows[i].uid)
+		if (k == st->batch_end || st->uids[k] != rows[i].uid)
+			continue;
+		if (!rows[i].damaged)
 			err = keep_row(st, &rows[i]);
+		else if (st->err == 0) /* the others are fetched */
+			st->err = ERR_CORRUPT;
 	}
 	if (err) {
 		cmd_err(m, err);

@@ -76,7 +76,8 @@ on_rows(void *arg, int err, const struct msg_row *rows, size_t n, uint32_t next_
 		while (st->told < st->end && st->uids[st->told] < rows[i].uid)
 			st->told++;
 		int64_t at = view_find(&s->view, rows[i].uid);
-		if (at < 0 || st->told == st->end || st->uids[st->told] != rows[i].uid)
+		if (at < 0 || st->told == st->end || st->uids[st->told] != rows[i].uid ||
+		    rows[i].damaged)
 			continue;
 		bool recent = (s->view.flags[at] & VIEW_RECENT) && client_shows_recent(m->c);
 		struct buf b;

@@ -187,6 +187,9 @@ err_text(int err)
 		return "[EXPIRED] The session has expired, sign in again";
 	case ERR_SYNTAX:
 		return "[CANNOT] The message holds NUL octets";
+	case ERR_CORRUPT:
+		return "[SERVERBUG] Stored mail is damaged here: tell the server's operator "
+		       "(congvu store check)";
 	case ERR_CONFLICT:
 		return "[INUSE] Changed by others at the same time, try again";
 	default:

@@ -197,7 +197,7 @@ on_dirty_rows(void *arg, int err, const struct msg_row *rows, size_t n, uint32_t
 	for (size_t i = 0; i < n; i++) {
 		int64_t at = view_find(&s->view, rows[i].uid);
 		last = rows[i].uid;
-		if (at < 0 || !(s->view.flags[at] & VIEW_DIRTY))
+		if (at < 0 || !(s->view.flags[at] & VIEW_DIRTY) || rows[i].damaged)
 			continue;
 		struct buf b;
 		buf_init(&b, 65536);

@@ -133,6 +133,10 @@ struct backend_ops {
 	/* The same without the octets: summaries alone, of bodies of any size. */
 	int (*summaries_get)(
 	    struct backend *b, const uint64_t *bodies, size_t n, backend_value_fn fn, void *arg);
+	/* Whether bodies are there: fn gets a struct backend_checked for each, in order. whole: each is read through and compared with its digest, its
+	 * summary too; else only what is known of it is read. At most BACKEND_BODIES_MAX. For checks: a call may take as long as the octets do. */
+	int (*bodies_check)(struct backend *b, const uint64_t *bodies, size_t n, bool whole,
+	    backend_value_fn fn, void *arg);
 	/* Whatever refers to it: collections and purges (space) do it by themselves; for repairs and tests. ERR_NOTFOUND. A batch that comes later and
 	 * names a body dropped since this process started gets ERR_TEMP. */
 	int (*body_drop)(struct backend *b, uint64_t body, backend_done_fn fn, void *arg);
@@ -153,6 +157,11 @@ struct backend_ops {
 };
 struct backend {
 	const struct backend_ops *ops;
+};
+struct backend_checked {
+	int err; /* 0, ERR_NOTFOUND (no such body), ERR_CORRUPT, ERR_GONE (its file is not there), ERR_IO */
+	uint32_t file; /* where it lies; 0: not known */
+	uint64_t size;
 };
 /* The next of bodies_get's results. err: 0, ERR_LIMIT (it or its summary is over BACKEND_WHOLE_MAX), ERR_FULL (as many as fit stand before it:
  * ask again), ERR_NOTFOUND, ERR_CORRUPT, ERR_IO. false at the end. */

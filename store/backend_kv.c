@@ -443,6 +443,21 @@ kvb_summaries_get(
 }
 
 static int
+kvb_bodies_check(
+    struct backend *b, const uint64_t *bodies, size_t n, bool whole, backend_value_fn fn, void *arg)
+{
+	struct job *j;
+
+	if (n == 0 || n > BACKEND_BODIES_MAX)
+		return ERR_RANGE;
+	j = job_new(JOB_CHECK, slice_str(""), arg);
+	j->value_fn = fn;
+	j->max = whole;
+	buf_append(&j->content, bodies, n * sizeof *bodies);
+	return submit(b, j);
+}
+
+static int
 kvb_body_drop(struct backend *b, uint64_t body, backend_done_fn fn, void *arg)
 {
 	struct job *j = job_new(JOB_DROP, slice_str(""), arg);
@@ -558,6 +573,7 @@ static const struct backend_ops kv_backend_ops = {
     .summary_get = kvb_summary_get,
     .bodies_get = kvb_bodies_get,
     .summaries_get = kvb_summaries_get,
+    .bodies_check = kvb_bodies_check,
     .body_drop = kvb_body_drop,
     .space = kvb_space,
     .space_stop = kvb_space_stop,

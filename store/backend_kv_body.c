@@ -261,11 +261,38 @@ run_bodies(struct bkv *b, struct job *j)
 	j->err = j->value.err;
 }
 
+static void
+run_check(struct bkv *b, struct job *j)
+{
+	for (size_t at = 0; at + sizeof(uint64_t) <= j->content.len; at += sizeof(uint64_t)) {
+		struct backend_checked c = {0};
+		struct seg_loc loc;
+		uint64_t body;
+
+		memcpy(&body, j->content.data + at, sizeof body);
+		c.err = body_loc(b, body, &loc);
+		if (c.err == 0) {
+			c.size = loc.size;
+			c.file = loc.segment;
+			c.err = j->max != 0 ? seg_check(b->seg, &loc) : seg_there(b->seg, &loc);
+			if (c.err == ERR_NOTFOUND)
+				c.err = ERR_GONE;
+		}
+		buf_append(&j->value, &c, sizeof c);
+	}
+	j->err = j->value.err;
+}
+
 void
 bkv_run_body_get(struct bkv *b, struct job *j)
 {
 	struct seg_loc loc;
 
+	if (j->kind == JOB_CHECK) {
+		run_check(b, j);
+		bkv_finish(b, j);
+		return;
+	}
 	if (j->kind == JOB_BODIES || j->kind == JOB_SUMMARIES) {
 		run_bodies(b, j);
 		bkv_finish(b, j);

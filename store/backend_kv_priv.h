@@ -21,6 +21,7 @@ enum job_kind {
 	JOB_BODY_PUT,
 	JOB_BODY_GET,
 	JOB_SUMMARY,
+	JOB_CHECK,  /* content: as JOB_BODIES; max: whole */
 	JOB_BODIES, /* content: the numbers, as u64 in memory */
 	JOB_BACKUP, /* max: enum backend_backup; key, body (a number), off, len */
 	JOB_SUMMARIES,

@@ -420,6 +420,27 @@ mem_summaries_get(
 }
 
 static int
+mem_bodies_check(
+    struct backend *b, const uint64_t *bodies, size_t n, bool whole, backend_value_fn fn, void *arg)
+{
+	struct told *t;
+
+	(void)whole;
+	if (n == 0 || n > BACKEND_BODIES_MAX)
+		return ERR_RANGE;
+	t = told_new(b, 0, arg);
+	t->value_fn = fn;
+	for (size_t i = 0; i < n; i++) {
+		const struct body *bo = body_find(b, bodies[i]);
+		struct backend_checked c = {
+		    .err = bo == NULL ? ERR_NOTFOUND : 0, .size = bo == NULL ? 0 : bo->bytes.len};
+
+		buf_append(&t->value, &c, sizeof c);
+	}
+	return 0;
+}
+
+static int
 mem_body_drop(struct backend *b, uint64_t body, backend_done_fn fn, void *arg)
 {
 	struct body *bo = body_find(b, body);
@@ -579,6 +600,7 @@ static const struct backend_ops mem_backend_ops = {
     .summary_get = mem_summary_get,
     .bodies_get = mem_bodies_get,
     .summaries_get = mem_summaries_get,
+    .bodies_check = mem_bodies_check,
     .body_drop = mem_body_drop,
     .space = mem_space,
     .space_stop = mem_space_stop,

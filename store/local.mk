@@ -64,7 +64,7 @@ store_libcvstored_a_SOURCES = store/stored_priv.h store/stored_account.c store/s
 	store/stored_contents.c store/stored_cycle.c store/stored_deliver.c store/stored_expunge.c store/stored_fetch.c store/stored_flags.c \
 	store/stored_insert.c store/stored_keywords.c store/stored_list.c store/stored_mailbox.c store/stored_names.c \
 	store/stored_read.c store/stored_move.c store/stored_quota.c store/stored_session.c store/stored_task.h store/stored_tasks.def store/stored_task.c \
-	store/stored_check.h store/stored_task_check.c store/stored_check_mbox.c store/stored_trim.c store/stored_view.c store/stored_watch.c
+	store/stored_check.h store/stored_task_check.c store/stored_check_mbox.c store/stored_check_rows.c store/stored_trim.c store/stored_view.c store/stored_watch.c
 # the index for SEARCH
 store_libcvstored_a_SOURCES += store/stored_index.h store/stored_index.c store/stored_seal.c \
 	store/stored_candidates.c
@@ -167,3 +167,7 @@ tests_unit_clock_so_SOURCES = tests/unit/clock.c
 tests_unit_clock_so_CPPFLAGS = -D_GNU_SOURCE -U_FORTIFY_SOURCE
 tests_unit_clock_so_CFLAGS = -Wall -Wextra -O2 -fPIC
 tests_unit_clock_so_LDFLAGS = -shared
+
+noinst_PROGRAMS += tests/system/store_damage
+tests_system_store_damage_SOURCES = tests/system/store_damage.c
+tests_system_store_damage_LDADD = $(CV_KV_LIBS)

@@ -111,6 +111,7 @@ msg_row_decode(struct slice s, struct msg_row *r_out)
 		r.err = ERR_CORRUPT;
 	}
 	m.sent_date = (int64_t)get(&r, 8);
+	m.damaged = false;
 	m.keywords = get_bytes(&r, KEYWORDS_MAX);
 	m.trace = get_bytes(&r, TRACE_MAX);
 	m.envelope = get_bytes(&r, ENVELOPE_MAX);

@@ -31,6 +31,7 @@ struct msg_row {
 	struct slice
 	    envelope; /* IMAP ENVELOPE text as mime_envelope(header, false) gives; at most 16 KiB, else empty: read from the body */
 	int64_t sent_date; /* Date: field, seconds since 1970; INT64_MIN when unreadable */
+	bool damaged; /* from store_rows alone: the row cannot be read, all but the UID is empty */
 	struct slice refs; /* msgid_refs (lib/msgid.h); empty: not known, read the header */
 };
 int msg_row_encode(const struct msg_row *r, struct buf *out);

@@ -66,6 +66,9 @@ int seg_read_whole(struct seg *s, const struct seg_loc *loc, bool want_summary, 
 /* Reads every block of the record: 0, ERR_CORRUPT, ERR_NOTFOUND, ERR_IO. The digest too, but for a composite. */
 int seg_check(struct seg *s, const struct seg_loc *loc);
 
+/* Whether its file is there and long enough; nothing of it is read. 0, ERR_CORRUPT, ERR_NOTFOUND, ERR_IO. */
+int seg_there(struct seg *s, const struct seg_loc *loc);
+
 /* The files there are, in the order of their numbers. */
 struct seg_file {
 	uint32_t number;

@@ -4,8 +4,10 @@
  * A small record is read in one go. Of a large one the header and the table up to the last block that is wanted, then the blocks. */
 #include "store/segment_priv.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "lib/crypto.h"
 #include "lib/err.h"
@@ -229,5 +231,22 @@ seg_check(struct seg *s, const struct seg_loc *l)
 		err = ERR_CORRUPT;
 	sha256_free(h);
 	buf_done(&b);
+	return err;
+}
+
+int
+seg_there(struct seg *s, const struct seg_loc *l)
+{
+	struct stat st;
+	int fd, err = file_get(s, l->segment, &fd);
+
+	if (err != 0)
+		return err;
+	if (fstat(fd, &st) != 0)
+		err = err_from_errno(errno);
+	else if ((uint64_t)st.st_size + 8 <=
+		 l->off + l->stored) /* less its padding, of version 1 */
+		err = ERR_CORRUPT;
+	file_put(s, l->segment, false);
 	return err;
 }

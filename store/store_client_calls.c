@@ -341,9 +341,18 @@ tell_rows(struct store_call *k, int err, struct ipc_reader *r)
 		n = ipc_get_count(r, 1000, 4);
 		rows = xcalloc((size_t)n + 1, sizeof *rows);
 	}
-	for (uint32_t i = 0; i < n && err == 0; i++)
-		if (msg_row_decode(ipc_get_slice(r), &rows[i]) != 0)
+	for (uint32_t i = 0; i < n && err == 0; i++) {
+		struct slice row = ipc_get_slice(r);
+		struct ipc_reader uid;
+
+		if (row.len == 4) {
+			ipc_reader_init(&uid, row);
+			rows[i].uid = ipc_get_u32(&uid);
+			rows[i].damaged = true;
+		} else if (msg_row_decode(row, &rows[i]) != 0) {
 			err = ERR_CORRUPT;
+		}
+	}
 	err = finish(k, err, r);
 	k->fn.rows(k->arg, err, rows, err == 0 ? n : 0, err == 0 ? next : 0);
 	free(rows);

@@ -362,6 +362,10 @@ on_mbox_head(void *arg, int err, struct slice value)
 		log_msg(LOG_LVL_ERROR, "mailbox_lost", "%s: %s has a name and no rows", a->id,
 		    hr->m->object);
 		mbox_bury(hr->m);
+	} else if (err == ERR_CORRUPT) { /* the others are there */
+		log_msg(LOG_LVL_ERROR, "mailbox_damaged", "%s: the header of %s cannot be read",
+		    a->id, hr->m->object);
+		hr->m->damaged = true;
 	} else if (err != 0) {
 		l->err = err;
 	}
@@ -396,6 +400,22 @@ load_heads(struct account *a)
 		load_heads_done(a);
 }
 
+/* A row that cannot be read is no reason to keep somebody from all mail: the mailbox has a name made of its number until it is repaired. */
+static int
+load_damaged(struct account *a, struct slice key)
+{
+	char name[40];
+	uint64_t id;
+
+	log_msg(LOG_LVL_ERROR, "name_damaged", "%s: row %.*s cannot be read", a->id, (int)key.len,
+	    (const char *)key.ptr);
+	if (slice_starts(key, "b/") && key_number(key, 16, &id) == 0) {
+		snprintf(name, sizeof name, "Recovered-%016" PRIx64, id);
+		mbox_link(mbox_new(a, id, slice_str(name), 0));
+	}
+	return 0;
+}
+
 static int
 load_row(struct account *a, struct slice key, struct slice value)
 {
@@ -410,7 +430,7 @@ load_row(struct account *a, struct slice key, struct slice value)
 	if (!slice_starts(key, "b/") && !slice_starts(key, "s/"))
 		return 0;
 	if (name_row_decode(value, &use, &name) != 0)
-		return ERR_CORRUPT;
+		return load_damaged(a, key);
 	if (slice_starts(key, "s/")) {
 		sub_set(a, name, true);
 		return 0;

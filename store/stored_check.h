@@ -1,4 +1,5 @@
-/* stored_check.h: what stored_task_check.c (the walk over accounts) and stored_check_mbox.c (one mailbox) share. For these alone. */
+/* stored_check.h: what the files of the tasks "check" and "repair" share: stored_task_check.c (the walk over accounts), stored_check_mbox.c
+ * (reading one mailbox), stored_check_rows.c (what its rows say), stored_repair.c. For these alone. */
 #ifndef CV_STORED_CHECK_H
 #define CV_STORED_CHECK_H
 
@@ -10,12 +11,13 @@ struct check_mbox {
 };
 /* What was seen, for the result. */
 struct check_sums {
-	uint64_t accounts, mailboxes, messages, octets, rows, faults, warnings, notes;
+	uint64_t accounts, mailboxes, messages, octets, rows, bodies, faults, warnings, notes;
 	uint64_t unsettled; /* mailboxes that changed whenever they were read */
+	uint64_t mended;    /* by a repair, or that one would mend */
 };
 struct check {
 	struct task *t;
-	bool deep, all;
+	bool deep, all, repair, dry_run;
 	char account[ACCOUNT_ID_MAX + 1]; /* the one at work */
 	char **page;                      /* accounts still to be read, from a listing */
 	size_t n_page, at_page;
@@ -24,17 +26,68 @@ struct check {
 	struct check_mbox *boxes;
 	size_t n_boxes, at_box;
 	struct check_mbox_run *run; /* the mailbox at work */
+	uint64_t *sound;            /* bodies found good, a bit each */
+	size_t n_sound;             /* of its words */
 	struct check_sums sums;
 };
 enum check_level { CHECK_NOTE, CHECK_WARNING, CHECK_FAULT };
 /* A finding with its level, code, account and mailbox; the caller adds to it. */
 struct json *check_finding_new(const struct check *k, enum check_level level, const char *code);
 void check_emit_take(struct check *k, struct json *finding); /* counts it too */
+bool check_body_known(const struct check *k, uint64_t body);
+void check_body_sound(struct check *k, uint64_t body);
+/* A read of the backend itself failed: the task ends. */
+bool check_failed(struct check *k, int err);
 
+/* ---- one mailbox ---- */
+
+/* A message, as its row and as its change row have it. */
+struct check_msg {
+	uint32_t uid, flags;
+	uint64_t modseq, size;
+};
+/* A message whose body is still to be looked at. */
+struct check_ref {
+	uint32_t uid;
+	uint64_t body, size; /* of the body alone */
+	char *message_id;    /* or NULL */
+};
+enum check_phase { P_HEAD, P_ROWS, P_BODIES, P_SUMMARIES, P_HEAD_AGAIN, P_EMIT };
+struct check_mbox_run {
+	enum check_phase phase;
+	char object[OBJECT_ID_MAX];
+	unsigned tries;
+	struct buf raw, from;
+	struct mbox_head h;
+	bool head_v1;
+	struct mbox_head seen; /* what the rows add up to */
+	uint32_t max_uid;
+	uint64_t max_modseq, rows, bodies;
+	struct buf
+	    unread; /* u32 UIDs: rows of messages that cannot be read; the header counts them */
+	struct check_msg *msgs, *changes; /* by UID; by mod-sequence */
+	size_t n_msgs, n_changes, msgs_alloc, changes_alloc;
+	struct buf expunged; /* u32 each */
+	struct check_ref *refs;
+	size_t n_refs, at_ref, upto_ref;
+	bool more;
+	struct json **found; /* emitted when the mailbox was read whole */
+	size_t n_found, at_found;
+	bool kept_unread;
+	bool mendable; /* a repair would change something */
+};
 /* Reads the mailbox boxes[at_box]; calls check_mbox_over when it is done with. One bounded piece a call, as a task's step. */
 void check_mbox_begin(struct check *k);
 void check_mbox_step(struct check *k);
 void check_mbox_free(struct check *k); /* NULL run accepted */
 void check_mbox_over(struct check *k); /* in stored_task_check.c */
+void check_found_take(struct check *k, struct json *finding);
+
+/* ---- stored_check_rows.c ---- */
+
+/* What one row says: added to run. */
+void check_row(struct check *k, const struct kv_pair *row);
+/* All rows are read: what they say together, against the header. */
+void check_rows_compare(struct check *k);
 
 #endif

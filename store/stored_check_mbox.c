@@ -1,8 +1,8 @@
-/* stored_check_mbox.c: one mailbox of the task "check": its header against its rows. Runs in stored.
+/* stored_check_mbox.c: one mailbox of the tasks "check" and "repair" is read: its header, all its rows, its messages' bodies, its header
+ * again. Runs in stored.
  *
  * Writers go on meanwhile. The header row guards every change, so rows read between two equal headers are those of one moment; when the
- * header changed the mailbox is read again, and what was found is dropped. After some tries the mailbox is held: no batch begins until
- * it was read. */
+ * header changed the mailbox is read again, and what was found is dropped. */
 #include "store/stored_check.h"
 
 #include <inttypes.h>
@@ -12,25 +12,21 @@
 
 #include "lib/err.h"
 #include "lib/log.h"
+#include "lib/mime.h"
+#include "store/sig.h"
 
-enum { ROWS_STEP = 500, TRIES = 5, FOUND_MAX = 10000, EMIT = 200 };
-
-enum phase { P_HEAD, P_ROWS, P_HEAD_AGAIN, P_EMIT };
-struct check_mbox_run {
-	enum phase phase;
-	char object[OBJECT_ID_MAX];
-	unsigned tries;
-	struct buf raw, from;
-	struct mbox_head h;
-	struct mbox_head seen; /* what the rows add up to */
-	uint32_t max_uid;
-	uint64_t max_modseq, rows;
-	struct json **found; /* emitted when the mailbox was read whole */
-	size_t n_found, at_found;
+enum {
+	ROWS_STEP = 400,
+	TRIES = 8,
+	FOUND_MAX = 10000,
+	EMIT = 200,
+	WHOLE_OCTETS = 2 << 20, /* of bodies read by one call */
+	EXPUNGED_MAX = 64 << 20,
+	TREE_MEM = 8 << 20,
 };
 
-static void
-found_take(struct check *k, struct json *f)
+void
+check_found_take(struct check *k, struct json *f)
 {
 	struct check_mbox_run *m = k->run;
 
@@ -52,6 +48,14 @@ found_free(struct check_mbox_run *m)
 	m->n_found = m->at_found = 0;
 }
 
+static void
+refs_clear(struct check_mbox_run *m)
+{
+	for (size_t i = 0; i < m->n_refs; i++)
+		free(m->refs[i].message_id);
+	m->n_refs = m->at_ref = m->upto_ref = 0;
+}
+
 void
 check_mbox_begin(struct check *k)
 {
@@ -60,6 +64,9 @@ check_mbox_begin(struct check *k)
 	snprintf(m->object, sizeof m->object, "m.%016" PRIx64, k->boxes[k->at_box].id);
 	buf_init(&m->raw, BACKEND_VALUE_MAX);
 	buf_init(&m->from, BACKEND_KEY_MAX);
+	buf_init(&m->expunged, EXPUNGED_MAX);
+	buf_init(&m->unread, EXPUNGED_MAX);
+	m->refs = xcalloc(ROWS_STEP, sizeof *m->refs);
 	task_what(k->t, "%s: %s", k->account, k->boxes[k->at_box].name);
 	check_mbox_step(k);
 }
@@ -72,119 +79,184 @@ check_mbox_free(struct check *k)
 	if (m == NULL)
 		return;
 	found_free(m);
+	refs_clear(m);
+	free(m->refs);
+	free(m->msgs);
+	free(m->changes);
 	buf_done(&m->raw);
 	buf_done(&m->from);
+	buf_done(&m->expunged);
+	buf_done(&m->unread);
 	free(m);
 	k->run = NULL;
 }
 
-static bool
-failed(struct check *k, int err)
-{
-	if (err == 0)
-		return false;
-	task_end(k->t, err, "the store's rows cannot be read");
-	return true;
-}
-
-/* ---- message rows ---- */
+/* ---- rows ---- */
 
 static void
-message_row(struct check *k, const struct kv_pair *p)
-{
-	struct check_mbox_run *m = k->run;
-	struct msg_row row;
-	uint64_t uid = 0;
-	struct json *f;
-
-	m->rows++;
-	if (key_number(p->key, 8, &uid) != 0 || msg_row_decode(p->value, &row) != 0 ||
-	    row.uid != uid) {
-		f = check_finding_new(k, CHECK_FAULT, "message_row_corrupt");
-		json_set_int(f, "uid", (int64_t)uid);
-		found_take(k, f);
-		return;
-	}
-	m->seen.messages++;
-	m->seen.bytes += row.size;
-	if ((row.flags & MSG_SEEN) == 0)
-		m->seen.unseen++;
-	if ((row.flags & MSG_DELETED) != 0)
-		deleted_more(&m->seen, row.size);
-	m->max_uid = row.uid > m->max_uid ? row.uid : m->max_uid;
-	m->max_modseq = row.modseq > m->max_modseq ? row.modseq : m->max_modseq;
-}
-
-static void
-on_messages(void *arg, int err, const struct kv_pair *rows, size_t n, bool more)
+on_all_rows(void *arg, int err, const struct kv_pair *rows, size_t n, bool more)
 {
 	struct check *k = arg;
 	struct check_mbox_run *m = k->run;
 
-	if (failed(k, err))
+	if (check_failed(k, err))
 		return;
+	refs_clear(m);
 	for (size_t i = 0; i < n; i++)
-		message_row(k, &rows[i]);
+		check_row(k, &rows[i]);
 	if (n > 0) {
 		buf_reset(&m->from);
 		buf_append_slice(&m->from, rows[n - 1].key);
 		buf_append_byte(&m->from, '!');
 	}
-	if (!more)
-		m->phase = P_HEAD_AGAIN;
+	m->more = more;
+	m->phase = P_BODIES;
+	task_next(k->t);
+}
+
+/* ---- bodies ---- */
+
+static void
+body_fault(struct check *k, const struct check_ref *ref, const char *code, uint32_t file)
+{
+	struct json *f = check_finding_new(k, CHECK_FAULT, code);
+	char number[20];
+
+	json_set_int(f, "uid", ref->uid);
+	if (ref->message_id != NULL)
+		json_set_slice(f, "message_id", slice_str(ref->message_id));
+	snprintf(number, sizeof number, "%016" PRIx64, ref->body);
+	json_set_str(f, "body", number);
+	if (file != 0) {
+		snprintf(number, sizeof number, "seg-%08" PRIx32, file);
+		json_set_str(f, "segment", number);
+	}
+	check_found_take(k, f);
+}
+
+/* Bodies of messages [at_ref, upto_ref) that were not known to be good: marked by body 0 when they are. */
+static void
+on_checked(void *arg, int err, struct slice value)
+{
+	struct check *k = arg;
+	struct check_mbox_run *m = k->run;
+	size_t n = 0;
+
+	if (check_failed(k, err))
+		return;
+	for (size_t i = m->at_ref; i < m->upto_ref; i++) {
+		struct check_ref *ref = &m->refs[i];
+		struct backend_checked c;
+
+		if (ref->body == 0)
+			continue;
+		memcpy(&c, value.ptr + n++ * sizeof c, sizeof c);
+		if (c.err == 0 && c.size != ref->size) {
+			body_fault(k, ref, "size_wrong", c.file);
+			ref->body = 0;
+		} else if (c.err != 0) {
+			body_fault(k, ref,
+			    c.err == ERR_NOTFOUND ? "body_missing"
+			    : c.err == ERR_GONE   ? "segment_missing"
+						  : "body_corrupt",
+			    c.file);
+			ref->body = 0;
+		} else {
+			m->bodies++;
+			if (!k->deep)
+				check_body_sound(k, ref->body);
+		}
+	}
+	if (k->deep) {
+		m->phase = P_SUMMARIES;
+	} else {
+		m->at_ref = m->upto_ref;
+	}
+	task_next(k->t);
+}
+
+static void
+bodies_step(struct check *k)
+{
+	struct check_mbox_run *m = k->run;
+	struct backend *be = k->t->st->be;
+	uint64_t bodies[BACKEND_BODIES_MAX], octets = 0;
+	size_t n = 0, i = m->at_ref;
+
+	for (; i < m->n_refs && n < BACKEND_BODIES_MAX && (n == 0 || octets < WHOLE_OCTETS); i++) {
+		struct check_ref *ref = &m->refs[i];
+
+		if (ref->body == 0 || check_body_known(k, ref->body)) {
+			ref->body = 0;
+			continue;
+		}
+		bodies[n++] = ref->body;
+		octets += k->deep ? ref->size : 0;
+	}
+	m->upto_ref = i;
+	if (n > 0) {
+		must(be->ops->bodies_check(be, bodies, n, k->deep, on_checked, k));
+		return;
+	}
+	m->at_ref = i;
+	if (i == m->n_refs)
+		m->phase = m->more ? P_ROWS : P_HEAD_AGAIN;
+	task_next(k->t);
+}
+
+static void
+on_tree(void *arg, int err, struct slice value)
+{
+	struct check *k = arg;
+	struct check_mbox_run *m = k->run;
+	const struct check_ref *ref = &m->refs[m->at_ref++];
+	struct mime_part *root;
+	struct arena *a;
+
+	if (err == 0) {
+		a = arena_new(TREE_MEM);
+		err = a == NULL ? ERR_NOMEM : mime_tree_decode(summary_tree(value), a, &root);
+		arena_free(a);
+	}
+	if (err != 0)
+		body_fault(k, ref, "summary_corrupt", 0);
+	else
+		check_body_sound(k, ref->body);
+	task_next(k->t);
+}
+
+static void
+summaries_step(struct check *k)
+{
+	struct check_mbox_run *m = k->run;
+	struct backend *be = k->t->st->be;
+
+	while (m->at_ref < m->upto_ref &&
+	       (m->refs[m->at_ref].body == 0 || check_body_known(k, m->refs[m->at_ref].body)))
+		m->at_ref++;
+	if (m->at_ref < m->upto_ref) {
+		must(be->ops->summary_get(be, m->refs[m->at_ref].body, on_tree, k));
+		return;
+	}
+	m->phase = P_BODIES;
 	task_next(k->t);
 }
 
 /* ---- the header ---- */
 
 static void
-compare(struct check *k, const char *what, uint64_t header, uint64_t rows)
-{
-	struct json *f;
-
-	if (header == rows)
-		return;
-	f = check_finding_new(k, CHECK_FAULT, "header_count");
-	json_set_str(f, "field", what);
-	json_set_int(f, "header", (int64_t)header);
-	json_set_int(f, "rows", (int64_t)rows);
-	found_take(k, f);
-}
-
-static void
-compare_all(struct check *k)
-{
-	const struct check_mbox_run *m = k->run;
-	const struct mbox_head *h = &m->h, *s = &m->seen;
-	struct json *f;
-
-	compare(k, "messages", h->messages, s->messages);
-	compare(k, "octets", h->bytes, s->bytes);
-	compare(k, "unseen", h->unseen, s->unseen);
-	compare(k, "deleted", h->deleted, s->deleted);
-	if (m->max_uid >= h->uidnext) {
-		f = check_finding_new(k, CHECK_FAULT, "uidnext_low");
-		json_set_int(f, "header", h->uidnext);
-		json_set_int(f, "rows", (int64_t)m->max_uid);
-		found_take(k, f);
-	}
-	if (m->max_modseq > h->modseq) {
-		f = check_finding_new(k, CHECK_FAULT, "modseq_low");
-		json_set_int(f, "header", (int64_t)h->modseq);
-		json_set_int(f, "rows", (int64_t)m->max_modseq);
-		found_take(k, f);
-	}
-}
-
-static void
 begin_rows(struct check_mbox_run *m)
 {
 	found_free(m);
+	refs_clear(m);
 	memset(&m->seen, 0, sizeof m->seen);
 	m->max_uid = 0;
-	m->max_modseq = m->rows = 0;
+	m->max_modseq = m->rows = m->bodies = 0;
+	buf_reset(&m->unread);
+	m->n_msgs = m->n_changes = 0;
+	m->mendable = m->kept_unread = false;
+	buf_reset(&m->expunged);
 	buf_reset(&m->from);
-	buf_append_str(&m->from, "m/");
 	m->phase = P_ROWS;
 }
 
@@ -194,13 +266,12 @@ on_head(void *arg, int err, struct slice value)
 	struct check *k = arg;
 	struct check_mbox_run *m = k->run;
 
-	if (err ==
-	    ERR_NOTFOUND) { /* deleted since the names were read; else a name without a mailbox */
+	if (err == ERR_NOTFOUND) { /* deleted since the names were read; else a name without rows */
 		check_emit_take(k, check_finding_new(k, CHECK_WARNING, "mailbox_gone"));
 		check_mbox_over(k);
 		return;
 	}
-	if (err != ERR_CORRUPT && failed(k, err))
+	if (err != ERR_CORRUPT && check_failed(k, err))
 		return;
 	buf_reset(&m->raw);
 	buf_append_slice(&m->raw, value);
@@ -211,6 +282,7 @@ on_head(void *arg, int err, struct slice value)
 		check_mbox_over(k);
 		return;
 	}
+	m->head_v1 = m->raw.data[0] == 1;
 	begin_rows(m);
 	task_next(k->t);
 }
@@ -225,12 +297,12 @@ on_head_again(void *arg, int err, struct slice value)
 		check_mbox_over(k);
 		return;
 	}
-	if (failed(k, err))
+	if (err != ERR_CORRUPT && check_failed(k, err))
 		return;
 	if (!slice_eq(value, buf_slice(&m->raw))) {
 		if (++m->tries < TRIES) {
 			m->phase = P_HEAD;
-			task_next_in(k->t, 20u << m->tries);
+			task_next_in(k->t, 10u << m->tries);
 			return;
 		}
 		k->sums.unsettled++;
@@ -238,10 +310,11 @@ on_head_again(void *arg, int err, struct slice value)
 		check_mbox_over(k);
 		return;
 	}
-	compare_all(k);
+	check_rows_compare(k);
 	k->sums.messages += m->seen.messages;
 	k->sums.octets += m->seen.bytes;
 	k->sums.rows += m->rows;
+	k->sums.bodies += m->bodies;
 	m->phase = P_EMIT;
 	task_next(k->t);
 }
@@ -272,7 +345,13 @@ check_mbox_step(struct check *k)
 		break;
 	case P_ROWS:
 		must(be->ops->scan(
-		    be, object, buf_slice(&m->from), slice_str("m0"), ROWS_STEP, on_messages, k));
+		    be, object, buf_slice(&m->from), slice_str(""), ROWS_STEP, on_all_rows, k));
+		break;
+	case P_BODIES:
+		bodies_step(k);
+		break;
+	case P_SUMMARIES:
+		summaries_step(k);
 		break;
 	case P_HEAD_AGAIN:
 		must(be->ops->get(be, object, slice_str("h"), on_head_again, k));

@@ -89,7 +89,7 @@ on_rows_read(void *arg, int err, struct msg_row *rows, size_t n)
 	uint64_t bodies[BACKEND_BODIES_MAX], octets = 0;
 	size_t i, m = 0;
 
-	if (err != 0) {
+	if (err != 0 && (err != ERR_CORRUPT || rows == NULL)) {
 		contents_end(k, err);
 		return;
 	}

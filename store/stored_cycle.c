@@ -62,8 +62,8 @@ op_start(struct op *op)
 	struct mbox *m = op->m;
 
 	op->next = NULL;
-	if (m->gone) {
-		op->err = ERR_GONE;
+	if (m->gone || m->damaged) {
+		op->err = m->gone ? ERR_GONE : ERR_CORRUPT;
 		op->done(op);
 		return;
 	}

@@ -36,6 +36,8 @@ on_victim_rows(void *arg, int err, struct msg_row *rows, size_t n)
 	op->victims = arena_calloc(op->chunk_mem, n + 1, sizeof *op->victims);
 	op->victim_rows = rows;
 	op->n_victims = 0;
+	if (err == ERR_CORRUPT && rows != NULL) /* what cannot be read stays */
+		err = 0;
 	if (op->victims == NULL && err == 0)
 		err = ERR_LIMIT;
 	for (size_t i = 0; i < n && err == 0; i++)

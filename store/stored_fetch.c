@@ -247,6 +247,24 @@ on_changes(struct conn *c, uint32_t id, struct ipc_reader *r)
 
 /* ---- rows ---- */
 
+/* One that cannot be read is its UID alone: it is there, and that is all that can be said. */
+static void
+put_row(struct fetch *f, const struct kv_pair *p)
+{
+	struct msg_row row;
+	uint64_t uid = 0;
+
+	if (msg_row_decode(p->value, &row) == 0) {
+		ipc_put_slice(&f->out, p->value);
+		return;
+	}
+	(void)key_number(p->key, 8, &uid);
+	log_msg(LOG_LVL_ERROR, "row_damaged", "%s: the row of UID %llu cannot be read",
+	    f->r.m->object, (unsigned long long)uid);
+	ipc_put_u32(&f->out, 4);
+	ipc_put_u32(&f->out, (uint32_t)uid);
+}
+
 static void
 on_row_values(void *arg, int err, const struct kv_pair *rows, size_t n, bool more)
 {
@@ -262,7 +280,7 @@ on_row_values(void *arg, int err, const struct kv_pair *rows, size_t n, bool mor
 	}
 	/* cppcheck-suppress nullPointer ; rows is there when n > 0 */
 	for (i = 0; i < n && (i == 0 || f->out.len + rows[i].value.len < ROWS_REPLY_OCTETS); i++)
-		ipc_put_slice(&f->out, rows[i].value);
+		put_row(f, &rows[i]);
 	if (i < n && key_number(rows[i].key, 8, &uid) == 0)
 		next = (uint32_t)uid;
 	else if (more && n > 0 && key_number(rows[n - 1].key, 8, &uid) == 0)

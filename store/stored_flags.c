@@ -18,6 +18,8 @@ on_flag_rows(void *arg, int err, struct msg_row *rows, size_t n)
 
 	op->rows = rows;
 	op->n_rows = n;
+	if (err == ERR_CORRUPT && rows != NULL) /* the others get their flags */
+		err = 0;
 	cycle_gathered(op->m, err);
 }
 

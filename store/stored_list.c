@@ -48,7 +48,7 @@ put_mbox(struct buf *b, const struct session_account *sa, const struct mbox *m)
 	ipc_put_str(b, sa->share);
 	ipc_put_str(b, m->name);
 	ipc_put_u32(b, attrs);
-	ipc_put_str(b, sa->rights);
+	ipc_put_str(b, m->damaged ? "l" : sa->rights); /* nothing is known of it: \\Noselect */
 	ipc_put_u32(b, m->h.uidvalidity);
 	ipc_put_u32(b, m->h.uidnext);
 	ipc_put_u32(b, m->h.messages);

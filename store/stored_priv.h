@@ -163,10 +163,11 @@ struct mbox {
 	uint64_t id;
 	char object[OBJECT_ID_MAX];
 	char *name;
-	uint32_t use;            /* enum mbox_attr, special uses */
-	struct mbox_head h;      /* as committed; keywords point into raw */
-	struct buf raw;          /* the header row */
-	bool gone;               /* deleted: in no list but the account's graveyard */
+	uint32_t use;       /* enum mbox_attr, special uses */
+	struct mbox_head h; /* as committed; keywords point into raw */
+	struct buf raw;     /* the header row */
+	bool gone;          /* deleted: in no list but the account's graveyard */
+	bool damaged; /* its header cannot be read: nothing is done with it until it was repaired */
 	struct op *first, **end; /* waiting */
 	struct cycle *cycle;     /* the batch in flight */
 	struct watch *watches;
@@ -457,7 +458,8 @@ int expunge_build(struct op *op, struct cycle *c);
 bool flags_again(struct op *op);
 bool expunge_again(struct op *op);
 
-/* Message rows by UID (ascending): those that are there, in the arena. */
+/* Message rows by UID (ascending): those that are there, in the arena. ERR_CORRUPT with rows: some cannot be read, these are the others. Any other
+ * error comes without rows. */
 typedef void (*rows_read_fn)(void *arg, int err, struct msg_row *rows, size_t n);
 void rows_read(
     struct mbox *m, const uint32_t *uids, size_t n, struct arena *mem, rows_read_fn fn, void *arg);

@@ -17,6 +17,7 @@ struct reading {
 	struct msg_row *rows; /* by index of uids; uid 0: not there */
 	size_t left;
 	int err;
+	bool damaged;
 	rows_read_fn fn;
 	void *arg;
 };
@@ -32,9 +33,12 @@ keep(struct reading *r, size_t i, struct slice value)
 {
 	struct slice copy = arena_slice(r->mem, value);
 
-	if (copy.ptr == NULL)
+	if (copy.ptr == NULL && value.len > 0)
 		return ERR_LIMIT;
-	return msg_row_decode(copy, &r->rows[i]);
+	/* It is told at the end, so that the others can be had. */
+	if (msg_row_decode(copy, &r->rows[i]) != 0)
+		r->damaged = true;
+	return 0;
 }
 
 static void
@@ -45,7 +49,11 @@ finish(struct reading *r)
 	for (size_t i = 0; i < r->n && r->err == 0; i++)
 		if (r->rows[i].uid != 0)
 			r->rows[n++] = r->rows[i];
-	r->fn(r->arg, r->err, r->rows, r->err == 0 ? n : 0);
+	if (r->err == 0 && r->damaged)
+		log_msg(LOG_LVL_ERROR, "row_damaged", "%s: a message's row cannot be read",
+		    r->m->object);
+	r->fn(r->arg, r->err == 0 && r->damaged ? ERR_CORRUPT : r->err,
+	    r->err == 0 ? r->rows : NULL, n);
 	free(r);
 }
 
@@ -57,7 +65,9 @@ on_one(void *arg, int err, struct slice value)
 
 	if (err == 0)
 		err = keep(r, o->i, value);
-	if (err != 0 && err != ERR_NOTFOUND)
+	if (err == ERR_CORRUPT)
+		r->damaged = true;
+	else if (err != 0 && err != ERR_NOTFOUND)
 		r->err = err;
 	if (--r->left > 0)
 		return;

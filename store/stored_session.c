@@ -319,6 +319,8 @@ session_mbox(
 		if (s->accounts[i].acc == m->acc) {
 			if (!rights_have(s->accounts[i].rights, need))
 				return ERR_DENIED;
+			if (m->damaged)
+				return ERR_CORRUPT;
 			*m_out = m;
 			*rights_out = s->accounts[i].rights;
 			return 0;

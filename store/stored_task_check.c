@@ -5,13 +5,18 @@
  * "mailbox" (its name), and what the code needs; the reader makes sentences of them (admin/ctl_store_check.c). */
 #include "store/stored_check.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/crypto.h"
 #include "lib/err.h"
 #include "lib/log.h"
+#include "store/kept.h"
 
 enum { PAGE = 200 };
+#define SOUND_MAX ((uint64_t)1 << 33) /* bodies remembered: a GiB of bits */
 
 struct json *
 check_finding_new(const struct check *k, enum check_level level, const char *code)
@@ -42,6 +47,28 @@ check_emit_take(struct check *k, struct json *finding)
 	task_finding_take(k->t, finding);
 }
 
+bool
+check_body_known(const struct check *k, uint64_t body)
+{
+	return body / 64 < k->n_sound && (k->sound[body / 64] >> (body % 64) & 1) != 0;
+}
+
+void
+check_body_sound(struct check *k, uint64_t body)
+{
+	size_t word = (size_t)(body / 64), n = k->n_sound;
+
+	if (body >= SOUND_MAX) /* no number that was ever given: checked again each time */
+		return;
+	if (word >= n) {
+		n = word + word / 2 + 1024;
+		k->sound = xrealloc(k->sound, n * sizeof *k->sound);
+		memset(k->sound + k->n_sound, 0, (n - k->n_sound) * sizeof *k->sound);
+		k->n_sound = n;
+	}
+	k->sound[word] |= (uint64_t)1 << (body % 64);
+}
+
 static void
 lists_free(struct check *k)
 {
@@ -62,9 +89,8 @@ page_free(struct check *k)
 	k->n_page = k->at_page = 0;
 }
 
-/* A read of the backend itself failed: nothing can be said of the store then. */
-static bool
-failed(struct check *k, int err)
+bool
+check_failed(struct check *k, int err)
 {
 	if (err == 0)
 		return false;
@@ -75,31 +101,73 @@ failed(struct check *k, int err)
 /* ---- one account ---- */
 
 static void
+box_add(struct check *k, uint64_t id, struct slice name)
+{
+	k->boxes = xrealloc(k->boxes, (k->n_boxes + 1) * sizeof *k->boxes);
+	k->boxes[k->n_boxes].id = id;
+	k->boxes[k->n_boxes].name = slice_dup(name);
+	k->n_boxes++;
+	k->at_box = k->n_boxes; /* findings of rows name no mailbox */
+}
+
+/* A mailbox that was deleted and can be restored. */
+static void
+buried_row(struct check *k, const struct kv_pair *row)
+{
+	unsigned char id[8];
+	struct buried_row w;
+	uint64_t n = 0;
+	struct json *f;
+
+	if (row->key.len != 3 + 2 * sizeof id ||
+	    hex_decode(slice_from(row->key, 3), id, sizeof id) != 0 ||
+	    buried_row_decode(row->value, &w) != 0) {
+		f = check_finding_new(k, CHECK_FAULT, "row_corrupt");
+		json_set_slice(f, "key", row->key);
+		check_emit_take(k, f);
+		return;
+	}
+	for (size_t i = 0; i < sizeof id; i++)
+		n = n << 8 | id[i];
+	box_add(k, n, w.name);
+}
+
+static void
 account_row(struct check *k, const struct kv_pair *row)
 {
+	char text[40];
 	struct slice name;
 	uint32_t use;
 	uint64_t id = 0;
 	struct json *f;
 
 	k->sums.rows++;
-	if (!slice_starts(row->key, "b/") && !slice_starts(row->key, "s/"))
+	if (slice_starts(row->key, "l/b")) {
+		buried_row(k, row);
 		return;
+	}
+	if (!slice_starts(row->key, "b/") && !slice_starts(row->key, "s/")) {
+		if (row->value.ptr == NULL) {
+			f = check_finding_new(k, CHECK_FAULT, "row_corrupt");
+			json_set_slice(f, "key", row->key);
+			check_emit_take(k, f);
+		}
+		return;
+	}
 	if (name_row_decode(row->value, &use, &name) != 0 ||
 	    (row->key.ptr[0] == 'b' && key_number(row->key, 16, &id) != 0)) {
 		f = check_finding_new(k, CHECK_FAULT,
 		    row->key.ptr[0] == 'b' ? "name_row_corrupt" : "subscription_row_corrupt");
 		json_set_slice(f, "key", row->key);
 		check_emit_take(k, f);
+		if (row->key.ptr[0] == 'b' && key_number(row->key, 16, &id) == 0) {
+			snprintf(text, sizeof text, "Recovered-%016" PRIx64, id);
+			box_add(k, id, slice_str(text));
+		}
 		return;
 	}
-	if (row->key.ptr[0] != 'b')
-		return;
-	k->boxes = xrealloc(k->boxes, (k->n_boxes + 1) * sizeof *k->boxes);
-	k->boxes[k->n_boxes].id = id;
-	k->boxes[k->n_boxes].name = slice_dup(name);
-	k->n_boxes++;
-	k->at_box = k->n_boxes; /* findings of rows name no mailbox */
+	if (row->key.ptr[0] == 'b')
+		box_add(k, id, name);
 }
 
 static void scan_account(struct check *k, struct slice from);
@@ -110,7 +178,7 @@ on_account_rows(void *arg, int err, const struct kv_pair *rows, size_t n, bool m
 	struct check *k = arg;
 	struct buf next;
 
-	if (failed(k, err))
+	if (check_failed(k, err))
 		return;
 	for (size_t i = 0; i < n; i++)
 		account_row(k, &rows[i]);
@@ -168,7 +236,7 @@ on_account_head(void *arg, int err, struct slice value)
 		check_emit_take(k, check_finding_new(k, CHECK_FAULT, "account_header_corrupt"));
 		err = 0;
 	}
-	if (!failed(k, err))
+	if (!check_failed(k, err))
 		scan_account(k, slice_str("b/"));
 }
 
@@ -192,7 +260,7 @@ on_objects(void *arg, int err, const struct kv_pair *rows, size_t n, bool more)
 {
 	struct check *k = arg;
 
-	if (failed(k, err))
+	if (check_failed(k, err))
 		return;
 	page_free(k);
 	k->page = xcalloc(n + 1, sizeof *k->page);
@@ -269,6 +337,7 @@ check_report(struct task *t)
 	json_set_int(j, "messages", (int64_t)s->messages);
 	json_set_int(j, "octets", (int64_t)s->octets);
 	json_set_int(j, "rows", (int64_t)s->rows);
+	json_set_int(j, "bodies", (int64_t)s->bodies);
 	json_set_int(j, "faults", (int64_t)s->faults);
 	json_set_int(j, "warnings", (int64_t)s->warnings);
 	json_set_int(j, "notes", (int64_t)s->notes);
@@ -285,6 +354,7 @@ check_free(struct task *t)
 	lists_free(k);
 	page_free(k);
 	buf_done(&k->from);
+	free(k->sound);
 	free(k);
 }
 
