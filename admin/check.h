@@ -26,6 +26,11 @@ void check_all(struct check *k, bool offline);
 /* The password in the file that an option names, without its line end. 0, or ERR_IO (told). */
 int check_read_password(struct check *k, const char *option, struct buf *password);
 
+/* ctl_check.c: whether a file that must be secret is there and nobody else reads it; its path is the caller's. */
+bool check_secret(struct check *k, const char *option, char **path_out);
+/* check_store_key.c: store_key_file, and whether what is in the store opens with it. */
+void check_store_key(struct check *k);
+
 /* doctor_directory.c: schema, rights of the accounts. probe: an entry is added for a moment and signed in as. */
 void doctor_directory(struct check *k, bool probe);
 /* doctor_host.c: programs, sandboxes, ports, folders, disk, queue, clock. */

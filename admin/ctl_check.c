@@ -217,8 +217,7 @@ check_postmaster(struct check *k)
 
 /* ---- files ---- */
 
-/* Whether a file that must be secret is there and nobody else reads it. */
-static bool
+bool
 check_secret(struct check *k, const char *option, char **path_out)
 {
 	struct stat st;
@@ -470,6 +469,7 @@ check_all(struct check *k, bool offline)
 	check_postmaster(k);
 	check_users(k);
 	check_token_key(k);
+	check_store_key(k);
 	check_certificate(k);
 	check_client_cas(k);
 	check_folders(k);

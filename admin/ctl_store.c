@@ -27,6 +27,7 @@ static const struct {
 	const struct store_view *view;
 } views[] = {
     {"check", &store_view_check},
+    {"rekey", &store_view_rekey},
 };
 
 const struct store_view *

@@ -35,6 +35,7 @@ const char *store_octets(int64_t n);
 void store_print_clean(const char *text);
 
 extern const struct store_view store_view_check;
+extern const struct store_view store_view_rekey;
 
 #define STORE_COMMAND(name, fn, usage) \
 	int fn(struct ctl *c, struct ipc_sync *s, int argc, char **argv);

@@ -223,6 +223,47 @@ out:
 	return err;
 }
 
+void
+gcm_seal(const unsigned char key[32], const unsigned char nonce[12], struct slice aad,
+    const unsigned char *p, size_t n, unsigned char *to, unsigned char tag_out[16])
+{
+	EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
+	unsigned char end[TAG_LEN];
+	int got = 0;
+
+	if (ctx == NULL || n > INT32_MAX || aad.len > INT32_MAX ||
+	    EVP_EncryptInit_ex2(ctx, gcm_cipher(), key, nonce, NULL) != 1 ||
+	    EVP_EncryptUpdate(ctx, NULL, &got, aad.ptr, (int)aad.len) != 1 ||
+	    (n > 0 && EVP_EncryptUpdate(ctx, to, &got, p, (int)n) != 1) ||
+	    EVP_EncryptFinal_ex(ctx, end, &got) != 1 ||
+	    EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_GET_TAG, TAG_LEN, tag_out) != 1)
+		fatal("AES-256-GCM failed");
+	EVP_CIPHER_CTX_free(ctx);
+}
+
+int
+gcm_open(const unsigned char key[32], const unsigned char nonce[12], struct slice aad,
+    const unsigned char *p, size_t n, unsigned char *to, const unsigned char tag[16])
+{
+	EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
+	unsigned char want[TAG_LEN], end[TAG_LEN];
+	int got = 0, err = ERR_DENIED;
+
+	memcpy(want, tag, TAG_LEN);
+	if (ctx == NULL || n > INT32_MAX || aad.len > INT32_MAX ||
+	    EVP_DecryptInit_ex2(ctx, gcm_cipher(), key, nonce, NULL) != 1)
+		fatal("AES-256-GCM failed");
+	if (EVP_DecryptUpdate(ctx, NULL, &got, aad.ptr, (int)aad.len) == 1 &&
+	    (n == 0 || EVP_DecryptUpdate(ctx, to, &got, p, (int)n) == 1) &&
+	    EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_SET_TAG, TAG_LEN, want) == 1 &&
+	    EVP_DecryptFinal_ex(ctx, end, &got) == 1)
+		err = 0;
+	if (err != 0 && n > 0)
+		explicit_bzero(to, n);
+	EVP_CIPHER_CTX_free(ctx);
+	return err;
+}
+
 /* RFC 3720 B.4, reflected polynomial 0x82F63B78. */
 static uint32_t
 crc32c_table(uint32_t crc, const unsigned char *p, size_t n)

@@ -26,6 +26,12 @@ int seal(const unsigned char key[32], struct slice aad, struct slice plain, stru
 /* Opens it: 0, or ERR_DENIED when anything was changed. */
 int unseal(
     const unsigned char key[32], struct slice aad, struct slice sealed, struct buf *plain_out);
+/* The same cipher with a nonce of the caller's, who uses none twice with one key; n octets from p to to (may be the same place). */
+void gcm_seal(const unsigned char key[32], const unsigned char nonce[12], struct slice aad,
+    const unsigned char *p, size_t n, unsigned char *to, unsigned char tag_out[16]);
+/* 0, or ERR_DENIED: what is at to then is nothing. */
+int gcm_open(const unsigned char key[32], const unsigned char nonce[12], struct slice aad,
+    const unsigned char *p, size_t n, unsigned char *to, const unsigned char tag[16]);
 /* CRC-32C of n bytes at p, continuing from crc (0 to start): row and segment checks. */
 uint32_t crc32c(uint32_t crc, const void *p, size_t n);
 /* Constant-time comparison. */

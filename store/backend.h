@@ -175,11 +175,14 @@ struct backend_stat {
 };
 
 /* Berkeley DB and segments, in dir/db and dir/segments (made when missing). threads: for reads and bodies; one more thread commits. */
+struct seg_keys;
 struct backend_kv_options {
 	const char *dir;
 	unsigned threads; /* 1 to 64 */
 	size_t cache_bytes;
 	uint64_t segment_max; /* 0: 256 MiB */
+	const struct seg_keys *
+	    keys; /* bodies are encrypted under the newest (seg_head.h; copied); NULL: they are not */
 	uint64_t
 	    reserve; /* free space below which no body is written, rows below half of it; 0: 64 MiB */
 	unsigned grace_s; /* how long at least a body stays that was handed out; see space */
@@ -199,6 +202,9 @@ int backend_kv_backup(struct backend *b, enum backend_backup what, struct slice 
     uint64_t at, uint32_t len, backend_value_fn fn, void *arg);
 /* by: 1 or -1. While it is pinned, a segment file that was in a cut stays. */
 void backend_kv_pin(struct backend *b, int by);
+/* Wraps the data key of the next segment file after this number under the newest key: fn gets u32 its number, u8 1 when that was to be done (0: it
+ * was so already, or is not encrypted). ERR_NOTFOUND: there is none. ERR_UNSUPPORTED: there are no keys. */
+int backend_kv_rewrap(struct backend *b, uint32_t after, backend_value_fn fn, void *arg);
 /* Everything in memory, one thread; for tests. */
 int backend_mem_open(struct loop *l, struct backend **b_out);
 

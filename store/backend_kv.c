@@ -213,6 +213,9 @@ reader_main(void *arg)
 			bkv_run_backup(b, j);
 			bkv_finish(b, j);
 			break;
+		case JOB_REWRAP:
+			bkv_run_rewrap(b, j);
+			break;
 		default:
 			bkv_run_body_get(b, j);
 		}
@@ -634,7 +637,8 @@ files_open(struct bkv *b, const struct backend_kv_options *o)
 		goto out;
 	err = bkv_last_body(b->kv, &last);
 	if (err == 0 || err == ERR_NOTFOUND)
-		err = seg_open(segments, err == 0 ? &last : NULL, o->segment_max, &b->seg);
+		err = seg_open_keys(
+		    segments, err == 0 ? &last : NULL, o->segment_max, o->keys, &b->seg);
 	if (err == 0 && (err = bkv_next_get(b->kv, &next)) == 0)
 		seg_next_at_least(b->seg, next);
 	if (err == 0)
@@ -701,6 +705,16 @@ backend_kv_open(struct loop *l, const struct backend_kv_options *o, struct backe
 out:
 	kvb_close(&b->b);
 	return err;
+}
+
+int
+backend_kv_rewrap(struct backend *be, uint32_t after, backend_value_fn fn, void *arg)
+{
+	struct job *j = job_new(JOB_REWRAP, slice_str(""), arg);
+
+	j->value_fn = fn;
+	j->body = after;
+	return submit(be, j);
 }
 
 void

@@ -308,6 +308,22 @@ bkv_run_body_get(struct bkv *b, struct job *j)
 	bkv_finish(b, j);
 }
 
+void
+bkv_run_rewrap(struct bkv *b, struct job *j)
+{
+	struct seg_file file;
+	bool done = false;
+
+	j->err = seg_file_next(b->seg, (uint32_t)j->body, &file);
+	if (j->err == 0)
+		j->err = seg_file_rewrap(b->seg, file.number, &done);
+	if (j->err == 0) {
+		buf_append_u32(&j->value, file.number);
+		buf_append_byte(&j->value, done);
+	}
+	bkv_finish(b, j);
+}
+
 /* All bodies written so far whose rows are not committed; their segments must be synced after this call. */
 struct pending *
 bkv_ready_take(struct bkv *b)

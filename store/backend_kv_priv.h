@@ -22,6 +22,7 @@ enum job_kind {
 	JOB_BODY_GET,
 	JOB_SUMMARY,
 	JOB_CHECK,  /* content: as JOB_BODIES; max: whole */
+	JOB_REWRAP, /* body: the number of the file before; value: as backend_kv_rewrap */
 	JOB_BODIES, /* content: the numbers, as u64 in memory */
 	JOB_BACKUP, /* max: enum backend_backup; key, body (a number), off, len */
 	JOB_SUMMARIES,
@@ -104,6 +105,7 @@ void bkv_finish(struct bkv *b, struct job *j);
 /* backend_kv_body.c: run by readers. */
 void bkv_run_body_put(struct bkv *b, struct job *j);
 void bkv_run_body_get(struct bkv *b, struct job *j);
+void bkv_run_rewrap(struct bkv *b, struct job *j);
 /* backend_kv_body.c: run by the writer. */
 struct pending *bkv_ready_take(struct bkv *b);
 int bkv_ready_put_rows(struct kv_txn *t, const struct pending *list);

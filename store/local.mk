@@ -29,6 +29,10 @@ TESTS += tests/unit/row_test
 tests_unit_row_test_SOURCES = tests/unit/row_test.c
 tests_unit_row_test_LDADD = store/libcvstore.a lib/libcv.a $(CMOCKA_LIBS)
 
+# --- libcvseghead.a: headers of segment files and their keys; for stored, and for congvu check ---
+noinst_LIBRARIES += store/libcvseghead.a
+store_libcvseghead_a_SOURCES = store/seg_head.h store/seg_head.c
+
 # --- libcvbackend.a: the backends of the store; for stored alone ---
 noinst_LIBRARIES += store/libcvbackend.a
 store_libcvbackend_a_SOURCES = store/backend.h store/backend_priv.h store/backend_rows.c store/backend_hints.c store/backend_mem.c \
@@ -36,7 +40,7 @@ store_libcvbackend_a_SOURCES = store/backend.h store/backend_priv.h store/backen
 	store/segment.c store/segment_codec.c store/segment_read.c store/segment_write.c store/segment_space.c store/segment_v1.c \
 	store/backend_kv_space.h store/backend_kv_space.c store/backend_kv_sweep.c store/backend_kv_compact.c store/body_set.h store/body_set.c \
 	store/row_bodies.h store/row_bodies.c store/segment_backup.c store/journal.h store/journal.c store/backend_kv_backup.c
-CV_BACKEND_LIBS = store/libcvbackend.a store/libcvkv.a store/libcvstore.a lib/libcvipc.a lib/libcvloop.a lib/libcvcrypto.a lib/libcvzst.a lib/libcv.a \
+CV_BACKEND_LIBS = store/libcvbackend.a store/libcvseghead.a store/libcvkv.a store/libcvstore.a lib/libcvipc.a lib/libcvloop.a lib/libcvcrypto.a lib/libcvzst.a lib/libcv.a \
 	$(ZSTD_LIBS) $(DB_LIBS) $(EVENT_LIBS) $(CRYPTO_LIBS) -lpthread
 
 check_PROGRAMS += tests/unit/segment_test tests/unit/backend_test tests/unit/body_set_test tests/unit/row_bodies_test tests/unit/space_test
@@ -65,13 +69,14 @@ store_libcvstored_a_SOURCES = store/stored_priv.h store/stored_account.c store/s
 	store/stored_insert.c store/stored_keywords.c store/stored_list.c store/stored_mailbox.c store/stored_names.c \
 	store/stored_read.c store/stored_move.c store/stored_quota.c store/stored_session.c store/stored_task.h store/stored_tasks.def store/stored_task.c \
 	store/stored_check.h store/stored_task_check.c store/stored_check_mbox.c store/stored_check_rows.c store/stored_trim.c store/stored_view.c store/stored_watch.c
+store_libcvstored_a_SOURCES += store/stored_task_rekey.c
 # the index for SEARCH
 store_libcvstored_a_SOURCES += store/stored_index.h store/stored_index.c store/stored_seal.c \
 	store/stored_candidates.c
 
 pkglibexec_PROGRAMS += congvu-stored-db
 congvu_stored_db_SOURCES = store/stored.c
-congvu_stored_db_LDADD = store/libcvstored.a store/libcvstore.a store/libcvbackend.a store/libcvkv.a \
+congvu_stored_db_LDADD = store/libcvstored.a store/libcvstore.a store/libcvbackend.a store/libcvseghead.a store/libcvkv.a \
 	directory/libcvtoken.a lib/libcvmail.a lib/libcvjson.a lib/libcvcrypto.a lib/libcvzst.a $(CV_ROLE_LIBS) $(CV_MAIL_LIBS) $(ZSTD_LIBS) \
 	$(DB_LIBS) $(JANSSON_LIBS) $(CRYPTO_LIBS) -lpthread
 
@@ -130,13 +135,13 @@ tests_bench_store_bench_LDADD = $(CV_STORED_CLIENT_LIBS)
 CV_FUZZ += tests/fuzz/store_row_fuzz
 tests_fuzz_store_row_fuzz_SOURCES = tests/fuzz/fuzz.h tests/fuzz/store_row_fuzz.c $(CV_FUZZ_MAIN)
 tests_fuzz_store_row_fuzz_LDFLAGS = $(AM_LDFLAGS) $(CV_FUZZLINK)
-tests_fuzz_store_row_fuzz_LDADD = store/libcvstored.a store/libcvstore.a store/libcvbackend.a store/libcvkv.a directory/libcvtoken.a \
+tests_fuzz_store_row_fuzz_LDADD = store/libcvstored.a store/libcvstore.a store/libcvbackend.a store/libcvseghead.a store/libcvkv.a directory/libcvtoken.a \
 	lib/libcvmail.a lib/libcvipc.a lib/libcvloop.a lib/libcvcrypto.a lib/libcvzst.a lib/libcv.a $(CV_MAIL_LIBS) $(ZSTD_LIBS) $(DB_LIBS) $(EVENT_LIBS) $(CRYPTO_LIBS) -lpthread
 
 check_PROGRAMS += tests/unit/stored_move_test
 TESTS += tests/unit/stored_move_test
 tests_unit_stored_move_test_SOURCES = tests/unit/stored_move_test.c tests/unit/stored_run.h tests/unit/stored_run.c
-tests_unit_stored_move_test_LDADD = store/libcvbackend.a store/libcvkv.a lib/libcvzst.a $(CV_STORED_CLIENT_LIBS) $(ZSTD_LIBS) $(DB_LIBS) -lpthread $(CMOCKA_LIBS)
+tests_unit_stored_move_test_LDADD = store/libcvbackend.a store/libcvseghead.a store/libcvkv.a lib/libcvzst.a $(CV_STORED_CLIENT_LIBS) $(ZSTD_LIBS) $(DB_LIBS) -lpthread $(CMOCKA_LIBS)
 check_PROGRAMS += tests/unit/stored_mix_test
 TESTS += tests/unit/stored_mix_test
 tests_unit_stored_mix_test_SOURCES = tests/unit/stored_mix_test.c tests/unit/stored_run.h tests/unit/stored_run.c

@@ -107,6 +107,12 @@ work_stored(struct work *w, size_t n)
 }
 
 unsigned char *
+work_clear(struct work *w, size_t n)
+{
+	return grow(&w->clear, &w->clear_room, n);
+}
+
+unsigned char *
 work_plain(struct work *w, size_t n)
 {
 	return grow(&w->plain, &w->plain_room, n);
@@ -212,17 +218,20 @@ int
 file_make(struct seg *s, enum stream_kind kind)
 {
 	uint32_t number = s->n_files > 0 ? s->n_files : 1;
-	struct file_head head = {.number = number, .kind = (uint8_t)kind};
-	unsigned char h[FILE_HEADER];
+	struct seg_head head = {.number = number, .kind = (uint8_t)kind};
+	unsigned char h[FILE_HEADER], key[32];
 	char name[16];
 	int fd, err;
 
+	random_bytes(key, sizeof key);
+	if (s->keys != NULL && (err = seg_head_wrap(&head, s->keys, key)) != 0)
+		return err;
 	file_name(number, name);
 	fd = openat(s->dir_fd, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0)
 		return err_from_errno(errno);
-	file_head_encode(&head, h);
-	memcpy(h + SECTOR, h, SECTOR);
+	seg_head_encode(&head, h);
+	memcpy(h + SEG_SECTOR, h, SEG_SECTOR);
 	err = write_at(fd, h, sizeof h, 0);
 	if (err == 0 && (fdatasync(fd) != 0 || fsync(s->dir_fd) != 0))
 		err = err_from_errno(errno);
@@ -234,6 +243,9 @@ file_make(struct seg *s, enum stream_kind kind)
 	file_grow(s, number);
 	s->files[number].fd = fd;
 	s->files[number].copies = kind == STREAM_COPY;
+	memcpy(s->files[number].key, key, sizeof key);
+	s->files[number].key_known = head.sealed;
+	explicit_bzero(key, sizeof key);
 	s->n_open++;
 	s->streams[kind] =
 	    (struct stream){.file = number, .end = FILE_HEADER, .filled = FILE_HEADER};
@@ -244,7 +256,7 @@ file_make(struct seg *s, enum stream_kind kind)
 
 /* The header of a file and its size. ERR_CORRUPT: it has none that is good. */
 static int
-file_check(struct seg *s, uint32_t number, struct file_head *h_out, uint64_t *size_out)
+file_check(struct seg *s, uint32_t number, struct seg_head *h_out, uint64_t *size_out)
 {
 	unsigned char h[FILE_HEADER];
 	struct stat st;
@@ -260,12 +272,72 @@ file_check(struct seg *s, uint32_t number, struct file_head *h_out, uint64_t *si
 		*size_out = (uint64_t)st.st_size;
 		err = read_at(fd, h, n, 0);
 		if (err == 0)
-			err = file_head_decode(h, n, h_out);
+			err = seg_head_decode(h, n, h_out);
 		if (err == 0 && h_out->number != number)
 			err = ERR_CORRUPT;
 	}
 	file_put(s, number, false);
 	return err;
+}
+
+int
+file_key(struct seg *s, uint32_t number, unsigned char key_out[32])
+{
+	struct seg_head h;
+	uint64_t size;
+	bool known;
+	int err;
+
+	pthread_mutex_lock(&s->mu);
+	known = s->files[number].key_known;
+	if (known)
+		memcpy(key_out, s->files[number].key, 32);
+	pthread_mutex_unlock(&s->mu);
+	if (known)
+		return 0;
+	if ((err = file_check(s, number, &h, &size)) != 0)
+		return err;
+	err = h.sealed ? seg_head_unwrap(&h, s->keys, key_out) : ERR_CORRUPT;
+	if (err == 0) {
+		pthread_mutex_lock(&s->mu);
+		memcpy(s->files[number].key, key_out, 32);
+		s->files[number].key_known = true;
+		pthread_mutex_unlock(&s->mu);
+	}
+	return err;
+}
+
+/* Every sealed file must open: without its key the store is not there, and that is told before anything is served. */
+static int
+keys_check(struct seg *s)
+{
+	unsigned char key[32];
+	struct seg_head h;
+	uint64_t size;
+	int bad = 0;
+
+	for (uint32_t n = 1; n < s->n_files; n++) {
+		int err = file_check(s, n, &h, &size);
+
+		if (err == ERR_NOTFOUND || err == ERR_CORRUPT || (err == 0 && !h.sealed))
+			continue;
+		if (err == 0)
+			err = seg_head_unwrap(&h, s->keys, key);
+		if (err == ERR_NOTFOUND)
+			log_msg(LOG_LVL_ERROR, "segment_key",
+			    "file %u is encrypted under the key \"%s\", which store_key_file "
+			    "does not have",
+			    n, h.key_id);
+		else if (err == ERR_DENIED)
+			log_msg(LOG_LVL_ERROR, "segment_key",
+			    "file %u does not open with the key \"%s\" of store_key_file: it is "
+			    "another key",
+			    n, h.key_id);
+		if (err != 0)
+			bad = err == ERR_NOTFOUND ? ERR_DENIED : err;
+	}
+	explicit_bzero(key, sizeof key);
+	return bad;
 }
 
 /* Reads the records of the file from off on; gives where the last whole one ends. */
@@ -340,12 +412,21 @@ newest_file(struct seg *s, uint32_t *n_out)
 	return 0;
 }
 
-/* Finds the file that new bodies go on in: the newest of its kind, when it is of the present version and its header is good; else a new one. */
+/* Whether what is added to this file is encrypted as what is written now is to be. */
+static bool
+sealed_as_now(const struct seg *s, const struct seg_head *h)
+{
+	return h->sealed == (s->keys != NULL) &&
+	       (!h->sealed || strcmp(h->key_id, s->keys->k[s->keys->n - 1].id) == 0);
+}
+
+/* Finds the file that new bodies go on in: the newest of its kind, when it is of the present version and key and its header is good; else a new
+ * one. */
 static int
 stream_open(struct seg *s, uint32_t newest, const struct seg_loc *last)
 {
 	for (uint32_t n = newest; n > 0; n--) {
-		struct file_head h = {0};
+		struct seg_head h = {0};
 		uint64_t size = 0;
 		int err = file_check(s, n, &h, &size);
 
@@ -366,7 +447,7 @@ stream_open(struct seg *s, uint32_t newest, const struct seg_loc *last)
 			return err;
 		if (last != NULL && last->segment == n && size + ALIGN <= last->off + last->stored)
 			return ERR_CORRUPT; /* synced bytes are gone */
-		if (err == 0 && h.version != 1)
+		if (err == 0 && h.version != 1 && sealed_as_now(s, &h))
 			return tail_recover(s, n, size, last);
 		if (err == ERR_CORRUPT)
 			log_msg(LOG_LVL_ERROR, "segment", "file %u: its header is damaged", n);
@@ -378,6 +459,13 @@ stream_open(struct seg *s, uint32_t newest, const struct seg_loc *last)
 int
 seg_open(const char *dir, const struct seg_loc *last, uint64_t file_max, struct seg **seg_out)
 {
+	return seg_open_keys(dir, last, file_max, NULL, seg_out);
+}
+
+int
+seg_open_keys(const char *dir, const struct seg_loc *last, uint64_t file_max,
+    const struct seg_keys *keys, struct seg **seg_out)
+{
 	struct seg *s = xcalloc(1, sizeof *s);
 	uint32_t newest = 0;
 	int err;
@@ -387,6 +475,10 @@ seg_open(const char *dir, const struct seg_loc *last, uint64_t file_max, struct 
 	s->reserve = RESERVE;
 	s->file_max = file_max == 0 ? 256u << 20 : file_max;
 	s->next_body = last == NULL ? 1 : last->body + 1;
+	if (keys != NULL) {
+		s->keys = xmalloc(sizeof *s->keys);
+		*s->keys = *keys;
+	}
 	s->dir_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (s->dir_fd < 0) {
 		err = err_from_errno(errno);
@@ -399,7 +491,8 @@ seg_open(const char *dir, const struct seg_loc *last, uint64_t file_max, struct 
 		goto out;
 	}
 	file_grow(s, newest);
-	err = stream_open(s, newest, last);
+	if ((err = keys_check(s)) == 0)
+		err = stream_open(s, newest, last);
 out:
 	if (err == 0)
 		*seg_out = s;
@@ -423,13 +516,19 @@ seg_close(struct seg *s)
 		zst_free(w->zst);
 		free(w->stored);
 		free(w->plain);
+		free(w->clear);
 		free(w);
 	}
 	for (uint32_t i = 0; i < s->n_files; i++)
 		if (s->files[i].fd >= 0)
 			close(s->files[i].fd);
+	if (s->files != NULL)
+		explicit_bzero(s->files, s->n_files * sizeof *s->files);
 	free(s->files);
 	free(s->writing);
+	if (s->keys != NULL)
+		seg_keys_wipe(s->keys);
+	free(s->keys);
 	if (s->dir_fd >= 0)
 		close(s->dir_fd);
 	pthread_mutex_destroy(&s->mu);
@@ -511,6 +610,39 @@ seg_file_remove(struct seg *s, uint32_t number)
 			err = errno == ENOENT ? ERR_NOTFOUND : err_from_errno(errno);
 	}
 	pthread_mutex_unlock(&s->mu);
+	return err;
+}
+
+int
+seg_file_rewrap(struct seg *s, uint32_t number, bool *done_out)
+{
+	unsigned char sector[SEG_SECTOR], key[32];
+	struct seg_head h;
+	uint64_t size;
+	int fd, err;
+
+	*done_out = false;
+	if (s->keys == NULL)
+		return ERR_UNSUPPORTED;
+	if ((err = file_check(s, number, &h, &size)) != 0)
+		return err;
+	if (!h.sealed || sealed_as_now(s, &h))
+		return 0;
+	if ((err = seg_head_unwrap(&h, s->keys, key)) != 0 ||
+	    (err = seg_head_wrap(&h, s->keys, key)) != 0 || (err = file_get(s, number, &fd)) != 0)
+		goto out;
+	seg_head_encode(&h, sector);
+	/* one after the other: whatever a crash tears, one of them is whole */
+	for (uint64_t at = SEG_HEADER_MAX; at > 0 && err == 0;) {
+		at -= SEG_SECTOR;
+		err = write_at(fd, sector, sizeof sector, at);
+		if (err == 0 && fdatasync(fd) != 0)
+			err = err_from_errno(errno);
+	}
+	file_put(s, number, false);
+	*done_out = err == 0;
+out:
+	explicit_bzero(key, sizeof key);
 	return err;
 }
 

@@ -37,6 +37,11 @@ struct seg_loc {
 /* dir: existing folder. last: the newest body the database knows (NULL: none). What follows it in its file is read: whole records only count for
  * the numbers (nothing refers to them), a torn end is cut off. file_max: a new file is begun past it (0: 256 MiB). */
 int seg_open(const char *dir, const struct seg_loc *last, uint64_t file_max, struct seg **seg_out);
+/* The same, with what is written encrypted (AES-256-GCM) under the newest of keys (copied; NULL: not encrypted). ERR_DENIED: a file is under a key
+ * that is not there, or is another one; the log says which. */
+struct seg_keys;
+int seg_open_keys(const char *dir, const struct seg_loc *last, uint64_t file_max,
+    const struct seg_keys *keys, struct seg **seg_out);
 void seg_close(struct seg *s); /* NULL accepted */
 
 struct seg_body {
@@ -89,9 +94,14 @@ int seg_names_sync(struct seg *s);
 /* Removes a file that no row points to. ERR_AGAIN: it is being written or read, or files are pinned: later. ERR_NOTFOUND, ERR_IO. */
 int seg_file_remove(struct seg *s, uint32_t number);
 
+/* Wraps the data key of a file under the newest key; its records stay as they are. *done_out: false when it was so already. Durable when it returns.
+ * ERR_NOTFOUND (no such file), ERR_UNSUPPORTED (no keys), ERR_DENIED, ERR_CORRUPT, ERR_IO. */
+int seg_file_rewrap(struct seg *s, uint32_t number, bool *done_out);
+
 /* The number the next body gets; and that it is to be at least this. */
 uint64_t seg_next(struct seg *s);
 void seg_next_at_least(struct seg *s, uint64_t next);
+
 /* Free space below which no body is written: 64 MiB unless told. Before the first write. */
 void seg_set_reserve(struct seg *s, uint64_t bytes);
 /* Octets written to files since seg_open, and the number of the newest file: for `congvu status`. */

@@ -1,4 +1,4 @@
-/* segment_codec.c: segment files as bytes: headers of files and records, entries of tables, the row of a body. Pure; what is decoded may be
+/* segment_codec.c: records as bytes: headers, entries of tables, the row of a body. Pure; what is decoded may be
  * anything. Runs in stored. */
 #include "store/segment_priv.h"
 
@@ -10,13 +10,11 @@
 enum {
 	REC_MAGIC = 0x43764264, /* "CvBd" */
 	REC_VERSION = 2,
-	FILE_VERSION = 2,
 	ROW_V1_LEN = 57,
 	ROW_V2_LEN = 76, /* and 8 for each part */
 };
 #define SIZE_LIMIT ((uint64_t)1 << 40)
 #define FLAGS_KNOWN (SEG_PART | SEG_COMPOSITE | SEG_SEALED)
-static const char file_magic[16] = "congvu-segment\n";
 
 void
 put32(unsigned char *p, uint32_t v)
@@ -42,46 +40,6 @@ uint64_t
 get64(const unsigned char *p)
 {
 	return (uint64_t)get32(p) << 32 | get32(p + 4);
-}
-
-/* ---- files ---- */
-
-void
-file_head_encode(const struct file_head *h, unsigned char sector[SECTOR])
-{
-	memset(sector, 0, SECTOR);
-	memcpy(sector, file_magic, sizeof file_magic);
-	sector[16] = FILE_VERSION;
-	sector[17] = h->kind;
-	put32(sector + 20, h->number);
-	put32(sector + SECTOR - 4, crc32c(0, sector, SECTOR - 4));
-}
-
-static int
-sector_decode(const unsigned char *p, struct file_head *h)
-{
-	if (memcmp(p, file_magic, sizeof file_magic) != 0 || p[16] != FILE_VERSION ||
-	    p[17] >= STREAMS || get32(p + SECTOR - 4) != crc32c(0, p, SECTOR - 4))
-		return ERR_CORRUPT;
-	h->version = FILE_VERSION;
-	h->kind = p[17];
-	h->number = get32(p + 20);
-	return 0;
-}
-
-int
-file_head_decode(const unsigned char *p, size_t n, struct file_head *h_out)
-{
-	if (n >= FILE1_HEADER && memcmp(p, file_magic, sizeof file_magic) == 0 && p[16] == 1 &&
-	    get32(p + FILE1_HEADER - 4) == crc32c(0, p, FILE1_HEADER - 4)) {
-		*h_out = (struct file_head){.number = get32(p + 20), .version = 1};
-		return 0;
-	}
-	/* the second one when a write of the first was torn, or an octet of it went bad */
-	for (size_t at = 0; at + SECTOR <= n; at += SECTOR)
-		if (sector_decode(p + at, h_out) == 0)
-			return 0;
-	return ERR_CORRUPT;
 }
 
 /* ---- records ---- */
@@ -187,6 +145,29 @@ rec_head_decode(const unsigned char h[REC_HEADER], struct seg_loc *l, unsigned *
 	return l->body > 0 && (h[5] & ~(FLAGS_KNOWN | REC_DEAD)) == 0 && lengths_ok(l)
 		   ? 0
 		   : ERR_CORRUPT;
+}
+
+struct slice
+block_aad(const struct seg_loc *l, uint64_t index, uint32_t word, unsigned char aad[BLOCK_AAD])
+{
+	put32(aad, l->segment);
+	put64(aad + 4, l->body);
+	put64(aad + 12, l->size);
+	put64(aad + 20, l->content);
+	put64(aad + 28, l->stored);
+	put32(aad + 36, l->summary_len);
+	put32(aad + 40, l->flags);
+	memcpy(aad + 44, l->sha256, 32);
+	put64(aad + 76, index);
+	put32(aad + 84, word);
+	return slice_of(aad, BLOCK_AAD);
+}
+
+void
+block_nonce(const unsigned char base[NONCE], uint64_t index, unsigned char out[NONCE])
+{
+	memcpy(out, base, NONCE);
+	put32(out + 8, get32(out + 8) ^ (uint32_t)index);
 }
 
 /* ---- the row of a body ---- */

@@ -5,12 +5,11 @@
 #include <pthread.h>
 
 #include "lib/zst.h"
+#include "store/seg_head.h"
 #include "store/segment.h"
 
 enum {
-	SECTOR = 512, /* the only atom of a disk */
-	FILE_HEADER = 2 * SECTOR,
-	FILE1_HEADER = 64,
+	FILE_HEADER = SEG_HEADER_MAX,
 	REC_HEADER = 96,
 	REC_DEAD = 0x80, /* flag of a header: space of a write that failed */
 	BLOCK = 256 << 10,
@@ -30,6 +29,8 @@ struct file {
 	unsigned users;
 	bool dirty;
 	bool copies; /* made in this run for copies: synced by seg_sync_copies */
+	bool key_known;
+	unsigned char key[32]; /* of its data */
 	uint64_t used_at;
 };
 struct stream {
@@ -41,8 +42,8 @@ struct stream {
 struct work {
 	struct work *next;
 	struct zst *zst;
-	unsigned char *stored, *plain;
-	size_t stored_room, plain_room;
+	unsigned char *stored, *plain, *clear;
+	size_t stored_room, plain_room, clear_room;
 };
 struct seg {
 	pthread_mutex_t mu;
@@ -55,8 +56,9 @@ struct seg {
 	uint64_t next_body;
 	uint64_t written, clock;
 	unsigned n_open, pins;
-	struct work *idle; /* under mu */
-	struct writing {   /* where a record is being written now */
+	struct work *idle;     /* under mu */
+	struct seg_keys *keys; /* NULL: what is written is not encrypted */
+	struct writing {       /* where a record is being written now */
 		uint32_t file;
 		uint64_t off;
 	} * writing;
@@ -68,14 +70,6 @@ void put32(unsigned char *p, uint32_t v);
 void put64(unsigned char *p, uint64_t v);
 uint32_t get32(const unsigned char *p);
 uint64_t get64(const unsigned char *p);
-/* The header of a file. version 1: FILE1_HEADER octets; 2: a sector, which stands there twice. */
-struct file_head {
-	uint32_t number;
-	uint8_t version, kind; /* enum stream_kind */
-};
-void file_head_encode(const struct file_head *h, unsigned char sector[SECTOR]);
-/* n octets from the begin of the file, at most FILE_HEADER. 0 or ERR_CORRUPT. */
-int file_head_decode(const unsigned char *p, size_t n, struct file_head *h_out);
 /* The header of a record, version 2. */
 void rec_head_encode(const struct seg_loc *l, unsigned flags, const unsigned char nonce[NONCE],
     unsigned char h[REC_HEADER]);
@@ -101,6 +95,12 @@ word_codec(uint32_t word)
 }
 /* Whether a block of plain octets can have been stored so. */
 bool word_ok(uint32_t word, size_t plain);
+/* What a sealed block is bound to: its file, body and place, all that the header says. */
+enum { BLOCK_AAD = 88 };
+struct slice block_aad(
+    const struct seg_loc *l, uint64_t index, uint32_t word, unsigned char aad[BLOCK_AAD]);
+/* base: random for each record, so that no place and no number that a crash freed can bring one back. */
+void block_nonce(const unsigned char base[NONCE], uint64_t index, unsigned char out[NONCE]);
 uint32_t block_check(uint64_t body, uint64_t index, uint32_t word, const void *p);
 
 /* segment.c: files */
@@ -112,11 +112,14 @@ int file_get(struct seg *s, uint32_t number, int *fd_out);
 void file_put(struct seg *s, uint32_t number, bool written);
 /* With the lock: begins a file of this stream. */
 int file_make(struct seg *s, enum stream_kind kind);
+/* The data key of a file that is sealed. ERR_CORRUPT, ERR_DENIED, ERR_NOTFOUND, ERR_IO. */
+int file_key(struct seg *s, uint32_t number, unsigned char key_out[32]);
 struct work *work_get(struct seg *s);
 void work_put(struct seg *s, struct work *w);
 /* Room for n octets; what was there is gone. */
 unsigned char *work_stored(struct work *w, size_t n);
 unsigned char *work_plain(struct work *w, size_t n);
+unsigned char *work_clear(struct work *w, size_t n);
 
 /* segment_read.c: a record that is open to be read block by block. */
 struct rec {
@@ -128,7 +131,7 @@ struct rec {
 	    head; /* header, table up to the last block wanted; the whole record when it is small */
 	size_t have;
 	uint64_t at, off; /* block and where it begins */
-	unsigned char nonce[NONCE];
+	unsigned char nonce[NONCE], key[32];
 };
 /* last: index of the last block that will be asked for. Closed by rec_close when 0. */
 int rec_open(struct seg *s, const struct seg_loc *l, uint64_t last, struct rec *r);

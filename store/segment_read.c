@@ -45,6 +45,8 @@ rec_open(struct seg *s, const struct seg_loc *l, uint64_t last, struct rec *r)
 	    (err == 0 && (rec_head_decode(r->head, &there, &flags, r->nonce) != 0 ||
 			     (flags & REC_DEAD) != 0 || !same(&there, l))))
 		err = ERR_CORRUPT;
+	if (err == 0 && (l->flags & SEG_SEALED) != 0)
+		err = file_key(s, l->segment, r->key);
 	if (err != 0)
 		rec_close(r);
 	return err;
@@ -56,6 +58,7 @@ rec_close(struct rec *r)
 	file_put(r->s, r->l->segment, false);
 	work_put(r->s, r->w);
 	free(r->head);
+	explicit_bzero(r->key, sizeof r->key);
 }
 
 static const unsigned char *
@@ -87,6 +90,16 @@ rec_stored(struct rec *r, uint64_t index, uint32_t *word_out, const unsigned cha
 	}
 	if (block_check(r->l->body, index, word, p) != get32(e + 4))
 		return ERR_CORRUPT;
+	if ((r->l->flags & SEG_SEALED) != 0) {
+		unsigned char *clear = work_clear(r->w, word_len(word)), aad[BLOCK_AAD],
+			      nonce[NONCE];
+
+		block_nonce(r->nonce, index, nonce);
+		if (gcm_open(r->key, nonce, block_aad(r->l, index, word, aad), p, word_len(word),
+			clear, e + 8) != 0)
+			return ERR_CORRUPT;
+		p = clear;
+	}
 	*word_out = word;
 	*p_out = p;
 	return 0;

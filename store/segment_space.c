@@ -98,7 +98,7 @@ seg_erase(struct seg *s, uint32_t number, uint64_t from, uint64_t to)
 {
 	int fd, err;
 
-	if (from < FILE1_HEADER || from >= to)
+	if (from < SEG_HEADER1 || from >= to)
 		return from < to ? ERR_RANGE : 0;
 	if ((err = file_get(s, number, &fd)) != 0)
 		return err;
@@ -119,23 +119,23 @@ uint64_t
 seg_first_record(struct seg *s, uint32_t number)
 {
 	unsigned char h[FILE_HEADER];
-	struct file_head head;
+	struct seg_head head;
 	int fd, err = file_get(s, number, &fd);
-	size_t n = FILE1_HEADER;
+	size_t n = SEG_HEADER1;
 
 	if (err != 0)
 		return 0;
 	err = read_at(fd, h, n, 0);
-	if (err == 0 && (err = file_head_decode(h, n, &head)) != 0) {
+	if (err == 0 && (err = seg_head_decode(h, n, &head)) != 0) {
 		n = FILE_HEADER;
 		err = read_at(fd, h, n, 0);
 		if (err == 0)
-			err = file_head_decode(h, n, &head);
+			err = seg_head_decode(h, n, &head);
 	}
 	file_put(s, number, false);
 	if (err != 0)
 		return 0;
-	return head.version == 1 ? FILE1_HEADER : FILE_HEADER;
+	return head.version == 1 ? SEG_HEADER1 : FILE_HEADER;
 }
 
 int

@@ -157,11 +157,14 @@ struct out {
 	struct seg *s;
 	struct seg_loc l;
 	int fd;
-	unsigned char nonce[NONCE];
+	struct work *w;
+	unsigned char nonce[NONCE], key[32];
 	unsigned char *head; /* header and table; of a small record all of it */
 	bool small;
 	uint64_t off; /* of the next block */
 };
+
+static int out_end(struct out *o, int err, struct seg_loc *loc_out);
 
 /* l: all but the place, and the number of a new body. blocks_len: of all blocks as they will be stored. */
 static int
@@ -174,15 +177,23 @@ out_begin(struct out *o, struct seg *s, enum stream_kind kind, const struct seg_
 	o->s = s;
 	o->l = *l;
 	o->l.format = 2;
+	o->l.flags = (uint8_t)(o->l.flags & ~SEG_SEALED);
+	if (s->keys != NULL) {
+		o->l.flags |= SEG_SEALED;
+		random_bytes(o->nonce, sizeof o->nonce);
+	}
 	o->off = rec_table_end(&o->l);
 	o->l.stored = rec_padded(o->off + blocks_len);
 	if (!has_room(s, o->l.stored))
 		return ERR_FULL;
 	if ((err = reserve(s, kind, &o->l, &o->fd)) != 0)
 		return err;
+	o->w = work_get(s);
 	o->small = o->l.stored <= ONE_WRITE;
 	o->head = xcalloc(1, o->small ? (size_t)o->l.stored : (size_t)o->off);
-	return 0;
+	if (s->keys != NULL && (err = file_key(s, o->l.segment, o->key)) != 0)
+		(void)out_end(o, err, NULL);
+	return err;
 }
 
 static int
@@ -191,6 +202,15 @@ out_block(struct out *o, uint64_t index, uint32_t word, const unsigned char *p)
 	unsigned char *entry = o->head + REC_HEADER + index * rec_entry_len(o->l.flags);
 	uint64_t at = o->off;
 
+	if ((o->l.flags & SEG_SEALED) != 0) {
+		unsigned char *sealed = work_stored(o->w, word_len(word)), aad[BLOCK_AAD],
+			      nonce[NONCE];
+
+		block_nonce(o->nonce, index, nonce);
+		gcm_seal(o->key, nonce, block_aad(&o->l, index, word, aad), p, word_len(word),
+		    sealed, entry + 8);
+		p = sealed;
+	}
 	put32(entry, word);
 	put32(entry + 4, block_check(o->l.body, index, word, p));
 	o->off += word_len(word);
@@ -228,6 +248,8 @@ out_end(struct out *o, int err, struct seg_loc *loc_out)
 	writing_end(o->s, &o->l);
 	file_put(o->s, o->l.segment, true);
 	free(o->head);
+	work_put(o->s, o->w);
+	explicit_bzero(o->key, sizeof o->key);
 	if (err == 0)
 		*loc_out = o->l;
 	return err;

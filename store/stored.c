@@ -13,6 +13,7 @@
 #include "lib/err.h"
 #include "lib/log.h"
 #include "lib/role.h"
+#include "store/seg_head.h"
 
 enum { MAX_CONNS = 256, STAT_EVERY_MS = 1000, SWEEP_EVERY_MS = 600000 };
 
@@ -188,6 +189,31 @@ on_tick(void *arg)
 	loop_timer_set(k->t, STAT_EVERY_MS);
 }
 
+static struct seg_keys *keys;
+
+/* Nothing is ever written in the clear because a key could not be read. */
+static struct seg_keys *
+read_keys(const struct conf *c)
+{
+	int fd = role_fd("store_key_file"), err;
+	struct seg_keys *k;
+	unsigned line = 0;
+	char *path = conf_path(c, "store_key_file");
+	bool set = path[0] != '\0';
+
+	free(path);
+	if (!set)
+		return NULL;
+	k = xcalloc(1, sizeof *k);
+	err = fd < 0 ? ERR_IO : seg_keys_read(fd, k, &line);
+	if (err != 0 && line > 0)
+		fatal("stored: store_key_file, line %u: a name and 64 hex digits must stand there",
+		    line);
+	if (err != 0)
+		fatal("stored: store_key_file: %s", err_name(err));
+	return k;
+}
+
 static void
 configure(struct stored *st, struct backend_kv_options *o)
 {
@@ -208,6 +234,7 @@ configure(struct stored *st, struct backend_kv_options *o)
 	for (size_t i = 0; i < st->n_special; i++)
 		st->special[i] = slice_str(conf_list_item(c, "special_folders", i));
 	o->dir = ".";
+	o->keys = keys = read_keys(c);
 	o->threads = (unsigned)conf_int(c, "store_threads");
 	o->cache_bytes = (size_t)conf_int(c, "store_cache_mb") << 20;
 	o->reserve = (uint64_t)conf_int(c, "disk_reserve_mb") << 20;
@@ -232,6 +259,8 @@ main(int argc, char **argv)
 	role_enter();
 	backup_places_load();
 	err = backend_kv_open(st->loop, &o, &st->be);
+	if (keys != NULL)
+		seg_keys_wipe(keys); /* copied */
 	if (err != 0)
 		fatal("stored: the store cannot be opened: %s", err_name(err));
 	for (size_t i = 0; i < sizeof servers / sizeof servers[0]; i++) {

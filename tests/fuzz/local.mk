@@ -36,7 +36,7 @@ tests_fuzz_liblookup_a_CPPFLAGS = $(CV_BORDER_CPPFLAGS) -Ddir_open_conf=border_d
 CV_FUZZ += tests/fuzz/stored_ipc_fuzz tests/fuzz/queue_ipc_fuzz tests/fuzz/ledger_ipc_fuzz tests/fuzz/scan_ipc_fuzz tests/fuzz/lookup_ipc_fuzz
 tests_fuzz_stored_ipc_fuzz_SOURCES = tests/fuzz/stored_ipc_fuzz.c $(CV_BORDER) $(CV_FUZZ_MAIN)
 tests_fuzz_stored_ipc_fuzz_LDFLAGS = $(AM_LDFLAGS) $(CV_FUZZLINK)
-tests_fuzz_stored_ipc_fuzz_LDADD = tests/fuzz/libstored.a store/libcvstored.a store/libcvstore.a store/libcvbackend.a store/libcvkv.a \
+tests_fuzz_stored_ipc_fuzz_LDADD = tests/fuzz/libstored.a store/libcvstored.a store/libcvstore.a store/libcvbackend.a store/libcvseghead.a store/libcvkv.a \
 	directory/libcvtoken.a lib/libcvmail.a lib/libcvjson.a lib/libcvcrypto.a lib/libcvzst.a $(CV_BORDER_LIBS) $(CV_MAIL_LIBS) $(JANSSON_LIBS) $(ZSTD_LIBS) $(DB_LIBS) $(CRYPTO_LIBS)
 tests_fuzz_queue_ipc_fuzz_SOURCES = tests/fuzz/queue_ipc_fuzz.c $(CV_BORDER) $(CV_FUZZ_MAIN)
 tests_fuzz_queue_ipc_fuzz_LDFLAGS = $(AM_LDFLAGS) $(CV_FUZZLINK)

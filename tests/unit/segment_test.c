@@ -13,6 +13,7 @@
 #include "lib/crypto.h"
 #include "lib/err.h"
 #include "lib/log.h"
+#include "store/seg_head.h"
 #include "store/segment.h"
 
 struct fix {
@@ -496,6 +497,238 @@ bad_file_header(void **state)
 	assert_int_equal(read_back(f, &b, "three"), 0);
 }
 
+/* ---- encryption ---- */
+
+static struct seg_keys
+keys_of(const char *text)
+{
+	struct seg_keys k;
+
+	assert_int_equal(seg_keys_parse(slice_str(text), &k, NULL), 0);
+	return k;
+}
+#define KEY_A "k2025 000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f\n"
+#define KEY_B "k2026 ff0102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1eff\n"
+
+static void
+reopen(struct fix *f, const struct seg_loc *last, const char *keys)
+{
+	struct seg_keys k;
+
+	if (keys != NULL)
+		k = keys_of(keys);
+	seg_close(f->s);
+	f->s = NULL;
+	assert_int_equal(seg_open_keys(f->dir, last, 0, keys == NULL ? NULL : &k, &f->s), 0);
+}
+
+/* Whether the octets of text stand anywhere in a file. */
+static bool
+in_file(const char *file, const char *text)
+{
+	FILE *in = fopen(file, "r");
+	struct buf b;
+	size_t n;
+	bool found;
+
+	buf_init(&b, 8 << 20);
+	n = fread(buf_reserve(&b, 4 << 20), 1, 4 << 20, in);
+	buf_commit(&b, n);
+	fclose(in);
+	found = slice_find(buf_slice(&b), slice_str(text)) >= 0;
+	buf_done(&b);
+	return found;
+}
+
+static void
+sealed(void **state)
+{
+	struct fix *f = *state;
+	struct seg_loc clear = put(f, "in the clear"), a, b, big, c;
+	unsigned char *p = xcalloc(1, 700000);
+	char file2[80], file3[80];
+	struct seg_keys wrong;
+	struct buf v;
+	bool done;
+
+	snprintf(file2, sizeof file2, "%s/seg-00000002", f->dir);
+	snprintf(file3, sizeof file3, "%s/seg-00000003", f->dir);
+	reopen(f, &clear, KEY_A);
+	a = put(f, "a secret of state");
+	random_bytes(p, 400000);
+	big = put_bytes(f, slice_of(p, 700000), "sum of it");
+	assert_true(a.segment == 2 && (a.flags & SEG_SEALED) != 0 && a.body == 2);
+	assert_int_equal(read_back(f, &clear, "in the clear"), 0);
+	assert_int_equal(read_back(f, &a, "a secret of state"), 0);
+	assert_true(in_file(f->file, "in the clear"));
+	assert_false(in_file(file2, "secret"));
+	assert_false(in_file(file2, "sum"));
+	buf_init(&v, 1 << 20);
+	assert_int_equal(seg_read(f->s, &big, 262100, 300000, &v), 0);
+	assert_memory_equal(v.data, p + 262100, 300000);
+	buf_done(&v);
+	assert_int_equal(seg_check(f->s, &big), 0);
+	/* the same key: the file goes on; the copy of what was in the clear is sealed */
+	reopen(f, &big, KEY_A);
+	b = put(f, "another secret");
+	assert_true(b.segment == 2 && b.body == 4);
+	assert_int_equal(seg_copy(f->s, &clear, &c), 0);
+	assert_true(c.segment == 3 && (c.flags & SEG_SEALED) != 0 && c.body == 1);
+	assert_int_equal(read_back(f, &c, "in the clear"), 0);
+	assert_false(in_file(file3, "in the clear"));
+	assert_int_equal(seg_copy(f->s, &big, &c), 0);
+	assert_int_equal(seg_check(f->s, &c), 0);
+	/* no key, another key, another key by the same name */
+	seg_close(f->s);
+	f->s = NULL;
+	assert_int_equal(seg_open(f->dir, &b, 0, &f->s), ERR_DENIED);
+	wrong = keys_of(KEY_B);
+	assert_int_equal(seg_open_keys(f->dir, &b, 0, &wrong, &f->s), ERR_DENIED);
+	wrong = keys_of("k2025 "
+			"ff0102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1eff");
+	assert_int_equal(seg_open_keys(f->dir, &b, 0, &wrong, &f->s), ERR_DENIED);
+	/* rotation: both, then the headers, then the new one alone */
+	assert_int_equal(
+	    seg_open_keys(f->dir, &b, 0, (wrong = keys_of(KEY_A KEY_B), &wrong), &f->s), 0);
+	a = put(f, "under the new key");
+	assert_true(a.segment == 4 && a.body == 5);
+	for (uint32_t n = 1; n <= 4; n++) {
+		assert_int_equal(seg_file_rewrap(f->s, n, &done), 0);
+		assert_int_equal(done, n == 2 || n == 3);
+		assert_int_equal(seg_file_rewrap(f->s, n, &done), 0);
+		assert_false(done);
+	}
+	assert_int_equal(seg_file_rewrap(f->s, 5, &done), ERR_NOTFOUND);
+	reopen(f, &a, KEY_B);
+	assert_int_equal(read_back(f, &a, "under the new key"), 0);
+	assert_int_equal(read_back(f, &b, "another secret"), 0);
+	assert_int_equal(seg_check(f->s, &c), 0);
+	free(p);
+}
+
+/* Sealed octets: any that changes is seen, also when the check that needs no key agrees; a record in another's place is nothing. */
+static void
+sealed_damage(void **state)
+{
+	struct fix *f = *state;
+	struct seg_loc a, b, moved;
+	char file2[80];
+	unsigned char rec[512];
+	int fd;
+
+	snprintf(file2, sizeof file2, "%s/seg-00000002", f->dir);
+	a = put(f, "x");
+	reopen(f, &a, KEY_A);
+	a = put(f, "precious");
+	b = put(f, "envious!");
+	assert_int_equal(a.segment, 2);
+	for (off_t at = (off_t)a.off; at < (off_t)a.off + 96 + 48 + 3 + 8; at++) {
+		flip(file2, at);
+		assert_int_equal(read_back(f, &a, "precious"), ERR_CORRUPT);
+		assert_int_equal(read_back(f, &b, "envious!"), 0);
+		flip(file2, at);
+	}
+	assert_int_equal(read_back(f, &a, "precious"), 0);
+	/* b's record with a's number, checks made anew: only the tag tells */
+	fd = open(file2, O_RDWR);
+	assert_int_equal(pread(fd, rec, (size_t)b.stored, (off_t)b.off), (ssize_t)b.stored);
+	rec[15] = (unsigned char)a.body;
+	memcpy(rec + 28, a.sha256, 32);
+	put32_at(rec + 92, crc32c(0, rec, 92));
+	for (unsigned i = 0; i < 2; i++) {
+		unsigned char ctx[20] = {0}, *entry = rec + 96 + 24 * i;
+		size_t len = entry[3];
+
+		ctx[7] = (unsigned char)a.body;
+		ctx[15] = (unsigned char)i;
+		memcpy(ctx + 16, entry, 4);
+		put32_at(
+		    entry + 4, crc32c(crc32c(0, ctx, 20), rec + 96 + 48 + (i == 0 ? 0 : 3), len));
+	}
+	assert_int_equal(pwrite(fd, rec, (size_t)b.stored, (off_t)b.off), (ssize_t)b.stored);
+	close(fd);
+	moved = a;
+	moved.off = b.off;
+	assert_int_equal(read_back(f, &moved, "envious!"), ERR_CORRUPT);
+	/* both headers of the file gone: its records with them, and new bodies are still taken */
+	flip(file2, 30);
+	seg_close(f->s);
+	f->s = NULL;
+	reopen(f, &b, KEY_A);
+	assert_int_equal(read_back(f, &a, "precious"), 0);
+	flip(file2, 512 + 70);
+	reopen(f, &b, KEY_A);
+	assert_int_equal(read_back(f, &a, "precious"), ERR_CORRUPT);
+	a = put(f, "elsewhere");
+	assert_int_equal(a.segment, 3);
+	assert_int_equal(read_back(f, &a, "elsewhere"), 0);
+}
+
+/* A crash that takes records away gives their places and numbers to others: never their nonces. */
+static void
+nonces(void **state)
+{
+	struct fix *f = *state;
+	struct seg_loc kept, a;
+	unsigned char seen[20][12];
+	char file2[80];
+	int fd;
+
+	snprintf(file2, sizeof file2, "%s/seg-00000002", f->dir);
+	kept = put(f, "x");
+	reopen(f, &kept, KEY_A);
+	kept = put(f, "kept");
+	for (unsigned i = 0; i < 20; i++) {
+		a = put(f, "the same octets at the same place");
+		assert_true(a.segment == 2 && a.body == 3 && a.off == kept.off + kept.stored);
+		fd = open(file2, O_RDONLY);
+		assert_int_equal(pread(fd, seen[i], 12, (off_t)a.off + 76), 12);
+		close(fd);
+		for (unsigned j = 0; j < i; j++)
+			assert_memory_not_equal(seen[i], seen[j], 12);
+		assert_int_equal(truncate(file2, (off_t)(a.off + 150)), 0);
+		reopen(f, &kept, KEY_A);
+	}
+}
+
+static void
+key_file(void **state)
+{
+	static const struct {
+		const char *text;
+		int err;
+		unsigned line;
+	} bad[] = {
+	    {"", ERR_SYNTAX, 0},
+	    {"# nothing but this\n\n", ERR_SYNTAX, 0},
+	    {KEY_A "k2026\n", ERR_SYNTAX, 2},
+	    {KEY_A "\n" KEY_A, ERR_SYNTAX, 3},
+	    {"k 00\n", ERR_SYNTAX, 1},
+	    {"k/1 000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f\n", ERR_SYNTAX,
+		1},
+	    {"kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkk "
+	     "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f\n",
+		ERR_SYNTAX, 1},
+	    {"k 000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f 1\n", ERR_SYNTAX,
+		1},
+	};
+	struct seg_keys k;
+	unsigned line;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+		line = 99;
+		assert_int_equal(seg_keys_parse(slice_str(bad[i].text), &k, &line), bad[i].err);
+		assert_int_equal(line, bad[i].line);
+	}
+	k = keys_of("# keys of the store\r\n  " KEY_A "\r\n\tk2026\t "
+		    "FF0102030405060708090A0B0C0D0E0F101112131415161718191A1B1C1D1EFF");
+	assert_int_equal(k.n, 2);
+	assert_string_equal(k.k[0].id, "k2025");
+	assert_string_equal(k.k[1].id, "k2026");
+	assert_true(k.k[0].key[31] == 0x1f && k.k[1].key[0] == 0xff);
+}
+
 int
 main(void)
 {
@@ -512,6 +745,10 @@ main(void)
 	    cmocka_unit_test_setup_teardown(version_1, setup, teardown),
 	    cmocka_unit_test_setup_teardown(copies, setup, teardown),
 	    cmocka_unit_test_setup_teardown(bad_file_header, setup, teardown),
+	    cmocka_unit_test_setup_teardown(sealed, setup, teardown),
+	    cmocka_unit_test_setup_teardown(sealed_damage, setup, teardown),
+	    cmocka_unit_test_setup_teardown(nonces, setup, teardown),
+	    cmocka_unit_test(key_file),
 	};
 
 	log_init("segment_test", 2);
