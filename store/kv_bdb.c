@@ -31,6 +31,7 @@ enum {
 	READ_RETRIES = 10000,
 	RESERVE = 32 << 20, /* twice the log between checkpoints, and as much again for recovery */
 	ROOM_EVERY_MS = 50,
+	SETTLE_STEP = 65536,
 };
 
 struct bdb {
@@ -419,7 +420,7 @@ keeper_main(void *arg)
 
 	pthread_mutex_lock(&b->mu);
 	while (!b->ending) {
-		clock_gettime(CLOCK_REALTIME, &until);
+		clock_gettime(CLOCK_MONOTONIC, &until);
 		until.tv_sec += CHECKPOINT_EVERY_S;
 		pthread_cond_timedwait(&b->wake, &b->mu, &until);
 		if (b->ending)
@@ -497,7 +498,27 @@ lock_dir(const char *dir, int *fd_out)
 	return err;
 }
 
-/* What a process wrote of the log and did not sync before it was killed is read by recovery, but a power cut may still take it back: Berkeley
+/* Writes what is read to its place once more, and syncs it: after a sync that failed the kernel may hold in memory what is not on the disk,
+ * and call it clean. */
+static int
+rewrite(int fd)
+{
+	static const unsigned char zeros[SETTLE_STEP];
+	unsigned char *p = xmalloc(SETTLE_STEP);
+	ssize_t n = 0;
+	int err = 0;
+
+	for (off_t at = 0; err == 0 && (n = pread(fd, p, SETTLE_STEP, at)) > 0; at += n)
+		/* the rest of a log file is zeros since it was made */
+		if (memcmp(p, zeros, (size_t)n) != 0 && pwrite(fd, p, (size_t)n, at) != n)
+			err = errno != 0 ? err_from_errno(errno) : ERR_IO;
+	if (err == 0 && (n < 0 || fdatasync(fd) != 0))
+		err = err_from_errno(errno);
+	free(p);
+	return err;
+}
+
+/* What a process wrote of the log and did not sync before it ended is read by recovery, but a power cut may still take it back: Berkeley
  * DB believes what it read, and would put pages in place that are newer than the log. */
 static int
 log_settle(const char *dir)
@@ -514,9 +535,8 @@ log_settle(const char *dir)
 
 		if (strncmp(e->d_name, "log.", 4) != 0)
 			continue;
-		fd = openat(dir_fd, e->d_name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-		if (fd < 0 || fdatasync(fd) != 0)
-			err = err_from_errno(errno);
+		fd = openat(dir_fd, e->d_name, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+		err = fd < 0 ? err_from_errno(errno) : rewrite(fd);
 		if (fd >= 0)
 			close(fd);
 	}
@@ -537,6 +557,7 @@ use_kv_page(void)
 	db_env_set_func_ftruncate(kv_page_ftruncate);
 	db_env_set_func_pread(kv_page_pread);
 	db_env_set_func_pwrite(kv_page_pwrite);
+	db_env_set_func_write(kv_page_write);
 }
 
 static int
@@ -589,6 +610,7 @@ int
 kv_bdb_open(const struct kv_options *o, struct kv **kv_out)
 {
 	struct bdb *b = xcalloc(1, sizeof *b);
+	pthread_condattr_t attr;
 	int err, ret;
 
 	b->kv.ops = &bdb_ops;
@@ -596,7 +618,11 @@ kv_bdb_open(const struct kv_options *o, struct kv **kv_out)
 	b->reserve = o->reserve_bytes == 0 ? RESERVE : o->reserve_bytes;
 	b->room_checked_ms = INT64_MIN / 2;
 	pthread_mutex_init(&b->mu, NULL);
-	pthread_cond_init(&b->wake, NULL);
+	/* not the clock of the wall: it may be set back while the keeper sleeps */
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(&b->wake, &attr);
+	pthread_condattr_destroy(&attr);
 	if ((err = lock_dir(o->dir, &b->lock_fd)) != 0) {
 		log_msg(LOG_LVL_ERROR, "kv", "%s: %s", o->dir,
 		    err == ERR_EXISTS ? "another process has it open" : err_name(err));

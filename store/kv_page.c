@@ -179,10 +179,19 @@ read_all(int fd, void *p, size_t n, off_t at)
 	return true;
 }
 
-static int
+/* A sync that failed is never tried again: the kernel may have given up what it could not write and call it clean, and the next sync would
+ * promise what is not there. Recovery in a new process sees to it. */
+static void
+must_sync(int ret, const char *what)
+{
+	if (ret != 0)
+		fatal("kv: sync of %s: %s", what, strerror(errno));
+}
+
+static void
 dir_sync(void)
 {
-	return fsync(pg.dir_fd);
+	must_sync(fsync(pg.dir_fd), "the folder");
 }
 
 static int
@@ -220,6 +229,17 @@ header_make(unsigned char *h, const struct batch *b)
 	put32(h + HEADER - 4, crc32c(0, h, HEADER - 4));
 }
 
+/* Of a batch, which is written anew, all of it, once there is room again. 0 or -1 with errno. */
+static int
+sync_pages(int fd, const char *what)
+{
+	int ret = fdatasync(fd);
+
+	if (ret != 0 && errno != ENOSPC && errno != EDQUOT)
+		must_sync(ret, what);
+	return ret;
+}
+
 /* First to pages.dw, synced; then in place, synced. 0 or -1 with errno. */
 static int
 batch_write(struct batch *b)
@@ -233,12 +253,14 @@ batch_write(struct batch *b)
 		memcpy(pg.uid, meta + META_UID, UID_LEN);
 	header_make(h, b);
 	if (write_all(pg.dw_fd, h, HEADER, 0) != 0 ||
-	    write_all(pg.dw_fd, b->images, b->n * PAGE, HEADER) != 0 || fdatasync(pg.dw_fd) != 0)
+	    write_all(pg.dw_fd, b->images, b->n * PAGE, HEADER) != 0)
+		goto out;
+	if (sync_pages(pg.dw_fd, "pages.dw") != 0)
 		goto out;
 	for (size_t i = 0; i < b->n; i++)
 		if (write_all(pg.data_fd, b->images + i * PAGE, PAGE, (off_t)b->at[i]) != 0)
 			goto out;
-	ret = fdatasync(pg.data_fd);
+	ret = sync_pages(pg.data_fd, KV_PAGE_FILE);
 out:
 	err = errno;
 	free(h);
@@ -246,8 +268,7 @@ out:
 	return ret;
 }
 
-/* Everything that has gathered goes to its place. The lock is held, but not while it writes. After a failed sync nothing is known of what
- * is on the disk: Berkeley DB gets the error and panics, and recovery sees to it. */
+/* Everything that has gathered goes to its place. The lock is held, but not while it writes. */
 static int
 flush(void)
 {
@@ -369,15 +390,18 @@ repair(struct batch *b)
 		err = ERR_CORRUPT;
 		goto out;
 	}
-	for (size_t i = 0; i < b->n; i++) {
-		if (read_all(pg.data_fd, page, PAGE, (off_t)b->at[i]) &&
-		    memcmp(page, b->images + i * PAGE, PAGE) == 0)
-			continue;
-		torn++;
+	/* What is read may be in memory alone, after a sync that failed: pages.dw and all of its pages are written again. */
+	if (write_all(pg.dw_fd, h, HEADER, 0) != 0 ||
+	    write_all(pg.dw_fd, b->images, b->n * PAGE, HEADER) != 0 ||
+	    sync_pages(pg.dw_fd, "pages.dw") != 0)
+		err = err_from_errno(errno);
+	for (size_t i = 0; i < b->n && err == 0; i++) {
+		torn += !read_all(pg.data_fd, page, PAGE, (off_t)b->at[i]) ||
+			memcmp(page, b->images + i * PAGE, PAGE) != 0;
 		if (write_all(pg.data_fd, b->images + i * PAGE, PAGE, (off_t)b->at[i]) != 0)
 			err = err_from_errno(errno);
 	}
-	if (err == 0 && torn > 0 && fdatasync(pg.data_fd) != 0)
+	if (err == 0 && sync_pages(pg.data_fd, KV_PAGE_FILE) != 0)
 		err = err_from_errno(errno);
 	if (torn > 0)
 		log_msg(LOG_LVL_WARN, "kv_page",
@@ -433,8 +457,8 @@ kv_page_start(const char *dir)
 		  : posix_fallocate(pg.dw_fd, 0, HEADER + (off_t)KV_PAGE_BATCH * PAGE);
 	if (err == EOPNOTSUPP || err == EINVAL)
 		err = 0;
-	if (err == 0 && dir_sync() != 0)
-		err = errno;
+	if (err == 0)
+		dir_sync();
 	err = err == 0 ? repair(pg.leaving) : err_from_errno(err);
 	memset(pg.spare, -1, sizeof pg.spare);
 	if (err != 0) { /* pages.dw stays as it is: the next start needs it */
@@ -520,10 +544,8 @@ kv_page_open(const char *path, int flags, ...)
 		__atomic_store_n(&pg.is_data[fd], data, __ATOMIC_RELAXED);
 	if (fd >= 0 && data)
 		data_open_now();
-	if (fd >= 0 && made && dir_sync() != 0) {
-		close(fd);
-		return -1;
-	}
+	if (fd >= 0 && made)
+		dir_sync();
 	return fd;
 }
 
@@ -567,7 +589,10 @@ kv_page_rename(const char *from, const char *to)
 {
 	if ((is_data_path(from) || is_data_path(to)) && leave_data() != 0)
 		return done(-1);
-	return done(rename(from, to) != 0 ? -1 : dir_sync());
+	if (rename(from, to) != 0)
+		return done(-1);
+	dir_sync();
+	return 0;
 }
 
 int
@@ -576,13 +601,19 @@ kv_page_unlink(const char *path)
 	if (is_data_path(path) && leave_data() != 0)
 		return done(-1);
 	/* log files go in order: a later one never before an earlier */
-	return done(unlink(path) != 0 ? -1 : dir_sync());
+	if (unlink(path) != 0)
+		return done(-1);
+	dir_sync();
+	return 0;
 }
 
 int
 kv_page_fsync(int fd)
 {
-	return done(is_data(fd) && flush_now() != 0 ? -1 : fdatasync(fd));
+	if (is_data(fd) && flush_now() != 0)
+		return done(-1);
+	must_sync(fdatasync(fd), is_data(fd) ? KV_PAGE_FILE : "the log");
+	return 0;
 }
 
 int
@@ -690,4 +721,31 @@ kv_page_pread(int fd, void *p, size_t n, off_t at)
 	got = overlay(p, n, (uint64_t)at, pread(fd, p, n, at));
 	pthread_mutex_unlock(&pg.mu);
 	return got;
+}
+
+/* Where kv_page_pwrite gave less than all, Berkeley DB tries once more by seeking and this. All of it or -1. (It reads so too, past the end
+ * alone; a function of ours for that would have to fail there.) */
+ssize_t
+kv_page_write(int fd, const void *p, size_t n)
+{
+	const unsigned char *c = p;
+	off_t at = lseek(fd, 0, SEEK_CUR);
+
+	if (at < 0)
+		return -1;
+	for (size_t left = n; left > 0;) {
+		ssize_t w = is_data(fd) ? kv_page_pwrite(fd, c, left, at) : pwrite(fd, c, left, at);
+
+		if (w < 0 && errno == EINTR)
+			continue;
+		if (w <= 0) {
+			if (w == 0)
+				errno = ENOSPC;
+			return -1;
+		}
+		c += w;
+		at += w;
+		left -= (size_t)w;
+	}
+	return lseek(fd, at, SEEK_SET) < 0 ? -1 : (ssize_t)n;
 }

@@ -31,6 +31,7 @@ void kv_page_end(void);
 int kv_page_open(const char *path, int flags, ...);
 ssize_t kv_page_pread(int fd, void *p, size_t n, off_t at);
 ssize_t kv_page_pwrite(int fd, const void *p, size_t n, off_t at);
+ssize_t kv_page_write(int fd, const void *p, size_t n);
 
 int kv_page_close(int fd);
 int kv_page_rename(const char *from, const char *to);

@@ -255,6 +255,7 @@ main(int argc, char **argv)
 	configure(st, &o);
 	st->loop = loop_new();
 	st->started = now_s();
+	(void)age_now_s(); /* from now on */
 	loop_signal(st->loop, SIGTERM, on_term, st);
 	role_enter();
 	backup_places_load();

@@ -197,7 +197,7 @@ bury_emptied(struct mbox *b)
 void
 bury_sweep(struct account *a)
 {
-	int64_t limit = now_s() - a->st->undelete_s;
+	int64_t limit = age_now_s() - a->st->undelete_s;
 	struct mbox *b, *next;
 
 	if (account_is_held(a))

@@ -116,7 +116,7 @@ static void
 on_prune_rows(void *arg, int err, const struct kv_pair *rows, size_t n, bool more)
 {
 	struct op *op = arg;
-	int64_t limit = now_s() - op->m->acc->st->memory_s, at;
+	int64_t limit = age_now_s() - op->m->acc->st->memory_s, at;
 	uint32_t uid;
 
 	op->old_keys = arena_calloc(op->chunk_mem, n + 1, sizeof *op->old_keys);
@@ -160,7 +160,7 @@ prune_build(struct op *op, struct cycle *c)
 
 	for (size_t i = 0; i < op->n_old_keys && err == 0; i++)
 		err = cycle_del(c, op->old_keys[i]);
-	c->h.pruned_at = now_s();
+	c->h.pruned_at = age_now_s();
 	return err;
 }
 
@@ -176,7 +176,7 @@ prune_done(struct op *op)
 void
 prune_maybe(struct mbox *m)
 {
-	int64_t now = now_s();
+	int64_t now = age_now_s();
 
 	/* Once more than a day's ids are there. The first delivery of a mailbox sets the clock. */
 	if (m->h.pruned_at + PRUNE_EVERY_S > now)

@@ -162,7 +162,7 @@ on_oldest(void *arg, int err, const struct kv_pair *rows, size_t n, bool more)
 	struct op *op = arg;
 	const struct account *a = op->m->acc;
 	uint64_t all = account_kept(a), max = a->st->undelete_bytes;
-	int64_t limit = now_s() - a->st->undelete_s;
+	int64_t limit = age_now_s() - a->st->undelete_s;
 
 	op->n_kept = 0;
 	op->kept_next = 0;
@@ -195,7 +195,7 @@ kept_gather(struct op *op)
 	struct backend *be = op->m->acc->st->be;
 
 	op->more = false;
-	op->m->kept_wait = now_s() + TRIM_WAIT_S;
+	op->m->kept_wait = age_now_s() + TRIM_WAIT_S;
 	if (op->kept_how != KEPT_TRIM)
 		kept_read(op->m, op->kept, op->n_kept, op->chunk_mem, on_gathered, op);
 	else if (account_is_held(op->m->acc)) /* since this one began to wait */
@@ -279,8 +279,9 @@ kept_trim_maybe(struct mbox *m)
 	const struct stored *st = a->st;
 	struct op *op;
 
-	if (m->h.kept == 0 || m->gone || account_is_held(a) || m->kept_wait > now_s() ||
-	    (m->h.kept_from > now_s() - st->undelete_s && account_kept(a) <= st->undelete_bytes))
+	if (m->h.kept == 0 || m->gone || account_is_held(a) || m->kept_wait > age_now_s() ||
+	    (m->h.kept_from > age_now_s() - st->undelete_s &&
+		account_kept(a) <= st->undelete_bytes))
 		return;
 	for (op = m->first; op != NULL; op = op->next)
 		if (trims(op))

@@ -578,6 +578,9 @@ void backup_places_load(void);      /* once, in the working folder */
 void backup_stat(struct buf *json); /* a member: where backups are, and how old */
 
 int64_t now_s(void);
+/* For whatever goes once its time is over: the clock as it was when stored began, and what has really passed since; earlier when the clock says
+ * so. A clock that is set ahead while stored runs ends nothing. */
+int64_t age_now_s(void);
 /* A backend call refused our own arguments: a bug. */
 void must(int err);
 

@@ -30,6 +30,27 @@ now_s(void)
 	return (int64_t)time(NULL);
 }
 
+static int64_t
+running_s(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_BOOTTIME, &ts);
+	return ts.tv_sec;
+}
+
+int64_t
+age_now_s(void)
+{
+	static int64_t behind =
+	    INT64_MIN; /* running_s, against the clock when this was first asked */
+	int64_t wall = now_s(), running = running_s();
+
+	if (behind == INT64_MIN)
+		behind = wall - running;
+	return wall < running + behind ? wall : running + behind;
+}
+
 void
 must(int err)
 {

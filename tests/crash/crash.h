@@ -23,6 +23,17 @@ enum crash_op {
 	CRASH_UNLINK,   /* path */
 	CRASH_MKDIR,    /* path */
 	CRASH_TEXT,     /* of the driver; see crash_load.c */
+	CRASH_DROP,     /* a sync of a file failed: what it was for never gets there */
+};
+
+/* A file that shim.c and the driver share (CONGVU_FAULT_PAGE): counts of calls on files of the folder, what went wrong on purpose, and how far
+ * the clock is from the true one. CONGVU_FAULT=op:first:count:errno makes calls first to first + count - 1 of a kind fail; errno 0: a short
+ * read or write, -1: a read of nothing. */
+enum fault_op { FAULT_WRITE, FAULT_SYNC, FAULT_READ, FAULT_GROW, FAULT_OPEN, FAULT_OPS };
+static const char *const fault_ops[FAULT_OPS] = {"write", "sync", "read", "grow", "open"};
+struct fault_page {
+	uint64_t calls[FAULT_OPS], hits;
+	int64_t clock_s;
 };
 
 /* The first two boxes are always there; the others come, change their name and go. */

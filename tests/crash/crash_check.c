@@ -150,6 +150,8 @@ plan(void)
 		else
 			cuts[i].at = C.rare[a % C.n_rare] + b % 2;
 	}
+	if (!C.pages) /* the first one: nothing is lost, at the end */
+		cuts[0] = (struct cut){.at = C.n, .kind = DISK_ALL};
 	qsort(cuts, C.states, sizeof *cuts, by_position);
 	return cuts;
 }
@@ -372,7 +374,7 @@ main(int argc, char **argv)
 	if (list)
 		return list_sites();
 	survey();
-	if (C.texts == 0 || C.n_rare == 0) {
+	if (C.texts == 0 || (C.pages && C.n_rare == 0)) {
 		fputs("crash_check: the record has no acts or no pages\n", stderr);
 		return 2;
 	}

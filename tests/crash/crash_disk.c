@@ -350,6 +350,13 @@ disk_apply(struct disk *d, const struct crash_rec *r, const unsigned char *data)
 		else
 			settle(o->f);
 		break;
+	case CRASH_DROP: /* the lengths are the file system's own */
+		o = opening(d, r->a);
+		for (size_t i = 0; i < o->f->n_later; i++)
+			if (o->f->later[i].op == CRASH_WRITE)
+				o->f->later[i] = (struct change){
+				    .op = CRASH_GROW, .at = o->f->later[i].at + o->f->later[i].len};
+		break;
 	case CRASH_RENAME:
 	case CRASH_UNLINK:
 	case CRASH_MKDIR:

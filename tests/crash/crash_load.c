@@ -1,6 +1,7 @@
 /* crash_load.c: loads a congvu-stored-db under shim.c for crash_check.c: deliveries, APPEND, flags, expunges, copies and moves, mailboxes
  * that come and go, many at once, with kill -9 and orderly ends in between; what it reads meanwhile must be right. Runs in tests:
- *   crash_load [-n acts] [-s seed] [-r restarts] RECORD
+ *   crash_load [-n acts] [-s seed] [-r restarts] [-f fault] [-c] RECORD
+ * -f: CONGVU_FAULT (shim.c) for the first process; where a sync fails, it must end. -c: the clock is set ahead and back, by a day and ten years.
  * STORED_BIN, STORED_PRELOAD: the program and the shim. Before each act it writes to RECORD what it will do, and after the answer that it
  * is done, as texts (seq: number of the act, a: account, n: message, box, to: crash.h's, v: value, all flags and keywords it has then):
  *   D seq n a...        delivery                          d seq uid...   (0: not to this one)
@@ -34,7 +35,14 @@
 #include "tests/crash/crash.h"
 #include "tests/unit/stored_run.h"
 
-enum { WORKERS = 12, SENDERS = 3, LIMIT_S = 120, READ_LEN = 65536 };
+enum {
+	WORKERS = 12,
+	SENDERS = 3,
+	LIMIT_S = 120,
+	READ_LEN = 65536,
+	TICKET_S = 30 * 365 * 86400,
+	DEATHS = 20
+};
 #define TRACE "X-Crash: yes\r\n"
 
 struct msg {
@@ -76,8 +84,13 @@ static struct {
 	struct box box[CRASH_ACCOUNTS][CRASH_BOXES];
 	struct msg m[CRASH_MESSAGES][CRASH_ACCOUNTS];
 	struct worker w[WORKERS];
-	unsigned ready, failed, reads, read_errors, of_kind[128];
+	unsigned reads, read_errors, of_kind[128];
 	bool dies; /* stored will end by itself (shim.c) */
+	struct fault_page *page;
+	const char *fault;
+	unsigned deaths;
+	unsigned char up[CRASH_ACCOUNTS];
+	bool clock;
 } T;
 
 static uint32_t
@@ -729,13 +742,15 @@ work(struct worker *w)
 
 /* ---- from start to end ---- */
 
+enum { ASKED = 1, OPEN, LISTED };
+
 static void
 on_session(void *arg, int err)
 {
-	(void)arg;
-	if (err != 0)
-		T.failed++;
-	T.ready++;
+	unsigned char *up = arg;
+
+	*up = err == 0 ? OPEN : 0;
+	T.errors += err != 0;
 }
 
 static void
@@ -745,25 +760,35 @@ on_list(void *arg, int err, const struct mbox_info *b, size_t n)
 	unsigned acct = (unsigned)((struct box(*)[CRASH_BOXES])box - T.box);
 	struct buf text;
 
+	T.up[acct] = err == 0 ? LISTED : OPEN;
+	T.errors += err != 0;
 	if (err != 0)
-		T.failed++;
+		return;
 	buf_init(&text, 64);
 	buf_appendf(&text, "S %u", acct);
 	put(&text);
 	buf_done(&text);
-	take_list(acct, b, err == 0 ? n : 0);
+	take_list(acct, b, n);
 	for (unsigned k = 0; k < CRASH_FIXED; k++)
 		box[k].state = READY;
-	T.ready++;
 }
 
+/* shim.c reads it before stored enters its sandbox. */
 static void
-wait_for(unsigned ready)
+page_make(void)
 {
-	for (int i = 0; i < 1500 && T.ready < ready; i++)
-		loop_run_once(T.l, 20);
-	if (T.ready < ready || T.failed > 0)
-		fatal("crash_load: stored does not answer");
+	char path[64];
+	int fd;
+
+	snprintf(path, sizeof path, "%s/fault.XXXXXX",
+	    getenv("TMPDIR") == NULL ? "/tmp" : getenv("TMPDIR"));
+	fd = mkstemp(path);
+	if (fd < 0 || ftruncate(fd, 4096) != 0)
+		fatal("crash_load: %s", path);
+	T.page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (T.page == MAP_FAILED || setenv("CONGVU_FAULT_PAGE", path, 1) != 0)
+		fatal("crash_load: %s", path);
+	close(fd);
 }
 
 static void
@@ -781,14 +806,29 @@ begin(void)
 		snprintf(account, sizeof account, "p-%u", i);
 		buf_init(&T.ticket[i], 65536);
 		stored_run_ticket(
-		    &T.run, account, 0, (int64_t)time(NULL) + 1000, NULL, 0, &T.ticket[i]);
-		T.s[i] = store_session_new(
-		    T.imap, buf_slice(&T.ticket[i]), on_session, NULL, NULL, NULL);
+		    &T.run, account, 0, (int64_t)time(NULL) + TICKET_S, NULL, 0, &T.ticket[i]);
 	}
-	wait_for(CRASH_ACCOUNTS);
-	for (unsigned i = 0; i < CRASH_ACCOUNTS; i++)
-		store_list(T.s[i], on_list, T.box[i]);
-	wait_for(2 * CRASH_ACCOUNTS);
+}
+
+/* Signs in, and learns the numbers of the mailboxes; again where it went wrong. Whether all is done. */
+static bool
+sign_in(void)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < CRASH_ACCOUNTS; i++) {
+		n += T.up[i] == LISTED;
+		if (T.up[i] == 0) {
+			store_session_free(T.s[i]);
+			T.up[i] = ASKED;
+			T.s[i] = store_session_new(
+			    T.imap, buf_slice(&T.ticket[i]), on_session, NULL, NULL, &T.up[i]);
+		} else if (T.up[i] == OPEN) {
+			T.up[i] = ASKED;
+			store_list(T.s[i], on_list, T.box[i]);
+		}
+	}
+	return n == CRASH_ACCOUNTS;
 }
 
 static bool
@@ -818,8 +858,19 @@ start(bool dies)
 static void
 revive(void)
 {
-	if (T.dies && waitpid(T.run.pid, NULL, WNOHANG) == T.run.pid)
-		start(false);
+	int status;
+
+	if (waitpid(T.run.pid, &status, WNOHANG) != T.run.pid)
+		return;
+	if (!T.dies && T.fault == NULL)
+		fatal("crash_load: stored ended by itself: %x", (unsigned)status);
+	if (WIFSIGNALED(status) && WTERMSIG(status) != SIGKILL)
+		fatal("crash_load: stored crashed: signal %d", WTERMSIG(status));
+	if (++T.deaths > DEATHS)
+		fatal("crash_load: stored does not stay up");
+	if (setenv("CONGVU_FAULT", "", 1) != 0)
+		fatal("crash_load: setenv");
+	start(false);
 }
 
 static void
@@ -833,6 +884,16 @@ settle(void)
 	}
 }
 
+/* As by hand, or by a time server that was away. */
+static void
+set_clock(void)
+{
+	static const int64_t by[] = {0, 86400, -86400, 10 * 365 * 86400L, -10 * 365 * 86400L};
+
+	if (T.clock && rnd(40) == 0)
+		__atomic_store_n(&T.page->clock_s, by[rnd(5)], __ATOMIC_RELAXED);
+}
+
 static void
 run(uint32_t acts, unsigned restarts)
 {
@@ -844,6 +905,7 @@ run(uint32_t acts, unsigned restarts)
 			work(&T.w[i]);
 		loop_run_once(T.l, 5);
 		revive();
+		set_clock();
 		if (restarted < restarts && T.acts > (restarted + 1) * acts / (restarts + 1)) {
 			restarted++;
 			stored_run_end(&T.run, SIGTERM);
@@ -865,10 +927,14 @@ main(int argc, char **argv)
 	int o;
 
 	T.seed = 1;
-	while ((o = getopt(argc, argv, "n:s:r:")) != -1) {
+	while ((o = getopt(argc, argv, "n:s:r:f:c")) != -1) {
 		unsigned v = (unsigned)strtoul(optarg == NULL ? "" : optarg, NULL, 10);
 
-		if (o == 'n')
+		if (o == 'f')
+			T.fault = optarg;
+		else if (o == 'c')
+			T.clock = true;
+		else if (o == 'n')
 			acts = v;
 		else if (o == 's')
 			T.seed = v;
@@ -883,7 +949,16 @@ main(int argc, char **argv)
 	T.record = open(argv[optind], O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0600);
 	if (T.record < 0 || setenv("CONGVU_CRASH_LOG", argv[optind], 1) != 0)
 		fatal("crash_load: %s cannot be made", argv[optind]);
+	page_make();
+	if (T.fault != NULL && setenv("CONGVU_FAULT", T.fault, 1) != 0)
+		fatal("crash_load: setenv");
 	begin();
+	for (int i = 0; i < 1500 && !sign_in(); i++) {
+		loop_run_once(T.l, 20);
+		revive();
+	}
+	if (!sign_in())
+		fatal("crash_load: stored does not answer");
 	run(acts, restarts);
 	store_client_free(T.imap);
 	for (int i = 0; i < SENDERS; i++)
@@ -896,6 +971,12 @@ main(int argc, char **argv)
 	for (unsigned i = 0; i < sizeof T.of_kind / sizeof *T.of_kind; i++)
 		if (T.of_kind[i] > 0)
 			printf(" %c %u", (int)i, T.of_kind[i]);
+	if (T.fault != NULL)
+		printf("; %llu faults, %u deaths, %u reads refused",
+		    (unsigned long long)T.page->hits, T.deaths, T.read_errors);
+	printf("; calls:");
+	for (unsigned i = 0; i < FAULT_OPS; i++)
+		printf(" %s %llu", fault_ops[i], (unsigned long long)T.page->calls[i]);
 	putchar('\n');
 	return T.done < acts / 2;
 }

@@ -52,6 +52,12 @@ kv_page_pwrite(int fd, const void *p, size_t n, off_t at)
 	return pwrite(fd, p, n, at);
 }
 
+ssize_t
+kv_page_write(int fd, const void *p, size_t n)
+{
+	return write(fd, p, n);
+}
+
 static int
 done(int ret)
 {

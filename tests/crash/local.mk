@@ -1,8 +1,8 @@
 # tests/crash/: what a power cut may leave of the store. crash_test runs a short form; `make crash CRASH_STATES=100000` a long one.
 noinst_PROGRAMS += tests/crash/shim.so tests/crash/crash_load tests/crash/crash_check tests/crash/crash_bare \
 	tests/crash/crash_small
-EXTRA_DIST += tests/crash/crash_test.sh tests/crash/syncs.tsv
-TESTS += tests/crash/crash_test.sh
+EXTRA_DIST += tests/crash/crash_test.sh tests/crash/syncs.tsv tests/crash/fault_test.sh tests/crash/faults.tsv
+TESTS += tests/crash/crash_test.sh tests/crash/fault_test.sh
 
 tests_crash_shim_so_SOURCES = tests/crash/crash.h tests/crash/shim.c
 tests_crash_shim_so_CPPFLAGS = -I$(top_srcdir) -D_GNU_SOURCE -U_FORTIFY_SOURCE
@@ -32,3 +32,8 @@ CRASH_SEED = 1
 .PHONY: crash
 crash: all
 	CRASH_STATES=$(CRASH_STATES) CRASH_SEED=$(CRASH_SEED) $(srcdir)/tests/crash/crash_test.sh
+
+FAULT_STEPS = 50
+.PHONY: faults
+faults: all
+	FAULT_STEPS=$(FAULT_STEPS) CRASH_SEED=$(CRASH_SEED) $(srcdir)/tests/crash/fault_test.sh

@@ -1,5 +1,5 @@
 /* shim.c: an LD_PRELOAD library for tests: records what a role does to the files below CONGVU_CRASH_DIR (crash.h) in the file
- * CONGVU_CRASH_LOG. A call and its record are one under a lock, so the record is a true order. Paths are followed here: the role's
+ * CONGVU_CRASH_LOG, lets calls fail (CONGVU_FAULT) and sets the clock (struct fault_page). A call and its record are one under a lock, so the record is a true order. Paths are followed here: the role's
  * sandbox shows no /proc (opendir is not followed: open and fdopendir are). After CONGVU_CRASH_END records, and then the first write to a file whose path begins with CONGVU_CRASH_AT,
  * the process ends as by kill -9, which could come between a call and its record. */
 #include <errno.h>
@@ -10,9 +10,12 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/time.h>
 #include <sys/uio.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "tests/crash/crash.h"
@@ -32,6 +35,11 @@ static struct {
 	uintptr_t base; /* of the program */
 	size_t root_len;
 	char root[PATH_LEN], cwd[PATH_LEN];
+	struct fault_page *page;
+	enum fault_op fault;
+	unsigned long fault_first, fault_count;
+	int fault_errno;
+	bool on;
 	struct {
 		char path[PATH_LEN]; /* absolute */
 		uint64_t number;     /* 0: not below root */
@@ -49,21 +57,47 @@ see_program(struct dl_phdr_info *info, size_t size, void *arg)
 	return 1;
 }
 
+static void
+faults_start(void)
+{
+	const char *path = getenv("CONGVU_FAULT_PAGE"), *what = getenv("CONGVU_FAULT");
+	char name[16];
+	int fd;
+
+	if (path == NULL)
+		return;
+	fd = (int)syscall(SYS_openat, AT_FDCWD, path, O_RDWR | O_CLOEXEC, 0);
+	S.page = mmap(NULL, sizeof *S.page, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (fd < 0 || S.page == MAP_FAILED)
+		abort();
+	syscall(SYS_close, fd);
+	if (what == NULL || what[0] == '\0')
+		return;
+	if (sscanf(what, "%15[a-z]:%lu:%lu:%d", name, &S.fault_first, &S.fault_count,
+		&S.fault_errno) != 4)
+		abort();
+	while (S.fault < FAULT_OPS && strcmp(name, fault_ops[S.fault]) != 0)
+		S.fault++;
+}
+
 __attribute__((constructor)) static void
 start(void)
 {
 	const char *log = getenv("CONGVU_CRASH_LOG"), *root = getenv("CONGVU_CRASH_DIR");
 
-	if (log == NULL || root == NULL || getcwd(S.cwd, sizeof S.cwd) == NULL)
+	if (root == NULL || getcwd(S.cwd, sizeof S.cwd) == NULL)
 		return;
+	S.on = true;
+	faults_start();
 	S.root_len = (size_t)snprintf(S.root, sizeof S.root, "%s/", root);
 	S.opened = (uint64_t)getpid() << 32;
 	dl_iterate_phdr(see_program, NULL);
 	if (getenv("CONGVU_CRASH_END") != NULL)
 		S.end = strtoul(getenv("CONGVU_CRASH_END"), NULL, 10);
 	S.at = getenv("CONGVU_CRASH_AT") == NULL ? "" : getenv("CONGVU_CRASH_AT");
-	S.log = (int)syscall(
-	    SYS_openat, AT_FDCWD, log, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
+	if (log != NULL)
+		S.log = (int)syscall(
+		    SYS_openat, AT_FDCWD, log, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
 }
 
 /* "." and empty parts are dropped; the store uses no "..". */
@@ -100,7 +134,7 @@ absolute(int dir_fd, const char *path, char out[PATH_LEN])
 static const char *
 below(const char *path)
 {
-	if (S.log < 0)
+	if (!S.on)
 		return NULL;
 	if (strncmp(path, S.root, S.root_len - 1) == 0 && path[S.root_len - 1] == '\0')
 		return "";
@@ -113,6 +147,8 @@ record(enum crash_op op, uint64_t a, uint64_t b, const void *p, size_t n)
 	struct crash_rec r = {op, (uint32_t)n, a, b};
 	struct iovec v[2] = {{&r, sizeof r}, {NULL, n}};
 
+	if (S.log < 0)
+		return;
 	memcpy(&v[1].iov_base, &p, sizeof p);
 	if (syscall(SYS_writev, S.log, v, 2) != (long)(sizeof r + n))
 		abort();
@@ -144,6 +180,22 @@ file_of(int fd)
 	return number_of(fd) == 0 || S.fd[fd].dir ? 0 : S.fd[fd].number;
 }
 
+/* Whether this call is one that fails; errno is set then, but for short reads and writes. The lock is held, or the call is a read. */
+static bool
+fails(enum fault_op op)
+{
+	unsigned long n;
+
+	if (S.page == NULL)
+		return false;
+	n = __atomic_add_fetch(&S.page->calls[op], 1, __ATOMIC_RELAXED);
+	if (op != S.fault || n < S.fault_first || n - S.fault_first >= S.fault_count)
+		return false;
+	__atomic_add_fetch(&S.page->hits, 1, __ATOMIC_RELAXED);
+	errno = S.fault_errno;
+	return true;
+}
+
 /* ---- names ---- */
 
 static int
@@ -155,9 +207,15 @@ do_open(int dir_fd, const char *path, int flags, mode_t mode)
 	int fd;
 
 	pthread_mutex_lock(&S.mu);
-	fd = (int)syscall(SYS_openat, dir_fd, path, flags, mode);
-	if (fd >= 0 && fd < FDS && S.log >= 0) {
+	if (S.on) {
 		absolute(dir_fd, path, full);
+		if (below(full) != NULL && fails(FAULT_OPEN)) {
+			pthread_mutex_unlock(&S.mu);
+			return -1;
+		}
+	}
+	fd = (int)syscall(SYS_openat, dir_fd, path, flags, mode);
+	if (fd >= 0 && fd < FDS && S.on) {
 		rel = below(full);
 		memcpy(S.fd[fd].path, full, PATH_LEN);
 		S.fd[fd].number = rel == NULL ? 0 : ++S.opened;
@@ -341,6 +399,13 @@ pwrite(int fd, const void *p, size_t n, off_t at)
 	ssize_t w;
 
 	pthread_mutex_lock(&S.mu);
+	if (file_of(fd) != 0 && fails(FAULT_WRITE)) {
+		if (S.fault_errno != 0) {
+			pthread_mutex_unlock(&S.mu);
+			return -1;
+		}
+		n = n / 2 + 1;
+	}
 	w = syscall(SYS_pwrite64, fd, p, n, at);
 	if (w > 0 && file_of(fd) != 0)
 		record_write(fd, (uint64_t)at, p, (size_t)w);
@@ -362,11 +427,67 @@ write(int fd, const void *p, size_t n)
 	if (file_of(fd) == 0)
 		return syscall(SYS_write, fd, p, n);
 	pthread_mutex_lock(&S.mu);
+	if (fails(FAULT_WRITE)) {
+		if (S.fault_errno != 0) {
+			pthread_mutex_unlock(&S.mu);
+			return -1;
+		}
+		n = n / 2 + 1;
+	}
 	w = syscall(SYS_write, fd, p, n);
 	if (w > 0)
 		record_write(fd, (uint64_t)(syscall(SYS_lseek, fd, 0, SEEK_CUR) - w), p, (size_t)w);
 	pthread_mutex_unlock(&S.mu);
 	return w;
+}
+
+static ssize_t
+read_by(int fd, void *p, size_t n, off_t at, bool has_at)
+{
+	if (file_of(fd) != 0 && fails(FAULT_READ)) {
+		if (S.fault_errno > 0)
+			return -1;
+		if (S.fault_errno < 0)
+			return 0;
+		n = n / 2;
+	}
+	return has_at ? syscall(SYS_pread64, fd, p, n, at) : syscall(SYS_read, fd, p, n);
+}
+
+ssize_t
+pread(int fd, void *p, size_t n, off_t at)
+{
+	return read_by(fd, p, n, at, true);
+}
+
+ssize_t
+pread64(int fd, void *p, size_t n, off64_t at)
+{
+	return read_by(fd, p, n, at, true);
+}
+
+ssize_t
+read(int fd, void *p, size_t n)
+{
+	return read_by(fd, p, n, 0, false);
+}
+
+ssize_t
+__pread_chk(int fd, void *p, size_t n, off_t at, size_t room)
+{
+	return n > room ? -1 : read_by(fd, p, n, at, true);
+}
+
+ssize_t
+__pread64_chk(int fd, void *p, size_t n, off64_t at, size_t room)
+{
+	return n > room ? -1 : read_by(fd, p, n, at, true);
+}
+
+ssize_t
+__read_chk(int fd, void *p, size_t n, size_t room)
+{
+	return n > room ? -1 : read_by(fd, p, n, 0, false);
 }
 
 /* The store does not use it on files; should it begin to, this must learn it. */
@@ -396,6 +517,10 @@ ftruncate(int fd, off_t size)
 	int ret;
 
 	pthread_mutex_lock(&S.mu);
+	if (file_of(fd) != 0 && fails(FAULT_GROW)) {
+		pthread_mutex_unlock(&S.mu);
+		return -1;
+	}
 	ret = (int)syscall(SYS_ftruncate, fd, size);
 	if (ret == 0 && file_of(fd) != 0)
 		record(CRASH_SIZE, file_of(fd), (uint64_t)size, NULL, 0);
@@ -417,6 +542,10 @@ fallocate(int fd, int mode, off_t at, off_t n)
 	pthread_mutex_lock(&S.mu);
 	if (file_of(fd) != 0 && (mode & ~FALLOC_FL_KEEP_SIZE) != 0)
 		abort();
+	if (file_of(fd) != 0 && fails(FAULT_GROW)) {
+		pthread_mutex_unlock(&S.mu);
+		return -1;
+	}
 	ret = (int)syscall(SYS_fallocate, fd, mode, at, n);
 	if (ret == 0 && file_of(fd) != 0 && mode == 0)
 		record(CRASH_GROW, file_of(fd), (uint64_t)(at + n), NULL, 0);
@@ -448,6 +577,12 @@ sync_by(long how, int fd, const void *from)
 	int ret;
 
 	pthread_mutex_lock(&S.mu);
+	if (number_of(fd) != 0 && fails(FAULT_SYNC)) {
+		if (file_of(fd) != 0)
+			record(CRASH_DROP, number_of(fd), 0, NULL, 0);
+		pthread_mutex_unlock(&S.mu);
+		return -1;
+	}
 	ret = (int)syscall(how, fd);
 	if (ret == 0 && number_of(fd) != 0)
 		record(CRASH_SYNC, number_of(fd), (uintptr_t)from - S.base, NULL, 0);
@@ -465,4 +600,39 @@ int
 fdatasync(int fd)
 {
 	return sync_by(SYS_fdatasync, fd, __builtin_return_address(0));
+}
+
+/* ---- the clock ---- */
+
+int
+clock_gettime(clockid_t id, struct timespec *ts)
+{
+	int ret = (int)syscall(SYS_clock_gettime, id, ts);
+
+	if (ret == 0 && id == CLOCK_REALTIME && S.page != NULL)
+		ts->tv_sec += __atomic_load_n(&S.page->clock_s, __ATOMIC_RELAXED);
+	return ret;
+}
+
+time_t
+time(time_t *out)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_REALTIME, &ts);
+	if (out != NULL)
+		*out = ts.tv_sec;
+	return ts.tv_sec;
+}
+
+int
+gettimeofday(struct timeval *restrict tv, void *restrict zone)
+{
+	struct timespec ts;
+
+	(void)zone;
+	clock_gettime(CLOCK_REALTIME, &ts);
+	tv->tv_sec = ts.tv_sec;
+	tv->tv_usec = ts.tv_nsec / 1000;
+	return 0;
 }

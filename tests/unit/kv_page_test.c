@@ -118,6 +118,31 @@ tear(unsigned n, unsigned at, unsigned len)
 	close(fd);
 }
 
+/* Berkeley DB writes so after a pwrite that failed: it must not go past the batch. */
+static void
+seek_and_write_gathers_too(void **state)
+{
+	unsigned char page[P];
+	int fd;
+
+	(void)state;
+	assert_int_equal(kv_page_start(dir), 0);
+	fd = kv_page_open(path, O_RDWR | O_CREAT, 0600);
+	write_pages(fd, 0, 4, 'a');
+	assert_int_equal(kv_page_fsync(fd), 0);
+	fill(page, 2, 'b');
+	assert_int_equal(lseek(fd, 2 * P, SEEK_SET), 2 * P);
+	assert_int_equal(kv_page_write(fd, page, P), P);
+	assert_int_equal(lseek(fd, 0, SEEK_CUR), 3 * P);
+	assert_int_equal(on_disk(2), 'a');
+	expect(fd, 0, 2, 'a');
+	expect(fd, 2, 3, 'b');
+	expect(fd, 3, 4, 'a');
+	assert_int_equal(kv_page_fsync(fd), 0);
+	assert_int_equal(on_disk(2), 'b');
+	assert_int_equal(kv_page_close(fd), 0);
+}
+
 static void
 gathered_pages_are_read_and_not_on_disk(void **state)
 {
@@ -242,6 +267,7 @@ main(void)
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
 	    T(gathered_pages_are_read_and_not_on_disk),
+	    T(seek_and_write_gathers_too),
 	    T(more_than_a_batch),
 	    T(torn_pages_are_whole_again),
 	    T(nothing_in_place_before_the_copy_is_whole),
