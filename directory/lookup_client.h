@@ -42,6 +42,7 @@ int lookup_rcpt(struct lookup_client *c, struct slice address, unsigned timeout_
 /* How mail for an address goes on: as LOOKUP_ROUTE says. */
 struct lookup_hop {
 	char *to, *by;
+	unsigned char secret[32]; /* of who forwards */
 	bool remote;
 };
 struct lookup_reply {

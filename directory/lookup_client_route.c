@@ -8,6 +8,7 @@
 #include "lib/log.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 enum { HOPS_MAX = 1000, ADDRESSES_MAX = 1000 };
 
@@ -74,7 +75,7 @@ route_get(struct ipc_reader *r, struct lookup_route *o)
 	o->may_send = ipc_get_u8(r) != 0;
 	o->group = ipc_get_u8(r) != 0;
 	o->keep = ipc_get_u8(r) != 0;
-	uint32_t n = ipc_get_count(r, HOPS_MAX, 9);
+	uint32_t n = ipc_get_count(r, HOPS_MAX, 13);
 	if (kind < LOOKUP_RCPT_LOCAL || kind > LOOKUP_RCPT_NONE)
 		return ERR_PROTO;
 	o->kind = (enum lookup_rcpt_kind)kind;
@@ -83,9 +84,11 @@ route_get(struct ipc_reader *r, struct lookup_route *o)
 		struct lookup_hop *h = &o->hops[o->n_hops++];
 		h->to = ipc_get_strdup(r);
 		h->by = ipc_get_strdup(r);
+		struct slice secret = ipc_get_slice(r);
 		h->remote = ipc_get_u8(r) != 0;
-		if (h->to == NULL || h->by == NULL)
+		if (h->to == NULL || h->by == NULL || secret.len != sizeof(h->secret))
 			return ERR_PROTO;
+		memcpy(h->secret, secret.ptr, sizeof(h->secret));
 	}
 	if (ipc_get_u8(r) != 0) {
 		o->reply = xcalloc(1, sizeof(*o->reply));

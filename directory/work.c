@@ -8,6 +8,7 @@
 #include "directory/lookup_client.h"
 #include "directory/token.h"
 #include "lib/addr.h"
+#include "lib/crypto.h"
 #include "lib/err.h"
 #include "lib/log.h"
 
@@ -171,6 +172,17 @@ put_reply(const struct people_rcpt *r, struct buf *b)
 		ipc_put_str(b, x->addresses[i]);
 }
 
+/* By which the session marks what somebody forwards, and knows it again: nobody else can tell whose mark it is. */
+static void
+put_secret(const struct work *w, const char *by, struct buf *b)
+{
+	unsigned char key[32], secret[32];
+
+	hmac_sha256(slice_of(w->p.token_key, 32), slice_str("congvu forward"), key);
+	hmac_sha256(slice_of(key, 32), slice_str(by), secret);
+	ipc_put_slice(b, slice_of(secret, 32));
+}
+
 static void
 do_route(struct work *w, struct job *j)
 {
@@ -196,6 +208,7 @@ do_route(struct work *w, struct job *j)
 		for (size_t i = 0; route != NULL && i < route->n; i++) {
 			ipc_put_str(&j->reply, route->hops[i].to);
 			ipc_put_str(&j->reply, route->hops[i].by);
+			put_secret(w, route->hops[i].by, &j->reply);
 			ipc_put_u8(&j->reply, route->hops[i].is_remote);
 		}
 		put_reply(r, &j->reply);

@@ -334,7 +334,7 @@ note_results(struct deliver *d, size_t *delivered, size_t *refused)
 	for (size_t i = 0; i < d->n_local; i++) {
 		struct rcpt *r = &d->t->rcpts[d->local_at[i]];
 		const char *text =
-		    d->local[i].code == 0
+		    d->local[i].result != LMTP_REFUSED || d->local[i].code == 0
 			? arena_strdup(d->t->arena, d->local[i].text)
 			: arena_printf(d->t->arena, "%u %s", d->local[i].code, d->local[i].text);
 		r->detail = text == NULL ? "" : text;

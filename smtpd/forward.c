@@ -15,7 +15,9 @@
 
 #define MARK_FIELD "X-Congvu-Forward"
 enum {
-	MARK_OCTETS = 12,
+	SALT_OCTETS = 8,
+	MAC_OCTETS = 12,
+	MARK_LEN = 2 * (SALT_OCTETS + MAC_OCTETS),
 	ENVELOPE_OCTETS_MAX =
 	    256 * 1024 /* of all recipients: the header has its place in the same frame */
 };
@@ -36,9 +38,11 @@ forward_note(struct txn *t, struct rcpt *r, const struct lookup_route *route)
 			r->keep = true;
 			continue;
 		}
-		hops[r->n_hops] = (struct hop){
-		    arena_strdup(t->arena, h->to), arena_strdup(t->arena, h->by), h->remote};
-		if (hops[r->n_hops].to == NULL || hops[r->n_hops].by == NULL)
+		hops[r->n_hops] =
+		    (struct hop){arena_strdup(t->arena, h->to), arena_strdup(t->arena, h->by),
+			arena_slice(t->arena, slice_of(h->secret, sizeof(h->secret))), h->remote};
+		if (hops[r->n_hops].to == NULL || hops[r->n_hops].by == NULL ||
+		    hops[r->n_hops].secret.ptr == NULL)
 			return ERR_NOMEM;
 		r->n_hops++;
 	}
@@ -66,30 +70,35 @@ forward_note(struct txn *t, struct rcpt *r, const struct lookup_route *route)
 	return 0;
 }
 
-/* Names nobody: a digest of who forwards, and of this host. */
+/* Names nobody, and nobody can try names against it, since it stands in the copies of all recipients (of those of Bcc too): random octets,
+ * and their HMAC under the secret that lookup has for who forwards. */
 static void
-mark_of(const char *by, char out[2 * MARK_OCTETS + 1])
+mark_of(struct slice secret, const unsigned char salt[SALT_OCTETS], char out[MARK_LEN + 1])
 {
-	unsigned char digest[32];
-	struct buf b;
+	unsigned char mac[32];
 
-	buf_init(&b, 4096);
-	buf_appendf(&b, "%s %s", smtpd.hostname, by);
-	sha256_of(buf_slice(&b), digest);
-	buf_done(&b);
-	hex_encode(digest, MARK_OCTETS, out);
+	hmac_sha256(secret, slice_of(salt, SALT_OCTETS), mac);
+	hex_encode(salt, SALT_OCTETS, out);
+	hex_encode(mac, MAC_OCTETS, out + 2 * SALT_OCTETS);
 }
 
 static bool
-came_back(const struct msg *m, const char *by)
+came_back(const struct msg *m, const struct hop *h)
 {
-	char mark[2 * MARK_OCTETS + 1];
+	unsigned char salt[SALT_OCTETS];
+	char mark[MARK_LEN + 1];
 	const struct msg_field *f;
 
-	mark_of(by, mark);
-	for (size_t i = 0; (f = msg_find(m, MARK_FIELD, i)) != NULL; i++)
-		if (slice_caseeq_str(slice_trim(f->value), mark))
+	for (size_t i = 0; (f = msg_find(m, MARK_FIELD, i)) != NULL; i++) {
+		struct slice v = slice_trim(f->value);
+
+		if (v.len != MARK_LEN ||
+		    hex_decode(slice_sub(v, 0, 2 * (size_t)SALT_OCTETS), salt, sizeof(salt)) != 0)
+			continue;
+		mark_of(h->secret, salt, mark);
+		if (slice_caseeq_str(v, mark))
 			return true;
+	}
 	return false;
 }
 
@@ -114,7 +123,7 @@ expand_one(const struct txn *t, const struct msg *m, struct rcpt *list, size_t i
 
 	for (size_t k = 0; k < r->n_hops; k++) {
 		const struct hop *h = &r->hops[k];
-		if (came_back(m, h->by)) {
+		if (came_back(m, h)) {
 			log_msg(LOG_LVL_WARN, "forward_loop", "%s %s", t->qid, h->by);
 			keep = true;
 			continue;
@@ -130,7 +139,8 @@ expand_one(const struct txn *t, const struct msg *m, struct rcpt *list, size_t i
 		    .outcome = "",
 		    .detail = "",
 		    .keep = true,
-		    .by = h->by};
+		    .by = h->by,
+		    .by_secret = h->secret};
 	}
 	if (!keep && reached > 0)
 		r->kind = RCPT_FORWARDED;
@@ -179,7 +189,8 @@ forward_expand(struct txn *t, const struct msg *m)
 void
 forward_trace(const struct txn *t, struct buf *out)
 {
-	char mark[2 * MARK_OCTETS + 1];
+	unsigned char salt[SALT_OCTETS];
+	char mark[MARK_LEN + 1];
 
 	for (size_t i = 0; i < t->n_rcpts; i++) {
 		size_t k = 0;
@@ -190,7 +201,8 @@ forward_trace(const struct txn *t, struct buf *out)
 			k++;
 		if (k < i)
 			continue; /* once for each that forwards */
-		mark_of(t->rcpts[i].by, mark);
+		random_bytes(salt, sizeof(salt));
+		mark_of(t->rcpts[i].by_secret, salt, mark);
 		buf_appendf(out, MARK_FIELD ": %s\r\n", mark);
 	}
 }

@@ -59,9 +59,11 @@ struct rcpt {
 	bool keep;
 	const struct autoreply_rule *reply; /* NULL: none */
 	const char *by; /* added by forward.c: who forwards; NULL: the client named it */
+	struct slice by_secret;
 };
 struct hop {
 	const char *to, *by;
+	struct slice secret; /* of by: for the mark */
 	bool remote;
 };
 

@@ -1,6 +1,7 @@
 """smtpd's own binaries among fake neighbours: a lookup, a ledger, an LMTP server and a milter that do as a test says."""
 
 import base64
+import hashlib
 import itertools
 import os
 import pathlib
@@ -143,7 +144,7 @@ class Lookup(Ipc):
             return self.error(ERR_TEMP)
         if kind == 10:
             return self.rcpt(r.s().decode())
-        if kind == 60:
+        if kind == 62:
             return self.route(r.s().decode())
         if kind == 20:
             return self.auth(r)
@@ -165,12 +166,12 @@ class Lookup(Ipc):
         kind = 2 if not address.endswith("@tinhmau.example") else 1 if known else 3
         hops, keep = self.forwards.get(address, ([], True))
         out = struct.pack(">BBBBI", kind, address not in self.closed, 0, keep, len(hops))
-        out += b"".join(put(to) + put(by) + bytes([remote]) for to, by, remote in hops)
+        out += b"".join(put(to) + put(by) + put(hashlib.sha256(by.encode()).digest()) + bytes([remote]) for to, by, remote in hops)
         if address not in self.replies:
-            return 61, out + b"\0"
+            return 63, out + b"\0"
         text, days, subject = self.replies[address]
         out += b"\1" + put("p-" + address.split("@")[0]) + put(address) + put("Nguyễn Văn An") + put(subject) + put(text)
-        return 61, out + struct.pack(">II", days, 1) + put(address)
+        return 63, out + struct.pack(">II", days, 1) + put(address)
 
     def auth(self, r):
         mech, has, initial = r.s().decode(), r.u(1), r.s()

@@ -24,7 +24,7 @@ def out(tmp_path):
 
 
 def marks(data):
-    return re.findall(rb"(?m)^X-Congvu-Forward: ([0-9a-f]{24})\r$", data)
+    return re.findall(rb"(?m)^X-Congvu-Forward: ([0-9a-f]{40})\r$", data)
 
 
 def test_forward_inside_and_outside(out):
@@ -44,6 +44,10 @@ def test_forward_inside_and_outside(out):
     assert re.search("event=forwarded_outside qid=[0-9a-f]+ by=%s to=%s" % (re.escape(AN), re.escape(OUT)), site.smtpd.log())
     assert site.ledger.outcomes[-1]["rcpts"] == [(AN, "delivered", "2.0.0 Ok"), (OUT, "queued", "forwarded by " + AN),
                                                  (BINH, "delivered", "forwarded by %s: 2.0.0 Ok" % AN)]
+    # the mark is another one in each mail: who has names cannot find out by trying whose it is
+    site.mx().mail("d@hopthu.example", [AN], MAIL)
+    wait_for(lambda: len(host.mails) == 2)
+    assert marks(host.mails[1][3])[0][:16] != marks(data)[0][:16] and marks(host.mails[1][3])[0][16:] != marks(data)[0][16:]
     # it comes back: once more into the mailbox, and no further
     host.mails.clear()
     site.lmtp.mails.clear()
