@@ -28,6 +28,9 @@ static const struct {
 } views[] = {
     {"check", &store_view_check},
     {"rekey", &store_view_rekey},
+    {"collect", &store_view_collect},
+    {"compact", &store_view_compact},
+    {"stats", &store_view_stats},
 };
 
 const struct store_view *

@@ -689,7 +689,7 @@ backend_kv_open(struct loop *l, const struct backend_kv_options *o, struct backe
 	queue_init(&b->writes);
 	queue_init(&b->done);
 	b->hints = hints_new(l);
-	bkv_space_init(b, o->grace_s);
+	bkv_space_init(b, o);
 	b->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (b->event_fd < 0) {
 		err = err_from_errno(errno);

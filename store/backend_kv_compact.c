@@ -20,6 +20,7 @@ enum {
 	REMOVE_TRIES = 40,
 	REMOVE_WAIT_MS = 50,
 	EXTENTS = 262144,
+	ROLL_OCTETS = 4 << 20, /* less than this is not worth a new file */
 };
 
 int
@@ -80,10 +81,29 @@ look(struct bkv *b)
 	return err == 0 ? space_tally(b) : err;
 }
 
+/* The file that is written to as well, when it is worth it. */
 static bool
 is_victim(const struct space *s, const struct backend_file *f)
 {
-	return !f->writing && f->live * 100 < f->octets * s->job.min_live;
+	return f->live * 100 < f->octets * s->job.min_live &&
+	       (!f->writing || f->octets >= ROLL_OCTETS);
+}
+
+/* Those that are to be rewritten, or all, are written to no more. *rolled_out: how many were. */
+static int
+roll(struct bkv *b, bool all, size_t *rolled_out)
+{
+	struct space *s = b->space;
+	int err = 0;
+
+	*rolled_out = 0;
+	for (size_t i = 0; i < s->n_files && err == 0; i++) {
+		if (!s->files[i].writing || (!all && !is_victim(s, &s->files[i])))
+			continue;
+		err = seg_roll(b->seg, s->files[i].number);
+		(*rolled_out)++;
+	}
+	return err == 0 ? 0 : space_why(s, err, "no new file of bodies can be begun");
 }
 
 /* ---- copying ---- */
@@ -243,7 +263,8 @@ victims_find(struct bkv *b, bool **victim_out, size_t *n_out)
 	for (size_t i = 0; i < s->n_files; i++) {
 		const struct backend_file *f = &s->files[i];
 
-		if (!is_victim(s, f) || bkv_pending_in(b, f->number))
+		if (!is_victim(s, f) || bkv_pending_in(b, f->number) ||
+		    (f->writing && !s->job.dry_run))
 			continue;
 		(*victim_out)[i] = true;
 		n++;
@@ -269,6 +290,11 @@ space_compact(struct bkv *b)
 	size_t n = 0, n_was;
 	int err = look(b);
 
+	if (err == 0 && !s->job.dry_run) {
+		err = roll(b, false, &n);
+		if (err == 0 && n > 0)
+			err = look(b);
+	}
 	if (err == 0)
 		err = victims_find(b, &victim, &n);
 	if (err != 0 || n == 0 || s->job.dry_run)
@@ -409,11 +435,14 @@ int
 space_erase(struct bkv *b)
 {
 	struct space *s = b->space;
-	int err = seg_roll(b->seg);
+	size_t rolled;
+	int err = space_files_read(b);
 
+	if (err == 0)
+		err = roll(b, true, &rolled);
+	if (err == 0)
+		err = look(b);
 	if (err != 0)
-		return space_why(s, err, "no new file of bodies can be begun");
-	if ((err = look(b)) != 0)
 		return err;
 	space_phase(s, "erase");
 	for (size_t i = 0, end; i < s->n_files && err == 0; i = end) {

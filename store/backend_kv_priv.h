@@ -135,7 +135,7 @@ void *bkv_writer_main(void *arg);
 
 /* ---- backend_kv_space.c: what may be dropped, and the thread that does it ---- */
 
-void bkv_space_init(struct bkv *b, unsigned grace_s);
+void bkv_space_init(struct bkv *b, const struct backend_kv_options *o);
 int bkv_space_open(struct bkv *b); /* begins its thread */
 void bkv_space_end(struct bkv *b); /* ends it; before the writer ends */
 void bkv_space_free(struct bkv *b);

@@ -584,17 +584,22 @@ bkv_space_open(struct bkv *b)
 }
 
 void
-bkv_space_init(struct bkv *b, unsigned grace_s)
+bkv_space_init(struct bkv *b, const struct backend_kv_options *o)
 {
 	struct space *s = b->space = xcalloc(1, sizeof *s);
 	pthread_condattr_t a;
+	struct buf dir;
 
 	pthread_mutex_init(&s->mu, NULL);
 	pthread_condattr_init(&a);
 	pthread_condattr_setclock(&a, CLOCK_MONOTONIC);
 	pthread_cond_init(&s->wake, &a);
 	pthread_condattr_destroy(&a);
-	s->grace_s = grace_s;
+	s->grace_s = o->grace_s;
+	buf_init(&dir, 4096);
+	buf_appendf(&dir, "%s/db", o->dir);
+	s->db_dir = xstrdup(buf_cstr(&dir));
+	buf_done(&dir);
 	s->turned_ms = space_ms();
 	s->handed[0] = body_set_new();
 	s->handed[1] = body_set_new();
@@ -633,6 +638,7 @@ bkv_space_free(struct bkv *b)
 	free(s->purge);
 	free(s->parts);
 	free(s->files);
+	free(s->db_dir);
 	pthread_cond_destroy(&s->wake);
 	pthread_mutex_destroy(&s->mu);
 	free(s);

@@ -46,6 +46,7 @@ struct space {
 	struct body_set *handed[2]; /* by body_put: now, and in the period before */
 	int64_t turned_ms;
 	unsigned grace_s;
+	char *db_dir;
 	struct body_set *dropped; /* since this process began */
 	/* body_puts under way */
 	unsigned epoch, puts[2];

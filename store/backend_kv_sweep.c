@@ -8,10 +8,13 @@
  * are read; bodies without a mark are dropped. Rows of a removed mailbox count until they are purged. */
 #include "store/backend_kv_space.h"
 
+#include <dirent.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "lib/err.h"
 #include "lib/log.h"
@@ -259,6 +262,24 @@ tally_row(void *arg, struct slice key, struct slice value)
 	return 0;
 }
 
+/* Of its files: rows, log, pages under way. */
+static uint64_t
+database_octets(const char *dir)
+{
+	DIR *d = opendir(dir);
+	uint64_t octets = 0;
+	struct dirent *e;
+	struct stat st;
+
+	while (d != NULL && (e = readdir(d)) != NULL)
+		if (fstatat(dirfd(d), e->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+		    S_ISREG(st.st_mode))
+			octets += (uint64_t)st.st_size;
+	if (d != NULL)
+		closedir(d);
+	return octets;
+}
+
 int
 space_tally(struct bkv *b)
 {
@@ -270,7 +291,9 @@ space_tally(struct bkv *b)
 	if ((err = space_files_read(b)) != 0)
 		return err;
 	err = space_walk(b, "b/", "b0", tally_row, &t);
+	t.n.database_octets = database_octets(s->db_dir);
 	pthread_mutex_lock(&s->mu);
+	s->st.database_octets = t.n.database_octets;
 	s->st.bodies = t.n.bodies;
 	s->st.body_octets = t.n.body_octets;
 	s->st.stored_octets = t.n.stored_octets;

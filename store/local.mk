@@ -70,6 +70,8 @@ store_libcvstored_a_SOURCES = store/stored_priv.h store/stored_account.c store/s
 	store/stored_read.c store/stored_move.c store/stored_quota.c store/stored_session.c store/stored_task.h store/stored_tasks.def store/stored_task.c \
 	store/stored_check.h store/stored_task_check.c store/stored_check_mbox.c store/stored_check_rows.c store/stored_trim.c store/stored_view.c store/stored_watch.c
 store_libcvstored_a_SOURCES += store/stored_task_rekey.c
+# space
+store_libcvstored_a_SOURCES += store/stored_space.h store/stored_space.c store/stored_task_space.c
 # the index for SEARCH
 store_libcvstored_a_SOURCES += store/stored_index.h store/stored_index.c store/stored_seal.c \
 	store/stored_candidates.c

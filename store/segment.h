@@ -82,8 +82,8 @@ struct seg_file {
 };
 /* The first with a number above after: 0, ERR_NOTFOUND, ERR_IO. */
 int seg_file_next(struct seg *s, uint32_t after, struct seg_file *out);
-/* New bodies, and copies, go to new files from now on: those there are change no more, once every call under way is over. */
-int seg_roll(struct seg *s);
+/* A file that is written to is written to no more, once every call under way is over: new bodies, or copies, go to another one. */
+int seg_roll(struct seg *s, uint32_t number);
 /* Zeros in place of the octets [from, to) of a file that is not written to, behind its header; their room is given back where the file system can. */
 int seg_erase(struct seg *s, uint32_t number, uint64_t from, uint64_t to);
 /* Where the first record of a file can be; 0: its header is damaged, or it is not there. */

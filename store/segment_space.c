@@ -62,17 +62,19 @@ seg_sync_copies(struct seg *s)
 }
 
 int
-seg_roll(struct seg *s)
+seg_roll(struct seg *s, uint32_t number)
 {
 	struct stream *n = &s->streams[STREAM_NEW];
-	int err;
+	int err = 0;
 
 	pthread_mutex_lock(&s->mu);
-	if (n->filled > n->end && s->files[n->file].fd >= 0)
-		(void)!ftruncate(s->files[n->file].fd, (off_t)n->end);
-	err = file_make(s, STREAM_NEW);
-	if (err == 0)
+	if (number > 0 && n->file == number) {
+		if (n->filled > n->end && s->files[n->file].fd >= 0)
+			(void)!ftruncate(s->files[n->file].fd, (off_t)n->end);
+		err = file_make(s, STREAM_NEW);
+	} else if (number > 0 && s->streams[STREAM_COPY].file == number) {
 		s->streams[STREAM_COPY].file = 0;
+	}
 	pthread_mutex_unlock(&s->mu);
 	return err;
 }

@@ -1,6 +1,7 @@
 /* stored.c: the stored role, congvu-stored-db: the one owner of the mail store. It serves three sockets, each one a role:
  * store.imapd (sessions by ticket), store.ingest (deliveries, APPEND), store.admin (numbers, tasks). It has no network and no LDAP; its
  * working folder is the store. Killed at any point it comes back with every acknowledged message (backend_kv.c). */
+#include "store/stored_space.h"
 #include "store/stored_task.h"
 
 #include <assert.h>
@@ -238,6 +239,7 @@ configure(struct stored *st, struct backend_kv_options *o)
 	o->threads = (unsigned)conf_int(c, "store_threads");
 	o->cache_bytes = (size_t)conf_int(c, "store_cache_mb") << 20;
 	o->reserve = (uint64_t)conf_int(c, "disk_reserve_mb") << 20;
+	o->grace_s = (unsigned)conf_int(c, "collect_grace_s");
 	servers[0].uid = role_uid_of("user_imapd");
 	servers[1].uid = role_uid_of("user_ingest");
 }
@@ -275,6 +277,10 @@ main(int argc, char **argv)
 	loop_timer_set(ticker.t, STAT_EVERY_MS);
 	ticker.sweep = loop_timer_new(st->loop, on_sweep, &ticker);
 	loop_timer_set(ticker.sweep, SWEEP_EVERY_MS);
+	space_begin(
+	    st, &(struct space_policy){.interval_s = conf_int(role_conf(), "collect_interval_s"),
+		    .pace = (unsigned)conf_int(role_conf(), "collect_pace"),
+		    .min_live = (unsigned)conf_int(role_conf(), "compact_below")});
 	log_msg(LOG_LVL_INFO, "start", "store is open");
 	err = loop_run(st->loop);
 	/* What was submitted is still committed; nobody is told, so it will be sent again and found. Memory goes with the process. */
