@@ -2,6 +2,7 @@
  * are store_commands.def; following a task is ctl_store_follow.c. */
 #include "config.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -42,6 +43,14 @@ store_view_of(const char *kind)
 		if (strcmp(views[i].kind, kind) == 0)
 			return views[i].view;
 	return &plain;
+}
+
+static int called_from = -1;
+
+int
+store_cwd(void)
+{
+	return called_from;
 }
 
 struct ipc_sync *
@@ -108,6 +117,7 @@ ctl_store(struct ctl *c, int argc, char **argv)
 		if (strcmp(argv[1], subs[i].name) != 0)
 			continue;
 		dir = conf_path(c->conf, "run_dir");
+		called_from = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
 		/* the name of a socket has 107 bytes at most, wherever the instance lies */
 		if (chdir(dir) != 0) {
 			code = ctl_fail(c, EX_UNAVAILABLE,

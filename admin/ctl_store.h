@@ -18,6 +18,8 @@ struct store_view {
 };
 /* store.admin.sock, once ctl_store changed to the run folder. */
 struct ipc_sync *store_admin_new(void);
+/* The folder congvu was called in, for openat: paths on the command line are relative to it. */
+int store_cwd(void);
 /* The store does not answer, or says no. */
 int store_fail(const struct ctl *c, int err, const char *why);
 /* Starts a task with arguments (taken), and follows it unless detach (--detach: prints its number). Gives the exit code. With --json prints one value:
@@ -33,6 +35,9 @@ const struct store_view *store_view_of(const char *kind);
 const char *store_octets(int64_t n);
 /* Text from the store without control characters. */
 void store_print_clean(const char *text);
+
+/* A backup folder could not be opened: what to do (ctl_store_backup.c). */
+int store_backup_open_fail(struct ctl *c, const char *folder, int err);
 
 extern const struct store_view store_view_check;
 extern const struct store_view store_view_rekey;

@@ -9,6 +9,8 @@ congvu_SOURCES = admin/congvu.c admin/ctl.h admin/commands.def admin/ctl_run.c a
 congvu_SOURCES += admin/ctl_store_space.c
 congvu_SOURCES += admin/ctl_mailbox.h admin/mailbox_commands.def admin/ctl_mailbox.c admin/ctl_mailbox_deleted.c admin/ctl_mailbox_hold.c \
 	admin/ctl_audit_note.c
+congvu_SOURCES += admin/backup_manifest.h admin/backup_manifest.c admin/backup_dir.h admin/backup_dir.c admin/backup_pull.h admin/backup_pull.c \
+	admin/ctl_store_backup.c admin/ctl_store_restore.c
 congvu_CPPFLAGS = $(AM_CPPFLAGS) -DSBINDIR='"$(sbindir)"' -DLOCALEDIR='"$(localedir)"'
 congvu_LDADD = store/libcvstore.a store/libcvseghead.a smtpd/libcvsmtp.a directory/libcvdiradmin.a directory/libcvpeople.a milter/libcvledger.a milter/libcvrule.a milter/libcvfindings.a milter/libcvaudit.a directory/libcvldap.a directory/libcvnames.a lib/libcvtls.a lib/libcvjson.a \
 	lib/libcvcrypto.a lib/libcvmail.a lib/libcvparent.a lib/libcvconf.a lib/libcvipc.a lib/libcvloop.a lib/libcv.a \
@@ -38,3 +40,8 @@ CV_FUZZ += tests/fuzz/setup_fuzz
 tests_fuzz_setup_fuzz_SOURCES = tests/fuzz/setup_fuzz.c admin/setup_answers.c $(CV_FUZZ_MAIN)
 tests_fuzz_setup_fuzz_LDFLAGS = $(AM_LDFLAGS) $(CV_FUZZLINK)
 tests_fuzz_setup_fuzz_LDADD = lib/libcvmail.a lib/libcv.a $(IDN_LIBS) $(CV_MAIL_LIBS)
+
+CV_FUZZ += tests/fuzz/backup_fuzz
+tests_fuzz_backup_fuzz_SOURCES = tests/fuzz/fuzz.h tests/fuzz/backup_fuzz.c admin/backup_manifest.c $(CV_FUZZ_MAIN)
+tests_fuzz_backup_fuzz_LDFLAGS = $(AM_LDFLAGS) $(CV_FUZZLINK)
+tests_fuzz_backup_fuzz_LDADD = store/libcvkv.a lib/libcvjson.a lib/libcvcrypto.a lib/libcv.a $(JANSSON_LIBS) $(DB_LIBS) $(CRYPTO_LIBS) -lpthread

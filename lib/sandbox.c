@@ -54,6 +54,7 @@ static const struct sandbox_role roles[] = {
 	{"fetch", SB_UNIX | SB_INET | SB_THREADS | SB_READ | SB_DLOPEN},
 	{"relay", SB_UNIX | SB_INET | SB_THREADS | SB_READ | SB_DLOPEN},
 	{"stored", SB_THREADS | SB_WRITE},
+	{"stored-restore", SB_THREADS | SB_WRITE},
 	{"milter", SB_UNIX | SB_LISTEN | SB_THREADS | SB_WRITE},
 	{"milter-inet", SB_UNIX | SB_INET | SB_LISTEN | SB_THREADS | SB_WRITE}, /* milter_listen inet: */
 	{"milter-scan", SB_SMALL},

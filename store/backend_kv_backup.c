@@ -213,6 +213,7 @@ run_cut(struct bkv *b, struct job *j)
 	struct buf list;
 	uint32_t n = 0;
 	/* first the place in the journal, then the files: whatever its rows refer to is in them */
+	int64_t now = now_us();
 	int err = journal_state_get(b->journal, &st), waited = 0;
 
 	if (err != 0 || !slice_eq(buf_slice(&j->key), slice_of(st.epoch, sizeof st.epoch)))
@@ -234,7 +235,7 @@ run_cut(struct bkv *b, struct job *j)
 	if (err == 0 || err == ERR_NOTFOUND) {
 		buf_append_u64(&j->value, st.end);
 		buf_append_u64(&j->value, (uint64_t)st.at_us);
-		buf_append_u64(&j->value, (uint64_t)now_us());
+		buf_append_u64(&j->value, (uint64_t)now);
 		buf_append_u32(&j->value, err == 0 ? f.number : 0);
 		buf_append_u32(&j->value, n);
 		err = buf_append_slice(&j->value, buf_slice(&list));

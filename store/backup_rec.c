@@ -4,7 +4,13 @@
 #include "lib/crypto.h"
 #include "lib/err.h"
 
-enum { MAGIC = 0x43764a31 /* "CvJ1" */, KEY_MAX_LEN = 256, VALUE_MAX_LEN = 1 << 20, AT_CRC = 20 };
+enum {
+	MARK = 0x43765300 /* "CvS", the section */,
+	MAGIC = 0x43764a31 /* "CvJ1" */,
+	KEY_MAX_LEN = 256,
+	VALUE_MAX_LEN = 1 << 20,
+	AT_CRC = 20
+};
 
 static uint64_t
 number(struct slice s, size_t at, size_t n)
@@ -118,4 +124,86 @@ backup_op_next(struct slice *rest, struct backup_op *op)
 	op->value = slice_sub(*rest, head + key_len, value_len);
 	*rest = slice_from(*rest, head + key_len + value_len);
 	return 1;
+}
+
+/* ---- streams ---- */
+
+void
+backup_stream_init(
+    struct backup_stream *s, int (*op)(void *arg, const struct backup_op *op), void *arg)
+{
+	*s = (struct backup_stream){.section = BACKUP_NONE, .op = op, .arg = arg};
+	buf_init(&s->in, (size_t)2 * BACKUP_REC_MAX);
+}
+
+void
+backup_stream_done(struct backup_stream *s)
+{
+	buf_done(&s->in);
+}
+
+/* A section begins where one may: rows, journal, end. */
+static int
+section_begin(struct backup_stream *s, unsigned section)
+{
+	bool good = (section == BACKUP_ROWS && s->section == BACKUP_NONE) ||
+		    (section == BACKUP_JOURNAL && s->section == BACKUP_ROWS) ||
+		    (section == BACKUP_END && s->section == BACKUP_JOURNAL);
+
+	if (!good)
+		return ERR_CORRUPT;
+	s->section = section;
+	s->chained = false;
+	return 0;
+}
+
+static int
+record(
+    struct backup_stream *s, struct slice head, struct slice payload, const struct backup_head *h)
+{
+	struct backup_op op;
+	int r;
+
+	if (s->section != BACKUP_ROWS && s->section != BACKUP_JOURNAL)
+		return ERR_CORRUPT;
+	if (backup_rec_check(head, payload) != 0 ||
+	    (s->section == BACKUP_JOURNAL && s->chained && h->before != s->before))
+		return ERR_CORRUPT;
+	s->before = h->crc;
+	s->chained = true;
+	s->records++;
+	while ((r = backup_op_next(&payload, &op)) == 1) {
+		s->changes++;
+		if ((r = s->op(s->arg, &op)) != 0)
+			return r;
+	}
+	return r;
+}
+
+int
+backup_stream_feed(struct backup_stream *s, struct slice bytes)
+{
+	size_t at = 0;
+	int err = buf_append_slice(&s->in, bytes);
+
+	while (err == 0 && s->in.len - at >= BACKUP_REC_HEAD) {
+		struct slice rest = slice_from(buf_slice(&s->in), at);
+		struct backup_head h;
+
+		if ((number(rest, 0, 4) & ~(uint64_t)0xff) == MARK) {
+			err = section_begin(s, (unsigned)number(rest, 3, 1));
+			at += BACKUP_REC_HEAD;
+			continue;
+		}
+		if ((err = backup_head_read(rest, &h)) != 0)
+			break;
+		if (rest.len - BACKUP_REC_HEAD < h.len)
+			break;
+		err = record(s, slice_sub(rest, 0, BACKUP_REC_HEAD),
+		    slice_sub(rest, BACKUP_REC_HEAD, h.len), &h);
+		at += BACKUP_REC_HEAD + h.len;
+	}
+	if (err == 0)
+		buf_consume(&s->in, at);
+	return err;
 }

@@ -8,6 +8,7 @@
 #define CV_BACKUP_REC_H
 
 #include "lib/buf.h"
+#include "store/backup_client.h"
 
 #define BACKUP_REC_HEAD 24
 #define BACKUP_REC_MAX \
@@ -35,5 +36,24 @@ int backup_head_read(struct slice s, struct backup_head *h_out);
 int backup_rec_check(struct slice head, struct slice payload);
 /* The next change of a payload, borrowed: 1; 0 at the end; ERR_CORRUPT (a length that does not fit, an unknown kind, an empty key). */
 int backup_op_next(struct slice *rest, struct backup_op *op_out);
+
+/* ---- a stream of records, as congvu hands a backup to congvu-stored-restore ----
+ * Sections, each a mark of BACKUP_REC_HEAD octets and records: rows, then the journal, whose records follow one another; then the mark of the end. */
+
+struct backup_stream {
+	struct buf in;
+	enum backup_section section;
+	bool chained; /* before is known */
+	uint32_t before;
+	uint64_t records, changes;
+	/* Each change of a record that was checked, in order. Other than 0 ends it. */
+	int (*op)(void *arg, const struct backup_op *op);
+	void *arg;
+};
+void backup_stream_init(
+    struct backup_stream *s, int (*op)(void *arg, const struct backup_op *op), void *arg);
+void backup_stream_done(struct backup_stream *s);
+/* Octets as they come. 0, ERR_CORRUPT, ERR_NOMEM, or what op gave; after an error it is over. It is whole when section is BACKUP_END. */
+int backup_stream_feed(struct backup_stream *s, struct slice bytes);
 
 #endif

@@ -598,11 +598,15 @@ kv_page_rename(const char *from, const char *to)
 int
 kv_page_unlink(const char *path)
 {
+	const char *slash = strrchr(path, '/');
+
 	if (is_data_path(path) && leave_data() != 0)
 		return done(-1);
-	/* log files go in order: a later one never before an earlier */
-	if (unlink(path) != 0)
+	/* Berkeley DB names log files that it does not need any more by a path from the root, which this process may be unable to walk */
+	if (unlinkat(pg.on ? pg.dir_fd : AT_FDCWD, pg.on && slash != NULL ? slash + 1 : path, 0) !=
+	    0)
 		return done(-1);
+	/* log files go in order: a later one never before an earlier */
 	dir_sync();
 	return 0;
 }

@@ -7,7 +7,7 @@ congvu_stored_LDADD = $(CV_PARENT_LIBS)
 
 # --- libcvkv.a: ordered key-value store; kv_bdb.o alone needs libdb ---
 noinst_LIBRARIES += store/libcvkv.a
-store_libcvkv_a_SOURCES = store/kv.h store/kv.c store/kv_bdb.c store/kv_page.h store/kv_page.c store/kv_mem.c store/backup_rec.h store/backup_rec.c
+store_libcvkv_a_SOURCES = store/kv.h store/kv.c store/kv_bdb.c store/kv_page.h store/kv_page.c store/kv_mem.c store/backup_client.h store/backup_rec.h store/backup_rec.c
 CV_KV_LIBS = store/libcvkv.a lib/libcvcrypto.a lib/libcv.a $(DB_LIBS) $(CRYPTO_LIBS) -lpthread
 
 check_PROGRAMS += tests/unit/kv_test tests/unit/kv_page_test
@@ -81,6 +81,11 @@ congvu_stored_db_SOURCES = store/stored.c
 congvu_stored_db_LDADD = store/libcvstored.a store/libcvstore.a store/libcvbackend.a store/libcvseghead.a store/libcvkv.a \
 	directory/libcvtoken.a lib/libcvmail.a lib/libcvjson.a lib/libcvcrypto.a lib/libcvzst.a $(CV_ROLE_LIBS) $(CV_MAIL_LIBS) $(ZSTD_LIBS) \
 	$(DB_LIBS) $(JANSSON_LIBS) $(CRYPTO_LIBS) -lpthread
+
+# --- congvu-stored-restore: a store out of a backup ---
+pkglibexec_PROGRAMS += congvu-stored-restore
+congvu_stored_restore_SOURCES = store/restore.h store/restore.c store/restore_load.c store/restore_check.c
+congvu_stored_restore_LDADD = store/libcvstored.a store/libcvbackend.a $(congvu_stored_db_LDADD)
 
 # --- the ingest role: LMTP, APPEND ---
 noinst_LIBRARIES += store/libcvingest.a

@@ -1,6 +1,7 @@
 /* kv_page_test.c: pages torn by a power cut are whole again. A process that ends at once stands for the cut; the tear is made by hand. */
 #include "tests/unit/unit.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -261,6 +262,21 @@ pages_of_another_file_are_refused(void **state)
 	assert_int_equal(kv_page_start(dir), 0);
 }
 
+/* As Berkeley DB names a log file that may go: from the root, whether or not the process may walk there. */
+static void
+unlink_from_the_root(void **state)
+{
+	char name[160];
+
+	(void)state;
+	assert_int_equal(kv_page_start(dir), 0);
+	snprintf(name, sizeof name, "%s/log.0000000001", dir);
+	assert_int_equal(close(open(name, O_CREAT | O_WRONLY, 0600)), 0);
+	assert_int_equal(kv_page_unlink("/nobody/may/walk/here/log.0000000001"), 0);
+	assert_int_equal(access(name, F_OK), -1);
+	assert_int_equal(kv_page_unlink("/nobody/may/walk/here/log.0000000001"), ENOENT);
+}
+
 int
 main(void)
 {
@@ -272,6 +288,7 @@ main(void)
 	    T(torn_pages_are_whole_again),
 	    T(nothing_in_place_before_the_copy_is_whole),
 	    T(pages_of_another_file_are_refused),
+	    T(unlink_from_the_root),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
