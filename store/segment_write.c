@@ -23,6 +23,8 @@ enum {
 	ONE_WRITE = 288 << 10, /* records up to this size go out in one write */
 	MEM_MAX = 64 << 20,    /* bodies up to this size are compressed */
 	TRY_FROM = 256,        /* below, nothing is gained */
+	TRY_SUMMARY_FROM =
+	    4096, /* most of a summary is a signature, which has no pattern; the search reads many */
 	SAMPLE_FROM = 64 << 10,
 	SAMPLE = 8 << 10,
 };
@@ -71,7 +73,8 @@ plan_make(struct plan *pl, struct work *w, const struct seg_loc *l, struct slice
 		    i == 0 ? summary : slice_sub(content, (size_t)(i - 1) * BLOCK, BLOCK);
 		size_t n = 0;
 
-		if (in.len >= TRY_FROM && worth_it(w, in, pl->scratch + used))
+		if (in.len >= (i == 0 ? TRY_SUMMARY_FROM : TRY_FROM) &&
+		    worth_it(w, in, pl->scratch + used))
 			n = zst_compress(w->zst, in, pl->scratch + used, room_for(in.len));
 		pl->p[i] = n > 0 ? pl->scratch + used : in.ptr;
 		pl->words[i] =

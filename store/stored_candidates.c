@@ -13,7 +13,8 @@ enum {
 	SPAN = 65536, /* UIDs of an answer */
 	ROWS = 200,   /* signatures at once */
 	READS = 48,   /* more: the block as a whole */
-	GAP = 4096,   /* octets between two slices that are read along */
+	GAP =
+	    65536, /* octets between two slices that are read along: bodies are kept in blocks of more */
 	SLICES = NEEDLES * SIG_NEEDLE_MAX * 2,
 	TRACE_HASHES = 1000,
 	MEM = 16 << 20,
