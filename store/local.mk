@@ -153,6 +153,14 @@ check_PROGRAMS += tests/unit/stored_move_test
 TESTS += tests/unit/stored_move_test
 tests_unit_stored_move_test_SOURCES = tests/unit/stored_move_test.c tests/unit/stored_run.h tests/unit/stored_run.c
 tests_unit_stored_move_test_LDADD = store/libcvbackend.a store/libcvseghead.a store/libcvkv.a lib/libcvzst.a $(CV_STORED_CLIENT_LIBS) $(ZSTD_LIBS) $(DB_LIBS) -lpthread $(CMOCKA_LIBS)
+check_PROGRAMS += tests/unit/stored_model_test tests/unit/stored_mem
+TESTS += tests/unit/stored_model_test
+tests_unit_stored_model_test_SOURCES = tests/unit/stored_model_test.c tests/unit/model.h tests/unit/stored_run.h tests/unit/stored_run.c
+tests_unit_stored_model_test_LDADD = $(CV_STORED_CLIENT_LIBS) $(CMOCKA_LIBS)
+# the same stored over the backend in memory
+tests_unit_stored_mem_SOURCES = store/stored.c tests/unit/stored_mem.c
+tests_unit_stored_mem_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=backend_kv_open,--wrap=backend_kv_stat
+tests_unit_stored_mem_LDADD = $(congvu_stored_db_LDADD)
 check_PROGRAMS += tests/unit/stored_mix_test
 TESTS += tests/unit/stored_mix_test
 tests_unit_stored_mix_test_SOURCES = tests/unit/stored_mix_test.c tests/unit/stored_run.h tests/unit/stored_run.c

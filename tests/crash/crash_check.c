@@ -1,9 +1,9 @@
 /* crash_check.c: reads the record of a store under load (shim.c, crash_load.c), makes states that a power cut could have left of it, and
  * opens each as stored does: what was acknowledged is there, byte for byte, and nothing else. Runs in tests:
- *   crash_check [-n states] [-s seed] [-o only this state] [-i ignore] [-I site] [-l] [-f failures] [-j jobs] [-p] [-k] [-d folder] RECORD
+ *   crash_check [-n states] [-s seed] [-o only this state] [-i ignore] [-I site] [-l] [-f failures] [-j jobs] [-p] [-k] [-d folder] [-v store] RECORD
  * -i PREFIX: syncs of files whose path begins so do nothing (a checker that finds nothing then is broken); -I HEX: nor do those called from
  * there, -l lists from where (offset in the program, count, a path) and does nothing else; -f: ends after so many failures; -p: only
- * half-written pages; -k keeps the first state that fails.
+ * half-written pages; -v: compares that store with all that the record says, and nothing else; -k keeps the first state that fails.
  * Ends with 0; 1 when a state failed; 2 when the record is of no use. The states of one seed are the same again. */
 #include <fcntl.h>
 #include <signal.h>
@@ -330,16 +330,38 @@ list_sites(void)
 	return 0;
 }
 
+/* The store as it is, against all texts. */
+static int
+check_store(const char *dir)
+{
+	struct crash_model *m = xcalloc(1, sizeof *m);
+
+	for (size_t i = 0; i < C.n; i++) {
+		const unsigned char *data;
+		struct crash_rec r = rec_at(i, &data);
+
+		if (r.op == CRASH_TEXT)
+			model_text(m, slice_of(data, r.len));
+	}
+	if (model_verify(m, dir, true) != 0)
+		return 1;
+	printf("%u messages and all that was done with them agree\n", (unsigned)m->n);
+	return 0;
+}
+
 int
 main(int argc, char **argv)
 {
 	struct cut *cuts;
+	const char *store = NULL;
 	bool list = false;
 	int o;
 
-	while ((o = getopt(argc, argv, "n:s:o:i:I:lf:j:pkd:")) != -1) {
+	while ((o = getopt(argc, argv, "n:s:o:i:I:lf:j:pkd:v:")) != -1) {
 		if (o == 'I')
 			C.site = strtoull(optarg, NULL, 16);
+		else if (o == 'v')
+			store = optarg;
 		else if (o == 'l')
 			list = true;
 		else if (o == 'f')
@@ -373,6 +395,8 @@ main(int argc, char **argv)
 		C.jobs = 1;
 	if (list)
 		return list_sites();
+	if (store != NULL)
+		return check_store(store);
 	survey();
 	if (C.texts == 0 || (C.pages && C.n_rare == 0)) {
 		fputs("crash_check: the record has no acts or no pages\n", stderr);

@@ -1,7 +1,8 @@
 /* crash_load.c: loads a congvu-stored-db under shim.c for crash_check.c: deliveries, APPEND, flags, expunges, copies and moves, mailboxes
  * that come and go, many at once, with kill -9 and orderly ends in between; what it reads meanwhile must be right. Runs in tests:
- *   crash_load [-n acts] [-s seed] [-r restarts] [-f fault] [-c] RECORD
+ *   crash_load [-n acts] [-s seed] [-r restarts] [-f fault] [-c] [-K kills] [-d folder] RECORD
  * -f: CONGVU_FAULT (shim.c) for the first process; where a sync fails, it must end. -c: the clock is set ahead and back, by a day and ten years.
+ * -K: so many kill -9, some milliseconds apart, until which it goes on; -d: where the store is put at the end (crash_check -v).
  * STORED_BIN, STORED_PRELOAD: the program and the shim. Before each act it writes to RECORD what it will do, and after the answer that it
  * is done, as texts (seq: number of the act, a: account, n: message, box, to: crash.h's, v: value, all flags and keywords it has then):
  *   D seq n a...        delivery                          d seq uid...   (0: not to this one)
@@ -41,7 +42,8 @@ enum {
 	LIMIT_S = 120,
 	READ_LEN = 65536,
 	TICKET_S = 30 * 365 * 86400,
-	DEATHS = 20
+	DEATHS = 20,
+	KILLED_LIMIT_S = 900,
 };
 #define TRACE "X-Crash: yes\r\n"
 
@@ -894,6 +896,39 @@ set_clock(void)
 		__atomic_store_n(&T.page->clock_s, by[rnd(5)], __ATOMIC_RELAXED);
 }
 
+/* kill -9 at random moments. */
+static void
+run_killed(unsigned kills, uint32_t acts)
+{
+	uint64_t t0 = loop_now_ms(T.l), next = 0;
+	unsigned killed = 0;
+
+	while (killed < kills && loop_now_ms(T.l) - t0 < KILLED_LIMIT_S * 1000) {
+		if (T.acts < acts * (killed + 1) / kills || any_busy())
+			for (unsigned i = 0; i < WORKERS; i++)
+				if (T.w[i].again || T.acts < acts * (killed + 1) / kills)
+					work(&T.w[i]);
+		loop_run_once(T.l, 2);
+		revive();
+		if (loop_now_ms(T.l) - t0 < next)
+			continue;
+		stored_run_end(&T.run, SIGKILL);
+		start(false);
+		killed++;
+		next = loop_now_ms(T.l) - t0 + 20 + rnd(180);
+	}
+	if (killed < kills)
+		fatal("crash_load: %u of %u kills in time", killed, kills);
+	settle();
+	for (int i = 0; i < 10; i++) {
+		for (unsigned k = 0; k < WORKERS; k++)
+			if (T.w[k].again)
+				deliver(&T.w[k]);
+		settle();
+	}
+	printf("%u kills; ", killed);
+}
+
 static void
 run(uint32_t acts, unsigned restarts)
 {
@@ -923,17 +958,23 @@ int
 main(int argc, char **argv)
 {
 	uint32_t acts = 600;
-	unsigned restarts = 4;
+	unsigned restarts = 4, kills = 0;
+	const char *keep = NULL;
+	char store[128];
 	int o;
 
 	T.seed = 1;
-	while ((o = getopt(argc, argv, "n:s:r:f:c")) != -1) {
+	while ((o = getopt(argc, argv, "n:s:r:f:cK:d:")) != -1) {
 		unsigned v = (unsigned)strtoul(optarg == NULL ? "" : optarg, NULL, 10);
 
 		if (o == 'f')
 			T.fault = optarg;
 		else if (o == 'c')
 			T.clock = true;
+		else if (o == 'K')
+			kills = v;
+		else if (o == 'd')
+			keep = optarg;
 		else if (o == 'n')
 			acts = v;
 		else if (o == 's')
@@ -959,7 +1000,14 @@ main(int argc, char **argv)
 	}
 	if (!sign_in())
 		fatal("crash_load: stored does not answer");
-	run(acts, restarts);
+	if (kills > 0)
+		run_killed(kills, acts);
+	else
+		run(acts, restarts);
+	snprintf(store, sizeof store, "%s/store", T.run.dir);
+	stored_run_end(&T.run, SIGTERM);
+	if (keep != NULL && rename(store, keep) != 0)
+		fatal("crash_load: the store cannot be put to %s", keep);
 	store_client_free(T.imap);
 	for (int i = 0; i < SENDERS; i++)
 		deliver_client_free(T.ingest[i]);
@@ -978,5 +1026,5 @@ main(int argc, char **argv)
 	for (unsigned i = 0; i < FAULT_OPS; i++)
 		printf(" %s %llu", fault_ops[i], (unsigned long long)T.page->calls[i]);
 	putchar('\n');
-	return T.done < acts / 2;
+	return T.done < T.acts / 2;
 }

@@ -1,8 +1,9 @@
 # tests/crash/: what a power cut may leave of the store. crash_test runs a short form; `make crash CRASH_STATES=100000` a long one.
 noinst_PROGRAMS += tests/crash/shim.so tests/crash/crash_load tests/crash/crash_check tests/crash/crash_bare \
 	tests/crash/crash_small
-EXTRA_DIST += tests/crash/crash_test.sh tests/crash/syncs.tsv tests/crash/fault_test.sh tests/crash/faults.tsv
-TESTS += tests/crash/crash_test.sh tests/crash/fault_test.sh
+EXTRA_DIST += tests/crash/crash_test.sh tests/crash/syncs.tsv tests/crash/fault_test.sh tests/crash/faults.tsv \
+	tests/crash/kill_test.sh
+TESTS += tests/crash/crash_test.sh tests/crash/fault_test.sh tests/crash/kill_test.sh
 
 tests_crash_shim_so_SOURCES = tests/crash/crash.h tests/crash/shim.c
 tests_crash_shim_so_CPPFLAGS = -I$(top_srcdir) -D_GNU_SOURCE -U_FORTIFY_SOURCE
@@ -34,6 +35,16 @@ crash: all
 	CRASH_STATES=$(CRASH_STATES) CRASH_SEED=$(CRASH_SEED) $(srcdir)/tests/crash/crash_test.sh
 
 FAULT_STEPS = 50
-.PHONY: faults
+KILLS = 1000
+.PHONY: faults kills
+kills: all
+	KILLS=$(KILLS) $(srcdir)/tests/crash/kill_test.sh
 faults: all
 	FAULT_STEPS=$(FAULT_STEPS) CRASH_SEED=$(CRASH_SEED) $(srcdir)/tests/crash/fault_test.sh
+
+# Random operations against stored and the model, seed after seed.
+MODEL_SEEDS = 20
+MODEL_STEPS = 5000
+.PHONY: model
+model: all tests/unit/stored_model_test tests/unit/stored_mem
+	for s in $$(seq $(MODEL_SEEDS)); do MODEL_SEED=$$s MODEL_STEPS=$(MODEL_STEPS) tests/unit/stored_model_test || exit 1; done
