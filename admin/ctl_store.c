@@ -32,6 +32,7 @@ static const struct {
     {"collect", &store_view_collect},
     {"compact", &store_view_compact},
     {"stats", &store_view_stats},
+    {"purge", &store_view_purge},
 };
 
 const struct store_view *
@@ -77,7 +78,8 @@ store_fail(const struct ctl *c, int err, const char *why)
 		return ctl_fail(c, EX_TEMPFAIL,
 		    _("too much other work is under way: congvu store tasks shows it"));
 	default:
-		return ctl_fail(c, ctl_exit_code(err), "%s", why[0] != '\0' ? why : err_name(err));
+		return ctl_fail(
+		    c, ctl_exit_code(err), "%s", why[0] != '\0' ? ctl_text(why) : err_name(err));
 	}
 }
 

@@ -43,6 +43,7 @@ extern const struct store_view store_view_check;
 extern const struct store_view store_view_rekey;
 extern const struct store_view store_view_check, store_view_collect, store_view_compact,
     store_view_stats;
+extern const struct store_view store_view_purge;
 
 #define STORE_COMMAND(name, fn, usage) \
 	int fn(struct ctl *c, struct ipc_sync *s, int argc, char **argv);

@@ -129,6 +129,26 @@ findings_show(struct follow *f, struct slice lines)
 	}
 }
 
+/* What stored says of it, in the reader's language where it is known. */
+static int
+failed(const struct follow *f)
+{
+	static const struct {
+		const char *error;
+		int code;
+	} codes[] = {{"denied", EX_NOPERM}, {"not_found", EX_NOUSER}, {"conflict", EX_DATAERR},
+	    {"expired", EX_DATAERR}};
+	const char *why = json_cstr(json_get(f->status, "why")),
+		   *error = json_cstr(json_get(f->status, "error"));
+	int code = EX_TEMPFAIL;
+
+	for (size_t i = 0; i < sizeof codes / sizeof codes[0]; i++)
+		if (strcmp(codes[i].error, error) == 0)
+			code = codes[i].code;
+	return ctl_fail(
+	    f->c, code, _("the work failed: %s (%s)"), *why == '\0' ? "" : ctl_text(why), error);
+}
+
 static int
 over(struct follow *f)
 {
@@ -140,8 +160,7 @@ over(struct follow *f)
 	if (lost > 0 && !f->c->json)
 		fprintf(stderr, _("%lld findings before these were not kept\n"), (long long)lost);
 	if (strcmp(state, "failed") == 0)
-		code = ctl_fail(f->c, EX_TEMPFAIL, _("the work failed: %s (%s)"),
-		    json_cstr(json_get(f->status, "why")), json_cstr(json_get(f->status, "error")));
+		code = failed(f);
 	else if (strcmp(state, "stopped") == 0)
 		code = ctl_fail(f->c, EX_TEMPFAIL, _("the work was stopped before its end"));
 	if (f->view->result != NULL && json_get(f->status, "result") != NULL) {

@@ -11,6 +11,7 @@ congvu_SOURCES += admin/ctl_mailbox.h admin/mailbox_commands.def admin/ctl_mailb
 	admin/ctl_audit_note.c
 congvu_SOURCES += admin/backup_manifest.h admin/backup_manifest.c admin/backup_dir.h admin/backup_dir.c admin/backup_pull.h admin/backup_pull.c \
 	admin/ctl_store_backup.c admin/ctl_store_restore.c
+congvu_SOURCES += admin/ctl_store_purge.c
 congvu_CPPFLAGS = $(AM_CPPFLAGS) -DSBINDIR='"$(sbindir)"' -DLOCALEDIR='"$(localedir)"'
 congvu_LDADD = store/libcvstore.a store/libcvseghead.a smtpd/libcvsmtp.a directory/libcvdiradmin.a directory/libcvpeople.a milter/libcvledger.a milter/libcvrule.a milter/libcvfindings.a milter/libcvaudit.a directory/libcvldap.a directory/libcvnames.a lib/libcvtls.a lib/libcvjson.a \
 	lib/libcvcrypto.a lib/libcvmail.a lib/libcvparent.a lib/libcvconf.a lib/libcvipc.a lib/libcvloop.a lib/libcv.a \

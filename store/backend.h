@@ -122,6 +122,9 @@ struct backend_ops {
 	 * fn is called; the body is durable at the latest when a batch submitted after that is. */
 	int (*body_put)(struct backend *b, const unsigned char sha256[32], struct slice bytes,
 	    int fd, uint64_t size, struct slice summary, backend_body_fn fn, void *arg);
+	/* The number of a body that is on stable storage, by its digest; it is not handed out by that: rows are not to name it. ERR_NOTFOUND. */
+	int (*body_find)(
+	    struct backend *b, const unsigned char sha256[32], backend_body_fn fn, void *arg);
 	/* At most 4 MiB. */
 	int (*body_get)(struct backend *b, uint64_t body, uint64_t off, uint32_t len,
 	    backend_value_fn fn, void *arg);

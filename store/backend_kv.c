@@ -367,6 +367,16 @@ kvb_body_put(struct backend *b, const unsigned char sha256[32], struct slice byt
 }
 
 static int
+kvb_body_find(struct backend *b, const unsigned char sha256[32], backend_body_fn fn, void *arg)
+{
+	struct job *j = job_new(JOB_BODY_FIND, slice_str(""), arg);
+
+	j->body_fn = fn;
+	memcpy(j->sha256, sha256, 32);
+	return submit(b, j);
+}
+
+static int
 kvb_body_get(
     struct backend *b, uint64_t body, uint64_t off, uint32_t len, backend_value_fn fn, void *arg)
 {
@@ -572,6 +582,7 @@ static const struct backend_ops kv_backend_ops = {
     .scan = kvb_scan,
     .objects = kvb_objects,
     .body_put = kvb_body_put,
+    .body_find = kvb_body_find,
     .body_get = kvb_body_get,
     .summary_get = kvb_summary_get,
     .bodies_get = kvb_bodies_get,

@@ -293,6 +293,11 @@ bkv_run_body_get(struct bkv *b, struct job *j)
 		bkv_finish(b, j);
 		return;
 	}
+	if (j->kind == JOB_BODY_FIND) {
+		j->err = body_known(b, j->sha256, &j->body);
+		bkv_finish(b, j);
+		return;
+	}
 	if (j->kind == JOB_BODIES || j->kind == JOB_SUMMARIES) {
 		run_bodies(b, j);
 		bkv_finish(b, j);

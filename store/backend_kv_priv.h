@@ -26,6 +26,7 @@ enum job_kind {
 	JOB_BODIES, /* content: the numbers, as u64 in memory */
 	JOB_BACKUP, /* max: enum backend_backup; key, body (a number), off, len */
 	JOB_SUMMARIES,
+	JOB_BODY_FIND,
 };
 struct job {
 	struct job *next;

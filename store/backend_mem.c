@@ -314,6 +314,21 @@ mem_body_put(struct backend *b, const unsigned char sha256[32], struct slice byt
 	return 0;
 }
 
+static int
+mem_body_find(struct backend *b, const unsigned char sha256[32], backend_body_fn fn, void *arg)
+{
+	struct bmem *m = mem_of(b);
+	struct told *t = told_new(b, ERR_NOTFOUND, arg);
+
+	t->body_fn = fn;
+	for (size_t i = 0; i < m->n_bodies && t->err != 0; i++)
+		if (!m->bodies[i].dropped && memcmp(m->bodies[i].sha256, sha256, 32) == 0) {
+			t->err = 0;
+			t->body = i + 1;
+		}
+	return 0;
+}
+
 static struct body *
 body_find(struct backend *b, uint64_t body)
 {
@@ -596,6 +611,7 @@ static const struct backend_ops mem_backend_ops = {
     .scan = mem_scan,
     .objects = mem_objects,
     .body_put = mem_body_put,
+    .body_find = mem_body_find,
     .body_get = mem_body_get,
     .summary_get = mem_summary_get,
     .bodies_get = mem_bodies_get,

@@ -22,9 +22,10 @@ static const struct parent_role roles[] = {
 	.dir_option = "store_dir",
 	.sockets = (const char *const[]){"store.imapd", "store.ingest", "store.admin", NULL},
 	.secrets = (const char *const[]){"token_key_file", "store_key_file", NULL},
-	.options = (const char *const[]){"store_key_file", "quota_mb", "quota_messages",
-	    "expunge_history", "delivery_memory_days", "undelete_days", "undelete_mb",
-	    "special_folders", "store_threads", "store_cache_mb", "disk_reserve_mb", NULL},
+	.options =
+	    (const char *const[]){"store_key_file", "quota_mb", "quota_messages", "expunge_history",
+		"delivery_memory_days", "undelete_days", "undelete_mb", "security_officers",
+		"special_folders", "store_threads", "store_cache_mb", "disk_reserve_mb", NULL},
 	.expendable = false},
     {.name = "lookup",
 	.binary = "congvu-lookup",

@@ -60,6 +60,8 @@ static const struct kind {
     {"a.", "s/", NULL},       /* subscriptions */
     {"a.", "l/b", NULL},      /* deleted mailboxes: their objects stay as they were */
     {"a.", "l/h", NULL},      /* legal holds */
+    {"s.", "h", NULL},        /* of the whole store: header */
+    {"s.", "l/p", NULL},      /* purges */
 };
 
 static const struct kind *

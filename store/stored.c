@@ -229,6 +229,10 @@ configure(struct stored *st, struct backend_kv_options *o)
 	st->history_max = (uint32_t)conf_int(c, "expunge_history");
 	st->memory_s = conf_int(c, "delivery_memory_days") * 86400;
 	st->undelete_s = conf_int(c, "undelete_days") * 86400;
+	st->n_officers = conf_list_len(c, "security_officers");
+	st->officers = xcalloc(st->n_officers + 1, sizeof *st->officers);
+	for (size_t i = 0; i < st->n_officers; i++)
+		st->officers[i] = slice_str(conf_list_item(c, "security_officers", i));
 	st->undelete_bytes = (uint64_t)conf_int(c, "undelete_mb") << 20;
 	st->n_special = conf_list_len(c, "special_folders");
 	st->special = xcalloc(st->n_special + 1, sizeof *st->special);

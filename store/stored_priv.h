@@ -60,6 +60,8 @@ struct stored {
 	uint64_t quota_messages; /* 0: as many as there is room for */
 	uint32_t history_max;    /* "x/" rows of a mailbox; a tenth more before they are trimmed */
 	int64_t memory_s;        /* of delivery ids */
+	struct slice *officers;  /* login names of who may purge */
+	size_t n_officers;
 	int64_t undelete_s;      /* how long expunged mail is kept; 0: not at all */
 	uint64_t undelete_bytes; /* of an account */
 	struct slice *special;   /* names of the folders made with an account */

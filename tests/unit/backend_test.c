@@ -386,7 +386,7 @@ bodies(void **state)
 	struct fix *f = *state;
 	static unsigned char big[700001];
 	struct slice bigs = slice_of(big, sizeof big), hello = slice_str("hello");
-	unsigned char sha[32] = {0};
+	unsigned char sha[32] = {0}, found[32];
 	FILE *tmp = tmpfile();
 	uint64_t a, b;
 	struct got g;
@@ -416,6 +416,14 @@ bodies(void **state)
 	f->b->ops->summary_get(f->b, b, on_value, &g);
 	wait_n(f, &g, 1);
 	assert_string_equal(buf_cstr(&g.value), "summary");
+	/* by its digest */
+	sha256_of(hello, found);
+	f->b->ops->body_find(f->b, found, on_body, &g);
+	wait_n(f, &g, 1);
+	assert_true(g.err == 0 && g.body == a);
+	f->b->ops->body_find(f->b, sha, on_body, &g);
+	wait_n(f, &g, 1);
+	assert_int_equal(g.err, ERR_NOTFOUND);
 	f->b->ops->body_get(f->b, 4711, 0, 10, on_value, &g);
 	wait_n(f, &g, 1);
 	assert_int_equal(g.err, ERR_NOTFOUND);
@@ -461,6 +469,9 @@ bodies(void **state)
 	f->b->ops->body_drop(f->b, a, on_done, &g);
 	wait_n(f, &g, 1);
 	assert_int_equal(g.err, 0);
+	f->b->ops->body_find(f->b, found, on_body, &g);
+	wait_n(f, &g, 1);
+	assert_int_equal(g.err, ERR_NOTFOUND);
 	assert_true(body_put(f, hello, -1, 0) != a);
 	buf_done(&g.value);
 	fclose(tmp);

@@ -574,3 +574,51 @@ fix_hold(unsigned what, const char *account, int64_t until, const char *decision
 	buf_done(&reply);
 	return n;
 }
+
+const struct fix_task *
+fix_task(const char *kind, const char *args)
+{
+	static struct fix_task out;
+	struct buf ask, reply;
+	struct ipc_reader r;
+	uint16_t type;
+	uint64_t id, from = 0, found;
+
+	out = (struct fix_task){.why = ""};
+	buf_init(&ask, 32768);
+	ipc_put_str(&ask, kind);
+	ipc_put_str(&ask, args);
+	X->err = fix_ask(STORE_TASK_START, &ask, &type, &reply);
+	if (X->err != 0) {
+		snprintf(out.why, sizeof out.why, "%.*s", (int)reply.len, (const char *)reply.data);
+		buf_done(&reply);
+		return &out;
+	}
+	ipc_reader_init(&r, buf_slice(&reply));
+	id = ipc_get_u64(&r);
+	buf_done(&reply);
+	for (int i = 0; i < 3000; i++) {
+		struct slice status, lines;
+		const char *n;
+		size_t at = strlen(out.findings);
+
+		buf_init(&ask, 16);
+		ipc_put_u64(&ask, id);
+		ipc_put_u64(&ask, from);
+		assert_int_equal(fix_ask(STORE_TASK_STATUS, &ask, &type, &reply), 0);
+		ipc_reader_init(&r, buf_slice(&reply));
+		status = ipc_get_slice(&r);
+		from = ipc_get_u64(&r);
+		lines = ipc_get_slice(&r);
+		keep(out.status, sizeof out.status, status);
+		keep(out.findings + at, sizeof out.findings - at, lines);
+		buf_done(&reply);
+		n = strstr(out.status, "\"findings\":");
+		found = n == NULL ? 0 : strtoull(n + 11, NULL, 10);
+		if (strstr(out.status, "\"state\":\"running\"") == NULL &&
+		    strstr(out.status, "\"state\":\"waiting\"") == NULL && from >= found)
+			break;
+		fix_spin(10);
+	}
+	return &out;
+}

@@ -89,6 +89,12 @@ struct fix_hold {
 /* STORE_HOLD; what came is in holds, at most max. Gives how many. */
 size_t fix_hold(unsigned what, const char *account, int64_t until, const char *decision,
     const char *of, struct fix_hold *holds, size_t max);
+/* A task from its start to its end: its findings as lines, and its status; both empty when it was refused (X->err). Static. */
+struct fix_task {
+	char findings[200000], status[20000];
+	char why[300]; /* of a refusal, or of a failure */
+};
+const struct fix_task *fix_task(const char *kind, const char *args);
 int fix_ask(uint16_t type, struct buf *ask, uint16_t *type_out, struct buf *reply);
 
 #endif

@@ -1,0 +1,73 @@
+/* stored_purge.h: what stored_task_purge.c (who asks, the record of it) and stored_purge_walk.c (every mailbox) share. For these alone. */
+#ifndef CV_STORED_PURGE_H
+#define CV_STORED_PURGE_H
+
+#include "store/stored_task.h"
+
+enum {
+	PURGE_BODIES_MAX = BACKEND_PURGE_MAX,
+	PURGE_PAGE = 200,  /* rows read at once */
+	PURGE_NAMES = 500, /* mailboxes named at once */
+	PURGE_PASSES = 5,
+};
+enum purge_what { PURGE_REQUEST, PURGE_CONFIRM, PURGE_CANCEL, PURGE_LIST };
+enum purge_by { PURGE_BY_MESSAGE_ID, PURGE_BY_SHA256, PURGE_BY_BODY };
+
+/* One message of a page that is meant, or may be. */
+struct purge_match {
+	uint64_t modseq; /* of a retained row; 0: in the mailbox */
+	uint32_t uid;
+	uint64_t body, size;
+	int64_t date;
+	bool sure; /* else the Message-ID has to be read from the message */
+};
+struct purge_sums {
+	uint64_t messages, retained, mailboxes, accounts,
+	    held;               /* held: of both, in accounts under a hold */
+	uint64_t removed, left; /* left: a hold wins, or they are in no account's mailbox */
+};
+struct purge {
+	struct task *t;
+	enum purge_what what;
+	char by[KEPT_BY_MAX + 1];
+	struct json *args; /* of the request under way: kind, value, … */
+	uint64_t number;
+	/* the record */
+	struct buf raw;    /* header of the object */
+	struct json *list; /* all requests */
+	/* what is meant */
+	enum purge_by kind;
+	char value[1200]; /* Message-ID or digest */
+	uint64_t body;    /* 0: not known */
+	bool override;
+	/* the walk */
+	bool removes;
+	struct buf after; /* the mailbox that was looked at last */
+	uint64_t *boxes;
+	size_t n_boxes, at_box;
+	bool more_boxes;
+	unsigned pass;
+	uint64_t removed_in_pass;
+	struct account *acc; /* referred to while its mailbox is looked at */
+	struct mbox *m;
+	bool held, kept_rows, counted_box;
+	char (*accounts)[ACCOUNT_ID_MAX + 1]; /* with something that is meant */
+	size_t n_accounts;
+	struct buf from;
+	bool more_rows;
+	struct purge_match *page;
+	size_t n_page, at_page;
+	struct purge_sums sums;
+	uint64_t *bodies;
+	size_t n_bodies;
+	void (*over)(struct purge *k); /* the walk is at its end */
+	/* the end */
+	unsigned tries;
+	int phase;
+};
+/* Looks at every mailbox, deleted ones too: tells what is meant (first pass), takes it away (removes); then over is called. A step each. */
+void purge_walk_begin(struct purge *k, bool removes, void (*over)(struct purge *k));
+void purge_walk_step(struct purge *k);
+void purge_walk_free(struct purge *k);
+
+#endif

@@ -1,0 +1,439 @@
+/* stored_purge_walk.c: every mailbox of the store, deleted ones among them, is looked at for the messages of a purge; messages and retained rows
+ * that are meant are told, or taken away by batches of the mailbox as an expunge takes them, so that sessions hear of it. Runs in stored,
+ * in steps of 200 rows. There is no index from bodies to mailboxes: a purge is rare, and what is not kept cannot be wrong. */
+#include "store/stored_purge.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/envelope.h"
+#include "lib/err.h"
+#include "lib/hdr.h"
+#include "lib/log.h"
+
+enum { HEAD_OCTETS = 256 * 1024, OP_MEM = 256 << 10 };
+
+static void next_box(struct purge *k);
+static void page_on(struct purge *k);
+
+static bool
+failed(struct purge *k, int err)
+{
+	if (err == 0)
+		return false;
+	task_end(k->t, err, "the store's rows cannot be read");
+	return true;
+}
+
+void
+purge_walk_free(struct purge *k)
+{
+	if (k->acc != NULL)
+		account_unref(k->acc);
+	k->acc = NULL;
+	free(k->boxes);
+	free(k->page);
+	free(k->bodies);
+	free(k->accounts);
+	buf_done(&k->after);
+	buf_done(&k->from);
+}
+
+/* ---- what is meant ---- */
+
+static bool
+id_is(struct slice have, const char *want)
+{
+	struct slice w = slice_str(want);
+
+	while (have.len > 0 && (have.ptr[0] == ' ' || have.ptr[0] == '\t'))
+		have = slice_from(have, 1);
+	while (have.len > 0 && have.ptr[have.len - 1] <= ' ')
+		have.len--;
+	if (have.len > 2 && have.ptr[0] == '<' && !slice_starts(w, "<"))
+		have = slice_sub(have, 1, have.len - 2);
+	return slice_eq(have, w);
+}
+
+/* Whether a row may be meant; *sure_out: it is. */
+static bool
+takes(const struct purge *k, const struct msg_row *row, bool *sure_out)
+{
+	struct buf id;
+	int err;
+
+	*sure_out = true;
+	if (k->kind != PURGE_BY_MESSAGE_ID)
+		return k->body != 0 && row->body == k->body;
+	buf_init(&id, 32768);
+	err = envelope_part(row->envelope, ENVELOPE_MESSAGE_ID, &id);
+	if (err == 0 && !id_is(buf_slice(&id), k->value)) {
+		buf_done(&id);
+		return false;
+	}
+	*sure_out = err == 0;
+	buf_done(&id);
+	return true;
+}
+
+static void
+body_add(struct purge *k, uint64_t body)
+{
+	for (size_t i = 0; i < k->n_bodies; i++)
+		if (k->bodies[i] == body)
+			return;
+	if (k->n_bodies == PURGE_BODIES_MAX)
+		return;
+	k->bodies = xrealloc(k->bodies, (k->n_bodies + 1) * sizeof *k->bodies);
+	k->bodies[k->n_bodies++] = body;
+}
+
+/* Mailboxes come in no order of accounts. */
+static void
+account_count(struct purge *k)
+{
+	for (size_t i = 0; i < k->n_accounts; i++)
+		if (strcmp(k->accounts[i], k->acc->id) == 0)
+			return;
+	k->accounts = xrealloc(k->accounts, (k->n_accounts + 1) * sizeof *k->accounts);
+	memcpy(k->accounts[k->n_accounts++], k->acc->id, sizeof *k->accounts);
+	k->sums.accounts = k->n_accounts;
+}
+
+static void
+tell(struct purge *k, const struct purge_match *x)
+{
+	struct json *j;
+
+	if (!k->counted_box) {
+		k->counted_box = true;
+		k->sums.mailboxes++;
+		account_count(k);
+	}
+	*(x->modseq == 0 ? &k->sums.messages : &k->sums.retained) += 1;
+	k->sums.held += k->held;
+	if (k->removes) /* told before */
+		return;
+	j = json_obj_new();
+	json_set_str(j, "account", k->acc->id);
+	json_set_str(j, "mailbox", k->m->name);
+	json_set_bool(j, "mailbox_deleted", k->m->buried_at != 0);
+	json_set_bool(j, "retained", x->modseq != 0);
+	json_set_bool(j, "held", k->held);
+	json_set_int(j, "uid", x->uid);
+	json_set_int(j, "size", (int64_t)x->size);
+	json_set_int(j, "date", x->date);
+	json_set_int(j, "body", (int64_t)x->body);
+	task_finding_take(k->t, j);
+}
+
+/* ---- a page: what was not sure is made so, then it is told and goes ---- */
+
+static void
+on_gone(struct op *op)
+{
+	struct purge *k = op->arg;
+	int err = op->err;
+	size_t n = op->kind == OP_KEPT ? 0 : op->out_gone.len / sizeof(uint32_t);
+
+	for (size_t i = 0; op->kind == OP_KEPT && i < op->n_kept; i++)
+		n += op->kept[i].there;
+	if (err == 0) {
+		k->sums.removed += n;
+		k->removed_in_pass += n;
+	}
+	op_free(op);
+	if (err != 0 && err != ERR_GONE) {
+		task_end(k->t, err, "a mailbox cannot be changed");
+		return;
+	}
+	/* A mailbox deleted meanwhile is found as such by the next pass. */
+	k->removed_in_pass += err == ERR_GONE;
+	k->n_page = 0;
+	task_next(k->t);
+}
+
+/* All of a page are of one kind. */
+static void
+remove_page(struct purge *k, size_t n)
+{
+	struct op *op = op_new(k->kept_rows ? OP_KEPT : OP_EXPUNGE, k->m, OP_MEM, on_gone, k);
+
+	op->uids = arena_calloc(op->mem, n + 1, sizeof *op->uids);
+	op->kept = arena_calloc(op->mem, n + 1, sizeof *op->kept);
+	if (op->uids == NULL || op->kept == NULL)
+		fatal("no memory");
+	op->kept_how = KEPT_REMOVE;
+	op->why = 0; /* nothing is retained */
+	for (size_t i = 0; i < k->n_page; i++) {
+		const struct purge_match *x = &k->page[i];
+
+		if (!x->sure)
+			continue;
+		op->kept[op->n_kept++] = (struct kept_at){.modseq = x->modseq, .uid = x->uid};
+		op->uids[op->n_uids++] = x->uid;
+	}
+	op_start(op);
+}
+
+static void
+page_over(struct purge *k)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < k->n_page; i++) {
+		if (!k->page[i].sure)
+			continue;
+		n++;
+		body_add(k, k->page[i].body);
+		if (k->pass == 0)
+			tell(k, &k->page[i]);
+	}
+	if (n > 0 && k->removes && (!k->held || k->override)) {
+		remove_page(k, n);
+		return;
+	}
+	if (k->removes && k->pass == 0)
+		k->sums.left += n;
+	k->n_page = 0;
+	task_next(k->t);
+}
+
+static void
+on_head_octets(void *arg, int err, struct slice v)
+{
+	struct purge *k = arg;
+	struct purge_match *x = &k->page[k->at_page];
+	struct hdr_field f;
+
+	if (err != 0 && err != ERR_NOTFOUND && err != ERR_CORRUPT && failed(k, err))
+		return;
+	x->sure = err == 0 && hdr_find(slice_sub(v, 0, hdr_body_offset(v)), "Message-ID", 0, &f) &&
+		  id_is(f.body, k->value);
+	k->at_page++;
+	page_on(k);
+}
+
+static void
+page_on(struct purge *k)
+{
+	struct backend *be = k->t->st->be;
+
+	while (k->at_page < k->n_page && k->page[k->at_page].sure)
+		k->at_page++;
+	if (k->at_page < k->n_page)
+		must(be->ops->body_get(
+		    be, k->page[k->at_page].body, 0, HEAD_OCTETS, on_head_octets, k));
+	else
+		page_over(k);
+}
+
+static int
+take_row(struct purge *k, const struct kv_pair *p)
+{
+	struct purge_match *x = &k->page[k->n_page];
+	struct kept_row kept = {.row = p->value};
+	struct msg_row row;
+	uint64_t modseq = 0;
+	uint32_t uid;
+	bool sure;
+	int err = 0;
+
+	if (k->kept_rows && ((err = kept_key_read(p->key, &modseq, &uid)) != 0 ||
+				(err = kept_row_decode(p->value, &kept)) != 0))
+		return err;
+	if ((err = msg_row_decode(kept.row, &row)) != 0)
+		return err;
+	if (takes(k, &row, &sure)) {
+		*x = (struct purge_match){.modseq = modseq,
+		    .uid = row.uid,
+		    .body = row.body,
+		    .size = row.size,
+		    .date = row.internal_date,
+		    .sure = sure};
+		k->n_page++;
+	}
+	return 0;
+}
+
+static void
+on_page(void *arg, int err, const struct kv_pair *rows, size_t n, bool more)
+{
+	struct purge *k = arg;
+
+	if (failed(k, err))
+		return;
+	k->n_page = k->at_page = 0;
+	for (size_t i = 0; i < n; i++)
+		if (take_row(k, &rows[i]) !=
+		    0) { /* named by check; nothing can be said of it here */
+			k->sums.left++;
+			log_msg(LOG_LVL_WARN, "purge", "%s: a row cannot be read", k->m->object);
+		}
+	if (n > 0) {
+		buf_reset(&k->from);
+		buf_append_slice(&k->from, rows[n - 1].key);
+		buf_append_byte(&k->from, '!');
+	}
+	k->more_rows = more;
+	page_on(k);
+}
+
+static void
+read_rows(struct purge *k)
+{
+	struct backend *be = k->t->st->be;
+
+	must(be->ops->scan(be, slice_str(k->m->object), buf_slice(&k->from),
+	    slice_str(k->kept_rows ? "k0" : "m0"), PURGE_PAGE, on_page, k));
+}
+
+static void
+begin_rows(struct purge *k, bool kept)
+{
+	k->kept_rows = kept;
+	k->more_rows = true;
+	buf_reset(&k->from);
+	buf_append_str(&k->from, kept ? "k/" : "m/");
+}
+
+/* ---- mailboxes ---- */
+
+static void
+box_over(struct purge *k)
+{
+	if (k->removes)
+		bury_emptied(k->m);
+	account_unref(k->acc);
+	k->acc = NULL;
+	k->m = NULL;
+	k->t->done++;
+	task_next(k->t);
+}
+
+static void
+on_account(void *arg, int err, struct account *a)
+{
+	struct purge *k = arg;
+	uint64_t id = k->boxes[k->at_box++];
+
+	if (err == ERR_NOTFOUND) {
+		task_next(k->t);
+		return;
+	}
+	if (failed(k, err))
+		return;
+	k->m = bury_find(a, id);
+	if (k->m == NULL)
+		k->m = mbox_find(a->st, id);
+	if (k->m == NULL || k->m->acc != a) { /* nobody's: its rows are being removed */
+		task_next(k->t);
+		return;
+	}
+	account_ref(a);
+	k->acc = a;
+	k->held = account_is_held(a);
+	k->counted_box = false;
+	task_what(k->t, "%s: %s", a->id, k->m->name);
+	begin_rows(k, false);
+	task_next(k->t);
+}
+
+static void
+on_head(void *arg, int err, struct slice value)
+{
+	struct purge *k = arg;
+	struct mbox_head h;
+
+	if (err == 0)
+		err = mbox_head_decode(value, &h);
+	if (err == ERR_NOTFOUND || err == ERR_CORRUPT) {
+		k->at_box++;
+		task_next(k->t);
+		return;
+	}
+	if (!failed(k, err))
+		account_find(k->t->st, h.account, on_account, k);
+}
+
+static void
+on_names(void *arg, int err, const struct kv_pair *rows, size_t n, bool more)
+{
+	struct purge *k = arg;
+
+	if (failed(k, err))
+		return;
+	free(k->boxes);
+	k->boxes = xcalloc(n + 1, sizeof *k->boxes);
+	k->n_boxes = k->at_box = 0;
+	for (size_t i = 0; i < n; i++) /* "m.<16 hex>" */
+		if (key_number(rows[i].key, 16, &k->boxes[k->n_boxes]) == 0)
+			k->n_boxes++;
+	if (n > 0) {
+		buf_reset(&k->after);
+		buf_append_slice(&k->after, rows[n - 1].key);
+	}
+	k->more_boxes = more;
+	task_next(k->t);
+}
+
+static void
+pass_over(struct purge *k)
+{
+	/* What was copied to a mailbox behind the walk: once more, until a pass finds nothing to take away. */
+	if (k->removes && k->removed_in_pass > 0 && ++k->pass < PURGE_PASSES) {
+		purge_walk_begin(k, true, k->over);
+		task_next(k->t);
+		return;
+	}
+	k->over(k);
+}
+
+static void
+next_box(struct purge *k)
+{
+	struct backend *be = k->t->st->be;
+	char object[OBJECT_ID_MAX];
+
+	if (k->at_box < k->n_boxes) {
+		snprintf(
+		    object, sizeof object, "m.%016llx", (unsigned long long)k->boxes[k->at_box]);
+		must(be->ops->get(be, slice_str(object), slice_str("h"), on_head, k));
+	} else if (k->more_boxes) {
+		must(be->ops->objects(
+		    be, slice_str("m."), buf_slice(&k->after), PURGE_NAMES, on_names, k));
+	} else {
+		pass_over(k);
+	}
+}
+
+void
+purge_walk_begin(struct purge *k, bool removes, void (*over)(struct purge *k))
+{
+	k->removes = removes;
+	k->over = over;
+	k->removed_in_pass = 0;
+	k->n_boxes = k->at_box = 0;
+	k->more_boxes = true;
+	k->t->done = 0;
+	buf_reset(&k->after);
+	if (k->page == NULL)
+		k->page = xcalloc(PURGE_PAGE + 1, sizeof *k->page);
+}
+
+void
+purge_walk_step(struct purge *k)
+{
+	if (k->m == NULL)
+		next_box(k);
+	else if (k->more_rows && !k->m->gone)
+		read_rows(k);
+	else if (!k->kept_rows && !k->m->gone) {
+		begin_rows(k, true);
+		read_rows(k);
+	} else {
+		k->removed_in_pass += k->m->gone && k->m->buried_at != 0;
+		box_over(k);
+	}
+}
