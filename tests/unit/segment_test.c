@@ -562,7 +562,7 @@ sealed(void **state)
 	assert_int_equal(read_back(f, &a, "a secret of state"), 0);
 	assert_true(in_file(f->file, "in the clear"));
 	assert_false(in_file(file2, "secret"));
-	assert_false(in_file(file2, "sum"));
+	assert_false(in_file(file2, "sum of it"));
 	buf_init(&v, 1 << 20);
 	assert_int_equal(seg_read(f->s, &big, 262100, 300000, &v), 0);
 	assert_memory_equal(v.data, p + 262100, 300000);
