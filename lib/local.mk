@@ -128,7 +128,7 @@ lib_libcvmail_a_SOURCES = lib/uni.h lib/uni.c lib/idna.h lib/idna.c lib/charset.
 	lib/date.h lib/date.c lib/utf7.h lib/utf7.c lib/fold.h lib/fold.c \
 	lib/hdr.h lib/hdr.c lib/hdr_word.c lib/hdr_param.c lib/addr.h lib/addr.c lib/addr_path.c \
 	lib/mime.h lib/mime_priv.h lib/mime_parse.c lib/mime_tree.c lib/mime_envelope.c \
-	lib/mime_structure.c lib/mime_text.h lib/mime_text.c lib/codec.c lib/msgid.h lib/msgid.c lib/envelope.h lib/envelope.c
+	lib/mime_structure.c lib/mime_text.h lib/mime_text.c lib/codec.c lib/b64_lines.h lib/b64_lines.c lib/msgid.h lib/msgid.c lib/envelope.h lib/envelope.c
 lib_libcvmail_a_CFLAGS = $(AM_CFLAGS) $(IDN2_CFLAGS)
 
 CV_MAIL_TEST_LIBS = lib/libcvmail.a lib/libcv.a $(CV_MAIL_LIBS) $(CMOCKA_LIBS)
@@ -190,3 +190,8 @@ tests_fuzz_mime_tree_fuzz_LDADD = lib/libcvmail.a lib/libcv.a $(CV_MAIL_LIBS)
 tests_fuzz_codec_fuzz_SOURCES = tests/fuzz/fuzz.h tests/fuzz/codec_fuzz.c $(CV_FUZZ_MAIN)
 tests_fuzz_codec_fuzz_LDFLAGS = $(AM_LDFLAGS) $(CV_FUZZLINK)
 tests_fuzz_codec_fuzz_LDADD = lib/libcvmail.a lib/libcv.a $(CV_MAIL_LIBS)
+
+CV_FUZZ += tests/fuzz/b64_lines_fuzz
+tests_fuzz_b64_lines_fuzz_SOURCES = tests/fuzz/fuzz.h tests/fuzz/b64_lines_fuzz.c $(CV_FUZZ_MAIN)
+tests_fuzz_b64_lines_fuzz_LDFLAGS = $(AM_LDFLAGS) $(CV_FUZZLINK)
+tests_fuzz_b64_lines_fuzz_LDADD = lib/libcvmail.a lib/libcv.a $(CV_MAIL_LIBS)

@@ -174,7 +174,7 @@ struct backend_whole {
 };
 bool backend_bodies_next(struct slice *rest, struct backend_whole *out);
 struct backend_stat {
-	uint64_t groups, batches, bodies, bodies_shared, segment_bytes;
+	uint64_t groups, batches, bodies, bodies_shared, parts, parts_shared, segment_bytes;
 };
 
 /* Berkeley DB and segments, in dir/db and dir/segments (made when missing). threads: for reads and bodies; one more thread commits. */

@@ -570,6 +570,8 @@ kvb_close(struct backend *be)
 	pthread_cond_destroy(&b->write_wake);
 	pthread_mutex_destroy(&b->mu);
 	pthread_mutex_destroy(&b->body_mu);
+	pthread_mutex_destroy(&b->large_mu);
+	pthread_cond_destroy(&b->part_wake);
 	free(b);
 }
 
@@ -694,6 +696,8 @@ backend_kv_open(struct loop *l, const struct backend_kv_options *o, struct backe
 	b->loop = l;
 	pthread_mutex_init(&b->mu, NULL);
 	pthread_mutex_init(&b->body_mu, NULL);
+	pthread_mutex_init(&b->large_mu, NULL);
+	pthread_cond_init(&b->part_wake, NULL);
 	pthread_cond_init(&b->read_wake, NULL);
 	pthread_cond_init(&b->write_wake, NULL);
 	queue_init(&b->reads);

@@ -30,9 +30,9 @@ bkv_body_key(uint64_t body, char key[BODY_KEY])
 }
 
 static struct slice
-sha_key(const unsigned char sha256[32], char key[SHA_KEY])
+sha_key(const unsigned char sha256[32], bool part, char key[SHA_KEY])
 {
-	key[0] = 's';
+	key[0] = part ? 'p' : 's';
 	key[1] = '/';
 	hex_encode(sha256, 32, key + 2);
 	return slice_str(key);
@@ -67,11 +67,11 @@ bucket(struct bkv *b, const unsigned char sha256[32])
 
 /* With body_mu. */
 static struct pending *
-pending_find(struct bkv *b, const unsigned char sha256[32])
+pending_find(struct bkv *b, const unsigned char sha256[32], bool part)
 {
 	struct pending *p = *bucket(b, sha256);
 
-	while (p != NULL && memcmp(p->sha256, sha256, 32) != 0)
+	while (p != NULL && (p->part != part || memcmp(p->sha256, sha256, 32) != 0))
 		p = p->next;
 	return p;
 }
@@ -87,19 +87,133 @@ pending_remove(struct bkv *b, struct pending *p)
 	*at = p->next;
 }
 
+/* With body_mu. */
+static struct pending *
+pending_new(struct bkv *b, const unsigned char sha256[32], uint64_t size, bool part)
+{
+	struct pending *p = xcalloc(1, sizeof *p);
+
+	memcpy(p->sha256, sha256, 32);
+	p->size = size;
+	p->part = part;
+	queue_init(&p->waiters);
+	p->next = *bucket(b, sha256);
+	*bucket(b, sha256) = p;
+	return p;
+}
+
+static void
+pending_free(struct pending *p)
+{
+	free(p->refs);
+	free(p);
+}
+
+/* With body_mu: it is written, or (err, or known) was not to be. */
+static void
+pending_settle(struct bkv *b, struct pending *p, bool written)
+{
+	if (written) {
+		p->ready = true;
+		p->ready_next = b->ready;
+		b->ready = p;
+	} else {
+		pending_remove(b, p);
+		pending_free(p);
+	}
+}
+
 /* The number of a body that is there already. */
 static int
-body_known(struct bkv *b, const unsigned char sha256[32], uint64_t *body_out)
+body_find(struct bkv *b, const unsigned char sha256[32], bool part, uint64_t *body_out)
 {
 	char key[SHA_KEY];
 	struct buf v;
 	int err;
 
 	buf_init(&v, 64);
-	err = kv_get(b->kv, NULL, sha_key(sha256, key), &v);
+	err = kv_get(b->kv, NULL, sha_key(sha256, part, key), &v);
 	if (err == 0)
 		err = sha_row_decode(buf_slice(&v), body_out);
 	buf_done(&v);
+	return err;
+}
+
+/* The same, and it stays there for who asked. */
+static int
+body_known(struct bkv *b, const unsigned char sha256[32], bool part, uint64_t *body_out)
+{
+	int err = body_find(b, sha256, part, body_out);
+
+	if (err == 0 && !bkv_space_hand(b, *body_out, true))
+		err = ERR_NOTFOUND; /* dropped just now: it is written anew */
+	return err;
+}
+
+/* Writes a body that is not there: as it is, or its large parts by themselves. */
+static int
+body_write(struct bkv *b, struct job *j, struct pending *p)
+{
+	struct seg_body sb = {.sha256 = j->sha256,
+	    .size = j->size,
+	    .content = buf_slice(&j->content),
+	    .fd = j->fd,
+	    .summary = buf_slice(&j->summary)};
+	struct bkv_composite c;
+	int err = bkv_compose(b, j, &c);
+
+	if (err == 0 && c.n_refs > 0) {
+		sb.flags = SEG_COMPOSITE;
+		sb.content = buf_slice(&c.content);
+		sb.fd = -1;
+		p->refs = xcalloc(c.n_refs, sizeof *p->refs);
+		memcpy(p->refs, c.refs, c.n_refs * sizeof *p->refs);
+		p->n_refs = c.n_refs;
+	}
+	if (err == 0)
+		err = seg_write(b->seg, &sb, &p->loc);
+	buf_done(&c.content);
+	if (err == 0)
+		(void)bkv_space_hand(b, p->loc.body, false);
+	return err;
+}
+
+int
+bkv_part_put(struct bkv *b, const unsigned char sha256[32], struct slice octets, uint64_t *body_out)
+{
+	struct seg_body sb = {
+	    .sha256 = sha256, .size = octets.len, .content = octets, .fd = -1, .flags = SEG_PART};
+	struct pending *p;
+	bool known;
+	int err;
+
+	pthread_mutex_lock(&b->body_mu);
+	/* Who writes it waits for nobody meanwhile. */
+	while ((p = pending_find(b, sha256, true)) != NULL && !p->ready)
+		pthread_cond_wait(&b->part_wake, &b->body_mu);
+	if (p != NULL) {
+		*body_out = p->loc.body;
+		/* Not committed, so not dropped either. */
+		(void)bkv_space_hand(b, *body_out, false);
+		pthread_mutex_unlock(&b->body_mu);
+		return 0;
+	}
+	p = pending_new(b, sha256, octets.len, true);
+	pthread_mutex_unlock(&b->body_mu);
+	err = body_known(b, sha256, true, body_out);
+	known = err == 0;
+	if (err == ERR_NOTFOUND && (err = seg_write(b->seg, &sb, &p->loc)) == 0) {
+		*body_out = p->loc.body;
+		(void)bkv_space_hand(b, *body_out, false);
+	}
+	pthread_mutex_lock(&b->body_mu);
+	pending_settle(b, p, err == 0 && !known);
+	pthread_cond_broadcast(&b->part_wake);
+	pthread_mutex_unlock(&b->body_mu);
+	pthread_mutex_lock(&b->mu);
+	b->stat.parts += err == 0 && !known;
+	b->stat.parts_shared += known;
+	pthread_mutex_unlock(&b->mu);
 	return err;
 }
 
@@ -123,7 +237,7 @@ bkv_run_body_put(struct bkv *b, struct job *j)
 	int err;
 
 	pthread_mutex_lock(&b->body_mu);
-	p = pending_find(b, j->sha256);
+	p = pending_find(b, j->sha256, false);
 	if (p != NULL) {
 		if (p->ready)
 			body = p->loc.body;
@@ -137,44 +251,22 @@ bkv_run_body_put(struct bkv *b, struct job *j)
 			job_body(b, j, 0, body);
 		return;
 	}
-	p = xcalloc(1, sizeof *p);
-	memcpy(p->sha256, j->sha256, 32);
-	p->size = j->size;
-	queue_init(&p->waiters);
-	p->next = *bucket(b, p->sha256);
-	*bucket(b, p->sha256) = p;
+	p = pending_new(b, j->sha256, j->size, false);
 	pthread_mutex_unlock(&b->body_mu);
 
 	epoch = bkv_space_put_begin(b);
-	err = body_known(b, j->sha256, &body);
-	if (err == 0 && !bkv_space_hand(b, body, true))
-		err = ERR_NOTFOUND; /* dropped just now: it is written anew */
+	err = body_known(b, j->sha256, false, &body);
 	known = err == 0;
 	if (err == ERR_NOTFOUND) {
-		struct seg_body sb = {.sha256 = j->sha256,
-		    .size = j->size,
-		    .content = buf_slice(&j->content),
-		    .fd = j->fd,
-		    .summary = buf_slice(&j->summary)};
-
-		err = seg_write(b->seg, &sb, &p->loc);
+		err = body_write(b, j, p);
 		body = err == 0 ? p->loc.body : 0;
-		if (err == 0)
-			(void)bkv_space_hand(b, body, false);
 	}
 	pthread_mutex_lock(&b->body_mu);
 	waiters = p->waiters;
 	if (waiters.first == NULL)
 		waiters.end = &waiters.first;
 	queue_init(&p->waiters);
-	if (err == 0 && !known) {
-		p->ready = true;
-		p->ready_next = b->ready;
-		b->ready = p;
-	} else {
-		pending_remove(b, p);
-		free(p);
-	}
+	pending_settle(b, p, err == 0 && !known);
 	pthread_mutex_unlock(&b->body_mu);
 	bkv_space_put_end(b, epoch);
 	pthread_mutex_lock(&b->mu);
@@ -189,14 +281,14 @@ bkv_run_body_put(struct bkv *b, struct job *j)
 	job_body(b, j, err, body);
 }
 
-static int
-body_loc(struct bkv *b, uint64_t body, struct seg_loc *loc)
+int
+bkv_body_loc(struct bkv *b, uint64_t body, struct seg_loc *loc)
 {
 	char key[BODY_KEY];
 	struct buf v;
 	int err;
 
-	buf_init(&v, 256);
+	buf_init(&v, BODY_ROW_MAX);
 	err = kv_get(b->kv, NULL, bkv_body_key(body, key), &v);
 	if (err == 0)
 		err = seg_loc_decode(buf_slice(&v), body, loc);
@@ -222,7 +314,7 @@ read_whole(void *arg, uint64_t body, bool summary, struct buf *out, uint32_t *su
 	int err = ERR_NOTFOUND;
 
 	for (int i = 0; i < PLACE_TRIES && err == ERR_NOTFOUND; i++) {
-		if ((err = body_loc(b, body, &loc)) != 0)
+		if ((err = bkv_body_loc(b, body, &loc)) != 0)
 			break;
 		err = seg_read_whole(b->seg, &loc, summary, out);
 	}
@@ -239,7 +331,7 @@ read_summary(void *arg, uint64_t body, bool summary, struct buf *out, uint32_t *
 
 	(void)summary;
 	for (int i = 0; i < PLACE_TRIES && err == ERR_NOTFOUND; i++) {
-		if ((err = body_loc(b, body, &loc)) != 0)
+		if ((err = bkv_body_loc(b, body, &loc)) != 0)
 			break;
 		err = loc.summary_len > BACKEND_WHOLE_MAX ? ERR_LIMIT
 							  : seg_read_summary(b->seg, &loc, out);
@@ -270,11 +362,11 @@ run_check(struct bkv *b, struct job *j)
 		uint64_t body;
 
 		memcpy(&body, j->content.data + at, sizeof body);
-		c.err = body_loc(b, body, &loc);
+		c.err = bkv_body_loc(b, body, &loc);
 		if (c.err == 0) {
 			c.size = loc.size;
 			c.file = loc.segment;
-			c.err = j->max != 0 ? seg_check(b->seg, &loc) : seg_there(b->seg, &loc);
+			c.err = j->max != 0 ? bkv_check(b, &loc) : seg_there(b->seg, &loc);
 			if (c.err == ERR_NOTFOUND)
 				c.err = ERR_GONE;
 		}
@@ -294,7 +386,7 @@ bkv_run_body_get(struct bkv *b, struct job *j)
 		return;
 	}
 	if (j->kind == JOB_BODY_FIND) {
-		j->err = body_known(b, j->sha256, &j->body);
+		j->err = body_find(b, j->sha256, false, &j->body);
 		bkv_finish(b, j);
 		return;
 	}
@@ -305,10 +397,10 @@ bkv_run_body_get(struct bkv *b, struct job *j)
 	}
 	j->err = ERR_NOTFOUND;
 	for (int i = 0; i < PLACE_TRIES && j->err == ERR_NOTFOUND; i++) {
-		if ((j->err = body_loc(b, j->body, &loc)) != 0)
+		if ((j->err = bkv_body_loc(b, j->body, &loc)) != 0)
 			break;
 		j->err = j->kind == JOB_SUMMARY ? seg_read_summary(b->seg, &loc, &j->value)
-						: seg_read(b->seg, &loc, j->off, j->len, &j->value);
+						: bkv_read(b, &loc, j->off, j->len, &j->value);
 	}
 	bkv_finish(b, j);
 }
@@ -349,15 +441,15 @@ bkv_ready_put_rows(struct kv_txn *t, const struct pending *list)
 	struct buf v;
 	int err = 0;
 
-	buf_init(&v, 256);
+	buf_init(&v, BODY_ROW_MAX);
 	for (const struct pending *p = list; p != NULL && err == 0; p = p->ready_next) {
 		buf_reset(&v);
-		seg_loc_encode(&p->loc, NULL, 0, &v);
+		seg_loc_encode(&p->loc, p->refs, p->n_refs, &v);
 		err = kv_put(t, bkv_body_key(p->loc.body, key), buf_slice(&v));
 		buf_reset(&v);
 		sha_row_encode(p->loc.body, &v);
 		if (err == 0)
-			err = kv_put(t, sha_key(p->sha256, key), buf_slice(&v));
+			err = kv_put(t, sha_key(p->sha256, p->part, key), buf_slice(&v));
 	}
 	buf_done(&v);
 	return err;
@@ -372,7 +464,7 @@ bkv_ready_committed(struct bkv *b, struct pending *list)
 	while ((p = list) != NULL) {
 		list = p->ready_next;
 		pending_remove(b, p);
-		free(p);
+		pending_free(p);
 	}
 	pthread_mutex_unlock(&b->body_mu);
 }
@@ -408,11 +500,11 @@ bkv_drop(struct kv_txn *t, uint64_t body, uint64_t *octets_out)
 	if (err == 0)
 		err = kv_del(t, bkv_body_key(body, key));
 	if (err == 0) {
-		err = kv_get_update(t, sha_key(loc.sha256, key), &v);
+		err = kv_get_update(t, sha_key(loc.sha256, (loc.flags & SEG_PART) != 0, key), &v);
 		if (err == 0)
 			err = sha_row_decode(buf_slice(&v), &other);
 		if (err == 0 && other == body)
-			err = kv_del(t, sha_key(loc.sha256, key));
+			err = kv_del(t, sha_key(loc.sha256, (loc.flags & SEG_PART) != 0, key));
 		if (err == ERR_NOTFOUND)
 			err = 0;
 		if (err == 0 && octets_out != NULL)
@@ -536,7 +628,7 @@ bkv_bodies_free(struct bkv *b)
 
 		while ((p = b->pending[i]) != NULL) {
 			b->pending[i] = p->next;
-			free(p);
+			pending_free(p);
 		}
 	}
 }

@@ -64,7 +64,9 @@ struct job_queue {
 /* A body written to a segment whose row is not committed yet, or that is being written. */
 struct pending {
 	struct pending *next, *ready_next;
-	bool ready;
+	bool ready, part; /* part: of messages, under a digest of its own kind ("p/") */
+	uint64_t *refs;   /* of a composite: its parts */
+	size_t n_refs;
 	unsigned char sha256[32];
 	uint64_t size;
 	struct seg_loc loc;
@@ -91,6 +93,8 @@ struct bkv {
 	struct loop_fd *event;
 	/* bodies */
 	pthread_mutex_t body_mu;
+	pthread_cond_t part_wake; /* with body_mu: a part is there, or is not after all */
+	pthread_mutex_t large_mu; /* one very large message in memory at a time */
 	struct pending *pending[PENDING_BUCKETS];
 	struct pending *ready;
 	struct backend_stat stat; /* under mu */
@@ -107,6 +111,21 @@ void bkv_finish(struct bkv *b, struct job *j);
 void bkv_run_body_put(struct bkv *b, struct job *j);
 void bkv_run_body_get(struct bkv *b, struct job *j);
 void bkv_run_rewrap(struct bkv *b, struct job *j);
+int bkv_body_loc(struct bkv *b, uint64_t body, struct seg_loc *loc);
+/* Octets that messages share: written when they are not there. They stay as long as a composite's row that is committed later names them. */
+int bkv_part_put(
+    struct bkv *b, const unsigned char sha256[32], struct slice octets, uint64_t *body_out);
+/* backend_kv_parts.c. n_refs 0: the body is to be kept as it is. out->content is the caller's to free in any case. */
+struct bkv_composite {
+	struct buf content;
+	uint64_t refs[SEG_REFS_MAX];
+	size_t n_refs;
+};
+int bkv_compose(struct bkv *b, struct job *j, struct bkv_composite *out);
+/* [off, off + len) of the body, whatever it is made of: as seg_read. */
+int bkv_read(struct bkv *b, const struct seg_loc *loc, uint64_t off, uint32_t len, struct buf *out);
+/* All of its octets, those of its parts too, and the digest: as seg_check. */
+int bkv_check(struct bkv *b, const struct seg_loc *loc);
 /* backend_kv_body.c: run by the writer. */
 struct pending *bkv_ready_take(struct bkv *b);
 int bkv_ready_put_rows(struct kv_txn *t, const struct pending *list);

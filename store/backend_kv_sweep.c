@@ -21,7 +21,7 @@
 #include "store/row_bodies.h"
 
 /* Keys of the database begin with one of these (ARCHITECTURE.md). Whoever adds rows that name bodies under another letter tells about them here. */
-static const char *const prefixes[] = {"b/", "g/", "r/", "s/", "v/", "w/", "z/"};
+static const char *const prefixes[] = {"b/", "g/", "p/", "r/", "s/", "v/", "w/", "z/"};
 
 static int
 unknown_key(void *arg, struct slice key, struct slice value)

@@ -40,8 +40,9 @@ store_libcvbackend_a_SOURCES = store/backend.h store/backend_priv.h store/backen
 	store/segment.c store/segment_codec.c store/segment_read.c store/segment_write.c store/segment_space.c store/segment_v1.c \
 	store/backend_kv_space.h store/backend_kv_space.c store/backend_kv_sweep.c store/backend_kv_compact.c store/body_set.h store/body_set.c \
 	store/row_bodies.h store/row_bodies.c store/segment_backup.c store/journal.h store/journal.c store/backend_kv_backup.c
-CV_BACKEND_LIBS = store/libcvbackend.a store/libcvseghead.a store/libcvkv.a store/libcvstore.a lib/libcvipc.a lib/libcvloop.a lib/libcvcrypto.a lib/libcvzst.a lib/libcv.a \
-	$(ZSTD_LIBS) $(DB_LIBS) $(EVENT_LIBS) $(CRYPTO_LIBS) -lpthread
+store_libcvbackend_a_SOURCES += store/composite.h store/composite.c store/backend_kv_parts.c
+CV_BACKEND_LIBS = store/libcvbackend.a store/libcvseghead.a store/libcvkv.a store/libcvstore.a lib/libcvipc.a lib/libcvloop.a lib/libcvmail.a lib/libcvcrypto.a lib/libcvzst.a lib/libcv.a \
+	$(CV_MAIL_LIBS) $(ZSTD_LIBS) $(DB_LIBS) $(EVENT_LIBS) $(CRYPTO_LIBS) -lpthread
 
 check_PROGRAMS += tests/unit/segment_test tests/unit/backend_test tests/unit/body_set_test tests/unit/row_bodies_test tests/unit/space_test
 TESTS += tests/unit/segment_test tests/unit/backend_test tests/unit/body_set_test tests/unit/row_bodies_test tests/unit/space_test
@@ -199,3 +200,12 @@ tests_unit_clock_so_LDFLAGS = -shared
 noinst_PROGRAMS += tests/system/store_damage
 tests_system_store_damage_SOURCES = tests/system/store_damage.c
 tests_system_store_damage_LDADD = $(CV_KV_LIBS)
+
+CV_FUZZ += tests/fuzz/composite_fuzz
+tests_fuzz_composite_fuzz_SOURCES = tests/fuzz/fuzz.h tests/fuzz/composite_fuzz.c $(CV_FUZZ_MAIN)
+tests_fuzz_composite_fuzz_LDFLAGS = $(AM_LDFLAGS) $(CV_FUZZLINK)
+tests_fuzz_composite_fuzz_LDADD = $(CV_BACKEND_LIBS)
+check_PROGRAMS += tests/unit/parts_test
+TESTS += tests/unit/parts_test
+tests_unit_parts_test_SOURCES = tests/unit/parts_test.c
+tests_unit_parts_test_LDADD = $(CV_BACKEND_LIBS) $(CMOCKA_LIBS)

@@ -65,6 +65,8 @@ void seg_sync(struct seg *s);
 
 /* [off, off + len) of the content, less at its end, len <= SEG_READ_MAX; checked. 0, ERR_CORRUPT, ERR_NOTFOUND (no such file), ERR_IO. */
 int seg_read(struct seg *s, const struct seg_loc *loc, uint64_t off, uint32_t len, struct buf *out);
+/* Appends n octets from the begin of a file. ERR_EOF: it is shorter. ERR_IO. */
+int seg_read_fd(int fd, size_t n, struct buf *out);
 int seg_read_summary(struct seg *s, const struct seg_loc *loc, struct buf *out);
 /* Appends the summary (when want_summary) and the whole content, checked; one read. ERR_LIMIT: one of them is over SEG_WHOLE_MAX, or a composite. */
 int seg_read_whole(struct seg *s, const struct seg_loc *loc, bool want_summary, struct buf *out);

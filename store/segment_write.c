@@ -330,6 +330,14 @@ from_fd(struct source *src, uint64_t off, size_t n, struct buf *out)
 	return err;
 }
 
+int
+seg_read_fd(int fd, size_t n, struct buf *out)
+{
+	struct source src = {.fd = fd};
+
+	return from_fd(&src, 0, n, out);
+}
+
 static int
 from_record(struct source *src, uint64_t off, size_t n, struct buf *out)
 {
