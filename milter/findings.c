@@ -155,16 +155,20 @@ findings_add_want(struct findings *f, enum want_kind kind, struct slice url, str
 	f->n_wants++;
 }
 
+const struct find_note *
+findings_note_find(const struct findings *f, const char *id)
+{
+	const struct find_note *n = f->notes;
+
+	while (n != NULL && !slice_eq_str(n->id, id))
+		n = n->next;
+	return n;
+}
+
 bool
 findings_has_note(const struct findings *f, const char *id)
 {
-	const struct find_note *n;
-
-	for (n = f->notes; n != NULL; n = n->next) {
-		if (slice_eq_str(n->id, id))
-			return true;
-	}
-	return false;
+	return findings_note_find(f, id) != NULL;
 }
 
 /* ---- the wire ---- */

@@ -137,6 +137,8 @@ void findings_add_address(struct findings *f, struct find_sig *s, bool utf8, str
 void findings_add_want(
     struct findings *f, enum want_kind kind, struct slice url, struct slice request);
 bool findings_has_note(const struct findings *f, const char *id);
+/* The first one of that id; NULL: none. */
+const struct find_note *findings_note_find(const struct findings *f, const char *id);
 
 int findings_encode(const struct findings *f, struct buf *out);
 /* 0, ERR_PROTO (malformed or over a bound), ERR_NOMEM. Everything is copied into the arena. */

@@ -24,7 +24,7 @@ CV_RULE_LIBS = milter/libcvrule.a milter/libcvfindings.a lib/libcvmail.a lib/lib
 
 # --- libcvscan.a: looks at messages; libcrypto (CMS), libarchive, libmagic ---
 noinst_LIBRARIES += milter/libcvscan.a
-milter_libcvscan_a_SOURCES = milter/scan_message.h milter/scan_priv.h milter/scan_message.c milter/scan_part.c \
+milter_libcvscan_a_SOURCES = milter/scan_message.h milter/scan_priv.h milter/scan_message.c milter/scan_protected.c milter/scan_part.c \
 	milter/scan_type.c milter/scan_name.c milter/scan_archive.c milter/scan_magic.c milter/scan_family.c milter/scan_ole.c \
 	milter/scan_zip.c milter/scan_text.c milter/scan_uu.c milter/secrecy.h milter/secrecy.c \
 	milter/smime.h milter/smime_priv.h milter/smime_trust.c milter/smime_cert.c milter/smime_chain.c milter/smime_cms.c \

@@ -102,6 +102,30 @@ rule_display_name(const struct rule_facts *f, struct buf *detail)
 	return shows_another(f, RULE_FROM_MAX, f->comments, detail);
 }
 
+/* Case 30, RFC 9788: what was signed says who wrote it. Mail from outside may come by a list that writes its own From: a note there. */
+bool
+rule_protected_from(const struct rule_facts *f, struct buf *detail)
+{
+	const struct find_note *n = findings_note_find(f->scan, "hp_from_differs");
+
+	if (n == NULL || !rule_enforced(f))
+		return false;
+	buf_append_slice(detail, n->detail);
+	return true;
+}
+
+bool
+rule_protected_header(const struct rule_facts *f, struct buf *detail)
+{
+	if (findings_has_note(f->scan, "hp_subject_differs"))
+		buf_append_str(detail, "Subject");
+	else if (findings_has_note(f->scan, "hp_from_differs") && !rule_enforced(f))
+		buf_append_str(detail, "From");
+	else
+		return false;
+	return true;
+}
+
 bool
 rule_ambiguous_mime(const struct rule_facts *f, struct buf *detail)
 {

@@ -184,6 +184,9 @@ verify_clear(struct scan_ctx *c, struct slice whole, const struct mime_part *par
 		case SMIME_SIGNED:
 			is_sig = true;
 			note_micalg(c, part, path);
+			if (cover == COVER_ROOT)
+				scan_protected(c, slice_sub(whole, 0, hdr_body_offset(whole)),
+				    in.content, path);
 			break;
 		case SMIME_MALFORMED:
 			break;
@@ -238,6 +241,9 @@ verify_opaque(struct scan_ctx *c, struct slice whole, const struct mime_part *pa
 		findings_note(c->f, "smime_too_large", NOTE_WARN, path,
 		    "the signed content is too large to look into");
 	else if (content.len > 0) {
+		if (kind == SMIME_SIGNED && cover == COVER_ROOT)
+			scan_protected(c, slice_sub(whole, 0, hdr_body_offset(whole)),
+			    buf_slice(&content), path);
 		buf_init(&inner, 200);
 		buf_append_slice(&inner, slice_sub(path, 0, 150));
 		buf_append_byte(&inner, '~');

@@ -35,6 +35,10 @@ void scan_leaf(
 enum scan_cover { COVER_ROOT, COVER_SIGNED, COVER_OTHER };
 void scan_entity(struct scan_ctx *c, struct slice whole, struct slice path, enum scan_cover cover);
 
+/* scan_protected.c: the header outside beside what stands in the signed payload (a MIME entity), where that protects fields. */
+void scan_protected(
+    struct scan_ctx *c, struct slice outer, struct slice payload, struct slice path);
+
 /* scan_name.c: flags of a name (UTF-8), and the form in which it was judged: without controls, folder, trailing dots and spaces. */
 uint32_t scan_name(const struct scan_params *p, struct slice name, struct buf *norm_out);
 /* The ending of a normalized name, without dot; empty when none. */

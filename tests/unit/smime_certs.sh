@@ -88,6 +88,21 @@ leaf stranger other k1 leaf email:manager@x.example 3650
 leaf revoked root k1 leaf email:manager@x.example 3650
 
 printf 'Content-Type: text/plain; charset=utf-8\r\n\r\nXin chào,  \r\nkính gửi. \r\n' >content.bin
+# header protection: RFC 9788, its forerunner, and a message inside (RFC 8551 3.1); one whose From is somebody else's
+protected() # FILE CONTENT-TYPE
+{
+	printf 'From: Manager <manager@x.example>\r\nSubject: =?utf-8?B?SOG7jXA=?= giao ban\r\n' >"$1"
+	printf 'Content-Type: text/plain; charset=utf-8%s\r\n\r\nkính gửi\r\n' "$2" >>"$1"
+}
+protected hp.bin '; hp="clear"'
+protected hpold.bin '; protected-headers="v1"'
+protected hpnone.bin ''
+{ printf 'Content-Type: message/rfc822; forwarded=no\r\n\r\n'; cat hpnone.bin; } >hpwrap.bin
+printf 'From: eve@x.example\r\nContent-Type: text/plain; hp=clear\r\n\r\nkính gửi\r\n' >hpeve.bin
+for n in hp hpold hpwrap hpeve hpnone; do
+	openssl cms -sign -binary -in $n.bin -outform DER -out $n.der -signer manager.pem -inkey k1.key -md sha256 -nodetach
+done
+openssl cms -sign -binary -in hp.bin -outform DER -out hpclear.der -signer manager.pem -inkey k1.key -md sha256
 for n in manager eve vanthu former utf8 nosan nronly server encrypt caleaf stranger revoked; do sign "$n" -signer "$n.pem" -inkey k1.key -md sha256; done
 sign weak -signer weak.pem -inkey k1024.key -md sha256
 sign ec -signer ec.pem -inkey kec.key -md sha256

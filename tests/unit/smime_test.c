@@ -79,7 +79,7 @@ teardown(void **state)
 
 /* ---- messages ---- */
 
-enum shape { CLEAR, OPAQUE, MIXED, FOOTER, RELATED, THREE_PARTS, JUNK_BASE64 };
+enum shape { CLEAR, OPAQUE, MIXED, FOOTER, RELATED, THREE_PARTS, JUNK_BASE64, PROTECTED };
 
 static void
 append_cms(struct buf *m, const char *der_name, bool opaque)
@@ -105,7 +105,7 @@ append_signed(struct buf *m, const char *der_name, const char *content_change, e
 	ptrdiff_t at;
 
 	buf_init(&content, 1 << 20);
-	slurp("content.bin", &content);
+	slurp(shape == PROTECTED ? "hp.bin" : "content.bin", &content);
 	if (content_change != NULL) {
 		at = slice_find(buf_slice(&content), slice_str("gửi"));
 		assert_true(at > 0);
@@ -229,7 +229,7 @@ static const struct {
 	const char *headers, *der, *change;
 	enum shape shape;
 	struct who who;
-	const char *want, *note;
+	const char *want, *note; /* "-N07": that one not */
 } cases[] = {
     {"1 official, unsigned", FROM DOC, NULL, NULL, CLEAR, staff, "P01", NULL},
     {"1b official by symbol, unsigned", FROM "Subject: 15/QĐ-UBND v/v họp\r\n", NULL, NULL, CLEAR,
@@ -313,6 +313,24 @@ static const struct {
     {"29 SmtpUTF8Mailbox", "From: bình@x.example\r\n", "utf8.der", NULL, CLEAR, staff, "ok", NULL},
     {"29b the same in NFD", "From: bi\xcc\x80nh@x.example\r\n", "utf8.der", NULL, CLEAR, staff,
 	"P07", NULL},
+    {"30 protected header, RFC 9788", FROM "Subject: Họp giao\r\n ban\r\n", "hp.der", NULL, OPAQUE,
+	staff, "ok", "-N07"},
+    {"30b Subject is another one", FROM "Subject: Họp kín\r\n", "hp.der", NULL, OPAQUE, staff, "ok",
+	"N07"},
+    {"30c Subject is gone", FROM, "hp.der", NULL, OPAQUE, staff, "ok", "N07"},
+    {"30d From is another one", FROM, "hpeve.der", NULL, OPAQUE, staff, "M10", NULL},
+    {"30e a second author outside",
+	"From: manager@x.example, eve@x.example\r\nSender: manager@x.example\r\n"
+	"Subject: Họp giao ban\r\n",
+	"hp.der", NULL, OPAQUE, staff, "M03", NULL},
+    {"30f the older form", FROM "Subject: x\r\n", "hpold.der", NULL, OPAQUE, staff, "ok", "N07"},
+    {"30g message/rfc822, forwarded=no", FROM "Subject: x\r\n", "hpwrap.der", NULL, OPAQUE, staff,
+	"ok", "N07"},
+    {"30h fields that claim no protection", FROM "Subject: x\r\n", "hpnone.der", NULL, OPAQUE,
+	staff, "ok", "-N07"},
+    {"30i clear-signed", FROM "Subject: x\r\n", "hpclear.der", NULL, PROTECTED, staff, "ok", "N07"},
+    {"30j from outside, by a list", "From: list@y.example\r\nSubject: Họp giao ban\r\n", "hp.der",
+	NULL, OPAQUE, {"y.example", false, false, false, false, NULL, 0}, "ok", "N07"},
     {"P08 former address", FROM, "former.der", NULL, CLEAR,
 	{"x.example", true, true, false, true, "manager.old@x.example", 0}, "ok", "P08"},
     {"M04 comment before the address", "From: (manager@x.example) Eve <eve@x.example>\r\n",
@@ -361,7 +379,10 @@ cases_are_judged(void **state)
 		message(&m, cases[i].headers, cases[i].der, cases[i].change, cases[i].shape);
 		got = judge(buf_slice(&m), &cases[i].who, notes, NULL, NULL);
 		if (strcmp(got, cases[i].want) != 0 ||
-		    (cases[i].note != NULL && strstr(notes, cases[i].note) == NULL)) {
+		    (cases[i].note != NULL && cases[i].note[0] != '-' &&
+			strstr(notes, cases[i].note) == NULL) ||
+		    (cases[i].note != NULL && cases[i].note[0] == '-' &&
+			strstr(notes, cases[i].note + 1) != NULL)) {
 			print_error("case %s: %s (%s; notes %s), expected %s\n", cases[i].label,
 			    got, last_why, notes, cases[i].want);
 			wrong++;
