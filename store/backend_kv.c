@@ -564,8 +564,8 @@ kvb_close(struct backend *be)
 	bkv_space_free(b);
 	hints_free(b->hints);
 	bkv_backup_close(b);
+	kv_close(b->kv); /* syncs the segments for the last time */
 	seg_close(b->seg);
-	kv_close(b->kv);
 	pthread_cond_destroy(&b->read_wake);
 	pthread_cond_destroy(&b->write_wake);
 	pthread_mutex_destroy(&b->mu);
@@ -632,6 +632,13 @@ sync_dir(const char *dir)
 	return err;
 }
 
+/* The log is about to forget bodies that it holds. */
+static void
+on_settle(void *arg)
+{
+	seg_sync((struct seg *)arg);
+}
+
 static int
 files_open(struct bkv *b, const struct backend_kv_options *o)
 {
@@ -646,7 +653,8 @@ files_open(struct bkv *b, const struct backend_kv_options *o)
 		goto out;
 	ko.dir = db;
 	ko.reserve_bytes = o->reserve / 2;
-	if ((err = kv_bdb_open(&ko, &b->kv)) != 0)
+	ko.notes = true;
+	if ((err = kv_bdb_open(&ko, &b->kv)) != 0 || (err = bkv_mend(b->kv, segments)) != 0)
 		goto out;
 	err = bkv_last_body(b->kv, &last);
 	if (err == 0 || err == ERR_NOTFOUND)
@@ -658,6 +666,8 @@ files_open(struct bkv *b, const struct backend_kv_options *o)
 		err = bkv_backup_open(b, o->dir);
 	if (err == 0 && o->reserve != 0)
 		seg_set_reserve(b->seg, o->reserve);
+	if (err == 0)
+		kv_settle_by(b->kv, on_settle, b->seg);
 out:
 	free(db);
 	free(segments);

@@ -1,7 +1,10 @@
 /* backend_kv_body.c: bodies of the embedded backend. Runs in stored's threads.
  *
  * A body goes to a segment first; its rows ("b/<number>": place, "s/<digest>": number) go into the next commit, after the segments were
- * synced. Until then it is "pending": found by its digest, so that the same body twice at once is written once. */
+ * synced. Until then it is "pending": found by its digest, so that the same body twice at once is written once.
+ *
+ * The record of a small body goes into the log beside its rows instead (kv_note): one sync for both. Its segment is synced before that log goes, and at
+ * a start records in the log that rows refer to are put in place again, before the segments are opened. */
 #include "store/backend_kv_priv.h"
 
 #include <inttypes.h>
@@ -20,6 +23,11 @@ enum {
 	SHA_ROW_VERSION = 1,
 	PLACE_TRIES =
 	    4, /* a file may go away between the look at the row and the read: the row has the new place then */
+	NOTE_VERSION = 1,
+	NOTE_HEAD = 21, /* u8 version, u64 body, u32 segment, u64 offset; the record follows */
+	NOTE_RECORD =
+	    32 *
+	    1024, /* longest record whose octets go into the log instead of being synced by themselves */
 };
 
 struct slice
@@ -96,6 +104,7 @@ pending_new(struct bkv *b, const unsigned char sha256[32], uint64_t size, bool p
 	memcpy(p->sha256, sha256, 32);
 	p->size = size;
 	p->part = part;
+	buf_init(&p->record, NOTE_RECORD);
 	queue_init(&p->waiters);
 	p->next = *bucket(b, sha256);
 	*bucket(b, sha256) = p;
@@ -105,6 +114,7 @@ pending_new(struct bkv *b, const unsigned char sha256[32], uint64_t size, bool p
 static void
 pending_free(struct pending *p)
 {
+	buf_done(&p->record);
 	free(p->refs);
 	free(p);
 }
@@ -158,7 +168,8 @@ body_write(struct bkv *b, struct job *j, struct pending *p)
 	    .size = j->size,
 	    .content = buf_slice(&j->content),
 	    .fd = j->fd,
-	    .summary = buf_slice(&j->summary)};
+	    .summary = buf_slice(&j->summary),
+	    .record = &p->record};
 	struct bkv_composite c;
 	int err = bkv_compose(b, j, &c);
 
@@ -434,6 +445,29 @@ bkv_ready_take(struct bkv *b)
 	return list;
 }
 
+bool
+bkv_ready_needs_sync(const struct pending *list)
+{
+	for (; list != NULL; list = list->ready_next)
+		if (list->record.len == 0)
+			return true;
+	return false;
+}
+
+static int
+note_put(struct kv_txn *t, const struct pending *p, struct buf *v)
+{
+	if (p->record.len == 0)
+		return 0;
+	buf_reset(v);
+	buf_append_byte(v, NOTE_VERSION);
+	buf_append_u64(v, p->loc.body);
+	buf_append_u32(v, p->loc.segment);
+	buf_append_u64(v, p->loc.off);
+	buf_append_slice(v, buf_slice(&p->record));
+	return v->err != 0 ? v->err : kv_note(t, buf_slice(v));
+}
+
 int
 bkv_ready_put_rows(struct kv_txn *t, const struct pending *list)
 {
@@ -441,8 +475,11 @@ bkv_ready_put_rows(struct kv_txn *t, const struct pending *list)
 	struct buf v;
 	int err = 0;
 
-	buf_init(&v, BODY_ROW_MAX);
+	buf_init(
+	    &v, BODY_ROW_MAX > NOTE_HEAD + NOTE_RECORD ? BODY_ROW_MAX : NOTE_HEAD + NOTE_RECORD);
 	for (const struct pending *p = list; p != NULL && err == 0; p = p->ready_next) {
+		if ((err = note_put(t, p, &v)) != 0)
+			break;
 		buf_reset(&v);
 		seg_loc_encode(&p->loc, p->refs, p->n_refs, &v);
 		err = kv_put(t, bkv_body_key(p->loc.body, key), buf_slice(&v));
@@ -512,6 +549,62 @@ bkv_drop(struct kv_txn *t, uint64_t body, uint64_t *octets_out)
 	}
 	buf_done(&v);
 	return err;
+}
+
+struct mend {
+	struct kv *kv;
+	struct seg_mender *m;
+};
+
+static uint64_t
+be(const unsigned char *p, size_t n)
+{
+	uint64_t v = 0;
+
+	for (size_t i = 0; i < n; i++)
+		v = v << 8 | p[i];
+	return v;
+}
+
+/* Only what a row refers to, at this very place: anything else may have been written over since. */
+static int
+mend_one(void *arg, struct slice note)
+{
+	struct mend *k = (struct mend *)arg;
+	struct seg_loc l;
+	char key[BODY_KEY];
+	struct buf v;
+	uint64_t body;
+	int err;
+
+	if (note.len <= NOTE_HEAD || note.ptr[0] != NOTE_VERSION)
+		return ERR_CORRUPT;
+	body = be(note.ptr + 1, 8);
+	buf_init(&v, KV_VALUE_MAX);
+	err = kv_get(k->kv, NULL, bkv_body_key(body, key), &v);
+	if (err == 0)
+		err = seg_loc_decode(buf_slice(&v), body, &l);
+	buf_done(&v);
+	if (err != 0)
+		return err == ERR_NOTFOUND ? 0 : err;
+	if (l.segment != be(note.ptr + 9, 4) || l.off != be(note.ptr + 13, 8) ||
+	    l.stored != note.len - NOTE_HEAD)
+		return 0;
+	err = seg_mend(k->m, &l, slice_from(note, NOTE_HEAD));
+	return err == ERR_NOTFOUND ? ERR_CORRUPT : err;
+}
+
+int
+bkv_mend(struct kv *kv, const char *segments)
+{
+	struct mend k = {kv, seg_mender_new(segments)};
+	unsigned n = 0;
+	int err = kv_notes(kv, mend_one, &k), synced = seg_mender_end(k.m, &n);
+
+	if (n > 0)
+		log_msg(
+		    LOG_LVL_INFO, "segment_mend", "%u bodies were put in place from the log", n);
+	return err != 0 ? err : synced;
 }
 
 int

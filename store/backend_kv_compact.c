@@ -454,6 +454,6 @@ space_erase(struct bkv *b)
 		err = erase_files(b, i, end);
 	}
 	if (err == 0)
-		err = kv_checkpoint(b->kv); /* logs that are not needed any more go */
+		err = kv_forget_log(b->kv); /* it holds small bodies, and what rows were */
 	return err;
 }

@@ -70,6 +70,7 @@ struct pending {
 	unsigned char sha256[32];
 	uint64_t size;
 	struct seg_loc loc;
+	struct buf record; /* of a small body, for the log; empty: the segment must be synced */
 	struct job_queue waiters;
 };
 enum { PENDING_BUCKETS = 1024, THREADS_MAX = 64, BODY_ROW_MAX = 4096 };
@@ -134,6 +135,10 @@ void bkv_ready_back(struct bkv *b, struct pending *list);
 /* Its rows; octets_out (may be NULL): what it took in its file. ERR_NOTFOUND. */
 int bkv_drop(struct kv_txn *t, uint64_t body, uint64_t *octets_out);
 int bkv_last_body(struct kv *kv, struct seg_loc *loc_out); /* ERR_NOTFOUND: none */
+/* Whether the segments must be synced before the rows of these are committed: one of them is too large for the log. */
+bool bkv_ready_needs_sync(const struct pending *list);
+/* At the start: what the log has of bodies goes to its place in the segments again. */
+int bkv_mend(struct kv *kv, const char *segments);
 void bkv_bodies_free(struct bkv *b);
 /* backend_kv_backup.c */
 int bkv_backup_open(struct bkv *b, const char *dir);

@@ -1,5 +1,5 @@
 /* backend_kv_write.c: the one thread of stored that commits. Group commit: everything that was submitted while a commit was running
- * forms the next one: one sync of the segments, then one transaction with one sync of the log. Batches of a group are conditional
+ * forms the next one: one sync of the segments when a body is too large for the log, then one transaction with one sync of the log. Batches of a group are conditional
  * each by itself: one whose condition does not hold changes nothing and does not disturb the others. */
 #include "store/backend_kv_priv.h"
 
@@ -122,7 +122,8 @@ group_commit(struct bkv *b, struct group *g)
 	int err;
 
 	g->bodies = bkv_ready_take(b);
-	seg_sync(b->seg);
+	if (bkv_ready_needs_sync(g->bodies))
+		seg_sync(b->seg);
 	err = commit_jobs(b, g, 0, g->n);
 	if (err != 0 && g->n > 1) {
 		/* One of them may be what does not fit: each by itself. */

@@ -164,3 +164,30 @@ kv_last(struct kv *kv, struct kv_txn *t, struct slice from, struct slice to, str
 		buf_reset(value_out);
 	return kv->ops->last(kv, t, from, to, key_out, value_out);
 }
+
+int
+kv_note(struct kv_txn *t, struct slice note)
+{
+	if (note.len > KV_NOTE_MAX)
+		return ERR_LIMIT;
+	return t->kv->ops->note == NULL ? 0 : t->kv->ops->note(t, note);
+}
+
+int
+kv_notes(struct kv *kv, kv_note_fn fn, void *arg)
+{
+	return kv->ops->notes == NULL ? 0 : kv->ops->notes(kv, fn, arg);
+}
+
+void
+kv_settle_by(struct kv *kv, void (*settle)(void *arg), void *arg)
+{
+	if (kv->ops->settle_by != NULL)
+		kv->ops->settle_by(kv, settle, arg);
+}
+
+int
+kv_forget_log(struct kv *kv)
+{
+	return kv->ops->forget_log == NULL ? 0 : kv->ops->forget_log(kv);
+}

@@ -29,6 +29,7 @@ struct kv_options {
 	    max_writes; /* about how many rows one transaction changes at most; 0: 10,000. Sizes the lock table */
 	size_t log_file_bytes;  /* 0: 4 MiB; a file of the write-ahead log */
 	uint64_t reserve_bytes; /* free space below which nothing is put; 0: 32 MiB */
+	bool notes;             /* there may be notes: no log goes before kv_settle_by */
 };
 /* Opens (makes) the store, always with recovery: only one process may do this at a time (a lock file sees to it: ERR_EXISTS). Checkpoints
  * and removal of old log files are done by a thread of its own every few seconds when there was work. 0, ERR_IO,
@@ -52,6 +53,8 @@ void kv_abort(struct kv_txn *t); /* NULL accepted */
 int kv_sync(struct kv *kv);
 /* Writes changed pages to the data file and drops log files not needed any more. kv_bdb does it by itself as well. */
 int kv_checkpoint(struct kv *kv);
+/* A checkpoint after which no log is left that was written before the call: notes, and what rows were, are gone. 0, or as kv_checkpoint. */
+int kv_forget_log(struct kv *kv);
 
 /* value_out is reset first; its cap bounds what is read (ERR_LIMIT). t NULL: outside of a transaction, sees committed values only. 0 or
  * ERR_NOTFOUND. kv_get_update locks the row for this transaction, so that a later put in it cannot deadlock. */
@@ -90,6 +93,16 @@ void kv_set_tap(struct kv *kv, const struct kv_tap *tap);
 int kv_put_untapped(struct kv_txn *t, struct slice key, struct slice value);
 int kv_del_untapped(struct kv_txn *t, struct slice key);
 
+/* A note goes into the log with a transaction, for something kept outside of the store that would else have to be synced there first (a small body in a
+ * segment): it is durable when the transaction is. At the next start kv_notes gives those that may not be settled, oldest first, of transactions that came to
+ * nothing too. The log that holds a note goes only after settle(arg), which makes durable, outside, what all notes told before the call; by a thread of the
+ * store's own, about as often as checkpoints. kv_notes, then kv_settle_by, before the first note. */
+#define KV_NOTE_MAX 65536
+int kv_note(struct kv_txn *t, struct slice note); /* 0, ERR_LIMIT, ERR_FULL, ERR_IO */
+typedef int (*kv_note_fn)(void *arg, struct slice note);
+int kv_notes(struct kv *kv, kv_note_fn fn, void *arg);
+void kv_settle_by(struct kv *kv, void (*settle)(void *arg), void *arg);
+
 /* ---- for kv_*.c ---- */
 struct kv_ops {
 	void (*close)(struct kv *kv);
@@ -106,6 +119,11 @@ struct kv_ops {
 	    kv_row_fn fn, void *arg);
 	int (*last)(struct kv *kv, struct kv_txn *t, struct slice from, struct slice to,
 	    struct buf *key_out, struct buf *value_out);
+	/* NULL: what is not durable needs no notes */
+	int (*note)(struct kv_txn *t, struct slice note);
+	int (*notes)(struct kv *kv, kv_note_fn fn, void *arg);
+	void (*settle_by)(struct kv *kv, void (*settle)(void *arg), void *arg);
+	int (*forget_log)(struct kv *kv);
 };
 struct kv {
 	const struct kv_ops *ops;

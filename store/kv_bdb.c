@@ -29,9 +29,16 @@ enum {
 	CHECKPOINT_LOG_KB = 8 * 1024,
 	CHECKPOINT_EVERY_S = 2,
 	READ_RETRIES = 10000,
+	NOTES_MAX = 1 << 20,
 	RESERVE = 32 << 20, /* twice the log between checkpoints, and as much again for recovery */
 	ROOM_EVERY_MS = 50,
 	SETTLE_STEP = 65536,
+	/* records of ours in the log; behind a head that Berkeley DB reads: type, transaction (0), record before it (none), big-endian the rest */
+	NOTE = DB_user_BEGIN + 1,
+	NOTE_SETTLED = DB_user_BEGIN + 2, /* u32 file, u32 offset: notes before it are settled */
+	NOTE_PLACE = DB_user_BEGIN + 3,   /* nothing: it has a place */
+	NOTE_HEAD = 16,
+	FILLER = 32 * 1024,
 };
 
 struct bdb {
@@ -46,6 +53,11 @@ struct bdb {
 	pthread_mutex_t mu;
 	pthread_cond_t wake;
 	bool keeper_on, ending, paged;
+	bool notes;                    /* options.notes */
+	pthread_mutex_t checkpoint_mu; /* one at a time; and for: */
+	void (*settle)(void *arg);
+	void *settle_arg;
+	DB_LSN settled_at; /* the checkpoint after which was settled last */
 };
 struct bdb_txn {
 	struct kv_txn t;
@@ -167,14 +179,222 @@ bdb_sync(struct kv *kv)
 	return err_of(b->env->log_flush(b->env, NULL));
 }
 
+/* Whether the disk has more than the reserve, looked up now and then. A database on a disk that is full to the last byte cannot even recover. */
+static bool
+has_room(struct bdb *b)
+{
+	struct timespec ts;
+	struct statvfs fs;
+	int64_t now;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	now = (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+	if (now - __atomic_load_n(&b->room_checked_ms, __ATOMIC_RELAXED) >= ROOM_EVERY_MS) {
+		bool full = fstatvfs(b->lock_fd, &fs) == 0 &&
+			    (uint64_t)fs.f_bavail * fs.f_frsize < b->reserve;
+
+		__atomic_store_n(&b->is_full, full, __ATOMIC_RELAXED);
+		__atomic_store_n(&b->room_checked_ms, now, __ATOMIC_RELAXED);
+	}
+	return !__atomic_load_n(&b->is_full, __ATOMIC_RELAXED);
+}
+
+/* ---- notes ---- */
+
+static void
+put_be32(unsigned char *p, uint32_t v)
+{
+	for (int i = 0; i < 4; i++)
+		p[i] = (unsigned char)(v >> (24 - 8 * i));
+}
+
+static uint32_t
+get_be32(const unsigned char *p)
+{
+	return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
+}
+
+static int
+log_record(struct bdb *b, u_int32_t type, struct slice s, DB_LSN *lsn_out)
+{
+	unsigned char *rec = xcalloc(1, NOTE_HEAD + s.len);
+	DBT d;
+	int ret;
+
+	memcpy(rec, &type, sizeof type);
+	if (s.len > 0)
+		memcpy(rec + NOTE_HEAD, s.ptr, s.len);
+	d = dbt_of(slice_of(rec, NOTE_HEAD + s.len));
+	ret = b->env->log_put(b->env, lsn_out, &d, 0);
+	free(rec);
+	return ret;
+}
+
+/* The type of a record of ours, 0 for others. */
+static u_int32_t
+record_type(const DBT *d)
+{
+	u_int32_t type = 0;
+
+	if (d->size >= NOTE_HEAD)
+		memcpy(&type, d->data, sizeof type);
+	return type >= NOTE && type <= NOTE_PLACE ? type : 0;
+}
+
+static struct slice
+record_text(const DBT *d)
+{
+	return slice_from(slice_of(d->data, d->size), NOTE_HEAD);
+}
+
+/* Recovery meets our records too: they are no business of its. */
+static int
+on_own_record(DB_ENV *env, DBT *rec, DB_LSN *lsn, db_recops op)
+{
+	(void)env;
+	(void)rec;
+	(void)lsn;
+	(void)op;
+	return 0;
+}
+
+static int
+bdb_note(struct kv_txn *t, struct slice note)
+{
+	struct bdb *b = bdb_of(t->kv);
+	DB_LSN lsn;
+
+	if (!has_room(b))
+		return ERR_FULL;
+	return err_of(log_record(b, NOTE, note, &lsn));
+}
+
+/* The places of the notes that may not be settled, newest first. */
+static int
+notes_find(DB_LOGC *c, struct buf *places)
+{
+	DB_LSN at, settled = {0, 0};
+	DBT d = {.flags = DB_DBT_REALLOC};
+	int ret = c->get(c, &at, &d, DB_LAST);
+
+	while (ret == 0 && (settled.file == 0 || log_compare(&at, &settled) >= 0)) {
+		u_int32_t type = record_type(&d);
+
+		if (type == NOTE && buf_append(places, &at, sizeof at) != 0) {
+			ret = ENOMEM;
+			break;
+		}
+		if (type == NOTE_SETTLED && settled.file == 0 && d.size >= NOTE_HEAD + 8) {
+			settled.file = get_be32((unsigned char *)d.data + NOTE_HEAD);
+			settled.offset = get_be32((unsigned char *)d.data + NOTE_HEAD + 4);
+		}
+		ret = c->get(c, &at, &d, DB_PREV);
+	}
+	free(d.data);
+	return ret == DB_NOTFOUND ? 0 : ret;
+}
+
+static int
+bdb_notes(struct kv *kv, kv_note_fn fn, void *arg)
+{
+	struct bdb *b = bdb_of(kv);
+	DBT d = {.flags = DB_DBT_REALLOC};
+	struct buf places;
+	DB_LOGC *c = NULL;
+	int err = 0, ret = b->env->log_cursor(b->env, &c, 0);
+
+	buf_init(&places, NOTES_MAX * sizeof(DB_LSN));
+	if (ret == 0)
+		ret = notes_find(c, &places);
+	for (size_t i = places.len / sizeof(DB_LSN); i > 0 && ret == 0 && err == 0; i--) {
+		DB_LSN at;
+
+		memcpy(&at, places.data + (i - 1) * sizeof at, sizeof at);
+		ret = c->get(c, &at, &d, DB_SET);
+		if (ret == 0)
+			err = fn(arg, record_text(&d));
+	}
+	free(d.data);
+	buf_done(&places);
+	if (c != NULL)
+		c->close(c, 0);
+	return ret != 0 ? err_of(ret) : err;
+}
+
+static void
+bdb_settle_by(struct kv *kv, void (*settle)(void *arg), void *arg)
+{
+	struct bdb *b = bdb_of(kv);
+
+	pthread_mutex_lock(&b->checkpoint_mu);
+	b->settle = settle;
+	b->settle_arg = arg;
+	pthread_mutex_unlock(&b->checkpoint_mu);
+}
+
+/* Behind a checkpoint and before the log that it makes superfluous goes: notes up to here are settled, and the log says so. */
+static int
+notes_settle(struct bdb *b)
+{
+	unsigned char text[8];
+	DB_TXN_STAT *st = NULL;
+	DB_LSN upto, lsn, last;
+	int ret = b->env->txn_stat(b->env, &st, 0);
+
+	if (ret != 0)
+		return ret;
+	last = st->st_last_ckp;
+	free(st);
+	if (log_compare(&last, &b->settled_at) == 0)
+		return 0;
+	if ((ret = log_record(b, NOTE_PLACE, slice_of("", 0), &upto)) != 0)
+		return ret;
+	b->settle(b->settle_arg);
+	put_be32(text, upto.file);
+	put_be32(text + 4, upto.offset);
+	ret = log_record(b, NOTE_SETTLED, slice_of(text, sizeof text), &lsn);
+	if (ret == 0)
+		b->settled_at = last;
+	return ret;
+}
+
+/* ---- checkpoints ---- */
+
+static int
+checkpoint(struct bdb *b, u_int32_t kbyte, u_int32_t min)
+{
+	int ret;
+
+	pthread_mutex_lock(&b->checkpoint_mu);
+	ret = b->env->txn_checkpoint(b->env, kbyte, min, 0);
+	if (ret == 0 && b->settle != NULL)
+		ret = notes_settle(b);
+	if (ret == 0 && (b->settle != NULL || !b->notes))
+		ret = b->env->log_archive(b->env, NULL, DB_ARCH_REMOVE);
+	pthread_mutex_unlock(&b->checkpoint_mu);
+	return ret;
+}
+
 static int
 bdb_checkpoint(struct kv *kv)
 {
-	struct bdb *b = bdb_of(kv);
-	int ret = b->env->txn_checkpoint(b->env, 0, 0, 0);
+	return err_of(checkpoint(bdb_of(kv), 0, 0));
+}
 
+/* The present log file is filled up, so that the next one begins: whole files go. */
+static int
+bdb_forget_log(struct kv *kv)
+{
+	static const unsigned char filler[FILLER];
+	struct bdb *b = bdb_of(kv);
+	DB_LSN first, lsn;
+	int ret = log_record(b, NOTE_PLACE, slice_of("", 0), &first);
+
+	lsn = first;
+	while (ret == 0 && lsn.file == first.file)
+		ret = log_record(b, NOTE_PLACE, slice_of(filler, sizeof filler), &lsn);
 	if (ret == 0)
-		ret = b->env->log_archive(b->env, NULL, DB_ARCH_REMOVE);
+		ret = checkpoint(b, 0, 0);
 	return err_of(ret);
 }
 
@@ -210,26 +430,6 @@ bdb_get(struct kv *kv, struct kv_txn *t, struct slice key, bool update, struct b
 			buf_commit(value_out, v.size);
 		return err_of(ret);
 	}
-}
-
-/* Whether the disk has more than the reserve, looked up now and then. A database on a disk that is full to the last byte cannot even recover. */
-static bool
-has_room(struct bdb *b)
-{
-	struct timespec ts;
-	struct statvfs fs;
-	int64_t now;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	now = (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-	if (now - __atomic_load_n(&b->room_checked_ms, __ATOMIC_RELAXED) >= ROOM_EVERY_MS) {
-		bool full = fstatvfs(b->lock_fd, &fs) == 0 &&
-			    (uint64_t)fs.f_bavail * fs.f_frsize < b->reserve;
-
-		__atomic_store_n(&b->is_full, full, __ATOMIC_RELAXED);
-		__atomic_store_n(&b->room_checked_ms, now, __ATOMIC_RELAXED);
-	}
-	return !__atomic_load_n(&b->is_full, __ATOMIC_RELAXED);
 }
 
 static int
@@ -426,9 +626,7 @@ keeper_main(void *arg)
 		if (b->ending)
 			break;
 		pthread_mutex_unlock(&b->mu);
-		ret = b->env->txn_checkpoint(b->env, CHECKPOINT_LOG_KB, 1, 0);
-		if (ret == 0)
-			ret = b->env->log_archive(b->env, NULL, DB_ARCH_REMOVE);
+		ret = checkpoint(b, CHECKPOINT_LOG_KB, 1);
 		if (ret != 0)
 			log_msg(LOG_LVL_WARN, "kv", "checkpoint: %s", db_strerror(ret));
 		pthread_mutex_lock(&b->mu);
@@ -460,6 +658,7 @@ bdb_close(struct kv *kv)
 		close(b->lock_fd);
 	pthread_cond_destroy(&b->wake);
 	pthread_mutex_destroy(&b->mu);
+	pthread_mutex_destroy(&b->checkpoint_mu);
 	free(b);
 }
 
@@ -475,6 +674,10 @@ static const struct kv_ops bdb_ops = {
     .del = bdb_del,
     .scan = bdb_scan,
     .last = bdb_last,
+    .note = bdb_note,
+    .notes = bdb_notes,
+    .settle_by = bdb_settle_by,
+    .forget_log = bdb_forget_log,
 };
 
 /* One process per environment, or both would ruin it. */
@@ -582,7 +785,8 @@ env_open(struct bdb *b, const struct kv_options *o)
 	    (ret = e->set_lk_max_lockers(e, 2000)) != 0 || (ret = e->set_tx_max(e, 200)) != 0 ||
 	    (ret = e->set_lg_bsize(e, LOG_BUFFER < log_max / 4 ? LOG_BUFFER : log_max / 4)) != 0 ||
 	    (ret = e->set_lg_max(e, log_max)) != 0 ||
-	    (ret = e->log_set_config(e, DB_LOG_AUTO_REMOVE, 1)) != 0 ||
+	    (ret = e->set_app_dispatch(e, on_own_record)) != 0 ||
+	    (ret = e->log_set_config(e, DB_LOG_AUTO_REMOVE, !o->notes)) != 0 ||
 	    /* written to its full length when it is made: a sync that makes no file longer is half the work */
 	    (ret = e->log_set_config(e, DB_LOG_ZERO, 1)) != 0)
 		return ret;
@@ -623,6 +827,8 @@ kv_bdb_open(const struct kv_options *o, struct kv **kv_out)
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
 	pthread_cond_init(&b->wake, &attr);
 	pthread_condattr_destroy(&attr);
+	pthread_mutex_init(&b->checkpoint_mu, NULL);
+	b->notes = o->notes;
 	if ((err = lock_dir(o->dir, &b->lock_fd)) != 0) {
 		log_msg(LOG_LVL_ERROR, "kv", "%s: %s", o->dir,
 		    err == ERR_EXISTS ? "another process has it open" : err_name(err));

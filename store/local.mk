@@ -37,15 +37,17 @@ store_libcvseghead_a_SOURCES = store/seg_head.h store/seg_head.c
 noinst_LIBRARIES += store/libcvbackend.a
 store_libcvbackend_a_SOURCES = store/backend.h store/backend_priv.h store/backend_rows.c store/backend_hints.c store/backend_mem.c \
 	store/backend_kv_priv.h store/backend_kv.c store/backend_kv_body.c store/backend_kv_write.c store/segment.h store/segment_priv.h \
-	store/segment.c store/segment_codec.c store/segment_read.c store/segment_write.c store/segment_space.c store/segment_v1.c \
+	store/segment.c store/segment_codec.c store/segment_read.c store/segment_write.c store/segment_mend.c store/segment_space.c store/segment_v1.c \
 	store/backend_kv_space.h store/backend_kv_space.c store/backend_kv_sweep.c store/backend_kv_compact.c store/body_set.h store/body_set.c \
 	store/row_bodies.h store/row_bodies.c store/segment_backup.c store/journal.h store/journal.c store/backend_kv_backup.c
 store_libcvbackend_a_SOURCES += store/composite.h store/composite.c store/backend_kv_parts.c
 CV_BACKEND_LIBS = store/libcvbackend.a store/libcvseghead.a store/libcvkv.a store/libcvstore.a lib/libcvipc.a lib/libcvloop.a lib/libcvmail.a lib/libcvcrypto.a lib/libcvzst.a lib/libcv.a \
 	$(CV_MAIL_LIBS) $(ZSTD_LIBS) $(DB_LIBS) $(EVENT_LIBS) $(CRYPTO_LIBS) -lpthread
 
-check_PROGRAMS += tests/unit/segment_test tests/unit/backend_test tests/unit/body_set_test tests/unit/row_bodies_test tests/unit/space_test
-TESTS += tests/unit/segment_test tests/unit/backend_test tests/unit/body_set_test tests/unit/row_bodies_test tests/unit/space_test
+check_PROGRAMS += tests/unit/segment_test tests/unit/backend_test tests/unit/body_set_test tests/unit/row_bodies_test tests/unit/space_test \
+	tests/unit/group_test
+TESTS += tests/unit/segment_test tests/unit/backend_test tests/unit/body_set_test tests/unit/row_bodies_test tests/unit/space_test \
+	tests/unit/group_test
 tests_unit_body_set_test_SOURCES = tests/unit/body_set_test.c
 tests_unit_body_set_test_LDADD = store/libcvbackend.a lib/libcv.a $(CMOCKA_LIBS)
 tests_unit_row_bodies_test_SOURCES = tests/unit/row_bodies_test.c
@@ -55,6 +57,9 @@ tests_unit_space_test_LDADD = $(CV_BACKEND_LIBS) $(CMOCKA_LIBS)
 tests_unit_space_test_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=bkv_space_hand,--wrap=kv_scan,--wrap=rows_apply,--wrap=bkv_drop,--wrap=seg_read,--wrap=seg_sync_copies
 tests_unit_segment_test_SOURCES = tests/unit/segment_test.c
 tests_unit_segment_test_LDADD = $(CV_BACKEND_LIBS) $(CMOCKA_LIBS)
+tests_unit_group_test_SOURCES = tests/unit/group_test.c
+tests_unit_group_test_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=fdatasync
+tests_unit_group_test_LDADD = $(CV_BACKEND_LIBS) $(CMOCKA_LIBS)
 tests_unit_backend_test_SOURCES = tests/unit/backend_test.c
 tests_unit_backend_test_LDADD = $(CV_BACKEND_LIBS) $(CMOCKA_LIBS)
 

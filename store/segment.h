@@ -52,6 +52,8 @@ struct seg_body {
 	int fd; /* else read from here, 0 to size (not owned) */
 	struct slice summary;
 	uint8_t flags; /* SEG_PART, SEG_COMPOSITE */
+	struct buf *
+	    record; /* gets the record as it stands in its file, when it is no longer than the buf's cap; NULL: not wanted */
 };
 /* Writes one body. ERR_CORRUPT when it has another digest or size, ERR_EOF when the file is shorter, ERR_FULL, ERR_IO, ERR_LIMIT. */
 int seg_write(struct seg *s, const struct seg_body *b, struct seg_loc *loc_out);
@@ -122,5 +124,13 @@ int seg_loc_encode(const struct seg_loc *loc, const uint64_t *refs, size_t n_ref
 int seg_loc_decode(struct slice v, uint64_t body, struct seg_loc *loc_out); /* 0 or ERR_CORRUPT */
 /* The parts that a row names (room for SEG_REFS_MAX). 0 or ERR_CORRUPT. */
 int seg_loc_refs(struct slice v, uint64_t *refs_out, size_t *n_out);
+
+/* Puts records in place again that the database refers to, but which were not synced: before seg_open. dir as there. */
+struct seg_mender;
+struct seg_mender *seg_mender_new(const char *dir);
+/* 0 (also when it is there already), ERR_NOTFOUND (no such file), ERR_IO, ERR_FULL. */
+int seg_mend(struct seg_mender *m, const struct seg_loc *loc, struct slice record);
+/* Syncs what was put; n_out: how many records. 0 or ERR_IO. Frees it. */
+int seg_mender_end(struct seg_mender *m, unsigned *n_out);
 
 #endif

@@ -164,7 +164,8 @@ struct out {
 	unsigned char nonce[NONCE], key[32];
 	unsigned char *head; /* header and table; of a small record all of it */
 	bool small;
-	uint64_t off; /* of the next block */
+	uint64_t off;       /* of the next block */
+	struct buf *record; /* seg_body.record */
 };
 
 static int out_end(struct out *o, int err, struct seg_loc *loc_out);
@@ -234,6 +235,8 @@ out_end(struct out *o, int err, struct seg_loc *loc_out)
 	rec_head_encode(&o->l, o->l.flags, o->nonce, o->head);
 	if (err == 0 && o->small) {
 		err = write_at(o->fd, o->head, (size_t)o->l.stored, o->l.off);
+		if (err == 0 && o->record != NULL && o->l.stored <= o->record->cap)
+			err = buf_append(o->record, o->head, (size_t)o->l.stored);
 	} else if (err == 0) {
 		/* The padding makes the file as long as the record, which recovery relies on. */
 		err = write_at(o->fd, "\0\0\0\0\0\0\0", pad, o->l.off + o->off);
@@ -261,7 +264,7 @@ out_end(struct out *o, int err, struct seg_loc *loc_out)
 /* A record from content in memory. */
 static int
 write_memory(struct seg *s, enum stream_kind kind, const struct seg_loc *l, struct slice summary,
-    struct slice content, struct seg_loc *loc_out)
+    struct slice content, struct buf *record, struct seg_loc *loc_out)
 {
 	struct work *w = work_get(s);
 	struct plan pl;
@@ -271,6 +274,7 @@ write_memory(struct seg *s, enum stream_kind kind, const struct seg_loc *l, stru
 	plan_make(&pl, w, l, summary, content);
 	err = out_begin(&o, s, kind, l, pl.len);
 	if (err == 0) {
+		o.record = record;
 		for (uint64_t i = 0; i < pl.n && err == 0; i++)
 			err = out_block(&o, i, pl.words[i], pl.p[i]);
 		err = out_end(&o, err, loc_out);
@@ -380,7 +384,7 @@ seg_write(struct seg *s, const struct seg_body *b, struct seg_loc *loc_out)
 	else if (err == 0)
 		err = content.len != b->size ? ERR_CORRUPT : digest_is(content, b->sha256);
 	if (err == 0)
-		err = write_memory(s, STREAM_NEW, &l, b->summary, content, loc_out);
+		err = write_memory(s, STREAM_NEW, &l, b->summary, content, b->record, loc_out);
 	buf_done(&mem);
 	return err;
 }
@@ -434,8 +438,8 @@ seg_copy(struct seg *s, const struct seg_loc *from, struct seg_loc *to_out)
 		if (err == 0)
 			err = digest_is(buf_slice(&mem), from->sha256);
 		if (err == 0)
-			err = write_memory(
-			    s, STREAM_COPY, from, buf_slice(&summary), buf_slice(&mem), to_out);
+			err = write_memory(s, STREAM_COPY, from, buf_slice(&summary),
+			    buf_slice(&mem), NULL, to_out);
 	}
 	buf_done(&summary);
 	buf_done(&mem);

@@ -1,9 +1,9 @@
 /* crash_check.c: reads the record of a store under load (shim.c, crash_load.c), makes states that a power cut could have left of it, and
  * opens each as stored does: what was acknowledged is there, byte for byte, and nothing else. Runs in tests:
- *   crash_check [-n states] [-s seed] [-o only this state] [-i ignore] [-I site] [-l] [-f failures] [-j jobs] [-p] [-k] [-d folder] [-v store] RECORD
+ *   crash_check [-n states] [-s seed] [-o only this state] [-i ignore] [-I site] [-l] [-f failures] [-j jobs] [-p] [-N] [-k] [-d folder] [-v store] RECORD
  * -i PREFIX: syncs of files whose path begins so do nothing (a checker that finds nothing then is broken); -I HEX: nor do those called from
  * there, -l lists from where (offset in the program, count, a path) and does nothing else; -f: ends after so many failures; -p: only
- * half-written pages; -v: compares that store with all that the record says, and nothing else; -k keeps the first state that fails.
+ * half-written pages; -N: bodies that stand in the log are not put in place (again); -v: compares that store with all that the record says, and nothing else; -k keeps the first state that fails.
  * Ends with 0; 1 when a state failed; 2 when the record is of no use. The states of one seed are the same again. */
 #include <fcntl.h>
 #include <signal.h>
@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "lib/log.h"
+#include "store/kv.h"
 #include "tests/crash/crash_disk.h"
 #include "tests/crash/crash_model.h"
 
@@ -35,7 +36,7 @@ static struct {
 	size_t n_syncs, n_rare, n_ignored, texts;
 	uint32_t seed;
 	const char *ignore, *folder;
-	bool keep, pages;
+	bool keep, pages, no_notes;
 	unsigned states, failures, failures_max, jobs;
 	uint64_t site;
 	long only;
@@ -46,6 +47,15 @@ static struct {
 		char dir[128];
 	} running[JOBS];
 } C = {.seed = 1, .states = 300, .only = -1, .folder = "/dev/shm", .failures_max = 3, .jobs = 1};
+
+int __real_kv_notes(struct kv *kv, kv_note_fn fn, void *arg);
+int __wrap_kv_notes(struct kv *kv, kv_note_fn fn, void *arg);
+
+int
+__wrap_kv_notes(struct kv *kv, kv_note_fn fn, void *arg)
+{
+	return C.no_notes ? 0 : __real_kv_notes(kv, fn, arg);
+}
 
 static struct crash_rec
 rec_at(size_t i, const unsigned char **data_out)
@@ -357,7 +367,7 @@ main(int argc, char **argv)
 	bool list = false;
 	int o;
 
-	while ((o = getopt(argc, argv, "n:s:o:i:I:lf:j:pkd:v:")) != -1) {
+	while ((o = getopt(argc, argv, "n:s:o:i:I:lf:j:pkNd:v:")) != -1) {
 		if (o == 'I')
 			C.site = strtoull(optarg, NULL, 16);
 		else if (o == 'v')
@@ -380,6 +390,8 @@ main(int argc, char **argv)
 			C.pages = true;
 		else if (o == 'k')
 			C.keep = true;
+		else if (o == 'N')
+			C.no_notes = true;
 		else if (o == 'd')
 			C.folder = optarg;
 		else

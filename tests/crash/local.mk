@@ -1,6 +1,6 @@
 # tests/crash/: what a power cut may leave of the store. crash_test runs a short form; `make crash CRASH_STATES=100000` a long one.
 noinst_PROGRAMS += tests/crash/shim.so tests/crash/crash_load tests/crash/crash_check tests/crash/crash_bare \
-	tests/crash/crash_small
+	tests/crash/crash_small tests/crash/crash_unsettled
 EXTRA_DIST += tests/crash/crash_test.sh tests/crash/syncs.tsv tests/crash/fault_test.sh tests/crash/faults.tsv \
 	tests/crash/kill_test.sh
 TESTS += tests/crash/crash_test.sh tests/crash/fault_test.sh tests/crash/kill_test.sh
@@ -18,6 +18,14 @@ tests_crash_crash_check_SOURCES = tests/crash/crash.h tests/crash/crash_disk.h t
 	tests/crash/crash_model.c tests/crash/crash_verify.c tests/crash/crash_check.c
 tests_crash_crash_check_LDADD = store/libcvstored.a store/libcvstore.a $(CV_BACKEND_LIBS) store/libcvstore.a directory/libcvtoken.a \
 	lib/libcvmail.a lib/libcvipc.a $(CV_BACKEND_LIBS) $(CV_MAIL_LIBS)
+
+# without -N it is what stored calls
+tests_crash_crash_check_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=kv_notes
+
+# stored that lets the log with bodies go without having synced their segments: the checker must see it
+tests_crash_crash_unsettled_SOURCES = store/stored.c tests/crash/kv_unsettled.c
+tests_crash_crash_unsettled_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=kv_settle_by
+tests_crash_crash_unsettled_LDADD = $(congvu_stored_db_LDADD)
 
 # stored without the protection of pages: the checker must see it
 tests_crash_crash_bare_SOURCES = store/stored.c tests/crash/kv_bare.c

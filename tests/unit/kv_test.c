@@ -400,6 +400,117 @@ kill9(void **state)
 		"mem_" #fn, fn, setup_mem, teardown, NULL         \
 	}
 
+/* ---- notes ---- */
+
+static int
+note_take(void *arg, struct slice note)
+{
+	struct buf *b = arg;
+
+	buf_append_slice(b, note);
+	return buf_append_byte(b, ' ');
+}
+
+static void
+settle_count(void *arg)
+{
+	++*(unsigned *)arg;
+}
+
+/* In a process that is killed behind it: what it finds must be want, then it writes notes; checkpoint: and settles them before the last one. */
+static void
+notes_run(const char *dir, const char *want, const char *first, const char *second, bool checkpoint)
+{
+	struct kv_options o = {.dir = dir, .notes = true};
+	unsigned settled = 0;
+	struct kv_txn *t;
+	struct buf found;
+	struct kv *kv;
+	int status;
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		buf_init(&found, 100000);
+		if (kv_bdb_open(&o, &kv) != 0 || kv_notes(kv, note_take, &found) != 0)
+			_exit(1);
+		if (!slice_eq_str(buf_slice(&found), want)) {
+			fprintf(stderr, "notes are: %s\n", buf_cstr(&found));
+			_exit(2);
+		}
+		kv_settle_by(kv, settle_count, &settled);
+		if (kv_begin(kv, &t) != 0 || kv_note(t, slice_str(first)) != 0 ||
+		    kv_put(t, slice_str("k"), slice_str("v")) != 0 || kv_commit(t, true) != 0)
+			_exit(3);
+		if (checkpoint && (kv_checkpoint(kv) != 0 || settled != 1))
+			_exit(4);
+		if (kv_begin(kv, &t) != 0 || kv_note(t, slice_str(second)) != 0)
+			_exit(5);
+		kv_abort(t);
+		if (kv_sync(kv) != 0)
+			_exit(6);
+		_exit(0); /* no kv_close */
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+}
+
+/* They come back in their order, those of an aborted transaction too, until they are settled; and no log goes before. */
+static void
+notes_outlive_the_process(void **state)
+{
+	char dir[] = "/tmp/kv_notes.XXXXXX", cmd[64];
+
+	(void)state;
+	assert_non_null(mkdtemp(dir));
+	notes_run(dir, "", "one", "two", false);
+	notes_run(dir, "one two ", "three", "four", false);
+	notes_run(dir, "one two three four ", "five", "six", true);
+	notes_run(dir, "six ", "seven", "eight", false);
+	notes_run(dir, "six seven eight ", "", "nine", true);
+	notes_run(dir, "nine ", "ten", "eleven", false);
+	snprintf(cmd, sizeof cmd, "rm -r '%s'", dir);
+	assert_int_equal(system(cmd), 0);
+}
+
+/* What must be gone for good is in no log file either. */
+static void
+log_is_forgotten(void **state)
+{
+	struct fix *f = *state;
+	unsigned settled = 0;
+	struct kv_txn *t;
+	char cmd[200];
+
+	kv_settle_by(f->kv, settle_count, &settled);
+	assert_int_equal(kv_begin(f->kv, &t), 0);
+	assert_int_equal(kv_note(t, slice_str("a-secret-note")), 0);
+	assert_int_equal(kv_put(t, slice_str("k"), slice_str("a-secret-row")), 0);
+	assert_int_equal(kv_commit(t, true), 0);
+	snprintf(cmd, sizeof cmd, "cat '%s'/log.* | grep -aq a-secret-note", f->dir);
+	assert_int_equal(system(cmd), 0);
+	assert_int_equal(kv_begin(f->kv, &t), 0);
+	assert_int_equal(kv_del(t, slice_str("k")), 0);
+	assert_int_equal(kv_commit(t, true), 0);
+	assert_int_equal(kv_forget_log(f->kv), 0);
+	assert_int_equal(settled, 1);
+	snprintf(cmd, sizeof cmd, "cat '%s'/log.* | grep -aq a-secret", f->dir);
+	assert_int_not_equal(system(cmd), 0);
+	reopen(f);
+}
+
+static void
+notes_are_bounded(void **state)
+{
+	struct fix *f = *state;
+	static unsigned char text[KV_NOTE_MAX + 1];
+	struct kv_txn *t;
+
+	assert_int_equal(kv_begin(f->kv, &t), 0);
+	assert_int_equal(kv_note(t, slice_of(text, sizeof text)), ERR_LIMIT);
+	assert_int_equal(kv_note(t, slice_of(text, sizeof text - 1)), 0);
+	assert_int_equal(kv_commit(t, true), 0);
+}
+
 int
 main(void)
 {
@@ -412,6 +523,9 @@ main(void)
 	    cmocka_unit_test_setup_teardown(persists, setup_bdb, teardown),
 	    cmocka_unit_test_setup_teardown(no_room, setup_bdb, teardown),
 	    cmocka_unit_test_setup_teardown(kill9, setup_bdb, teardown),
+	    BOTH(notes_are_bounded),
+	    cmocka_unit_test_setup_teardown(log_is_forgotten, setup_bdb, teardown),
+	    cmocka_unit_test(notes_outlive_the_process),
 	};
 
 	log_init("kv_test", 2);
