@@ -33,6 +33,7 @@ static const struct {
     {"compact", &store_view_compact},
     {"stats", &store_view_stats},
     {"purge", &store_view_purge},
+    {"repair", &store_view_repair},
 };
 
 const struct store_view *

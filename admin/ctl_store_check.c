@@ -27,6 +27,9 @@ static const struct {
     {"expunged_above_uidnext", "a message was removed whose UID was never given"},
     {"delivery_row_corrupt", "the row of a delivery that was seen cannot be read"},
     {"kept_row_corrupt", "the row of a removed message that can be restored cannot be read"},
+    {"mended", "mended"},
+    {"would_mend", "this would be mended"},
+    {"mend_failed", "this could not be mended now: repair again"},
     {"row_corrupt", "a row cannot be read"},
     {"body_missing", "the message's body is not in the store"},
     {"body_corrupt", "the message's body is damaged"},
@@ -79,6 +82,8 @@ finding(struct ctl *c, const struct json *f)
 	member(f, "field", _("field"));
 	member(f, "header", _("header"));
 	member(f, "rows", _("rows"));
+	member(f, "dropped", _("dropped"));
+	member(f, "why", _("why"));
 	printf("\n");
 }
 
@@ -102,7 +107,42 @@ result(struct ctl *c, const struct json *status)
 	return faults > 0 ? EX_DATAERR : EX_OK;
 }
 
+static int
+repair_result(struct ctl *c, const struct json *status)
+{
+	const struct json *r = json_get(status, "result");
+
+	(void)result(c, status);
+	if (!c->json)
+		printf(_("%lld mailboxes and accounts mended (or would be); what was not is left "
+			 "as it is: "
+			 "congvu store check names it\n"),
+		    (long long)json_int(json_get(r, "mended"), 0));
+	return EX_OK;
+}
+
 const struct store_view store_view_check = {finding, result};
+const struct store_view store_view_repair = {finding, repair_result};
+
+int
+store_repair(struct ctl *c, struct ipc_sync *s, int argc, char **argv)
+{
+	bool dry_run = false, deep = false, detach = false;
+	const struct ctl_option options[] = {{"dry-run", NULL, &dry_run}, {"deep", NULL, &deep},
+	    {"detach", NULL, &detach}, {NULL, NULL, NULL}};
+	struct json *args;
+
+	if (ctl_options(c, options, &argc, argv) != 0)
+		return EX_USAGE;
+	if (argc > 2)
+		return ctl_usage(c, _("one account at most"));
+	args = json_obj_new();
+	if (argc == 2)
+		json_set_slice(args, "account", slice_str(argv[1]));
+	json_set_bool(args, "deep", deep);
+	json_set_bool(args, "dry_run", dry_run);
+	return store_task_run(c, s, "repair", args, &store_view_repair, detach);
+}
 
 int
 store_check(struct ctl *c, struct ipc_sync *s, int argc, char **argv)

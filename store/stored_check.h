@@ -25,6 +25,8 @@ struct check {
 	bool more;
 	struct check_mbox *boxes;
 	size_t n_boxes, at_box;
+	struct buf
+	    bad_keys; /* of the account: rows that a repair makes anew or drops, NUL after each */
 	struct check_mbox_run *run; /* the mailbox at work */
 	uint64_t *sound;            /* bodies found good, a bit each */
 	size_t n_sound;             /* of its words */
@@ -63,6 +65,12 @@ struct check_mbox_run {
 	struct mbox_head seen; /* what the rows add up to */
 	uint32_t max_uid;
 	uint64_t max_modseq, rows, bodies;
+	bool head_bad;      /* the header cannot be read; a repair makes it anew */
+	uint32_t max_given; /* the highest UID that any row knows of */
+	struct buf keywords;
+	struct buf bad_keys;   /* NUL after each: rows that a repair drops */
+	uint32_t bad_expunged; /* of these "x/" */
+	uint64_t bad_modseq;   /* the highest of these */
 	struct buf
 	    unread; /* u32 UIDs: rows of messages that cannot be read; the header counts them */
 	struct check_msg *msgs, *changes; /* by UID; by mod-sequence */
@@ -81,12 +89,18 @@ void check_mbox_begin(struct check *k);
 void check_mbox_step(struct check *k);
 void check_mbox_free(struct check *k); /* NULL run accepted */
 void check_mbox_over(struct check *k); /* in stored_task_check.c */
+/* Mends it after it was read whole; calls check_mbox_over. stored_repair.c */
+void check_mend(struct check *k);
+/* The rows of the account in bad_keys, and its header; calls task_next. */
+void check_mend_account(struct check *k);
+void check_mend_account_head(struct check *k, backend_done_fn fn);
 void check_found_take(struct check *k, struct json *finding);
 
 /* ---- stored_check_rows.c ---- */
 
 /* What one row says: added to run. */
 void check_row(struct check *k, const struct kv_pair *row);
+bool check_is_unread(const struct check_mbox_run *m, uint32_t uid);
 /* All rows are read: what they say together, against the header. */
 void check_rows_compare(struct check *k);
 

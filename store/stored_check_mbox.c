@@ -66,6 +66,8 @@ check_mbox_begin(struct check *k)
 	buf_init(&m->from, BACKEND_KEY_MAX);
 	buf_init(&m->expunged, EXPUNGED_MAX);
 	buf_init(&m->unread, EXPUNGED_MAX);
+	buf_init(&m->bad_keys, EXPUNGED_MAX);
+	buf_init(&m->keywords, KEYWORDS_IN_USE_MAX + 256);
 	m->refs = xcalloc(ROWS_STEP, sizeof *m->refs);
 	task_what(k->t, "%s: %s", k->account, k->boxes[k->at_box].name);
 	check_mbox_step(k);
@@ -87,6 +89,8 @@ check_mbox_free(struct check *k)
 	buf_done(&m->from);
 	buf_done(&m->expunged);
 	buf_done(&m->unread);
+	buf_done(&m->bad_keys);
+	buf_done(&m->keywords);
 	free(m);
 	k->run = NULL;
 }
@@ -252,7 +256,11 @@ begin_rows(struct check_mbox_run *m)
 	memset(&m->seen, 0, sizeof m->seen);
 	m->max_uid = 0;
 	m->max_modseq = m->rows = m->bodies = 0;
+	m->max_given = m->bad_expunged = 0;
+	m->bad_modseq = 0;
 	buf_reset(&m->unread);
+	buf_reset(&m->bad_keys);
+	buf_reset(&m->keywords);
 	m->n_msgs = m->n_changes = 0;
 	m->mendable = m->kept_unread = false;
 	buf_reset(&m->expunged);
@@ -277,13 +285,14 @@ on_head(void *arg, int err, struct slice value)
 	buf_append_slice(&m->raw, value);
 	if (err == 0)
 		err = mbox_head_decode(buf_slice(&m->raw), &m->h);
-	if (err != 0) {
-		check_emit_take(k, check_finding_new(k, CHECK_FAULT, "mailbox_header_corrupt"));
-		check_mbox_over(k);
-		return;
-	}
-	m->head_v1 = m->raw.data[0] == 1;
+	m->head_bad = err != 0;
+	if (err != 0)
+		memset(&m->h, 0, sizeof m->h);
+	else
+		m->head_v1 = m->raw.data[0] == 1;
 	begin_rows(m);
+	if (err != 0)
+		check_found_take(k, check_finding_new(k, CHECK_FAULT, "mailbox_header_corrupt"));
 	task_next(k->t);
 }
 
@@ -328,6 +337,8 @@ emit(struct check *k)
 		check_emit_take(k, m->found[m->at_found++]);
 	if (m->at_found < m->n_found)
 		task_next(k->t);
+	else if (k->repair && m->mendable)
+		check_mend(k);
 	else
 		check_mbox_over(k);
 }

@@ -63,6 +63,46 @@ ref_add(struct check_mbox_run *m, const struct msg_row *row)
 }
 
 static void
+count(struct check_mbox_run *m, uint32_t uid, uint32_t flags, uint64_t size)
+{
+	m->seen.messages++;
+	m->seen.bytes += size;
+	if ((flags & MSG_SEEN) == 0)
+		m->seen.unseen++;
+	if ((flags & MSG_DELETED) != 0)
+		deleted_more(&m->seen, size);
+	m->max_uid = uid > m->max_uid ? uid : m->max_uid;
+	m->max_given = uid > m->max_given ? uid : m->max_given;
+}
+
+/* For a header that is made anew. */
+static void
+keywords_add(struct check_mbox_run *m, struct slice keywords)
+{
+	struct slice atom;
+
+	while (kw_next(&keywords, &atom)) {
+		if (kw_has(buf_slice(&m->keywords), atom) ||
+		    m->keywords.len + atom.len + 1 > KEYWORDS_IN_USE_MAX)
+			continue;
+		if (m->keywords.len > 0)
+			buf_append_byte(&m->keywords, ' ');
+		buf_append_slice(&m->keywords, atom);
+	}
+}
+
+/* A row that says nothing any more: a repair drops it. */
+static void
+bad_drop(struct check_mbox_run *m, struct slice key)
+{
+	if (m->bad_keys.len + key.len + 1 > m->bad_keys.cap)
+		return; /* the next repair's */
+	buf_append_slice(&m->bad_keys, key);
+	buf_append_byte(&m->bad_keys, 0);
+	m->mendable = true;
+}
+
+static void
 message_row(struct check *k, const struct kv_pair *p)
 {
 	struct check_mbox_run *m = k->run;
@@ -78,13 +118,9 @@ message_row(struct check *k, const struct kv_pair *p)
 		buf_append(&m->unread, &uid32, sizeof uid32);
 		return;
 	}
-	m->seen.messages++;
-	m->seen.bytes += row.size;
-	if ((row.flags & MSG_SEEN) == 0)
-		m->seen.unseen++;
-	if ((row.flags & MSG_DELETED) != 0)
-		deleted_more(&m->seen, row.size);
-	m->max_uid = row.uid > m->max_uid ? row.uid : m->max_uid;
+	count(m, row.uid, row.flags, row.size);
+	if (m->head_bad)
+		keywords_add(m, row.keywords);
 	m->max_modseq = row.modseq > m->max_modseq ? row.modseq : m->max_modseq;
 	msg = msg_add(&m->msgs, &m->n_msgs, &m->msgs_alloc);
 	*msg = (struct check_msg){
@@ -124,7 +160,7 @@ change_row(struct check *k, const struct kv_pair *p)
 
 	if (change_row_decode(p->key, p->value, &c) != 0) {
 		bad_row(k, "change_row_corrupt", p->key);
-		m->mendable = true;
+		bad_drop(m, p->key);
 		return;
 	}
 	msg = msg_add(&m->changes, &m->n_changes, &m->changes_alloc);
@@ -143,7 +179,9 @@ expunged_row(struct check *k, const struct kv_pair *p)
 	if (key_number(p->key, 16, &modseq) != 0 ||
 	    expunged_row_decode(p->value, &m->expunged) != 0) {
 		bad_row(k, "expunged_row_corrupt", p->key);
-		m->mendable = true;
+		bad_drop(m, p->key);
+		m->bad_expunged++;
+		m->bad_modseq = modseq > m->bad_modseq ? modseq : m->bad_modseq;
 	}
 	m->max_modseq = modseq > m->max_modseq ? modseq : m->max_modseq;
 }
@@ -155,8 +193,12 @@ delivery_row(struct check *k, const struct kv_pair *p)
 	uint32_t uid;
 	int64_t at;
 
-	if (id_of_key(p->key, id, sizeof id) != 0 || seen_row_decode(p->value, &at, &uid) != 0)
-		bad_row(k, "delivery_row_corrupt", p->key);
+	if (id_of_key(p->key, id, sizeof id) == 0 && seen_row_decode(p->value, &at, &uid) == 0) {
+		k->run->max_given = uid > k->run->max_given ? uid : k->run->max_given;
+		return;
+	}
+	bad_row(k, "delivery_row_corrupt", p->key);
+	bad_drop(k->run, p->key);
 }
 
 void
@@ -229,6 +271,9 @@ compare_expunged(struct check *k)
 		uint32_t uid;
 
 		memcpy(&uid, m->expunged.data + at, 4);
+		m->max_given = uid > m->max_given ? uid : m->max_given;
+		if (m->head_bad)
+			continue;
 		if (is_there(m, uid))
 			found(k, CHECK_FAULT, "expunged_is_there", "uid", uid);
 		if (uid >= m->h.uidnext)
@@ -247,8 +292,8 @@ by_number(const void *a, const void *b)
 }
 
 /* Whether its row is there and cannot be read. */
-static bool
-is_unread(const struct check_mbox_run *m, uint32_t uid)
+bool
+check_is_unread(const struct check_mbox_run *m, uint32_t uid)
 {
 	return m->unread.len > 0 && bsearch(&uid, m->unread.data, m->unread.len / sizeof uid,
 					sizeof uid, by_number) != NULL;
@@ -270,7 +315,8 @@ compare_changes(struct check *k)
 			found(k, CHECK_FAULT, "change_row_missing", "uid", a->uid);
 			m->mendable = true;
 			i++;
-		} else if ((a == NULL || b->modseq < a->modseq) && is_unread(m, b->uid)) {
+		} else if ((a == NULL || b->modseq < a->modseq) && check_is_unread(m, b->uid)) {
+			count(m, b->uid, b->flags, b->size); /* all that is known of it */
 			j++;
 		} else if (a == NULL || b->modseq < a->modseq) {
 			found(k, CHECK_FAULT, "change_row_stale", "uid", b->uid);
@@ -321,18 +367,18 @@ check_rows_compare(struct check *k)
 
 	compare_expunged(k);
 	compare_changes(k);
-	if (m->unread.len == 0) { /* every message's row could be read */
-		compare(k, CHECK_FAULT, "messages", h->messages, s->messages);
-		compare(k, CHECK_FAULT, "octets", h->bytes, s->bytes);
-		compare(k, CHECK_FAULT, "unseen", h->unseen, s->unseen);
-		compare(k, CHECK_FAULT, "deleted", h->deleted, s->deleted);
+	if (m->head_bad) {
+		m->mendable = true;
+		return;
 	}
+	compare(k, CHECK_FAULT, "messages", h->messages, s->messages);
+	compare(k, CHECK_FAULT, "octets", h->bytes, s->bytes);
+	compare(k, CHECK_FAULT, "unseen", h->unseen, s->unseen);
+	compare(k, CHECK_FAULT, "deleted", h->deleted, s->deleted);
 	if (!m->head_v1) { /* version 1 did not count these, and the first ones after it are not exact */
 		compare(k, CHECK_WARNING, "history", h->history, s->history);
 		compare(k, CHECK_WARNING, "moves", h->moves, s->moves);
-		if (m->unread.len == 0)
-			compare(
-			    k, CHECK_WARNING, "deleted_octets", h->deleted_bytes, s->deleted_bytes);
+		compare(k, CHECK_WARNING, "deleted_octets", h->deleted_bytes, s->deleted_bytes);
 	}
 	compare(k, CHECK_FAULT, "kept", h->kept, s->kept);
 	if (!m->kept_unread)

@@ -160,6 +160,10 @@ account_row(struct check *k, const struct kv_pair *row)
 		    row->key.ptr[0] == 'b' ? "name_row_corrupt" : "subscription_row_corrupt");
 		json_set_slice(f, "key", row->key);
 		check_emit_take(k, f);
+		if (k->bad_keys.len + row->key.len < k->bad_keys.cap) {
+			buf_append_slice(&k->bad_keys, row->key);
+			buf_append_byte(&k->bad_keys, 0);
+		}
 		if (row->key.ptr[0] == 'b' && key_number(row->key, 16, &id) == 0) {
 			snprintf(text, sizeof text, "Recovered-%016" PRIx64, id);
 			box_add(k, id, slice_str(text));
@@ -192,6 +196,11 @@ on_account_rows(void *arg, int err, const struct kv_pair *rows, size_t n, bool m
 	}
 	k->sums.accounts++;
 	k->t->done++;
+	k->at_box = k->n_boxes;
+	if (k->repair && k->bad_keys.len > 0) {
+		check_mend_account(k);
+		return;
+	}
 	k->at_box = 0;
 	task_next(k->t);
 }
@@ -217,6 +226,17 @@ scan_account(struct check *k, struct slice from)
 }
 
 static void
+on_head_mended(void *arg, int err)
+{
+	struct check *k = arg;
+
+	check_emit_take(k, check_finding_new(k, err == 0 ? CHECK_NOTE : CHECK_WARNING,
+			       err == 0 ? "mended" : "mend_failed"));
+	k->sums.mended += err == 0;
+	scan_account(k, slice_str("b/"));
+}
+
+static void
 on_account_head(void *arg, int err, struct slice value)
 {
 	struct check *k = arg;
@@ -234,6 +254,10 @@ on_account_head(void *arg, int err, struct slice value)
 		err = account_head_decode(value, &h);
 	if (err == ERR_CORRUPT) {
 		check_emit_take(k, check_finding_new(k, CHECK_FAULT, "account_header_corrupt"));
+		if (k->repair && !k->dry_run) {
+			check_mend_account_head(k, on_head_mended);
+			return;
+		}
 		err = 0;
 	}
 	if (!check_failed(k, err))
@@ -247,6 +271,7 @@ account_begin(struct check *k, const char *id)
 	struct buf object;
 
 	lists_free(k);
+	buf_reset(&k->bad_keys);
 	memcpy(k->account, id, strlen(id) + 1);
 	task_what(k->t, "%s", id);
 	must(be->ops->get(be, account_object(k, &object), slice_str("h"), on_account_head, k));
@@ -317,6 +342,7 @@ check_start(struct task *t, const struct json *args, const char **why)
 	k->t = t;
 	k->deep = json_bool(json_get(args, "deep"));
 	buf_init(&k->from, BACKEND_KEY_MAX);
+	buf_init(&k->bad_keys, 1 << 20);
 	k->all = k->more = account[0] == '\0';
 	if (!k->all) {
 		k->page = xcalloc(1, sizeof *k->page);
@@ -341,6 +367,8 @@ check_report(struct task *t)
 	json_set_int(j, "faults", (int64_t)s->faults);
 	json_set_int(j, "warnings", (int64_t)s->warnings);
 	json_set_int(j, "notes", (int64_t)s->notes);
+	if (((const struct check *)t->own)->repair)
+		json_set_int(j, "mended", (int64_t)s->mended);
 	json_set_int(j, "unsettled", (int64_t)s->unsettled);
 	return j;
 }
@@ -354,10 +382,36 @@ check_free(struct task *t)
 	lists_free(k);
 	page_free(k);
 	buf_done(&k->from);
+	buf_done(&k->bad_keys);
 	free(k->sound);
 	free(k);
 }
 
+static int
+repair_start(struct task *t, const struct json *args, const char **why)
+{
+	struct check *k;
+	int err = check_start(t, args, why);
+
+	if (err == 0 && task_runs(t->st, "check")) {
+		*why = "a check runs: wait for its end";
+		return ERR_EXISTS;
+	}
+	if (err != 0)
+		return err;
+	k = t->own;
+	k->repair = true;
+	k->dry_run = json_bool(json_get(args, "dry_run"));
+	return 0;
+}
+
+const struct task_kind task_kind_repair = {
+    .name = "repair",
+    .start = repair_start,
+    .step = check_step,
+    .report = check_report,
+    .free = check_free,
+};
 const struct task_kind task_kind_check = {
     .name = "check",
     .start = check_start,

@@ -219,3 +219,107 @@ def test_damaged_segments(site):
     seg.write_bytes(sound)
     site.up()
     assert site.bodies("segment") == {i + 1: t for i, t in enumerate(texts)}
+
+
+def test_repair(site):
+    """What can be mended without loss is, first as a dry run; messages that are there stay, byte for byte; then the check finds nothing there."""
+    box, texts = site.folder("mend", 6)
+    bad, bad_texts = site.folder("mend-head", 4)
+    named, named_texts = site.folder("mend-name", 1)
+    m = site.imap(site.users[0])
+    m.select("mend-head")
+    assert m.uid("STORE", "2", "+FLAGS", r"(\Flagged $Care)")[0] == "OK"
+    assert m.uid("STORE", "4", "+FLAGS", r"(\Deleted)")[0] == "OK"
+    assert m.expunge()[0] == "OK"
+    m.logout()
+    validity = site_validity(site, "mend-head")
+    site.down()
+    changes = [line.split()[0] for line in site.damage("keys", "r/m.%s/c/" % box).splitlines()]
+    assert len(changes) == 6
+    site.damage("delete", changes[1])
+    site.damage("flip", changes[2], 8, 1)
+    site.damage("delete", "r/m.%s/m/00000005" % box)
+    site.damage("flip", "r/m.%s/h" % bad, 30, 0)
+    key = [line.split()[0] for line in site.damage("keys", "r/a.").splitlines() if line.split()[0].endswith("/b/" + named)][0]
+    site.damage("flip", key, 9, 4)
+    site.up()
+
+    def mine(faults):
+        return sorted((f.get("mailbox", "")[:4], f["code"]) for f in faults
+                      if f.get("mailbox") in ("mend", "mend-head") or f.get("key", "").endswith(named))
+
+    before = mine(site.check()[0])
+    assert ("mend", "change_row_missing") in before and ("mend", "change_row_corrupt") in before
+    assert ("mend", "header_count") in before and ("mend", "mailbox_header_corrupt") in before
+    assert ("", "name_row_corrupt") in before
+    r = site.congvu("--json", "store", "repair", "--dry-run")
+    assert r.returncode == 0 and json.loads(r.stdout)["task"]["result"]["mended"] >= 3, r.stdout + r.stderr
+    assert mine(site.check()[0]) == before  # nothing was done
+    r = site.congvu("--json", "store", "repair")
+    assert r.returncode == 0, r.stdout + r.stderr
+    told = json.loads(r.stdout)
+    assert [f for f in told["findings"] if f["code"] == "mend_failed"] == []
+    assert mine(site.check()[0]) == []
+    for restart in (False, True):
+        assert site.bodies("mend") == {i + 1: t for i, t in enumerate(texts) if i != 4}
+        assert site.bodies("mend-head") == {i + 1: t for i, t in enumerate(bad_texts) if i != 3}
+        assert list(site.bodies("Recovered-" + named).values()) == named_texts
+        m = site.imap(site.users[0])
+        m.select("mend-head")
+        flags = m.uid("FETCH", "2", "(FLAGS)")[1][0]
+        assert b"\\Flagged" in flags and b"$Care" in flags
+        assert site_validity(site, "mend-head") > validity  # no client takes its cache for right
+        uid = re.search(r"APPENDUID \d+ (\d+)", m.append("mend-head", None, None, b"Subject: new\r\n\r\nx\r\n")[1][0].decode())
+        assert int(uid.group(1)) >= 5  # no UID comes again
+        assert m.uid("STORE", uid.group(1), "+FLAGS", r"(\Deleted)")[0] == "OK" and m.expunge()[0] == "OK"
+        m.logout()
+        if not restart:
+            site.down()
+            site.up()
+
+
+def site_validity(site, name):
+    m = site.imap(site.users[0])
+    status = m.status(name, "(UIDVALIDITY)")[1][0].decode()
+    m.logout()
+    return int(re.search(r"UIDVALIDITY (\d+)", status).group(1))
+
+
+def test_lost_segments(site):
+    """A file of bodies that is missing, or cut in its middle: the store comes up, serves the rest, and names what is lost."""
+    box, texts = site.folder("lost", 3)
+    site.down()
+    segments = sorted((site.store / "segments").iterdir())
+    seg = max(p for p in segments)
+    sound, stat = seg.read_bytes(), seg.stat()
+
+    def put_back():
+        seg.write_bytes(sound)
+        os.chown(seg, stat.st_uid, stat.st_gid)
+        os.chmod(seg, 0o600)
+
+    for harm in ("missing", "cut"):
+        if harm == "missing":
+            seg.unlink()
+        else:
+            put_back()
+            with open(seg, "r+b") as f:
+                f.truncate(len(sound.rstrip(b"\0")) - 4000)
+        site.up()
+        faults, code = site.check()
+        lost = {f["uid"]: f for f in faults if f["mailbox"] == "lost"}
+        assert code == 65 and 3 in lost, faults
+        assert lost[3]["code"] == ("segment_missing" if harm == "missing" else "body_corrupt"), lost
+        assert lost[3]["segment"] == seg.name and lost[3]["message_id"] == "<lost-2@test.example>"
+        got = site.bodies("lost")
+        assert got[3] is None and {u for u, t in got.items() if t is None} <= set(lost)
+        # mail goes on: into a file that harms nothing
+        m = site.imap(site.users[0])
+        m.create("after-" + harm)
+        assert m.append("after-" + harm, None, None, b"Subject: x\r\n\r\nafter " + harm.encode() + b"\r\n")[0] == "OK"
+        m.logout()
+        site.down()
+        site.up()
+        assert list(site.bodies("after-" + harm).values()) == [b"Subject: x\r\n\r\nafter " + harm.encode() + b"\r\n"]
+        site.down()
+    site.up()
