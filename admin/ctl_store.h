@@ -36,6 +36,9 @@ const char *store_octets(int64_t n);
 /* Text from the store without control characters. */
 void store_print_clean(const char *text);
 
+/* A backup folder could not be opened: what to do (ctl_store_backup.c). */
+int store_backup_open_fail(struct ctl *c, const char *folder, int err);
+
 extern const struct store_view store_view_check, store_view_rekey, store_view_collect,
     store_view_compact, store_view_stats, store_view_purge, store_view_repair;
 

@@ -340,9 +340,10 @@ keys_check(struct seg *s)
 	return bad;
 }
 
-/* Reads the records of the file from off on; gives where the last whole one ends. */
+/* Reads the records of the file from off on; gives where the last whole one ends. ours: none of them is known to a row; else damaged ones count too. */
 static uint64_t
-tail_scan(struct seg *s, uint32_t file, int fd, uint64_t off, uint64_t size, unsigned *n_out)
+tail_scan(
+    struct seg *s, uint32_t file, int fd, uint64_t off, uint64_t size, bool ours, unsigned *n_out)
 {
 	unsigned char h[REC_HEADER], nonce[NONCE];
 	struct seg_loc l;
@@ -352,7 +353,7 @@ tail_scan(struct seg *s, uint32_t file, int fd, uint64_t off, uint64_t size, uns
 	       rec_head_decode(h, &l, &flags, nonce) == 0 && l.stored <= size - off) {
 		l.segment = file;
 		l.off = off;
-		if ((flags & REC_DEAD) == 0 && seg_check(s, &l) != 0)
+		if (ours && (flags & REC_DEAD) == 0 && seg_check(s, &l) != 0)
 			break;
 		if (l.body >= s->next_body)
 			s->next_body = l.body + 1;
@@ -362,9 +363,26 @@ tail_scan(struct seg *s, uint32_t file, int fd, uint64_t off, uint64_t size, uns
 	return off;
 }
 
-/* New bodies go on behind the records of this file. */
+static bool
+is_zeros(int fd, uint64_t off, uint64_t end)
+{
+	unsigned char *p = xmalloc(BLOCK);
+	bool zeros = true;
+
+	for (size_t n = 0; off < end && zeros; off += n) {
+		n = end - off < BLOCK ? (size_t)(end - off) : BLOCK;
+		zeros = read_at(fd, p, n, off) == 0;
+		for (size_t i = 0; i < n && zeros; i++)
+			zeros = p[i] == 0;
+	}
+	free(p);
+	return zeros;
+}
+
+/* New bodies go on behind the records of this file. ours: tail_is_ours; else ERR_CORRUPT when there is more behind what can be read, which may be
+ * somebody's mail: then it stays as it is. */
 static int
-tail_recover(struct seg *s, uint32_t file, uint64_t size, const struct seg_loc *last)
+tail_recover(struct seg *s, uint32_t file, uint64_t size, const struct seg_loc *last, bool ours)
 {
 	uint64_t from = FILE_HEADER, end;
 	unsigned n = 0;
@@ -376,7 +394,14 @@ tail_recover(struct seg *s, uint32_t file, uint64_t size, const struct seg_loc *
 		return ERR_CORRUPT; /* synced bytes are gone */
 	if ((err = file_get(s, file, &fd)) != 0)
 		return err;
-	end = tail_scan(s, file, fd, from, size, &n);
+	end = tail_scan(s, file, fd, from, size, ours, &n);
+	if (!ours && end < size && !is_zeros(fd, end, size)) {
+		file_put(s, file, false);
+		log_msg(LOG_LVL_ERROR, "segment",
+		    "file %u: what stands behind octet %llu cannot be read: left as it is", file,
+		    (unsigned long long)end);
+		return ERR_CORRUPT;
+	}
 	if (end < size && ftruncate(fd, (off_t)end) != 0)
 		err = err_from_errno(errno);
 	file_put(s, file, true);
@@ -420,6 +445,21 @@ sealed_as_now(const struct seg *s, const struct seg_head *h)
 	       (!h->sealed || strcmp(h->key_id, s->keys->k[s->keys->n - 1].id) == 0);
 }
 
+/* Whether all that rows know of in file n ends at last, or is not there at all: then what is torn behind may be cut. Numbers rise with the
+ * place in files of new bodies; but the newest body may lie in a file of copies, or in a file that is lost: then nobody knows what
+ * stands in file n, and a damaged record there must not cost those behind it. */
+static bool
+tail_is_ours(struct seg *s, uint32_t n, const struct seg_loc *last)
+{
+	struct seg_head h = {0};
+	uint64_t size;
+
+	if (last == NULL || last->segment == n)
+		return true;
+	return last->segment < n && file_check(s, last->segment, &h, &size) == 0 &&
+	       h.kind == STREAM_NEW;
+}
+
 /* Finds the file that new bodies go on in: the newest of its kind, when it is of the present version and key and its header is good; else a new
  * one. */
 static int
@@ -445,10 +485,21 @@ stream_open(struct seg *s, uint32_t newest, const struct seg_loc *last)
 		}
 		if (err != 0 && err != ERR_CORRUPT)
 			return err;
-		if (last != NULL && last->segment == n && size + ALIGN <= last->off + last->stored)
-			return ERR_CORRUPT; /* synced bytes are gone */
-		if (err == 0 && h.version != 1 && sealed_as_now(s, &h))
-			return tail_recover(s, n, size, last);
+		if (last != NULL && last->segment == n &&
+		    size + ALIGN <= last->off + last->stored) {
+			log_msg(LOG_LVL_ERROR, "segment_lost",
+			    "the end of file %u is missing: congvu store check names the messages, "
+			    "a "
+			    "backup has them",
+			    n);
+			break;
+		}
+		if (err == 0 && h.version != 1 && sealed_as_now(s, &h)) {
+			err = tail_recover(s, n, size, last, tail_is_ours(s, n, last));
+			if (err != ERR_CORRUPT)
+				return err;
+			break;
+		}
 		if (err == ERR_CORRUPT)
 			log_msg(LOG_LVL_ERROR, "segment", "file %u: its header is damaged", n);
 		break;
@@ -487,8 +538,20 @@ seg_open_keys(const char *dir, const struct seg_loc *last, uint64_t file_max,
 	if ((err = newest_file(s, &newest)) != 0)
 		goto out;
 	if (last != NULL && newest < last->segment) {
-		err = ERR_CORRUPT;
-		goto out;
+		if (newest == 0) { /* not one file: rather another disk than so many losses */
+			log_msg(LOG_LVL_ERROR, "segment_lost",
+			    "%s holds no files, and rows tell of %u: is its disk mounted? Else "
+			    "restore "
+			    "a backup",
+			    dir, last->segment);
+			err = ERR_CORRUPT;
+			goto out;
+		}
+		/* The rest is served all the same; its number is not given again. */
+		log_msg(LOG_LVL_ERROR, "segment_lost",
+		    "file %u is missing: congvu store check names the messages, a backup has them",
+		    last->segment);
+		file_grow(s, last->segment);
 	}
 	file_grow(s, newest);
 	if ((err = keys_check(s)) == 0)

@@ -192,11 +192,68 @@ torn_tail(void **state)
 		else
 			assert_int_equal(read_back(f, &b, "lost"), 0);
 	}
-	/* What was synced and is gone is not passed over. */
+	/* What was synced and is gone is not passed over: its body is damaged, and nothing new comes into its place. */
 	seg_close(f->s);
 	f->s = NULL;
 	assert_int_equal(truncate(f->file, (off_t)a.off + 20), 0);
-	assert_int_equal(seg_open(f->dir, &a, 0, &f->s), ERR_CORRUPT);
+	assert_int_equal(seg_open(f->dir, &a, 0, &f->s), 0);
+	assert_int_equal(read_back(f, &a, "kept"), ERR_CORRUPT);
+	b = put(f, "new");
+	assert_true(b.body > a.body && b.segment > a.segment);
+	assert_int_equal(read_back(f, &b, "new"), 0);
+}
+
+static void
+remove_files(struct fix *f)
+{
+	char cmd[128];
+
+	snprintf(cmd, sizeof cmd, "rm '%s'/seg-*", f->dir);
+	assert_int_equal(system(cmd), 0);
+}
+
+/* Files that are lost: the others are served, numbers of files are not given again, and a damaged record does not cost those behind it. Not one
+ * file left is another disk. */
+static void
+lost_files(void **state)
+{
+	struct fix *f = *state;
+	struct seg_loc a = put(f, "first"), b = put(f, "second"), c = put(f, "third"), d;
+	struct seg_loc far = {.body = 9, .segment = 7, .off = 4096, .size = 5, .stored = 200};
+	unsigned char octet;
+	int fd;
+
+	seg_sync(f->s);
+	seg_close(f->s);
+	f->s = NULL;
+	fd = open(f->file, O_RDWR);
+	assert_true(fd >= 0);
+	assert_int_equal(pread(fd, &octet, 1, (off_t)b.off + 3), 1);
+	octet ^= 1;
+	assert_int_equal(pwrite(fd, &octet, 1, (off_t)b.off + 3), 1);
+	close(fd);
+	assert_int_equal(seg_open(f->dir, &far, 0, &f->s), 0);
+	assert_int_equal(read_back(f, &a, "first"), 0);
+	assert_int_equal(read_back(f, &b, "second"), ERR_CORRUPT);
+	assert_int_equal(read_back(f, &c, "third"), 0);
+	d = put(f, "fourth");
+	assert_int_equal(d.segment, 8);
+	assert_int_equal(d.body, 10);
+	seg_sync(f->s);
+	seg_close(f->s);
+	f->s = NULL;
+	assert_int_equal(seg_open(f->dir, &d, 0, &f->s), 0);
+	assert_int_equal(read_back(f, &c, "third"), 0);
+	assert_int_equal(read_back(f, &d, "fourth"), 0);
+	seg_close(f->s);
+	f->s = NULL;
+	assert_int_equal(unlink(f->file), 0);
+	assert_int_equal(seg_open(f->dir, &d, 0, &f->s), 0);
+	assert_int_equal(read_back(f, &c, "third"), ERR_NOTFOUND);
+	seg_close(f->s);
+	f->s = NULL;
+	remove_files(f);
+	assert_int_equal(seg_open(f->dir, &d, 0, &f->s), ERR_CORRUPT);
 }
 
 static void
@@ -737,6 +794,7 @@ main(void)
 	    cmocka_unit_test_setup_teardown(damage_is_seen, setup, teardown),
 	    cmocka_unit_test_setup_teardown(torn_tail, setup, teardown),
 	    cmocka_unit_test_setup_teardown(torn_data_under_good_header, setup, teardown),
+	    cmocka_unit_test_setup_teardown(lost_files, setup, teardown),
 	    cmocka_unit_test_setup_teardown(zeros_ahead, setup, teardown),
 	    cmocka_unit_test_setup_teardown(new_file_torn, setup, teardown),
 	    cmocka_unit_test_setup_teardown(from_file, setup, teardown),
