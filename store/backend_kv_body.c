@@ -373,8 +373,11 @@ run_check(struct bkv *b, struct job *j)
 		uint64_t body;
 
 		memcpy(&body, j->content.data + at, sizeof body);
-		c.err = bkv_body_loc(b, body, &loc);
-		if (c.err == 0) {
+		c.err = ERR_GONE;
+		/* A compaction may take the file away between the two. */
+		for (int i = 0; i < PLACE_TRIES && c.err == ERR_GONE; i++) {
+			if ((c.err = bkv_body_loc(b, body, &loc)) != 0)
+				break;
 			c.size = loc.size;
 			c.file = loc.segment;
 			c.err = j->max != 0 ? bkv_check(b, &loc) : seg_there(b->seg, &loc);
