@@ -10,7 +10,12 @@
 #include "lib/err.h"
 #include "lib/log.h"
 
-enum { BATCH_MAX = 2000, UIDS_MAX = 250000 };
+enum {
+	BATCH_MAX = 2000,
+	KEEP_MAX =
+	    500, /* of those that become retained rows: some milliseconds of the committing thread */
+	UIDS_MAX = 250000,
+};
 
 static bool
 wanted(const struct op *op, uint32_t flags)
@@ -96,7 +101,7 @@ on_victim_changes(void *arg, int err, const struct kv_pair *rows, size_t n, bool
 	struct op *op = arg;
 	struct change_row c;
 
-	size_t i, max = op->keep ? CHUNK : BATCH_MAX;
+	size_t i, max = op->keep ? KEEP_MAX : BATCH_MAX;
 
 	for (i = 0; i < n && err == 0 && op->n_victims < max; i++) {
 		err = change_row_decode(rows[i].key, rows[i].value, &c);
@@ -133,12 +138,15 @@ scan_changes(struct op *op)
 void
 expunge_gather(struct op *op)
 {
+	size_t max;
+
 	op->chunk_gone = op->out_gone.len;
 	op->n_victims = 0;
 	op->more = false;
 	op->keep = keeps(op);
 	if (!op->all) {
-		op->upto = op->n_uids - op->at < CHUNK ? op->n_uids : op->at + CHUNK;
+		max = op->keep && op->note_del.len == 0 ? KEEP_MAX : CHUNK;
+		op->upto = op->n_uids - op->at < max ? op->n_uids : op->at + max;
 		rows_read(
 		    op->m, op->uids + op->at, op->upto - op->at, op->chunk_mem, on_victim_rows, op);
 		return;
