@@ -413,6 +413,7 @@ bkv_run_body_get(struct bkv *b, struct job *j)
 	for (int i = 0; i < PLACE_TRIES && j->err == ERR_NOTFOUND; i++) {
 		if ((j->err = bkv_body_loc(b, j->body, &loc)) != 0)
 			break;
+		buf_reset(&j->value); /* a composite may have been read in part */
 		j->err = j->kind == JOB_SUMMARY ? seg_read_summary(b->seg, &loc, &j->value)
 						: bkv_read(b, &loc, j->off, j->len, &j->value);
 	}

@@ -52,6 +52,10 @@ tests_unit_body_set_test_SOURCES = tests/unit/body_set_test.c
 tests_unit_body_set_test_LDADD = store/libcvbackend.a lib/libcv.a $(CMOCKA_LIBS)
 tests_unit_row_bodies_test_SOURCES = tests/unit/row_bodies_test.c
 tests_unit_row_bodies_test_LDADD = $(CV_BACKEND_LIBS) $(CMOCKA_LIBS)
+check_PROGRAMS += tests/unit/space_model_test
+TESTS += tests/unit/space_model_test
+tests_unit_space_model_test_SOURCES = tests/unit/space_model_test.c
+tests_unit_space_model_test_LDADD = $(CV_BACKEND_LIBS) $(CMOCKA_LIBS)
 tests_unit_space_test_SOURCES = tests/unit/space_test.c
 tests_unit_space_test_LDADD = $(CV_BACKEND_LIBS) $(CMOCKA_LIBS)
 tests_unit_space_test_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=bkv_space_hand,--wrap=kv_scan,--wrap=rows_apply,--wrap=bkv_drop,--wrap=seg_read,--wrap=seg_sync_copies

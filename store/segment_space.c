@@ -36,6 +36,13 @@ seg_next_at_least(struct seg *s, uint64_t next)
 	pthread_mutex_unlock(&s->mu);
 }
 
+static void
+sync_now(uint32_t number, int fd)
+{
+	if (fdatasync(fd) != 0)
+		fatal("segment: sync of file %u: %s", number, strerror(errno));
+}
+
 void
 seg_sync_copies(struct seg *s)
 {
@@ -55,8 +62,7 @@ seg_sync_copies(struct seg *s)
 		}
 	pthread_mutex_unlock(&s->mu);
 	for (size_t i = 0; i < n; i++) {
-		if (fdatasync(dirty[i].fd) != 0)
-			fatal("segment: sync of file %u: %s", dirty[i].number, strerror(errno));
+		sync_now(dirty[i].number, dirty[i].fd);
 		file_put(s, dirty[i].number, false);
 	}
 }
@@ -147,8 +153,7 @@ seg_file_sync(struct seg *s, uint32_t number)
 
 	if (err != 0)
 		return err;
-	if (fdatasync(fd) != 0)
-		fatal("segment: sync of file %u: %s", number, strerror(errno));
+	sync_now(number, fd);
 	file_put(s, number, false);
 	return 0;
 }

@@ -33,11 +33,13 @@
 #include "lib/log.h"
 #include "store/deliver_client.h"
 #include "store/store_client.h"
+#include "store/store_proto.h"
 #include "tests/crash/crash.h"
 #include "tests/unit/stored_run.h"
 
 enum {
 	WORKERS = 12,
+	SPACE_ACTS = 20,
 	SENDERS = 3,
 	LIMIT_S = 120,
 	READ_LEN = 65536,
@@ -78,7 +80,7 @@ static struct {
 	struct loop *l;
 	struct stored_run run;
 	int record;
-	uint32_t seed, seq, next, acts, errors, done;
+	uint32_t seed, seq, next, acts, errors, done, spaces;
 	struct deliver_client *ingest[SENDERS];
 	struct store_client *imap;
 	struct store_session *s[CRASH_ACCOUNTS];
@@ -715,6 +717,26 @@ change_box(struct worker *w)
 	}
 }
 
+/* What nobody refers to is collected, and files that hold little are rewritten, beside all else. */
+static void
+space(void)
+{
+	struct ipc_sync *s = ipc_sync_new(T.run.admin_sock, &store_proto, IPC_ADMIN);
+	bool collect = T.spaces++ % 2 == 0;
+	struct buf b, reply;
+	uint16_t type;
+
+	buf_init(&b, 256);
+	buf_init(&reply, 65536);
+	ipc_put_str(&b, collect ? "collect" : "compact");
+	ipc_put_str(&b, collect ? "{}" : "{\"min_live\":99}");
+	/* one may be under way, or stored be away */
+	(void)ipc_sync_call(s, STORE_TASK_START, &b, -1, 300, &type, &reply, NULL);
+	buf_done(&b);
+	buf_done(&reply);
+	ipc_sync_free(s);
+}
+
 static void
 work(struct worker *w)
 {
@@ -728,6 +750,8 @@ work(struct worker *w)
 		return;
 	}
 	T.acts++;
+	if (T.acts % SPACE_ACTS == 0)
+		space();
 	w->n_to = 0;
 	what = acts[rnd(sizeof acts - 1)];
 	if (what == 'A' || what == 'D')
@@ -797,7 +821,9 @@ static void
 begin(void)
 {
 	T.l = loop_new();
-	if (stored_run_new(&T.run, "store_cache_mb = 8\nquota_mb = 100000\n") != 0)
+	if (stored_run_new(&T.run,
+		"store_cache_mb = 8\nquota_mb = 100000\nundelete_mb = 1\ncollect_grace_s = 0\n") !=
+	    0)
 		fatal("crash_load: stored cannot be started");
 	for (int i = 0; i < SENDERS; i++)
 		T.ingest[i] = deliver_client_new(T.l, T.run.ingest_sock);
