@@ -263,6 +263,7 @@ main(int argc, char **argv)
 	configure(st, &o);
 	st->loop = loop_new();
 	st->started = now_s();
+	st->rows = row_cache_new();
 	(void)age_now_s(); /* from now on */
 	loop_signal(st->loop, SIGTERM, on_term, st);
 	role_enter();

@@ -297,6 +297,23 @@ check_deliveries(struct mbox *m)
 		cycle_build(m);
 }
 
+/* What was just committed of messages is what a change that comes soon need not read. */
+static void
+rows_keep(struct mbox *m, const struct cycle *c)
+{
+	struct row_cache *rows = m->acc->st->rows;
+	uint64_t uid;
+
+	if (rows == NULL)
+		return;
+	for (size_t i = 0; i < c->n_dels; i++)
+		if (slice_starts(c->dels[i], "m/") && key_number(c->dels[i], 8, &uid) == 0)
+			row_cache_drop(rows, m->id, (uint32_t)uid);
+	for (size_t i = 0; i < c->n_puts; i++)
+		if (slice_starts(c->puts[i].key, "m/") && key_number(c->puts[i].key, 8, &uid) == 0)
+			row_cache_put(rows, m->id, (uint32_t)uid, c->puts[i].value);
+}
+
 static void
 on_cycle(void *arg, int err)
 {
@@ -314,6 +331,7 @@ on_cycle(void *arg, int err)
 		bool changed = c->h.modseq != m->h.modseq;
 
 		mbox_head_set(m, c->raw);
+		rows_keep(m, c);
 		if (changed)
 			mbox_changed(m);
 		for (struct op *op = c->ops; op != NULL; op = op->next)

@@ -30,6 +30,7 @@
 #include "store/backend.h"
 #include "store/kept.h"
 #include "store/row.h"
+#include "store/row_cache.h"
 #include "store/store_client.h"
 #include "store/store_proto.h"
 
@@ -55,6 +56,7 @@ struct session;
 struct stored {
 	struct loop *loop;
 	struct backend *be;
+	struct row_cache *rows; /* NULL: none */
 	unsigned char key[32];
 	uint64_t quota;          /* octets of an account */
 	uint64_t quota_messages; /* 0: as many as there is room for */

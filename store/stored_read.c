@@ -1,4 +1,5 @@
-/* stored_read.c: message rows of given UIDs, by ranges where they are dense and one by one where they are not. Runs in stored. */
+/* stored_read.c: message rows of given UIDs: a few from memory when they were committed lately (row_cache.h), else by ranges where they are dense and
+ * one by one where they are not. Runs in stored. */
 #include "store/stored_priv.h"
 
 #include <stdlib.h>
@@ -7,7 +8,7 @@
 #include "lib/err.h"
 #include "lib/log.h"
 
-enum { GETS = 64 };
+enum { GETS = 64, FROM_MEMORY = 16 };
 
 struct reading {
 	struct mbox *m;
@@ -20,6 +21,7 @@ struct reading {
 	bool damaged;
 	rows_read_fn fn;
 	void *arg;
+	struct loop_defer *later;
 };
 struct one {
 	struct reading *r;
@@ -135,6 +137,35 @@ step(struct reading *r)
 	}
 }
 
+static void
+on_later(void *arg)
+{
+	struct reading *r = arg;
+
+	loop_defer_free(r->later);
+	finish(r);
+}
+
+/* Whether all of them are in memory; they are told from the loop as everything else. */
+static bool
+from_memory(struct reading *r)
+{
+	const struct stored *st = r->m->acc->st;
+	struct slice value;
+
+	if (st->rows == NULL || r->n == 0 || r->n > FROM_MEMORY)
+		return false;
+	for (size_t i = 0; i < r->n; i++)
+		if (!row_cache_get(st->rows, r->m->id, r->uids[i], &value))
+			return false;
+	for (size_t i = 0; i < r->n && r->err == 0; i++)
+		if (row_cache_get(st->rows, r->m->id, r->uids[i], &value))
+			r->err = keep(r, i, value);
+	r->later = loop_defer_new(st->loop, on_later, r);
+	loop_defer_set(r->later);
+	return true;
+}
+
 void
 rows_read(
     struct mbox *m, const uint32_t *uids, size_t n, struct arena *mem, rows_read_fn fn, void *arg)
@@ -153,5 +184,6 @@ rows_read(
 		r->err = ERR_LIMIT;
 		r->n = 0;
 	}
-	step(r);
+	if (!from_memory(r))
+		step(r);
 }
