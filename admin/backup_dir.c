@@ -32,9 +32,12 @@ backup_journal_name(uint32_t gen, char out[32])
 }
 
 void
-backup_segment_name(uint32_t number, char out[32])
+backup_segment_name(uint32_t number, uint32_t copy, char out[32])
 {
-	snprintf(out, 32, "seg-%08x", number);
+	if (copy == 0)
+		snprintf(out, 32, "seg-%08x", number);
+	else
+		snprintf(out, 32, "seg-%08x.%u", number, copy);
 }
 
 /* ---- the folder ---- */
@@ -218,17 +221,23 @@ set_has(const struct backup_set *s, const char *name)
 static bool
 is_wanted(const struct backup_dir *d, const char *name, bool segments)
 {
+	const struct backup_segment *s;
 	unsigned char num[4];
 	uint32_t number = 0;
+	char want[32] = "";
 
 	if (!segments)
 		return (strncmp(name, "rows-", 5) != 0 && strncmp(name, "journal-", 8) != 0) ||
 		       set_has(&d->m.set, name) || set_has(&d->m.next, name);
-	if (strncmp(name, "seg-", 4) != 0 || hex_decode(slice_str(name + 4), num, sizeof num) != 0)
+	if (strncmp(name, "seg-", 4) != 0 || strlen(name) < 12 ||
+	    hex_decode(slice_of(name + 4, 8), num, sizeof num) != 0)
 		return true; /* none of ours */
 	for (size_t i = 0; i < sizeof num; i++)
 		number = number << 8 | num[i];
-	return manifest_segment(&d->m, number) != NULL;
+	s = manifest_segment(&d->m, number);
+	if (s != NULL)
+		backup_segment_name(number, s->copy, want);
+	return s != NULL && strcmp(name, want) == 0;
 }
 
 static void

@@ -30,7 +30,7 @@ void backup_dir_sweep(struct backup_dir *d);
 
 void backup_rows_name(uint32_t gen, char out[32]);
 void backup_journal_name(uint32_t gen, char out[32]);
-void backup_segment_name(uint32_t number, char out[32]);
+void backup_segment_name(uint32_t number, uint32_t copy, char out[32]);
 
 /* To append behind part->octets; what stands there is read and its digest checked (ERR_CORRUPT), the rest is cut. */
 int backup_file_open(int dir_fd, const char *name, struct backup_part *part, struct backup_file *f);

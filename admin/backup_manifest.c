@@ -73,13 +73,15 @@ get_segments(const struct json *arr, struct backup_manifest *m)
 	m->segments = xcalloc(n + 1, sizeof *m->segments);
 	for (size_t i = 0; i < n; i++) {
 		struct backup_segment *s = &m->segments[i];
-		uint64_t number = 0;
+		uint64_t number = 0, copy = 0;
 
 		if (get_u64(json_at(arr, i), "file", UINT32_MAX, &number) != 0 || number == 0 ||
 		    (i > 0 && number <= m->segments[i - 1].number) ||
-		    get_part(json_at(arr, i), &s->part) != 0)
+		    get_part(json_at(arr, i), &s->part) != 0 ||
+		    get_u64(json_at(arr, i), "copy", UINT32_MAX, &copy) != 0)
 			return ERR_CORRUPT;
 		s->number = (uint32_t)number;
+		s->copy = (uint32_t)copy;
 		m->n_segments = i + 1;
 	}
 	return 0;
@@ -111,6 +113,8 @@ manifest_parse(struct slice text, struct backup_manifest *m)
 		  : ERR_CORRUPT;
 	if (err == 0 && version != MANIFEST_VERSION)
 		err = version > MANIFEST_VERSION ? ERR_UNSUPPORTED : ERR_CORRUPT;
+	if (err == 0)
+		err = get_hex(json_get(j, "store"), m->store, sizeof m->store);
 	if (err == 0)
 		err = get_u64(j, "moment_us", INT64_MAX, &moment);
 	m->moment_us = (int64_t)moment;
@@ -185,6 +189,7 @@ manifest_format(const struct backup_manifest *m, struct buf *out)
 
 	json_set_str(j, "format", "congvu-backup");
 	json_set_int(j, "version", MANIFEST_VERSION);
+	set_hex(j, "store", m->store, sizeof m->store);
 	json_set_int(j, "moment_us", m->moment_us);
 	json_set_take(j, "set", set_json(&m->set));
 	json_set_take(j, "next", set_json(&m->next));
@@ -192,6 +197,7 @@ manifest_format(const struct backup_manifest *m, struct buf *out)
 		struct json *one = json_obj_new();
 
 		json_set_int(one, "file", m->segments[i].number);
+		json_set_int(one, "copy", m->segments[i].copy);
 		fill_part(one, &m->segments[i].part);
 		json_push_take(segments, one);
 	}

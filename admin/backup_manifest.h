@@ -5,7 +5,7 @@
  *	lock                    held by the one who writes
  *	rows-<8 hex>            rows as they were read, records of changes (store/backup_rec.h)
  *	journal-<8 hex>         the changes since, of the same number
- *	segments/seg-<8 hex>    the store's files, as far as they were settled
+ *	segments/seg-<8 hex>    the store's files, as far as they were settled; with ".<n>" when one was copied anew, since the store rewrote its header
  *
  * Octets behind what the manifest counts are of a backup that was cut off; they are cut or written over. */
 #ifndef CV_BACKUP_MANIFEST_H
@@ -16,6 +16,7 @@
 #define MANIFEST_MAX (64u << 20)
 #define MANIFEST_VERSION 1
 #define EPOCH_LEN 16
+#define STORE_ID_LEN 16
 
 struct backup_part { /* a file, or the beginning of one */
 	uint64_t octets;
@@ -33,13 +34,15 @@ struct backup_set {
 };
 struct backup_segment {
 	uint32_t number;
+	uint32_t copy; /* in the name: 0, or how often the file was copied anew */
 	struct backup_part part;
 };
 struct backup_manifest {
-	int64_t moment_us;               /* whose state set is; 0: there is none yet */
-	struct backup_set set;           /* what a restore takes */
-	struct backup_set next;          /* one that is being made */
-	struct backup_segment *segments; /* ascending */
+	unsigned char store[STORE_ID_LEN]; /* whose it is; zeros: nobody's yet */
+	int64_t moment_us;                 /* whose state set is; 0: there is none yet */
+	struct backup_set set;             /* what a restore takes */
+	struct backup_set next;            /* one that is being made */
+	struct backup_segment *segments;   /* ascending */
 	size_t n_segments;
 };
 /* 0; ERR_CORRUPT: damaged, or not one of ours; ERR_UNSUPPORTED: of a later version. m is to be freed in any case. */

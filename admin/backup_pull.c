@@ -26,8 +26,9 @@ enum {
 	OPEN_MAX = 8,
 	IDLE_TURNS = 100,
 	CUT_MAX = 4 << 20,
-	HEADS =
-	    1200, /* octets that tell one store's file from another's: headers, and the first record's */
+	HEAD = 1024, /* octets of a file's header, which the store may rewrite: under a new key */
+	SAMPLE = 4096,
+	LOOK_EVERY = 600, /* turns */
 };
 struct cut_file {
 	uint32_t number;
@@ -35,7 +36,7 @@ struct cut_file {
 	bool same; /* ours was seen to be a beginning of it */
 };
 struct pulled_segment {
-	uint32_t number;
+	uint32_t number, copy;
 	struct backup_part part;
 	struct backup_file f;
 	uint64_t turn; /* when it last grew */
@@ -141,19 +142,24 @@ static int
 begin(struct backup_pull *p)
 {
 	struct backup_manifest *m = &p->d->m;
+	static const unsigned char none[STORE_ID_LEN];
 	struct ipc_reader r;
-	struct slice epoch;
+	struct slice id, epoch;
 	int err;
 
 	buf_reset(&p->ask);
 	if ((err = call(p, STORE_BACKUP_BEGIN, &r)) != 0)
 		return err;
+	id = ipc_get_slice(&r);
 	epoch = ipc_get_slice(&r);
 	p->first = ipc_get_u64(&r);
 	p->end = ipc_get_u64(&r);
 	(void)ipc_get_i64(&r);
-	if (ipc_reader_end(&r) != 0 || epoch.len != EPOCH_LEN)
+	if (ipc_reader_end(&r) != 0 || epoch.len != EPOCH_LEN || id.len != STORE_ID_LEN)
 		return ERR_PROTO;
+	if (memcmp(m->store, none, sizeof none) != 0 && memcmp(m->store, id.ptr, id.len) != 0)
+		return here(p, ERR_CONFLICT, "manifest");
+	memcpy(m->store, id.ptr, id.len);
 	memcpy(p->epoch, epoch.ptr, EPOCH_LEN);
 	/* another process may serve now: what was seen of its files is seen anew */
 	for (size_t i = 0; i < p->n_cut; i++)
@@ -277,6 +283,7 @@ segment_tell(struct backup_manifest *m, const struct pulled_segment *o)
 		s->number = o->number;
 	}
 	s->part = o->part;
+	s->copy = o->copy;
 }
 
 static int
@@ -288,7 +295,7 @@ segments_sync(struct backup_pull *p)
 	for (size_t i = 0; i < p->n_open && err == 0; i++) {
 		struct pulled_segment *o = &p->open[i];
 
-		backup_segment_name(o->number, name);
+		backup_segment_name(o->number, o->copy, name);
 		o->f.part = &o->part;
 		if ((err = here(p, backup_file_sync(&o->f), name)) == 0)
 			segment_tell(&p->d->m, o);
@@ -311,13 +318,18 @@ open_trim(struct backup_pull *p)
 }
 
 static int
-segment_open(struct backup_pull *p, uint32_t number, struct pulled_segment **o_out)
+segment_open(struct backup_pull *p, uint32_t number, bool anew, struct pulled_segment **o_out)
 {
-	struct pulled_segment *o = open_find(p, number);
 	const struct backup_segment *known;
+	struct pulled_segment *o = open_find(p, number);
 	char name[32];
 	int err;
 
+	if (o != NULL && anew) {
+		backup_file_close(&o->f);
+		*o = p->open[--p->n_open];
+		o = NULL;
+	}
 	if (o == NULL) {
 		if (p->n_open >= OPEN_MAX) {
 			if ((err = segments_sync(p)) != 0)
@@ -328,9 +340,11 @@ segment_open(struct backup_pull *p, uint32_t number, struct pulled_segment **o_o
 		p->open = xrealloc(p->open, (p->n_open + 1) * sizeof *p->open);
 		o = &p->open[p->n_open];
 		*o = (struct pulled_segment){.number = number};
-		if ((known = manifest_segment(&p->d->m, number)) != NULL)
+		known = manifest_segment(&p->d->m, number);
+		if (known != NULL && !anew)
 			o->part = known->part;
-		backup_segment_name(number, name);
+		o->copy = known == NULL ? 0 : anew ? known->copy + 1 : known->copy;
+		backup_segment_name(number, o->copy, name);
 		err = here(p, backup_file_open(p->d->segments_fd, name, &o->part, &o->f), name);
 		if (err != 0)
 			return err;
@@ -357,32 +371,54 @@ segment_ask(struct backup_pull *p, uint32_t number, uint64_t at, uint32_t len, s
 	return ipc_reader_end(&r) != 0 || piece->len == 0 || piece->len > len ? ERR_PROTO : 0;
 }
 
-/* The file of another store, or one that took the number of a file that is gone, begins otherwise. */
+/* Whether what stands at [at, at + n) in our copy is what the store has there; octets that it took out since (zeros) are no difference. */
 static int
-segment_same(struct backup_pull *p, struct cut_file *c, const struct backup_segment *known)
+same_at(
+    struct backup_pull *p, int fd, uint32_t number, uint64_t at, uint32_t n, bool zeros, bool *same)
 {
-	uint32_t n = known->part.octets < HEADS ? (uint32_t)known->part.octets : HEADS;
-	unsigned char ours[HEADS];
+	unsigned char ours[SAMPLE];
 	struct slice theirs;
+	int err;
+
+	if (n == 0)
+		return 0;
+	if (pread(fd, ours, n, (off_t)at) != (ssize_t)n)
+		return ERR_CORRUPT;
+	if ((err = segment_ask(p, number, at, n, &theirs)) != 0)
+		return err;
+	if (theirs.len != n)
+		return ERR_PROTO;
+	for (uint32_t i = 0; i < n; i++)
+		if (theirs.ptr[i] != ours[i] && !(zeros && theirs.ptr[i] == 0))
+			*same = false;
+	return 0;
+}
+
+/* Whether ours is a beginning of the store's file still: its header may have been written anew, under another key, and a number can come again
+ * when the newest file was removed. */
+static int
+segment_same(
+    struct backup_pull *p, const struct cut_file *c, const struct backup_segment *known, bool *same)
+{
+	uint64_t have = known->part.octets, tail = have > HEAD + SAMPLE ? have - SAMPLE : HEAD;
 	char name[32];
 	int fd, err;
-	ssize_t got;
 
-	if (c->same || n == 0)
+	*same = have <= c->octets;
+	if (!*same || have == 0)
 		return 0;
-	backup_segment_name(c->number, name);
+	backup_segment_name(c->number, known->copy, name);
 	fd = openat(p->d->segments_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-	got = fd < 0 ? -1 : pread(fd, ours, n, 0);
-	if (fd >= 0)
-		close(fd);
-	if (got != (ssize_t)n)
+	if (fd < 0)
 		return here(p, ERR_CORRUPT, name);
-	if ((err = segment_ask(p, c->number, 0, n, &theirs)) != 0)
-		return err;
-	if (known->part.octets > c->octets || !slice_eq(theirs, slice_of(ours, n)))
-		return here(p, ERR_CONFLICT, name);
-	c->same = true;
-	return 0;
+	err = same_at(p, fd, c->number, 0, have < HEAD ? (uint32_t)have : HEAD, false, same);
+	if (err == 0 && have > HEAD)
+		err = same_at(p, fd, c->number, HEAD,
+		    have - HEAD < SAMPLE ? (uint32_t)(have - HEAD) : SAMPLE, true, same);
+	if (err == 0 && have > HEAD)
+		err = same_at(p, fd, c->number, tail, (uint32_t)(have - tail), true, same);
+	close(fd);
+	return err == ERR_CORRUPT ? here(p, err, name) : err;
 }
 
 /* Where nobody waits for the moment, an unfinished backup is kept now and then, to go on from there. */
@@ -407,13 +443,17 @@ pull_segment(struct backup_pull *p, struct cut_file *c)
 {
 	const struct backup_segment *known = manifest_segment(&p->d->m, c->number);
 	struct pulled_segment *o = open_find(p, c->number);
+	bool same = true;
 	int err = 0;
 
-	if (known != NULL && (err = segment_same(p, c, known)) != 0)
-		return err;
-	if ((o != NULL ? o->f.octets : known != NULL ? known->part.octets : 0) >= c->octets)
+	if (known != NULL && !c->same && (o == NULL || o->copy == known->copy)) {
+		if ((err = segment_same(p, c, known, &same)) != 0)
+			return err;
+		c->same = same;
+	}
+	if (same && (o != NULL ? o->f.octets : known != NULL ? known->part.octets : 0) >= c->octets)
 		return 0;
-	err = segment_open(p, c->number, &o);
+	err = segment_open(p, c->number, !same, &o);
 	while (err == 0 && o->f.octets < c->octets) {
 		uint64_t left = c->octets - o->f.octets;
 		struct slice piece;
@@ -467,7 +507,7 @@ cut_page(struct backup_pull *p, struct buf *old, uint32_t *next, uint64_t *end, 
 		if (r.err != 0 || c->number == 0 || c->octets > INT64_MAX ||
 		    (p->n_cut > 0 && c->number <= c[-1].number))
 			return ERR_PROTO;
-		for (size_t k = 0; k < n_was; k++)
+		for (size_t k = 0; k < n_was && p->turn % LOOK_EVERY != 0; k++)
 			if (was[k].number == c->number)
 				c->same = was[k].same;
 		p->n_cut++;

@@ -107,7 +107,10 @@ print_role(const struct json *r)
 		    ago(json_int(json_get(r, "since"), 0), since, sizeof(since)),
 		    json_cstr(json_get(r, "sandbox")));
 	while (pid != 0 && json_next(stats, &iter, &key, &value))
-		if (json_int(value, 0) != 0)
+		if (strcmp(key, "backup_at") == 0 && json_int(value, 0) != 0)
+			printf(_("  last backup %s old"),
+			    ago(json_int(value, 0), since, sizeof(since)));
+		else if (json_int(value, 0) != 0)
 			printf("  %s %lld", key, (long long)json_int(value, 0));
 	if (json_bool(json_get(r, "leaving")))
 		printf("  %s", _("leaves with its last clients (a reload replaced it)"));

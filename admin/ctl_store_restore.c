@@ -166,6 +166,7 @@ copy_piece(void *arg, struct slice s)
 static int
 segments_copy(struct job *j)
 {
+	char name[32];
 	int to = openat(j->place_fd, "segments", O_RDONLY | O_DIRECTORY | O_CLOEXEC), err = 0;
 
 	if (to < 0)
@@ -174,11 +175,11 @@ segments_copy(struct job *j)
 		const struct backup_segment *s = &j->d.m.segments[i];
 		struct copy k = {.j = j};
 
-		backup_segment_name(s->number, j->file);
+		backup_segment_name(s->number, 0, name);
+		backup_segment_name(s->number, s->copy, j->file);
 		if (s->part.octets == 0)
 			continue;
-		k.fd =
-		    openat(to, j->file, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+		k.fd = openat(to, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
 		if (k.fd < 0) {
 			err = err_from_errno(errno);
 			break;
@@ -218,15 +219,26 @@ binary_path(const struct ctl *c)
 	return path;
 }
 
+/* Where bodies are encrypted the role checks them with the keys that the store has. */
+static int
+key_open(const struct ctl *c)
+{
+	char *path = conf_path(c->conf, "store_key_file");
+	int fd = path[0] != '\0' ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+
+	free(path);
+	return fd;
+}
+
 static int
 role_start(struct job *j)
 {
-	char dir[64], fds[2][24], *binary = binary_path(j->c);
+	char dir[64], fds[3][32], *binary = binary_path(j->c);
 	const char *user = geteuid() == 0 ? conf_str(j->c->conf, "user_stored") : "-";
 	char *argv[] = {"congvu-stored-restore", "--conf", xstrdup(conf_file(j->c->conf)), "--name",
 	    "stored-restore", "--index", j->check ? "1" : "0", "--user", xstrdup(user), "--dir",
-	    dir, "--fd", fds[0], "--fd", fds[1], NULL};
-	int in[2], out[2], child[3];
+	    dir, "--fd", fds[0], "--fd", fds[1], NULL, NULL, NULL};
+	int in[2], out[2], child[4], key_fd = key_open(j->c);
 
 	snprintf(fds[0], sizeof fds[0], "stream=3");
 	snprintf(fds[1], sizeof fds[1], "result=4");
@@ -241,7 +253,15 @@ role_start(struct job *j)
 	child[0] = in[0];
 	child[1] = out[1];
 	child[2] = j->place_fd;
-	j->pid = proc_spawn(binary, argv, child, 3);
+	child[3] = key_fd;
+	if (key_fd >= 0) {
+		snprintf(fds[2], sizeof fds[2], "store_key_file=6");
+		argv[15] = "--fd";
+		argv[16] = fds[2];
+	}
+	j->pid = proc_spawn(binary, argv, child, key_fd >= 0 ? 4 : 3);
+	if (key_fd >= 0)
+		close(key_fd);
 	close(in[0]);
 	close(out[1]);
 	j->stream_fd = in[1];
@@ -520,7 +540,7 @@ files_check(struct job *j)
 	int err = 0, code = EX_OK;
 
 	for (size_t i = 0; i < m->n_segments; i++) {
-		backup_segment_name(m->segments[i].number, j->file);
+		backup_segment_name(m->segments[i].number, m->segments[i].copy, j->file);
 		err = backup_part_read(j->d.segments_fd, j->file, &m->segments[i].part, NULL, NULL);
 		if (err != 0)
 			code = fail(j, err);

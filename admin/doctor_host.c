@@ -21,7 +21,7 @@
 #include "lib/log.h"
 #include "lib/proc.h"
 
-enum { INODES_MAX = 16, OLD_S = 86400, MANY_MESSAGES = 5000, LINE = 512 };
+enum { INODES_MAX = 16, OLD_S = 86400, MANY_MESSAGES = 5000, BACKUP_OLD_H = 48, LINE = 512 };
 
 /* ---- programs ---- */
 
@@ -328,6 +328,36 @@ check_queue(struct check *k)
 	json_free(j);
 }
 
+/* A backup that nobody looks after gets old. */
+static void
+check_backup(struct check *k)
+{
+	struct json *j = ctl_status_read(k->c, "congvu-stored");
+	const struct json *roles = json_get(j, "roles");
+
+	for (size_t i = 0; i < json_len(roles); i++) {
+		const struct json *r = json_at(roles, i);
+		long long at = json_int(json_get(json_get(r, "stats"), "backup_at"), 0),
+			  hours = ((long long)time(NULL) - at) / 3600;
+
+		if (strcmp(json_cstr(json_get(r, "role")), "stored") != 0)
+			continue;
+		if (at == 0)
+			finding(k, GOOD, "backup",
+			    _("there is no backup of the store: congvu store backup makes one"));
+		else if (hours > BACKUP_OLD_H)
+			finding(k, WARN, "backup",
+			    _("the last backup of the store is %lld hours old: congvu store "
+			      "backup, "
+			      "or --follow"),
+			    hours);
+		else
+			finding(k, GOOD, "backup",
+			    _("the last backup of the store is %lld hours old"), hours);
+	}
+	json_free(j);
+}
+
 /* A clock that is behind makes certificates not valid yet and signatures of tomorrow. */
 static void
 check_clock(struct check *k)
@@ -374,5 +404,6 @@ doctor_host(struct check *k)
 	check_disk(k, "queue_dir");
 	check_disk(k, "ledger_dir");
 	check_queue(k);
+	check_backup(k);
 	check_clock(k);
 }

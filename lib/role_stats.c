@@ -16,7 +16,7 @@ static const struct {
     {"lookup", {"requests", "ldap_up", "ldap_failures", "wrong_logins", "throttled_logins"}},
     {"smtpd-queue", {"messages", "recipients", "oldest_s"}},
     {"relay", {"deliveries", "failures", "active"}},
-    {"stored", {"requests", "appends", "syncs"}},
+    {"stored", {"requests", "appends", "syncs", "backup_at"}},
     {"ingest", {"clients", "deliveries", "failures"}},
     {"milter", {"messages", "rejected", "tempfailed", "held"}},
     {"milter-scan", {"scans", "failures"}},

@@ -195,7 +195,7 @@ void backend_kv_stat(struct backend *b, struct backend_stat *st_out);
 /* For a backup of the embedded backend (backend_kv_backup.c; a distributed store has its own). fn gets the payload of the answer, as store_proto.def has it.
  * ERR_GONE: another epoch, or it is not kept any more: all rows anew. ERR_TEMP: again in a moment. */
 enum backend_backup {
-	BACKEND_BACKUP_BEGIN, /* turns the journal on: epoch, u64 first, u64 end, i64 now in microseconds */
+	BACKEND_BACKUP_BEGIN, /* turns the journal on: id of the store, epoch, u64 first, u64 end, i64 now in microseconds */
 	BACKEND_BACKUP_ROWS,    /* key: rows behind it: u8 more, bytes last key, bytes record */
 	BACKEND_BACKUP_JOURNAL, /* key: epoch; at, len: octets of the journal */
 	BACKEND_BACKUP_CUT, /* key: epoch; n: files behind it: u64 end, i64 at, i64 now, u32 next, count { u32 file, u64 octets } */

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "lib/crypto.h"
 #include "lib/err.h"
 #include "lib/log.h"
 #include "store/backup_rec.h"
@@ -18,6 +19,7 @@ enum {
 	ROWS_OCTETS = 256 << 10,
 	CUT_FILES = 20000,
 	SETTLE_MS = 200,
+	STORE_ID = 16,
 };
 
 /* Where the last committed body ends, in the files that are written. */
@@ -113,12 +115,41 @@ put_bytes(struct buf *out, struct slice s)
 	return buf_append_slice(out, s);
 }
 
+/* What tells this store from others, also from one that was restored out of its backup: keys that begin with "w/" are in none. */
+static int
+store_id(struct bkv *b, struct buf *out)
+{
+	unsigned char id[STORE_ID];
+	struct kv_txn *t;
+	int err = kv_get(b->kv, NULL, slice_str("w/id"), out);
+
+	if (err != ERR_NOTFOUND)
+		return err != 0 || out->len == STORE_ID ? err : ERR_CORRUPT;
+	random_bytes(id, sizeof id);
+	buf_append(out, id, sizeof id);
+	if ((err = kv_begin(b->kv, &t)) != 0)
+		return err;
+	err = kv_insert(t, slice_str("w/id"), slice_of(id, sizeof id));
+	if (err == 0)
+		return kv_commit(t, true);
+	kv_abort(t);
+	return err == ERR_EXISTS || err == ERR_AGAIN ? ERR_TEMP : err;
+}
+
 static int
 run_begin(struct bkv *b, struct job *j)
 {
 	struct journal_state st;
-	int err = journal_begin(b->journal);
+	struct buf id;
+	int err;
 
+	buf_init(&id, STORE_ID);
+	err = store_id(b, &id);
+	if (err == 0)
+		err = put_bytes(&j->value, buf_slice(&id));
+	buf_done(&id);
+	if (err == 0)
+		err = journal_begin(b->journal);
 	if (err == 0)
 		err = journal_state_get(b->journal, &st);
 	if (err == ERR_NOTFOUND)

@@ -14,6 +14,7 @@
 #include "lib/err.h"
 #include "lib/log.h"
 #include "lib/role.h"
+#include "store/seg_head.h"
 
 enum { PIECE = 256 << 10 };
 
@@ -97,13 +98,20 @@ run(struct restore *r, int stream_fd, size_t cache, bool check, const char **at)
 int
 main(int argc, char **argv)
 {
+	static struct seg_keys keys;
 	struct restore r = {.tell = tell};
+	unsigned bad_line;
 	const char *at = "";
 	struct buf line;
 	size_t cache;
 	int stream_fd, err;
 
 	role_init(argc, argv, "stored-restore");
+	if (role_fd("store_key_file") >= 0 &&
+	    (err = seg_keys_read(role_fd("store_key_file"), &keys, &bad_line)) != 0)
+		fatal("restore: store_key_file: %s", err_name(err));
+	if (role_fd("store_key_file") >= 0)
+		r.keys = &keys;
 	stream_fd = role_fd("stream");
 	result_fd = role_fd("result");
 	cache = (size_t)conf_int(role_conf(), "store_cache_mb") << 20;

@@ -5,6 +5,7 @@
 #include "store/backup_rec.h"
 #include "store/kv.h"
 
+struct seg_keys;
 struct restore {
 	struct kv *kv;
 	struct kv_txn *t;
@@ -12,6 +13,7 @@ struct restore {
 	uint64_t rows;
 	uint32_t uidvalidity; /* what every mailbox has now */
 	uint64_t mailboxes, messages, bodies, damaged;
+	const struct seg_keys *keys; /* of store_key_file; NULL: none */
 	/* One line of what was found: JSON. */
 	void (*tell)(struct restore *r, struct slice line);
 	void *arg;

@@ -232,9 +232,9 @@ restore_check(struct restore *r, const char *segments)
 	int err = bkv_last_body(r->kv, &last);
 
 	if (err == ERR_NOTFOUND)
-		err = seg_open(segments, NULL, 0, &k.seg);
+		err = seg_open_keys(segments, NULL, 0, r->keys, &k.seg);
 	else if (err == 0)
-		err = seg_open(segments, &last, 0, &k.seg);
+		err = seg_open_keys(segments, &last, 0, r->keys, &k.seg);
 	if (err == 0)
 		err = kv_scan(r->kv, NULL, slice_str("b/"), slice_str("b0"), 0, body_one, &k);
 	if (err == 0)

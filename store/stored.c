@@ -189,6 +189,7 @@ on_tick(void *arg)
 	role_stat_set(0, k->st->n_requests);
 	role_stat_set(1, k->st->n_inserts);
 	role_stat_set(2, bs.groups);
+	role_stat_set(3, backup_newest());
 	loop_timer_set(k->t, STAT_EVERY_MS);
 }
 

@@ -209,6 +209,17 @@ on_backup_done(struct conn *c, uint32_t id, struct ipc_reader *r)
 	return 0;
 }
 
+uint64_t
+backup_newest(void)
+{
+	int64_t at = 0;
+
+	for (size_t i = 0; i < n_places; i++)
+		if (places[i].at_us > at)
+			at = places[i].at_us;
+	return (uint64_t)at / 1000000;
+}
+
 static void
 put_text(struct buf *out, const char *s)
 {

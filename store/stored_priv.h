@@ -578,7 +578,8 @@ int on_backup_cut(struct conn *c, uint32_t id, struct ipc_reader *r);
 int on_backup_segment(struct conn *c, uint32_t id, struct ipc_reader *r);
 int on_backup_done(struct conn *c, uint32_t id, struct ipc_reader *r);
 void backup_conn_closed(struct conn *c);
-void backup_places_load(void);      /* once, in the working folder */
+void backup_places_load(void); /* once, in the working folder */
+uint64_t backup_newest(void);  /* the moment of the newest backup, seconds since 1970; 0: none */
 void backup_stat(struct buf *json); /* a member: where backups are, and how old */
 
 int64_t now_s(void);
