@@ -4,6 +4,7 @@
  * is taken through a normal form first, so NFC and NFD of a name fold, sort and compare alike. DOMAIN.md B4, C2. */
 #include "lib/fold.h"
 
+#include <endian.h>
 #include <string.h>
 
 #include "lib/err.h"
@@ -121,6 +122,137 @@ learn(uint32_t cp)
 	return v;
 }
 
+static const unsigned char ascii_fold[128] = {
+    0x00,
+    0x01,
+    0x02,
+    0x03,
+    0x04,
+    0x05,
+    0x06,
+    0x07,
+    0x08,
+    0x09,
+    0x0a,
+    0x0b,
+    0x0c,
+    0x0d,
+    0x0e,
+    0x0f,
+    0x10,
+    0x11,
+    0x12,
+    0x13,
+    0x14,
+    0x15,
+    0x16,
+    0x17,
+    0x18,
+    0x19,
+    0x1a,
+    0x1b,
+    0x1c,
+    0x1d,
+    0x1e,
+    0x1f,
+    0x20,
+    0x21,
+    0x22,
+    0x23,
+    0x24,
+    0x25,
+    0x26,
+    0x27,
+    0x28,
+    0x29,
+    0x2a,
+    0x2b,
+    0x2c,
+    0x2d,
+    0x2e,
+    0x2f,
+    0x30,
+    0x31,
+    0x32,
+    0x33,
+    0x34,
+    0x35,
+    0x36,
+    0x37,
+    0x38,
+    0x39,
+    0x3a,
+    0x3b,
+    0x3c,
+    0x3d,
+    0x3e,
+    0x3f,
+    0x40,
+    0x61,
+    0x62,
+    0x63,
+    0x64,
+    0x65,
+    0x66,
+    0x67,
+    0x68,
+    0x69,
+    0x6a,
+    0x6b,
+    0x6c,
+    0x6d,
+    0x6e,
+    0x6f,
+    0x70,
+    0x71,
+    0x72,
+    0x73,
+    0x74,
+    0x75,
+    0x76,
+    0x77,
+    0x78,
+    0x79,
+    0x7a,
+    0x5b,
+    0x5c,
+    0x5d,
+    0x5e,
+    0x5f,
+    0x60,
+    0x61,
+    0x62,
+    0x63,
+    0x64,
+    0x65,
+    0x66,
+    0x67,
+    0x68,
+    0x69,
+    0x6a,
+    0x6b,
+    0x6c,
+    0x6d,
+    0x6e,
+    0x6f,
+    0x70,
+    0x71,
+    0x72,
+    0x73,
+    0x74,
+    0x75,
+    0x76,
+    0x77,
+    0x78,
+    0x79,
+    0x7a,
+    0x7b,
+    0x7c,
+    0x7d,
+    0x7e,
+    0x7f,
+};
+
 /* The character at p, of two or three octets and below KNOWN_CPS, and its length; 0 for all others. */
 static inline uint32_t
 near_cp(const unsigned char *p, size_t left, size_t *len_out)
@@ -145,38 +277,45 @@ near_cp(const unsigned char *p, size_t left, size_t *len_out)
 static size_t
 fold_near(struct slice s, struct buf *out)
 {
-	unsigned char to[1024 + 8];
-	size_t i = 0, n = 0, len = 0;
+	enum { ROOM = 1024 };
+	unsigned char to[ROOM + 16];
+	size_t i = 0;
 
 	while (i < s.len) {
-		unsigned char c = s.ptr[i];
-		uint32_t cp;
-		uint64_t v;
+		unsigned char *at = to;
+		bool done = false;
 
-		if (n + KNOWN_OCTETS >= 1024) {
-			buf_append(out, to, n);
-			n = 0;
+		while (i < s.len && at < to + ROOM) {
+			unsigned char c = s.ptr[i];
+			size_t len;
+			uint32_t cp;
+			uint64_t v;
+
+			if (c < 0x80) {
+				*at++ = ascii_fold[c];
+				i++;
+				continue;
+			}
+			cp = near_cp(s.ptr + i, s.len - i, &len);
+			done = cp == 0;
+			if (done)
+				break;
+			v = __atomic_load_n(&known[cp], __ATOMIC_RELAXED);
+			if (v == 0)
+				v = learn(cp);
+			done = (v & 0xff) == TOO_LONG;
+			if (done)
+				break;
+			i += len;
+			len = (v & 0xff) - 1;
+			v = htole64(v >> 8);
+			memcpy(at, &v, sizeof v); /* what is too much is overwritten */
+			at += len;
 		}
-		if (c < 0x80) {
-			to[n++] = (unsigned char)(c | (unsigned)((unsigned)c - 'A' < 26u) << 5);
-			i++;
-			continue;
-		}
-		cp = near_cp(s.ptr + i, s.len - i, &len);
-		if (cp == 0)
+		buf_append(out, to, (size_t)(at - to));
+		if (done)
 			break;
-		v = __atomic_load_n(&known[cp], __ATOMIC_RELAXED);
-		if (v == 0)
-			v = learn(cp);
-		if ((v & 0xff) == TOO_LONG)
-			break;
-		for (unsigned k = 0; k < KNOWN_OCTETS;
-		     k++) /* one store; what is too much is overwritten */
-			to[n + k] = (unsigned char)(v >> (8 * (k + 1)));
-		n += (v & 0xff) - 1;
-		i += len;
 	}
-	buf_append(out, to, n);
 	return i;
 }
 

@@ -13,7 +13,9 @@
 enum {
 	WAIT_MAX = 1 << 20,
 	LINE_MAX = 1 << 18, /* longer lines are cut anywhere */
-	FOLD_STEP = 16384   /* folded at once: what is found in it ends the work */
+	/* Folded at once: what is found in it ends the work. The first steps are small: a common word stands at the beginning. */
+	FOLD_FIRST = 1024,
+	FOLD_STEP = 16384
 };
 
 /* ---- which parts ---- */
@@ -126,20 +128,20 @@ mime_text_begin(struct mime_text *t, enum mime_cte cte, struct slice charset, bo
 	buf_reset(&t->head);
 }
 
-/* A step of UTF-8, cut before an ASCII character or, failing that, before any. */
+/* A step of UTF-8 of at most that many octets, cut before an ASCII character or, failing that, before any. */
 static size_t
-step_len(struct slice s)
+step_len(struct slice s, size_t most)
 {
-	size_t n = FOLD_STEP;
+	size_t n = most;
 
-	if (s.len <= FOLD_STEP)
+	if (s.len <= most)
 		return s.len;
-	while (n > FOLD_STEP / 2 && s.ptr[n] >= 0x80)
+	while (n > most / 2 && s.ptr[n] >= 0x80)
 		n--;
 	if (s.ptr[n] < 0x80)
 		return n;
-	n = FOLD_STEP;
-	while (n > FOLD_STEP - 4 && (s.ptr[n] & 0xc0) == 0x80)
+	n = most;
+	while (n > most - 4 && (s.ptr[n] & 0xc0) == 0x80)
 		n--;
 	return n;
 }
@@ -148,8 +150,10 @@ step_len(struct slice s)
 static int
 give_utf8(struct mime_text *t, struct slice utf8)
 {
+	size_t most = FOLD_FIRST;
+
 	while (utf8.len > 0 && !t->enough) {
-		struct slice step = slice_sub(utf8, 0, step_len(utf8));
+		struct slice step = slice_sub(utf8, 0, step_len(utf8, most));
 		int err = vn_fold_text(step, &t->folded);
 
 		if (err != 0)
@@ -158,6 +162,7 @@ give_utf8(struct mime_text *t, struct slice utf8)
 		if (t->folded.len > t->keep)
 			buf_consume(&t->folded, t->folded.len - t->keep);
 		utf8 = slice_from(utf8, step.len);
+		most = most < FOLD_STEP ? 2 * most : FOLD_STEP;
 	}
 	return 0;
 }

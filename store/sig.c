@@ -5,18 +5,19 @@
 
 #include "lib/err.h"
 
-enum { SUMMARY_TREE = 1, SUMMARY_SIG = 2, FULL_OF_1000 = 400, HOPELESS_OF_1000 = 800 };
+enum { SUMMARY_TREE = 1, SUMMARY_SIG = 2, FULL_OF_1000 = 600, HOPELESS_OF_1000 = 850 };
 
+/* Of the last three octets of window, and of the last five. */
 static inline uint32_t
-hash_of(uint32_t gram)
+hash3(uint64_t window)
 {
-	return (gram * 0x9e3779b1u) >> 16;
+	return ((uint32_t)(window & 0xffffff) * 0x9e3779b1u) >> 16;
 }
 
 static inline uint32_t
-next_gram(uint32_t gram, unsigned char c)
+hash5(uint64_t window)
 {
-	return (gram << 8 | c) & 0xffffff;
+	return (uint32_t)(((window & 0xffffffffffu) * 0x9e3779b97f4a7c15u) >> 48);
 }
 
 void
@@ -25,21 +26,30 @@ sig_set_init(struct sig_set *s)
 	memset(s, 0, sizeof *s);
 }
 
+static inline void
+set(struct sig_set *s, uint32_t h)
+{
+	s->bits[h >> 6] |= (uint64_t)1 << (h & 63);
+}
+
 void
 sig_set_add(struct sig_set *s, struct slice folded)
 {
-	uint32_t gram;
+	uint64_t w = 0;
+	size_t i;
 
 	if (folded.len < 3)
 		return;
-	s->n += folded.len - 2;
-	gram = (uint32_t)folded.ptr[0] << 8 | folded.ptr[1];
-	for (size_t i = 2; i < folded.len; i++) {
-		uint32_t h;
-
-		gram = next_gram(gram, folded.ptr[i]);
-		h = hash_of(gram);
-		s->bits[h >> 6] |= (uint64_t)1 << (h & 63);
+	s->n += 2 * folded.len;
+	for (i = 0; i < 4 && i < folded.len; i++) {
+		w = w << 8 | folded.ptr[i];
+		if (i >= 2)
+			set(s, hash3(w));
+	}
+	for (; i < folded.len; i++) {
+		w = w << 8 | folded.ptr[i];
+		set(s, hash3(w));
+		set(s, hash5(w));
 	}
 }
 
@@ -81,7 +91,7 @@ shrink(struct sig_set *s)
 
 		for (size_t i = 0; i < half; i++)
 			tmp[i] = w[i] | w[half + i];
-		/* there cannot be more bits than trigrams: then nothing needs to be counted */
+		/* there cannot be more bits than grams: then nothing needs to be counted */
 		if (s->n * 1000 > ((size_t)FULL_OF_1000 << (log - 1)) &&
 		    fuller_than(tmp, log - 1, FULL_OF_1000))
 			break;
@@ -150,38 +160,54 @@ sig_decode(struct slice s)
 size_t
 sig_hashes(struct slice folded, uint16_t *out, size_t max)
 {
-	uint32_t gram;
+	uint64_t w = 0;
 	size_t n = 0;
 
-	if (folded.len < 3)
-		return 0;
-	gram = (uint32_t)folded.ptr[0] << 8 | folded.ptr[1];
-	for (size_t i = 2; i < folded.len; i++) {
-		gram = next_gram(gram, folded.ptr[i]);
-		if (n == max)
+	for (size_t i = 0; i < folded.len; i++) {
+		w = w << 8 | folded.ptr[i];
+		if (i >= 2 && n + 2 > max)
 			return max + 1;
-		out[n++] = (uint16_t)hash_of(gram);
+		if (i >= 2)
+			out[n++] = (uint16_t)hash3(w);
+		if (i >= 4)
+			out[n++] = (uint16_t)hash5(w);
 	}
 	return n;
+}
+
+static void
+need(struct sig_needle *n, uint32_t h)
+{
+	for (uint32_t k = 0; k < n->n; k++)
+		if (n->hash[k] == h)
+			return;
+	if (n->n < SIG_NEEDLE_MAX)
+		n->hash[n->n++] = (uint16_t)h;
+}
+
+/* The octets [at, at + n) of s as a number. */
+static uint64_t
+window(struct slice s, size_t at, size_t n)
+{
+	uint64_t w = 0;
+
+	for (size_t i = 0; i < n; i++)
+		w = w << 8 | s.ptr[at + i];
+	return w;
 }
 
 void
 sig_needle_init(struct sig_needle *n, struct slice folded)
 {
-	size_t all = folded.len < 3 ? 0 : folded.len - 2;
-	size_t used = all < SIG_NEEDLE_MAX ? all : SIG_NEEDLE_MAX;
+	size_t fives = folded.len < 5 ? 0 : folded.len - 4;
+	size_t threes = folded.len < 3 ? 0 : folded.len - 2;
+	size_t used = fives < SIG_NEEDLE_MAX ? fives : SIG_NEEDLE_MAX;
 
 	n->n = 0;
-	for (size_t i = 0; i < used; i++) {
-		uint16_t h = 0;
-		bool known = false;
-
-		(void)sig_hashes(slice_sub(folded, i * all / used, 3), &h, 1);
-		for (uint32_t k = 0; k < n->n; k++)
-			known = known || n->hash[k] == h;
-		if (!known)
-			n->hash[n->n++] = h;
-	}
+	for (size_t i = 0; i < used; i++) /* of many, from all over the text */
+		need(n, hash5(window(folded, i * fives / used, 5)));
+	for (size_t i = 0; i < threes && n->n < SIG_NEEDLE_MAX; i++)
+		need(n, hash3(window(folded, i, 3)));
 }
 
 bool

@@ -67,7 +67,7 @@ sig_message(struct slice whole, const struct mime_part *root, struct arena *a, s
 	sig_set_init(&header);
 	sig_set_init(&body);
 	sign_header(slice_sub(whole, 0, (size_t)root->body_off), &header);
-	mime_text_init(&t, 2, on_folded, &body);
+	mime_text_init(&t, 4, on_folded, &body);
 	for (; s != NULL && err == 0; s = s->next) {
 		octets += s->end - s->off;
 		if (octets > TEXT_LOOKED_AT || s->end > whole.len)

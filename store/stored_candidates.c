@@ -16,7 +16,7 @@ enum {
 	GAP =
 	    65536, /* octets between two slices that are read along: bodies are kept in blocks of more */
 	SLICES = NEEDLES * SIG_NEEDLE_MAX * 2,
-	TRACE_HASHES = 1000,
+	TRACE_HASHES = 2000,
 	MEM = 16 << 20,
 	WORDS = INDEX_SLICE / 8,
 };
@@ -110,7 +110,7 @@ slice_of_block(const struct candidates *k, uint64_t off)
 	return NULL;
 }
 
-/* Those of the block that have all trigrams, added to out. */
+/* Those of the block that have all grams, added to out. */
 static void
 add_all(const struct candidates *k, const struct sig_needle *n, bool body, uint64_t out[WORDS])
 {

@@ -24,7 +24,7 @@ void index_add(struct mbox *m, const struct index_row *row);
 struct index_block *index_at(const struct mbox *m, uint32_t uid);
 uint32_t index_end(const struct mbox *m); /* the last UID in a block; 0: there is none */
 
-/* The hashes of the trace's trigrams: how many; max + 1 when they cannot be told or are more: then it may hold anything. */
+/* The hashes of the trace's grams: how many; max + 1 when they cannot be told or are more: then it may hold anything. */
 size_t index_trace(struct slice trace, uint16_t *out, size_t max);
 
 #endif

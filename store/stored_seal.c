@@ -15,7 +15,7 @@
 enum {
 	STEP = 128,      /* messages read at once */
 	STEP_BUILD = 64, /* put into the block at once */
-	TRACE_HASHES = 1000,
+	TRACE_HASHES = 2000,
 	SPARE = 256, /* more messages than a block holds, before one is made */
 	MEM = 32 << 20,
 };

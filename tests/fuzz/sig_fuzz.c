@@ -14,16 +14,16 @@ static void
 one_block(const struct sig *g, struct slice needle, unsigned logs)
 {
 	static struct index_row row;
-	uint16_t trace[64];
+	uint16_t trace[128];
 	struct sig_needle n;
 	struct buf block;
-	size_t k = sig_hashes(needle, trace, 64);
+	size_t k = sig_hashes(needle, trace, 128);
 
 	row = (struct index_row){.n = 9,
 	    .log_header = (unsigned char)(6 + logs % 8),
 	    .log_body = (unsigned char)(6 + logs / 8 % 9)};
 	MUST(index_block_begin(&row, &block) == 0);
-	index_block_add(&row, &block, 8, g, trace, k > 64 ? 64 : k);
+	index_block_add(&row, &block, 8, g, trace, k > 128 ? 128 : k);
 	sig_needle_init(&n, needle);
 	MUST(n.n <= SIG_NEEDLE_MAX);
 	for (uint32_t i = 0; i < n.n; i++) {
@@ -31,7 +31,7 @@ one_block(const struct sig *g, struct slice needle, unsigned logs)
 		uint64_t b = index_slice_at(&row, true, n.hash[i]);
 
 		MUST(h + INDEX_SLICE <= block.len && b + INDEX_SLICE <= block.len);
-		if (k <= 64 || sig_maybe(&g->header, &n))
+		if (k <= 128 || sig_maybe(&g->header, &n))
 			MUST((block.data[h + 1] & 1) != 0);
 		if (sig_maybe(&g->body, &n))
 			MUST((block.data[b + 1] & 1) != 0);
