@@ -230,3 +230,7 @@ check_PROGRAMS += tests/unit/row_cache_test
 TESTS += tests/unit/row_cache_test
 tests_unit_row_cache_test_SOURCES = tests/unit/row_cache_test.c store/row_cache.h store/row_cache.c
 tests_unit_row_cache_test_LDADD = lib/libcv.a $(CMOCKA_LIBS)
+CV_FUZZ += tests/fuzz/segment_fuzz
+tests_fuzz_segment_fuzz_SOURCES = tests/fuzz/fuzz.h tests/fuzz/segment_fuzz.c $(CV_FUZZ_MAIN)
+tests_fuzz_segment_fuzz_LDFLAGS = $(AM_LDFLAGS) $(CV_FUZZLINK)
+tests_fuzz_segment_fuzz_LDADD = $(CV_BACKEND_LIBS)

@@ -4,6 +4,7 @@
 #define CV_CRASH_H
 
 #include <stddef.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -96,16 +97,35 @@ crash_body_size(uint32_t n)
 	return 100 + m % 5001;
 }
 
+/* A large message has base64 in it, one of three texts, which stored keeps apart and once. */
+enum { CRASH_PART_AT = 256, CRASH_PART_LINES = 3200, CRASH_PART_LEN = CRASH_PART_LINES * 78 };
+
+static inline bool
+crash_has_part(uint32_t n)
+{
+	return crash_mix(n / 2) % 40 == 0;
+}
+
 /* out has crash_body_size(n) octets. */
 static inline void
 crash_body(uint32_t n, unsigned char *out)
 {
+	static const char alphabet[] =
+	    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 	size_t size = crash_body_size(n);
 	uint32_t x = crash_mix(n / 2 + 77);
 
 	for (size_t i = 0; i < size; i++) {
 		x = x * 1664525u + 1013904223u;
 		out[i] = (unsigned char)(x >> 24);
+	}
+	if (!crash_has_part(n))
+		return;
+	x = crash_mix(1000000 + crash_mix(n / 2) % 3);
+	for (size_t i = 0; i < CRASH_PART_LEN; i++) {
+		x = x * 1664525u + 1013904223u;
+		out[CRASH_PART_AT + i] =
+		    (unsigned char)(i % 78 < 76 ? alphabet[x >> 26] : "\r\n"[i % 78 - 76]);
 	}
 }
 

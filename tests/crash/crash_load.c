@@ -31,6 +31,7 @@
 #include "lib/crypto.h"
 #include "lib/err.h"
 #include "lib/log.h"
+#include "lib/mime.h"
 #include "store/deliver_client.h"
 #include "store/store_client.h"
 #include "store/store_proto.h"
@@ -220,6 +221,25 @@ struct made {
 	unsigned char body[400000];
 };
 
+/* The tree of a message with a part (crash.h). */
+static struct slice
+part_summary(void)
+{
+	static struct buf b;
+	struct mime_part p = {.body_off = CRASH_PART_AT,
+	    .end_off = CRASH_PART_AT + CRASH_PART_LEN,
+	    .cte = CTE_BASE64,
+	    .type = slice_str("application"),
+	    .subtype = slice_str("pdf")};
+
+	if (b.len == 0) {
+		buf_init(&b, 4096);
+		if (mime_tree_encode(&p, &b) != 0)
+			fatal("crash_load: tree");
+	}
+	return buf_slice(&b);
+}
+
 static void
 make_message(struct made *d, uint32_t n)
 {
@@ -227,6 +247,8 @@ make_message(struct made *d, uint32_t n)
 	struct deliver_message *m = &d->m;
 
 	*m = (struct deliver_message){.fd = -1, .sent_date = 1, .summary = slice_str("summary")};
+	if (crash_has_part(n))
+		m->summary = part_summary();
 	crash_id(n, m->id);
 	memcpy(m->email_id, m->id, 16);
 	m->size = crash_body_size(n);

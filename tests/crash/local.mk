@@ -12,7 +12,7 @@ tests_crash_shim_so_LDFLAGS = -shared
 tests_crash_shim_so_LDADD = -lpthread
 
 tests_crash_crash_load_SOURCES = tests/crash/crash.h tests/crash/crash_load.c tests/unit/stored_run.h tests/unit/stored_run.c
-tests_crash_crash_load_LDADD = $(CV_STORED_CLIENT_LIBS)
+tests_crash_crash_load_LDADD = lib/libcvmail.a $(CV_STORED_CLIENT_LIBS) $(CV_MAIL_LIBS)
 
 tests_crash_crash_check_SOURCES = tests/crash/crash.h tests/crash/crash_disk.h tests/crash/crash_disk.c tests/crash/crash_model.h \
 	tests/crash/crash_model.c tests/crash/crash_verify.c tests/crash/crash_check.c
