@@ -90,7 +90,7 @@ crash_body_size(uint32_t n)
 {
 	uint32_t m = crash_mix(n / 2);
 
-	if (m % 40 == 0)
+	if (m % 20 == 0)
 		return 300000 + m % 70001; /* by descriptor */
 	if (m % 7 == 0)
 		return 20000 + m % 40001;
@@ -103,7 +103,7 @@ enum { CRASH_PART_AT = 256, CRASH_PART_LINES = 3200, CRASH_PART_LEN = CRASH_PART
 static inline bool
 crash_has_part(uint32_t n)
 {
-	return crash_mix(n / 2) % 40 == 0;
+	return crash_mix(n / 2) % 20 == 0;
 }
 
 /* out has crash_body_size(n) octets. */
