@@ -34,6 +34,7 @@ static const struct {
     {"stats", &store_view_stats},
     {"purge", &store_view_purge},
     {"repair", &store_view_repair},
+    {"upgrade", &store_view_upgrade},
 };
 
 const struct store_view *

@@ -136,6 +136,11 @@ struct backend_ops {
 	/* The same without the octets: summaries alone, of bodies of any size. */
 	int (*summaries_get)(
 	    struct backend *b, const uint64_t *bodies, size_t n, backend_value_fn fn, void *arg);
+	/* Brings rows that an older version wrote to the present form, a step of some hundred from a place on (empty: the first; else what the last
+	 * step gave): fn gets a struct backend_upgraded and behind it the next place. The last step marks the store. dry_run: only counts. A backend
+	 * that never had an older form has nothing to do. */
+	int (*upgrade)(
+	    struct backend *b, struct slice from, bool dry_run, backend_value_fn fn, void *arg);
 	/* Whether bodies are there: fn gets a struct backend_checked for each, in order. whole: each is read through and compared with its digest, its
 	 * summary too; else only what is known of it is read. At most BACKEND_BODIES_MAX. For checks: a call may take as long as the octets do. */
 	int (*bodies_check)(struct backend *b, const uint64_t *bodies, size_t n, bool whole,
@@ -160,6 +165,11 @@ struct backend_ops {
 };
 struct backend {
 	const struct backend_ops *ops;
+};
+struct backend_upgraded {
+	bool more;
+	uint32_t from, to; /* formats of the store as a whole */
+	uint64_t rows, changed;
 };
 struct backend_checked {
 	int err; /* 0, ERR_NOTFOUND (no such body), ERR_CORRUPT, ERR_GONE (its file is not there), ERR_IO */

@@ -456,6 +456,20 @@ kvb_summaries_get(
 }
 
 static int
+kvb_upgrade(struct backend *b, struct slice from, bool dry_run, backend_value_fn fn, void *arg)
+{
+	struct job *j;
+
+	if (from.len > KV_KEY_MAX)
+		return ERR_RANGE;
+	j = job_new(JOB_UPGRADE, slice_str(""), arg);
+	j->value_fn = fn;
+	j->max = dry_run;
+	buf_append_slice(&j->key, from);
+	return submit(b, j);
+}
+
+static int
 kvb_bodies_check(
     struct backend *b, const uint64_t *bodies, size_t n, bool whole, backend_value_fn fn, void *arg)
 {
@@ -590,6 +604,7 @@ static const struct backend_ops kv_backend_ops = {
     .bodies_get = kvb_bodies_get,
     .summaries_get = kvb_summaries_get,
     .bodies_check = kvb_bodies_check,
+    .upgrade = kvb_upgrade,
     .body_drop = kvb_body_drop,
     .space = kvb_space,
     .space_stop = kvb_space_stop,
@@ -654,7 +669,8 @@ files_open(struct bkv *b, const struct backend_kv_options *o)
 	ko.dir = db;
 	ko.reserve_bytes = o->reserve / 2;
 	ko.notes = true;
-	if ((err = kv_bdb_open(&ko, &b->kv)) != 0 || (err = bkv_mend(b->kv, segments)) != 0)
+	if ((err = kv_bdb_open(&ko, &b->kv)) != 0 || (err = store_format_open(b->kv)) != 0 ||
+	    (err = bkv_mend(b->kv, segments)) != 0)
 		goto out;
 	err = bkv_last_body(b->kv, &last);
 	if (err == 0 || err == ERR_NOTFOUND)

@@ -13,6 +13,7 @@ enum job_kind {
 	JOB_CREATE,
 	JOB_REMOVE,
 	JOB_PURGE,
+	JOB_UPGRADE, /* key: from; max: dry run */
 	JOB_DROP,
 	JOB_SPACE, /* backend_kv_space.c: its changes, one bounded piece */
 	JOB_GET,   /* from here on: the readers' */

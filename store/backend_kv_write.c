@@ -65,6 +65,10 @@ run_job(struct bkv *b, struct kv_txn *t, struct job *j)
 	case JOB_PURGE:
 		err = j->err = rows_purge(b->kv, t, buf_slice(&j->object), &j->more);
 		break;
+	case JOB_UPGRADE:
+		err = j->err =
+		    store_upgrade_step(b->kv, t, buf_slice(&j->key), j->max != 0, &j->value);
+		break;
 	case JOB_DROP:
 		err = j->err = bkv_drop(t, j->body, NULL);
 		if (err == 0)

@@ -435,6 +435,28 @@ mem_summaries_get(
 }
 
 static int
+mem_upgrade(struct backend *b, struct slice from, bool dry_run, backend_value_fn fn, void *arg)
+{
+	struct bmem *m = mem_of(b);
+	struct kv_txn *t;
+	struct told *told;
+
+	if (from.len > KV_KEY_MAX)
+		return ERR_RANGE;
+	told = told_new(b, 0, arg);
+	told->value_fn = fn;
+	told->err = kv_begin(m->kv, &t);
+	if (told->err != 0)
+		return 0;
+	told->err = store_upgrade_step(m->kv, t, from, dry_run, &told->value);
+	if (told->err == 0)
+		told->err = kv_commit(t, true);
+	else
+		kv_abort(t);
+	return 0;
+}
+
+static int
 mem_bodies_check(
     struct backend *b, const uint64_t *bodies, size_t n, bool whole, backend_value_fn fn, void *arg)
 {
@@ -617,6 +639,7 @@ static const struct backend_ops mem_backend_ops = {
     .bodies_get = mem_bodies_get,
     .summaries_get = mem_summaries_get,
     .bodies_check = mem_bodies_check,
+    .upgrade = mem_upgrade,
     .body_drop = mem_body_drop,
     .space = mem_space,
     .space_stop = mem_space_stop,

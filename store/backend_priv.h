@@ -14,6 +14,21 @@
 int rows_open(struct slice key, struct slice at_rest, struct slice *value_out);
 /* Puts a row's value, with its check, into out (reset first). */
 int rows_seal(struct slice key, struct slice value, struct buf *out);
+/* Written by an older version, without a check. */
+bool rows_is_old(struct slice at_rest);
+
+/* ---- backend_format.c ---- */
+
+#define STORE_FORMAT 2u
+/* 1 for a store without the row. UINT32_MAX: what cannot be read. */
+int store_format_get(struct kv *kv, uint32_t *format_out);
+int store_format_put(struct kv_txn *t);
+/* At an open: a new store gets the present format; ERR_UNSUPPORTED (logged): a newer version wrote it. */
+int store_format_open(struct kv *kv);
+/* Some hundred rows from a key on (empty: the first), as backend_ops.upgrade gives them; the last step sets the format. */
+int store_upgrade_step(
+    struct kv *kv, struct kv_txn *t, struct slice from, bool dry_run, struct buf *out);
+
 bool rows_object_ok(struct slice object);
 bool rows_batch_ok(const struct backend_batch *b);
 void rows_key(struct slice object, struct slice key, struct buf *out); /* resets out */

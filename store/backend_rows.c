@@ -88,12 +88,18 @@ rows_seal(struct slice key, struct slice value, struct buf *out)
 	return buf_append_slice(out, value);
 }
 
+bool
+rows_is_old(struct slice at_rest)
+{
+	return at_rest.len > 0 && at_rest.ptr[0] < OLD_VERSIONS;
+}
+
 int
 rows_open(struct slice key, struct slice at_rest, struct slice *value_out)
 {
 	struct slice value;
 
-	if (at_rest.len > 0 && at_rest.ptr[0] < OLD_VERSIONS) {
+	if (rows_is_old(at_rest)) {
 		*value_out = at_rest;
 		return 0;
 	}

@@ -35,7 +35,7 @@ store_libcvseghead_a_SOURCES = store/seg_head.h store/seg_head.c
 
 # --- libcvbackend.a: the backends of the store; for stored alone ---
 noinst_LIBRARIES += store/libcvbackend.a
-store_libcvbackend_a_SOURCES = store/backend.h store/backend_priv.h store/backend_rows.c store/backend_hints.c store/backend_mem.c \
+store_libcvbackend_a_SOURCES = store/backend.h store/backend_priv.h store/backend_rows.c store/backend_format.c store/backend_hints.c store/backend_mem.c \
 	store/backend_kv_priv.h store/backend_kv.c store/backend_kv_body.c store/backend_kv_write.c store/segment.h store/segment_priv.h \
 	store/segment.c store/segment_codec.c store/segment_read.c store/segment_write.c store/segment_mend.c store/segment_space.c store/segment_v1.c \
 	store/backend_kv_space.h store/backend_kv_space.c store/backend_kv_sweep.c store/backend_kv_compact.c store/body_set.h store/body_set.c \
@@ -78,7 +78,7 @@ store_libcvstored_a_SOURCES = store/stored_priv.h store/stored_account.c store/s
 	store/stored_contents.c store/stored_cycle.c store/stored_deliver.c store/stored_expunge.c store/stored_fetch.c store/stored_flags.c \
 	store/stored_insert.c store/stored_keywords.c store/stored_list.c store/stored_mailbox.c store/stored_names.c \
 	store/stored_read.c store/row_cache.h store/row_cache.c store/stored_move.c store/stored_quota.c store/stored_session.c store/stored_task.h store/stored_tasks.def store/stored_task.c \
-	store/stored_check.h store/stored_task_check.c store/stored_check_mbox.c store/stored_check_rows.c store/stored_repair.c store/stored_trim.c store/stored_view.c store/stored_watch.c
+	store/stored_check.h store/stored_task_check.c store/stored_check_mbox.c store/stored_check_rows.c store/stored_repair.c store/stored_task_upgrade.c store/stored_trim.c store/stored_view.c store/stored_watch.c
 store_libcvstored_a_SOURCES += store/stored_task_rekey.c
 # space
 store_libcvstored_a_SOURCES += store/stored_space.h store/stored_space.c store/stored_task_space.c

@@ -3,7 +3,8 @@
  *   store_damage DIR flip KEY OFFSET BIT      one bit of the value of a row
  *   store_damage DIR delete KEY
  *   store_damage DIR copy FROM TO             a row under another key
- *   store_damage DIR put KEY HEX              a value as it is to rest */
+ *   store_damage DIR put KEY HEX              a value as it is to rest
+ *   store_damage DIR age -                    all rows as the version of before checks wrote them, and no format of the whole */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,6 +20,42 @@ print_key(void *arg, struct slice key, struct slice value)
 	(void)arg;
 	printf("%.*s %zu\n", (int)key.len, (const char *)key.ptr, value.len);
 	return 0;
+}
+
+/* Keys of all rows, NUL after each. */
+static int
+gather(void *arg, struct slice key, struct slice value)
+{
+	(void)value;
+	buf_append_slice((struct buf *)arg, key);
+	return buf_append_byte((struct buf *)arg, 0);
+}
+
+static int
+age(struct kv *kv, struct buf *v)
+{
+	struct kv_txn *t;
+	struct buf keys;
+	int err;
+
+	buf_init(&keys, 16 << 20);
+	err = kv_scan(kv, NULL, slice_str("r/"), slice_str("r0"), 0, gather, &keys);
+	if (err == 0)
+		err = kv_begin(kv, &t);
+	for (size_t at = 0; at < keys.len && err == 0;) {
+		struct slice key = slice_str((const char *)keys.data + at);
+
+		at += key.len + 1;
+		err = kv_get(kv, t, key, v);
+		if (err == 0 && v->len > 5 && v->data[0] == 0xC1)
+			err = kv_put(t, key, slice_from(buf_slice(v), 5));
+	}
+	if (err == 0)
+		err = kv_del(t, slice_str("v/format"));
+	if (err == ERR_NOTFOUND)
+		err = 0;
+	buf_done(&keys);
+	return err == 0 ? kv_commit(t, true) : err;
 }
 
 static int
@@ -80,6 +117,8 @@ main(int argc, char **argv)
 	buf_append_byte(&to, 0x7f);
 	if (strcmp(argv[2], "keys") == 0)
 		err = kv_scan(kv, NULL, slice_str(argv[3]), buf_slice(&to), 0, print_key, NULL);
+	else if (strcmp(argv[2], "age") == 0)
+		err = age(kv, &v);
 	else
 		err = change(kv, argv[2], argv + 3, &v);
 	buf_done(&to);

@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import tempfile
+import time
 
 import conftest
 import pytest
@@ -323,3 +324,37 @@ def test_lost_segments(site):
         assert list(site.bodies("after-" + harm).values()) == [b"Subject: x\r\n\r\nafter " + harm.encode() + b"\r\n"]
         site.down()
     site.up()
+
+
+def test_formats(site):
+    """A store without checks and format, as it was written before: read; upgraded while it runs, first as a dry run. A newer one is refused in words."""
+    box, texts = site.folder("format", 3)
+    site.down()
+    site.damage("age", "-")
+    site.up()
+    assert site.bodies("format") == {i + 1: t for i, t in enumerate(texts)}
+    before = [f for f in site.check()[0] if f.get("mailbox") == "format"]
+    assert before == []
+    told = json.loads(site.congvu("--json", "store", "upgrade", "--dry-run").stdout)["task"]["result"]
+    assert told["format"] == 1 and told["changed"] > 10 and told["dry_run"]
+    again = json.loads(site.congvu("--json", "store", "upgrade", "--dry-run").stdout)["task"]["result"]
+    assert again["changed"] == told["changed"]
+    done = json.loads(site.congvu("--json", "store", "upgrade").stdout)["task"]["result"]
+    assert done["format"] == 2 and done["changed"] >= told["changed"]
+    assert json.loads(site.congvu("--json", "store", "upgrade").stdout)["task"]["result"]["changed"] == 0
+    assert site.bodies("format") == {i + 1: t for i, t in enumerate(texts)}
+    site.down()
+    site.damage("put", "v/format", "010000000900000009")
+    site.congvu("run", "--daemon", timeout=90)
+    for _ in range(100):
+        log = "".join(p.read_text() for p in (site.dir / "log").iterdir() if p.is_file())
+        if "written by a newer version" in log:
+            break
+        time.sleep(0.1)
+    assert "written by a newer version" in log
+    with pytest.raises(Exception, match="UNAVAILABLE"):
+        site.imap(site.users[0])
+    site.down()
+    site.damage("put", "v/format", "010000000200000002")
+    site.up()
+    assert site.bodies("format") == {i + 1: t for i, t in enumerate(texts)}

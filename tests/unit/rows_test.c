@@ -4,6 +4,7 @@
 #include <stddef.h>
 #include <setjmp.h>
 #include <cmocka.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -211,6 +212,103 @@ bad_header(void **state)
 	buf_done(&got);
 }
 
+static uint32_t
+format(void)
+{
+	uint32_t n = 0;
+
+	assert_int_equal(store_format_get(kv, &n), 0);
+	return n;
+}
+
+/* All steps; gives how many rows were (or would be) written anew. */
+static uint64_t
+upgrade(bool dry_run, uint64_t *rows_out)
+{
+	struct backend_upgraded u = {.more = true};
+	struct buf from, out;
+	uint64_t changed = 0;
+	struct kv_txn *t;
+
+	buf_init(&from, 512);
+	buf_init(&out, 1024);
+	*rows_out = 0;
+	while (u.more) {
+		assert_int_equal(kv_begin(kv, &t), 0);
+		assert_int_equal(store_upgrade_step(kv, t, buf_slice(&from), dry_run, &out), 0);
+		assert_int_equal(kv_commit(t, true), 0);
+		memcpy(&u, out.data, sizeof u);
+		changed += u.changed;
+		*rows_out += u.rows;
+		buf_reset(&from);
+		buf_append_slice(&from, slice_from(buf_slice(&out), sizeof u));
+	}
+	buf_done(&from);
+	buf_done(&out);
+	return changed;
+}
+
+/* A store of an older version is read, and brought to the present form; the dry run changes nothing. */
+static void
+upgraded(void **state)
+{
+	char key[64];
+	struct buf got;
+	uint64_t rows;
+
+	(void)state;
+	raw_put("r/m.1/h", slice_str("\x02old head"));
+	for (unsigned i = 1; i <= 700; i++) {
+		snprintf(key, sizeof key, "r/m.1/m/%08x", i);
+		raw_put(key, i % 2 == 0 ? slice_str("\x02old") : slice_str("\x01older"));
+	}
+	raw_put("b/0000000000000001", slice_str("\x01 not a row of an object"));
+	assert_int_equal(store_format_open(kv), 0);
+	assert_int_equal(format(), 1);
+	assert_int_equal(upgrade(true, &rows), 701);
+	assert_int_equal(rows, 701);
+	assert_int_equal(format(), 1);
+	assert_int_equal(upgrade(false, &rows), 701);
+	assert_int_equal(format(), STORE_FORMAT);
+	assert_int_equal(upgrade(false, &rows), 0);
+	for (unsigned i = 1; i <= 700; i++) {
+		snprintf(key, sizeof key, "m/%08x", i);
+		assert_int_equal(get(key, &got), 0);
+		assert_string_equal(buf_cstr(&got), i % 2 == 0 ? "\x02old" : "\x01older");
+		buf_done(&got);
+		snprintf(key, sizeof key, "r/m.1/m/%08x", i);
+		raw_get(key, &got);
+		assert_int_equal(got.data[0], 0xC1);
+		buf_done(&got);
+	}
+	raw_get("b/0000000000000001", &got);
+	assert_int_equal(got.data[0], 1);
+	buf_done(&got);
+}
+
+/* A new store has the present format; one of a newer version is refused unless that version says that this one may read it. */
+static void
+formats(void **state)
+{
+	struct kv *empty = kv;
+
+	(void)state;
+	assert_int_equal(kv_mem_open(&kv), 0);
+	assert_int_equal(store_format_open(kv), 0);
+	assert_int_equal(format(), STORE_FORMAT);
+	assert_int_equal(store_format_open(kv), 0);
+	raw_put("v/format", slice_of("\1\0\0\0\3\0\0\0\3", 9));
+	assert_int_equal(store_format_open(kv), ERR_UNSUPPORTED);
+	raw_put("v/format", slice_of("\1\0\0\0\3\0\0\0\2 and more", 18));
+	assert_int_equal(store_format_open(kv), 0);
+	raw_put("v/format", slice_of("\2\0\0\0\2\0\0\0\2", 9));
+	assert_int_equal(store_format_open(kv), ERR_UNSUPPORTED);
+	raw_put("v/format", slice_of("\1", 1));
+	assert_int_equal(store_format_open(kv), ERR_UNSUPPORTED);
+	kv_close(kv);
+	kv = empty;
+}
+
 int
 main(void)
 {
@@ -220,6 +318,8 @@ main(void)
 	    cmocka_unit_test_setup_teardown(scanned, setup, teardown),
 	    cmocka_unit_test_setup_teardown(older, setup, teardown),
 	    cmocka_unit_test_setup_teardown(bad_header, setup, teardown),
+	    cmocka_unit_test_setup_teardown(upgraded, setup, teardown),
+	    cmocka_unit_test_setup_teardown(formats, setup, teardown),
 	};
 
 	log_init("rows_test", 2);
