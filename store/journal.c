@@ -166,8 +166,11 @@ file_for(struct journal *j, uint64_t len, struct file **f_out)
 	/* what stands in it counts without being read again, so it must outlive a power cut */
 	if (f != NULL) {
 		f->size = j->tail - f->start;
-		if (ftruncate(f->fd, (off_t)f->size) != 0 || fdatasync(f->fd) != 0)
+		if (ftruncate(f->fd, (off_t)f->size) != 0)
 			return err_from_errno(errno);
+		/* not tried again: the next one would promise what the kernel may have dropped */
+		if (fdatasync(f->fd) != 0)
+			fatal("journal: sync: %s", strerror(errno));
 	}
 	if ((err = file_open(j, j->tail, O_RDWR | O_CREAT | O_TRUNC, &fd)) != 0)
 		return err;

@@ -242,6 +242,9 @@ configure(struct stored *st, struct backend_kv_options *o)
 	for (size_t i = 0; i < st->n_special; i++)
 		st->special[i] = slice_str(conf_list_item(c, "special_folders", i));
 	o->dir = ".";
+#ifdef STORED_SEGMENT_MAX /* tests/crash makes a program with small files */
+	o->segment_max = STORED_SEGMENT_MAX;
+#endif
 	o->keys = keys = read_keys(c);
 	o->threads = (unsigned)conf_int(c, "store_threads");
 	o->cache_bytes = (size_t)conf_int(c, "store_cache_mb") << 20;

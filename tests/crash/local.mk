@@ -31,9 +31,9 @@ tests_crash_crash_unsettled_LDADD = $(congvu_stored_db_LDADD)
 tests_crash_crash_bare_SOURCES = store/stored.c tests/crash/kv_bare.c
 tests_crash_crash_bare_LDADD = $(congvu_stored_db_LDADD)
 
-# stored that gathers few pages before it writes them
+# stored that gathers few pages before it writes them, and has small files of bodies, so that they are compacted
 tests_crash_crash_small_SOURCES = store/stored.c store/kv_page.c
-tests_crash_crash_small_CPPFLAGS = $(AM_CPPFLAGS) -DKV_PAGE_BATCH_MAX=16
+tests_crash_crash_small_CPPFLAGS = $(AM_CPPFLAGS) -DKV_PAGE_BATCH_MAX=16 -DSTORED_SEGMENT_MAX=400000
 tests_crash_crash_small_LDADD = $(congvu_stored_db_LDADD)
 
 CRASH_STATES = 20000

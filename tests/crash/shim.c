@@ -534,19 +534,31 @@ ftruncate64(int fd, off64_t size)
 	return ftruncate(fd, size);
 }
 
+static void
+record_zeros(int fd, uint64_t at, uint64_t n)
+{
+	static const char zeros[65536];
+
+	for (uint64_t end = at + n; at < end; at += sizeof zeros)
+		record(CRASH_WRITE, S.fd[fd].number, at, zeros,
+		    end - at < sizeof zeros ? (size_t)(end - at) : sizeof zeros);
+}
+
 int
 fallocate(int fd, int mode, off_t at, off_t n)
 {
 	int ret;
 
 	pthread_mutex_lock(&S.mu);
-	if (file_of(fd) != 0 && (mode & ~FALLOC_FL_KEEP_SIZE) != 0)
+	if (file_of(fd) != 0 && (mode & ~(FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE)) != 0)
 		abort();
 	if (file_of(fd) != 0 && fails(FAULT_GROW)) {
 		pthread_mutex_unlock(&S.mu);
 		return -1;
 	}
 	ret = (int)syscall(SYS_fallocate, fd, mode, at, n);
+	if (ret == 0 && file_of(fd) != 0 && (mode & FALLOC_FL_PUNCH_HOLE) != 0)
+		record_zeros(fd, (uint64_t)at, (uint64_t)n);
 	if (ret == 0 && file_of(fd) != 0 && mode == 0)
 		record(CRASH_GROW, file_of(fd), (uint64_t)(at + n), NULL, 0);
 	pthread_mutex_unlock(&S.mu);
