@@ -17,7 +17,7 @@
 #include "lib/log.h"
 #include "store/kv.h"
 #include "tests/crash/crash_disk.h"
-#include "tests/crash/crash_model.h"
+#include "tests/crash/crash_judge.h"
 
 enum { CHILD_S = 120, AGAIN_EVERY = 4, JOBS = 16, SITES = 256, SOON = 100, LATER = 2000 };
 
@@ -282,7 +282,7 @@ static void
 play(const struct cut *cuts)
 {
 	struct disk *d = disk_new(C.ignore, C.site);
-	struct crash_model *m = xcalloc(1, sizeof *m);
+	struct crash_model *m = model_new();
 	size_t at = 0;
 
 	for (unsigned i = 0; i < C.states && C.failures < C.failures_max; i++) {
@@ -300,8 +300,7 @@ play(const struct cut *cuts)
 	}
 	wait_below(1);
 	disk_free(d);
-	free(m->acts);
-	free(m);
+	model_free(m);
 }
 
 /* From where syncs were called. */
@@ -344,7 +343,7 @@ list_sites(void)
 static int
 check_store(const char *dir)
 {
-	struct crash_model *m = xcalloc(1, sizeof *m);
+	struct crash_model *m = model_new();
 
 	for (size_t i = 0; i < C.n; i++) {
 		const unsigned char *data;
@@ -355,7 +354,7 @@ check_store(const char *dir)
 	}
 	if (model_verify(m, dir, true) != 0)
 		return 1;
-	printf("%u messages and all that was done with them agree\n", (unsigned)m->n);
+	printf("%u messages and all that was done with them agree\n", (unsigned)model_messages(m));
 	return 0;
 }
 

@@ -19,6 +19,25 @@ act_of(struct crash_model *m, uint64_t seq)
 	return &m->acts[seq];
 }
 
+struct crash_model *
+model_new(void)
+{
+	return xcalloc(1, sizeof(struct crash_model));
+}
+
+void
+model_free(struct crash_model *m)
+{
+	free(m->acts);
+	free(m);
+}
+
+size_t
+model_messages(const struct crash_model *m)
+{
+	return m->n;
+}
+
 /* ---- what is begun ---- */
 
 static void

@@ -2,10 +2,7 @@
 #ifndef CV_CRASH_MODEL_H
 #define CV_CRASH_MODEL_H
 
-#include <stdbool.h>
-
-#include "lib/buf.h"
-#include "tests/crash/crash.h"
+#include "tests/crash/crash_judge.h"
 
 enum has { HAS_NOT, HAS_MAYBE, HAS };
 enum { CRASH_UIDS = 8192 };
@@ -46,11 +43,7 @@ struct crash_model {
 	size_t n_acts;
 };
 enum { MOVING = 0x80 };
-void model_text(struct crash_model *m, struct slice text);
 /* INBOX of the account bears the name of that box now, and there is a new one. */
 void model_inbox_renamed(struct crash_model *m, unsigned acct, unsigned box);
-/* Opens the store in dir as stored does, reads all of it and compares; m is changed by what is found. Ends it again when close is set. 0,
- * or -1 after words on standard error; it may also end the process. */
-int model_verify(struct crash_model *m, const char *dir, bool close);
 
 #endif

@@ -14,7 +14,7 @@ tests_crash_shim_so_LDADD = -lpthread
 tests_crash_crash_load_SOURCES = tests/crash/crash.h tests/crash/crash_load.c tests/unit/stored_run.h tests/unit/stored_run.c
 tests_crash_crash_load_LDADD = lib/libcvmail.a $(CV_STORED_CLIENT_LIBS) $(CV_MAIL_LIBS)
 
-tests_crash_crash_check_SOURCES = tests/crash/crash.h tests/crash/crash_disk.h tests/crash/crash_disk.c tests/crash/crash_model.h \
+tests_crash_crash_check_SOURCES = tests/crash/crash.h tests/crash/crash_disk.h tests/crash/crash_disk.c tests/crash/crash_judge.h tests/crash/crash_model.h \
 	tests/crash/crash_model.c tests/crash/crash_verify.c tests/crash/crash_check.c
 tests_crash_crash_check_LDADD = store/libcvstored.a store/libcvstore.a $(CV_BACKEND_LIBS) store/libcvstore.a directory/libcvtoken.a \
 	lib/libcvmail.a lib/libcvipc.a $(CV_BACKEND_LIBS) $(CV_MAIL_LIBS)
@@ -36,11 +36,24 @@ tests_crash_crash_small_SOURCES = store/stored.c store/kv_page.c
 tests_crash_crash_small_CPPFLAGS = $(AM_CPPFLAGS) -DKV_PAGE_BATCH_MAX=16 -DSTORED_SEGMENT_MAX=400000
 tests_crash_crash_small_LDADD = $(congvu_stored_db_LDADD)
 
+# The queue, the same way
+noinst_PROGRAMS += tests/crash/queue_load tests/crash/queue_check
+EXTRA_DIST += tests/crash/queue_test.sh
+TESTS += tests/crash/queue_test.sh
+tests_crash_queue_load_SOURCES = tests/crash/crash.h tests/crash/queue_load.c
+tests_crash_queue_load_LDADD = smtpd/libcvsmtp.a lib/libcvmail.a lib/libcvipc.a lib/libcvloop.a lib/libcvcrypto.a lib/libcv.a $(CV_MAIL_LIBS) \
+	$(EVENT_LIBS) $(CRYPTO_LIBS)
+tests_crash_queue_check_SOURCES = tests/crash/crash.h tests/crash/crash_judge.h tests/crash/crash_disk.h tests/crash/crash_disk.c \
+	tests/crash/crash_check.c tests/crash/queue_model.c smtpd/queue_db.c
+tests_crash_queue_check_LDADD = smtpd/libcvsmtp.a $(CV_KV_LIBS) lib/libcvmail.a lib/libcvipc.a lib/libcvloop.a lib/libcvcrypto.a lib/libcv.a \
+	$(CV_MAIL_LIBS) $(EVENT_LIBS) $(DB_LIBS) $(CRYPTO_LIBS) -lpthread
+
 CRASH_STATES = 20000
 CRASH_SEED = 1
 .PHONY: crash
 crash: all
 	CRASH_STATES=$(CRASH_STATES) CRASH_SEED=$(CRASH_SEED) $(srcdir)/tests/crash/crash_test.sh
+	CRASH_STATES=$(CRASH_STATES) CRASH_SEED=$(CRASH_SEED) $(srcdir)/tests/crash/queue_test.sh
 
 FAULT_STEPS = 50
 KILLS = 1000
