@@ -23,7 +23,7 @@ trap 'rm -rf "$dir" "$folder"' EXIT
 # record PROGRAM FILE ACTS SEED
 record() {
 	STORED_BIN=$1 STORED_PRELOAD=$here/shim.so "$here/crash_load" -n "$3" -s "$4" -r $(($3 / 100)) "$2" 2>"$dir/load" || {
-		tail -n 20 "$dir/load"
+		grep -v ipc_ "$dir/load" | tail -n 20
 		exit 1
 	}
 }
