@@ -234,3 +234,6 @@ CV_FUZZ += tests/fuzz/segment_fuzz
 tests_fuzz_segment_fuzz_SOURCES = tests/fuzz/fuzz.h tests/fuzz/segment_fuzz.c $(CV_FUZZ_MAIN)
 tests_fuzz_segment_fuzz_LDFLAGS = $(AM_LDFLAGS) $(CV_FUZZLINK)
 tests_fuzz_segment_fuzz_LDADD = $(CV_BACKEND_LIBS)
+noinst_PROGRAMS += tests/bench/seg_bench
+tests_bench_seg_bench_SOURCES = tests/bench/seg_bench.c
+tests_bench_seg_bench_LDADD = $(CV_BACKEND_LIBS)

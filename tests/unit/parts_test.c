@@ -19,6 +19,7 @@
 #include "lib/log.h"
 #include "lib/mime.h"
 #include "store/backend.h"
+#include "store/row.h"
 #include "store/seg_head.h"
 #include "store/sig.h"
 
@@ -533,6 +534,102 @@ damage(void **state)
 	buf_done(&two);
 }
 
+/* ---- collection and compaction ---- */
+
+static void
+row(struct fix *f, uint32_t uid, uint64_t body)
+{
+	struct msg_row r = {.uid = uid, .body = body};
+	struct backend_batch batch = {.object = slice_str("m.00000000000000ff"),
+	    .expect = slice_str("0"),
+	    .n_puts = body != 0,
+	    .n_dels = body == 0};
+	struct kv_pair p;
+	struct buf b;
+	char k[16];
+
+	snprintf(k, sizeof k, "m/%08x", (unsigned)uid);
+	buf_init(&b, 65536);
+	assert_int_equal(msg_row_encode(&r, &b), 0);
+	p = (struct kv_pair){slice_str(k), buf_slice(&b)};
+	batch.puts = &p;
+	batch.dels = &p.key;
+	assert_int_equal(f->b->ops->batch(f->b, &batch, on_done, f), 0);
+	wait_n(f, 1);
+	assert_int_equal(f->err, 0);
+	buf_done(&b);
+}
+
+static uint64_t
+space(struct fix *f, enum backend_space what)
+{
+	struct backend_space_job job = {.what = what, .min_live = 90};
+	struct backend_space_state st;
+
+	assert_int_equal(f->b->ops->space(f->b, &job, on_done, f), 0);
+	wait_n(f, 1);
+	assert_int_equal(f->err, 0);
+	f->b->ops->space_state(f->b, &st);
+	return what == SPACE_COLLECT ? st.dropped : st.copied;
+}
+
+/* A part stays as long as a message that stays is made of it, moves as other bodies do, and goes with the last. */
+static void
+collected(void **state)
+{
+	struct fix *f = *state;
+	struct buf octets, msg[3];
+	struct backend_stat st;
+	uint64_t bodies[3];
+
+	assert_int_equal(
+	    f->b->ops->create(f->b, slice_str("m.00000000000000ff"), slice_str("0"), on_done, f),
+	    0);
+	wait_n(f, 1);
+	buf_init(&octets, 1 << 20);
+	noise(&octets, 300000, 8);
+	for (unsigned i = 0; i < 3; i++) {
+		buf_init(&msg[i], 4 << 20);
+		begin(&msg[i], i);
+		attach(&msg[i], "base64");
+		lines(&msg[i], buf_slice(&octets), 76, "\r\n", false);
+		buf_append_str(&msg[i], "\r\n--BB--\r\n");
+		bodies[i] = put(f, buf_slice(&msg[i]), true);
+		if (i < 2)
+			row(f, i + 1, bodies[i]);
+	}
+	put(f, slice_str("the newest, which always stays"), false);
+	commit(f);
+	assert_int_equal(space(f, SPACE_COLLECT), 1); /* the third, which no row names */
+	assert_int_equal(get(f, bodies[2], 0, 10), ERR_NOTFOUND);
+	get_is(f, bodies[0], 0, 1 << 20, buf_slice(&msg[0]));
+	row(f, 1, 0);
+	assert_int_equal(space(f, SPACE_COLLECT), 1);
+	get_is(f, bodies[1], 0, 1 << 20, buf_slice(&msg[1]));
+	/* the file that they are in is written no more after this: what is live in it moves */
+	f->b->ops->close(f->b);
+	assert_int_equal(seg_keys_parse(slice_str("k1 000102030405060708090a0b0c0d0e0f"
+						  "101112131415161718191a1b1c1d1e1f"),
+			     &f->keys, NULL),
+	    0);
+	f->sealed = true;
+	open_it(f);
+	assert_int_equal(space(f, SPACE_COMPACT), 3);
+	get_is(f, bodies[1], 0, 1 << 20, buf_slice(&msg[1]));
+	assert_int_equal(check(f, bodies[1]), 0);
+	row(f, 2, 0);
+	assert_int_equal(space(f, SPACE_COLLECT), 2);
+	assert_int_equal(get(f, bodies[1], 0, 10), ERR_NOTFOUND);
+	/* it comes once more: both are written anew */
+	bodies[1] = put(f, buf_slice(&msg[1]), true);
+	backend_kv_stat(f->b, &st);
+	assert_true(st.parts == 1 && st.parts_shared == 0);
+	get_is(f, bodies[1], 0, 1 << 20, buf_slice(&msg[1]));
+	for (unsigned i = 0; i < 3; i++)
+		buf_done(&msg[i]);
+	buf_done(&octets);
+}
+
 int
 main(void)
 {
@@ -542,6 +639,7 @@ main(void)
 	    cmocka_unit_test_setup_teardown(any_shape, setup, teardown),
 	    cmocka_unit_test_setup_teardown(any_shape, setup_sealed, teardown),
 	    cmocka_unit_test_setup_teardown(lying_summary, setup, teardown),
+	    cmocka_unit_test_setup_teardown(collected, setup, teardown),
 	    cmocka_unit_test_setup_teardown(damage, setup, teardown),
 	    cmocka_unit_test_setup_teardown(damage, setup_sealed, teardown),
 	};
