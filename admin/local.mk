@@ -46,3 +46,9 @@ CV_FUZZ += tests/fuzz/backup_fuzz
 tests_fuzz_backup_fuzz_SOURCES = tests/fuzz/fuzz.h tests/fuzz/backup_fuzz.c admin/backup_manifest.c $(CV_FUZZ_MAIN)
 tests_fuzz_backup_fuzz_LDFLAGS = $(AM_LDFLAGS) $(CV_FUZZLINK)
 tests_fuzz_backup_fuzz_LDADD = store/libcvkv.a lib/libcvjson.a lib/libcvcrypto.a lib/libcv.a $(JANSSON_LIBS) $(DB_LIBS) $(CRYPTO_LIBS) -lpthread
+
+check_PROGRAMS += tests/unit/backup_dir_test
+TESTS += tests/unit/backup_dir_test
+tests_unit_backup_dir_test_SOURCES = tests/unit/unit.h tests/unit/backup_dir_test.c admin/backup_dir.c admin/backup_manifest.c
+tests_unit_backup_dir_test_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=pwrite,--wrap=fdatasync,--wrap=fsync,--wrap=renameat,--wrap=ftruncate
+tests_unit_backup_dir_test_LDADD = lib/libcvjson.a lib/libcvcrypto.a lib/libcv.a $(JANSSON_LIBS) $(CRYPTO_LIBS) $(CMOCKA_LIBS)

@@ -16,6 +16,7 @@ import pytest
 
 import client
 from load import Load
+from test_store_space import Lmtp, changed, mail, store
 
 CONTINUE = 75  # EX_TEMPFAIL
 
@@ -292,3 +293,46 @@ def test_full_disk(server, space):
         assert verify(server, disk / "b").returncode == 0
     finally:
         subprocess.run(["umount", str(disk)], check=True)
+
+
+def test_compaction_meanwhile(server, space):
+    """Files that hold little are rewritten and removed while a backup follows: it copes, drops them too, and every message has its body."""
+    server.wait_up()
+    user = [u for u in server.users if u["role"] == "head"][0]
+    rnd = random.Random(8)
+    with changed(server, undelete_days=0, collect_grace_s=1, compact_below=60):
+        lmtp = Lmtp(server)
+        for n in range(400):
+            lmtp.send(user["address"], mail(rnd, 900000 + n))
+        backup(server, space / "compact")
+        p = start_backup(server, space / "compact", "--follow")
+        try:
+            m = server.imap(user)
+            m.select("INBOX")
+            _, (found,) = m.search(None, "HEADER", "Message-ID", "<space-9")
+            uids = found.split()
+            assert len(uids) == 400
+            m.store(b"%s:%s" % (uids[0], uids[-5]), "+FLAGS.SILENT", "\\Deleted")
+            m.expunge()
+            client.close(m)
+            with Load(server, threads=2) as load:
+                time.sleep(2.5)
+                store(server, "collect")
+                done = store(server, "compact")
+                assert done["files_removed"] >= 1, done
+                acknowledged = dict(load.accepted)
+                time.sleep(2.5)
+        finally:
+            p.terminate()
+            assert p.wait(20) == 0, p.stderr.read()
+        backup(server, space / "compact")
+        assert verify(server, space / "compact").returncode == 0
+        mine = {f.name for f in (server.dir / "var/store/segments").iterdir()}
+        copies = {f.name for f in (space / "compact/segments").iterdir()}
+        assert copies <= mine, copies - mine
+        live = all_mail(server)
+        restore(server, space / "compact", space / "restored")
+        with serving(server, space / "restored"):
+            check_holds(live, all_mail(server), acknowledged)
+            check_clean(server)
+        shutil.rmtree(space / "restored")
