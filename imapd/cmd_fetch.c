@@ -103,7 +103,8 @@ put_flags(struct cmd *m)
 static void
 put_date(struct fetch *st, const char *name, int64_t t, int zone)
 {
-	buf_appendf(&st->out, "%s \"", name);
+	buf_append_str(&st->out, name);
+	buf_append_str(&st->out, " \"");
 	size_t at = st->out.len;
 	date_imap_format(t, zone, &st->out);
 	/* " 1-Feb-2026" is as good by RFC 3501, but not all clients read it */
@@ -270,7 +271,8 @@ put_item(struct cmd *m)
 		buf_append_str(&st->out, "THREADID NIL");
 		return true;
 	case FETCH_SIZE:
-		buf_appendf(&st->out, "RFC822.SIZE %llu", (unsigned long long)row->size);
+		buf_append_str(&st->out, "RFC822.SIZE ");
+		buf_append_decimal(&st->out, row->size, 0);
 		return true;
 	case FETCH_ENVELOPE:
 		return put_envelope(m);
@@ -298,7 +300,9 @@ open_message(struct cmd *m)
 	int64_t at = view_find(&m->c->sel->view, row->uid);
 	sync_keywords(m->c, row->keywords);
 	buf_reset(&st->out);
-	buf_appendf(&st->out, "* %u FETCH (", (unsigned)at + 1);
+	buf_append_str(&st->out, "* ");
+	buf_append_decimal(&st->out, (uint64_t)(at + 1), 0);
+	buf_append_str(&st->out, " FETCH (");
 	st->open = true;
 	st->item = 0;
 	st->phase = PHASE_START;

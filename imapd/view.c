@@ -77,7 +77,11 @@ view_lower(const struct view *v, uint32_t uid)
 int64_t
 view_find(const struct view *v, uint32_t uid)
 {
-	uint32_t i = view_lower(v, uid);
+	/* where nothing was removed, a UID tells its place */
+	uint32_t i = v->n > 0 && uid >= v->uid[0] ? uid - v->uid[0] : v->n;
+	if (i < v->n && v->uid[i] == uid)
+		return (int64_t)i;
+	i = view_lower(v, uid);
 	return i < v->n && v->uid[i] == uid ? (int64_t)i : -1;
 }
 

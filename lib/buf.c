@@ -160,6 +160,20 @@ append_be(struct buf *b, uint64_t v, size_t n)
 }
 
 int
+buf_append_decimal(struct buf *b, uint64_t v, unsigned digits)
+{
+	char text[20];
+	size_t at = sizeof(text);
+
+	do
+		text[--at] = (char)('0' + v % 10);
+	while ((v /= 10) > 0);
+	while (at > 0 && sizeof(text) - at < digits)
+		text[--at] = '0';
+	return buf_append(b, text + at, sizeof(text) - at);
+}
+
+int
 buf_append_u16(struct buf *b, uint16_t v)
 {
 	return append_be(b, v, 2);

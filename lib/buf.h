@@ -42,6 +42,8 @@ int buf_appendf(struct buf *b, const char *fmt, ...) __attribute__((format(print
 int buf_vappendf(struct buf *b, const char *fmt, va_list ap) __attribute__((format(printf, 2, 0)));
 /* Big-endian numbers. */
 int buf_append_u16(struct buf *b, uint16_t v);
+/* In decimal; with leading zeros when it has fewer than digits (0 to 20). Many times faster than buf_appendf. */
+int buf_append_decimal(struct buf *b, uint64_t v, unsigned digits);
 int buf_append_u32(struct buf *b, uint32_t v);
 int buf_append_u64(struct buf *b, uint64_t v);
 

@@ -329,7 +329,19 @@ append_zone(int zone_min, struct buf *out)
 {
 	unsigned z = (unsigned)(zone_min < 0 ? -zone_min : zone_min);
 
-	return buf_appendf(out, " %c%02u%02u", zone_min < 0 ? '-' : '+', z / 60, z % 60);
+	buf_append_str(out, zone_min < 0 ? " -" : " +");
+	buf_append_decimal(out, z / 60, 2);
+	return buf_append_decimal(out, z % 60, 2);
+}
+
+static void
+append_time(const struct civil *c, struct buf *out)
+{
+	buf_append_decimal(out, (unsigned)c->hour, 2);
+	buf_append_byte(out, ':');
+	buf_append_decimal(out, (unsigned)c->min, 2);
+	buf_append_byte(out, ':');
+	buf_append_decimal(out, (unsigned)c->sec, 2);
 }
 
 int
@@ -342,8 +354,15 @@ date_rfc5322_format(int64_t t, int zone_min, struct buf *out)
 	if (r != 0)
 		return r;
 	dow = (days_from_civil(c.year, c.month, c.day) % 7 + 7 + 4) % 7;
-	buf_appendf(out, "%s, %02u %s %04d %02u:%02u:%02u", day_names[dow], c.day,
-	    month_names[c.month - 1], (int)c.year, c.hour, c.min, c.sec);
+	buf_append_str(out, day_names[dow]);
+	buf_append_str(out, ", ");
+	buf_append_decimal(out, (unsigned)c.day, 2);
+	buf_append_byte(out, ' ');
+	buf_append_str(out, month_names[c.month - 1]);
+	buf_append_byte(out, ' ');
+	buf_append_decimal(out, (uint64_t)c.year, 4);
+	buf_append_byte(out, ' ');
+	append_time(&c, out);
 	return append_zone(zone_min, out);
 }
 
@@ -355,8 +374,15 @@ date_imap_format(int64_t t, int zone_min, struct buf *out)
 
 	if (r != 0)
 		return r;
-	buf_appendf(out, "%2u-%s-%04d %02u:%02u:%02u", c.day, month_names[c.month - 1], (int)c.year,
-	    c.hour, c.min, c.sec);
+	if (c.day < 10)
+		buf_append_byte(out, ' ');
+	buf_append_decimal(out, (unsigned)c.day, 0);
+	buf_append_byte(out, '-');
+	buf_append_str(out, month_names[c.month - 1]);
+	buf_append_byte(out, '-');
+	buf_append_decimal(out, (uint64_t)c.year, 4);
+	buf_append_byte(out, ' ');
+	append_time(&c, out);
 	return append_zone(zone_min, out);
 }
 

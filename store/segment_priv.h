@@ -50,6 +50,9 @@ struct seg {
 	pthread_mutex_t sync_mu; /* one seg_sync at a time, so that it ends after all before it */
 	int dir_fd;
 	uint64_t file_max, reserve;
+	uint64_t
+	    room; /* of the disk, as it was when it was asked last, less what was written since */
+	int64_t room_asked_ms;
 	struct file *files; /* by number */
 	uint32_t n_files;
 	struct stream streams[STREAMS];

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/statvfs.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "lib/crypto.h"
@@ -27,6 +28,7 @@ enum {
 	    4096, /* most of a summary is a signature, which has no pattern; the search reads many */
 	SAMPLE_FROM = 64 << 10,
 	SAMPLE = 8 << 10,
+	ROOM_EVERY_MS = 50,
 };
 
 /* ---- compressing ---- */
@@ -145,13 +147,28 @@ seg_set_reserve(struct seg *s, uint64_t bytes)
 	s->reserve = bytes;
 }
 
+/* The disk is asked now and then. */
 static bool
-has_room(const struct seg *s, uint64_t size)
+has_room(struct seg *s, uint64_t size)
 {
+	struct timespec ts;
 	struct statvfs fs;
+	int64_t now;
+	bool room;
 
-	return fstatvfs(s->dir_fd, &fs) != 0 ||
-	       (uint64_t)fs.f_bavail * fs.f_frsize >= s->reserve + size;
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	now = (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+	pthread_mutex_lock(&s->mu);
+	if (s->room_asked_ms == 0 || now - s->room_asked_ms >= ROOM_EVERY_MS) {
+		s->room = fstatvfs(s->dir_fd, &fs) != 0 ? UINT64_MAX
+							: (uint64_t)fs.f_bavail * fs.f_frsize;
+		s->room_asked_ms = now;
+	}
+	room = s->room >= s->reserve + size;
+	if (room && s->room != UINT64_MAX)
+		s->room -= size;
+	pthread_mutex_unlock(&s->mu);
+	return room;
 }
 
 /* ---- a record being written ---- */

@@ -162,6 +162,28 @@ test_err(void **state)
 	assert_int_equal(err_from_errno(0), 0);
 }
 
+static void
+test_decimal(void **state)
+{
+	static const struct {
+		uint64_t v;
+		unsigned digits;
+		const char *text;
+	} rows[] = {{0, 0, "0"}, {0, 2, "00"}, {7, 0, "7"}, {7, 2, "07"}, {107, 2, "107"},
+	    {2026, 4, "2026"}, {UINT64_MAX, 0, "18446744073709551615"},
+	    {1, 20, "00000000000000000001"}, {1, 99, "00000000000000000001"}};
+	struct buf b;
+
+	(void)state;
+	buf_init(&b, 100);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		buf_reset(&b);
+		assert_int_equal(buf_append_decimal(&b, rows[i].v, rows[i].digits), 0);
+		assert_true(slice_eq_str(buf_slice(&b), rows[i].text));
+	}
+	buf_done(&b);
+}
+
 int
 main(void)
 {
@@ -170,6 +192,7 @@ main(void)
 	    cmocka_unit_test(test_printf),
 	    cmocka_unit_test(test_numbers_consume_take),
 	    cmocka_unit_test(test_slices),
+	    cmocka_unit_test(test_decimal),
 	    cmocka_unit_test(test_number_of_slice),
 	    cmocka_unit_test(test_err),
 	};
