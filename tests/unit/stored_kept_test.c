@@ -284,6 +284,58 @@ killed(void **state)
 	assert_int_equal(kept_of("INBOX"), 0);
 }
 
+static void
+on_ignored(void *arg, int err, uint64_t highest, const uint32_t *x, size_t n)
+{
+	(void)arg;
+	(void)err;
+	(void)highest;
+	(void)x;
+	(void)n;
+}
+
+/* stored is killed while it expunges: what left the view is retained, what is retained is not in the view. */
+static void
+killed_expunging(void **state)
+{
+	struct store_session *s;
+	uint64_t mb;
+
+	(void)state;
+	deliver(1, "INBOX");
+	s = fix_login("p-1", "an");
+	mb = fix_id(s, "INBOX");
+	for (int i = 0; i < 11; i++) { /* 2,048: several batches */
+		fix_rows(s, mb);
+		for (size_t k = 0; k < X->n_rows; k++)
+			X->src[k] = X->rows[k].row.uid;
+		fix_copy(s, mb, X->src, X->n_rows, mb, false);
+	}
+	for (int round = 0; round < 25; round++) {
+		static uint8_t seen[FIX_ROWS];
+		size_t there;
+
+		store_expunge(s, mb, NULL, 0, false, on_ignored, NULL);
+		for (int i = 0; i <= round; i++)
+			loop_run_once(X->l, 1);
+		fix_restart(SIGKILL, 0);
+		memset(seen, 0, sizeof seen);
+		fix_rows(s, mb);
+		assert_int_equal(X->err, 0);
+		there = X->n_rows;
+		for (size_t k = 0; k < X->n_rows; k++)
+			seen[X->rows[k].row.uid]++;
+		assert_int_equal(there + kept_of("INBOX"), 2048);
+		for (size_t k = 0; k < X->n_rows; k++)
+			seen[X->rows[k].row.uid]++;
+		for (uint32_t uid = 1; uid <= 2048; uid++)
+			assert_int_equal(seen[uid], 1);
+		if (there == 0)
+			break;
+	}
+	assert_true(kept_of("INBOX") > 0);
+}
+
 /* After undelete_days it is gone, from mailboxes and with deleted mailboxes; not a day before. */
 static void
 over(void **state)
@@ -381,6 +433,7 @@ main(void)
 	    cmocka_unit_test_setup_teardown(moved, setup, teardown),
 	    cmocka_unit_test_setup_teardown(many, setup, teardown),
 	    cmocka_unit_test_setup_teardown(killed, setup, teardown),
+	    cmocka_unit_test_setup_teardown(killed_expunging, setup, teardown),
 	    cmocka_unit_test_setup_teardown(over, setup, teardown),
 	    cmocka_unit_test_setup_teardown(none, setup_none, teardown),
 	    cmocka_unit_test_setup_teardown(bounded, setup_small, teardown),
