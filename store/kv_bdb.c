@@ -121,6 +121,12 @@ on_error(const DB_ENV *env, const char *prefix, const char *text)
 	(void)env;
 	(void)prefix;
 	log_msg(LOG_LVL_ERROR, "kv", "%s", text);
+	/* Berkeley DB goes on with nothing after that: the process ends, and so does the next that reads the page. */
+	if (strstr(text, "checksum error") != NULL)
+		log_msg(LOG_LVL_ERROR, "page_damaged",
+		    "a page of the database is damaged on the disk: stop the program, look at the "
+		    "disk, "
+		    "and restore the last backup (of the mail store: congvu store restore)");
 }
 
 static void

@@ -358,3 +358,23 @@ def test_formats(site):
     site.damage("put", "v/format", "010000000200000002")
     site.up()
     assert site.bodies("format") == {i + 1: t for i, t in enumerate(texts)}
+
+
+def test_a_damaged_page(site):
+    """A page of the database whose octets changed: nothing wrong is served, and the log says what to do. The sound file back, all is there."""
+    box, texts = site.folder("page", 30)
+    site.down()
+    db = site.store / "db/rows.db"
+    sound = db.read_bytes()
+    at = sound.find(b"r/m.%s/m/00000010" % box.encode())
+    assert at > 0
+    flip_file(db, at + 30)
+    site.congvu("run", "--daemon", timeout=90)
+    r = site.congvu("store", "check")
+    assert r.returncode == 75, r.stdout + r.stderr
+    log = "".join(p.read_text() for p in (site.dir / "log").iterdir() if p.is_file())
+    assert "page_damaged" in log and "congvu store restore" in log
+    site.down()
+    db.write_bytes(sound)
+    site.up()
+    assert site.bodies("page") == {i + 1: t for i, t in enumerate(texts)}
