@@ -77,6 +77,16 @@ index_end(const struct mbox *m)
 	return x->n == 0 ? 0 : index_last(x->v[x->n - 1]);
 }
 
+uint64_t
+index_messages(const struct mbox *m)
+{
+	uint64_t n = 0;
+
+	for (size_t i = 0; i < m->index->n; i++)
+		n += m->index->v[i]->row.n;
+	return n;
+}
+
 static void
 loaded(struct mbox *m, int err)
 {

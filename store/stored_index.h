@@ -22,7 +22,8 @@ void index_get(struct mbox *m, index_fn fn, void *arg);
 void index_add(struct mbox *m, const struct index_row *row);
 /* The first block that ends at uid or behind it and can be read; NULL: none. Good while the account is held. */
 struct index_block *index_at(const struct mbox *m, uint32_t uid);
-uint32_t index_end(const struct mbox *m); /* the last UID in a block; 0: there is none */
+uint32_t index_end(const struct mbox *m);      /* the last UID in a block; 0: there is none */
+uint64_t index_messages(const struct mbox *m); /* in blocks, those expunged since too */
 
 /* The hashes of the trace's grams: how many; max + 1 when they cannot be told or are more: then it may hold anything. */
 size_t index_trace(struct slice trace, uint16_t *out, size_t max);

@@ -315,13 +315,30 @@ read_on(struct seal *k)
 	    slice_str("m0"), STEP, on_row_values, k));
 }
 
+/* How many messages have to come before there may be enough for a block; 0: it is worth to look. What is in blocks may have been expunged since, so the
+ * count says too little; then the distance decides. An account that comes and goes from memory must not read its signatures each time. */
+static uint32_t
+to_come(const struct mbox *m)
+{
+	uint32_t last = m->h.uidnext - 1 - index_end(m), in_none, enough = INDEX_MSGS + SPARE;
+	uint64_t in_blocks = index_messages(m);
+
+	if (last < enough)
+		return enough - last;
+	in_none = m->h.messages > in_blocks ? (uint32_t)(m->h.messages - in_blocks) : 0;
+	return in_none >= enough || last >= 4 * enough ? 0 : enough - in_none;
+}
+
 static void
 on_index(void *arg, int err)
 {
 	struct seal *k = arg;
+	uint32_t wait = err == 0 ? to_come(k->m) : 0;
 
 	if (err != 0)
 		seal_failed(k, err);
+	else if (wait > 0)
+		seal_end(k, wait);
 	else
 		read_on(k);
 }
