@@ -97,7 +97,9 @@ static struct {
 static void
 say(const struct word *w)
 {
-	if (write(C.pipe, w, sizeof *w) != sizeof *w)
+	struct word copy = *w;
+
+	if (write(C.pipe, &copy, sizeof copy) != sizeof copy)
 		_exit(1);
 }
 
