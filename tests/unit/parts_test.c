@@ -630,10 +630,60 @@ collected(void **state)
 	buf_done(&octets);
 }
 
+/* Of a message that is purged the parts go that no other message has. */
+static void
+purged(void **state)
+{
+	struct fix *f = *state;
+	struct backend_space_job job = {.what = SPACE_PURGE, .n_bodies = 1};
+	struct backend_space_state st;
+	struct buf shared, own, msg[2];
+	uint64_t bodies[2];
+
+	assert_int_equal(
+	    f->b->ops->create(f->b, slice_str("m.00000000000000ff"), slice_str("0"), on_done, f),
+	    0);
+	wait_n(f, 1);
+	buf_init(&shared, 1 << 20);
+	buf_init(&own, 1 << 20);
+	noise(&shared, 200000, 5);
+	noise(&own, 100000, 6);
+	for (unsigned i = 0; i < 2; i++) {
+		buf_init(&msg[i], 1 << 20);
+		begin(&msg[i], i);
+		attach(&msg[i], "base64");
+		lines(&msg[i], buf_slice(&shared), 76, "\r\n", true);
+		if (i == 1) {
+			attach(&msg[i], "base64");
+			lines(&msg[i], buf_slice(&own), 76, "\r\n", true);
+		}
+		buf_append_str(&msg[i], "\r\n--BB--\r\n");
+		bodies[i] = put(f, buf_slice(&msg[i]), true);
+		row(f, i + 1, bodies[i]);
+	}
+	row(f, 2, 0);
+	job.bodies = &bodies[1];
+	assert_int_equal(f->b->ops->space(f->b, &job, on_done, f), 0);
+	wait_n(f, 1);
+	assert_int_equal(f->err, 0);
+	f->b->ops->space_state(f->b, &st);
+	assert_true(st.dropped == 2 && st.purge_left == 0);
+	assert_int_equal(get(f, bodies[1], 0, 10), ERR_NOTFOUND);
+	get_is(f, bodies[0], 0, 4 << 20, buf_slice(&msg[0]));
+	f->b->ops->close(f->b);
+	open_it(f);
+	get_is(f, bodies[0], 0, 4 << 20, buf_slice(&msg[0]));
+	for (unsigned i = 0; i < 2; i++)
+		buf_done(&msg[i]);
+	buf_done(&shared);
+	buf_done(&own);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test_setup_teardown(purged, setup, teardown),
 	    cmocka_unit_test_setup_teardown(one_copy, setup, teardown),
 	    cmocka_unit_test_setup_teardown(at_once, setup, teardown),
 	    cmocka_unit_test_setup_teardown(any_shape, setup, teardown),
