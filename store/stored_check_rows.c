@@ -306,7 +306,8 @@ compare_changes(struct check *k)
 	struct check_mbox_run *m = k->run;
 	size_t i = 0, j = 0;
 
-	qsort(m->msgs, m->n_msgs, sizeof *m->msgs, by_modseq);
+	if (m->n_msgs > 1) /* qsort(3) takes no NULL */
+		qsort(m->msgs, m->n_msgs, sizeof *m->msgs, by_modseq);
 	while (i < m->n_msgs || j < m->n_changes) {
 		const struct check_msg *a = i < m->n_msgs ? &m->msgs[i] : NULL;
 		const struct check_msg *b = j < m->n_changes ? &m->changes[j] : NULL;
