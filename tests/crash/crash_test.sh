@@ -1,6 +1,6 @@
 #!/bin/sh
 # A store under load, its writes recorded, then states that a power cut could have left; and faults that must be found: syncs that do
-# nothing, pages without protection, small bodies that are not kept. CRASH_STATES, CRASH_SEED: how many states, and which ones; from 1,000 on every place that syncs is
+# nothing, pages without protection, small bodies that are not kept. CRASH_STATES, CRASH_SEED: how many states, and which ones; from 5,000 on every place that syncs is
 # tried without (syncs.tsv has those whose absence cannot be seen). Runs in the build folder.
 set -eu
 states=${CRASH_STATES:-120}
@@ -100,7 +100,7 @@ record "$here/crash_unsettled" "$dir/unsettled" 500 "$seed"
 must_find "a log that goes before the segments are synced" -n 300 "$dir/unsettled"
 record "$here/crash_bare" "$dir/bare" 500 "$seed"
 must_find "pages without protection" -n 400 -p "$dir/bare"
-if [ "$states" -ge 1000 ]; then
+if [ "$states" -ge 5000 ]; then
 	# batches of a few pages, so that many go between two checkpoints
 	# until it has all places: some are seldom
 	for i in 1 2 3 4 5 6 7 8; do
