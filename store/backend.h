@@ -86,6 +86,7 @@ struct backend_space_state {
 	uint64_t copied, copied_octets;     /* bodies rewritten by this job */
 	uint64_t files_removed, freed_octets;
 	uint64_t purged, purge_left, erased_octets;
+	uint64_t purge_parts_left; /* large parts of what was purged: other messages have them */
 	uint64_t database_octets;
 };
 /* How full a file of bodies is, found by the last SURVEY or COMPACT. */
@@ -118,7 +119,8 @@ struct backend_ops {
 	 * of everything. */
 	int (*objects)(struct backend *b, struct slice prefix, struct slice after, unsigned max,
 	    backend_rows_fn fn, void *arg);
-	/* Content by bytes or by descriptor (not owned, read from 0 to size); idempotent by sha256. The number may be used in rows as soon as
+	/* Content by bytes or by descriptor (not owned, read from 0 to size); idempotent by sha256; ERR_CORRUPT
+	 * when that is not the content's digest, also when a body with that digest is there. The number may be used in rows as soon as
 	 * fn is called; the body is durable at the latest when a batch submitted after that is. */
 	int (*body_put)(struct backend *b, const unsigned char sha256[32], struct slice bytes,
 	    int fd, uint64_t size, struct slice summary, backend_body_fn fn, void *arg);

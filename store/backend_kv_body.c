@@ -236,6 +236,15 @@ job_body(struct bkv *b, struct job *j, int err, uint64_t body)
 	bkv_finish(b, j);
 }
 
+/* It is there: j's, when j has its octets. */
+static void
+job_body_shared(struct bkv *b, struct job *j, uint64_t body)
+{
+	int err = bkv_content_is(j);
+
+	job_body(b, j, err, err == 0 ? body : 0);
+}
+
 void
 bkv_run_body_put(struct bkv *b, struct job *j)
 {
@@ -259,7 +268,7 @@ bkv_run_body_put(struct bkv *b, struct job *j)
 			(void)bkv_space_hand(b, body, false);
 		pthread_mutex_unlock(&b->body_mu);
 		if (body > 0)
-			job_body(b, j, 0, body);
+			job_body_shared(b, j, body);
 		return;
 	}
 	p = pending_new(b, j->sha256, j->size, false);
@@ -288,8 +297,14 @@ bkv_run_body_put(struct bkv *b, struct job *j)
 	pthread_mutex_unlock(&b->mu);
 	/* Who waited may have the right bytes where the first one had not. */
 	while ((w = queue_take(&waiters)) != NULL)
-		job_body(b, w, err == 0 ? 0 : ERR_TEMP, body);
-	job_body(b, j, err, body);
+		if (err == 0)
+			job_body_shared(b, w, body);
+		else
+			job_body(b, w, ERR_TEMP, body);
+	if (known)
+		job_body_shared(b, j, body);
+	else
+		job_body(b, j, err, body);
 }
 
 int

@@ -5,8 +5,10 @@
  * without those of its parts. What is put together again was compared with the message before anything was written. */
 #include "store/backend_kv_priv.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "lib/crypto.h"
 #include "lib/err.h"
@@ -17,6 +19,7 @@ enum {
 	SPLIT_MAX = 64 << 20, /* larger messages are kept as they are */
 	LARGE = 16 << 20,     /* of messages above, one at a time is in memory */
 	READ_TRIES = 3,
+	PROOF_PIECE = 256 * 1024,
 };
 
 /* ---- writing ---- */
@@ -139,6 +142,48 @@ bkv_compose(struct bkv *b, struct job *j, struct bkv_composite *out)
 	if (j->size > LARGE)
 		pthread_mutex_unlock(&b->large_mu);
 	free(c);
+	return err;
+}
+
+/* ---- what is there already ---- */
+
+int
+bkv_content_is(const struct job *j)
+{
+	unsigned char digest[32];
+	struct sha256 *h;
+	struct buf piece;
+	int err = 0;
+
+	if (j->fd < 0) {
+		sha256_of(buf_slice(&j->content), digest);
+		return memcmp(digest, j->sha256, 32) == 0 ? 0 : ERR_CORRUPT;
+	}
+	h = sha256_new();
+	buf_init(&piece, PROOF_PIECE);
+	for (uint64_t at = 0; at < j->size && err == 0;) {
+		size_t want = j->size - at < PROOF_PIECE ? (size_t)(j->size - at) : PROOF_PIECE;
+		unsigned char *to;
+		ssize_t n;
+
+		buf_reset(&piece);
+		if ((to = buf_reserve(&piece, want)) == NULL) {
+			err = piece.err;
+			break;
+		}
+		n = pread(j->fd, to, want, (off_t)at);
+		if (n > 0) {
+			sha256_update(h, to, (size_t)n);
+			at += (uint64_t)n;
+		} else if (n == 0 || errno != EINTR) {
+			err = n == 0 ? ERR_EOF : err_from_errno(errno);
+		}
+	}
+	sha256_final(h, digest);
+	if (err == 0 && memcmp(digest, j->sha256, 32) != 0)
+		err = ERR_CORRUPT;
+	sha256_free(h);
+	buf_done(&piece);
 	return err;
 }
 

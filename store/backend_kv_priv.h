@@ -124,6 +124,8 @@ struct bkv_composite {
 	size_t n_refs;
 };
 int bkv_compose(struct bkv *b, struct job *j, struct bkv_composite *out);
+/* Whether the job has the octets that its digest is of: a body that is there already is given only to who shows them. ERR_CORRUPT, ERR_EOF, ERR_IO. */
+int bkv_content_is(const struct job *j);
 /* [off, off + len) of the body, whatever it is made of: as seg_read. */
 int bkv_read(struct bkv *b, const struct seg_loc *loc, uint64_t off, uint32_t len, struct buf *out);
 /* All of its octets, those of its parts too, and the digest: as seg_check. */

@@ -275,18 +275,17 @@ body_add(struct bmem *m, const unsigned char sha256[32], struct slice bytes, int
 	struct body n = {.dropped = false};
 	int err;
 
-	for (size_t i = 0; i < m->n_bodies; i++)
-		if (!m->bodies[i].dropped && memcmp(m->bodies[i].sha256, sha256, 32) == 0) {
-			*body_out = i + 1;
-			return 0;
-		}
+	*body_out = 0;
 	err = content(bytes, fd, size, &n.bytes);
 	if (err == 0) {
 		sha256_of(buf_slice(&n.bytes), digest);
 		if (memcmp(digest, sha256, 32) != 0)
 			err = ERR_CORRUPT;
 	}
-	if (err != 0) {
+	for (size_t i = 0; i < m->n_bodies && err == 0; i++)
+		if (!m->bodies[i].dropped && memcmp(m->bodies[i].sha256, sha256, 32) == 0)
+			*body_out = i + 1;
+	if (err != 0 || *body_out != 0) {
 		buf_done(&n.bytes);
 		return err;
 	}

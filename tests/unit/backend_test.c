@@ -380,6 +380,22 @@ body_is(struct fix *f, uint64_t body, uint64_t off, uint32_t len, struct slice w
 	buf_done(&g.value);
 }
 
+/* Who knows a digest alone has no way to the body. */
+static void
+body_put_false(struct fix *f, struct slice real, struct slice bytes, int fd)
+{
+	unsigned char sha[32];
+	struct got g;
+
+	got_init(&g);
+	sha256_of(real, sha);
+	assert_int_equal(f->b->ops->body_put(f->b, sha, fd < 0 ? bytes : slice_str(""), fd,
+			     bytes.len, slice_str("summary"), on_body, &g),
+	    0);
+	wait_n(f, &g, 1);
+	assert_true(g.err == ERR_CORRUPT && g.body == 0);
+}
+
 static void
 bodies(void **state)
 {
@@ -397,6 +413,7 @@ bodies(void **state)
 	a = body_put(f, hello, -1, 0);
 	assert_true(a > 0);
 	assert_int_equal(body_put(f, hello, -1, 0), a);
+	body_put_false(f, hello, slice_str("jello"), -1);
 	assert_int_equal(fwrite(big, 1, sizeof big, tmp), sizeof big);
 	fflush(tmp);
 	b = body_put(f, bigs, fileno(tmp), 0);
@@ -412,6 +429,9 @@ bodies(void **state)
 	/* rows commit, bodies with them, and are found again */
 	create(f, "m.b", "1");
 	assert_int_equal(body_put(f, hello, -1, 0), a);
+	body_put_false(f, hello, slice_str("jello"), -1);
+	body_put_false(f, hello, slice_str(""), -1);
+	body_put_false(f, hello, bigs, fileno(tmp));
 	body_is(f, a, 0, 100, hello);
 	f->b->ops->summary_get(f->b, b, on_value, &g);
 	wait_n(f, &g, 1);
