@@ -99,6 +99,10 @@ print_result(const struct json *r)
 		 "because something still refers to them\n"),
 	    (long long)number(r, "removed"), (long long)number(r, "left"),
 	    (long long)number(r, "erased_octets"), (long long)number(r, "bodies_left"));
+	if (number(r, "parts_left") > 0)
+		printf(_("%lld attachments of it stay: other messages have them too. Purge those "
+			 "as well.\n"),
+		    (long long)number(r, "parts_left"));
 	printf("%s\n",
 	    _("Not searched: the queue, the quarantine, backups, and what clients and other "
 	      "sites have of it."));
@@ -121,6 +125,7 @@ result(struct ctl *c, const struct json *status)
 		json_set_int(rec, "removed", number(r, "removed"));
 		json_set_int(rec, "left", number(r, "left"));
 		json_set_int(rec, "bodies_left", number(r, "bodies_left"));
+		json_set_int(rec, "parts_left", number(r, "parts_left"));
 		code = ctl_audit_note(c, "store_purge_done", rec);
 	}
 	if (!c->json)

@@ -424,8 +424,12 @@ erase_files(struct bkv *b, size_t i, size_t end)
 		from = at;
 		while (at < x.n && x.v[at].file == s->files[i].number)
 			at++;
-		if (!s->files[i].writing && !bkv_pending_in(b, s->files[i].number))
-			err = erase_file(b, &s->files[i], x.v + from, at - from);
+		if (s->files[i].writing) /* begun since: it holds nothing that was purged */
+			continue;
+		err =
+		    bkv_pending_in(b, s->files[i].number)
+			? space_why(s, ERR_TEMP, "file %u has bodies under way", s->files[i].number)
+			: erase_file(b, &s->files[i], x.v + from, at - from);
 	}
 	free(x.v);
 	return err;

@@ -150,6 +150,27 @@ parts_row(void *arg, struct slice key, struct slice value)
 }
 
 static int
+by_number(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+/* Each once: two messages may have the same one, or one of them twice. */
+static void
+parts_unique(struct space *s)
+{
+	size_t n = 0;
+
+	qsort(s->parts, s->n_parts, sizeof *s->parts, by_number);
+	for (size_t i = 0; i < s->n_parts; i++)
+		if (n == 0 || s->parts[n - 1] != s->parts[i])
+			s->parts[n++] = s->parts[i];
+	s->n_parts = n;
+}
+
+static int
 mark_parts(struct bkv *b)
 {
 	struct space *s = b->space;
@@ -164,6 +185,7 @@ mark_parts(struct bkv *b)
 		s->n_parts = p.gone.len / sizeof *s->parts;
 		s->parts = xcalloc(s->n_parts, sizeof *s->parts);
 		memcpy(s->parts, p.gone.data, p.gone.len);
+		parts_unique(s);
 	}
 	buf_done(&p.gone);
 	return err;
@@ -341,9 +363,9 @@ sweep_row(void *arg, struct slice key, struct slice value)
 	return w->bodies.len >= SWEEP_BODIES * sizeof body ? 1 : 0;
 }
 
-/* asked: a purge counts what of these stayed. */
+/* left (may be NULL): a figure of s->st that counts what of these stayed. */
 static int
-drop(struct bkv *b, const uint64_t *bodies, size_t n, bool asked)
+drop(struct bkv *b, const uint64_t *bodies, size_t n, uint64_t *left)
 {
 	struct space *s = b->space;
 	struct space_step *st = xcalloc(1, sizeof *st);
@@ -366,8 +388,8 @@ drop(struct bkv *b, const uint64_t *bodies, size_t n, bool asked)
 		if (err == 0) {
 			s->st.dropped += st->changed;
 			s->st.dropped_octets += st->octets;
-			for (size_t i = 0; i < st->n && asked; i++)
-				s->st.purge_left += !st->taken[i];
+			for (size_t i = 0; i < st->n && left != NULL; i++)
+				*left += !st->taken[i];
 		}
 		pthread_mutex_unlock(&s->mu);
 		if (err == 0)
@@ -401,7 +423,7 @@ sweep(struct bkv *b, uint64_t last, bool composites)
 		if (n > 0)
 			bkv_body_key(bodies[n - 1] + 1, from);
 		if (err == 0)
-			err = drop(b, bodies, n, false);
+			err = drop(b, bodies, n, NULL);
 	}
 	buf_done(&w.bodies);
 	return err;
@@ -416,8 +438,8 @@ space_sweep(struct bkv *b)
 
 	space_phase(s, "drop");
 	if (s->job.what == SPACE_PURGE) {
-		err = drop(b, s->purge, s->job.n_bodies, true);
-		return err == 0 ? drop(b, s->parts, s->n_parts, false) : err;
+		err = drop(b, s->purge, s->job.n_bodies, &s->st.purge_left);
+		return err == 0 ? drop(b, s->parts, s->n_parts, &s->st.purge_parts_left) : err;
 	}
 	err = bkv_last_body(b->kv, &last);
 	if (err != 0)

@@ -182,6 +182,7 @@ page_over(struct purge *k)
 {
 	size_t n = 0;
 
+	k->held = account_is_held(k->acc); /* also since a moment ago */
 	for (size_t i = 0; i < k->n_page; i++) {
 		if (!k->page[i].sure)
 			continue;

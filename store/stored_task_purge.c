@@ -376,6 +376,7 @@ on_space(void *arg, int err)
 	json_set_int(req, "bodies_dropped", (int64_t)st.dropped);
 	json_set_int(req, "erased_octets", (int64_t)st.erased_octets);
 	json_set_int(req, "bodies_left", (int64_t)st.purge_left);
+	json_set_int(req, "parts_left", (int64_t)st.purge_parts_left);
 	finish(k);
 }
 

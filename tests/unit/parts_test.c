@@ -668,6 +668,7 @@ purged(void **state)
 	assert_int_equal(f->err, 0);
 	f->b->ops->space_state(f->b, &st);
 	assert_true(st.dropped == 2 && st.purge_left == 0);
+	assert_int_equal(st.purge_parts_left, 1); /* the one that the other message has */
 	assert_int_equal(get(f, bodies[1], 0, 10), ERR_NOTFOUND);
 	get_is(f, bodies[0], 0, 4 << 20, buf_slice(&msg[0]));
 	f->b->ops->close(f->b);

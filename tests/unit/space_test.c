@@ -4,10 +4,14 @@
 #include <stddef.h>
 #include <setjmp.h>
 #include <cmocka.h>
+#include <dirent.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "lib/crypto.h"
@@ -882,6 +886,35 @@ purge(struct fix *f, const uint64_t *bodies, size_t n)
 	return state_of(f);
 }
 
+/* Whether a file of the database (its log among them) has these octets. */
+static bool
+database_has(struct fix *f, struct slice needle)
+{
+	char path[96];
+	DIR *d;
+	const struct dirent *e;
+	bool found = false;
+
+	snprintf(path, sizeof path, "%s/db", f->dir);
+	assert_non_null(d = opendir(path));
+	while ((e = readdir(d)) != NULL) {
+		int fd = openat(dirfd(d), e->d_name, O_RDONLY);
+		struct stat st;
+		void *p;
+
+		assert_true(fd >= 0 && fstat(fd, &st) == 0);
+		if (S_ISREG(st.st_mode) && st.st_size > 0) {
+			p = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_SHARED, fd, 0);
+			assert_true(p != MAP_FAILED);
+			found = found || slice_find(slice_of(p, (size_t)st.st_size), needle) >= 0;
+			munmap(p, (size_t)st.st_size);
+		}
+		close(fd);
+	}
+	closedir(d);
+	return found;
+}
+
 /* In an old file, in the one that is written to, and twice because a commit of it was lost: gone from all of them. */
 static void
 purges(void **state)
@@ -903,6 +936,8 @@ purges(void **state)
 	assert_int_equal(row(f, "m.1", 1001, secret[1]), 0);
 	files_octets(f, noise(5000, a), &found);
 	assert_true(found);
+	/* small bodies stand in the log as well */
+	assert_true(database_has(f, slice_sub(noise(5000, a), 4096, 64)));
 	/* while a row refers to one, it stays */
 	assert_int_equal(row(f, "m.1", 1000, 0), 0);
 	st = purge(f, secret, 2);
@@ -916,6 +951,8 @@ purges(void **state)
 		assert_false(found);
 		files_octets(f, slice_sub(noise(5001, b), at, 64), &found);
 		assert_false(found);
+		assert_false(database_has(f, slice_sub(noise(5000, a), at, 64)));
+		assert_false(database_has(f, slice_sub(noise(5001, b), at, 64)));
 	}
 	for (unsigned i = 0; i < NOISES; i++)
 		is_noise(f, bodies[i], i);
