@@ -40,17 +40,36 @@ backup_segment_name(uint32_t number, uint32_t copy, char out[32])
 		snprintf(out, 32, "seg-%08x.%u", number, copy);
 }
 
+/* To read a file, never anything else that stands there under its name: a FIFO would hold us up, a device do what it likes. */
+static int
+plain_open(int dir_fd, const char *name, int *fd_out)
+{
+	int fd = openat(dir_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
+	struct stat st;
+
+	if (fd < 0)
+		return errno == ENOENT                    ? ERR_NOTFOUND
+		       : errno == ELOOP || errno == ENXIO ? ERR_CORRUPT
+							  : err_from_errno(errno);
+	if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode)) {
+		close(fd);
+		return ERR_CORRUPT;
+	}
+	*fd_out = fd;
+	return 0;
+}
+
 /* ---- the folder ---- */
 
 static int
 manifest_load(struct backup_dir *d)
 {
-	int fd = openat(d->fd, "manifest", O_RDONLY | O_CLOEXEC | O_NOFOLLOW), err = 0;
+	int fd = -1, err = plain_open(d->fd, "manifest", &fd);
 	struct buf text;
 	ssize_t n = 1;
 
-	if (fd < 0)
-		return errno == ENOENT ? ERR_NOTFOUND : err_from_errno(errno);
+	if (err != 0)
+		return err;
 	buf_init(&text, MANIFEST_MAX + 1);
 	while (n > 0 && err == 0) {
 		unsigned char *p = buf_reserve(&text, 65536);
@@ -116,8 +135,8 @@ folders_open(int at_fd, const char *path, bool make, struct backup_dir *d)
 		return errno == ENOENT ? ERR_NOTFOUND : err_from_errno(errno);
 	if (make && faccessat(d->fd, "manifest", F_OK, 0) != 0 && only_ours(d->fd) != 0)
 		return ERR_DENIED;
-	d->lock_fd = openat(
-	    d->fd, "lock", O_CLOEXEC | O_NOFOLLOW | (make ? O_RDWR | O_CREAT : O_RDONLY), 0600);
+	d->lock_fd = openat(d->fd, "lock",
+	    O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | (make ? O_RDWR | O_CREAT : O_RDONLY), 0600);
 	if (d->lock_fd < 0)
 		return errno == ENOENT ? ERR_NOTFOUND : err_from_errno(errno);
 	if (flock(d->lock_fd, LOCK_EX | LOCK_NB) != 0)
@@ -295,12 +314,12 @@ int
 backup_part_read(int dir_fd, const char *name, const struct backup_part *part,
     int (*fn)(void *arg, struct slice piece), void *arg)
 {
-	int fd = openat(dir_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW), err;
+	int fd = -1, err = plain_open(dir_fd, name, &fd);
 	struct sha256 *sum;
 	unsigned char sha[32];
 
-	if (fd < 0)
-		return errno == ENOENT ? ERR_CORRUPT : err_from_errno(errno);
+	if (err != 0)
+		return err == ERR_NOTFOUND ? ERR_CORRUPT : err;
 	sum = sha256_new();
 	err = read_through(fd, part->octets, sum, fn, arg);
 	sha256_final(sum, sha);
@@ -318,7 +337,7 @@ backup_file_open(int dir_fd, const char *name, struct backup_part *part, struct 
 	int err = 0;
 
 	*f = (struct backup_file){.fd = -1, .part = part, .octets = part->octets};
-	f->fd = openat(dir_fd, name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	f->fd = openat(dir_fd, name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
 	if (f->fd < 0)
 		return err_from_errno(errno);
 	f->sum = sha256_new();

@@ -92,7 +92,7 @@ is_served(int dir_fd, const char *name)
 	int fd;
 
 	snprintf(path, sizeof path, "%s/db/kv.lock", name);
-	fd = openat(dir_fd, path, O_RDONLY | O_CLOEXEC);
+	fd = openat(dir_fd, path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW);
 	served = fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) != 0;
 	if (fd >= 0)
 		close(fd);
@@ -167,7 +167,9 @@ static int
 segments_copy(struct job *j)
 {
 	char name[32];
-	int to = openat(j->place_fd, "segments", O_RDONLY | O_DIRECTORY | O_CLOEXEC), err = 0;
+	/* the place is the store's user's by now: what it makes of it is not followed */
+	int to = openat(j->place_fd, "segments", O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW),
+	    err = 0;
 
 	if (to < 0)
 		return err_from_errno(errno);
@@ -397,7 +399,9 @@ print_finding(const struct json *f)
 	if (json_get(f, "segment") != NULL)
 		printf(_(", segment %lld at %lld"), (long long)json_int(json_get(f, "segment"), 0),
 		    (long long)json_int(json_get(f, "offset"), 0));
-	printf(" (%s)\n", json_cstr(json_get(f, "why")));
+	printf(" (");
+	store_print_clean(json_cstr(json_get(f, "why")));
+	printf(")\n");
 }
 
 static int

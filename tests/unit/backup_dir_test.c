@@ -387,11 +387,45 @@ damage_is_found(void **state)
 	assert_int_equal(there(), STEPS);
 }
 
+/* A folder that somebody else filled: what stands there instead of a file neither holds the reader up nor is read. */
+static void
+no_files(void **state)
+{
+	static const char *const names[] = {"rows-00000002", "manifest"};
+	struct backup_part part = {.octets = 1};
+	struct backup_dir d;
+	char path[128];
+
+	(void)state;
+	alarm(20);
+	for (int kind = 0; kind < 3; kind++)
+		for (int i = 0; i < 2; i++) {
+			fresh();
+			assert_int_equal(work(-1, CUT_KILL), DONE);
+			snprintf(path, sizeof path, "%s/%s", dir, names[i]);
+			assert_int_equal(unlink(path), 0);
+			assert_int_equal(kind == 0   ? mkfifo(path, 0600)
+					 : kind == 1 ? symlink("/dev/zero", path)
+						     : mkdir(path, 0700),
+			    0);
+			if (i == 1) {
+				assert_int_equal(
+				    backup_dir_open(AT_FDCWD, dir, false, &d), ERR_CORRUPT);
+				continue;
+			}
+			assert_int_equal(backup_dir_open(AT_FDCWD, dir, false, &d), 0);
+			assert_int_equal(
+			    backup_part_read(d.fd, names[i], &part, NULL, NULL), ERR_CORRUPT);
+			backup_dir_close(&d);
+		}
+	alarm(0);
+}
+
 int
 main(void)
 {
-	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(cut_at_every_call), cmocka_unit_test(damage_is_found)};
+	const struct CMUnitTest tests[] = {cmocka_unit_test(cut_at_every_call),
+	    cmocka_unit_test(damage_is_found), cmocka_unit_test(no_files)};
 	int r;
 
 	snprintf(dir, sizeof dir, "/tmp/backup_dir_test.%ld", (long)getpid());
