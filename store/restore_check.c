@@ -44,7 +44,29 @@ tell(struct check *k, struct buf *line)
 	buf_done(line);
 }
 
+static bool is_bad(const struct check *k, uint64_t body);
+
 /* ---- bodies ---- */
+
+/* Whether the parts that a body is made of are there and good: they have lower numbers, so they were looked at before. */
+static int
+parts_check(struct check *k, struct slice value)
+{
+	uint64_t refs[SEG_REFS_MAX];
+	char key[KEY_MAX];
+	struct buf v;
+	size_t n = 0;
+	int err = seg_loc_refs(value, refs, &n);
+
+	buf_init(&v, BACKEND_VALUE_MAX);
+	for (size_t i = 0; i < n && err == 0; i++) {
+		snprintf(key, sizeof key, "b/%016" PRIx64, refs[i]);
+		buf_reset(&v);
+		err = is_bad(k, refs[i]) ? ERR_CORRUPT : kv_get(k->r->kv, NULL, slice_str(key), &v);
+	}
+	buf_done(&v);
+	return err;
+}
 
 static int
 body_one(void *arg, struct slice key, struct slice value)
@@ -64,6 +86,8 @@ body_one(void *arg, struct slice key, struct slice value)
 	err = seg_loc_decode(value, body, &l);
 	if (err == 0)
 		err = seg_check(k->seg, &l);
+	if (err == 0)
+		err = parts_check(k, value);
 	if (err == 0)
 		return 0;
 	if (k->n_bad < BAD_MAX) {

@@ -183,6 +183,35 @@ def test_a_changed_octet_is_found_and_named(server, space):
     assert not [p.name for p in space.iterdir() if "restoring" in p.name], "something was left over"
 
 
+def test_a_damaged_attachment_names_its_message(server, space):
+    """An attachment that is kept by itself rots in the store, and the backup has it so: the restore that looks says which message is hurt."""
+    user = [u for u in server.users if u["role"] == "staff"][0]
+    mid = client.new_id(server.domain)
+    octets = os.urandom(60000)
+    mail = client.header(client.address(user["name"], user["address"]), [user["address"]], "Ảnh", mid)
+    server.submit(user, user["address"], [user["address"]],
+                  mail + client.multipart([client.text_part("Xem ảnh."), client.attachment("anh.jpg", octets, "image/jpeg")]))
+    assert server.fetch(user, mid)
+    place, at = next((f, f.read_bytes().find(octets[5000:5064])) for f in (server.dir / "var/store/segments").iterdir()
+                     if octets[5000:5064] in f.read_bytes())
+
+    def flip():
+        with open(place, "r+b") as f:
+            f.seek(at)
+            c = f.read(1)
+            f.seek(at)
+            f.write(bytes([c[0] ^ 1]))
+
+    flip()
+    try:
+        backup(server, space / "rot")
+        r = server.congvu("--json", "store", "restore", space / "rot", "--to", space / "rotten", "--verify", timeout=120)
+    finally:
+        flip()
+    assert r.returncode == 65, r.stdout + r.stderr
+    assert [f for f in json.loads(r.stdout)["findings"] if f.get("uid") and f["why"] == "body_corrupt"], r.stdout
+
+
 def test_who_may_not(server, space):
     """Never two at once in a folder; never in a folder of something else; a restore never over a store."""
     p = start_backup(server, space / "two", "--follow")
