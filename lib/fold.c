@@ -272,6 +272,25 @@ near_cp(const unsigned char *p, size_t left, size_t *len_out)
 	return 0;
 }
 
+/* Folds the ASCII that p's eight octets begin with, without a branch for each; how many octets. All eight of to may be written. */
+static inline size_t
+fold_ascii8(const unsigned char *p, unsigned char *to)
+{
+	const uint64_t ones = 0x0101010101010101u, high = ones << 7;
+	uint64_t w, low, upper;
+
+	memcpy(&w, p, sizeof w);
+	w = le64toh(w);
+	low = w & ~high;
+	/* the high bit of an octet from 'A' on, and not of one behind 'Z' */
+	upper = (low + ones * (0x80 - 'A')) & ~(low + ones * (0x80 - 'Z' - 1)) & high;
+	low |= upper >> 2; /* 0x20 */
+	low = htole64(low);
+	memcpy(to, &low, sizeof low);
+	w &= high;
+	return w == 0 ? 8 : (size_t)__builtin_ctzll(w) / 8;
+}
+
 /* Folds s from its beginning while characters are ASCII or remembered ones; gives how many octets that were. Bodies are searched and signed with
  * this: no call, no copy for a character. */
 static size_t
@@ -286,14 +305,17 @@ fold_near(struct slice s, struct buf *out)
 		bool done = false;
 
 		while (i < s.len && at < to + ROOM) {
-			unsigned char c = s.ptr[i];
 			size_t len;
 			uint32_t cp;
 			uint64_t v;
 
-			if (c < 0x80) {
-				*at++ = ascii_fold[c];
-				i++;
+			if (s.len - i >= 8 && (len = fold_ascii8(s.ptr + i, at)) > 0) {
+				at += len;
+				i += len;
+				if (len == 8)
+					continue;
+			} else if (s.ptr[i] < 0x80) {
+				*at++ = ascii_fold[s.ptr[i++]];
 				continue;
 			}
 			cp = near_cp(s.ptr + i, s.len - i, &len);

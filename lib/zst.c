@@ -13,7 +13,8 @@
 #include "lib/err.h"
 #include "lib/log.h"
 
-enum { LEVEL = 1 };
+/* Of a small block most of the time goes into the tables of its Huffman codes, when it is read even more: level -1 has none. */
+enum { LEVEL = 1, SMALL = 16 << 10, LEVEL_SMALL = -1 };
 
 struct zst {
 	ZSTD_CCtx *c;
@@ -45,7 +46,8 @@ zst_free(struct zst *z)
 size_t
 zst_compress(struct zst *z, struct slice in, unsigned char *to, size_t room)
 {
-	size_t n = ZSTD_compressCCtx(z->c, to, room, in.ptr, in.len, LEVEL);
+	size_t n = ZSTD_compressCCtx(
+	    z->c, to, room, in.ptr, in.len, in.len <= SMALL ? LEVEL_SMALL : LEVEL);
 
 	return ZSTD_isError(n) ? 0 : n;
 }

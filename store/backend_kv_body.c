@@ -192,8 +192,12 @@ body_write(struct bkv *b, struct job *j, struct pending *p)
 int
 bkv_part_put(struct bkv *b, const unsigned char sha256[32], struct slice octets, uint64_t *body_out)
 {
-	struct seg_body sb = {
-	    .sha256 = sha256, .size = octets.len, .content = octets, .fd = -1, .flags = SEG_PART};
+	struct seg_body sb = {.sha256 = sha256,
+	    .size = octets.len,
+	    .content = octets,
+	    .fd = -1,
+	    .flags = SEG_PART,
+	    .digested = true};
 	struct pending *p;
 	bool known;
 	int err;

@@ -52,6 +52,8 @@ struct seg_body {
 	int fd; /* else read from here, 0 to size (not owned) */
 	struct slice summary;
 	uint8_t flags; /* SEG_PART, SEG_COMPOSITE */
+	bool
+	    digested; /* the caller made sha256 of content itself: it is not made again; without fd alone */
 	struct buf *
 	    record; /* gets the record as it stands in its file, when it is no longer than the buf's cap; NULL: not wanted */
 };

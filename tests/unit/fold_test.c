@@ -58,6 +58,37 @@ long_text(void **state)
 	buf_done(&out);
 }
 
+/* Every ASCII character at every place among others, and behind one of more octets: eight are folded at once. */
+static void
+ascii_everywhere(void **state)
+{
+	char in[40], want[40];
+	struct buf out;
+
+	(void)state;
+	buf_init(&out, 100);
+	for (size_t at = 0; at < 32; at++)
+		for (int c = 1; c < 128; c++)
+			for (size_t wide = 0; wide < 24; wide += 3) {
+				size_t before = wide + 3 <= at ? wide : 0;
+
+				memset(in, 'M', 32);
+				memset(want, 'm', 32);
+				in[at] = (char)c;
+				want[at] = (char)(c >= 'A' && c <= 'Z' ? c + 32 : c);
+				in[32] = want[32] = '\0';
+				if (at > before + 2) {
+					memcpy(in + before, "\xe1\xbb\x86", 3); /* Ệ */
+					want[before] = 'e';
+					memmove(want + before + 1, want + before + 3, 30 - before);
+				}
+				buf_reset(&out);
+				assert_int_equal(vn_fold(slice_str(in), &out), 0);
+				check_buf(&out, want);
+			}
+	buf_done(&out);
+}
+
 /* Each stands before the next. */
 static void
 order(void **state)
@@ -200,6 +231,7 @@ main(void)
 	    cmocka_unit_test(folds_as_the_whole),
 	    cmocka_unit_test(folding),
 	    cmocka_unit_test(long_text),
+	    cmocka_unit_test(ascii_everywhere),
 	    cmocka_unit_test(order),
 	    cmocka_unit_test(names),
 	};

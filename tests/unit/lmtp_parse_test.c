@@ -138,6 +138,38 @@ data_smuggling(void **state)
 	text(LIT("\0\r\n.\r\n"), "", true, 6, false, true);
 }
 
+/* What is looked at many octets at a time is seen at every place. */
+static void
+chunks_are_looked_through(void **state)
+{
+	static const char *const odd[] = {"\n", "\r", "\r\r\n"};
+	unsigned char text[200];
+
+	(void)state;
+	for (size_t at = 0; at < sizeof text - 4; at++) {
+		struct lmtp_data d;
+
+		for (size_t k = 0; k <= sizeof odd / sizeof *odd; k++) {
+			memset(text, 'x', sizeof text);
+			memcpy(text + sizeof text - 2, "\r\n", 2);
+			lmtp_data_init(&d);
+			if (k < sizeof odd / sizeof *odd)
+				memcpy(text + at, odd[k], strlen(odd[k]));
+			else
+				text[at] = '\0';
+			lmtp_chunk_look(&d, slice_of(text, sizeof text));
+			assert_int_equal(d.bare, k < sizeof odd / sizeof *odd);
+			assert_int_equal(d.nul, k == sizeof odd / sizeof *odd);
+		}
+		memset(text, 'x', sizeof text);
+		memcpy(text + at, "\r\n", 2);
+		lmtp_data_init(&d);
+		lmtp_chunk_look(&d, slice_of(text, at + 1));
+		lmtp_chunk_look(&d, slice_of(text + at + 1, sizeof text - at - 1));
+		assert_false(d.bare || d.nul);
+	}
+}
+
 int
 main(void)
 {
@@ -147,6 +179,7 @@ main(void)
 	    cmocka_unit_test(rcpt),
 	    cmocka_unit_test(data_text),
 	    cmocka_unit_test(data_smuggling),
+	    cmocka_unit_test(chunks_are_looked_through),
 	};
 	int r;
 
