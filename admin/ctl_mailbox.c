@@ -2,6 +2,8 @@
  * mailbox_commands.def; all of them speak with stored on store.admin.sock. */
 #include "config.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,7 +29,7 @@ is_account(const char *user)
 }
 
 static int
-find(struct people *p, const char *user, char **account_out)
+find(struct people *p, const char *user, char **account_out, bool *known_out)
 {
 	struct people_owner *o = NULL;
 	struct person *u = NULL;
@@ -51,20 +53,22 @@ find(struct people *p, const char *user, char **account_out)
 
 		people_account('p', slice_str(user), account);
 		*account_out = xstrdup(account);
+		*known_out = false;
 		err = 0;
 	}
 	return err;
 }
 
 int
-mailbox_account(struct ctl *c, const char *user, char **account_out)
+mailbox_account(struct ctl *c, const char *user, char **account_out, bool *known_out)
 {
 	struct ctl_dir d = {0};
 	struct people *p = NULL;
 	char *why = NULL;
 	int rc, err;
 
-	if (is_account(user)) {
+	*known_out = !is_account(user);
+	if (!*known_out) {
 		*account_out = xstrdup(user);
 		return 0;
 	}
@@ -72,7 +76,7 @@ mailbox_account(struct ctl *c, const char *user, char **account_out)
 	if (rc == 0) {
 		err = people_new(c->conf, d.dir, &p, &why);
 		if (err == 0)
-			err = find(p, user, account_out);
+			err = find(p, user, account_out, known_out);
 		if (err != 0)
 			rc = ctl_dir_fail(c, user, err,
 			    why != NULL           ? why
@@ -105,6 +109,9 @@ mailbox_store(struct ctl *c, int *code_out)
 int
 mailbox_fail(const struct ctl *c, int err)
 {
+	if (err == ERR_TEMP && faccessat(AT_FDCWD, "store.admin.sock", W_OK, AT_EACCESS) != 0 &&
+	    errno == EACCES)
+		return ctl_fail(c, EX_NOPERM, "%s", _("only root may do this: call it with sudo"));
 	switch (err) {
 	case ERR_TEMP:
 	case ERR_CLOSED:

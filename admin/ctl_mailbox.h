@@ -7,8 +7,9 @@
 #include "lib/ipc.h"
 
 /* The account that a USER of the command line means: an account's id ("p-000123", "f-..."), an address of a person or functional mailbox (also an
- * earlier one), a login name, a person's id. malloc'd in *account_out. 0 or a sysexit after a message. */
-int mailbox_account(struct ctl *c, const char *user, char **account_out);
+ * earlier one), a login name, a person's id. malloc'd in *account_out. *known_out: the directory knows them; else it is an account by its form
+ * alone. 0 or a sysexit after a message. */
+int mailbox_account(struct ctl *c, const char *user, char **account_out, bool *known_out);
 /* store.admin.sock, with the run folder as the working folder from then on; NULL after a message, with the exit code in *code_out. */
 struct ipc_sync *mailbox_store(struct ctl *c, int *code_out);
 /* The store does not answer, or says no. */

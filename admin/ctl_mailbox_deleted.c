@@ -473,6 +473,7 @@ run(struct run *k, int argc, char **argv)
 	    {"message-id", &k->message_id, NULL}, {k->restores ? "to" : NULL, &k->to, NULL},
 	    {"dry-run", NULL, &k->dry_run}, {"all", NULL, &k->all}, {NULL, NULL, NULL}};
 	int code = EX_OK;
+	bool known;
 
 	if (ctl_options(k->c, options, &argc, argv) != 0)
 		return EX_USAGE;
@@ -486,7 +487,7 @@ run(struct run *k, int argc, char **argv)
 	    k->message_id == NULL)
 		return ctl_usage(
 		    k->c, _("say which: --mailbox, --since, --uid, --message-id or --all"));
-	code = mailbox_account(k->c, argv[1], &k->account);
+	code = mailbox_account(k->c, argv[1], &k->account, &known);
 	if (code == 0)
 		k->s = mailbox_store(k->c, &code);
 	if (code == 0 && k->restores && !k->dry_run)

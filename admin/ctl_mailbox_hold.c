@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "admin/ctl_mailbox.h"
 #include "lib/err.h"
@@ -19,6 +20,7 @@ struct ask {
 	char *account;
 	const char *decision, *until, *reason, *of;
 	int64_t until_at;
+	bool known; /* in the directory */
 	struct json *list;
 	size_t n;
 };
@@ -116,6 +118,18 @@ call(struct ask *k, struct ipc_sync *s, struct buf *next)
 	return err;
 }
 
+/* A hold of somebody whom neither the directory nor the store knows is a slip of the pen, and would hold nothing. */
+static int
+somebody(const struct ask *k, struct ipc_sync *s, struct buf *next)
+{
+	struct ask q = {.c = k->c, .what = LIST, .account = k->account, .list = json_arr_new()};
+	int err = k->what == SET && !k->known ? call(&q, s, next) : 0;
+
+	json_free(q.list);
+	buf_reset(next);
+	return err == 0 ? EX_OK : mailbox_fail(k->c, err);
+}
+
 static int
 note(struct ask *k)
 {
@@ -159,6 +173,8 @@ run(struct ask *k)
 
 	buf_init(&next, 256);
 	s = mailbox_store(k->c, &code);
+	if (code == 0)
+		code = somebody(k, s, &next);
 	if (code == 0 && k->what <= RELEASE)
 		code = note(k);
 	if (code == 0) {
@@ -191,7 +207,9 @@ mailbox_hold(struct ctl *c, int argc, char **argv)
 		return ctl_usage(c, _("a legal hold cites its decision: --decision"));
 	if (k.until != NULL && mailbox_day(k.until, true, &k.until_at) != 0)
 		return ctl_usage(c, _("--until needs a day, such as 2026-11-22"));
-	code = mailbox_account(c, argv[1], &k.account);
+	if (k.until != NULL && k.until_at <= (int64_t)time(NULL))
+		return ctl_usage(c, _("the day of --until is over already"));
+	code = mailbox_account(c, argv[1], &k.account, &k.known);
 	return code != 0 ? code : run(&k);
 }
 
@@ -209,7 +227,7 @@ mailbox_release(struct ctl *c, int argc, char **argv)
 		return ctl_usage(c, _("whose mailbox?"));
 	if (k.decision == NULL || *k.decision == '\0')
 		return ctl_usage(c, _("the end of a legal hold cites its decision: --decision"));
-	code = mailbox_account(c, argv[1], &k.account);
+	code = mailbox_account(c, argv[1], &k.account, &k.known);
 	return code != 0 ? code : run(&k);
 }
 
@@ -226,7 +244,7 @@ mailbox_holds(struct ctl *c, int argc, char **argv)
 		return ctl_usage(c, _("whose mailbox?"));
 	if (argc == 2) {
 		k.what = LIST;
-		code = mailbox_account(c, argv[1], &k.account);
+		code = mailbox_account(c, argv[1], &k.account, &k.known);
 	}
 	return code != 0 ? code : run(&k);
 }

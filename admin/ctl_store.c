@@ -2,6 +2,7 @@
  * are store_commands.def; following a task is ctl_store_follow.c. */
 #include "config.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -65,6 +66,9 @@ store_admin_new(void)
 int
 store_fail(const struct ctl *c, int err, const char *why)
 {
+	if (err == ERR_TEMP && faccessat(AT_FDCWD, "store.admin.sock", W_OK, AT_EACCESS) != 0 &&
+	    errno == EACCES)
+		return ctl_fail(c, EX_NOPERM, "%s", _("only root may do this: call it with sudo"));
 	switch (err) {
 	case ERR_TEMP:
 	case ERR_CLOSED:
@@ -106,6 +110,13 @@ store_print_clean(const char *text)
 		putchar((unsigned char)*text < 0x20 || *text == 0x7f ? '?' : *text);
 }
 
+/* What speaks with no store: on a host that has to be set up again, nothing ran yet. */
+static bool
+offline(const char *name)
+{
+	return strcmp(name, "restore") == 0 || strcmp(name, "verify-backup") == 0;
+}
+
 int
 ctl_store(struct ctl *c, int argc, char **argv)
 {
@@ -123,7 +134,7 @@ ctl_store(struct ctl *c, int argc, char **argv)
 		dir = conf_path(c->conf, "run_dir");
 		called_from = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
 		/* the name of a socket has 107 bytes at most, wherever the instance lies */
-		if (chdir(dir) != 0) {
+		if (chdir(dir) != 0 && !offline(subs[i].name)) {
 			code = ctl_fail(c, EX_UNAVAILABLE,
 			    _("%s is not there: the suite was never started"), dir);
 		} else {

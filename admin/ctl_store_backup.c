@@ -237,7 +237,9 @@ store_backup(struct ctl *c, struct ipc_sync *s, int argc, char **argv)
 	if (every != NULL && (slice_to_u64(slice_str(every), 3600, &seconds) != 0 || seconds == 0))
 		return ctl_usage(c, _("--every takes 1 to 3600 seconds"));
 	if ((err = backup_dir_open(store_cwd(), argv[1], true, &d)) != 0)
-		return store_backup_open_fail(c, argv[1], err);
+		return err == ERR_NOTFOUND
+			   ? ctl_fail(c, EX_CANTCREAT, "%s: %s", argv[1], strerror(ENOENT))
+			   : store_backup_open_fail(c, argv[1], err);
 	catch_signals();
 	folder = whole_path(d.fd, argv[1]);
 	backup_pull_init(&p, s, &d, folder, &stopped);

@@ -137,7 +137,7 @@ failed(const struct follow *f)
 		const char *error;
 		int code;
 	} codes[] = {{"denied", EX_NOPERM}, {"not_found", EX_NOUSER}, {"conflict", EX_DATAERR},
-	    {"expired", EX_DATAERR}};
+	    {"expired", EX_DATAERR}, {"unsupported", EX_CONFIG}};
 	const char *why = json_cstr(json_get(f->status, "why")),
 		   *error = json_cstr(json_get(f->status, "error"));
 	int code = EX_TEMPFAIL;
@@ -163,11 +163,8 @@ over(struct follow *f)
 		code = failed(f);
 	else if (strcmp(state, "stopped") == 0)
 		code = ctl_fail(f->c, EX_TEMPFAIL, _("the work was stopped before its end"));
-	if (f->view->result != NULL && json_get(f->status, "result") != NULL) {
-		int said = f->view->result(f->c, f->status);
-
-		code = code == EX_OK ? said : code;
-	}
+	else if (f->view->result != NULL && json_get(f->status, "result") != NULL)
+		code = f->view->result(f->c, f->status);
 	return code;
 }
 

@@ -182,12 +182,25 @@ store_purge(struct ctl *c, struct ipc_sync *s, int argc, char **argv)
 	    {NULL, NULL, NULL}};
 	const char *what, *event = NULL;
 	struct json *args, *note;
+	uint64_t n = 0;
 	int code = 0;
 
 	if (ctl_options(c, options, &argc, argv) != 0)
 		return EX_USAGE;
 	if (argc != 1)
 		return ctl_usage(c, _("store purge takes options only"));
+	if ((o.message_id != NULL || o.sha256 != NULL || o.body != NULL) + (o.confirm != NULL) +
+		(o.cancel != NULL) + o.list >
+	    1)
+		return ctl_usage(
+		    c, _("one of these at a time: a request, --confirm, --cancel or --list"));
+	if (o.confirm != NULL || o.cancel != NULL) {
+		if (slice_to_u64(
+			slice_str(o.confirm != NULL ? o.confirm : o.cancel), INT32_MAX, &n) != 0 ||
+		    n == 0)
+			return ctl_usage(
+			    c, _("the number of a request is needed (congvu store purge --list)"));
+	}
 	what = o.list              ? "list"
 	       : o.confirm != NULL ? "confirm"
 	       : o.cancel != NULL  ? "cancel"
@@ -197,10 +210,8 @@ store_purge(struct ctl *c, struct ipc_sync *s, int argc, char **argv)
 	json_set_str(args, "what", what);
 	json_set_str(args, "by", ctl_actor());
 	if (o.confirm != NULL || o.cancel != NULL) {
-		int64_t n = (int64_t)strtoull(o.confirm != NULL ? o.confirm : o.cancel, NULL, 10);
-
-		json_set_int(args, "request", n);
-		json_set_int(note, "request", n);
+		json_set_int(args, "request", (int64_t)n);
+		json_set_int(note, "request", (int64_t)n);
 		event = o.confirm != NULL ? "store_purge_confirm" : "store_purge_cancel";
 	} else if (!o.list) {
 		code = request(c, &o, args, note);

@@ -58,6 +58,8 @@ def test_two_officers(server, officers):
     assert "2 thư và 0" in said or "3 thư" in said, said
     assert "Một cán bộ khác xác nhận" in said and "Giu" in said and "hộp thư bị xóa" in said
     number = said.split("--confirm ")[1].split()[0]
+    as_officer(server, two, "--confirm", number, "--cancel", number, code=64)  # which of the two?
+    as_officer(server, two, "--confirm", number + "x", code=64)
     said = as_officer(server, one, "--confirm", number, "--lang", "vi", code=77)
     assert "cán bộ khác" in said, said
     assert m.uid("SEARCH", "HEADER", "Message-ID", '"%s"' % mid)[1][0].split() == [uid]

@@ -127,6 +127,15 @@ def site():
     shutil.rmtree(root, ignore_errors=True)
 
 
+def test_work_that_failed_says_only_that(server):
+    """No sum of a check that did not take place, no "older keys open nothing any more"; in the reader's language."""
+    server.wait_up()
+    r = server.congvu("--lang", "vi", "store", "check", "khong-co")
+    assert r.returncode == 67 and r.stdout == "" and "kho thư không có tài khoản đó" in r.stderr, (r.stdout, r.stderr)
+    r = server.congvu("--lang", "vi", "store", "rotate-key")
+    assert r.returncode == 78 and r.stdout == "" and "chưa đặt store_key_file" in r.stderr, (r.stdout, r.stderr)
+
+
 def test_a_damaged_message_row(site):
     """One row with a bit that changed: that message alone is not given, with a clear NO; check names it; it can be deleted."""
     box, texts = site.folder("rows", 5)

@@ -143,3 +143,15 @@ def test_hold(server):
     assert not any(h["in_force"] for h in got) and got[-1]["release_decision"] == "15/QĐ-STP"
     run(server, "release", a["login"], "--decision", "16/QĐ-STP", code=67)
     assert [records(server, e)[-1]["decision"] for e in ("store_hold", "store_release")] == ["12/QĐ-STP", "16/QĐ-STP"]
+
+
+def test_a_hold_that_would_hold_nothing(server):
+    """A login or an account that nobody has, a day that is over: refused, not "in force"."""
+    server.wait_up()
+    a = server.user("staff", agency="SKHCN")
+    before = run(server, "holds")
+    for who in ("khong-co-ai", "p-khong-co-ai"):
+        assert server.congvu("mailbox", "hold", who, "--decision", "12/QĐ-STP").returncode == 67
+    r = server.congvu("mailbox", "hold", a["login"], "--decision", "12/QĐ-STP", "--until", "2020-01-01", "--lang", "vi")
+    assert r.returncode == 64 and "đã qua" in r.stderr, r.stderr
+    assert run(server, "holds") == before
