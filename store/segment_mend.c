@@ -12,8 +12,8 @@
 #include "lib/log.h"
 
 struct seg_mender {
-	int dir_fd, fd; /* -1: not open */
-	uint32_t file;
+	int dir_fd, fd;      /* -1: not open */
+	uint32_t file, lost; /* lost: the last one that is not there */
 	bool dirty;
 	unsigned n;
 	int err; /* of a sync */
@@ -55,8 +55,17 @@ file_enter(struct seg_mender *m, uint32_t file)
 		return m->err;
 	file_name(file, name);
 	m->fd = openat(m->dir_fd, name, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+	if (m->fd < 0 && errno == ENOENT) {
+		if (m->lost != file)
+			log_msg(LOG_LVL_ERROR, "segment_lost",
+			    "file %u is missing: congvu store check names the messages, a backup "
+			    "has them",
+			    file);
+		m->lost = file;
+		return ERR_NOTFOUND;
+	}
 	if (m->fd < 0)
-		return errno == ENOENT ? ERR_NOTFOUND : err_from_errno(errno);
+		return err_from_errno(errno);
 	m->file = file;
 	return 0;
 }
