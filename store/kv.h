@@ -53,7 +53,8 @@ void kv_abort(struct kv_txn *t); /* NULL accepted */
 int kv_sync(struct kv *kv);
 /* Writes changed pages to the data file and drops log files not needed any more. kv_bdb does it by itself as well. */
 int kv_checkpoint(struct kv *kv);
-/* A checkpoint after which no log is left that was written before the call: notes, and what rows were, are gone. 0, or as kv_checkpoint. */
+/* A checkpoint after which no log is left that was written before the call: notes, and what rows were, are gone. 0, ERR_TEMP (a
+ * transaction from before it does not end), or as kv_checkpoint. */
 int kv_forget_log(struct kv *kv);
 
 /* value_out is reset first; its cap bounds what is read (ERR_LIMIT). t NULL: outside of a transaction, sees committed values only. 0 or

@@ -39,6 +39,8 @@ enum {
 	NOTE_PLACE = DB_user_BEGIN + 3,   /* nothing: it has a place */
 	NOTE_HEAD = 16,
 	FILLER = 32 * 1024,
+	FORGET_TRIES = 20,
+	FORGET_WAIT_US = 50000,
 };
 
 struct bdb {
@@ -387,7 +389,25 @@ bdb_checkpoint(struct kv *kv)
 	return err_of(checkpoint(bdb_of(kv), 0, 0));
 }
 
-/* The present log file is filled up, so that the next one begins: whole files go. */
+/* The number of the oldest log file. */
+static int
+oldest_log(struct bdb *b, u_int32_t *file_out)
+{
+	DBT d = {.flags = DB_DBT_REALLOC};
+	DB_LOGC *c = NULL;
+	DB_LSN at = {0, 0};
+	int ret = b->env->log_cursor(b->env, &c, 0);
+
+	if (ret == 0)
+		ret = c->get(c, &at, &d, DB_FIRST);
+	free(d.data);
+	if (c != NULL)
+		c->close(c, 0);
+	*file_out = at.file;
+	return ret;
+}
+
+/* The present log file is filled up, so that the next one begins: whole files go. A transaction that began in one of them keeps it, and it is over soon. */
 static int
 bdb_forget_log(struct kv *kv)
 {
@@ -399,9 +419,18 @@ bdb_forget_log(struct kv *kv)
 	lsn = first;
 	while (ret == 0 && lsn.file == first.file)
 		ret = log_record(b, NOTE_PLACE, slice_of(filler, sizeof filler), &lsn);
-	if (ret == 0)
+	for (int i = 0; ret == 0 && i < FORGET_TRIES; i++) {
+		u_int32_t oldest = 0;
+
+		if (i > 0)
+			usleep(FORGET_WAIT_US);
 		ret = checkpoint(b, 0, 0);
-	return err_of(ret);
+		if (ret == 0)
+			ret = oldest_log(b, &oldest);
+		if (ret == 0 && oldest > first.file)
+			return 0;
+	}
+	return ret == 0 ? ERR_TEMP : err_of(ret);
 }
 
 /* ---- rows ---- */
