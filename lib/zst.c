@@ -13,8 +13,9 @@
 #include "lib/err.h"
 #include "lib/log.h"
 
-/* Of a small block most of the time goes into the tables of its Huffman codes, when it is read even more: level -1 has none. */
-enum { LEVEL = 1, SMALL = 16 << 10, LEVEL_SMALL = -1 };
+/* Of a small block most of the time goes into the tables of its Huffman codes, when it is read even more: level -1 has none. From SMALL octets on they are
+ * made, also of a piece that tells whether a larger block is worth it. */
+enum { LEVEL = 1, SMALL = 8 << 10, LEVEL_SMALL = -1 };
 
 struct zst {
 	ZSTD_CCtx *c;
@@ -46,8 +47,8 @@ zst_free(struct zst *z)
 size_t
 zst_compress(struct zst *z, struct slice in, unsigned char *to, size_t room)
 {
-	size_t n = ZSTD_compressCCtx(
-	    z->c, to, room, in.ptr, in.len, in.len <= SMALL ? LEVEL_SMALL : LEVEL);
+	size_t n =
+	    ZSTD_compressCCtx(z->c, to, room, in.ptr, in.len, in.len < SMALL ? LEVEL_SMALL : LEVEL);
 
 	return ZSTD_isError(n) ? 0 : n;
 }

@@ -347,6 +347,26 @@ from_file(void **state)
 	fclose(tmp);
 }
 
+/* Digits by chance repeat nothing, and yet half of each octet is saved: the look into the middle of a large block must see that. */
+static void
+digits_are_compressed(void **state)
+{
+	enum { N = 100000 };
+	struct fix *f = *state;
+	unsigned char *p = xmalloc(N);
+	struct seg_loc l;
+	uint32_t r = 1;
+
+	for (size_t i = 0; i < N; i++) {
+		r = r * 1664525 + 1013904223;
+		p[i] = (unsigned char)"0123456789abcdef"[r >> 28];
+	}
+	l = put_bytes(f, slice_of(p, N), "digits");
+	assert_true(l.stored < N * 3 / 4);
+	assert_int_equal(seg_check(f->s, &l), 0);
+	free(p);
+}
+
 /* Text is compressed, noise is not, and a range gives just its octets, wherever blocks end. */
 static void
 blocks(void **state)
@@ -799,6 +819,7 @@ main(void)
 	    cmocka_unit_test_setup_teardown(new_file_torn, setup, teardown),
 	    cmocka_unit_test_setup_teardown(from_file, setup, teardown),
 	    cmocka_unit_test_setup_teardown(blocks, setup, teardown),
+	    cmocka_unit_test_setup_teardown(digits_are_compressed, setup, teardown),
 	    cmocka_unit_test_setup_teardown(whole, setup, teardown),
 	    cmocka_unit_test_setup_teardown(version_1, setup, teardown),
 	    cmocka_unit_test_setup_teardown(copies, setup, teardown),
