@@ -321,7 +321,7 @@ load_record(const struct ledger_recovery *rec)
 			json_set_int(r, "cut_octets", (int64_t)rec->cut);
 			json_set_str(r, "cut_sha256", rec->cut_sha256);
 		}
-		log_msg(strcmp(rec->kind, "torn_line") == 0 ? LOG_LVL_WARN : LOG_LVL_ERROR,
+		log_msg(strncmp(rec->kind, "torn_", 5) == 0 ? LOG_LVL_WARN : LOG_LVL_ERROR,
 		    "ledger_recovery", "%s: last record %llu, expected %llu", rec->kind,
 		    (unsigned long long)rec->found_seq, (unsigned long long)rec->expected_seq);
 	}

@@ -1,6 +1,7 @@
 /* ledger_file.c: the audit log's file and its writer thread. Runs in milter-ledger. Invariants: bytes are acknowledged only after
  * pwrite (stage 1) or fdatasync (stage 2) succeeded; a batch that fails leaves the log as it was; after a failed fdatasync
- * nothing is written any more, since the kernel may have dropped what it could not write; the state file is never ahead of the log. */
+ * nothing is written any more, since the kernel may have dropped what it could not write; the state file is never ahead of the log; what
+ * a start believes of what was not synced is written again first. */
 #include "config.h"
 
 #include "milter/ledger_file.h"
@@ -17,6 +18,8 @@
 #include <sys/eventfd.h>
 #include <sys/file.h>
 #include <unistd.h>
+
+enum { STEP = 65536 };
 
 struct ledger_file {
 	int fd, state_fd;
@@ -79,6 +82,23 @@ write_at(int fd, const unsigned char *p, size_t n, uint64_t at)
 }
 
 static int
+read_at(int fd, unsigned char *p, size_t n, uint64_t at)
+{
+	while (n > 0) {
+		ssize_t k = pread(fd, p, n, (off_t)at);
+
+		if (k < 0 && errno == EINTR)
+			continue;
+		if (k <= 0)
+			return ERR_IO;
+		p += k;
+		n -= (size_t)k;
+		at += (uint64_t)k;
+	}
+	return 0;
+}
+
+static int
 sync_data(int fd)
 {
 	if (should_fail(&fail_sync))
@@ -101,15 +121,16 @@ write_state(struct ledger_file *f, const struct audit_chain *last, uint64_t size
 
 /* ---- opening ---- */
 
-/* The last whole line and what stands behind it. line_out is in tail. */
+/* The last whole line before end, and what stands behind it. line_out is in tail. */
 static int
-read_tail(struct ledger_file *f, struct buf *tail, struct slice *line_out, size_t *torn_out)
+read_tail(
+    struct ledger_file *f, uint64_t end, struct buf *tail, struct slice *line_out, size_t *torn_out)
 {
-	size_t want = f->size < AUDIT_LINE_MAX * 2 ? (size_t)f->size : AUDIT_LINE_MAX * 2;
+	size_t want = end < AUDIT_LINE_MAX * 2 ? (size_t)end : AUDIT_LINE_MAX * 2;
 	unsigned char *room = want > 0 ? buf_reserve(tail, want) : NULL;
 	struct slice s;
-	size_t got = 0, from;
-	ssize_t k;
+	size_t from;
+	int err;
 
 	*line_out = (struct slice){NULL, 0};
 	*torn_out = 0;
@@ -117,15 +138,9 @@ read_tail(struct ledger_file *f, struct buf *tail, struct slice *line_out, size_
 		return 0;
 	if (room == NULL)
 		return ERR_NOMEM;
-	while (got < want) {
-		k = pread(f->fd, room + got, want - got, (off_t)(f->size - want + got));
-		if (k < 0 && errno == EINTR)
-			continue;
-		if (k <= 0)
-			return ERR_IO;
-		got += (size_t)k;
-	}
-	buf_commit(tail, got);
+	if ((err = read_at(f->fd, room, want, end - want)) != 0)
+		return err;
+	buf_commit(tail, want);
 	s = buf_slice(tail);
 	while (s.len > 0 && s.ptr[s.len - 1] != '\n') {
 		s.len--;
@@ -139,62 +154,158 @@ read_tail(struct ledger_file *f, struct buf *tail, struct slice *line_out, size_
 	return 0;
 }
 
+/* What stands behind at is no record. */
 static int
-cut_torn(struct ledger_file *f, struct slice tail, size_t torn, struct ledger_recovery *rec)
+cut(struct ledger_file *f, uint64_t at, const char *kind, struct ledger_recovery *rec)
 {
-	unsigned char digest[32];
+	unsigned char digest[32], *p = xmalloc(STEP);
+	struct sha256 *h = sha256_new();
+	int err = 0;
 
-	sha256_of(slice_from(tail, tail.len - torn), digest);
+	for (uint64_t i = at; i < f->size && err == 0; i += STEP) {
+		size_t n = f->size - i < STEP ? (size_t)(f->size - i) : STEP;
+
+		if ((err = read_at(f->fd, p, n, i)) == 0)
+			sha256_update(h, p, n);
+	}
+	sha256_final(h, digest);
+	sha256_free(h);
+	free(p);
+	if (err != 0)
+		return err;
 	hex_encode(digest, 32, rec->cut_sha256);
-	rec->kind = "torn_line";
-	rec->cut = torn;
-	f->size -= torn;
-	return ftruncate(f->fd, (off_t)f->size) == 0 && fdatasync(f->fd) == 0 ? 0 : ERR_IO;
+	rec->kind = kind;
+	rec->cut = (size_t)(f->size - at);
+	f->size = at;
+	return ftruncate(f->fd, (off_t)at) == 0 ? 0 : ERR_IO;
 }
 
-/* Where the chain goes on. When the state file knows more than the log, or something else, the chain continues from the
- * state's hash: then no restart of ours can make a manipulated log verify. */
+/* What is read may be in memory alone: after a sync that failed the kernel calls clean what it could not write. Written once more,
+ * and synced by who calls, it is on the disk before anything is put on top of it. */
 static int
-find_end(struct ledger_file *f, struct ledger_recovery *rec)
+rewrite(struct ledger_file *f)
 {
-	struct audit_state st;
+	unsigned char *p = xmalloc(STEP);
+	int err = 0;
+
+	for (uint64_t at = 0; at < f->size && err == 0; at += STEP) {
+		size_t n = f->size - at < STEP ? (size_t)(f->size - at) : STEP;
+
+		if ((err = read_at(f->fd, p, n, at)) == 0)
+			err = write_at(f->fd, p, n, at);
+	}
+	free(p);
+	return err;
+}
+
+/* Whether the log has, where the state file says, the record it says: all up to there was synced. */
+static int
+is_anchored(struct ledger_file *f, const struct audit_state *st, bool *is_out)
+{
+	struct audit_chain c;
+	struct slice line;
+	struct buf tail;
+	const char *why;
+	size_t torn;
+	int err;
+
+	*is_out = false;
+	if (st->size > f->size)
+		return 0;
+	audit_chain_init(&c);
+	buf_init(&tail, 2 * AUDIT_LINE_MAX + 1);
+	err = read_tail(f, st->size, &tail, &line, &torn);
+	if (err == 0 && torn == 0 &&
+	    (line.ptr == NULL || audit_line_parse(line, &c, NULL, &why) == 0))
+		*is_out = c.seq == st->last.seq && strcmp(c.h, st->last.h) == 0;
+	buf_done(&tail);
+	return err;
+}
+
+/* Behind what was synced: records that follow one another count, and are written again (see rewrite). A power cut may have left the
+ * end of a batch without its middle: from the first line that does not follow nothing counts, and none of it was acknowledged as
+ * being on stable storage. */
+static int
+follow(struct ledger_file *f, const struct audit_state *st, struct ledger_recovery *rec)
+{
+	struct audit_reader *r = audit_reader_new(f->fd);
+	uint64_t at = st->size;
+	bool whole = false; /* a whole line that does not follow */
+	struct slice line;
+	const char *why;
+	int err = lseek(f->fd, (off_t)at, SEEK_SET) < 0 ? ERR_IO : 0;
+
+	f->last = st->last;
+	while (err == 0 && (err = audit_reader_next(r, &line)) == 0) {
+		whole = audit_check_line(&f->last, line, NULL, &why) != 0;
+		if (whole)
+			break;
+		err = write_at(f->fd, line.ptr, line.len + 1, at); /* its LF is behind it */
+		at += line.len + 1;
+	}
+	audit_reader_free(r);
+	whole |= err == ERR_LIMIT;
+	if (err == ERR_EOF || err == ERR_LIMIT)
+		err = 0;
+	if (err == 0 && at < f->size)
+		err = cut(f, at, whole ? "torn_batch" : "torn_line", rec);
+	rec->found_seq = rec->expected_seq = f->last.seq;
+	return err;
+}
+
+/* There is no state file to go by, or it does not fit: the last line is believed when it is a record. When the state file knows more than the
+ * log, or something else, the chain continues from the state's hash: then no restart of ours can make a manipulated log verify. */
+static int
+guess_end(struct ledger_file *f, const struct audit_state *st, struct ledger_recovery *rec)
+{
 	struct slice line;
 	struct buf tail;
 	const char *why = "";
-	char text[AUDIT_STATE_LEN];
 	size_t torn;
-	ssize_t n;
 	int err;
 
 	buf_init(&tail, 2 * AUDIT_LINE_MAX + 1);
-	audit_chain_init(&f->last);
-	err = read_tail(f, &tail, &line, &torn);
-	if (err != 0)
-		goto out;
-	if (line.ptr != NULL && audit_line_parse(line, &f->last, NULL, &why) != 0)
+	err = read_tail(f, f->size, &tail, &line, &torn);
+	if (err == 0 && line.ptr != NULL && audit_line_parse(line, &f->last, NULL, &why) != 0)
 		rec->kind = "bad_last_line";
-	if (torn > 0 && (err = cut_torn(f, buf_slice(&tail), torn, rec)) != 0)
-		goto out;
+	if (err == 0 && torn > 0)
+		err = cut(f, f->size - torn, "torn_line", rec);
+	if (err == 0)
+		err = rewrite(f);
 	rec->found_seq = rec->expected_seq = f->last.seq;
-	n = pread(f->state_fd, text, sizeof text, 0);
-	if (n < 0) {
-		err = ERR_IO;
-		goto out;
-	}
-	if (n > 0 && audit_state_parse(slice_of(text, (size_t)n), &st) == 0) {
-		rec->expected_seq = st.last.seq;
-		if (st.last.seq > f->last.seq)
+	if (err == 0 && st != NULL && st->last.seq >= f->last.seq) {
+		if (st->last.seq > f->last.seq)
 			rec->kind = "missing_records";
-		else if (st.last.seq == f->last.seq && strcmp(st.last.h, f->last.h) != 0)
+		else if (strcmp(st->last.h, f->last.h) != 0)
 			rec->kind = "replaced";
-		else
-			rec->expected_seq = f->last.seq;
-		if (rec->expected_seq > f->last.seq ||
-		    (rec->kind != NULL && strcmp(rec->kind, "replaced") == 0))
-			f->last = st.last;
+		rec->expected_seq = st->last.seq;
+		f->last = st->last;
 	}
-out:
 	buf_done(&tail);
+	return err;
+}
+
+/* Where the chain goes on; what is left behind it is on stable storage. */
+static int
+find_end(struct ledger_file *f, struct ledger_recovery *rec)
+{
+	struct audit_state st = {0};
+	char text[AUDIT_STATE_LEN];
+	bool has_state, anchored = false;
+	ssize_t n;
+	int err = 0;
+
+	audit_chain_init(&f->last);
+	n = pread(f->state_fd, text, sizeof text, 0);
+	if (n < 0)
+		return ERR_IO;
+	has_state = n > 0 && audit_state_parse(slice_of(text, (size_t)n), &st) == 0;
+	if (has_state)
+		err = is_anchored(f, &st, &anchored);
+	if (err == 0)
+		err = anchored ? follow(f, &st, rec) : guess_end(f, has_state ? &st : NULL, rec);
+	if (err == 0 && sync_data(f->fd) != 0)
+		err = ERR_IO;
 	return err;
 }
 
@@ -259,9 +370,6 @@ ledger_file_open(
 	err = find_end(f, rec);
 	if (err == 0)
 		err = sync_folder(path);
-	/* what a crash left unsynced but readable becomes part of the chain: make it durable first */
-	if (err == 0 && fdatasync(f->fd) != 0)
-		err = ERR_IO;
 out:
 	free(state_path);
 	if (err != 0) {

@@ -9,13 +9,15 @@ struct ledger_file;
 
 /* What opening found: a record that says so is the first thing to be written. NULL members: nothing of the kind. */
 struct ledger_recovery {
-	const char *kind; /* NULL, "torn_line", "bad_last_line", "missing_records", "replaced" */
-	uint64_t cut;     /* octets of the torn line */
+	const char *
+	    kind; /* NULL, "torn_line", "torn_batch", "bad_last_line", "missing_records", "replaced" */
+	uint64_t cut; /* octets that were no whole record, or stood behind one that was not */
 	char cut_sha256[65];
 	uint64_t found_seq, expected_seq;
 };
 
-/* Opens (makes) log and its state file, cuts a torn last line, finds the end of the chain. owner: uid for new files, -1: as is.
+/* Opens (makes) log and its state file, cuts what a power cut left in part behind the last sync, finds the end of the chain and has it on
+ * stable storage. owner: uid for new files, -1: as is.
  * 0 or ERR_IO with errno, ERR_EXISTS when another process has it. */
 int ledger_file_open(
     const char *path, int64_t owner, struct ledger_file **out, struct ledger_recovery *rec_out);

@@ -228,6 +228,98 @@ a_torn_line_is_cut(void **state)
 	assert_int_equal(r.records, 3);
 }
 
+static off_t
+log_size(void)
+{
+	struct stat st;
+
+	assert_int_equal(stat(path, &st), 0);
+	return st.st_size;
+}
+
+static void
+overwrite(off_t at, const char *text, size_t n)
+{
+	int fd = open(path, O_WRONLY);
+
+	assert_true(fd >= 0);
+	assert_int_equal(pwrite(fd, text, n, at), n);
+	close(fd);
+}
+
+/* A power cut keeps what it likes of what was not synced: also the end of a batch, and not its middle. */
+static void
+a_batch_without_its_middle_is_cut(void **state)
+{
+	static const char zeros[40];
+	struct audit_report r;
+	struct open_log o;
+	off_t synced, second;
+
+	(void)state;
+	open_it(&o);
+	assert_int_equal(write_batch(&o, 2, true), 0);
+	synced = log_size();
+	assert_int_equal(write_batch(&o, 1, false), 0);
+	second = log_size();
+	assert_int_equal(write_batch(&o, 3, false), 0);
+	close_it(&o);
+	overwrite(second + (log_size() - second) / 2, zeros, sizeof zeros);
+	open_it(&o);
+	assert_string_equal(o.rec.kind, "torn_batch");
+	assert_int_equal(o.rec.found_seq, 4);
+	assert_int_equal(ledger_file_last(o.file)->seq, 4);
+	assert_true(log_size() > second);
+	assert_int_equal(write_batch(&o, 1, true), 0);
+	close_it(&o);
+	r = verify();
+	assert_true(r.ok);
+	assert_int_equal(r.records, 5);
+	/* what was synced is not cut, whatever became of it: that is no power cut */
+	overwrite(synced - 60, zeros, sizeof zeros);
+	open_it(&o);
+	assert_null(o.rec.kind);
+	close_it(&o);
+	r = verify();
+	assert_false(r.ok);
+	assert_int_equal(r.line, 2);
+}
+
+/* After a sync that failed the kernel may hold in memory alone what the next start reads, and call it clean: it is written and synced
+ * again before the chain goes on. */
+static void
+what_a_start_believes_is_written_again(void **state)
+{
+	struct ledger_recovery rec;
+	struct ledger_file *f;
+	struct open_log o;
+
+	(void)state;
+	open_it(&o);
+	assert_int_equal(write_batch(&o, 1, true), 0);
+	ledger_file_fail(0, 1, EIO);
+	assert_int_equal(write_batch(&o, 1, true), ERR_IO);
+	close_it(&o);
+	ledger_file_fail(1, 0, EIO);
+	assert_int_equal(ledger_file_open(path, -1, &f, &rec), ERR_IO);
+	ledger_file_fail(0, 1, EIO);
+	assert_int_equal(ledger_file_open(path, -1, &f, &rec), ERR_IO);
+	/* nor is it believed without the state file */
+	assert_int_equal(unlink(state_path), 0);
+	ledger_file_fail(1, 0, EIO);
+	assert_int_equal(ledger_file_open(path, -1, &f, &rec), ERR_IO);
+	open_it(&o);
+	assert_null(o.rec.kind);
+	assert_int_equal(ledger_file_last(o.file)->seq, 2);
+	assert_int_equal(write_batch(&o, 1, true), 0);
+	close_it(&o);
+	/* all of it was synced: nothing is written */
+	ledger_file_fail(1, 0, EIO);
+	open_it(&o);
+	assert_int_equal(ledger_file_last(o.file)->seq, 3);
+	close_it(&o);
+}
+
 /* Whatever was done to the end of the log while the ledger was down, going on does not hide it. */
 static void
 manipulation_outlives_a_restart(void **state)
@@ -275,6 +367,7 @@ main(void)
 	const struct CMUnitTest tests[] = {T(batches_go_on_after_reopening),
 	    T(a_failed_write_leaves_the_log), T(a_failed_sync_ends_it),
 	    T(unsynced_batches_do_not_move_the_state), T(a_torn_line_is_cut),
+	    T(a_batch_without_its_middle_is_cut), T(what_a_start_believes_is_written_again),
 	    T(manipulation_outlives_a_restart), T(only_one_writer)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
