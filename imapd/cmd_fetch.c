@@ -452,7 +452,6 @@ on_seen(void *arg, int err, uint64_t highest, const struct store_uid *changed, s
 	struct cmd *m = arg;
 	struct fetch *st = m->state;
 	struct selected *s = m->c->sel;
-	(void)highest;
 	(void)conflicts;
 	(void)n_conflicts;
 	if (err == 0) {
@@ -462,6 +461,8 @@ on_seen(void *arg, int err, uint64_t highest, const struct store_uid *changed, s
 			view_change(&s->view, changed[i].uid, changed[i].flags, true);
 			sync_own(s, changed[i].uid, changed[i].modseq);
 		}
+		if (st->n_changed == n_changed)
+			sync_own_end(s, highest, changed, n_changed);
 	}
 	/* Reading goes on when the flag cannot be set (over quota, or no right any more). */
 	ask_rows(m);

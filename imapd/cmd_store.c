@@ -137,7 +137,6 @@ on_flags(void *arg, int err, uint64_t highest, const struct store_uid *changed, 
 	struct cmd *m = arg;
 	struct store *st = m->state;
 	struct selected *s = m->c->sel;
-	(void)highest;
 	if (err) {
 		cmd_err(m, err);
 		return;
@@ -153,6 +152,7 @@ on_flags(void *arg, int err, uint64_t highest, const struct store_uid *changed, 
 		if (st->silent && (m->c->enabled & ENABLED_CONDSTORE))
 			tell_modseq(m, (uint32_t)at + 1, &changed[i]);
 	}
+	sync_own_end(s, highest, changed, n_changed);
 	for (size_t i = 0; i < n_conflicts; i++) {
 		int64_t at = view_find(&s->view, conflicts[i]);
 		uint32_t v = m->uid ? conflicts[i] : (uint32_t)at + 1;

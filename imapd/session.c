@@ -113,7 +113,8 @@ cmd_vend(struct cmd *m, const char *status, const char *fmt, va_list ap)
 	}
 	bool expunge = !(m->def->flags & COMMAND_NO_EXPUNGE) || m->uid;
 	/* RFC 7162 3.2: what came before a MODSEQ that was told is told as well */
-	bool ask = (m->def->flags & COMMAND_ASK) || (c->enabled & ENABLED_CONDSTORE);
+	bool ask = (m->def->flags & COMMAND_ASK) ||
+		   ((c->enabled & ENABLED_CONDSTORE) && c->sel->told_modseq > c->sel->view.modseq);
 	sync_run(c, ask, expunge, cmd_answer);
 }
 

@@ -208,6 +208,9 @@ void imapd_stop(struct imapd *d);
 void sync_run(struct client *c, bool ask, bool expunge, void (*done)(struct client *c));
 /* Remembers a change made by this client, so that the store's word of it is not told again. */
 void sync_own(struct selected *s, uint32_t uid, uint64_t modseq);
+/* All that a call of store_flags changed was taken over. When it is all that happened since the last look, the view is complete up to highest, and the
+ * store is not asked for what is known. */
+void sync_own_end(struct selected *s, uint64_t highest, const struct store_uid *changed, size_t n);
 void selected_free(struct selected *s);
 /* "* FLAGS (…)" when keywords has a word the client does not know yet. */
 void sync_keywords(struct client *c, struct slice keywords);

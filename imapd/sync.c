@@ -61,6 +61,20 @@ own_done(struct selected *s)
 	s->n_own = s->own_alloc = 0;
 }
 
+void
+sync_own_end(struct selected *s, uint64_t highest, const struct store_uid *changed, size_t n)
+{
+	uint64_t was = s->view.modseq;
+	size_t n_new = 0;
+	for (size_t i = 0; i < n; i++)
+		n_new += changed[i].modseq > was && view_find(&s->view, changed[i].uid) >= 0;
+	/* no two changes of a mailbox have the same mod-sequence */
+	if (highest <= was || highest - was != n_new)
+		return;
+	s->view.modseq = highest;
+	own_done(s);
+}
+
 static void
 finish(struct client *c)
 {
