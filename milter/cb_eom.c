@@ -306,6 +306,22 @@ read_grace(struct eom *e)
 }
 
 static int
+fill_recipients(struct eom *e)
+{
+	struct slice *all = arena_calloc(e->arena, e->msg->n_rcpts + 1, sizeof *all);
+	size_t i;
+
+	if (all == NULL)
+		return ERR_NOMEM;
+	for (i = 0; i < e->msg->n_rcpts; i++)
+		all[i] = slice_str(e->msg->rcpts[i]);
+	e->facts.rcpts = all;
+	e->facts.n_rcpts = e->msg->n_rcpts;
+	e->facts.clearances = milter_settings.clearances;
+	return 0;
+}
+
+static int
 judge(struct eom *e)
 {
 	struct slice header = buf_slice(&e->msg->header);
@@ -318,7 +334,7 @@ judge(struct eom *e)
 		return in_trouble(e, T_SIZE, ERR_LIMIT);
 	if (e->msg->err != 0)
 		return in_trouble(e, T_BUSY, e->msg->err);
-	if (facts_read(header, e->arena, &e->facts) != 0)
+	if (fill_recipients(e) != 0 || facts_read(header, e->arena, &e->facts) != 0)
 		return in_trouble(e, T_BUSY, ERR_NOMEM);
 	if ((err = ask_directory(e)) != 0 || (err = ask_scanner(e)) != 0 ||
 	    (err = ask_signer(e)) != 0)

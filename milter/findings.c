@@ -12,7 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define WIRE_VERSION 2
+#define WIRE_VERSION 3
 #define ADDRESSES_MAX 32
 
 void
@@ -36,6 +36,7 @@ findings_add_sig(struct findings *f)
 	s->coverage = SIG_PARTIAL;
 	s->rev = REV_UNCHECKED;
 	s->rev_age_s = -1;
+	s->label = -1;
 	while (*p != NULL)
 		p = &(*p)->next;
 	*p = s;
@@ -198,6 +199,10 @@ put_sig(struct buf *b, const struct find_sig *s)
 	ipc_put_slice(b, s->rev_source);
 	ipc_put_i64(b, s->signing_time);
 	ipc_put_i64(b, s->rev_age_s);
+	ipc_put_u32(b, (uint32_t)(s->label + 1));
+	ipc_put_slice(b, s->label_policy);
+	ipc_put_u8(b, s->receipt_request);
+	ipc_put_u8(b, s->ml_expansion);
 	for (a = s->addresses; a != NULL; a = a->next)
 		n++;
 	ipc_put_u32(b, n);
@@ -306,7 +311,7 @@ static void
 get_sig(struct ipc_reader *r, struct findings *f)
 {
 	struct find_sig *s = findings_add_sig(f);
-	uint32_t i, n;
+	uint32_t i, n, label;
 	bool utf8;
 
 	if (s == NULL) {
@@ -332,6 +337,13 @@ get_sig(struct ipc_reader *r, struct findings *f)
 	s->rev_source = get_text(r, f);
 	s->signing_time = get_time(r);
 	s->rev_age_s = get_time(r);
+	label = ipc_get_u32(r);
+	if (label > FIND_LABEL_MAX + 1)
+		r->err = ERR_PROTO;
+	s->label = r->err == 0 ? (int)label - 1 : -1;
+	s->label_policy = get_text(r, f);
+	s->receipt_request = ipc_get_u8(r) != 0;
+	s->ml_expansion = ipc_get_u8(r) != 0;
 	n = ipc_get_count(r, ADDRESSES_MAX, 5);
 	for (i = 0; i < n && r->err == 0; i++) {
 		utf8 = ipc_get_u8(r) != 0;
@@ -445,6 +457,20 @@ rev_state_name(enum rev_state r)
 	return r >= REV_UNCHECKED && r <= REV_UNKNOWN ? names[r] : names[0];
 }
 
+/* null without one, so that the shape is the same for every signature */
+static struct json *
+label_json(const struct find_sig *s)
+{
+	struct json *o;
+
+	if (s->label < 0)
+		return NULL;
+	o = json_obj_new();
+	json_set_int(o, "classification", s->label);
+	json_set_slice(o, "policy", s->label_policy);
+	return o;
+}
+
 struct json *
 findings_sig_json(const struct findings *f, int64_t date)
 {
@@ -481,6 +507,9 @@ findings_sig_json(const struct findings *f, int64_t date)
 		json_set_slice(rev, "source", s->rev_source);
 		json_set_int(rev, "age_s", s->rev_age_s);
 		json_set_take(o, "rev", rev);
+		json_set_take(o, "label", label_json(s));
+		json_set_bool(o, "receipt_request", s->receipt_request);
+		json_set_bool(o, "ml_expansion", s->ml_expansion);
 		sub = json_arr_new();
 		for (a = s->addresses; a != NULL; a = a->next)
 			json_push_take(sub, json_str_new(a->value));

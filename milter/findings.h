@@ -57,8 +57,13 @@ struct find_sig {
 	struct slice rev_source; /* "crl", "embedded", "" */
 	int64_t rev_age_s;       /* since the CRL's thisUpdate; -1: none */
 	struct sig_address *addresses;
+	int label; /* eSSSecurityLabel's classification (RFC 2634 3.2); -1: no label */
+	struct slice label_policy; /* its security-policy-identifier, dotted; empty without label */
+	bool receipt_request;      /* a signed receipt is asked for (RFC 2634 2) */
+	bool ml_expansion;         /* mlExpansionHistory: a list signed it anew (RFC 2634 4) */
 	struct find_sig *next;
 };
+#define FIND_LABEL_MAX 256 /* ub-integer-options */
 
 enum part_flag {
 	PART_EXEC = 1 << 0,           /* content is a program or script */

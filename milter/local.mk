@@ -18,7 +18,7 @@ milter_libcvfindings_a_SOURCES = milter/findings.h milter/findings.c milter/scan
 noinst_LIBRARIES += milter/libcvrule.a
 milter_libcvrule_a_SOURCES = milter/rule.h milter/rules.def milter/rule.c milter/rule_form.c milter/rule_attach.c \
 	milter/rule_sign.c milter/symbol.h milter/symbol.c milter/facts.h milter/facts.c milter/modes.h milter/modes.c \
-	milter/authres.h milter/authres.c
+	milter/authres.h milter/authres.c milter/clearance.h milter/clearance.c
 CV_RULE_LIBS = milter/libcvrule.a milter/libcvfindings.a lib/libcvmail.a lib/libcvjson.a lib/libcvipc.a lib/libcvcrypto.a lib/libcv.a \
 	$(CV_MAIL_LIBS) $(CRYPTO_LIBS) $(JANSSON_LIBS)
 
@@ -28,7 +28,7 @@ milter_libcvscan_a_SOURCES = milter/scan_message.h milter/scan_priv.h milter/sca
 	milter/scan_type.c milter/scan_name.c milter/scan_archive.c milter/scan_magic.c milter/scan_family.c milter/scan_ole.c \
 	milter/scan_zip.c milter/scan_text.c milter/scan_uu.c milter/secrecy.h milter/secrecy.c \
 	milter/smime.h milter/smime_priv.h milter/smime_trust.c milter/smime_cert.c milter/smime_chain.c milter/smime_cms.c \
-	milter/smime_rev.h milter/smime_rev.c milter/smime_ocsp.c
+	milter/smime_rev.h milter/smime_rev.c milter/smime_ocsp.c milter/smime_ess.c
 milter_libcvscan_a_CFLAGS = $(AM_CFLAGS) $(CRYPTO_CFLAGS) $(ARCHIVE_CFLAGS) $(MAGIC_CFLAGS)
 CV_SCAN_LIBS = milter/libcvscan.a milter/libcvfindings.a lib/libcvmail.a lib/libcvjson.a lib/libcvipc.a lib/libcvcrypto.a \
 	lib/libcv.a $(CV_MAIL_LIBS) $(CRYPTO_LIBS) $(ARCHIVE_LIBS) $(MAGIC_LIBS) $(JANSSON_LIBS)

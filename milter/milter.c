@@ -307,8 +307,15 @@ load_modes(void)
 		if (modes_add_limit(milter_settings.modes, item, &why) != 0)
 			bad_item("policy_attachment_mb", item, why);
 	}
+	milter_settings.clearances = clearances_new();
+	for (i = 0; i < conf_list_len(c, "policy_clearances"); i++) {
+		item = conf_list_item(c, "policy_clearances", i);
+		if (clearances_add(milter_settings.clearances, item, &why) != 0)
+			bad_item("policy_clearances", item, why);
+	}
 	buf_init(&text, 1 << 20);
 	modes_text(milter_settings.modes, &text);
+	clearances_text(milter_settings.clearances, &text);
 	rule_table_hash(buf_slice(&text), milter_settings.policy_sha256);
 	buf_done(&text);
 }

@@ -107,6 +107,7 @@ struct milter_settings {
 	const char **authserv; /* whose Authentication-Results are believed */
 	size_t n_authserv;
 	struct modes *modes;
+	struct clearances *clearances;
 	unsigned rev_refresh_s, rev_wait_ms, rev_grace_s;
 	bool rev_fetch;
 	char policy_sha256[65];

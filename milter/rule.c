@@ -172,6 +172,18 @@ rule_table_hash(struct slice settings, char hex_out[65])
 	hex_encode(digest, 32, hex_out);
 }
 
+struct slice
+rule_domain_of(struct slice address)
+{
+	size_t i;
+
+	for (i = address.len; i > 0; i--) {
+		if (address.ptr[i - 1] == '@')
+			return slice_from(address, i);
+	}
+	return slice_from(address, address.len);
+}
+
 bool
 rule_enforced(const struct rule_facts *f)
 {

@@ -3,6 +3,7 @@
 #ifndef CV_RULE_H
 #define CV_RULE_H
 
+#include "milter/clearance.h"
 #include "milter/findings.h"
 
 #define RULE_FROM_MAX 8
@@ -56,6 +57,9 @@ struct rule_facts {
 	const unsigned char
 	    *modes;   /* enum rule_mode of each rule of rule_table; NULL: the defaults */
 	int64_t date; /* Date field, 0: none */
+	const struct slice *rcpts; /* envelope recipients as given, without angle brackets */
+	size_t n_rcpts;
+	const struct clearances *clearances; /* NULL: every domain is cleared for all */
 	const struct findings *scan;
 };
 
@@ -93,7 +97,8 @@ enum rule_mode rule_mode_of(const struct rule_facts *f, const struct rule *r);
 const char *rule_mode_name(enum rule_mode m);
 
 /* Helpers of rule_*.c. */
-bool rule_enforced(const struct rule_facts *f); /* authenticated, or From one of our domains */
+struct slice rule_domain_of(struct slice address); /* behind the last "@" */
+bool rule_enforced(const struct rule_facts *f);    /* authenticated, or From one of our domains */
 bool rule_whole_signature(const struct rule_facts *f);
 /* How a signer's addresses fit an author. */
 enum rule_bind { BIND_NONE, BIND_FORMER, BIND_ALIAS, BIND_EXACT };

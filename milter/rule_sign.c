@@ -382,3 +382,58 @@ rule_time_skew(const struct rule_facts *f, struct buf *detail)
 	}
 	return false;
 }
+
+/* Case 31: no recipient's domain may be cleared for less than what a label says, whichever layer carries it. Our label or a stranger's: what is
+ * marked does not go there. */
+bool
+rule_label(const struct rule_facts *f, struct buf *detail)
+{
+	const struct find_sig *s;
+	size_t i;
+
+	for (s = f->scan->sigs; s != NULL; s = s->next) {
+		for (i = 0; s->label >= 0 && i < f->n_rcpts; i++) {
+			struct slice domain = rule_domain_of(f->rcpts[i]);
+			int cleared = clearances_of(f->clearances, domain);
+
+			if (s->label <= cleared)
+				continue;
+			buf_append_str(detail, "label ");
+			clearance_name(s->label, detail);
+			buf_append_str(detail, ", ");
+			buf_append_slice(detail, slice_sub(domain, 0, 120));
+			buf_append_str(detail, " is cleared for ");
+			clearance_name(cleared, detail);
+			return true;
+		}
+	}
+	return false;
+}
+
+bool
+rule_receipt_asked(const struct rule_facts *f, struct buf *detail)
+{
+	const struct find_sig *s;
+
+	for (s = f->scan->sigs; s != NULL; s = s->next) {
+		if (s->receipt_request) {
+			buf_append_slice(detail, slice_sub(s->signer, 0, 120));
+			return true;
+		}
+	}
+	return false;
+}
+
+bool
+rule_list_signed(const struct rule_facts *f, struct buf *detail)
+{
+	const struct find_sig *s;
+
+	for (s = f->scan->sigs; s != NULL; s = s->next) {
+		if (s->ml_expansion) {
+			buf_append_slice(detail, slice_sub(s->signer, 0, 120));
+			return true;
+		}
+	}
+	return false;
+}

@@ -128,6 +128,8 @@ check_signer(CMS_SignerInfo *si, struct findings *f, struct find_sig *s)
 	why = attributes_fault(si, &s->signing_time);
 	if (why != NULL)
 		set_bad(s, f, SIG_BAD, why);
+	if ((why = smime_ess_read(si, signer, f, s)) != NULL)
+		set_bad(s, f, SIG_BAD, why);
 	if (signer == NULL) {
 		set_bad(s, f, SIG_BAD, "the signer's certificate is not in the message");
 		return;

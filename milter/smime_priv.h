@@ -12,6 +12,7 @@ struct stack_st_X509;
 struct stack_st_X509_CRL;
 struct X509_crl_st;
 struct asn1_string_st;
+struct CMS_SignerInfo_st;
 
 /* One domain's anchors; NULL when there are none at all. Borrowed. */
 struct smime_domain {
@@ -34,6 +35,11 @@ const char *smime_key_weakness(struct x509_st *cert);
 /* The same for an algorithm identifier of a digest or signature. */
 const char *smime_digest_weakness(const struct X509_algor_st *alg);
 const char *smime_sigalg_weakness(const struct X509_algor_st *alg);
+
+/* smime_ess.c: label, receipt request and list history of a SignerInfo into s. NULL, or what is wrong with them (static): the signature is bad then. signer:
+ * may be NULL. */
+const char *smime_ess_read(
+    struct CMS_SignerInfo_st *si, struct x509_st *signer, struct findings *f, struct find_sig *s);
 
 /* smime_chain.c: path and revocation of s's signer; sets status (when it was SIG_VALID), chain, rev, and what the findings want. */
 void smime_chain_check(const struct smime_domain *d, const struct smime_rev *r,

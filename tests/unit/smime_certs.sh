@@ -112,6 +112,8 @@ sign noattr -signer manager.pem -inkey k1.key -md sha256 -noattr
 sign opaque -signer manager.pem -inkey k1.key -md sha256 -nodetach
 sign streamed -signer manager.pem -inkey k1.key -md sha256 -nodetach -stream
 sign keyid -signer manager.pem -inkey k1.key -md sha512 -keyid
+sign cades -signer manager.pem -inkey k1.key -md sha256 -cades
+sign receipt -signer manager.pem -inkey k1.key -md sha256 -receipt_request_all -receipt_request_to manager@x.example
 sign two -signer manager.pem -inkey k1.key -signer eve.pem -inkey k1.key -md sha256
 sign twostranger -signer manager.pem -inkey k1.key -signer stranger.pem -inkey k1.key -md sha256
 openssl crl2pkcs7 -nocrl -certfile manager.pem -outform DER -out certsonly.der
