@@ -9,6 +9,15 @@
 
 enum { PRUNE_EVERY_S = 86400, ROW_VALUE_MAX = 65536 };
 
+/* From when a delivery or a move is remembered. A machine may have come up with a clock that is behind: the mailbox may know a later time. */
+static int64_t
+seen_from(const struct mbox_head *h)
+{
+	int64_t from = age_from_s();
+
+	return from > h->pruned_at ? from : h->pruned_at;
+}
+
 int
 insert_put(struct new_msg *n, struct cycle *c)
 {
@@ -39,7 +48,7 @@ insert_put(struct new_msg *n, struct cycle *c)
 		struct slice k = key_id(key, 'd', n->id, sizeof n->id);
 
 		buf_init(&b, 64);
-		seen_row_encode(row->save_date, row->uid, &b);
+		seen_row_encode(seen_from(&c->h), row->uid, &b);
 		if ((err = cycle_absent(c, k)) != 0 || (err = cycle_put_buf(c, k, &b)) != 0)
 			return err;
 	}
@@ -86,8 +95,8 @@ insert_build(struct op *op, struct cycle *c)
 		struct buf b;
 
 		buf_init(&b, ROW_VALUE_MAX);
-		moved_row_encode(
-		    now_s(), op->moved_from, c->h.uidvalidity, op->uids, op->msgs, op->n_msgs, &b);
+		moved_row_encode(seen_from(&c->h), op->moved_from, c->h.uidvalidity, op->uids,
+		    op->msgs, op->n_msgs, &b);
 		err = cycle_absent(c, op->moved_key);
 		if (err == 0)
 			err = cycle_put_buf(c, op->moved_key, &b);

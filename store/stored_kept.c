@@ -37,7 +37,7 @@ account_kept(const struct account *a)
 int
 kept_put(struct op *op, struct cycle *c, const struct msg_row *row, uint64_t modseq)
 {
-	struct kept_row k = {.at = now_s(), .why = op->why, .by = op->by};
+	struct kept_row k = {.at = age_from_s(), .why = op->why, .by = op->by};
 	char key[KEPT_KEY_LEN + 1];
 	struct buf b, v;
 	int err;
@@ -252,7 +252,7 @@ kept_build(struct op *op, struct cycle *c)
 		if (op->kept[i].there)
 			err = kept_del(c, &op->kept[i]);
 	if (op->kept_how == KEPT_TRIM && err == 0 && !op->more)
-		c->h.kept_from = op->kept_next != 0 ? op->kept_next : now_s();
+		c->h.kept_from = op->kept_next != 0 ? op->kept_next : age_from_s();
 	return err;
 }
 

@@ -178,7 +178,7 @@ delete_run(struct account_op *op)
 	}
 	buf_init(&b, 4096);
 	if (account_keeps(a)) {
-		k->kept_at = now_s();
+		k->kept_at = age_from_s();
 		err = bury_row(a, k->r.m, k->by, k->kept_at, kept_key, &kept.key, &b);
 		kept.value = buf_slice(&b);
 	}

@@ -586,6 +586,9 @@ int64_t now_s(void);
 /* For whatever goes once its time is over: the clock as it was when stored began, and what has really passed since; earlier when the clock says
  * so. A clock that is set ahead while stored runs ends nothing. */
 int64_t age_now_s(void);
+/* From when the term of something counts that is kept from now on: the later of both. What comes while the clock is set back is not years old
+ * once it is put right. */
+int64_t age_from_s(void);
 /* A backend call refused our own arguments: a bug. */
 void must(int err);
 

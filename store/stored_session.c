@@ -39,16 +39,32 @@ running_s(void)
 	return ts.tv_sec;
 }
 
+/* The clock as it was when this was first asked, and what has passed since. */
+static int64_t
+steady_s(void)
+{
+	static int64_t behind = INT64_MIN;
+	int64_t running = running_s();
+
+	if (behind == INT64_MIN)
+		behind = now_s() - running;
+	return running + behind;
+}
+
 int64_t
 age_now_s(void)
 {
-	static int64_t behind =
-	    INT64_MIN; /* running_s, against the clock when this was first asked */
-	int64_t wall = now_s(), running = running_s();
+	int64_t steady = steady_s(), wall = now_s();
 
-	if (behind == INT64_MIN)
-		behind = wall - running;
-	return wall < running + behind ? wall : running + behind;
+	return wall < steady ? wall : steady;
+}
+
+int64_t
+age_from_s(void)
+{
+	int64_t steady = steady_s(), wall = now_s();
+
+	return wall > steady ? wall : steady;
 }
 
 void
