@@ -303,6 +303,8 @@ work(struct setup *s)
 	if (rc == 0)
 		rc = setup_keys(s);
 	if (rc == 0)
+		rc = setup_audit_key(s);
+	if (rc == 0)
 		rc = setup_certificate(s);
 	if (rc == 0)
 		rc = setup_trust(s);

@@ -110,6 +110,12 @@ print_role(const struct json *r)
 		if (strcmp(key, "backup_at") == 0 && json_int(value, 0) != 0)
 			printf(_("  last backup %s old"),
 			    ago(json_int(value, 0), since, sizeof(since)));
+		else if (strcmp(key, "checkpoint_at") == 0 && json_int(value, 0) != 0)
+			printf(_("  last checkpoint %s old"),
+			    ago(json_int(value, 0), since, sizeof(since)));
+		else if (strcmp(key, "unsigned_since") == 0 && json_int(value, 0) != 0)
+			printf(_("  CHECKPOINT OWED for %s"),
+			    ago(json_int(value, 0), since, sizeof(since)));
 		else if (json_int(value, 0) != 0)
 			printf("  %s %lld", key, (long long)json_int(value, 0));
 	if (json_bool(json_get(r, "leaving")))

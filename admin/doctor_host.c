@@ -358,6 +358,48 @@ check_backup(struct check *k)
 	json_free(j);
 }
 
+/* Checkpoints of the audit log: mail does not wait for them, so somebody has to hear when they are not signed. */
+static void
+check_checkpoints(struct check *k)
+{
+	struct json *j = ctl_status_read(k->c, "congvu-milter");
+	const struct json *roles = json_get(j, "roles"), *stats;
+	char *key = conf_path(k->conf, "audit_key_file");
+	long long since, late = 3 * conf_int(k->conf, "audit_checkpoint_s") + 30;
+
+	for (size_t i = 0; i < json_len(roles); i++) {
+		stats = json_get(json_at(roles, i), "stats");
+		if (strcmp(json_cstr(json_get(json_at(roles, i), "role")), "milter-ledger") != 0)
+			continue;
+		since = json_int(json_get(stats, "unsigned_since"), 0);
+		if (json_int(json_get(stats, "checkpoints_refused"), 0) > 0 && since != 0)
+			finding(k, BAD, "audit_checkpoints", "%s",
+			    _("milter-sign refuses to sign: the audit log went back behind what "
+			      "was "
+			      "signed, or was written anew: congvu audit verify"));
+		else if (since != 0 && access(key, F_OK) != 0)
+			finding(k, WARN, "audit_checkpoints",
+			    _("there is no key %s, so nothing proves that the audit log was not "
+			      "written anew: openssl genpkey -algorithm EC -pkeyopt "
+			      "ec_paramgen_curve:P-256 -out %s, chmod 600, congvu reload"),
+			    key, key);
+		else if (since != 0 && (long long)time(NULL) - since > late)
+			finding(k, WARN, "audit_checkpoints",
+			    _("the audit log has been unsigned for %lld minutes: see what "
+			      "milter-sign says in the log"),
+			    ((long long)time(NULL) - since) / 60);
+		else
+			finding(k, GOOD, "audit_checkpoints", _("signed up to record %lld"),
+			    (long long)json_int(json_get(stats, "checkpoint_seq"), 0));
+		if (json_int(json_get(stats, "syslog_lost"), 0) > 0)
+			finding(k, WARN, "audit_syslog", _("%lld checkpoints did not reach %s"),
+			    (long long)json_int(json_get(stats, "syslog_lost"), 0),
+			    conf_str(k->conf, "audit_syslog"));
+	}
+	free(key);
+	json_free(j);
+}
+
 /* A clock that is behind makes certificates not valid yet and signatures of tomorrow. */
 static void
 check_clock(struct check *k)
@@ -399,11 +441,13 @@ doctor_host(struct check *k)
 	check_owner(k, "store_dir", "user_stored");
 	check_owner(k, "queue_dir", "user_queue");
 	check_owner(k, "ledger_dir", "user_ledger");
+	check_owner(k, "sign_dir", "user_sign");
 	check_anchors(k);
 	check_disk(k, "store_dir");
 	check_disk(k, "queue_dir");
 	check_disk(k, "ledger_dir");
 	check_queue(k);
 	check_backup(k);
+	check_checkpoints(k);
 	check_clock(k);
 }

@@ -38,6 +38,7 @@ bool setup_has_systemd(void);
 /* setup_files.c: users, keys, certificate, trust anchors, congvu.conf. Each 0 or -1 (said). */
 int setup_users(struct setup *s);
 int setup_keys(struct setup *s);
+int setup_audit_key(struct setup *s); /* audit.key, and audit-public.pem for who verifies the log */
 int setup_certificate(struct setup *s);
 int setup_trust(struct setup *s);
 int setup_conf(struct setup *s);

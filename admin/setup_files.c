@@ -219,6 +219,46 @@ out:
 	return rc;
 }
 
+/* Made by openssl, whose public key files everybody's tools read. */
+int
+setup_audit_key(struct setup *s)
+{
+	char *key = setup_path(s, "audit.key"), *made = setup_path(s, "audit.key.new"),
+	     *public = setup_path(s, "audit-public.pem");
+	const char *const make[] = {"openssl", "genpkey", "-algorithm", "EC", "-pkeyopt",
+	    "ec_paramgen_curve:P-256", "-out", made, NULL};
+	const char *const show[] = {
+	    "openssl", "pkey", "-in", made, "-pubout", "-out", public, NULL};
+	struct buf out;
+	int rc = 0;
+
+	buf_init(&out, 65536);
+	if (access(key, F_OK) == 0) {
+		setup_say(s, SETUP_THERE, key, "%s", _("the key of the audit log is kept"));
+	} else if (s->dry_run) {
+		setup_say(s, SETUP_WOULD, key, "%s",
+		    _("a key for the audit log's checkpoints would be made"));
+	} else if (setup_run(make, &out) != 0 || chmod(made, 0600) != 0 ||
+		   setup_run(show, &out) != 0 || chmod(public, 0644) != 0 ||
+		   rename(made, key) != 0) {
+		setup_say(s, SETUP_FAILED, key, "openssl: %s", buf_cstr(&out));
+		rc = -1;
+	} else {
+		setup_say(s, SETUP_DONE, key, "%s",
+		    _("a key for the audit log's checkpoints was made, mode 600"));
+		setup_left(s,
+		    _("give %s to who is to verify the audit log one day, on paper too: a "
+		      "signature proves "
+		      "nothing to who got the key from the same host later"),
+		    public);
+	}
+	buf_done(&out);
+	free(key);
+	free(made);
+	free(public);
+	return rc;
+}
+
 /* ---- the certificate ---- */
 
 static int

@@ -20,7 +20,9 @@ static const struct {
     {"ingest", {"clients", "deliveries", "failures"}},
     {"milter", {"messages", "rejected", "tempfailed", "held"}},
     {"milter-scan", {"scans", "failures"}},
-    {"milter-ledger", {"records", "syncs"}},
+    {"milter-ledger", {"records", "syncs", "checkpoint_seq", "checkpoint_at", "unsigned_since",
+			  "checkpoints_refused", "syslog_lost"}},
+    {"milter-sign", {"checkpoints", "refused", "has_key"}},
     {"fetch", {"requests", "transfers", "failures", "remembered_bytes"}},
     {"test-role", {"starts"}},
 };

@@ -25,13 +25,39 @@ audit_chain_init(struct audit_chain *c)
 	memcpy(c->h, zero_hash, sizeof c->h);
 }
 
+void
+audit_digest(struct slice canon, char out[65])
+{
+	unsigned char digest[32];
+
+	sha256_of(canon, digest);
+	hex_encode(digest, sizeof digest, out);
+}
+
+void
+audit_link(const char prev[65], const char d[65], char out[65])
+{
+	char both[128];
+
+	memcpy(both, prev, 64);
+	memcpy(both + 64, d, 64);
+	audit_digest(slice_of(both, sizeof both), out);
+}
+
 /* h of a record whose canonical form without h is canon. */
 static void
-chain_hash(const char prev[65], struct slice canon, char out[65])
+chain_hash(int64_t version, const char prev[65], struct slice canon, char out[65])
 {
 	unsigned char raw[32], digest[32];
-	struct sha256 *sha = sha256_new();
+	struct sha256 *sha;
+	char d[65];
 
+	if (version >= 2) {
+		audit_digest(canon, d);
+		audit_link(prev, d, out);
+		return;
+	}
+	sha = sha256_new();
 	if (hex_decode(slice_of(prev, 64), raw, sizeof raw) != 0)
 		memset(raw, 0, sizeof raw);
 	sha256_update(sha, raw, sizeof raw);
@@ -45,9 +71,10 @@ int
 audit_seal(
     struct audit_chain *c, struct json *rec, const char *ts, const char *host, struct buf *out)
 {
-	static const char *const ours[] = {"v", "seq", "ts", "host", "prev", "h"};
+	static const char *const ours[] = {"v", "seq", "ts", "host", "salt", "prev", "h"};
+	unsigned char salt[16];
 	struct buf canon;
-	char h[65];
+	char h[65], salt_hex[2 * sizeof salt + 1];
 	size_t i, had = out->len;
 	int err;
 
@@ -62,11 +89,14 @@ audit_seal(
 	json_set_int(rec, "seq", (int64_t)(c->seq + 1));
 	json_set_str(rec, "ts", ts);
 	json_set_str(rec, "host", host);
+	random_bytes(salt, sizeof salt);
+	hex_encode(salt, sizeof salt, salt_hex);
+	json_set_str(rec, "salt", salt_hex);
 	json_set_str(rec, "prev", c->h);
 	err = json_canonical(rec, &canon);
 	if (err != 0)
 		goto out;
-	chain_hash(c->h, buf_slice(&canon), h);
+	chain_hash(AUDIT_VERSION, c->h, buf_slice(&canon), h);
 	json_set_str(rec, "h", h);
 	buf_reset(&canon);
 	err = json_canonical(rec, &canon);
@@ -111,7 +141,7 @@ line_check(struct slice line, struct audit_chain *c, char *prev_out, struct json
 	struct buf canon;
 	struct slice h, prev;
 	char want[65];
-	int64_t seq;
+	int64_t seq, version;
 	int err = ERR_CORRUPT;
 
 	buf_init(&canon, AUDIT_LINE_MAX);
@@ -127,8 +157,8 @@ line_check(struct slice line, struct audit_chain *c, char *prev_out, struct json
 	seq = json_int(json_get(rec, "seq"), -1);
 	h = json_str(json_get(rec, "h"));
 	prev = json_str(json_get(rec, "prev"));
-	if (json_int(json_get(rec, "v"), -1) != AUDIT_VERSION || seq < 1 || !is_hash(h) ||
-	    !is_hash(prev)) {
+	version = json_int(json_get(rec, "v"), -1);
+	if (version < 1 || version > AUDIT_VERSION || seq < 1 || !is_hash(h) || !is_hash(prev)) {
 		*why_out = "no record: v, seq, prev or h is missing or malformed";
 		goto out;
 	}
@@ -141,7 +171,7 @@ line_check(struct slice line, struct audit_chain *c, char *prev_out, struct json
 	buf_reset(&canon);
 	if (json_canonical(rec, &canon) != 0)
 		goto out;
-	chain_hash(prev_out, buf_slice(&canon), want);
+	chain_hash(version, prev_out, buf_slice(&canon), want);
 	if (memcmp(want, c->h, 64) != 0) {
 		*why_out = "changed: the content does not have the hash it states";
 		goto out;

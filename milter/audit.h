@@ -1,16 +1,23 @@
 /* audit.h: the audit log's lines and their hash chain. Pure but for the reader, which reads a descriptor it is given.
  *
  * One record a line: canonical JSON (lib/json.h) with v, seq, ts, host, event, … prev, h. prev is the h of the record before (64
- * zeros for the first), h = hex(SHA-256(32 bytes of prev ‖ canonical record without h)); seq counts from 1 without a gap. A line is
- * valid only if it is byte for byte the canonical form of what it says. Used by milter-ledger (writes) and congvu (verifies). */
+ * zeros for the first); seq counts from 1 without a gap. With d = hex(SHA-256(canonical record without h)):
+ *   v 2: h = hex(SHA-256(prev ‖ d)), over the 128 hex digits, so that who proves one record shows of the others their d alone, and
+ *        sha256sum is enough to follow; "salt", 16 random octets, keeps the content of a record from being guessed from its d
+ *   v 1 (read, no longer written): h = hex(SHA-256(32 bytes of prev ‖ canonical record without h)), no salt
+ * A line is valid only if it is byte for byte the canonical form of what it says. Used by milter-ledger (writes) and congvu (verifies). */
 #ifndef CV_AUDIT_H
 #define CV_AUDIT_H
 
 #include "lib/json.h"
 
-#define AUDIT_VERSION 1
+#define AUDIT_VERSION 2
 #define AUDIT_LINE_MAX (1u << 20)
 #define AUDIT_STATE_LEN 139 /* octets of the state file, LF included */
+
+/* d of a record whose canonical form without h is canon; h of a record (v 2) from prev and d. */
+void audit_digest(struct slice canon, char out[65]);
+void audit_link(const char prev[65], const char d[65], char out[65]);
 
 /* The end of a chain: the last record's number and hash. */
 struct audit_chain {

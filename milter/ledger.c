@@ -4,6 +4,7 @@
  * milter then defers the mail; an outcome is acknowledged when it is written and synced within a second. No network, no directory. */
 #include "config.h"
 
+#include "milter/ledger_checkpoint.h"
 #include "milter/ledger_client.h"
 #include "milter/ledger_file.h"
 
@@ -29,6 +30,7 @@ struct pending {
 	uint32_t id;
 	struct json *rec;
 	bool durable; /* answered only after the sync */
+	bool checkpoint;
 	uint64_t seq;
 };
 TAILQ_HEAD(pending_list, pending);
@@ -43,7 +45,7 @@ static struct {
 	bool busy, unsynced, batch_syncs;
 	struct loop_defer *kick;
 	struct loop_timer *late_sync;
-	uint64_t records, syncs;
+	uint64_t records, syncs, signable; /* signable: records other than checkpoints */
 } led;
 
 static int64_t
@@ -83,7 +85,7 @@ answer(struct pending *p, int err)
 	p->conn = NULL;
 }
 
-static void
+static struct pending *
 enqueue(struct ipc_conn *c, uint32_t id, struct json *rec, bool durable)
 {
 	struct pending *p = xcalloc(1, sizeof *p);
@@ -98,6 +100,14 @@ enqueue(struct ipc_conn *c, uint32_t id, struct json *rec, bool durable)
 	led.n_waiting++;
 	if (!led.busy)
 		loop_defer_set(led.kick);
+	return p;
+}
+
+/* What milter-sign signed becomes a record; it says nothing about itself, the next one does. */
+static void
+enqueue_checkpoint(struct json *rec)
+{
+	enqueue(NULL, 0, rec, true)->checkpoint = true;
 }
 
 static void
@@ -190,6 +200,7 @@ batch_over(void *arg, bool done, int err)
 		if (!done)
 			continue;
 		led.records += err == 0;
+		led.signable += err == 0 && !p->checkpoint;
 		TAILQ_REMOVE(&led.batch, p, link);
 		pending_free(p);
 	}
@@ -199,6 +210,7 @@ batch_over(void *arg, bool done, int err)
 	if (err == 0 && led.batch_syncs) {
 		led.unsynced = false;
 		led.syncs++;
+		checkpoint_durable(ledger_file_last(led.file), led.signable);
 	} else if (err == 0) {
 		led.unsynced = true;
 		if (!loop_timer_is_set(led.late_sync))
@@ -363,6 +375,7 @@ main(int argc, char **argv)
 	led.loop = loop_new();
 	led.kick = loop_defer_new(led.loop, kick, NULL);
 	led.late_sync = loop_timer_new(led.loop, late_sync, NULL);
+	checkpoint_init(led.loop, enqueue_checkpoint);
 	serve("ledger.milter", IPC_MILTER, "user_milter");
 	serve("ledger.smtpd", IPC_SMTPD, "user_smtpd");
 	serve("ledger.admin", IPC_ADMIN, NULL);

@@ -9,6 +9,12 @@ CV_AUDIT_LIBS = milter/libcvaudit.a lib/libcvjson.a lib/libcvcrypto.a lib/libcv.
 noinst_LIBRARIES += milter/libcvledger.a
 milter_libcvledger_a_SOURCES = milter/ledger_client.h milter/ledger_proto.def milter/ledger_client.c
 
+# --- libcvsign.a: the checkpoint's text, keys; libcrypto. libcvsignclient.a: milter-sign's protocol, client side ---
+noinst_LIBRARIES += milter/libcvsign.a milter/libcvsignclient.a
+milter_libcvsign_a_SOURCES = milter/sign_text.h milter/sign_text.c milter/sign_key.h milter/sign_key.c
+milter_libcvsign_a_CFLAGS = $(AM_CFLAGS) $(CRYPTO_CFLAGS)
+milter_libcvsignclient_a_SOURCES = milter/sign_client.h milter/sign_proto.def milter/sign_client.c
+
 # --- libcvfindings.a: what the scanner tells the filter ---
 noinst_LIBRARIES += milter/libcvfindings.a
 milter_libcvfindings_a_SOURCES = milter/findings.h milter/findings.c milter/scan_client.h milter/scan_proto.def \
@@ -39,10 +45,13 @@ congvu_milter_SOURCES = milter/parent.c
 congvu_milter_LDADD = $(CV_PARENT_LIBS)
 
 # --- the roles ---
-pkglibexec_PROGRAMS += congvu-milter-ledger congvu-milter-scan congvu-milter-filter
-congvu_milter_ledger_SOURCES = milter/ledger.c milter/ledger_file.h milter/ledger_file.c
-congvu_milter_ledger_LDADD = milter/libcvledger.a milter/libcvaudit.a lib/libcvjson.a lib/libcvmail.a lib/libcvcrypto.a \
-	$(CV_ROLE_LIBS) $(JANSSON_LIBS) $(CRYPTO_LIBS) -lpthread
+pkglibexec_PROGRAMS += congvu-milter-ledger congvu-milter-sign congvu-milter-scan congvu-milter-filter
+congvu_milter_ledger_SOURCES = milter/ledger.c milter/ledger_file.h milter/ledger_file.c milter/ledger_checkpoint.h \
+	milter/ledger_checkpoint.c
+congvu_milter_ledger_LDADD = milter/libcvledger.a milter/libcvsignclient.a milter/libcvaudit.a lib/libcvjson.a lib/libcvmail.a \
+	lib/libcvcrypto.a $(CV_ROLE_LIBS) $(JANSSON_LIBS) $(CRYPTO_LIBS) -lpthread
+congvu_milter_sign_SOURCES = milter/sign.c
+congvu_milter_sign_LDADD = milter/libcvsign.a milter/libcvsignclient.a lib/libcvmail.a lib/libcvcrypto.a $(CV_ROLE_LIBS) $(CRYPTO_LIBS)
 congvu_milter_scan_SOURCES = milter/scan.c
 congvu_milter_scan_LDADD = milter/libcvscan.a milter/libcvfindings.a lib/libcvmail.a lib/libcvjson.a lib/libcvcrypto.a \
 	$(CV_ROLE_LIBS) $(CV_MAIL_LIBS) $(CRYPTO_LIBS) $(ARCHIVE_LIBS) $(MAGIC_LIBS) $(JANSSON_LIBS)
@@ -55,9 +64,11 @@ congvu_milter_filter_LDADD = milter/libcvrule.a milter/libcvfindings.a milter/li
 
 # --- unit tests ---
 check_PROGRAMS += tests/unit/audit_test tests/unit/json_test tests/unit/symbol_test tests/unit/smime_test tests/unit/pkits_test \
-	tests/unit/ledger_test tests/unit/scan_test tests/unit/rule_test tests/unit/office_test
+	tests/unit/ledger_test tests/unit/sign_test tests/unit/scan_test tests/unit/rule_test tests/unit/office_test
 TESTS += tests/unit/audit_test tests/unit/json_test tests/unit/symbol_test tests/unit/smime_test tests/unit/pkits_test \
-	tests/unit/ledger_test tests/unit/scan_test tests/unit/rule_test tests/unit/office_test
+	tests/unit/ledger_test tests/unit/sign_test tests/unit/scan_test tests/unit/rule_test tests/unit/office_test
+tests_unit_sign_test_SOURCES = tests/unit/sign_test.c
+tests_unit_sign_test_LDADD = milter/libcvsign.a lib/libcvcrypto.a $(CV_TEST_LIBS) $(CRYPTO_LIBS)
 tests_unit_audit_test_SOURCES = tests/unit/audit_test.c
 tests_unit_audit_test_LDADD = $(CV_AUDIT_LIBS) $(CMOCKA_LIBS)
 tests_unit_json_test_SOURCES = tests/unit/json_test.c
@@ -86,8 +97,8 @@ tests_milter_fake_lookup_LDADD = directory/libcvlookup.a lib/libcvmail.a $(CV_RO
 EXTRA_DIST += tests/milter/run.py tests/milter/lib.lua tests/milter/main.lua tests/milter/abort.lua tests/milter/attachments.lua \
 	tests/milter/bad_signatures.lua tests/milter/directory_down.lua tests/milter/everyday.lua tests/milter/headers.lua \
 	tests/milter/signed_official.lua tests/milter/unsigned_official.lua
-EXTRA_DIST += tests/milter/revocation.py tests/milter/order.lua tests/milter/held.lua
-TESTS += tests/milter/run.py tests/milter/revocation.py
+EXTRA_DIST += tests/milter/revocation.py tests/milter/checkpoints.py tests/milter/order.lua tests/milter/held.lua
+TESTS += tests/milter/run.py tests/milter/revocation.py tests/milter/checkpoints.py
 
 # --- fuzz targets ---
 CV_FUZZ += tests/fuzz/smime_fuzz tests/fuzz/symbol_fuzz tests/fuzz/audit_fuzz tests/fuzz/findings_fuzz tests/fuzz/rev_fuzz \

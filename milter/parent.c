@@ -12,10 +12,17 @@ static const struct parent_socket sockets[] = {
     {"ledger.milter", NULL, "ledger.milter.sock", "user_milter"},
     {"ledger.smtpd", NULL, "ledger.smtpd.sock", "user_smtpd"},
     {"ledger.admin", NULL, "ledger.admin.sock", ""},
+    {"sign.ledger", NULL, "sign.ledger.sock", "user_ledger"},
     {"fetch.milter", NULL, "fetch.milter.sock", "user_milter"},
 };
 
 static const struct parent_role roles[] = {
+    {.name = "milter-sign",
+	.binary = "congvu-milter-sign",
+	.user_option = "user_sign",
+	.dir_option = "sign_dir",
+	.sockets = (const char *const[]){"sign.ledger", NULL},
+	.expendable = true},
     {.name = "milter-ledger",
 	.binary = "congvu-milter-ledger",
 	.user_option = "user_ledger",

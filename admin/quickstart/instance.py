@@ -145,6 +145,13 @@ class Instance:
         for copy in (self.etc / "tls/ca.pem", self.etc / "trust" / people.DOMAIN / "root.pem"):
             if not copy.exists():
                 self.write(copy, self.ca.root.read_text() + self.ca.issuing.read_text())
+        if not (self.etc / "audit.key").exists():  # of the checkpoints; audit-public.pem is for who verifies the log
+            run(["openssl", "genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256", "-out",
+                 self.etc / "audit.key.new"], "openssl genpkey", self.log)
+            os.chmod(self.etc / "audit.key.new", 0o600)
+            run(["openssl", "pkey", "-in", self.etc / "audit.key.new", "-pubout", "-out", self.etc / "audit-public.pem"],
+                "openssl pkey", self.log)
+            os.replace(self.etc / "audit.key.new", self.etc / "audit.key")
         if not (self.etc / "token.key").exists():
             self.write(self.etc / "token.key", secrets.token_hex(32) + "\n", 0o600)
 
@@ -177,6 +184,8 @@ store_dir = "../var/store"
 queue_dir = "../var/queue"
 ledger_dir = "../var/ledger"
 audit_log = "../var/ledger/audit.jsonl"
+audit_key_file = "audit.key"
+sign_dir = "../var/sign"
 trust_dir = "trust"
 """ % dict({k: b(k) for k in PORTS}, domain=people.DOMAIN,
                 postmaster=people.mailbox_of(people.AGENCIES[0][1]), base=BASE_DN, admin=self.admin_options()))

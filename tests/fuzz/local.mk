@@ -44,7 +44,7 @@ tests_fuzz_queue_ipc_fuzz_LDADD = tests/fuzz/libqueue.a smtpd/libcvsmtp.a store/
 	$(CV_MAIL_LIBS) $(CRYPTO_LIBS) $(DB_LIBS)
 tests_fuzz_ledger_ipc_fuzz_SOURCES = tests/fuzz/ledger_ipc_fuzz.c $(CV_BORDER) $(CV_FUZZ_MAIN)
 tests_fuzz_ledger_ipc_fuzz_LDFLAGS = $(AM_LDFLAGS) $(CV_FUZZLINK)
-tests_fuzz_ledger_ipc_fuzz_LDADD = tests/fuzz/libledger.a milter/libcvledger.a milter/libcvaudit.a lib/libcvjson.a lib/libcvmail.a \
+tests_fuzz_ledger_ipc_fuzz_LDADD = tests/fuzz/libledger.a milter/libcvledger.a milter/libcvsignclient.a milter/libcvaudit.a lib/libcvjson.a lib/libcvmail.a \
 	lib/libcvcrypto.a $(CV_BORDER_LIBS) $(JANSSON_LIBS) $(CRYPTO_LIBS)
 tests_fuzz_scan_ipc_fuzz_SOURCES = tests/fuzz/scan_ipc_fuzz.c $(CV_BORDER) $(CV_FUZZ_MAIN)
 tests_fuzz_scan_ipc_fuzz_LDFLAGS = $(AM_LDFLAGS) $(CV_FUZZLINK)

@@ -20,6 +20,7 @@ NEVER = {
     "milter": ("libldap", "liblber", "libdb", "libsasl2"),
     "scan": ("libldap", "liblber", "libdb", "libsasl2", "libssl"),
     "ledger": ("libldap", "liblber", "libssl", "libsasl2"),
+    "sign": ("libldap", "liblber", "libssl", "libsasl2", "libdb", "libcurl"),
     "parent": ("libldap", "liblber", "libdb", "libsasl2", "libssl", "libmilter"),
     "cli": ("libdb",),
 }

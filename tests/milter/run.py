@@ -164,7 +164,7 @@ class Milter:
         self.root = root
         (root / "etc").mkdir()
         (root / "bin").mkdir()
-        for name in ("filter", "scan", "ledger"):
+        for name in ("filter", "scan", "ledger", "sign"):
             shutil.copy(BUILD / ("congvu-milter-" + name), root / "bin")
         shutil.copy(BUILD / "congvu-fetch", root / "bin")
         shutil.copy(BUILD / "tests/milter/fake_lookup", root / "bin/congvu-lookup")
@@ -172,9 +172,9 @@ class Milter:
         (root / "etc/token.key").write_text("00" * 32)
         (root / "etc/ldap.password").write_text("x")
         # as root: every role under a uid of its own, below a folder that only root may enter
-        roles = ("user_smtpd", "user_lookup", "user_milter", "user_scan", "user_ledger", "user_fetch")
+        roles = ("user_smtpd", "user_lookup", "user_milter", "user_scan", "user_ledger", "user_fetch", "user_sign")
         user = {} if os.geteuid() else {u: str(61000 + n) for n, u in enumerate(roles)}
-        conf = dict(hostname="mail.x.example", run_dir="../run", ledger_dir="../var", audit_log="../var/audit.jsonl",
+        conf = dict(hostname="mail.x.example", run_dir="../run", ledger_dir="../var", sign_dir="../sign", audit_log="../var/audit.jsonl",
                     milter_socket_dir="../run/milter", trust_dir="trust", token_key_file="token.key",
                     ldap_password_file="ldap.password", **user)
         conf.update(more)
@@ -306,7 +306,8 @@ def read_log(path):
         rec = json.loads(line)
         h = rec.pop("h")
         assert rec["seq"] == n and rec["prev"] == prev, "line %d: not in the chain" % n
-        assert hashlib.sha256(bytes.fromhex(prev) + canonical(rec).encode()).hexdigest() == h, "line %d: hash" % n
+        d = hashlib.sha256(canonical(rec).encode()).hexdigest()
+        assert rec["v"] == 2 and len(rec["salt"]) == 32 and hashlib.sha256((prev + d).encode()).hexdigest() == h, "line %d: hash" % n
         rec["h"] = prev = h
         assert canonical(rec) == line.decode(), "line %d: not canonical" % n
         records.append(rec)
@@ -318,7 +319,7 @@ def read_log_lines(path):
     return [json.loads(line) for line in path.read_bytes().split(b"\n")[:-1]]
 
 
-FIELDS = set("v seq ts host event qid msgid_sha256 session env hdr_from size body_sha256 policy decision findings sig parts label "
+FIELDS = set("v salt seq ts host event qid msgid_sha256 session env hdr_from size body_sha256 policy decision findings sig parts label "
              "timing_ms prev h".split())
 
 

@@ -1,6 +1,7 @@
 /* audit_test.c: the audit log's chain finds every manipulation: edit, delete, reorder, truncate, splice. */
 #include "config.h"
 
+#include "lib/crypto.h"
 #include "lib/err.h"
 #include "milter/audit.h"
 #include "tests/unit/unit.h"
@@ -285,6 +286,77 @@ reserved_keys_and_reals_are_refused(void **state)
 	buf_done(&b);
 }
 
+/* Logs of releases before salt and d: read, and gone on with. */
+static void
+version_1_is_read(void **state)
+{
+	struct audit_chain c, end;
+	unsigned char raw[32], digest[32];
+	struct sha256 *sha = sha256_new();
+	struct json *rec = NULL;
+	struct buf b;
+	const char *why = "";
+	char line[400], h[65], full[600];
+
+	(void)state;
+	audit_chain_init(&c);
+	snprintf(line, sizeof line,
+	    "{\"event\":\"load\",\"host\":\"h\",\"prev\":\"%s\",\"seq\":1,\"ts\":\"t\",\"v\":1}",
+	    c.h);
+	memset(raw, 0, sizeof raw);
+	sha256_update(sha, raw, sizeof raw);
+	sha256_update(sha, line, strlen(line));
+	sha256_final(sha, digest);
+	sha256_free(sha);
+	hex_encode(digest, 32, h);
+	snprintf(
+	    full, sizeof full, "{\"event\":\"load\",\"h\":\"%s\",%s", h, strstr(line, "\"host\""));
+	end = c;
+	assert_int_equal(audit_check_line(&end, slice_str(full), NULL, &why), 0);
+	assert_string_equal(end.h, h);
+	/* a record of today follows */
+	rec = json_obj_new();
+	json_set_str(rec, "event", "load");
+	buf_init(&b, AUDIT_LINE_MAX);
+	assert_int_equal(audit_seal(&end, rec, "t", "h", &b), 0);
+	assert_non_null(strstr(buf_cstr(&b), "\"v\":2}"));
+	assert_int_equal(audit_check_line(&c, slice_str(full), NULL, &why), 0);
+	assert_int_equal(audit_check_line(&c, slice_of(b.data, b.len - 1), NULL, &why), 0);
+	/* the number of the version is under the hash as well */
+	*strstr(full, "\"v\":1}") = ' ';
+	audit_chain_init(&c);
+	assert_int_equal(audit_check_line(&c, slice_str(full), NULL, &why), ERR_CORRUPT);
+	buf_done(&b);
+	json_free(rec);
+}
+
+/* What a court does with sha256sum: the hash of a record from prev and d alone. */
+static void
+links_need_no_content(void **state)
+{
+	struct log *l = *state;
+	char d[65], h[65], prev[65];
+	struct json *rec = NULL;
+	struct buf canon;
+
+	memset(prev, '0', 64);
+	prev[64] = '\0';
+	for (int i = 0; i < N; i++) {
+		assert_int_equal(json_parse(slice_str(l->lines[i]), &rec), 0);
+		assert_string_equal(json_cstr(json_get(rec, "prev")), prev);
+		assert_int_equal(json_str(json_get(rec, "salt")).len, 32);
+		memcpy(prev, json_cstr(json_get(rec, "h")), 64);
+		json_del(rec, "h");
+		buf_init(&canon, AUDIT_LINE_MAX);
+		assert_int_equal(json_canonical(rec, &canon), 0);
+		audit_digest(buf_slice(&canon), d);
+		audit_link(json_cstr(json_get(rec, "prev")), d, h);
+		assert_string_equal(h, prev);
+		buf_done(&canon);
+		json_free(rec);
+	}
+}
+
 int
 main(void)
 {
@@ -292,7 +364,7 @@ main(void)
 	const struct CMUnitTest tests[] = {T(whole_log_is_good), T(edit_is_found),
 	    T(delete_is_found), T(reorder_is_found), T(truncation_is_found), T(splice_is_found),
 	    T(replacement_is_found), T(torn_tail_is_reported), T(state_file_round_trip),
-	    T(reserved_keys_and_reals_are_refused)};
+	    T(reserved_keys_and_reals_are_refused), T(version_1_is_read), T(links_need_no_content)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

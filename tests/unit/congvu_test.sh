@@ -28,7 +28,7 @@ conf=$tmp/etc/congvu.conf
 user=$(id -u)
 {
 	echo 'domains = {"tinhmau.example"}'
-	for role in smtpd imapd lookup queue relay stored ingest milter scan ledger fetch; do
+	for role in smtpd imapd lookup queue relay stored ingest milter scan ledger sign fetch; do
 		echo "user_$role = \"$user\""
 	done
 } >"$conf"

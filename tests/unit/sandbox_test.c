@@ -242,7 +242,7 @@ bind_and_listen(void)
 
 static const char *const every_role[] = {"smtpd-session", "smtpd-session-inet", "imapd-session",
     "ingest", "lookup", "smtpd-queue", "relay", "stored", "milter", "milter-inet", "milter-scan",
-    "milter-ledger"};
+    "milter-ledger", "milter-sign"};
 
 static void
 test_every_role(void **state)

@@ -1,0 +1,38 @@
+/* sign_text.h: the text that a checkpoint's signature is over, and milter-sign's memory of the last one. Pure. Made by milter-sign, read by congvu.
+ *
+ *   congvu-audit-checkpoint 1
+ *   host=mail.agency.example
+ *   seq=1000
+ *   h=<64 hex digits, small letters>
+ *   time=2026-11-22T03:04:05.000000Z
+ *   key=<64 hex digits: SHA-256 of the key's SubjectPublicKeyInfo>
+ *
+ * each line ended by LF. It says: at that time the log of that host had a record of that number with that hash, so all records up to it. */
+#ifndef CV_SIGN_TEXT_H
+#define CV_SIGN_TEXT_H
+
+#include "lib/buf.h"
+
+struct sign_text {
+	uint64_t seq;
+	char h[65], key_id[65];
+	struct slice host, time; /* borrowed */
+};
+int sign_text_format(const struct sign_text *t, struct buf *out);
+/* The text must be exactly what sign_text_format makes of it: 0 or ERR_SYNTAX. */
+int sign_text_parse(struct slice text, struct sign_text *out);
+
+/* The last checkpoint that was signed, as milter-sign keeps it in a file: SIGN_STATE_LEN octets. */
+#define SIGN_STATE_LEN 112
+struct sign_state {
+	uint64_t seq; /* 0: none yet */
+	char h[65];
+};
+void sign_state_format(const struct sign_state *s, char out[SIGN_STATE_LEN + 1]);
+int sign_state_parse(struct slice text, struct sign_state *out);
+/* 64 hex digits in small letters. */
+bool sign_is_hash(struct slice s);
+/* Whether a checkpoint may follow: a higher number, or the same one with the same hash. */
+bool sign_may_follow(const struct sign_state *last, uint64_t seq, const char *h);
+
+#endif
