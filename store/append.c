@@ -18,6 +18,7 @@ enum {
 	APPEND_MS = 60000,
 	AGAIN_MS = 200, /* stored is back in well under a second */
 	TRIES_MAX = 40,
+	SMALL_MAX = 64 * 1024,
 };
 
 struct append {
@@ -30,8 +31,9 @@ struct append {
 	struct ingest_body body;
 	struct ingest_message msg;
 	bool has_msg, checked;
-	uint32_t begin_req, end_req; /* requests not answered yet, 0: none */
-	uint32_t call;               /* to stored */
+	uint32_t begin_req, data_req, end_req; /* requests not answered yet, 0: none */
+	struct loop_defer *ack;                /* answers the first two */
+	uint32_t call;                         /* to stored */
 	unsigned char group[16];
 	unsigned tries;
 	struct loop_timer *again;
@@ -59,6 +61,7 @@ append_free(struct append *ap)
 	if (ap->has_msg)
 		ingest_message_done(&ap->msg);
 	loop_timer_free(ap->again);
+	loop_defer_free(ap->ack);
 	ingest_body_done(&ap->body);
 	buf_wipe(&ap->ticket);
 	buf_done(&ap->keywords);
@@ -70,13 +73,37 @@ static void
 append_fail(struct append *ap, int err, const char *why)
 {
 	struct ipc_conn *ipc = ap->conn->ipc;
-	uint32_t begin_req = ap->begin_req, end_req = ap->end_req;
+	uint32_t begin_req = ap->begin_req, data_req = ap->data_req, end_req = ap->end_req;
 
 	append_free(ap);
 	if (begin_req != 0)
 		ipc_reply_err(ipc, begin_req, err, why);
+	if (data_req != 0)
+		ipc_reply_err(ipc, data_req, err, why);
 	if (end_req != 0)
 		ipc_reply_err(ipc, end_req, err, why);
+}
+
+/* What was taken so far. */
+static void
+append_ack(struct append *ap)
+{
+	if (ap->begin_req != 0 && ap->checked)
+		ipc_reply_ok(ap->conn->ipc, ap->begin_req);
+	if (ap->data_req != 0)
+		ipc_reply_ok(ap->conn->ipc, ap->data_req);
+	ap->begin_req = ap->checked ? 0 : ap->begin_req;
+	ap->data_req = 0;
+}
+
+/* A message that came as a whole is answered once. */
+static void
+on_ack(void *arg)
+{
+	struct append *ap = (struct append *)arg;
+
+	if (ap->end_req == 0)
+		append_ack(ap);
 }
 
 static void append_again(void *arg);
@@ -104,6 +131,7 @@ on_appended(void *arg, int err, uint32_t uidvalidity, uint32_t uid)
 		return;
 	}
 	ap->conn->srv->in->n_appended++;
+	append_ack(ap);
 	append_free(ap);
 	buf_init(&b, 16);
 	ipc_put_u32(&b, uidvalidity);
@@ -154,8 +182,7 @@ on_check(void *arg, int err)
 		return;
 	}
 	ap->checked = true;
-	ipc_reply_ok(ap->conn->ipc, ap->begin_req);
-	ap->begin_req = 0;
+	append_ack(ap);
 	append_send(ap);
 }
 
@@ -210,6 +237,13 @@ begin(struct append_conn *c, uint32_t req, uint32_t id, struct ipc_reader *r)
 		return ERR_LIMIT;
 	}
 	ap->begin_req = req;
+	ap->ack = loop_defer_new(c->srv->in->loop, on_ack, ap);
+	/* a small one is all there before stored could say no, and stored looks again anyway */
+	if (ap->size <= SMALL_MAX) {
+		ap->checked = true;
+		loop_defer_set(ap->ack);
+		return 0;
+	}
 	if (deliver_check(c->srv->in->store, slice_of(NULL, 0), ap->params.ticket, mailbox,
 		ap->size, CHECK_MS, on_check, ap, &ap->call) != 0) {
 		append_free(ap);
@@ -242,7 +276,12 @@ data(struct append *ap, uint32_t req, struct ipc_reader *r)
 		ipc_reply_err(ipc, req, err, "refused");
 		return 0;
 	}
-	ipc_reply_ok(ap->conn->ipc, req);
+	if (ap->got == ap->size && ap->data_req == 0) {
+		ap->data_req = req;
+		loop_defer_set(ap->ack);
+	} else {
+		ipc_reply_ok(ap->conn->ipc, req);
+	}
 	return 0;
 }
 

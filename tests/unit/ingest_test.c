@@ -821,6 +821,36 @@ append_small(void **state)
 	assert_int_equal(ingest_append_end(a), 0);
 	wait_done(0);
 	assert_int_equal(st.body.len, 0);
+	assert_int_equal(st.checks, 0); /* stored is asked once, with the message */
+	assert_int_equal(st.appends, 2);
+}
+
+/* What comes in many small pieces is acknowledged as it comes, whether they come at once or not. */
+static void
+append_in_pieces(void **state)
+{
+	struct ingest_append *a = start(26);
+
+	(void)state;
+	for (int i = 0; i < 26;) {
+		int r = ingest_append_write(a, &"abcdefghijklmnopqrstuvwxyz"[i], 1);
+
+		if (r == 0) {
+			i++;
+			if (i > 20)
+				turn();
+			continue;
+		}
+		assert_int_equal(r, ERR_AGAIN);
+		res.drained = 0;
+		while (res.drained == 0)
+			turn();
+	}
+	for (int i = 0; i < 10; i++)
+		turn();
+	assert_int_equal(ingest_append_end(a), 0);
+	wait_done(0);
+	check_buf(&st.body, "abcdefghijklmnopqrstuvwxyz");
 }
 
 static void
@@ -860,7 +890,7 @@ append_refused(void **state)
 
 	(void)state;
 	st.check_err = ERR_DENIED;
-	a = start(5);
+	a = start(1000000); /* before it is there */
 	ingest_append_write(a, "a", 1);
 	wait_done(ERR_DENIED);
 	st.check_err = 0;
@@ -1066,6 +1096,7 @@ main(void)
 	    cmocka_unit_test_setup(large_message, setup),
 	    cmocka_unit_test_setup(trace_is_ours, setup),
 	    cmocka_unit_test_setup(append_small, setup),
+	    cmocka_unit_test_setup(append_in_pieces, setup),
 	    cmocka_unit_test_setup(append_large, setup),
 	    cmocka_unit_test_setup(append_refused, setup),
 	    cmocka_unit_test_setup(append_aborted, setup),
