@@ -67,9 +67,28 @@ add_note(struct verdict *v, const struct rule *r, enum rule_mode mode, struct bu
 }
 
 void
+rule_verdict_add(
+    struct verdict *v, const struct rule *r, enum rule_mode mode, bool decides, struct buf *detail)
+{
+	detail->err = 0; /* what did not fit is cut */
+	if (mode != MODE_ENFORCE || r->action == RULE_NOTE || !decides ||
+	    weight(r) <= weight(v->decision)) {
+		add_note(v, r, mode, detail);
+		return;
+	}
+	if (v->decision != NULL)
+		add_note(v, v->decision, MODE_ENFORCE, &v->detail);
+	v->decision = r;
+	v->detail = *detail;
+}
+
+_Static_assert(RULE_COUNT <= sizeof(((struct verdict *)0)->hits),
+    "a verdict has room for the hits of all rules");
+
+/* What a rule finds is kept even where it is off: so that the audit record tells what another policy would have said. */
+void
 rule_judge(const struct rule_facts *f, struct verdict *v)
 {
-	const struct rule *r;
 	enum rule_mode mode;
 	struct buf detail;
 	size_t i;
@@ -77,25 +96,35 @@ rule_judge(const struct rule_facts *f, struct verdict *v)
 	memset(v, 0, sizeof *v);
 	buf_init(&v->detail, DETAIL_MAX);
 	for (i = 0; i < rule_table_len; i++) {
-		r = &rule_table[i];
-		mode = rule_mode_of(f, r);
-		if (mode == MODE_OFF)
+		mode = rule_mode_of(f, &rule_table[i]);
+		buf_init(&detail, DETAIL_MAX);
+		v->hits[i] = rule_table[i].hit(f, &detail);
+		if (v->hits[i] && mode != MODE_OFF)
+			rule_verdict_add(v, &rule_table[i], mode, true, &detail);
+		else
+			buf_done(&detail);
+	}
+}
+
+void
+rule_judge_hits(const struct rule_facts *f, const unsigned char *hits, const struct slice *details,
+    struct verdict *v)
+{
+	enum rule_mode mode;
+	struct buf detail;
+	size_t i;
+
+	memset(v, 0, sizeof *v);
+	buf_init(&v->detail, DETAIL_MAX);
+	for (i = 0; i < rule_table_len; i++) {
+		mode = rule_mode_of(f, &rule_table[i]);
+		v->hits[i] = hits[i];
+		if (!hits[i] || mode == MODE_OFF)
 			continue;
 		buf_init(&detail, DETAIL_MAX);
-		if (!r->hit(f, &detail)) {
-			buf_done(&detail);
-			continue;
-		}
-		detail.err = 0; /* what did not fit is cut */
-		if (mode != MODE_ENFORCE || r->action == RULE_NOTE ||
-		    weight(r) <= weight(v->decision)) {
-			add_note(v, r, mode, &detail);
-			continue;
-		}
-		if (v->decision != NULL)
-			add_note(v, v->decision, MODE_ENFORCE, &v->detail);
-		v->decision = r;
-		v->detail = detail;
+		if (details != NULL)
+			buf_append_slice(&detail, details[i]);
+		rule_verdict_add(v, &rule_table[i], mode, true, &detail);
 	}
 }
 

@@ -83,8 +83,15 @@ struct verdict {
 		struct buf detail;
 	} notes[RULE_NOTES_MAX]; /* what else was found, decisions of less weight included */
 	size_t n_notes;
+	unsigned char hits[64]; /* by rule_table: what applies, in whatever mode, "off" included */
 };
 void rule_judge(const struct rule_facts *f, struct verdict *v); /* v: verdict_done */
+/* Takes one more finding in: decides: it is to decide when its action weighs more than that of the decision there is. detail: taken. */
+void rule_verdict_add(
+    struct verdict *v, const struct rule *r, enum rule_mode mode, bool decides, struct buf *detail);
+/* Judges by what is known to apply (hits, by rule_table), in the modes of f; details: of each hit, may be NULL. */
+void rule_judge_hits(const struct rule_facts *f, const unsigned char *hits,
+    const struct slice *details, struct verdict *v);
 void verdict_done(struct verdict *v);
 /* "P01 Cong van phai duoc ky so. ... / Official mail must be digitally signed. ... (detail) [ticket QID]": printable ASCII, at most 490
  * octets; what does not fit is cut off the detail. */

@@ -1,0 +1,541 @@
+/* policy_test.c: the policy language: what is refused, with place and words; what each predicate finds and lets go; scopes, exceptions,
+ * expiry, monitor mode; the first decision wins; what is not known stays unknown; the cost is bounded. */
+#include "config.h"
+
+#include "lib/err.h"
+#include "milter/policy.h"
+#include "tests/unit/unit.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define HEAD                                                                        \
+	"policy \"tinh\" version 3 owner \"an-ninh\";\norganization tinh.example, " \
+	"*.tinh.example;\n"                                                         \
+	"group \"mat-ma\" { \"ma@tinh.example\" }\n"
+#define TEXTS " vi \"Không.\" en \"No.\" "
+#define RULE_OF(cond) "rule A-1 expires 2030-01-01 { when " cond " then reject" TEXTS "}\n"
+#define NOW 1764547200 /* 2025-12-01 */
+
+static struct policy_errors errors;
+static struct policy *policy;
+static struct arena *arena;
+static struct findings scan;
+static struct rule_facts rules;
+static struct policy_facts facts;
+static struct policy_result result;
+static struct slice rcpts[3];
+static unsigned char hits[64];
+
+static int
+begin(void **state)
+{
+	(void)state;
+	arena = arena_new(8 << 20);
+	findings_init(&scan, arena);
+	memset(&rules, 0, sizeof rules);
+	memset(&facts, 0, sizeof facts);
+	memset(hits, 0, sizeof hits);
+	rules.scan = &scan;
+	rules.official_why = "";
+	rules.authenticated = true;
+	rules.n_authors = 1;
+	rules.authors[0].address = slice_str("an@so.tinh.example");
+	rules.authors[0].domain = slice_str("so.tinh.example");
+	rules.authors[0].agency = slice_str("H37.02.11");
+	facts.rules = &rules;
+	facts.header = slice_str("Subject: x\r\nX-Mailer: Foo Bar\r\n");
+	facts.subject = slice_str("Về kế hoạch MẬT khẩu");
+	facts.ip = slice_str("10.1.2.3");
+	facts.size = 5000;
+	rcpts[0] = slice_str("binh@tinh.example");
+	rcpts[1] = slice_str("dan@citizen.example");
+	facts.rcpts = rcpts;
+	facts.n_rcpts = facts.n_rcpts_all = 2;
+	facts.hits = hits;
+	return 0;
+}
+
+static int
+end(void **state)
+{
+	(void)state;
+	policy_free(policy);
+	policy = NULL;
+	arena_free(arena);
+	return 0;
+}
+
+static void
+load(const char *text)
+{
+	policy_free(policy);
+	policy = NULL;
+	if (policy_compile(slice_str(text), "t.policy", &policy, &errors) != 0)
+		fail_msg("%u:%u: %s", errors.v[0].pos.line, errors.v[0].pos.column, errors.v[0].en);
+}
+
+static const char *
+decision(void)
+{
+	policy_eval(policy, &facts, NOW, arena, &result);
+	if (result.over_budget)
+		return "over";
+	return result.decision >= 0 ? result.hits[result.decision].rule->as_rule.id : "";
+}
+
+#define HITS(cond)                                      \
+	do {                                            \
+		load(HEAD RULE_OF(cond));               \
+		assert_string_equal(decision(), "A-1"); \
+	} while (0)
+#define MISSES(cond)                                 \
+	do {                                         \
+		load(HEAD RULE_OF(cond));            \
+		assert_string_equal(decision(), ""); \
+		assert_int_equal(result.n_hits, 0);  \
+	} while (0)
+#define UNSURE(cond)                                                      \
+	do {                                                              \
+		load(HEAD RULE_OF(cond));                                 \
+		assert_string_equal(decision(), "");                      \
+		assert_int_equal(result.n_hits, 1);                       \
+		assert_int_equal(result.hits[0].certain, POLICY_UNKNOWN); \
+	} while (0)
+
+static struct find_part *
+part(const char *name, const char *type, uint32_t flags)
+{
+	struct find_part *p = findings_add_part(&scan);
+
+	p->path = slice_str("2");
+	p->name_norm = slice_str(name);
+	p->true_type = slice_str(type);
+	p->flags = flags;
+	p->size = 1000;
+	return p;
+}
+
+static void
+evidence(const char *text)
+{
+	char detail[400];
+
+	snprintf(detail, sizeof detail, "%.*s", (int)result.hits[0].detail.len,
+	    (const char *)result.hits[0].detail.ptr);
+	if (strstr(detail, text) == NULL)
+		fail_msg("\"%s\" does not tell \"%s\"", detail, text);
+}
+
+/* ---- errors ---- */
+
+static void
+refused(const char *text, unsigned line, unsigned column, const char *words)
+{
+	struct policy *p = NULL;
+
+	if (policy_compile(slice_str(text), "t.policy", &p, &errors) == 0)
+		fail_msg("not refused: %s", text);
+	if (errors.n == 0 || errors.v[0].pos.line != line || errors.v[0].pos.column != column ||
+	    strstr(errors.v[0].en, words) == NULL || errors.v[0].vi[0] == '\0')
+		fail_msg("%u:%u: %s (wanted %u:%u: %s)", errors.v[0].pos.line,
+		    errors.v[0].pos.column, errors.v[0].en, line, column, words);
+}
+
+static void
+errors_have_place_and_words(void **state)
+{
+	(void)state;
+	refused("", 1, 1, "the file ends in the middle; expected: policy");
+	refused(HEAD "ruel A expires", 4, 1, "did you mean \"rule\"");
+	refused(HEAD "rule A expires 2030-01-01 { when SubjectContainWords \"x\" then note" TEXTS
+		     "}",
+	    4, 34, "did you mean \"SubjectContainsWords\"");
+	refused(HEAD "rule A expires 2030-01-01 { when Official \"x\" then note" TEXTS "}", 4, 34,
+	    "Official takes: nothing");
+	refused(HEAD "rule A expires 2030-01-01 { when MessageSizeOver \"x\" then note" TEXTS "}",
+	    4, 34, "takes: a size");
+	refused(HEAD "rule A expires 2030-01-01 { when FromMemberOf \"y\" then note" TEXTS "}", 4,
+	    47, "no group \"y\"");
+	refused(HEAD "rule A expires 2030-01-01 { when SentToScope Outside then note" TEXTS "}", 4,
+	    46, "there are: InOrganization");
+	refused(HEAD "rule A expires 2030-01-01 { when SentToScope \"Out\" then note" TEXTS "}", 4,
+	    46, "InOrganization");
+	refused(HEAD "rule A expires 2030-13-01 { when Official then note" TEXTS "}", 4, 16,
+	    "no such day");
+	refused(HEAD "rule A expires 2030-02-29 { when Official then note" TEXTS "}", 4, 16,
+	    "no such day");
+	refused(
+	    HEAD "rule A { when Official then note" TEXTS "}", 4, 8, "expected: owner, expires");
+	refused(HEAD "rule A expires 2030-01-01 { when Official then note }", 4, 48, "vi");
+	refused(HEAD "rule P17 expires 2030-01-01 { when Official then note" TEXTS "}", 4, 6,
+	    "built-in");
+	refused(HEAD RULE_OF("Official") RULE_OF("Official"), 5, 6, "above already");
+	refused(HEAD RULE_OF("Official and"), 4, 49, "not understood");
+	refused(HEAD "mode P99 off;", 4, 6, "no rule \"P99\"");
+	refused(HEAD "mode P17 of;", 4, 10, "off, log, warn or enforce");
+	refused(HEAD "mode P17 off until 2030-01-01;", 4, 6, "reason");
+	refused(HEAD "rule A expires 2030-01-01 { when Official except when SignedIn until "
+		     "2030-01-01 then note" TEXTS "}",
+	    4, 64, "expected: ");
+	refused(HEAD "rule A expires 2030-01-01 { when Official then reject 4.7.1" TEXTS "}", 4, 48,
+	    "does not fit");
+	refused(
+	    HEAD "rule A expires 2030-01-01 { when Official then note vi \"x", 4, 56, "closing");
+	refused(HEAD "test \"a.eml\" expect reject Z-1;", 4, 1, "no rule \"Z-1\"");
+	refused("policy \"a\" version 1 owner \"\";\n", 1, 1, "owner");
+	refused("policy \"a\" version 1 owner \"b\";\nrule A expires 2030-01-01 { when SentToScope "
+		"InOrganization then note" TEXTS "}",
+	    2, 46, "organization must be stated");
+	/* columns count characters */
+	refused("policy \"chính sách\" version 1 owner \"người\" x;", 1, 45, "expected");
+	refused("policy \"\xff\" version 1 owner \"b\";", 1, 1, "UTF-8");
+	refused("policy \"a\" version 1 owner \"b\";\n\n\xc3(", 3, 1, "UTF-8");
+}
+
+static void
+nesting_and_numbers_are_bounded(void **state)
+{
+	struct buf b;
+	struct policy *p;
+	int i;
+
+	(void)state;
+	buf_init(&b, 4 << 20);
+	buf_append_str(&b, HEAD "rule A expires 2030-01-01 { when ");
+	for (i = 0; i < 40; i++)
+		buf_append_str(&b, "not ");
+	buf_append_str(&b, "Official then note" TEXTS "}");
+	assert_int_equal(policy_compile(buf_slice(&b), "t", &p, &errors), ERR_SYNTAX);
+	assert_non_null(strstr(errors.v[0].en, "deep"));
+	buf_reset(&b);
+	buf_append_str(&b, HEAD "rule A expires 2030-01-01 { when ");
+	for (i = 0; i < 5000; i++)
+		buf_append_byte(&b, '(');
+	assert_int_equal(policy_compile(buf_slice(&b), "t", &p, &errors), ERR_SYNTAX);
+	assert_non_null(strstr(errors.v[0].en, "deep"));
+	buf_reset(&b);
+	buf_append_str(&b, HEAD "group \"x\" { \"a@b.example\"");
+	for (i = 0; i < POLICY_ITEMS_MAX; i++)
+		buf_append_str(&b, ",\"a@b.vn\"");
+	buf_append_str(&b, "}");
+	assert_int_equal(policy_compile(buf_slice(&b), "t", &p, &errors), ERR_SYNTAX);
+	assert_non_null(strstr(errors.v[0].en, "items"));
+	buf_reset(&b);
+	for (i = 0; i < (int)POLICY_FILE_MAX / 8 + 1; i++)
+		buf_append_str(&b, "########");
+	assert_int_equal(policy_compile(buf_slice(&b), "t", &p, &errors), ERR_SYNTAX);
+	assert_non_null(strstr(errors.v[0].en, "octets"));
+	buf_reset(&b);
+	buf_append_str(&b, HEAD);
+	for (i = 0; i <= POLICY_RULES_MAX; i++)
+		buf_appendf(
+		    &b, "rule R-%d expires 2030-01-01 { when Official then note" TEXTS "}\n", i);
+	assert_int_equal(policy_compile(buf_slice(&b), "t", &p, &errors), ERR_SYNTAX);
+	assert_non_null(strstr(errors.v[0].en, "rules"));
+	buf_done(&b);
+}
+
+/* ---- predicates ---- */
+
+static void
+who_and_to_whom(void **state)
+{
+	(void)state;
+	HITS("From \"An@So.Tinh.Example\"");
+	evidence("an@so.tinh.example");
+	MISSES("From \"binh@tinh.example\"");
+	MISSES("FromMemberOf \"mat-ma\"");
+	rules.authors[0].address = slice_str("ma@tinh.example");
+	HITS("FromMemberOf \"mat-ma\"");
+	HITS("FromScope InOrganization");
+	MISSES("FromScope NotInOrganization");
+	rules.authors[0].domain = slice_str("xtinh.example");
+	MISSES("FromScope InOrganization");
+	rules.authors[0].domain = slice_str("so.tinh.example");
+	HITS("SenderDomainIs \"*.tinh.example\"");
+	MISSES("SenderDomainIs \"tinh.example\"");
+	HITS("AgencyIs \"H37.02\"");
+	MISSES("AgencyIs \"H37.0\"");
+	HITS("SenderIpRanges (\"192.0.2.1\", \"10.0.0.0/8\")");
+	MISSES("SenderIpRanges (\"10.1.2.4\", \"2001:db8::/32\")");
+	HITS("SentTo \"dan@citizen.example\"");
+	MISSES("SentTo \"d@citizen.example\"");
+	HITS("SentToScope NotInOrganization");
+	evidence("dan@citizen.example");
+	HITS("SentToScope InOrganization");
+	facts.n_rcpts = facts.n_rcpts_all = 1;
+	MISSES("SentToScope NotInOrganization");
+	facts.rcpts_cut = true;
+	UNSURE("SentToScope NotInOrganization");
+	UNSURE("not SentToScope NotInOrganization");
+	facts.rcpts_cut = false;
+	HITS("RecipientDomainIs \"tinh.example\"");
+	HITS("AnyOfRecipientAddressContainsWords \"BINH\"");
+	MISSES("AnyOfRecipientAddressContainsWords \"bin\"");
+	MISSES("RecipientCountOver 1");
+	facts.n_rcpts_all = 2;
+	HITS("RecipientCountOver 1");
+	HITS("SignedIn");
+	MISSES("not SignedIn");
+}
+
+static void
+subject_header_size(void **state)
+{
+	(void)state;
+	HITS("SubjectContainsWords \"mật khẩu\"");
+	HITS("SubjectContainsWords \"MẬT  KHẨU\"");
+	HITS("SubjectContainsWords (\"không\", \"kế hoạch\")");
+	MISSES("SubjectContainsWords \"mat khau\"");
+	MISSES("SubjectContainsWords \"kế hoạc\"");
+	facts.subject = slice_str("format");
+	MISSES("SubjectContainsWords \"mat\"");
+	HITS("SubjectContainsWords \"format\"");
+	facts.subject = slice_str("xmat mat");
+	HITS("SubjectContainsWords \"mat\"");
+	facts.subject = (struct slice){NULL, 0};
+	UNSURE("SubjectContainsWords \"mat\"");
+	UNSURE("SignedIn and not SubjectContainsWords \"mat\"");
+	MISSES("not SignedIn and SubjectContainsWords \"mat\"");
+	HITS("SignedIn or SubjectContainsWords \"mat\"");
+	HITS("HeaderContainsWords (\"x-mailer\", \"foo\")");
+	MISSES("HeaderContainsWords (\"x-mailer\", \"fo\")");
+	facts.header = (struct slice){NULL, 0};
+	UNSURE("HeaderContainsWords (\"x-mailer\", \"foo\")");
+	HITS("MessageSizeOver 4KB");
+	MISSES("MessageSizeOver 1MB");
+	hits[rule_index(slice_str("P17"))] = 1;
+	HITS("RuleHit \"P17\"");
+	MISSES("RuleHit \"P22\"");
+	facts.hits = NULL;
+	UNSURE("RuleHit \"P22\"");
+	MISSES("Official");
+	rules.official = true;
+	rules.official_why = "symbol";
+	HITS("Official");
+	evidence("symbol");
+}
+
+static void
+attachments_and_signatures(void **state)
+{
+	struct find_sig *s;
+
+	(void)state;
+	MISSES("AttachmentExtensionMatchesWords \"docm\"");
+	part("Báo cáo.DOCM", "docx", PART_MACRO | PART_ATTACHED);
+	HITS("AttachmentExtensionMatchesWords (\"xlsm\", \".docm\")");
+	evidence("part 2 \"Báo cáo.DOCM\": docx");
+	MISSES("AttachmentExtensionMatchesWords \"docx\"");
+	HITS("AttachmentNameContainsWords \"BÁO CÁO\"");
+	MISSES("AttachmentNameContainsWords \"cá\"");
+	HITS("AttachmentHasMacro");
+	HITS("AttachmentTypeIs \"docx\"");
+	MISSES("AttachmentIsPasswordProtected");
+	MISSES("AttachmentHasExecutableContent");
+	HITS("AttachmentSizeOver 999");
+	MISSES("AttachmentSizeOver 1000");
+	part("a.zip", "zip", PART_ENCRYPTED | PART_ATTACHED)->path = slice_str("3");
+	HITS("AttachmentIsPasswordProtected");
+	evidence("part 3");
+	facts.parts_cut = true;
+	UNSURE("AttachmentIsUnsupported");
+	facts.parts_cut = false;
+	part("b.exe. ", "exe", PART_EXEC | PART_IN_ARCHIVE);
+	HITS("AttachmentExtensionMatchesWords \"exe\"");
+	findings_note(&scan, "pdf.javascript", NOTE_WARN, slice_str("4"), "OpenAction");
+	HITS("finding \"pdf.javascript\"");
+	evidence("part 4");
+	HITS("finding \"pdf.*\"");
+	MISSES("finding \"pdf\"");
+	MISSES("finding \"pdf.javascript.x\"");
+	HITS("SignatureStatusIs \"none\"");
+	s = findings_add_sig(&scan);
+	s->coverage = SIG_WHOLE;
+	s->status = SIG_WEAK;
+	HITS("SignatureStatusIs (\"bad\", \"weak\")");
+	MISSES("SignatureStatusIs \"none\"");
+	MISSES("MessageTypeMatches Signed");
+	s->status = SIG_VALID;
+	HITS("MessageTypeMatches Signed");
+	facts.flags_unknown = true;
+	UNSURE("MessageTypeMatches Encrypted");
+	UNSURE("AllAttachmentsOver 1");
+}
+
+/* ---- rules ---- */
+
+static void
+first_decision_wins_and_findings_accumulate(void **state)
+{
+	(void)state;
+	load(HEAD "rule N-1 expires 2030-01-01 { when SignedIn then note" TEXTS "}\n"
+		  "rule M-1 expires 2030-01-01 monitor { when SignedIn then reject" TEXTS "}\n"
+		  "rule D-1 expires 2030-01-01 { when SignedIn then quarantine" TEXTS "}\n"
+		  "rule D-2 expires 2030-01-01 { when SignedIn then reject" TEXTS "}\n");
+	assert_string_equal(decision(), "D-1");
+	assert_int_equal(result.n_hits, 4);
+	assert_int_equal(result.hits[1].mode, MODE_LOG);
+	/* accept ends the policy's own rules, and is no decision over the built-in ones */
+	load(HEAD "rule OK expires 2030-01-01 { when SignedIn then accept }\n"
+		  "rule D-2 expires 2030-01-01 { when SignedIn then reject" TEXTS "}\n");
+	assert_string_equal(decision(), "OK");
+	assert_int_equal(result.n_hits, 1);
+}
+
+static void
+verdicts_join(void **state)
+{
+	struct verdict v;
+
+	(void)state;
+	load(HEAD "rule D-1 expires 2030-01-01 { when SignedIn then quarantine" TEXTS "}\n"
+		  "rule D-2 expires 2030-01-01 { when SignedIn then reject" TEXTS "}\n");
+	decision();
+	memset(hits, 0, sizeof hits);
+	rule_judge_hits(&rules, hits, NULL, &v);
+	policy_into_verdict(&result, &v);
+	assert_string_equal(v.decision->id, "D-1");
+	assert_int_equal(v.n_notes, 1);
+	assert_string_equal(v.notes[0].rule->id, "D-2");
+	assert_ptr_equal(policy_rule_of(policy, v.decision), policy->rules);
+	verdict_done(&v);
+	/* a built-in refusal weighs more than the policy's quarantine */
+	hits[rule_index(slice_str("P22"))] = 1;
+	rule_judge_hits(&rules, hits, NULL, &v);
+	policy_into_verdict(&result, &v);
+	assert_string_equal(v.decision->id, "P22");
+	assert_int_equal(v.n_notes, 2);
+	verdict_done(&v);
+}
+
+static void
+exceptions_expiry_scope(void **state)
+{
+	(void)state;
+	load(HEAD "rule A expires 2030-01-01 { when SignedIn except when SentTo "
+		  "\"dan@citizen.example\" reason \"REQ-1\" until 2025-12-01 "
+		  "then reject" TEXTS "}");
+	assert_string_equal(decision(), "");
+	assert_int_equal(result.n_hits, 1);
+	assert_string_equal(
+	    "REQ-1", (const char *)arena_slicedup(arena, result.hits[0].excepted->reason));
+	load(HEAD "rule A expires 2030-01-01 { when SignedIn except when SentTo "
+		  "\"dan@citizen.example\" reason \"REQ-1\" until 2025-11-30 "
+		  "then reject" TEXTS "}");
+	assert_string_equal(decision(), "A");
+	load(HEAD "rule A expires 2025-12-01 { when SignedIn then reject" TEXTS "}");
+	assert_string_equal(decision(), "A");
+	load(HEAD "rule A expires 2025-11-30 { when SignedIn then reject" TEXTS "}");
+	assert_string_equal(decision(), "");
+	load(HEAD "agency H37.03 { rule A expires 2030-01-01 { when SignedIn then reject" TEXTS
+		  "} }");
+	assert_string_equal(decision(), "");
+	load(HEAD "agency H37.02 { rule A expires 2030-01-01 { when SignedIn then reject" TEXTS
+		  "} }");
+	assert_string_equal(decision(), "A");
+	load(HEAD "rule A expires 2030-01-01 { when SignedIn then reject" TEXTS "}\n"
+		  "agency H37 { mode A off; } person \"an@so.tinh.example\" { mode A log reason "
+		  "\"x\" until 2025-11-01; }");
+	assert_string_equal(decision(), "");
+	assert_int_equal(result.n_hits, 0);
+}
+
+static enum rule_mode
+mode(const char *rule, const char *domain, const char *agency, const char *address)
+{
+	struct policy_who who = {slice_str(domain), slice_str(agency), slice_str(address)};
+	unsigned char out[64];
+
+	policy_modes_of(policy, &who, NOW, out, NULL);
+	return out[rule_index(slice_str(rule))];
+}
+
+static void
+settings_of_the_nearest_scope(void **state)
+{
+	struct policy_who who = {slice_str("so.tinh.example"), slice_str("H37.02"), slice_str("")};
+	const struct policy_setting *from;
+
+	(void)state;
+	load(HEAD "mode P* warn;\nmode P22 enforce;\nlimit attachments 20MB;\n"
+		  "domain *.tinh.example { mode P17 log; }\n"
+		  "domain so.tinh.example { mode P17 enforce; limit attachments 30MB; }\n"
+		  "agency H37 { mode P* off; }\n"
+		  "person \"an@so.tinh.example\" { mode P17 warn; }\n");
+	assert_int_equal(mode("P01", "x.example", "", ""), MODE_WARN);
+	assert_int_equal(mode("P22", "x.example", "", ""), MODE_ENFORCE);
+	assert_int_equal(mode("M01", "x.example", "H37", ""), MODE_ENFORCE);
+	assert_int_equal(mode("P17", "a.tinh.example", "", ""), MODE_LOG);
+	assert_int_equal(mode("P17", "tinh.example", "", ""), MODE_WARN);
+	assert_int_equal(mode("P17", "so.tinh.example", "", ""), MODE_ENFORCE);
+	assert_int_equal(mode("P17", "so.tinh.example", "H37.02", ""), MODE_OFF);
+	assert_int_equal(mode("P17", "so.tinh.example", "H37.02", "an@so.tinh.example"), MODE_WARN);
+	assert_int_equal(policy_limit_of(policy, &who, NOW, 1, &from), 30 << 20);
+	assert_int_equal(from->pos.line, 8);
+	load(HEAD);
+	assert_int_equal(policy_limit_of(policy, &who, NOW, 7, &from), 7);
+	assert_null(from);
+}
+
+static void
+cost_is_bounded(void **state)
+{
+	struct buf b;
+	char *text = arena_alloc(arena, 3 << 20);
+	int i;
+
+	(void)state;
+	memset(text, 'a', (3 << 20) - 1);
+	facts.subject = slice_of(text, 3 << 20);
+	buf_init(&b, 1 << 20);
+	buf_append_str(&b, HEAD "rule A-1 expires 2030-01-01 { when SubjectContainsWords (\"x\"");
+	for (i = 0; i < 40000; i++)
+		buf_appendf(&b, ",\"a%d\"", i);
+	buf_append_str(&b, ") then reject" TEXTS "}");
+	load(buf_cstr(&b));
+	assert_string_equal(decision(), "over");
+	buf_done(&b);
+}
+
+static void
+printed_and_read_again(void **state)
+{
+	struct buf b, again;
+
+	(void)state;
+	load(HEAD "rule A expires 2030-01-01 warn { when (From \"a@b.vn\" or not (Official and "
+		  "SignedIn)) and MessageSizeOver 1KB "
+		  "except when SentToScope InOrganization reason \"a \\\"b\\\"\" until 2026-02-28 "
+		  "then reject 5.7.1" TEXTS "}");
+	buf_init(&b, 65536);
+	buf_init(&again, 65536);
+	policy_print_rule(policy, policy->rules, &b);
+	assert_string_equal(buf_cstr(&b),
+	    "rule A owner \"an-ninh\" expires 2030-01-01 warn { when ((From \"a@b.vn\" or not "
+	    "(Official and SignedIn)) and MessageSizeOver 1024) "
+	    "except when SentToScope InOrganization reason \"a \\\"b\\\"\" until 2026-02-28 then "
+	    "reject 5.7.1 vi \"Không.\" en \"No.\" }");
+	buf_append_str(&again, HEAD);
+	buf_append_slice(&again, buf_slice(&b));
+	load(buf_cstr(&again));
+	buf_reset(&again);
+	policy_print_rule(policy, policy->rules, &again);
+	assert_string_equal(buf_cstr(&b), buf_cstr(&again));
+	buf_done(&b);
+	buf_done(&again);
+}
+
+int
+main(void)
+{
+#define T(fn) cmocka_unit_test_setup_teardown(fn, begin, end)
+	const struct CMUnitTest tests[] = {T(errors_have_place_and_words),
+	    T(nesting_and_numbers_are_bounded), T(who_and_to_whom), T(subject_header_size),
+	    T(attachments_and_signatures), T(first_decision_wins_and_findings_accumulate),
+	    T(verdicts_join), T(exceptions_expiry_scope), T(settings_of_the_nearest_scope),
+	    T(cost_is_bounded), T(printed_and_read_again)};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
