@@ -60,6 +60,7 @@ tests_unit_space_test_SOURCES = tests/unit/space_test.c
 tests_unit_space_test_LDADD = $(CV_BACKEND_LIBS) $(CMOCKA_LIBS)
 tests_unit_space_test_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=bkv_space_hand,--wrap=kv_scan,--wrap=rows_apply,--wrap=bkv_drop,--wrap=seg_read,--wrap=seg_sync_copies
 tests_unit_segment_test_SOURCES = tests/unit/segment_test.c
+tests_unit_segment_test_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=fdatasync,--wrap=fsync
 tests_unit_segment_test_LDADD = $(CV_BACKEND_LIBS) $(CMOCKA_LIBS)
 tests_unit_group_test_SOURCES = tests/unit/group_test.c
 tests_unit_group_test_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=fdatasync

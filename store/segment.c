@@ -460,6 +460,24 @@ tail_is_ours(struct seg *s, uint32_t n, const struct seg_loc *last)
 	       h.kind == STREAM_NEW;
 }
 
+/* A process that was killed while it made the file may have left its header in memory alone. Written again where no row can tell of a record
+ * in it yet; its name was synced when the folder was opened. */
+static int
+header_settle(struct seg *s, uint32_t n, bool rewrite)
+{
+	unsigned char h[FILE_HEADER];
+	int fd, err = file_get(s, n, &fd);
+
+	if (err != 0)
+		return err;
+	if (rewrite && (err = read_at(fd, h, sizeof h, 0)) == 0)
+		err = write_at(fd, h, sizeof h, 0);
+	if (err == 0 && fdatasync(fd) != 0)
+		err = err_from_errno(errno);
+	file_put(s, n, false);
+	return err;
+}
+
 /* Finds the file that new bodies go on in: the newest of its kind, when it is of the present version and key and its header is good; else a new
  * one. */
 static int
@@ -495,6 +513,10 @@ stream_open(struct seg *s, uint32_t newest, const struct seg_loc *last)
 			break;
 		}
 		if (err == 0 && h.version != 1 && sealed_as_now(s, &h)) {
+			err = header_settle(
+			    s, n, (last == NULL || last->segment < n) && size >= FILE_HEADER);
+			if (err != 0)
+				return err;
 			err = tail_recover(s, n, size, last, tail_is_ours(s, n, last));
 			if (err != ERR_CORRUPT)
 				return err;
@@ -532,6 +554,11 @@ seg_open_keys(const char *dir, const struct seg_loc *last, uint64_t file_max,
 	}
 	s->dir_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (s->dir_fd < 0) {
+		err = err_from_errno(errno);
+		goto out;
+	}
+	/* A file whose maker was killed is there for us, and not after a power cut: rows would tell of records in it. */
+	if (fsync(s->dir_fd) != 0) {
 		err = err_from_errno(errno);
 		goto out;
 	}

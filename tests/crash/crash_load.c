@@ -892,17 +892,19 @@ any_busy(void)
 }
 
 /* dies: as by kill -9, while it recovers (which zeros the rest of its log in some eight hundred writes) or later, with a piece of its log
- * written and not synced, or in the middle of pages that go to their places. */
+ * written and not synced, in the middle of pages that go to their places or, before that, beside them, or with a file of bodies whose name is not synced. */
 static void
 start(bool dies)
 {
-	static const char *const at[] = {"", "db/log.", "db/log.", "db/rows.db"};
+	static const char *const at[] = {
+	    "", "db/log.", "db/log.", "db/rows.db", "db/pages.dw", "segments/:0"};
 	char text[16];
 
 	T.dies = dies;
 	snprintf(text, sizeof text, "%u", dies ? 20 + rnd(900) : 0);
 	if (setenv("CONGVU_CRASH_END", text, 1) != 0 ||
-	    setenv("CONGVU_CRASH_AT", at[rnd(4)], 1) != 0 || stored_run_start(&T.run) != 0)
+	    setenv("CONGVU_CRASH_AT", at[rnd(sizeof at / sizeof *at)], 1) != 0 ||
+	    stored_run_start(&T.run) != 0)
 		fatal("crash_load: stored cannot be started again");
 }
 

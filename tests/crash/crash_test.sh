@@ -113,13 +113,17 @@ if [ "$states" -ge 5000 ]; then
 		exit 1
 	fi
 	every_sync "$here/crash_small" "$dir/small"
-	check -s "$seed" -n $((states / 10)) "$dir/small"
 fi
+acts=500
+[ "$states" -lt 1000 ] || acts=2000
 left=$states
+# half of them with small batches and files, where more goes on
 while [ "$left" -gt 0 ]; do
 	n=$((left < per_record ? left : per_record))
-	[ "$states" -lt 1000 ] || record ./congvu-stored-db "$dir/record" 2000 "$seed"
-	check -s "$seed" -n "$n" "$dir/record"
+	[ "$acts" = 500 ] || record ./congvu-stored-db "$dir/record" $acts "$seed"
+	check -s "$seed" -n $((n - n / 2)) "$dir/record"
+	record "$here/crash_small" "$dir/small" $acts "$seed"
+	check -s "$seed" -n $((n / 2)) "$dir/small"
 	left=$((left - n))
 	seed=$((seed + 1))
 done

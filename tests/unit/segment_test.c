@@ -3,11 +3,14 @@
 #include <stddef.h>
 #include <setjmp.h>
 #include <cmocka.h>
+#include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "lib/crypto.h"
@@ -20,6 +23,45 @@ struct fix {
 	char dir[64], file[80];
 	struct seg *s;
 };
+
+/* What was synced last; fail: the nth sync from now on; die: at the next one. */
+static struct {
+	ino_t dir, file;
+	int fail;
+	bool die;
+} syncs;
+
+int __real_fsync(int fd);
+int __real_fdatasync(int fd);
+int __wrap_fsync(int fd);
+int __wrap_fdatasync(int fd);
+
+static int
+sync_seen(int fd, ino_t *which)
+{
+	struct stat st;
+
+	if (syncs.die)
+		raise(SIGKILL);
+	if (fstat(fd, &st) == 0)
+		*which = st.st_ino;
+	if (syncs.fail == 0 || --syncs.fail > 0)
+		return 0;
+	errno = EIO;
+	return -1;
+}
+
+int
+__wrap_fsync(int fd)
+{
+	return sync_seen(fd, &syncs.dir) != 0 ? -1 : __real_fsync(fd);
+}
+
+int
+__wrap_fdatasync(int fd)
+{
+	return sync_seen(fd, &syncs.file) != 0 ? -1 : __real_fdatasync(fd);
+}
 
 static int
 setup(void **state)
@@ -312,6 +354,67 @@ new_file_torn(void **state)
 	b = put(f, "next");
 	assert_int_equal(read_back(f, &a, "kept"), 0);
 	assert_int_equal(read_back(f, &b, "next"), 0);
+}
+
+/* In another process, which is killed before the second file it makes, or its name, is synced. */
+static void
+begin_file_and_die(struct fix *f, const struct seg_loc *last)
+{
+	pid_t pid;
+	int status;
+
+	fflush(NULL);
+	if ((pid = fork()) == 0) {
+		if (seg_open(f->dir, last, 0, &f->s) != 0)
+			_exit(1);
+		syncs.die = true;
+		(void)seg_roll(f->s, last->segment);
+		_exit(1);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+}
+
+/* Records that the log has for this file would be lost with it in a power cut: its name and its header are synced before it is used. */
+static void
+file_of_a_killed_process(void **state)
+{
+	struct fix *f = *state;
+	struct seg_loc a = put(f, "kept"), b;
+	struct stat dir, file;
+	char file2[80];
+
+	seg_close(f->s);
+	begin_file_and_die(f, &a);
+	snprintf(file2, sizeof file2, "%s/seg-00000002", f->dir);
+	assert_int_equal(stat(file2, &file), 0);
+	assert_int_equal(stat(f->dir, &dir), 0);
+	memset(&syncs, 0, sizeof syncs);
+	assert_int_equal(seg_open(f->dir, &a, 0, &f->s), 0);
+	assert_int_equal(syncs.dir, dir.st_ino);
+	assert_int_equal(syncs.file, file.st_ino);
+	b = put(f, "next");
+	assert_int_equal(b.segment, 2);
+	assert_int_equal(read_back(f, &a, "kept"), 0);
+	assert_int_equal(read_back(f, &b, "next"), 0);
+	/* and when that cannot be done, it is not used */
+	seg_close(f->s);
+	for (syncs.fail = 1; syncs.fail <= 2;) {
+		int nth = syncs.fail;
+
+		assert_int_equal(seg_open(f->dir, &a, 0, &f->s), ERR_IO);
+		assert_int_equal(syncs.fail, 0);
+		syncs.fail = nth + 1;
+	}
+	syncs.fail = 0;
+	assert_int_equal(seg_open(f->dir, &b, 0, &f->s), 0);
+	assert_int_equal(read_back(f, &b, "next"), 0);
+	/* half a header is good, and a file that has no more is not used */
+	seg_close(f->s);
+	assert_int_equal(truncate(file2, SEG_SECTOR), 0);
+	assert_int_equal(seg_open(f->dir, &a, 0, &f->s), 0);
+	b = put(f, "next");
+	assert_int_equal(b.segment, 3);
 }
 
 static void
@@ -817,6 +920,7 @@ main(void)
 	    cmocka_unit_test_setup_teardown(lost_files, setup, teardown),
 	    cmocka_unit_test_setup_teardown(zeros_ahead, setup, teardown),
 	    cmocka_unit_test_setup_teardown(new_file_torn, setup, teardown),
+	    cmocka_unit_test_setup_teardown(file_of_a_killed_process, setup, teardown),
 	    cmocka_unit_test_setup_teardown(from_file, setup, teardown),
 	    cmocka_unit_test_setup_teardown(blocks, setup, teardown),
 	    cmocka_unit_test_setup_teardown(digits_are_compressed, setup, teardown),
