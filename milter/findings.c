@@ -524,7 +524,8 @@ flags_json(uint32_t flags)
 {
 	static const char *const names[] = {"executable", "banned_name", "deceptive_name",
 	    "mismatch", "archive", "encrypted", "limit", "in_archive", "lenient_encoding",
-	    "fragment", "broken", "double_extension", "macro", "has_pdf", "attached", "inline"};
+	    "fragment", "broken", "double_extension", "macro", "has_pdf", "attached", "inline",
+	    "malware", "hidden_malware", "active", "remote"};
 	struct json *arr = json_arr_new();
 	size_t i;
 

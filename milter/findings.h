@@ -78,10 +78,15 @@ enum part_flag {
 	PART_FRAGMENT = 1 << 9,   /* message/partial or message/external-body */
 	PART_BROKEN = 1 << 10,    /* an archive that cannot be read */
 	PART_DOUBLE_EXT = 1 << 11,
-	PART_MACRO = 1 << 12,    /* a document with macros */
-	PART_HAS_PDF = 1 << 13,  /* an archive with a PDF inside */
-	PART_ATTACHED = 1 << 14, /* an attachment: named, or Content-Disposition says so */
-	PART_INLINE = 1 << 15,   /* Content-Disposition: inline, or shown by Content-ID */
+	PART_MACRO = 1 << 12,          /* a document with macros */
+	PART_HAS_PDF = 1 << 13,        /* an archive with a PDF inside */
+	PART_ATTACHED = 1 << 14,       /* an attachment: named, or Content-Disposition says so */
+	PART_INLINE = 1 << 15,         /* Content-Disposition: inline, or shown by Content-ID */
+	PART_MALWARE = 1 << 16,        /* known malware */
+	PART_HIDDEN_MALWARE = 1 << 17, /* the same, found by a careless reading alone */
+	PART_ACTIVE =
+	    1 << 18, /* a document that starts programs without macros: DDE, PDF actions */
+	PART_REMOTE = 1 << 19, /* a document that fetches a template or object from elsewhere */
 };
 struct find_part {
 	struct slice path;             /* "1.2", "1.2!dir/member" in archives */

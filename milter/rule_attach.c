@@ -46,9 +46,40 @@ rule_banned(const struct rule_facts *f, struct buf *detail)
 {
 	if (any_part(f, PART_EXEC | PART_BANNED_NAME | PART_DOUBLE_EXT | PART_FRAGMENT, detail))
 		return true;
+	if (any_part(f, PART_ACTIVE, detail)) {
+		buf_append_str(detail, ", active content");
+		return true;
+	}
 	if (!any_part(f, PART_MACRO, detail))
 		return false;
 	buf_append_str(detail, ", macro");
+	return true;
+}
+
+bool
+rule_malware(const struct rule_facts *f, struct buf *detail)
+{
+	return any_part(f, PART_MALWARE, detail);
+}
+
+/* Case 34: a reading that not every program takes, so that a person decides. */
+bool
+rule_hidden_malware(const struct rule_facts *f, struct buf *detail)
+{
+	return any_part(f, PART_HIDDEN_MALWARE, detail);
+}
+
+bool
+rule_remote(const struct rule_facts *f, struct buf *detail)
+{
+	const struct find_note *n = findings_note_find(f->scan, "office_external");
+
+	if (!any_part(f, PART_REMOTE, detail))
+		return false;
+	if (n != NULL) {
+		buf_append_str(detail, ", ");
+		buf_append_slice(detail, slice_sub(n->detail, 0, 120));
+	}
 	return true;
 }
 

@@ -53,9 +53,9 @@ over_budget(struct scan_ctx *c, size_t packed)
 		   c->unpacked / SCAN_RATIO_MAX > (packed > 0 ? packed : 1));
 }
 
-/* Reads a member: its head, and all of it when it may be an archive itself. 0 or a part flag. */
+/* Reads a member: its head, and all of it when it may be an archive itself, or whole is said. 0 or a part flag. */
 static uint32_t
-read_member(struct scan_ctx *c, struct archive *a, size_t packed, struct buf *content,
+read_member(struct scan_ctx *c, struct archive *a, size_t packed, bool whole, struct buf *content,
     struct scan_type *type, uint64_t *size)
 {
 	unsigned char *room;
@@ -80,7 +80,8 @@ read_member(struct scan_ctx *c, struct archive *a, size_t packed, struct buf *co
 		if (!typed && content->len >= HEAD_MAX) {
 			*type = scan_type(buf_slice(content));
 			typed = true;
-			keep = type->cls == CLASS_ARCHIVE || strcmp(type->name, "ole2") == 0;
+			keep =
+			    whole || type->cls == CLASS_ARCHIVE || strcmp(type->name, "ole2") == 0;
 		}
 		if (keep && content->len >= SCAN_MEMBER_MAX)
 			return PART_LIMIT;
@@ -131,11 +132,16 @@ look_at_member(struct scan_ctx *c, struct archive *a, struct archive_entry *e, b
 	buf_init(&content, SCAN_MEMBER_MAX + 65536);
 	buf_init(&inner, FINDINGS_TEXT_MAX);
 	flags = scan_name(c->p, slice_sub(name, 0, 1000), &norm);
-	flags |= read_member(c, a, bytes.len, &content, &type, &size);
+	flags |= read_member(
+	    c, a, bytes.len, c->zip != NULL && scan_office_wants(name), &content, &type, &size);
 	if (archive_entry_is_encrypted(e) || archive_entry_is_data_encrypted(e))
 		flags = (flags & ~(uint32_t)PART_BROKEN) | PART_ENCRYPTED;
-	if (c->zip != NULL && !raw)
+	if (c->zip != NULL && !raw) {
 		scan_zip_member(c->zip, name, buf_slice(&content));
+		scan_office_member(c, c->zip, name, buf_slice(&content), path);
+	}
+	if (scan_malware(buf_slice(&content)))
+		flags |= PART_MALWARE;
 	if (strcmp(type.name, "ole2") == 0 && !(flags & PART_LIMIT)) {
 		scan_ole(buf_slice(&content), &ole);
 		type.name = ole.type;
@@ -215,6 +221,7 @@ scan_archive(struct scan_ctx *c, struct slice bytes, struct slice path, const ch
 		return PART_BROKEN;
 	c->depth++;
 	memset(zip, 0, sizeof *zip);
+	buf_init(&zip->text, DOC_TEXT_MAX);
 	c->zip = zip;
 	while ((rc = archive_read_next_header(a, &e)) == ARCHIVE_OK || rc == ARCHIVE_WARN ||
 	       rc == ARCHIVE_RETRY) {
@@ -241,6 +248,10 @@ scan_archive(struct scan_ctx *c, struct slice bytes, struct slice path, const ch
 	flags |= zip->pdf ? PART_HAS_PDF : 0;
 	if (type_out != NULL && (slice_starts(bytes, "PK") || zip->content_types || zip->odf))
 		*type_out = scan_zip_type(zip);
+	flags |= (zip->dde ? PART_ACTIVE : 0) | (zip->remote ? PART_REMOTE : 0);
+	if (zip->text.len > 0 && (zip->content_types || zip->odf))
+		scan_doc_text(c, buf_slice(&zip->text), path);
+	buf_done(&zip->text);
 	c->zip = outer;
 	c->depth--;
 	archive_read_free(a);

@@ -62,9 +62,8 @@ has_zip_end(struct slice s)
 	return slice_find(slice_from(s, from), slice_of("PK\5\6", 4)) >= 0;
 }
 
-/* What one reading of the content shows. */
-static uint32_t
-look(struct scan_ctx *c, struct slice bytes, struct slice ext, struct slice path,
+uint32_t
+scan_look(struct scan_ctx *c, struct slice bytes, struct slice ext, struct slice path,
     struct scan_type *type_out)
 {
 	static const char *const archives[] = {
@@ -76,6 +75,10 @@ look(struct scan_ctx *c, struct slice bytes, struct slice ext, struct slice path
 
 	if (t.cls == CLASS_EXEC)
 		flags |= PART_EXEC;
+	if (scan_malware(bytes))
+		flags |= PART_MALWARE;
+	if (strcmp(t.name, "tnef") == 0)
+		flags |= scan_winmail(c, bytes, path);
 	if (t.cls == CLASS_ARCHIVE)
 		flags |= PART_ARCHIVE | scan_archive(c, bytes, path, &t.name);
 	if (strcmp(t.name, "ole2") == 0) {
@@ -117,9 +120,12 @@ look_at_views(
 		if (b.err != 0)
 			flags |= PART_LIMIT;
 		if (!slice_eq(buf_slice(&b), seen))
-			flags |= PART_LENIENT | look(c, buf_slice(&b), ext, path, &t);
+			flags |= PART_LENIENT | scan_look(c, buf_slice(&b), ext, path, &t);
 		buf_done(&b);
 	}
+	/* what only a careless reader finds is for a person to look at */
+	if (flags & PART_MALWARE)
+		flags = (flags & ~(uint32_t)PART_MALWARE) | PART_HIDDEN_MALWARE;
 	return flags;
 }
 
@@ -380,10 +386,14 @@ scan_leaf(struct scan_ctx *c, struct slice whole, const struct mime_part *part, 
 	}
 	p->size = bytes.len;
 	sha256_of(bytes, p->sha256);
-	p->flags |= look(c, bytes, ext, path, &t);
+	p->flags |= scan_look(c, bytes, ext, path, &t);
 	/* an encoding that is none: some look for a word they know in it */
-	if ((part->cte == CTE_BASE64 && !clean) || part->cte == CTE_OTHER)
+	if ((part->cte == CTE_BASE64 && !clean) || part->cte == CTE_OTHER) {
 		p->flags |= look_at_views(c, raw, bytes, ext, path);
+		/* readers differ in whether they see it at all */
+		if (p->flags & PART_MALWARE)
+			p->flags = (p->flags & ~(uint32_t)PART_MALWARE) | PART_HIDDEN_MALWARE;
+	}
 	if (t.name[0] == '\0')
 		p->flags |= scan_uu(c->p, bytes);
 	/* "#!" in plain text that is shown, not attached, is talk about scripts */

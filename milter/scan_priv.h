@@ -11,11 +11,15 @@
 #define SCAN_RATIO_MAX 200          /* unpacked to packed, from 16 MiB on */
 #define SCAN_MEMBER_MAX (32u << 20) /* an archive inside an archive */
 #define SCAN_PART_MAX (128u << 20)  /* one decoded part */
+#define DOC_TEXT_MAX (4u << 20)     /* text of one document */
 
 /* What a zip is known to hold. */
 struct zip_facts {
 	bool content_types, word, sheet, slides; /* OOXML: [Content_Types].xml, word/, xl/, ppt/ */
 	bool odf, macro, script, locked, pdf;
+	bool dde;        /* fields or links that start programs */
+	bool remote;     /* templates or objects from elsewhere */
+	struct buf text; /* of the document, UTF-8 */
 };
 struct scan_ctx {
 	const struct scan_params *p;
@@ -70,6 +74,38 @@ void scan_zip_member(struct zip_facts *z, struct slice name, struct slice conten
 bool scan_zip_macro(const struct zip_facts *z);
 const char *scan_zip_type(const struct zip_facts *z); /* "docx", "odf", "zip"; static */
 
+/* scan_xml.c: every element and text of an XML document; nothing is fetched or expanded. False when it is not well-formed, or has a DOCTYPE. */
+enum xml_event { XML_OPEN, XML_CLOSE, XML_CHARS };
+struct scan_xml;
+typedef void scan_xml_fn(
+    void *arg, enum xml_event what, const char *local_name, struct slice text, struct scan_xml *x);
+void scan_xml_init(void); /* before the sandbox */
+bool scan_xml_walk(struct slice bytes, scan_xml_fn *on, void *arg);
+/* In XML_OPEN: the value of the attribute of that local name. */
+bool scan_xml_attr(struct scan_xml *x, const char *local, struct buf *out);
+
+/* scan_office.c: members of OOXML and ODF packages. path: of the package. */
+bool scan_office_wants(struct slice name);
+void scan_office_member(struct scan_ctx *c, struct zip_facts *z, struct slice name,
+    struct slice content, struct slice path);
+
+/* scan_tnef.c: the files (name: UTF-8 or the writer's charset) and the text of a winmail.dat. False when it is none, or breaks off. */
+typedef void tnef_fn(void *arg, struct slice name, struct slice data);
+typedef void tnef_text_fn(void *arg, struct slice text);
+bool scan_tnef(struct slice bytes, tnef_fn *on_file, tnef_text_fn *on_text, void *arg);
+
+/* scan_inside.c: a file inside another (TNEF, PDF, OLE): judged like an attachment, and listed when it is suspicious. Its flags. */
+uint32_t scan_inside(struct scan_ctx *c, struct slice name, struct slice bytes, struct slice path);
+uint32_t scan_winmail(struct scan_ctx *c, struct slice bytes, struct slice path);
+/* Known malware: the harmless test file that every scanner finds (EICAR). */
+bool scan_malware(struct slice bytes);
+
+/* scan_part.c: what one reading of a content shows. */
+uint32_t scan_look(struct scan_ctx *c, struct slice bytes, struct slice ext, struct slice path,
+    struct scan_type *type_out);
+
+/* scan_text.c: the text of a document (UTF-8): marks of secrecy. */
+void scan_doc_text(struct scan_ctx *c, struct slice text, struct slice path);
 /* scan_text.c: marks of secrecy in a text part. */
 void scan_text(
     struct scan_ctx *c, const struct mime_part *part, struct slice bytes, struct slice path);

@@ -47,6 +47,17 @@ scan_subject(struct scan_ctx *c, struct slice header, struct slice path)
 }
 
 void
+scan_doc_text(struct scan_ctx *c, struct slice text, struct slice path)
+{
+	struct buf found;
+
+	buf_init(&found, 256);
+	if (secrecy_in_text(text, &found))
+		note(c, path, "text", &found);
+	buf_done(&found);
+}
+
+void
 scan_text(struct scan_ctx *c, const struct mime_part *part, struct slice bytes, struct slice path)
 {
 	struct slice charset = param(part->params, "charset");

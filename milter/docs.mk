@@ -1,0 +1,15 @@
+# milter/docs.mk: what milter-scan reads of documents, and its tests. Included behind milter/local.mk.
+
+check_PROGRAMS += tests/unit/cases_test
+TESTS += tests/unit/cases_test
+tests_unit_cases_test_SOURCES = tests/unit/cases_test.c
+tests_unit_cases_test_LDADD = milter/libcvrule.a $(CV_SCAN_LIBS) $(CMOCKA_LIBS)
+EXTRA_DIST += tests/unit/cases_make.py
+
+CV_FUZZ += tests/fuzz/tnef_fuzz tests/fuzz/office_fuzz
+tests_fuzz_tnef_fuzz_SOURCES = tests/fuzz/tnef_fuzz.c $(CV_FUZZ_MAIN)
+tests_fuzz_tnef_fuzz_LDFLAGS = $(AM_LDFLAGS) $(CV_FUZZLINK)
+tests_fuzz_tnef_fuzz_LDADD = $(CV_SCAN_LIBS)
+tests_fuzz_office_fuzz_SOURCES = tests/fuzz/office_fuzz.c $(CV_FUZZ_MAIN)
+tests_fuzz_office_fuzz_LDFLAGS = $(AM_LDFLAGS) $(CV_FUZZLINK)
+tests_fuzz_office_fuzz_LDADD = $(CV_SCAN_LIBS)

