@@ -18,7 +18,7 @@ static const struct {
     {"relay", {"deliveries", "failures", "active"}},
     {"stored", {"requests", "appends", "syncs", "backup_at"}},
     {"ingest", {"clients", "deliveries", "failures"}},
-    {"milter", {"messages", "rejected", "tempfailed", "held"}},
+    {"milter", {"messages", "rejected", "tempfailed", "held", "policy_version", "policy_refused"}},
     {"milter-scan", {"scans", "failures"}},
     {"milter-ledger", {"records", "syncs", "checkpoint_seq", "checkpoint_at", "unsigned_since",
 			  "checkpoints_refused", "syslog_lost"}},

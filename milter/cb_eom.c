@@ -7,6 +7,7 @@
 #include "milter/facts.h"
 #include "milter/ledger_client.h"
 #include "milter/modes.h"
+#include "milter/policy_record.h"
 #include "milter/record.h"
 #include "milter/scan_client.h"
 
@@ -45,11 +46,13 @@ static const struct trouble {
 	"The audit log cannot be written now; try again later."},
     {"T04", "451", "4.3.1", "Hệ thống kiểm soát đang bận; hãy gửi lại sau.",
 	"The policy filter is busy; try again later."},
+    {"T05", "451", "4.7.1", "Chính sách quá nặng đối với thư này; hãy báo quản trị.",
+	"The policy costs too much for this message; tell the administrator."},
     {"M07", "552", "5.3.4", "Thư quá lớn.", "The message is too large."},
     {"M08", "550", "5.7.1", "Quá nhiều trường kết quả kiểm tra giả.",
 	"Too many forged result fields."},
 };
-enum { T_DIRECTORY, T_SCAN, T_LEDGER, T_BUSY, T_SIZE, T_FORGED };
+enum { T_DIRECTORY, T_SCAN, T_LEDGER, T_BUSY, T_POLICY, T_SIZE, T_FORGED };
 
 struct eom {
 	struct session *session;
@@ -150,6 +153,28 @@ ask_directory(struct eom *e)
 	return 0;
 }
 
+static void
+modes_for(const struct rule_author *a, unsigned char *out)
+{
+	struct policy_who who = policy_who_of(a);
+
+	if (milter_settings.policy != NULL)
+		policy_modes_of(milter_settings.policy, &who, (int64_t)time(NULL), out, NULL);
+	else
+		modes_of(milter_settings.modes, a->domain, a->agency, out);
+}
+
+static uint64_t
+limit_for(const struct rule_author *a)
+{
+	struct policy_who who = policy_who_of(a);
+	uint64_t limit = modes_limit(milter_settings.modes, a->domain, a->agency);
+
+	return milter_settings.policy == NULL ? limit
+					      : policy_limit_of(milter_settings.policy, &who,
+						    (int64_t)time(NULL), limit, NULL);
+}
+
 /* Modes and limit for the authors: of several, the stricter. Without one, those for all. */
 static void
 set_policy(struct eom *e)
@@ -159,19 +184,35 @@ set_policy(struct eom *e)
 	uint64_t limit;
 	size_t i;
 
-	modes_of(milter_settings.modes, f->authors[0].domain, f->authors[0].agency, e->modes);
-	f->attach_max =
-	    modes_limit(milter_settings.modes, f->authors[0].domain, f->authors[0].agency);
+	modes_for(&f->authors[0], e->modes);
+	f->attach_max = limit_for(&f->authors[0]);
 	for (i = 1; i < f->n_authors; i++) {
-		const struct rule_author *a = &f->authors[i];
-
-		modes_of(milter_settings.modes, a->domain, a->agency, other);
+		modes_for(&f->authors[i], other);
 		modes_stricter(e->modes, other);
-		limit = modes_limit(milter_settings.modes, a->domain, a->agency);
+		limit = limit_for(&f->authors[i]);
 		if (limit != 0 && (f->attach_max == 0 || limit < f->attach_max))
 			f->attach_max = limit;
 	}
 	f->modes = e->modes;
+}
+
+/* The site's own rules, after the built-in ones: the heavier decision holds. */
+static int
+ask_policy(struct eom *e)
+{
+	struct policy_facts facts;
+	struct policy_result res;
+
+	if (milter_settings.policy == NULL)
+		return 0;
+	if (policy_facts_live(&e->facts, buf_slice(&e->msg->header), e->session->client_ip,
+		e->msg->size, e->verdict.hits, e->arena, &facts) != 0)
+		return in_trouble(e, T_BUSY, ERR_NOMEM);
+	policy_eval(milter_settings.policy, &facts, (int64_t)time(NULL), e->arena, &res);
+	if (res.over_budget)
+		return in_trouble(e, T_POLICY, ERR_LIMIT);
+	policy_into_verdict(&res, &e->verdict);
+	return 0;
 }
 
 /* Where a mail comes from that nobody signed in for. */
@@ -346,7 +387,7 @@ judge(struct eom *e)
 	read_origin(e, header);
 	rule_judge(&e->facts, &e->verdict);
 	e->judged = true;
-	return 0;
+	return ask_policy(e);
 }
 
 /* ---- the answer ---- */
@@ -376,6 +417,7 @@ static void
 word(struct eom *e, struct outcome *o)
 {
 	const struct rule *r = e->verdict.decision;
+	const struct policy_rule *own = policy_rule_of(milter_settings.policy, r);
 
 	if (e->trouble != NULL) {
 		word_trouble(e, e->trouble, o);
@@ -387,6 +429,10 @@ word(struct eom *e, struct outcome *o)
 		      : o->action == OUT_TEMPFAIL
 			  ? "4.7.5" /* our smtpd then keeps it, and asks again */
 			  : "2.0.0";
+	if (own != NULL && own->enhanced.len > 0 &&
+	    (o->action == OUT_REJECT || o->action == OUT_TEMPFAIL) &&
+	    own->enhanced.ptr[0] == (o->action == OUT_REJECT ? '5' : '4'))
+		o->enhanced = (const char *)own->enhanced.ptr; /* the policy outlives us */
 	if (r != NULL)
 		rule_reply(r, buf_slice(&e->verdict.detail), slice_str(e->qid), &o->text);
 	if (o->action == OUT_REJECT || o->action == OUT_TEMPFAIL)

@@ -519,21 +519,35 @@ findings_sig_json(const struct findings *f, int64_t date)
 	return arr;
 }
 
+static const char *const flag_names[] = {"executable", "banned_name", "deceptive_name", "mismatch",
+    "archive", "encrypted", "limit", "in_archive", "lenient_encoding", "fragment", "broken",
+    "double_extension", "macro", "has_pdf", "attached", "inline", "malware", "hidden_malware",
+    "active", "remote"};
+#define N_FLAGS (sizeof flag_names / sizeof *flag_names)
+
 static struct json *
 flags_json(uint32_t flags)
 {
-	static const char *const names[] = {"executable", "banned_name", "deceptive_name",
-	    "mismatch", "archive", "encrypted", "limit", "in_archive", "lenient_encoding",
-	    "fragment", "broken", "double_extension", "macro", "has_pdf", "attached", "inline",
-	    "malware", "hidden_malware", "active", "remote"};
 	struct json *arr = json_arr_new();
 	size_t i;
 
-	for (i = 0; i < sizeof names / sizeof *names; i++) {
+	for (i = 0; i < N_FLAGS; i++) {
 		if (flags & (1u << i))
-			json_push_take(arr, json_str_new(slice_str(names[i])));
+			json_push_take(arr, json_str_new(slice_str(flag_names[i])));
 	}
 	return arr;
+}
+
+uint32_t
+findings_flag_of(struct slice name)
+{
+	size_t i;
+
+	for (i = 0; i < N_FLAGS; i++) {
+		if (slice_eq_str(name, flag_names[i]))
+			return 1u << i;
+	}
+	return 0;
 }
 
 struct json *

@@ -159,6 +159,9 @@ struct json *findings_sig_json(const struct findings *f, int64_t date);
 struct json *findings_parts_json(const struct findings *f);
 struct json *findings_notes_json(const struct findings *f);
 
+/* The part_flag that a record calls so; 0: none. */
+uint32_t findings_flag_of(struct slice name);
+
 const char *sig_status_name(enum sig_status s);
 const char *sig_coverage_name(enum sig_coverage c);
 const char *rev_state_name(enum rev_state r);

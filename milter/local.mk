@@ -31,7 +31,8 @@ CV_RULE_LIBS = milter/libcvrule.a milter/libcvfindings.a lib/libcvmail.a lib/lib
 # --- libcvpolicy.a: the policy language; bison and flex make its reader in the build folder. Their output is not held to all our warnings. ---
 noinst_LIBRARIES += milter/libcvpolicy.a milter/libcvpolicyread.a
 milter_libcvpolicy_a_SOURCES = milter/policy.h milter/policy_priv.h milter/policy_predicates.def milter/policy_build.c milter/policy_expr.c milter/policy_match.c \
-	milter/policy_predicates.c milter/policy_eval.c milter/policy_print.c
+	milter/policy_predicates.c milter/policy_eval.c milter/policy_print.c milter/policy_load.h milter/policy_load.c milter/policy_record.h \
+	milter/policy_record.c
 nodist_milter_libcvpolicyread_a_SOURCES = milter/policy_grammar.c milter/policy_lexer.c
 milter_libcvpolicyread_a_CFLAGS = $(AM_CFLAGS) -Wno-shadow -Wno-cast-qual -Wno-missing-prototypes -Wno-undef -Wno-sign-compare -Wno-unused-function \
 	-Wno-unused-but-set-variable -Wno-unused-parameter
@@ -78,7 +79,7 @@ congvu_milter_scan_LDADD = milter/libcvscan.a milter/libcvfindings.a lib/libcvma
 
 congvu_milter_filter_SOURCES = milter/milter.c milter/milter_priv.h milter/backend.c milter/revcache.c milter/cb_connect.c milter/cb_envelope.c \
 	milter/cb_header.c milter/cb_body.c milter/cb_eom.c milter/edits.c milter/record.h milter/record.c
-congvu_milter_filter_LDADD = milter/libcvrule.a milter/libcvfindings.a milter/libcvledger.a directory/libcvlookup.a \
+congvu_milter_filter_LDADD = $(CV_POLICY_LIBS) milter/libcvfindings.a milter/libcvledger.a directory/libcvlookup.a \
 	directory/libcvfetch.a lib/libcvmail.a lib/libcvjson.a lib/libcvcrypto.a $(CV_ROLE_LIBS) $(MILTER_LIBS) $(CV_MAIL_LIBS) $(CRYPTO_LIBS) \
 	$(JANSSON_LIBS) -lpthread
 
@@ -122,8 +123,8 @@ tests_milter_fake_lookup_LDADD = directory/libcvlookup.a lib/libcvmail.a $(CV_RO
 EXTRA_DIST += tests/milter/run.py tests/milter/lib.lua tests/milter/main.lua tests/milter/abort.lua tests/milter/attachments.lua \
 	tests/milter/bad_signatures.lua tests/milter/directory_down.lua tests/milter/everyday.lua tests/milter/headers.lua \
 	tests/milter/signed_official.lua tests/milter/unsigned_official.lua
-EXTRA_DIST += tests/milter/revocation.py tests/milter/checkpoints.py tests/milter/order.lua tests/milter/held.lua
-TESTS += tests/milter/run.py tests/milter/revocation.py tests/milter/checkpoints.py
+EXTRA_DIST += tests/milter/revocation.py tests/milter/checkpoints.py tests/milter/policy.py tests/milter/order.lua tests/milter/held.lua
+TESTS += tests/milter/run.py tests/milter/revocation.py tests/milter/checkpoints.py tests/milter/policy.py
 
 # --- fuzz targets ---
 CV_FUZZ += tests/fuzz/smime_fuzz tests/fuzz/symbol_fuzz tests/fuzz/audit_fuzz tests/fuzz/findings_fuzz tests/fuzz/rev_fuzz \

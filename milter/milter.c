@@ -7,6 +7,7 @@
 #include "milter/milter_priv.h"
 
 #include "milter/modes.h"
+#include "milter/policy_load.h"
 #include "milter/rule.h"
 
 #include "lib/charset.h"
@@ -320,6 +321,31 @@ load_modes(void)
 	buf_done(&text);
 }
 
+/* A policy that cannot be used leaves the last one in force; without any there is no start, since mail would go unjudged. */
+static void
+load_policy(void)
+{
+	struct policy_in_force f;
+	struct log_line l;
+
+	if (policy_in_force(role_conf(), &f) != 0) {
+		log_msg(LOG_LVL_ERROR, "policy", "no policy can be used: %s", buf_cstr(&f.why));
+		exit(EX_CONFIG);
+	}
+	milter_settings.policy = f.policy;
+	milter_settings.policy_refused = f.old;
+	milter_settings.record_subject = conf_bool(role_conf(), "policy_record_subject");
+	if (f.policy == NULL)
+		return;
+	log_begin(&l, f.old ? LOG_LVL_ERROR : LOG_LVL_INFO, f.old ? "policy_refused" : "policy");
+	log_slice(&l, "in_force", f.policy->id);
+	log_u64(&l, "version", f.policy->version);
+	log_str(&l, "sha256", f.policy->sha256);
+	if (f.old)
+		log_slice(&l, "why", slice_sub(buf_slice(&f.why), 0, 800));
+	log_end(&l);
+}
+
 static void
 load_settings(void)
 {
@@ -337,6 +363,7 @@ load_settings(void)
 	milter_settings.rev_grace_s = (unsigned)conf_int(c, "revocation_grace_s");
 	milter_settings.rev_fetch = strcmp(conf_str(c, "revocation_check"), "off") != 0;
 	load_modes();
+	load_policy();
 }
 
 /* libmilter takes no inherited descriptor, so the socket is made here, still as root: from within its folder, since the whole path may
@@ -412,6 +439,8 @@ main(int argc, char **argv)
 	sigaddset(&stop, SIGTERM);
 	sigaddset(&stop, SIGINT);
 	pthread_sigmask(SIG_BLOCK, &stop, NULL);
+	role_stat_set(4, milter_settings.policy != NULL ? milter_settings.policy->version : 0);
+	role_stat_set(5, milter_settings.policy_refused);
 	revcache_start();
 	if (pthread_create(&thread, NULL, serve, NULL) != 0)
 		fatal("milter: no thread");

@@ -110,7 +110,10 @@ struct milter_settings {
 	struct clearances *clearances;
 	unsigned rev_refresh_s, rev_wait_ms, rev_grace_s;
 	bool rev_fetch;
-	char policy_sha256[65];
+	char policy_sha256[65];      /* of the built-in policy */
+	const struct policy *policy; /* NULL: the built-in one alone */
+	bool policy_refused;         /* it is the one before: policy_file cannot be used */
+	bool record_subject;
 };
 extern struct milter_settings milter_settings;
 

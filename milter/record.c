@@ -4,6 +4,8 @@
 
 #include "milter/record.h"
 
+#include "milter/policy_record.h"
+
 #include "lib/crypto.h"
 #include "lib/err.h"
 #include "lib/hdr.h"
@@ -91,10 +93,11 @@ static struct json *
 policy_json(void)
 {
 	struct json *o = json_obj_new();
+	const struct policy *p = milter_settings.policy;
 
-	json_set_str(o, "id", "builtin");
-	json_set_int(o, "version", 1);
-	json_set_str(o, "sha256", milter_settings.policy_sha256);
+	json_set_slice(o, "id", p != NULL ? p->id : slice_str("builtin"));
+	json_set_int(o, "version", p != NULL ? (int64_t)p->version : 1);
+	json_set_str(o, "sha256", p != NULL ? p->sha256 : milter_settings.policy_sha256);
 	return o;
 }
 
@@ -159,6 +162,12 @@ build(const struct record_input *in, int cut)
 	json_set_bool(o, "is", in->facts != NULL && in->facts->official);
 	json_set_str(o, "why", in->facts != NULL ? in->facts->official_why : "");
 	json_set_take(rec, "official", o);
+	/* when it came to no judgement there is nothing that another policy could be asked */
+	if (in->verdict != NULL)
+		json_set_take(rec, "facts",
+		    policy_facts_json(in->facts, in->verdict->hits,
+			milter_settings.record_subject ? buf_slice(&in->msg->header)
+						       : (struct slice){NULL, 0}));
 	json_set_take(rec, "findings", cut < 2 ? findings_json(in) : json_arr_new());
 	json_set_take(
 	    rec, "sig", f != NULL ? findings_sig_json(f, in->facts->date) : json_arr_new());

@@ -1,0 +1,299 @@
+/* policy_load.c: the policy in force: reads policy_file, asks for its signatures, keeps every policy that was in force in policy_archive, by
+ * its SHA-256, and falls back to the last one when the file is broken. Runs in milter at its start, still as root (the folder is root's), and
+ * in congvu, which only reads. A policy is archived, synced and renamed before it is used: what a record names can be found again. */
+#include "config.h"
+
+#include "milter/policy_load.h"
+
+#include "lib/crypto.h"
+#include "lib/err.h"
+#include "lib/json.h"
+#include "lib/log.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#define WHY_MAX 16384
+#define STATE_MAX 65536
+
+static int
+read_all(const char *path, size_t max, struct buf *out)
+{
+	struct stat st;
+	ssize_t n = 1;
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK), err = 0;
+
+	if (fd < 0)
+		return errno == ENOENT || errno == ENOTDIR ? ERR_NOTFOUND : ERR_IO;
+	if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode))
+		err = ERR_IO;
+	while (err == 0 && n > 0 && out->len <= max) {
+		unsigned char *p = buf_reserve(out, 65536);
+
+		n = p != NULL ? read(fd, p, 65536) : -1;
+		if (n < 0)
+			err = errno == EINTR ? 0 : ERR_IO;
+		else
+			buf_commit(out, (size_t)n);
+	}
+	close(fd);
+	return err;
+}
+
+int
+policy_read_file(const char *path, struct buf *out)
+{
+	return read_all(path, POLICY_FILE_MAX, out);
+}
+
+void
+policy_errors_text(
+    const struct policy_errors *e, const char *file, bool vietnamese, struct buf *out)
+{
+	size_t i;
+
+	for (i = 0; i < e->n; i++)
+		buf_appendf(out, "%s%s:%u:%u: %s", i > 0 ? "\n" : "", file, e->v[i].pos.line,
+		    e->v[i].pos.column, vietnamese ? e->v[i].vi : e->v[i].en);
+}
+
+static int
+compile(struct slice text, const char *name, bool vietnamese, struct policy **out, struct buf *why)
+{
+	struct policy_errors errors;
+	int err = policy_compile(text, name, out, &errors);
+
+	if (err == ERR_NOMEM)
+		buf_appendf(why, "%s: %s", name, err_name(err));
+	else if (err != 0)
+		policy_errors_text(&errors, name, vietnamese, why);
+	return err;
+}
+
+int
+policy_load_file(
+    const char *path, const char *name, bool vietnamese, struct policy **out, struct buf *why)
+{
+	struct buf text;
+	int err;
+
+	buf_init(&text, POLICY_FILE_MAX + 131072);
+	err = policy_read_file(path, &text);
+	if (err != 0)
+		buf_appendf(
+		    why, "%s: %s", path, err == ERR_NOTFOUND ? strerror(ENOENT) : err_name(err));
+	else
+		err = compile(buf_slice(&text), name != NULL ? name : path, vietnamese, out, why);
+	buf_done(&text);
+	return err;
+}
+
+/* ---- the archive ---- */
+
+static char *
+in_folder(const char *dir, const char *name, const char *end)
+{
+	char *path = NULL;
+
+	if (asprintf(&path, "%s/%s%s", dir, name, end) < 0)
+		fatal("out of memory");
+	return path;
+}
+
+/* Whole or not at all: a new file, synced, renamed, the folder synced. */
+static int
+write_file(const char *dir, const char *name, const char *end, struct slice bytes)
+{
+	char *path = in_folder(dir, name, end), *tmp = in_folder(dir, name, ".new");
+	int fd = open(tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600), dir_fd,
+	    err = 0;
+	size_t done = 0;
+	ssize_t n;
+
+	while (fd >= 0 && done < bytes.len) {
+		n = write(fd, bytes.ptr + done, bytes.len - done);
+		if (n < 0 && errno != EINTR)
+			break;
+		done += n > 0 ? (size_t)n : 0;
+	}
+	if (fd < 0 || done < bytes.len || fsync(fd) != 0 || rename(tmp, path) != 0)
+		err = ERR_IO;
+	if (fd >= 0)
+		close(fd);
+	dir_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (err == 0 && (dir_fd < 0 || fsync(dir_fd) != 0))
+		err = ERR_IO;
+	if (dir_fd >= 0)
+		close(dir_fd);
+	free(path);
+	free(tmp);
+	return err;
+}
+
+static struct json *
+read_state(const char *dir)
+{
+	char *path = in_folder(dir, "current", ".json");
+	struct json *j = NULL;
+	struct buf b;
+
+	buf_init(&b, STATE_MAX + 131072);
+	if (read_all(path, STATE_MAX, &b) != 0 || json_parse(buf_slice(&b), &j) != 0)
+		j = NULL;
+	buf_done(&b);
+	free(path);
+	return j;
+}
+
+static void
+write_state(const char *dir, struct json *j)
+{
+	struct buf b;
+
+	buf_init(&b, STATE_MAX);
+	if (json_pretty(j, &b) != 0 || write_file(dir, "current", ".json", buf_slice(&b)) != 0)
+		log_msg(LOG_LVL_ERROR, "policy_archive", "%s/current.json cannot be written", dir);
+	buf_done(&b);
+}
+
+static bool
+is_hash(struct slice s)
+{
+	unsigned char digest[32];
+
+	return s.len == 64 && hex_decode(s, digest, 32) == 0;
+}
+
+static int
+load_archived(const char *dir, struct slice sha256, struct policy **out, struct buf *why)
+{
+	unsigned char digest[32];
+	char *name, *path, hex[65];
+	struct buf text;
+	int err;
+
+	if (!is_hash(sha256))
+		return ERR_NOTFOUND;
+	name = slice_dup(sha256);
+	path = in_folder(dir, name, ".policy");
+	buf_init(&text, POLICY_FILE_MAX + 131072);
+	err = policy_read_file(path, &text);
+	if (err != 0) {
+		buf_appendf(
+		    why, "\n%s: %s", path, err == ERR_NOTFOUND ? strerror(ENOENT) : err_name(err));
+	} else {
+		/* before a word of it is read */
+		sha256_of(buf_slice(&text), digest);
+		hex_encode(digest, sizeof digest, hex);
+		if (!slice_caseeq_str(sha256, hex)) {
+			buf_appendf(why, "\n%s: was changed: its SHA-256 is not its name", path);
+			err = ERR_CORRUPT;
+		}
+	}
+	if (err == 0)
+		err = compile(buf_slice(&text), path, false, out, why);
+	buf_done(&text);
+	free(name);
+	free(path);
+	return err;
+}
+
+int
+policy_archived(const struct conf *c, struct slice sha256, struct policy **out, struct buf *why)
+{
+	char *dir = conf_path(c, "policy_archive");
+	int err = load_archived(dir, sha256, out, why);
+
+	free(dir);
+	return err;
+}
+
+/* ---- in force ---- */
+
+/* Archives the text, and says in current.json that it is in force from now on, unless it says so. */
+static void
+enter(const char *dir, const struct policy *p, const char *file, struct slice text,
+    struct json *state)
+{
+	struct json *now = json_obj_new();
+	bool same = slice_eq_str(json_str(json_get(state, "sha256")), p->sha256);
+
+	if (mkdir(dir, 0700) != 0 && errno != EEXIST)
+		log_msg(LOG_LVL_ERROR, "policy_archive", "%s: %m", dir);
+	if (write_file(dir, p->sha256, ".policy", text) != 0)
+		log_msg(LOG_LVL_ERROR, "policy_archive",
+		    "%s cannot be written: without it a broken file has nothing to fall back to",
+		    dir);
+	json_set_slice(now, "id", p->id);
+	json_set_int(now, "version", (int64_t)p->version);
+	json_set_str(now, "sha256", p->sha256);
+	json_set_str(now, "file", file);
+	json_set_int(now, "since",
+	    same ? json_int(json_get(state, "since"), (int64_t)time(NULL)) : (int64_t)time(NULL));
+	json_set_take(now, "refused", NULL);
+	write_state(dir, now);
+	json_free(now);
+}
+
+/* The file cannot be used: what was in force stays so, and current.json says why it is not the file. */
+static int
+fall_back(const char *dir, struct json *state, struct policy_in_force *out)
+{
+	struct json *refused = json_obj_new();
+	int err = load_archived(dir, json_str(json_get(state, "sha256")), &out->policy, &out->why);
+
+	json_set_slice(refused, "why", slice_sub(buf_slice(&out->why), 0, 4000));
+	json_set_int(refused, "at", (int64_t)time(NULL));
+	if (err == 0) {
+		json_set_take(state, "refused", refused);
+		write_state(dir, state);
+		out->old = true;
+	} else {
+		json_free(refused);
+	}
+	return err == 0 ? 0 : ERR_NOTFOUND;
+}
+
+int
+policy_in_force(const struct conf *c, struct policy_in_force *out)
+{
+	char *file = conf_path(c, "policy_file"), *dir = conf_path(c, "policy_archive");
+	bool none = conf_str(c, "policy_file")[0] == '\0';
+	struct json *state = none ? NULL : read_state(dir);
+	struct buf text;
+	int err = 0;
+
+	memset(out, 0, sizeof *out);
+	buf_init(&out->why, WHY_MAX);
+	buf_init(&text, POLICY_FILE_MAX + 131072);
+	if (!none) {
+		err = policy_read_file(file, &text);
+		if (err != 0)
+			buf_appendf(&out->why, "%s: %s", file,
+			    err == ERR_NOTFOUND ? strerror(ENOENT) : err_name(err));
+		else
+			err = compile(buf_slice(&text), file, false, &out->policy, &out->why);
+		if (err == 0)
+			enter(dir, out->policy, file, buf_slice(&text), state);
+		else
+			err = state != NULL ? fall_back(dir, state, out) : ERR_NOTFOUND;
+	}
+	buf_done(&text);
+	json_free(state);
+	free(file);
+	free(dir);
+	return err;
+}
+
+void
+policy_in_force_done(struct policy_in_force *f)
+{
+	policy_free(f->policy);
+	buf_done(&f->why);
+}

@@ -1,0 +1,32 @@
+/* policy_load.h: the policy in force: the file, its signatures, the archive of all that were in force. Files and folders: used by milter at its
+ * start, still as root, and by congvu. */
+#ifndef CV_POLICY_LOAD_H
+#define CV_POLICY_LOAD_H
+
+#include "milter/policy.h"
+
+#include "lib/conf.h"
+
+/* Reads at most POLICY_FILE_MAX + 1 octets. 0, ERR_NOTFOUND, ERR_IO. */
+int policy_read_file(const char *path, struct buf *out);
+/* Reads and compiles. name: as messages call it (NULL: path). 0, or an error with why_out: "FILE:LINE:COLUMN: ..." a line for each, in Vietnamese or English. */
+int policy_load_file(
+    const char *path, const char *name, bool vietnamese, struct policy **out, struct buf *why_out);
+/* The text of errors, a line each. */
+void policy_errors_text(
+    const struct policy_errors *e, const char *file, bool vietnamese, struct buf *out);
+
+struct policy_in_force {
+	struct policy *policy;
+	bool old;       /* the file could not be used (why): what was in force before is again */
+	struct buf why; /* policy_in_force_done */
+};
+/* At the start of milter: policy_file; when it cannot be used, the last one that was in force, from policy_archive. What is loaded is
+ * archived by its SHA-256, and archive/current.json says so. ERR_NOTFOUND: none can be used (why says it); 0 with policy NULL: none is configured. */
+int policy_in_force(const struct conf *c, struct policy_in_force *out);
+void policy_in_force_done(struct policy_in_force *f);
+/* A policy of the archive by its SHA-256 in hex; its octets are checked against it. 0, ERR_NOTFOUND, ERR_CORRUPT (why). */
+int policy_archived(
+    const struct conf *c, struct slice sha256, struct policy **out, struct buf *why_out);
+
+#endif

@@ -1,0 +1,235 @@
+#!/usr/bin/python3
+"""The policy language from end to end: the real filter with a policy file: own rules and built-in ones in its modes, what the sender is told, what
+the record holds; a broken file at a reload or restart leaves the one before in force."""
+
+import hashlib
+import json
+import os
+import pathlib
+import shutil
+import signal
+import stat
+import subprocess
+import sys
+import tempfile
+import time
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import run  # noqa: E402
+
+POLICY = """policy "tinh" version %d owner "an-ninh";
+organization x.example;
+group "mat-ma" { "eve@x.example" }
+mode P22 warn;
+agency H99 { mode P01 log reason "tập huấn" until 2099-12-31; }
+rule A-017 expires 2099-06-30 {
+    when AttachmentExtensionMatchesWords "exe" and not FromMemberOf "mat-ma"
+    except when SentTo "thu@x.example" reason "REQ-112" until 2099-12-31
+    then reject 5.7.77 vi "Không gửi chương trình." en "No programs."
+}
+rule A-018 expires 2099-06-30 monitor { when SubjectContainsWords "thử nghiệm" then reject vi "Không thử." en "No tests." }
+rule A-019 expires 2099-06-30 { when HeaderContainsWords ("X-Desk", "hold me") then quarantine vi "Chờ duyệt." en "For review." }
+rule A-020 expires 2020-06-30 { when SubjectContainsWords "tất cả" then reject vi "Hết hạn." en "Expired." }
+"""
+PLAIN = b"From: %s\r\nSubject: %s\r\n%s\r\nx\r\n"
+
+
+class Site:
+    def __init__(self, root, certs, text, **options):
+        self.root = root
+        root.mkdir()
+        (root / "kept").mkdir()
+        self.file = root / "kept/site.policy"
+        self.file.write_text(text)
+        self.archive = root / "policies"
+        self.m = run.Milter(root, certs, policy_file="../kept/site.policy", policy_archive="../policies", **options)
+        os.chdir(root / "run")
+
+    def send(self, qid, mail, login="binh", rcpts=(b"<b@x.example>",)):
+        self.client = run.Client(self.m.sock)
+        cmd, data = self.client.message(qid, mail, login=login, rcpts=rcpts)
+        return cmd, data.decode(errors="replace")
+
+    def record(self, qid):
+        return [r for r in run.read_log(self.m.log) if r.get("qid") == qid][-1]
+
+    def current(self):
+        return json.loads((self.archive / "current.json").read_text())
+
+    def restart(self):
+        """As a reload does: the process goes, the parent starts another."""
+        old = self.m.pids("congvu-milter-filter")
+        os.kill(old[0], signal.SIGTERM)
+        end = time.monotonic() + 15
+        while True:
+            now = self.m.pids("congvu-milter-filter")
+            try:
+                if now and now != old:
+                    run.Client(self.m.sock)
+                    return
+            except OSError:
+                pass
+            assert time.monotonic() < end, (self.root / "log").read_text()[-2000:]
+            time.sleep(0.05)
+
+    def log(self):
+        return (self.root / "log").read_text()
+
+    def stop(self):
+        os.chdir("/")
+        self.m.stop()
+
+
+def sha(path):
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def own_rule_refuses(s):
+    """The reply names rule, what to do in both languages, part and evidence, and the ticket; status as the rule says."""
+    exe = run.attachment("setup.exe", run.program(), from_="manager@x.example")
+    cmd, text = s.send("POL1", exe)
+    assert cmd == b"y" and text.startswith("550 5.7.77 A-017 Khong gui chuong trinh. / No programs. (part 2 \"setup.exe\""), text
+    assert "[ticket POL1]" in text
+    r = s.record("POL1")
+    assert r["decision"]["rule"] == "A-017" and r["decision"]["code"] == "550", r["decision"]
+    assert r["policy"] == {"id": "tinh", "version": 1, "sha256": sha(s.file)}, r["policy"]
+    # the built-in rule is asked too, in the policy's mode
+    assert [(f["id"], f["mode"]) for f in r["findings"] if f["id"] == "P22"] == [("P22", "warn")], r["findings"]
+    assert "P22" in r["facts"]["hits"] and r["facts"]["agencies"] == ["H99"] and r["facts"]["ours"] == [True]
+
+
+def groups_and_exceptions(s):
+    exe = run.attachment("setup.exe", run.program(), from_="eve@x.example")
+    assert s.send("POL2", exe, login="eve")[0] == b"c"
+    exe = run.attachment("setup.exe", run.program(), from_="manager@x.example")
+    assert s.send("POL3", exe, rcpts=(b"<thu@x.example>",))[0] == b"c"
+    r = s.record("POL3")
+    assert [(f["mode"], f["detail"]) for f in r["findings"] if f["id"] == "A-017"] == [("log", "except: REQ-112")], r["findings"]
+
+
+def monitor_mode_is_recorded_alone(s):
+    cmd, _ = s.send("POL4", PLAIN % (b"manager@x.example", "Thư THỬ  nghiệm".encode(), b""))
+    r = s.record("POL4")
+    assert cmd == b"c" and [(f["id"], f["mode"]) for f in r["findings"] if f["id"].startswith("A-")] == [("A-018", "log")], r["findings"]
+    assert "A-018" not in s.client.headers["X-Congvu-Verdict"]
+    assert r["facts"]["subject"] == "Thư THỬ nghiệm" or r["facts"]["subject"] == "Thư THỬ  nghiệm"
+
+
+def own_rule_holds(s):
+    cmd, _ = s.send("POL5", PLAIN % (b"manager@x.example", b"x", b"X-Desk: please HOLD me\r\n"))
+    assert cmd == b"c" and b"q" in s.client.edits and "held (A-019)" in s.client.headers["X-Congvu-Verdict"], s.client.headers
+    assert s.record("POL5")["decision"]["action"] == "quarantine"
+
+
+def expired_rule_is_silent(s):
+    assert s.send("POL6", PLAIN % (b"manager@x.example", "tất cả".encode(), b""))[0] == b"c"
+
+
+def modes_by_agency(s):
+    cmd, _ = s.send("POL7", PLAIN % (b"vanthu@x.example", b"x", b""))
+    r = s.record("POL7")
+    assert cmd == b"c" and ("P01", "log") in [(f["id"], f.get("mode")) for f in r["findings"]], r["findings"]
+
+
+def secret_subject_is_not_recorded(s):
+    cmd, text = s.send("POL8", PLAIN % (b"manager@x.example", "[TỐI MẬT] kế hoạch".encode(), b""))
+    r = s.record("POL8")
+    assert cmd == b"y" and "P12" in text and r["facts"]["subject"] is None, r["facts"]
+
+
+def archived(s):
+    f = s.archive / (sha(s.file) + ".policy")
+    assert f.read_bytes() == s.file.read_bytes()
+    assert s.current()["sha256"] == sha(s.file) and s.current()["refused"] is None and s.current()["version"] == 1
+    for p in (s.archive, f):
+        st = p.stat()
+        assert st.st_uid == os.geteuid() and not stat.S_IMODE(st.st_mode) & 0o077, p
+
+
+def broken_file_leaves_the_old_one(s):
+    good = sha(s.file)
+    s.file.write_text((POLICY % 2).replace("FromMemberOf", "FromMembersOf"))
+    s.restart()
+    exe = run.attachment("setup.exe", run.program(), from_="manager@x.example")
+    cmd, text = s.send("POL9", exe)
+    assert cmd == b"y" and "A-017" in text
+    r = s.record("POL9")
+    assert (r["policy"]["version"], r["policy"]["sha256"]) == (1, good), r["policy"]
+    cur = s.current()
+    assert cur["sha256"] == good and "site.policy:7:56: there is no predicate \"FromMembersOf\"; did you mean \"FromMemberOf\"?" in cur["refused"]["why"], cur
+    assert "event=policy_refused" in s.log()
+
+
+def mended_file_takes_over(s):
+    s.file.write_text((POLICY % 3).replace("A-017", "A-117"))
+    s.restart()
+    exe = run.attachment("setup.exe", run.program(), from_="manager@x.example")
+    cmd, text = s.send("POL10", exe)
+    assert cmd == b"y" and "A-117" in text
+    assert s.record("POL10")["policy"] == {"id": "tinh", "version": 3, "sha256": sha(s.file)}
+    assert s.current()["version"] == 3 and s.current()["refused"] is None
+    assert len(list(s.archive.glob("*.policy"))) == 2
+
+
+def changed_archive_is_not_believed(s):
+    """An archived policy that is not what its name says is not put in force: then there is no start."""
+    f = s.archive / (s.current()["sha256"] + ".policy")
+    good = f.read_text()
+    f.write_text(good.replace("reject", "note  "))
+    s.file.write_text("rubbish")
+    pid = s.m.pids("congvu-milter-filter")[0]
+    os.kill(pid, signal.SIGTERM)
+    end = time.monotonic() + 15
+    while "no policy can be used" not in s.log():
+        assert time.monotonic() < end, s.log()[-2000:]
+        time.sleep(0.05)
+    assert "was changed" in s.log()
+    f.write_text(good)
+    s.file.write_text(POLICY % 4)
+    end = time.monotonic() + 40
+    while True:
+        try:
+            run.Client(s.m.sock)
+            break
+        except OSError:
+            assert time.monotonic() < end, s.log()[-2000:]
+            time.sleep(0.2)
+
+
+def no_start_without_any(root, certs):
+    try:
+        s = Site(root / "none", certs, "policy \"x\" version 1 owner \"o\"; mode P99 off;")
+    except RuntimeError as e:
+        assert "site.policy:1:38: there is no rule" in str(e), e
+        return
+    s.stop()
+    raise AssertionError("it starts")
+
+
+def main():
+    root = pathlib.Path(tempfile.mkdtemp(prefix="cv-policy-"))
+    certs = root / "certs"
+    certs.mkdir()
+    try:
+        subprocess.run(["sh", str(run.SRC / "tests/unit/smime_certs.sh"), str(certs)], check=True, capture_output=True)
+        s = Site(root / "a", certs, POLICY % 1)
+        try:
+            for fn in (own_rule_refuses, groups_and_exceptions, monitor_mode_is_recorded_alone, own_rule_holds, expired_rule_is_silent,
+                       modes_by_agency, secret_subject_is_not_recorded, archived, broken_file_leaves_the_old_one, mended_file_takes_over,
+                       changed_archive_is_not_believed):
+                run.check(fn.__name__, lambda fn=fn: fn(s))
+        finally:
+            s.stop()
+        run.check("no_start_without_any", lambda: no_start_without_any(root, certs))
+    finally:
+        os.chdir("/")
+        shutil.rmtree(root, ignore_errors=True)
+    if run.passed:
+        print("[  PASSED  ] %d test(s)." % run.passed)
+    if run.failed:
+        print("[  FAILED  ] %d test(s)." % run.failed)
+    return 1 if run.failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
