@@ -41,6 +41,8 @@ struct space {
 	int watching; /* atomic: whether bkv_space_refs has anything to look at */
 	bool marking;
 	uint64_t limit; /* bodies from here on came while it was marking */
+	uint64_t
+	    newest; /* the highest number there was; it stays, so that it is not given again; 0: none */
 	struct body_set
 	    *marks; /* named by rows: those seen, and those of every batch since marking began */
 	struct body_set *handed[2]; /* by body_put: now, and in the period before */

@@ -138,7 +138,7 @@ parts_row(void *arg, struct slice key, struct slice value)
 	if (s->job.what == SPACE_PURGE)
 		stays = stays || !purged(s, body);
 	else
-		stays = stays || space_is_handed(s, body);
+		stays = stays || body == s->newest || space_is_handed(s, body);
 	for (size_t i = 0; i < n; i++) {
 		if (stays && refs[i] < s->limit)
 			(void)body_set_add(s->marks, refs[i]);
@@ -196,6 +196,7 @@ space_mark(struct bkv *b)
 {
 	struct space *s = b->space;
 	struct marking m = {.s = s};
+	struct seg_loc newest;
 	int err;
 
 	space_phase(s, "mark");
@@ -207,7 +208,10 @@ space_mark(struct bkv *b)
 	pthread_mutex_unlock(&s->mu);
 	if ((err = space_settle(b)) != 0 || (err = check_prefixes(b)) != 0)
 		return err;
+	if ((err = bkv_last_body(b->kv, &newest)) != 0 && err != ERR_NOTFOUND)
+		return space_why(s, err, "the row of the newest body cannot be read");
 	pthread_mutex_lock(&s->mu);
+	s->newest = err == 0 ? newest.body : 0;
 	s->limit = seg_next(b->seg);
 	pthread_mutex_unlock(&s->mu);
 	err = space_walk(b, "r/", "r0", mark_row, &m);
@@ -333,8 +337,7 @@ space_tally(struct bkv *b)
 struct sweep {
 	struct bkv *b;
 	struct buf bodies; /* u64 each, of one stretch of rows */
-	uint64_t last;   /* the highest number there is: it keeps numbers from being given again */
-	bool composites; /* these, or all others */
+	bool composites;   /* these, or all others */
 };
 enum { SWEEP_BODIES = 65536 };
 
@@ -355,7 +358,7 @@ sweep_row(void *arg, struct slice key, struct slice value)
 	if (((l.flags & SEG_COMPOSITE) != 0) != w->composites)
 		return 0;
 	pthread_mutex_lock(&s->mu);
-	go = body != w->last && body < s->limit && !body_set_has(s->marks, body) &&
+	go = body != s->newest && body < s->limit && !body_set_has(s->marks, body) &&
 	     !space_is_handed(s, body);
 	pthread_mutex_unlock(&s->mu);
 	if (go)
@@ -401,9 +404,9 @@ drop(struct bkv *b, const uint64_t *bodies, size_t n, uint64_t *left)
 
 /* One stretch of rows after the other, so that memory is bounded. */
 static int
-sweep(struct bkv *b, uint64_t last, bool composites)
+sweep(struct bkv *b, bool composites)
 {
-	struct sweep w = {.b = b, .last = last, .composites = composites};
+	struct sweep w = {.b = b, .composites = composites};
 	char from[24] = "b/";
 	bool more = true;
 	int err = 0;
@@ -433,7 +436,6 @@ int
 space_sweep(struct bkv *b)
 {
 	struct space *s = b->space;
-	struct seg_loc last;
 	int err;
 
 	space_phase(s, "drop");
@@ -441,9 +443,6 @@ space_sweep(struct bkv *b)
 		err = drop(b, s->purge, s->job.n_bodies, &s->st.purge_left);
 		return err == 0 ? drop(b, s->parts, s->n_parts, &s->st.purge_parts_left) : err;
 	}
-	err = bkv_last_body(b->kv, &last);
-	if (err != 0)
-		return err == ERR_NOTFOUND ? 0 : err;
-	err = s->composites > 0 ? sweep(b, last.body, true) : 0;
-	return err == 0 ? sweep(b, last.body, false) : err;
+	err = s->composites > 0 ? sweep(b, true) : 0;
+	return err == 0 ? sweep(b, false) : err;
 }

@@ -160,23 +160,30 @@ write_all(int fd, const void *p, size_t n, off_t at)
 	return 0;
 }
 
-static bool
+/* 0; ERR_EOF: the file is shorter, which its length must confirm; else ERR_IO with errno. */
+static int
 read_all(int fd, void *p, size_t n, off_t at)
 {
 	unsigned char *c = p;
+	struct stat st;
 
 	while (n > 0) {
 		ssize_t r = pread(fd, c, n, at);
 
 		if (r < 0 && errno == EINTR)
 			continue;
-		if (r <= 0)
-			return false;
+		if (r == 0 && fstat(fd, &st) == 0 && st.st_size < at + (off_t)n)
+			return ERR_EOF;
+		if (r <= 0) {
+			if (r == 0)
+				errno = EIO;
+			return ERR_IO;
+		}
 		c += r;
 		n -= (size_t)r;
 		at += r;
 	}
-	return true;
+	return 0;
 }
 
 /* A sync that failed is never tried again: the kernel may have given up what it could not write and call it clean, and the next sync would
@@ -240,17 +247,33 @@ sync_pages(int fd, const char *what)
 	return ret;
 }
 
+/* The uid of the database that b is of: in the file, which has none yet when it is new, or in b. 0 or -1 with errno. */
+static int
+uid_learn(const struct batch *b)
+{
+	unsigned char meta[META_UID + UID_LEN];
+	const unsigned char *first = batch_find(b, 0);
+
+	if (first == NULL) {
+		int err = read_all(pg.data_fd, meta, sizeof meta, 0);
+
+		if (err != 0)
+			return err == ERR_EOF ? 0 : -1;
+		first = meta;
+	}
+	memcpy(pg.uid, first + META_UID, UID_LEN);
+	return 0;
+}
+
 /* First to pages.dw, synced; then in place, synced. 0 or -1 with errno. */
 static int
 batch_write(struct batch *b)
 {
-	unsigned char *h = xmalloc(HEADER), meta[META_UID + UID_LEN];
+	unsigned char *h = xmalloc(HEADER);
 	int ret = -1, err;
 
-	if (data_open() < 0)
+	if (data_open() < 0 || uid_learn(b) != 0)
 		goto out;
-	if (read_all(pg.data_fd, meta, sizeof meta, 0))
-		memcpy(pg.uid, meta + META_UID, UID_LEN);
 	header_make(h, b);
 	if (write_all(pg.dw_fd, h, HEADER, 0) != 0 ||
 	    write_all(pg.dw_fd, b->images, b->n * PAGE, HEADER) != 0)
@@ -344,28 +367,33 @@ spare_give(void)
 
 /* ---- start: what a power cut left ---- */
 
-/* The batch in pages.dw when it is whole: true. */
-static bool
+/* The batch in pages.dw. 0; ERR_EOF: it is not whole; or the file cannot be read. */
+static int
 batch_read(unsigned char *h, struct batch *b)
 {
 	uint32_t n;
+	int err = read_all(pg.dw_fd, h, HEADER, 0);
 
-	if (!read_all(pg.dw_fd, h, HEADER, 0) || memcmp(h, magic, sizeof magic) != 0 ||
-	    get32(h + AT_VERSION) != VERSION || get32(h + HEADER - 4) != crc32c(0, h, HEADER - 4))
-		return false;
+	if (err != 0)
+		return err;
+	if (memcmp(h, magic, sizeof magic) != 0 || get32(h + AT_VERSION) != VERSION ||
+	    get32(h + HEADER - 4) != crc32c(0, h, HEADER - 4))
+		return ERR_EOF;
 	n = get32(h + AT_COUNT);
-	if (n > KV_PAGE_BATCH || !read_all(pg.dw_fd, b->images, (size_t)n * PAGE, HEADER))
-		return false;
+	if (n > KV_PAGE_BATCH)
+		return ERR_EOF;
+	if ((err = read_all(pg.dw_fd, b->images, (size_t)n * PAGE, HEADER)) != 0)
+		return err;
 	for (uint32_t i = 0; i < n; i++) {
 		const unsigned char *e = h + AT_ENTRIES + (size_t)i * ENTRY;
 
 		b->at[i] = (uint64_t)get32(e) << 32 | get32(e + 4);
 		if (b->at[i] % PAGE != 0 || b->at[i] > INT64_MAX - PAGE ||
 		    get32(e + 8) != crc32c(0, b->images + (size_t)i * PAGE, PAGE))
-			return false;
+			return ERR_EOF;
 	}
 	b->n = n;
-	return true;
+	return 0;
 }
 
 /* 0, also when there is nothing to do. */
@@ -374,16 +402,16 @@ repair(struct batch *b)
 {
 	unsigned char *h = xmalloc(HEADER), meta[META_UID + UID_LEN], page[PAGE];
 	size_t torn = 0;
-	int err = 0;
+	int err = batch_read(h, b);
 
-	if (!batch_read(h, b) || b->n == 0)
-		goto out; /* nothing was in place yet */
+	if (err != 0 || b->n == 0)
+		goto out; /* ERR_EOF: nothing was in place yet */
 	if (data_open() < 0) {
 		err = errno == ENOENT ? 0 : err_from_errno(errno);
 		goto out;
 	}
-	if (!read_all(pg.data_fd, meta, sizeof meta, 0))
-		goto out; /* there is no database yet */
+	if ((err = read_all(pg.data_fd, meta, sizeof meta, 0)) != 0)
+		goto out; /* ERR_EOF: there is no database yet */
 	if (memcmp(meta + META_UID, h + AT_UID, UID_LEN) != 0) {
 		log_msg(LOG_LVL_ERROR, "kv_page", "pages.dw belongs to another %s: it was replaced",
 		    KV_PAGE_FILE);
@@ -396,7 +424,7 @@ repair(struct batch *b)
 	    sync_pages(pg.dw_fd, "pages.dw") != 0)
 		err = err_from_errno(errno);
 	for (size_t i = 0; i < b->n && err == 0; i++) {
-		torn += !read_all(pg.data_fd, page, PAGE, (off_t)b->at[i]) ||
+		torn += read_all(pg.data_fd, page, PAGE, (off_t)b->at[i]) != 0 ||
 			memcmp(page, b->images + i * PAGE, PAGE) != 0;
 		if (write_all(pg.data_fd, b->images + i * PAGE, PAGE, (off_t)b->at[i]) != 0)
 			err = err_from_errno(errno);
@@ -408,10 +436,12 @@ repair(struct batch *b)
 		    "%zu of %zu pages of the last batch were put in place again: %s", torn, b->n,
 		    err_name(err));
 out:
+	if (err == ERR_IO)
+		log_msg(LOG_LVL_ERROR, "kv_page", "the last batch of pages: %s", strerror(errno));
 	data_close();
 	batch_clear(b);
 	free(h);
-	return err;
+	return err == ERR_EOF ? 0 : err;
 }
 
 static void

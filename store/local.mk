@@ -13,6 +13,7 @@ CV_KV_LIBS = store/libcvkv.a lib/libcvcrypto.a lib/libcv.a $(DB_LIBS) $(CRYPTO_L
 check_PROGRAMS += tests/unit/kv_test tests/unit/kv_page_test
 TESTS += tests/unit/kv_test tests/unit/kv_page_test
 tests_unit_kv_page_test_SOURCES = tests/unit/kv_page_test.c
+tests_unit_kv_page_test_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=pread
 tests_unit_kv_page_test_LDADD = $(CV_KV_LIBS) $(CMOCKA_LIBS)
 tests_unit_kv_test_SOURCES = tests/unit/kv_test.c
 tests_unit_kv_test_LDADD = $(CV_KV_LIBS) $(CMOCKA_LIBS)

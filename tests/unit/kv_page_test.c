@@ -16,6 +16,23 @@
 enum { P = KV_PAGE_SIZE };
 static char dir[64], path[96], dw[96];
 
+/* A read of the first octets of a file fails: with errno, or (0) as if the file ended there. -1: none. */
+static int failing = -1, failed;
+
+ssize_t __real_pread(int fd, void *p, size_t n, off_t at);
+ssize_t __wrap_pread(int fd, void *p, size_t n, off_t at);
+
+ssize_t
+__wrap_pread(int fd, void *p, size_t n, off_t at)
+{
+	if (failing < 0 || at != 0)
+		return __real_pread(fd, p, n, at);
+	errno = failing;
+	failing = -1;
+	failed++;
+	return errno == 0 ? 0 : -1;
+}
+
 static void
 fill(unsigned char *page, unsigned n, unsigned char version)
 {
@@ -262,6 +279,54 @@ pages_of_another_file_are_refused(void **state)
 	assert_int_equal(kv_page_start(dir), 0);
 }
 
+/* The uid for pages.dw could not be read: nothing is written that the next start would take for another database's. */
+static void
+reads_that_fail(void **state)
+{
+	static const int how[] = {EIO, 0};
+
+	(void)state;
+	for (unsigned i = 0; i < 2; i++) {
+		int fd, status;
+		pid_t pid;
+
+		assert_int_equal(kv_page_start(dir), 0);
+		fd = kv_page_open(path, O_RDWR | O_CREAT, 0600);
+		write_pages(fd, 0, 20, 'a');
+		assert_int_equal(kv_page_fsync(fd), 0);
+		kv_page_close(fd);
+		kv_page_end();
+		pid = fork();
+		if (pid == 0) {
+			if (kv_page_start(dir) != 0)
+				_exit(1);
+			fd = kv_page_open(path, O_RDWR, 0600);
+			write_pages(fd, 5, 15, 'b');
+			failing = how[i];
+			if (kv_page_fsync(fd) != EIO || failed != 1 || on_disk(7) != 'a')
+				_exit(2);
+			if (kv_page_fsync(fd) != 0) /* once more */
+				_exit(3);
+			_exit(0);
+		}
+		assert_int_equal(waitpid(pid, &status, 0), pid);
+		assert_int_equal(status, 0);
+		/* and what is whole there is not passed over */
+		for (unsigned nth = 0; nth < 2; nth++) {
+			failing = how[nth];
+			assert_int_equal(kv_page_start(dir), ERR_IO);
+			assert_int_equal(failing, -1);
+		}
+		assert_int_equal(kv_page_start(dir), 0);
+		fd = kv_page_open(path, O_RDWR, 0600);
+		expect(fd, 0, 5, 'a');
+		expect(fd, 5, 15, 'b');
+		kv_page_close(fd);
+		kv_page_end();
+		failed = 0;
+	}
+}
+
 /* As Berkeley DB names a log file that may go: from the root, whether or not the process may walk there. */
 static void
 unlink_from_the_root(void **state)
@@ -288,6 +353,7 @@ main(void)
 	    T(torn_pages_are_whole_again),
 	    T(nothing_in_place_before_the_copy_is_whole),
 	    T(pages_of_another_file_are_refused),
+	    T(reads_that_fail),
 	    T(unlink_from_the_root),
 	};
 

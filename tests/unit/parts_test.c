@@ -630,6 +630,40 @@ collected(void **state)
 	buf_done(&octets);
 }
 
+/* The newest body stays though no row names it, for its number; with its parts, since it is handed out when it comes again. */
+static void
+newest_is_whole(void **state)
+{
+	struct fix *f = *state;
+	struct buf octets, msg;
+	uint64_t body;
+
+	assert_int_equal(
+	    f->b->ops->create(f->b, slice_str("m.00000000000000ff"), slice_str("0"), on_done, f),
+	    0);
+	wait_n(f, 1);
+	buf_init(&octets, 1 << 20);
+	noise(&octets, 300000, 8);
+	buf_init(&msg, 4 << 20);
+	begin(&msg, 1);
+	attach(&msg, "base64");
+	lines(&msg, buf_slice(&octets), 76, "\r\n", false);
+	buf_append_str(&msg, "\r\n--BB--\r\n");
+	body = put(f, buf_slice(&msg), true);
+	commit(f);
+	assert_int_equal(space(f, SPACE_COLLECT), 0);
+	/* a batch that was under way; and the same message after a new start */
+	row(f, 1, body);
+	get_is(f, body, 0, 1 << 20, buf_slice(&msg));
+	f->b->ops->close(f->b);
+	open_it(f);
+	assert_int_equal(put(f, buf_slice(&msg), true), body);
+	get_is(f, body, 0, 1 << 20, buf_slice(&msg));
+	assert_int_equal(check(f, body), 0);
+	buf_done(&msg);
+	buf_done(&octets);
+}
+
 /* Of a message that is purged the parts go that no other message has. */
 static void
 purged(void **state)
@@ -691,6 +725,7 @@ main(void)
 	    cmocka_unit_test_setup_teardown(any_shape, setup_sealed, teardown),
 	    cmocka_unit_test_setup_teardown(lying_summary, setup, teardown),
 	    cmocka_unit_test_setup_teardown(collected, setup, teardown),
+	    cmocka_unit_test_setup_teardown(newest_is_whole, setup, teardown),
 	    cmocka_unit_test_setup_teardown(damage, setup, teardown),
 	    cmocka_unit_test_setup_teardown(damage, setup_sealed, teardown),
 	};
