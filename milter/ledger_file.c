@@ -306,7 +306,14 @@ find_end(struct ledger_file *f, struct ledger_recovery *rec)
 		err = anchored ? follow(f, &st, rec) : guess_end(f, has_state ? &st : NULL, rec);
 	if (err == 0 && sync_data(f->fd) != 0)
 		err = ERR_IO;
-	return err;
+	if (err != 0)
+		return err;
+	/* what comes behind this can be told from it at the next start, also when no later state gets to the disk */
+	write_state(f, &f->last, f->size);
+	if (fdatasync(f->state_fd) != 0)
+		log_msg(LOG_LVL_ERROR, "ledger_state", "cannot sync the state file: %s",
+		    strerror(errno));
+	return 0;
 }
 
 static int

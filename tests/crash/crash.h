@@ -24,6 +24,7 @@ enum crash_op {
 	CRASH_UNLINK,   /* path */
 	CRASH_MKDIR,    /* path */
 	CRASH_TEXT,     /* of the driver; see crash_load.c */
+	CRASH_LINK,     /* from, NUL, to */
 	CRASH_DROP,     /* a sync of a file failed: what it was for never gets there */
 };
 

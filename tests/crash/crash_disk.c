@@ -24,6 +24,7 @@ struct file { /* its durable image, and what came after */
 	uint64_t size, alloc;
 	struct change *later;
 	size_t n_later, a_later;
+	const char *placed; /* the name it was written under */
 };
 struct name {
 	char path[NAME];
@@ -34,7 +35,7 @@ struct names {
 	size_t n;
 };
 struct dir_change {
-	uint32_t op; /* CRASH_OPEN (made), _RENAME, _UNLINK, _MKDIR */
+	uint32_t op; /* CRASH_OPEN (made), _RENAME, _LINK, _UNLINK, _MKDIR */
 	char path[NAME], to[NAME];
 	struct file *f;
 };
@@ -201,7 +202,7 @@ names_apply(struct names *t, const struct dir_change *c)
 {
 	if (c->op == CRASH_UNLINK || c->op == CRASH_RENAME)
 		name_drop(t, c->path);
-	if (c->op == CRASH_RENAME)
+	if (c->op == CRASH_RENAME || c->op == CRASH_LINK)
 		name_set(t, c->to, c->f);
 	if (c->op == CRASH_OPEN || c->op == CRASH_MKDIR)
 		name_set(t, c->path, c->f);
@@ -319,7 +320,7 @@ on_names(struct disk *d, const struct crash_rec *r, const unsigned char *data)
 	struct name *was;
 
 	path_copy(c.path, data, n);
-	if (r->op == CRASH_RENAME)
+	if (r->op == CRASH_RENAME || r->op == CRASH_LINK)
 		path_copy(c.to, data + n + 1, r->len - n - 1);
 	was = find(&d->now, c.path);
 	c.f = was == NULL ? NULL : was->f;
@@ -358,6 +359,7 @@ disk_apply(struct disk *d, const struct crash_rec *r, const unsigned char *data)
 				    .op = CRASH_GROW, .at = o->f->later[i].at + o->f->later[i].len};
 		break;
 	case CRASH_RENAME:
+	case CRASH_LINK:
 	case CRASH_UNLINK:
 	case CRASH_MKDIR:
 		on_names(d, r, data);
@@ -435,8 +437,13 @@ disk_cut(struct disk *d, enum disk_kind kind, uint32_t seed, const char *dir)
 		path_copy(folder, (const unsigned char *)n->path, parent);
 		if (parent > 0 && find(&d->durable, folder) == NULL)
 			continue; /* went with its folder */
+		if (n->f->placed != NULL) {
+			ret = linkat(dir_fd, n->f->placed, dir_fd, n->path, 0);
+			continue;
+		}
 		cut_file(n->f, kind, &seed);
 		ret = put_file(dir_fd, n->path, n->f);
+		n->f->placed = n->path;
 	}
 	close(dir_fd);
 	return ret;

@@ -55,6 +55,7 @@ CRASH_SEED = 1
 crash: all
 	CRASH_STATES=$(CRASH_STATES) CRASH_SEED=$(CRASH_SEED) $(srcdir)/tests/crash/crash_test.sh
 	CRASH_STATES=$(CRASH_STATES) CRASH_SEED=$(CRASH_SEED) $(srcdir)/tests/crash/queue_test.sh
+	CRASH_STATES=$(CRASH_STATES) CRASH_SEED=$(CRASH_SEED) $(srcdir)/tests/crash/ledger_test.sh
 
 FAULT_STEPS = 50
 KILLS = 1000
@@ -63,6 +64,7 @@ kills: all
 	KILLS=$(KILLS) $(srcdir)/tests/crash/kill_test.sh
 faults: all
 	FAULT_STEPS=$(FAULT_STEPS) CRASH_SEED=$(CRASH_SEED) $(srcdir)/tests/crash/fault_test.sh
+	FAULT_STEPS=$(FAULT_STEPS) CRASH_SEED=$(CRASH_SEED) $(srcdir)/tests/crash/ledger_test.sh
 
 # Random operations against stored and the model, seed after seed.
 MODEL_SEEDS = 20
@@ -70,3 +72,16 @@ MODEL_STEPS = 5000
 .PHONY: model
 model: all tests/unit/stored_model_test tests/unit/stored_mem
 	for s in $$(seq $(MODEL_SEEDS)); do MODEL_SEED=$$s MODEL_STEPS=$(MODEL_STEPS) tests/unit/stored_model_test || exit 1; done
+
+# The audit log, the same way
+noinst_PROGRAMS += tests/crash/ledger_load tests/crash/ledger_check
+EXTRA_DIST += tests/crash/ledger_test.sh
+TESTS += tests/crash/ledger_test.sh
+tests_crash_ledger_load_SOURCES = tests/crash/crash.h tests/crash/crash_record.h tests/crash/crash_record.c tests/crash/ledger_record.h \
+	tests/crash/ledger_load.c
+tests_crash_ledger_load_LDADD = milter/libcvledger.a lib/libcvipc.a lib/libcvloop.a lib/libcv.a $(EVENT_LIBS)
+tests_crash_ledger_check_SOURCES = tests/crash/crash.h tests/crash/crash_judge.h tests/crash/crash_disk.h tests/crash/crash_disk.c \
+	tests/crash/ledger_record.h tests/crash/crash_check.c tests/crash/ledger_model.c milter/ledger_file.c
+tests_crash_ledger_check_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=kv_notes
+tests_crash_ledger_check_LDADD = $(CV_KV_LIBS) milter/libcvaudit.a lib/libcvjson.a lib/libcvloop.a $(CV_KV_LIBS) $(JANSSON_LIBS) \
+	$(EVENT_LIBS) $(CRYPTO_LIBS) -lpthread

@@ -328,8 +328,9 @@ chdir(const char *path)
 	return ret;
 }
 
-int
-renameat(int from_fd, const char *from, int to_fd, const char *to)
+/* flags: of linkat */
+static int
+two_names(enum crash_op op, int from_fd, const char *from, int to_fd, const char *to, int flags)
 {
 	char a[PATH_LEN], b[PATH_LEN], both[2 * PATH_LEN];
 	int ret;
@@ -337,14 +338,33 @@ renameat(int from_fd, const char *from, int to_fd, const char *to)
 	pthread_mutex_lock(&S.mu);
 	absolute(from_fd, from, a);
 	absolute(to_fd, to, b);
-	ret = (int)syscall(SYS_renameat, from_fd, from, to_fd, to);
+	ret = op == CRASH_LINK ? (int)syscall(SYS_linkat, from_fd, from, to_fd, to, flags)
+			       : (int)syscall(SYS_renameat, from_fd, from, to_fd, to);
 	if (ret == 0 && below(a) != NULL && below(b) != NULL) {
 		int n = snprintf(both, sizeof both, "%s%c%s", below(a), '\0', below(b));
 
-		record(CRASH_RENAME, 0, 0, both, (size_t)n);
+		record(op, 0, 0, both, (size_t)n);
 	}
 	pthread_mutex_unlock(&S.mu);
 	return ret;
+}
+
+int
+linkat(int from_fd, const char *from, int to_fd, const char *to, int flags)
+{
+	return two_names(CRASH_LINK, from_fd, from, to_fd, to, flags);
+}
+
+int
+link(const char *from, const char *to)
+{
+	return linkat(AT_FDCWD, from, AT_FDCWD, to, 0);
+}
+
+int
+renameat(int from_fd, const char *from, int to_fd, const char *to)
+{
+	return two_names(CRASH_RENAME, from_fd, from, to_fd, to, 0);
 }
 
 int

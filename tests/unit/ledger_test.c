@@ -313,7 +313,7 @@ what_a_start_believes_is_written_again(void **state)
 	assert_int_equal(ledger_file_last(o.file)->seq, 2);
 	assert_int_equal(write_batch(&o, 1, true), 0);
 	close_it(&o);
-	/* all of it was synced: nothing is written */
+	/* all of it was synced: nothing is written but the state */
 	ledger_file_fail(1, 0, EIO);
 	open_it(&o);
 	assert_int_equal(ledger_file_last(o.file)->seq, 3);

@@ -1,0 +1,84 @@
+#!/bin/sh
+# The audit log as crash_test.sh does the store: what a power cut leaves of what was acknowledged; every place that syncs is tried without; and what
+# fault_test.sh does: calls that fail, syncs whose data never gets there. CRASH_STATES, CRASH_SEED, FAULT_STEPS. Runs in the build folder.
+set -eu
+states=${CRASH_STATES:-120}
+seed=${CRASH_SEED:-1}
+steps=${FAULT_STEPS:-1}
+per_record=5000
+here=$PWD/tests/crash
+source=$(dirname "$(readlink -f "$0")")
+if nm -D ./congvu-milter-ledger | grep -q __asan_init; then
+	echo "skipped: AddressSanitizer replaces the same calls as the shim"
+	exit 77
+fi
+dir=$(mktemp -d "${TMPDIR:-/tmp}/ledger-test.XXXXXX")
+folder=/dev/shm
+[ -w $folder ] || folder=$dir
+folder=$(mktemp -d "$folder/ledger-test.XXXXXX")
+trap 'rm -rf "$dir" "$folder"' EXIT
+export TMPDIR="$dir"
+
+# record SEED RECORDS OPTIONS...
+record() {
+	s=$1
+	n=$2
+	shift 2
+	LEDGER_PRELOAD=$here/shim.so timeout 200 "$here/ledger_load" -n "$n" -s "$s" "$@" "$dir/record" >"$dir/out" 2>"$dir/load" || {
+		cat "$dir/out"
+		grep -v ipc_ "$dir/load" | tail -n 20
+		echo "failed: a load of seed $s: $*"
+		exit 1
+	}
+}
+
+check() {
+	"$here/ledger_check" -d "$folder" -j "$(nproc)" "$@" "$dir/record"
+}
+
+record "$seed" 600 -r 8
+cat "$dir/out"
+check -l >"$dir/sites"
+while read -r at count path; do
+	where=$(addr2line -i -f -s -e ./congvu-milter-ledger "$(printf '%x' $((0x$at - 1)))" | paste -sd' ')
+	status=0
+	check -s "$seed" -n 1000 -f 1 -I "$at" >"$dir/check" 2>&1 || status=$?
+	if [ "$status" != 1 ]; then
+		cat "$dir/check"
+		echo "the checker does not see that syncs of $path do nothing: $where"
+		exit 1
+	fi
+	echo "found: $count syncs of $path that do nothing ($where)"
+done <"$dir/sites"
+
+left=$states
+s=$seed
+while [ "$left" -gt 0 ]; do
+	n=$((left < per_record ? left : per_record))
+	[ "$s" = "$seed" ] || record "$s" 600 -r 8
+	check -s "$s" -n "$n"
+	left=$((left - n))
+	s=$((s + 1))
+done
+
+record "$seed" 150 -r 0
+# "calls: write 1 sync 2 ..."
+sed -n 's/.*calls://p' "$dir/out" >"$dir/calls"
+grep -v '^#' "$source/faults.tsv" | while IFS="$(printf '\t')" read -r op count errno what; do
+	total=$(awk -v op="$op" '{ for (i = 1; i < NF; i += 2) if ($i == op) print $(i + 1) }' "$dir/calls")
+	step=$((steps < total ? steps : total))
+	i=0 hit=0 deaths=0
+	while [ $i -lt "$step" ]; do
+		first=$(((2 * i + 1) * total / (2 * step) + 1))
+		record "$seed" 150 -r 0 -f "$op:$first:$count:$errno"
+		check -s "$seed" -n 40 >"$dir/check" 2>&1 || {
+			cat "$dir/out" "$dir/check"
+			echo "failed: $what: $op:$first:$count:$errno"
+			exit 1
+		}
+		if ! grep -q '; 0 faults' "$dir/out"; then hit=$((hit + 1)); fi
+		if ! grep -q ' 0 deaths' "$dir/out"; then deaths=$((deaths + 1)); fi
+		i=$((i + 1))
+	done
+	echo "passed: $what ($op): $step runs, $hit met it, milter-ledger was begun again in $deaths"
+done
