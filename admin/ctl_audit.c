@@ -1,5 +1,5 @@
-/* ctl_audit.c: `congvu audit show` and `congvu audit verify`: the audit log for security officers. Reads the log and the
- * ledger's state file, writes nothing, asks no running program. verify exits 0, or 65 with the first wrong record named. */
+/* ctl_audit.c: `congvu audit show`, and the verbs beside it: the audit log for security officers. Reads the files of the log, writes nothing, asks
+ * no running program. Runs in congvu. */
 #include "config.h"
 
 #include <errno.h>
@@ -9,97 +9,12 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "admin/ctl.h"
+#include "admin/ctl_audit.h"
 #include "lib/crypto.h"
 #include "lib/err.h"
 #include "lib/log.h"
-#include "milter/audit.h"
 
 enum { SHOWN_RCPTS = 3 };
-
-static int
-open_log(const struct ctl *c, const char *file, char **path_out)
-{
-	int fd;
-
-	*path_out = file != NULL ? xstrdup(file) : conf_path(c->conf, "audit_log");
-	fd = open(*path_out, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		ctl_fail(c, errno == EACCES ? EX_NOPERM : EX_NOINPUT, "%s: %s", *path_out,
-		    strerror(errno));
-	return fd;
-}
-
-/* The state file stands beside the log; one for a copy elsewhere there is none. */
-static int
-open_state(const char *log_path)
-{
-	char *path = NULL;
-	int fd;
-
-	if (asprintf(&path, "%s.state", log_path) < 0)
-		fatal("out of memory");
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	free(path);
-	return fd;
-}
-
-static int
-report_json(const struct audit_report *r, const char *path)
-{
-	struct json *j = json_obj_new();
-
-	json_set_str(j, "file", path);
-	json_set_bool(j, "ok", r->ok);
-	json_set_int(j, "records", (int64_t)r->records);
-	json_set_int(j, "last_seq", (int64_t)r->last.seq);
-	json_set_str(j, "last_h", r->last.h);
-	json_set_bool(j, "state_checked", r->has_state);
-	json_set_int(j, "unfinished_octets", (int64_t)r->torn);
-	if (!r->ok) {
-		json_set_int(j, "line", (int64_t)r->line);
-		json_set_str(j, "why", r->why);
-	}
-	return ctl_json_take(j, r->ok ? EX_OK : EX_DATAERR);
-}
-
-static int
-verify(struct ctl *c, const char *file)
-{
-	struct audit_report r;
-	char *path;
-	int fd = open_log(c, file, &path), state_fd, code = EX_NOINPUT;
-
-	if (fd < 0) {
-		free(path);
-		return code;
-	}
-	state_fd = open_state(path);
-	if (audit_verify(fd, state_fd, &r) != 0) {
-		code = ctl_fail(c, EX_IOERR, _("%s cannot be read"), path);
-	} else if (c->json) {
-		code = report_json(&r, path);
-	} else if (r.ok) {
-		printf(_("%s: %llu records, the chain is whole up to number %llu"), path,
-		    (unsigned long long)r.records, (unsigned long long)r.last.seq);
-		if (r.torn > 0)
-			printf(_("; %zu octets of a record not yet finished follow"), r.torn);
-		if (!r.has_state)
-			printf(
-			    _("; without the ledger's state file a cut at the end cannot be seen"));
-		printf("\n");
-		code = EX_OK;
-	} else {
-		code = EX_DATAERR;
-		printf(_("%s, line %llu: %s; the %llu records before it are whole\n"), path,
-		    (unsigned long long)r.line, r.why, (unsigned long long)r.records);
-	}
-	close(fd);
-	if (state_fd >= 0)
-		close(state_fd);
-	free(path);
-	return code;
-}
 
 /* A value as it may be shown on a terminal: hostile senders put into records what they like. Quoted when it has spaces. */
 static void
@@ -217,6 +132,38 @@ match_line(const struct match *m, struct slice line)
 	       slice_find(line, slice_str(m->id_hash)) >= 0;
 }
 
+int
+audit_walk(struct ctl *c, const struct audit_files *files, audit_record_fn fn, void *arg)
+{
+	struct audit_chain chain;
+	struct audit_reader *r;
+	struct slice line;
+	struct json *rec;
+	const char *why;
+	int rc = 0, err, fd;
+
+	for (size_t i = 0; i < files->n && rc == 0; i++) {
+		fd = audit_open_one(c, files->list[i].path);
+		if (fd < 0)
+			return EX_NOINPUT;
+		r = audit_reader_new(fd);
+		while (rc == 0 && (err = audit_reader_next(r, &line)) == 0) {
+			rec = NULL;
+			if (audit_line_parse(line, &chain, &rec, &why) != 0)
+				rc = ctl_fail(c, EX_DATAERR, _("%s, line %llu: %s"),
+				    files->list[i].path, (unsigned long long)audit_reader_line(r),
+				    why);
+			else
+				rc = fn(arg, line, rec);
+		}
+		if (rc == 0 && err != ERR_EOF)
+			rc = ctl_exit_code(err);
+		audit_reader_free(r);
+		close(fd);
+	}
+	return rc;
+}
+
 static uint64_t
 count_lines(int fd, const struct match *m)
 {
@@ -227,43 +174,43 @@ count_lines(int fd, const struct match *m)
 	while (audit_reader_next(r, &line) == 0)
 		n += match_line(m, line);
 	audit_reader_free(r);
-	lseek(fd, 0, SEEK_SET);
 	return n;
 }
 
-/* The records that match; the last of them when last is not 0. Two passes over the file, nothing kept. */
+/* The records that match; the last of them when last is not 0. Two passes over the files, nothing kept. */
+struct showing {
+	struct ctl *c;
+	struct match match;
+	struct json *list;
+	uint64_t last, total, n;
+	int code;
+};
+
 static int
-show(struct ctl *c, const char *file, uint64_t last, const char *text)
+show_file(struct showing *s, const char *path)
 {
-	struct json *list = json_arr_new(), *rec;
+	int fd = audit_open_one(s->c, path), rc;
 	struct audit_reader *r;
 	struct audit_chain chain;
-	struct match match;
 	struct slice line;
-	uint64_t total, n = 0;
+	struct json *rec;
 	const char *why;
-	char *path;
-	int rc, fd = open_log(c, file, &path);
 
-	if (fd < 0) {
-		free(path);
-		json_free(list);
+	if (fd < 0)
 		return EX_NOINPUT;
-	}
-	match_init(&match, text);
-	total = last > 0 ? count_lines(fd, &match) : 0;
 	r = audit_reader_new(fd);
 	while ((rc = audit_reader_next(r, &line)) == 0) {
-		if (!match_line(&match, line) || (last > 0 && n++ + last < total))
+		if (!match_line(&s->match, line) || (s->last > 0 && s->n++ + s->last < s->total))
 			continue;
+		rec = NULL;
 		if (audit_line_parse(line, &chain, &rec, &why) != 0) {
-			ctl_fail(c, EX_DATAERR, _("%s, line %llu: %s"), path,
+			ctl_fail(s->c, EX_DATAERR, _("%s, line %llu: %s"), path,
 			    (unsigned long long)audit_reader_line(r), why);
 			rc = ERR_CORRUPT;
 			break;
 		}
-		if (c->json) {
-			json_push_take(list, rec);
+		if (s->c->json) {
+			json_push_take(s->list, rec);
 		} else {
 			print_record(rec);
 			json_free(rec);
@@ -271,31 +218,55 @@ show(struct ctl *c, const char *file, uint64_t last, const char *text)
 	}
 	audit_reader_free(r);
 	close(fd);
-	free(path);
-	if (c->json)
-		return ctl_json_take(list, rc == ERR_EOF ? EX_OK : ctl_exit_code(rc));
-	json_free(list);
 	return rc == ERR_EOF ? EX_OK : ctl_exit_code(rc);
+}
+
+static int
+show(struct ctl *c, const char *file, uint64_t last, const char *text)
+{
+	struct showing s = {.c = c, .last = last};
+	struct audit_files files = {0};
+	int fd, rc = audit_open_files(c, file, &files);
+
+	if (rc != 0)
+		return rc;
+	s.list = json_arr_new();
+	match_init(&s.match, text);
+	for (size_t i = 0; last > 0 && i < files.n; i++) {
+		fd = audit_open_one(c, files.list[i].path);
+		if (fd >= 0) {
+			s.total += count_lines(fd, &s.match);
+			close(fd);
+		}
+	}
+	for (size_t i = 0; i < files.n && rc == 0; i++)
+		rc = show_file(&s, files.list[i].path);
+	audit_files_done(&files);
+	if (c->json)
+		return ctl_json_take(s.list, rc);
+	json_free(s.list);
+	return rc;
 }
 
 int
 ctl_audit(struct ctl *c, int argc, char **argv)
 {
-	const char *file = NULL, *last_text = NULL, *match = NULL;
-	const struct ctl_option options[] = {{"file", &file, NULL}, {"last", &last_text, NULL},
-	    {"match", &match, NULL}, {NULL, NULL, NULL}};
+	const char *last_text = NULL, *match = NULL, *verb;
+	struct audit_options o = {0};
+	const struct ctl_option options[] = {{"file", &o.file, NULL}, {"last", &last_text, NULL},
+	    {"match", &match, NULL}, {"key", &o.key, NULL}, {"checkpoints", &o.checkpoints, NULL},
+	    {"partial", NULL, &o.partial}, {NULL, NULL, NULL}};
 	uint64_t last = 0;
 
 	if (ctl_options(c, options, &argc, argv) != 0)
 		return EX_USAGE;
-	if (argc != 2)
-		return ctl_usage(c, _("one of show, verify is needed"));
+	verb = argc >= 2 ? argv[1] : "";
 	if (last_text != NULL &&
 	    (slice_to_u64(slice_str(last_text), UINT32_MAX, &last) != 0 || last == 0))
 		return ctl_usage(c, _("--last needs a number above 0"));
-	if (strcmp(argv[1], "verify") == 0)
-		return verify(c, file);
-	if (strcmp(argv[1], "show") == 0)
-		return show(c, file, last, match);
+	if (argc == 2 && strcmp(verb, "verify") == 0)
+		return audit_cmd_verify(c, &o);
+	if (argc == 2 && strcmp(verb, "show") == 0)
+		return show(c, o.file, last, match);
 	return ctl_usage(c, _("one of show, verify is needed"));
 }

@@ -59,18 +59,4 @@ uint64_t audit_reader_line(
     const struct audit_reader *r); /* number of the last line given, from 1 */
 size_t audit_reader_torn(const struct audit_reader *r);
 
-struct audit_report {
-	bool ok;
-	uint64_t records;        /* good records from the start */
-	struct audit_chain last; /* of those */
-	uint64_t line; /* the first wrong line when !ok (one past the end for a truncated log) */
-	char why[256]; /* in words, when !ok */
-	size_t
-	    torn; /* octets of an unfinished last line: a write under way, or a crash the ledger will note */
-	bool has_state; /* the state file was there and was checked */
-};
-/* Verifies a whole log. state_fd: the state file, -1 for none (truncation at the end is then not noticed). 0 when it could be
- * read (see report->ok), ERR_IO otherwise. */
-int audit_verify(int log_fd, int state_fd, struct audit_report *report);
-
 #endif

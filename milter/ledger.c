@@ -4,6 +4,7 @@
  * milter then defers the mail; an outcome is acknowledged when it is written and synced within a second. No network, no directory. */
 #include "config.h"
 
+#include "milter/audit_files.h"
 #include "milter/ledger_checkpoint.h"
 #include "milter/ledger_client.h"
 #include "milter/ledger_file.h"
@@ -23,6 +24,7 @@
 #define PENDING_MAX 4096 /* records that wait; more are refused for now */
 #define BATCH_BYTES (32u << 20)
 #define LATE_SYNC_MS 500
+#define ROTATE_AGAIN_S 600 /* after a rotation that failed */
 
 struct pending {
 	TAILQ_ENTRY(pending) link;
@@ -39,10 +41,14 @@ static struct {
 	struct loop *loop;
 	struct ledger_file *file;
 	const char *host;
+	char *base; /* the log's name without its folder */
 	struct pending_list waiting, batch;
 	size_t n_waiting;
 	struct buf lines;
 	bool busy, unsynced, batch_syncs;
+	uint64_t rotate_octets,
+	    rotating; /* rotating: the first record of the file that is being closed */
+	int64_t rotate_s, rotate_not_before; /* 0 s: never by age */
 	struct loop_defer *kick;
 	struct loop_timer *late_sync;
 	uint64_t records, syncs, signable; /* signable: records other than checkpoints */
@@ -110,6 +116,8 @@ enqueue_checkpoint(struct json *rec)
 	enqueue(NULL, 0, rec, true)->checkpoint = true;
 }
 
+static void batch_start(bool force_sync);
+
 static void
 refuse_all(int err)
 {
@@ -151,6 +159,51 @@ batch_seal(struct audit_chain *end)
 	buf_done(&ts);
 }
 
+/* ---- rotation ---- */
+
+static bool
+is_full(void)
+{
+	int64_t now = now_us() / 1000000, begun = ledger_file_begun(led.file);
+
+	if (begun == 0 || now < led.rotate_not_before)
+		return false;
+	return ledger_file_size(led.file) >= led.rotate_octets ||
+	       (led.rotate_s > 0 && now - begun >= led.rotate_s);
+}
+
+/* The first record of the new file names the one before; its prev is the last hash there, as that of any record. */
+static void
+rotated(void *arg, int err)
+{
+	const struct audit_chain *last = ledger_file_last(led.file);
+	struct json *rec;
+	struct pending *p;
+	struct buf name;
+
+	(void)arg;
+	led.busy = false;
+	if (err != 0) {
+		led.rotate_not_before = now_us() / 1000000 + ROTATE_AGAIN_S;
+		log_msg(LOG_LVL_ERROR, "ledger_rotate", "the audit log goes on in the same file");
+	} else {
+		led.unsynced = false;
+		rec = json_obj_new();
+		buf_init(&name, 4096);
+		audit_files_name(led.base, led.rotating, &name);
+		json_set_str(rec, "event", "rotate");
+		json_set_str(rec, "file", buf_cstr(&name));
+		json_set_int(rec, "first_seq", (int64_t)led.rotating);
+		json_set_int(rec, "last_seq", (int64_t)last->seq);
+		json_set_str(rec, "last_h", last->h);
+		buf_done(&name);
+		p = enqueue(NULL, 0, rec, true);
+		TAILQ_REMOVE(&led.waiting, p, link);
+		TAILQ_INSERT_HEAD(&led.waiting, p, link);
+	}
+	batch_start(false);
+}
+
 static void
 batch_start(bool force_sync)
 {
@@ -160,6 +213,12 @@ batch_start(bool force_sync)
 		return;
 	if (ledger_file_broken(led.file)) {
 		refuse_all(ERR_IO);
+		return;
+	}
+	if (is_full()) {
+		led.busy = true;
+		led.rotating = ledger_file_first(led.file);
+		ledger_file_rotate(led.file, rotated);
 		return;
 	}
 	led.batch_syncs = force_sync;
@@ -364,6 +423,8 @@ main(int argc, char **argv)
 	TAILQ_INIT(&led.waiting);
 	TAILQ_INIT(&led.batch);
 	led.host = conf_str(role_conf(), "hostname");
+	led.rotate_octets = (uint64_t)conf_int(role_conf(), "audit_rotate_mb") << 20;
+	led.rotate_s = conf_int(role_conf(), "audit_rotate_days") * 86400;
 	buf_init(&led.lines, BATCH_BYTES + 2 * AUDIT_LINE_MAX);
 	path = conf_path(role_conf(), "audit_log");
 	err = ledger_file_open(path, role_uid_of("user_ledger"), &led.file, &recovery);
@@ -371,6 +432,7 @@ main(int argc, char **argv)
 		log_msg(LOG_LVL_ERROR, "ledger_open", "%s: %s (%m)", path, err_name(err));
 		return EX_IOERR;
 	}
+	led.base = xstrdup(strrchr(path, '/') != NULL ? strrchr(path, '/') + 1 : path);
 	free(path);
 	led.loop = loop_new();
 	led.kick = loop_defer_new(led.loop, kick, NULL);

@@ -6,6 +6,8 @@
 
 #include "milter/ledger_file.h"
 
+#include "milter/audit_files.h"
+
 #include "lib/crypto.h"
 #include "lib/err.h"
 #include "lib/log.h"
@@ -13,10 +15,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/file.h>
+#include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { STEP = 65536 };
@@ -26,18 +31,25 @@ struct ledger_file {
 	struct audit_chain last; /* of what was acknowledged */
 	uint64_t size;
 	bool broken;
+	/* rotation: the log's folder and name, what its file began with */
+	int dir_fd;
+	char *base;
+	uint64_t first_seq;
+	int64_t begun;             /* seconds since 1970; 0: nothing is in it */
+	struct audit_chain before; /* the end of the newest closed file */
 	/* the loop's side */
 	struct loop *loop;
 	struct loop_fd *ev;
 	int event_fd;
 	ledger_batch_fn fn;
+	ledger_rotated_fn rotated_fn;
 	void *arg;
 	/* shared with the thread */
 	pthread_t thread;
 	bool has_thread;
 	pthread_mutex_t lock;
 	pthread_cond_t wake;
-	bool stop, busy, sync, thread_broken;
+	bool stop, busy, sync, rotate, thread_broken;
 	struct buf *lines;
 	struct audit_chain end;
 	int stage, told; /* stages done by the thread, told to the loop */
@@ -123,8 +135,7 @@ write_state(struct ledger_file *f, const struct audit_chain *last, uint64_t size
 
 /* The last whole line before end, and what stands behind it. line_out is in tail. */
 static int
-read_tail(
-    struct ledger_file *f, uint64_t end, struct buf *tail, struct slice *line_out, size_t *torn_out)
+read_tail(int fd, uint64_t end, struct buf *tail, struct slice *line_out, size_t *torn_out)
 {
 	size_t want = end < AUDIT_LINE_MAX * 2 ? (size_t)end : AUDIT_LINE_MAX * 2;
 	unsigned char *room = want > 0 ? buf_reserve(tail, want) : NULL;
@@ -138,7 +149,7 @@ read_tail(
 		return 0;
 	if (room == NULL)
 		return ERR_NOMEM;
-	if ((err = read_at(f->fd, room, want, end - want)) != 0)
+	if ((err = read_at(fd, room, want, end - want)) != 0)
 		return err;
 	buf_commit(tail, want);
 	s = buf_slice(tail);
@@ -212,9 +223,13 @@ is_anchored(struct ledger_file *f, const struct audit_state *st, bool *is_out)
 	*is_out = false;
 	if (st->size > f->size)
 		return 0;
-	audit_chain_init(&c);
+	if (st->size == 0 && st->last.seq > 0) { /* the file was begun after that record */
+		*is_out = f->before.seq == st->last.seq && strcmp(f->before.h, st->last.h) == 0;
+		return 0;
+	}
+	c = f->before;
 	buf_init(&tail, 2 * AUDIT_LINE_MAX + 1);
-	err = read_tail(f, st->size, &tail, &line, &torn);
+	err = read_tail(f->fd, st->size, &tail, &line, &torn);
 	if (err == 0 && torn == 0 &&
 	    (line.ptr == NULL || audit_line_parse(line, &c, NULL, &why) == 0))
 		*is_out = c.seq == st->last.seq && strcmp(c.h, st->last.h) == 0;
@@ -265,7 +280,7 @@ guess_end(struct ledger_file *f, const struct audit_state *st, struct ledger_rec
 	int err;
 
 	buf_init(&tail, 2 * AUDIT_LINE_MAX + 1);
-	err = read_tail(f, f->size, &tail, &line, &torn);
+	err = read_tail(f->fd, f->size, &tail, &line, &torn);
 	if (err == 0 && line.ptr != NULL && audit_line_parse(line, &f->last, NULL, &why) != 0)
 		rec->kind = "bad_last_line";
 	if (err == 0 && torn > 0)
@@ -295,7 +310,7 @@ find_end(struct ledger_file *f, struct ledger_recovery *rec)
 	ssize_t n;
 	int err = 0;
 
-	audit_chain_init(&f->last);
+	f->last = f->before;
 	n = pread(f->state_fd, text, sizeof text, 0);
 	if (n < 0)
 		return ERR_IO;
@@ -328,25 +343,83 @@ open_one(const char *path, int64_t owner)
 	return fd;
 }
 
-/* A new name is on stable storage only when its folder is. */
+/* The newest closed file: the end of its chain goes on in ours. When it is ours under both names, a rotation was cut off: it is undone. */
 static int
-sync_folder(const char *path)
+read_before(struct ledger_file *f, const char *path)
 {
-	char *dir = xstrdup(path), *slash = strrchr(dir, '/');
-	int fd, err = ERR_IO;
+	struct audit_files files;
+	struct stat ours, theirs;
+	struct slice line;
+	struct buf tail;
+	const char *why, *newest;
+	size_t torn;
+	int fd, err;
 
-	if (slash != NULL)
-		*slash = '\0';
-	fd = open(slash == NULL    ? "."
-		  : dir[0] == '\0' ? "/"
-				   : dir,
-	    O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd >= 0) {
-		err = fsync(fd) == 0 ? 0 : ERR_IO;
+	audit_chain_init(&f->before);
+	err = audit_files_list(path, &files);
+	if (err != 0 || files.n < 2)
+		goto out;
+	newest = files.list[files.n - 2].path;
+	fd = open(newest, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	if (fd < 0 || fstat(fd, &theirs) != 0 || fstat(f->fd, &ours) != 0) {
+		err = ERR_IO;
+	} else if (theirs.st_dev == ours.st_dev && theirs.st_ino == ours.st_ino) {
+		err = unlink(newest) == 0 ? 0 : ERR_IO;
+		audit_files_done(&files);
 		close(fd);
+		return err != 0 ? err : read_before(f, path);
+	} else {
+		buf_init(&tail, 2 * AUDIT_LINE_MAX + 1);
+		err = read_tail(fd, (uint64_t)theirs.st_size, &tail, &line, &torn);
+		if (err == 0 && line.ptr != NULL)
+			(void)audit_line_parse(line, &f->before, NULL, &why);
+		buf_done(&tail);
 	}
-	free(dir);
+	if (fd >= 0)
+		close(fd);
+out:
+	audit_files_done(&files);
 	return err;
+}
+
+/* Number and time of the first record. */
+static void
+read_begin(struct ledger_file *f)
+{
+	struct audit_reader *r = audit_reader_new(f->fd);
+	struct json *rec = NULL;
+	struct audit_chain c;
+	struct slice line;
+	struct tm tm = {0};
+	const char *why;
+
+	f->first_seq = f->last.seq + 1;
+	f->begun = 0;
+	if (f->size > 0 && lseek(f->fd, 0, SEEK_SET) == 0 && audit_reader_next(r, &line) == 0) {
+		f->begun = (int64_t)time(NULL);
+		if (audit_line_parse(line, &c, &rec, &why) == 0) {
+			f->first_seq = c.seq;
+			if (strptime(json_cstr(json_get(rec, "ts")), "%Y-%m-%dT%H:%M:%S", &tm) !=
+			    NULL)
+				f->begun = (int64_t)timegm(&tm);
+		}
+		json_free(rec);
+	}
+	audit_reader_free(r);
+}
+
+static int
+open_folder(struct ledger_file *f, const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	char *dir = slash == NULL   ? xstrdup(".")
+		    : slash == path ? xstrdup("/")
+				    : slice_dup(slice_of(path, (size_t)(slash - path)));
+
+	f->base = xstrdup(slash == NULL ? path : slash + 1);
+	f->dir_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	free(dir);
+	return f->dir_fd >= 0 ? 0 : ERR_IO;
 }
 
 int
@@ -361,10 +434,10 @@ ledger_file_open(
 	memset(rec, 0, sizeof *rec);
 	memcpy(state_path, path, strlen(path));
 	memcpy(state_path + strlen(path), AUDIT_STATE_SUFFIX, sizeof AUDIT_STATE_SUFFIX);
-	f->event_fd = -1;
+	f->event_fd = f->dir_fd = -1;
 	f->fd = open_one(path, owner);
 	f->state_fd = f->fd >= 0 ? open_one(state_path, owner) : -1;
-	if (f->state_fd < 0)
+	if (f->state_fd < 0 || open_folder(f, path) != 0)
 		goto out;
 	if (flock(f->fd, LOCK_EX | LOCK_NB) != 0) {
 		err = errno == EWOULDBLOCK ? ERR_EXISTS : ERR_IO;
@@ -374,9 +447,14 @@ ledger_file_open(
 	if (end < 0)
 		goto out;
 	f->size = (uint64_t)end;
-	err = find_end(f, rec);
+	err = read_before(f, path);
 	if (err == 0)
-		err = sync_folder(path);
+		err = find_end(f, rec);
+	if (err == 0 &&
+	    fsync(f->dir_fd) != 0) /* a new name is on stable storage only when its folder is */
+		err = ERR_IO;
+	if (err == 0)
+		read_begin(f);
 out:
 	free(state_path);
 	if (err != 0) {
@@ -397,6 +475,18 @@ uint64_t
 ledger_file_size(const struct ledger_file *f)
 {
 	return f->size;
+}
+
+uint64_t
+ledger_file_first(const struct ledger_file *f)
+{
+	return f->first_seq;
+}
+
+int64_t
+ledger_file_begun(const struct ledger_file *f)
+{
+	return f->begun;
 }
 
 bool
@@ -449,11 +539,61 @@ run_batch(struct ledger_file *f, bool sync)
 	tell(f, 2, 0);
 }
 
+/* Closes the file under its number and begins an empty one. Cut off anywhere, the log is there under its own name: first the old file gets its
+ * second name, and only when that is on stable storage the first one goes to the new file. */
+static void
+run_rotation(struct ledger_file *f)
+{
+	struct buf closed, fresh;
+	int fd = -1, err = ERR_IO;
+
+	buf_init(&closed, 4096);
+	buf_init(&fresh, 4096);
+	audit_files_name(f->base, f->first_seq, &closed);
+	buf_appendf(&fresh, "%s.new", f->base);
+	if (sync_data(f->fd) != 0) {
+		f->thread_broken = true;
+		goto out;
+	}
+	write_state(f, &f->last, f->size);
+	if ((unlinkat(f->dir_fd, buf_cstr(&fresh), 0) != 0 && errno != ENOENT) ||
+	    (fd = openat(f->dir_fd, buf_cstr(&fresh),
+		 O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0640)) < 0 ||
+	    flock(fd, LOCK_EX | LOCK_NB) != 0 || fsync(fd) != 0 ||
+	    linkat(f->dir_fd, f->base, f->dir_fd, buf_cstr(&closed), 0) != 0)
+		goto out;
+	if (fsync(f->dir_fd) != 0 ||
+	    renameat(f->dir_fd, buf_cstr(&fresh), f->dir_fd, f->base) != 0) {
+		unlinkat(f->dir_fd, buf_cstr(&closed), 0);
+		goto out;
+	}
+	/* from here the new file is the log */
+	close(f->fd);
+	f->fd = fd;
+	fd = -1;
+	err = 0;
+	if (fsync(f->dir_fd) != 0) {
+		f->thread_broken = true;
+		err = ERR_IO;
+	}
+	write_state(f, &f->last, 0);
+out:
+	if (err != 0)
+		log_msg(LOG_LVL_ERROR, "ledger_rotate",
+		    "cannot close the audit log's file as %s: %s", buf_cstr(&closed),
+		    strerror(errno));
+	if (fd >= 0)
+		close(fd);
+	buf_done(&closed);
+	buf_done(&fresh);
+	tell(f, 2, err);
+}
+
 static void *
 thread_main(void *arg)
 {
 	struct ledger_file *f = arg;
-	bool sync;
+	bool sync, rotate;
 
 	for (;;) {
 		pthread_mutex_lock(&f->lock);
@@ -465,8 +605,12 @@ thread_main(void *arg)
 		}
 		f->busy = false;
 		sync = f->sync;
+		rotate = f->rotate;
 		pthread_mutex_unlock(&f->lock);
-		run_batch(f, sync);
+		if (rotate)
+			run_rotation(f);
+		else
+			run_batch(f, sync);
 	}
 }
 
@@ -486,6 +630,16 @@ on_event(void *arg, int events)
 	last = f->sync ? 2 : 1;
 	f->broken |= f->thread_broken;
 	pthread_mutex_unlock(&f->lock);
+	if (f->rotate && stage == 2) {
+		f->rotate = false;
+		if (err == 0) {
+			f->size = 0;
+			f->first_seq = f->last.seq + 1;
+			f->begun = 0;
+		}
+		f->rotated_fn(f->arg, err);
+		return;
+	}
 	if (f->lines == NULL || stage <= f->told)
 		return;
 	if (err == 0 && f->told < 1)
@@ -494,6 +648,8 @@ on_event(void *arg, int events)
 	if (stage < last)
 		return;
 	if (err == 0) {
+		if (f->begun == 0 && f->lines->len > 0)
+			f->begun = (int64_t)time(NULL);
 		f->size += f->lines->len;
 		f->last = f->end;
 	}
@@ -536,6 +692,18 @@ ledger_file_write(
 }
 
 void
+ledger_file_rotate(struct ledger_file *f, ledger_rotated_fn fn)
+{
+	f->rotated_fn = fn;
+	pthread_mutex_lock(&f->lock);
+	f->stage = 0;
+	f->err = 0;
+	f->rotate = f->busy = true;
+	pthread_cond_signal(&f->wake);
+	pthread_mutex_unlock(&f->lock);
+}
+
+void
 ledger_file_close(struct ledger_file *f)
 {
 	if (f == NULL)
@@ -550,9 +718,12 @@ ledger_file_close(struct ledger_file *f)
 	loop_fd_free(f->ev);
 	if (f->event_fd >= 0)
 		close(f->event_fd);
+	if (f->dir_fd >= 0)
+		close(f->dir_fd);
 	if (f->state_fd >= 0)
 		close(f->state_fd);
 	if (f->fd >= 0)
 		close(f->fd);
+	free(f->base);
 	free(f);
 }

@@ -37,6 +37,14 @@ void ledger_file_write(
     struct ledger_file *f, struct buf *lines, const struct audit_chain *end, bool sync);
 bool ledger_file_broken(const struct ledger_file *f);
 
+/* Rotation, between batches: the file that was written to is closed under the number of its first record (audit_files.h), an empty one is begun.
+ * fn(arg of ledger_file_start, err) from the loop; on an error the file is as before (or ledger_file_broken). */
+typedef void (*ledger_rotated_fn)(void *arg, int err);
+void ledger_file_rotate(struct ledger_file *f, ledger_rotated_fn fn);
+uint64_t ledger_file_first(
+    const struct ledger_file *f);                       /* number of the first record in the file */
+int64_t ledger_file_begun(const struct ledger_file *f); /* seconds since 1970; 0: it is empty */
+
 /* For tests: the nth call of pwrite (0: none) or fdatasync from now on fails with en. */
 void ledger_file_fail(int nth_write, int nth_sync, int en);
 

@@ -2,8 +2,9 @@
 
 # --- libcvaudit.a: the audit log's format; for milter-ledger and congvu ---
 noinst_LIBRARIES += milter/libcvaudit.a
-milter_libcvaudit_a_SOURCES = milter/audit.h milter/audit.c
-CV_AUDIT_LIBS = milter/libcvaudit.a lib/libcvjson.a lib/libcvcrypto.a lib/libcv.a $(JANSSON_LIBS) $(CRYPTO_LIBS)
+milter_libcvaudit_a_SOURCES = milter/audit.h milter/audit.c milter/audit_files.h milter/audit_files.c milter/audit_verify.h milter/audit_verify.c
+CV_AUDIT_LIBS = milter/libcvaudit.a milter/libcvsign.a lib/libcvjson.a lib/libcvmail.a lib/libcvcrypto.a lib/libcv.a $(CV_MAIL_LIBS) $(JANSSON_LIBS) \
+	$(CRYPTO_LIBS)
 
 # --- libcvledger.a: the ledger's protocol, client side; for milter and smtpd-session ---
 noinst_LIBRARIES += milter/libcvledger.a

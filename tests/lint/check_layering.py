@@ -14,6 +14,7 @@ SHARED = {
     "smtpd/milter_options.h": {"admin"},  # rows of the option that congvu check reads
     "milter/modes.h": {"admin"},  # the policy's settings that congvu check reads
     "milter/audit.h": {"admin"},  # the format of the log that congvu verifies
+    "milter/audit_files.h": {"admin"}, "milter/audit_verify.h": {"admin"}, "milter/sign_key.h": {"admin"}, "milter/sign_text.h": {"admin"},
     "directory/dir.h": {"admin"}, "directory/dir_admin.h": {"admin"}, "directory/people.h": {"admin"},
     "directory/saslprep.h": {"admin"}, "directory/scram.h": {"admin"}, "directory/escape.h": {"admin"},
 }

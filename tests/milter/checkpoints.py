@@ -3,6 +3,8 @@
 the third party that believes neither."""
 
 import base64
+import hashlib
+import json
 import os
 import pathlib
 import re
@@ -13,6 +15,7 @@ import stat
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -38,14 +41,23 @@ class Site:
         # a socket for a datagram has a short name, and anybody may write to it
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="cv-syslog-"))
         self.folder.chmod(0o755)
+        self.heard = []
         self.listen()
         self.certs, self.options = certs, dict(audit_syslog=str(self.folder / "s"), **options)
 
     def listen(self):
         self.syslog = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self.syslog.settimeout(10)
         self.syslog.bind(str(self.folder / "s"))
         os.chmod(self.folder / "s", 0o666)
+        threading.Thread(target=self.hear, args=(self.syslog,), daemon=True).start()
+
+    def hear(self, s):
+        """The kernel keeps ten datagrams only."""
+        try:
+            while True:
+                self.heard.append(s.recv(65536).decode())
+        except OSError:
+            pass
 
     def start(self):
         self.m = run.Milter(self.root, self.certs, audit_key_file="../kept/audit.key", **self.options)
@@ -113,7 +125,7 @@ def signed_at_the_start_and_in_time(site):
 
 def syslog_hears(site):
     """RFC 5424, with all that is needed to hold the log against it."""
-    line = site.syslog.recv(65536).decode()
+    line = site.wait(lambda: site.heard)[0]
     m = re.fullmatch(r'<109>1 (\S+) mail\.x\.example congvu-milter-ledger \d+ checkpoint '
                      r'\[congvuCheckpoint@32473 host="mail\.x\.example" seq="(\d+)" h="([0-9a-f]{64})" time="(\S+)" key="([0-9a-f]{64})" '
                      r'signature="([A-Za-z0-9+/=]+)"\] audit log checkpoint', line)
@@ -164,15 +176,17 @@ def key_is_signs_alone(site):
 
 def syslog_is_away(site):
     """Told, and nothing waits for it."""
+    site.syslog.shutdown(socket.SHUT_RDWR)
     site.syslog.close()
     os.unlink(site.folder / "s")
     before = len(site.records("checkpoint"))
     site.mail()
     site.wait(lambda: len(site.records("checkpoint")) > before)
     assert "event=checkpoint_syslog" in site.text()
+    n = len(site.heard)
     site.listen()
     site.mail()
-    site.syslog.recv(65536)
+    site.wait(lambda: len(site.heard) > n)
 
 
 def nothing_is_signed_twice(site):
@@ -202,6 +216,157 @@ def without_a_key(site):
     assert not site.records("checkpoint")
 
 
+# ---- rotation, and what congvu audit verify finds ----
+
+def congvu(site, *args):
+    return subprocess.run([str(run.BUILD / "congvu"), "-c", str(site.root / "etc/congvu.conf"), "audit", *map(str, args)], capture_output=True, text=True)
+
+
+def lines_of(folder):
+    """All lines of all files of a log."""
+    return [line for p in sorted(folder.glob("audit.jsonl.0*")) + [folder / "audit.jsonl"] for line in p.read_bytes().splitlines(True)]
+
+
+def rotated(site):
+    """Three files of 1 MiB and what is in a fourth: one chain."""
+    folder = site.root / "var"
+    site.wait(lambda: site.records("checkpoint"))
+    time.sleep(0.5)
+    while len(list(folder.glob("audit.jsonl.0*"))) < 3:
+        site.mail(300)
+    site.mail(30)
+    site.wait(lambda: len([x for x in lines_of(folder) if b'"event":"checkpoint"' in x]) >= 20)
+    time.sleep(2.2)  # until all is signed
+    prev, seq = "0" * 64, 0
+    for p in sorted(folder.glob("audit.jsonl.0*")) + [site.log]:
+        records = run.read_log_lines(p)
+        assert records[0]["seq"] == seq + 1 and records[0]["prev"] == prev
+        if seq:
+            assert records[0]["event"] == "rotate" and records[0]["last_h"] == prev and records[0]["last_seq"] == seq
+            assert p.name == "audit.jsonl" or int(p.name.rsplit(".", 1)[1]) == seq + 1
+            assert (folder / records[0]["file"]).exists()
+        prev, seq = records[-1]["h"], records[-1]["seq"]
+    got = site.heard
+    # among other lines, as rsyslog writes them
+    (site.root / "syslog").write_text("Nov 22 03:00:00 host app: nothing\n" + "\n".join(got) + "\n")
+    r = congvu(site, "verify", "--key", site.public, "--checkpoints", site.root / "syslog", "--json")
+    assert r.returncode == 0, r.stdout + r.stderr
+    j = json.loads(r.stdout)
+    assert j["ok"] and j["records"] == len(lines_of(folder)) == j["last_seq"] and len(j["files"]) == 4 and j["state_checked"]
+    assert j["signatures_checked"] == j["checkpoints"] >= 20 and j["known_checkpoints"] == len(got)
+
+
+def what_is_found(site):
+    """Each manipulation of a copy: its kind, file, line and record."""
+    source, work = site.root / "var", site.root / "work"
+    names = sorted(p.name for p in source.glob("audit.jsonl.0*")) + ["audit.jsonl"]
+
+    def verify(change, *args):
+        shutil.rmtree(work, ignore_errors=True)
+        work.mkdir()
+        for p in source.iterdir():
+            shutil.copy(p, work)
+        # bytes of each file as lines
+        files = {n: (work / n).read_bytes().splitlines(True) for n in names}
+        change(files)
+        for n, lines in files.items():
+            if lines is None:
+                (work / n).unlink()
+            else:
+                (work / n).write_bytes(b"".join(lines))
+        r = congvu(site, "verify", "--file", work / "audit.jsonl", "--key", site.public, "--json", *args)
+        j = json.loads(r.stdout)
+        assert (r.returncode == 0) == j["ok"] and r.returncode in (0, 65), r
+        return [(f["kind"], pathlib.Path(f["file"]).name, f["line"], f["seq"]) for f in j["findings"]]
+
+    first = {n: json.loads((source / n).read_bytes().split(b"\n")[0])["seq"] for n in names}
+    b = names[1]
+
+    def seq(n, line):
+        return first[n] + line - 1
+
+    assert verify(lambda f: None) == []
+
+    i = next(i for i, x in enumerate((source / b).read_bytes().splitlines()) if b'"dan@citizen.example"' in x)
+
+    def edit_it(f):
+        f[b][i] = f[b][i].replace(b'"dan@citizen.example"', b'"eve@citizen.example"')
+    assert verify(edit_it) == [("edit", b, i + 1, seq(b, i + 1))]
+
+    def delete(f):
+        del f[b][10:12]
+    assert verify(delete) == [("delete", b, 11, seq(b, 11))]
+
+    def delete_file(f):
+        f[b] = None
+    assert verify(delete_file) == [("delete", names[2], 1, first[b])]
+
+    def reorder(f):
+        f[b][20], f[b][21] = f[b][21], f[b][20]
+    assert verify(reorder) == [("reorder", b, 22, seq(b, 21))]
+
+    def files_swapped(f):
+        f[b], f[names[2]] = f[names[2]], f[b]
+    got = verify(files_swapped)
+    assert got[0][:3] == ("reorder", names[2], 1) and {k for k, *_ in got} == {"reorder"}, got[:3]
+
+    def truncate(f):
+        del f["audit.jsonl"][-5:]
+    last = len(lines_of(source))
+    n = len((source / "audit.jsonl").read_bytes().splitlines()) - 5
+    assert verify(truncate) == [("truncate", "audit.jsonl", n + 1, last - 4)]
+
+    def splice(f):
+        # a record of the same number from the log of another site, with a hash of its own that is right
+        rec = json.loads(f[b][30])
+        rec["prev"] = "ab" * 32
+        del rec["h"]
+        rec["h"] = hashlib.sha256((rec["prev"] + hashlib.sha256(run.canonical(rec).encode()).hexdigest()).encode()).hexdigest()
+        f[b][30] = run.canonical(rec).encode() + b"\n"
+    assert verify(splice) == [("splice", b, 31, seq(b, 31))]
+
+    def rewrite(f):
+        """One word changed, and everything from there on chained anew: as who owns the ledger's uid could."""
+        prev, go = None, False
+        for name in names:
+            for at, line in enumerate(f[name]):
+                rec = json.loads(line)
+                if name == b and at == i:
+                    rec["env"]["from"], go = "eve@citizen.example", True
+                if go:
+                    rec["prev"] = prev
+                    del rec["h"]
+                    rec["h"] = hashlib.sha256((rec["prev"] + hashlib.sha256(run.canonical(rec).encode()).hexdigest()).encode()).hexdigest()
+                    f[name][at] = run.canonical(rec).encode() + b"\n"
+                prev = rec["h"]
+        (work / "audit.jsonl.state").unlink()
+    got = verify(rewrite)
+    assert got and {k for k, *_ in got} == {"rewrite"} and got[0][3] >= seq(b, i + 1), got[:3]
+    cut = verify(rewrite, "--checkpoints", site.root / "syslog")
+    assert len(cut) > len(got) and {k for k, *_ in cut} == {"rewrite"}, (cut[:3], len(cut), len(got))
+
+    def cut_everywhere(f):
+        """The end, and the state file with it: only another host knows."""
+        del f["audit.jsonl"][-12:]
+        (work / "audit.jsonl.state").unlink()
+    assert verify(cut_everywhere) == []
+    got = verify(cut_everywhere, "--checkpoints", site.root / "syslog")
+    assert got == [("truncate", "audit.jsonl", n - 6, last - 11)], got
+
+    def forged(f):
+        """A checkpoint that somebody else signed."""
+        at = next(k for k, x in enumerate(f[b]) if b'"event":"checkpoint"' in x)
+        f[b][at] = f[b][at].replace(b'"signature":"ME', b'"signature":"MF')
+    assert [k for k, *_ in verify(forged)] == ["edit"]
+    make_key(site.root / "other.key")
+    (site.root / "audit-public.pem").rename(site.root / "other.pem")
+    r = congvu(site, "verify", "--key", site.root / "other.pem")
+    assert r.returncode == 65 and "signed with another key" in r.stdout and "no checkpoint in the log has a good signature" in r.stdout
+    r = congvu(site, "verify", "--key", "%s,%s" % (site.root / "other.pem", site.public))
+    assert r.returncode == 0 and "have a good signature of the key" in r.stdout, r.stdout
+    assert verify(lambda f: f.update({names[0]: None}), "--partial") == []
+
+
 def main():
     root = pathlib.Path(tempfile.mkdtemp(prefix="cv-checkpoints-"))
     try:
@@ -215,6 +380,12 @@ def main():
         site = Site(root / "b", certs, audit_checkpoint_s="3600", audit_checkpoint_records="10").start()
         run.check("by_number", lambda: by_number(site))
         site.stop()
+        site = Site(root / "d", certs, audit_checkpoint_s="1", audit_checkpoint_records="100", audit_rotate_mb="1").start()
+        run.check("rotated", lambda: rotated(site))
+        site.m.stop()
+        run.check("what_is_found", lambda: what_is_found(site))
+        os.chdir("/")
+        shutil.rmtree(site.folder)
         site = Site(root / "c", certs, key=False).start()
         run.check("without_a_key", lambda: without_a_key(site))
         site.stop()

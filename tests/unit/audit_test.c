@@ -3,7 +3,7 @@
 
 #include "lib/crypto.h"
 #include "lib/err.h"
-#include "milter/audit.h"
+#include "milter/audit_verify.h"
 #include "tests/unit/unit.h"
 
 #include <stdio.h>
@@ -127,6 +127,9 @@ edit_is_found(void **state)
 		l->lines[2][i] ^= 1;
 		assert_false(r.ok);
 		assert_int_equal(r.line, 3);
+		assert_int_equal(r.n_findings, 1);
+		assert_int_equal(r.findings[0].kind, AUDIT_EDIT);
+		assert_int_equal(r.findings[0].seq, 3);
 	}
 }
 
@@ -139,9 +142,13 @@ delete_is_found(void **state)
 	assert_false(r.ok);
 	assert_int_equal(r.line, 3);
 	assert_non_null(strstr(r.why, "missing"));
+	assert_int_equal(r.n_findings, 1);
+	assert_int_equal(r.findings[0].kind, AUDIT_DELETE);
+	assert_int_equal(r.findings[0].seq, 3);
 	r = verify(*state, head, true);
 	assert_false(r.ok);
 	assert_int_equal(r.line, 1);
+	assert_int_equal(r.n_findings, 1);
 }
 
 static void
@@ -151,7 +158,10 @@ reorder_is_found(void **state)
 	struct audit_report r = verify(*state, swapped, true);
 
 	assert_false(r.ok);
-	assert_int_equal(r.line, 2);
+	assert_int_equal(r.line, 3);
+	assert_int_equal(r.n_findings, 1);
+	assert_int_equal(r.findings[0].kind, AUDIT_REORDER);
+	assert_int_equal(r.findings[0].seq, 2);
 	r = verify(*state, doubled, true);
 	assert_false(r.ok);
 	assert_int_equal(r.line, 3);
@@ -204,6 +214,8 @@ splice_is_found(void **state)
 	assert_false(r.ok);
 	assert_int_equal(r.line, 4);
 	assert_non_null(strstr(r.why, "foreign"));
+	assert_int_equal(r.n_findings, 1);
+	assert_int_equal(r.findings[0].kind, AUDIT_SPLICE);
 	free(l->lines[3]);
 	l->lines[3] = kept;
 	buf_done(&b);
@@ -222,6 +234,7 @@ replacement_is_found(void **state)
 	assert_false(r.ok);
 	assert_int_equal(r.line, N);
 	assert_non_null(strstr(r.why, "replaced"));
+	assert_int_equal(r.findings[0].kind, AUDIT_REWRITE);
 }
 
 static void
@@ -284,6 +297,36 @@ reserved_keys_and_reals_are_refused(void **state)
 	assert_int_equal(c.seq, 0);
 	assert_int_equal(b.len, 0);
 	buf_done(&b);
+}
+
+/* Several things at once: each is named, none twice. */
+static void
+each_finding_is_named(void **state)
+{
+	static const int wrong[] = {0, 4, 3, 1, 1, 5, -1};
+	struct log *l = *state;
+	struct audit_report r;
+
+	l->lines[5][strlen(l->lines[5]) - 20] ^= 1;
+	r = verify(l, wrong, true);
+	assert_int_equal(r.n_findings, 6);
+	assert_int_equal(r.findings[0].kind, AUDIT_DELETE);
+	assert_int_equal(r.findings[0].line, 2);
+	assert_int_equal(r.findings[0].seq, 3);
+	assert_string_equal(r.findings[0].text, "missing records: 3 to 3");
+	assert_int_equal(r.findings[1].kind, AUDIT_REORDER);
+	assert_int_equal(r.findings[1].line, 3);
+	assert_int_equal(r.findings[1].seq, 4);
+	assert_int_equal(r.findings[2].kind, AUDIT_REORDER);
+	assert_int_equal(r.findings[2].line, 4);
+	assert_int_equal(r.findings[2].seq, 2);
+	assert_int_equal(r.findings[3].kind, AUDIT_REORDER);
+	assert_int_equal(r.findings[3].line, 5);
+	assert_non_null(strstr(r.findings[3].text, "used before"));
+	assert_int_equal(r.findings[4].kind, AUDIT_EDIT);
+	assert_int_equal(r.findings[4].line, 6);
+	assert_int_equal(r.findings[5].kind, AUDIT_TRUNCATE);
+	assert_int_equal(r.findings[5].line, 7);
 }
 
 /* Logs of releases before salt and d: read, and gone on with. */
@@ -364,7 +407,8 @@ main(void)
 	const struct CMUnitTest tests[] = {T(whole_log_is_good), T(edit_is_found),
 	    T(delete_is_found), T(reorder_is_found), T(truncation_is_found), T(splice_is_found),
 	    T(replacement_is_found), T(torn_tail_is_reported), T(state_file_round_trip),
-	    T(reserved_keys_and_reals_are_refused), T(version_1_is_read), T(links_need_no_content)};
+	    T(reserved_keys_and_reals_are_refused), T(version_1_is_read), T(links_need_no_content),
+	    T(each_finding_is_named)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

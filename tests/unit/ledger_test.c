@@ -2,6 +2,8 @@
 #include "config.h"
 
 #include "lib/err.h"
+#include "milter/audit_files.h"
+#include "milter/audit_verify.h"
 #include "milter/ledger_file.h"
 #include "tests/unit/unit.h"
 
@@ -29,8 +31,10 @@ static int
 teardown(void **state)
 {
 	(void)state;
-	unlink(path);
-	unlink(state_path);
+	char command[100];
+
+	snprintf(command, sizeof command, "rm -f %s/*", dir);
+	assert_int_equal(system(command), 0);
 	rmdir(dir);
 	ledger_file_fail(0, 0, 0);
 	return 0;
@@ -360,6 +364,175 @@ only_one_writer(void **state)
 	close_it(&o);
 }
 
+static void
+on_rotated(void *arg, int err)
+{
+	struct result *r = arg;
+
+	r->done = true;
+	r->err = err;
+}
+
+static int
+rotate(struct open_log *o)
+{
+	memset(&o->r, 0, sizeof o->r);
+	ledger_file_rotate(o->file, on_rotated);
+	for (int i = 0; i < 100 && !o->r.done; i++)
+		loop_run_once(o->loop, 100);
+	assert_true(o->r.done);
+	return o->r.err;
+}
+
+static struct audit_files files; /* findings name them */
+
+/* All files; the number of them must be as expected. */
+static struct audit_report
+verify_all(size_t n_files)
+{
+	struct audit_verifier *v = audit_verifier_new();
+	struct audit_report rep;
+	int fd = open(state_path, O_RDONLY);
+
+	assert_int_equal(audit_verifier_state(v, fd), 0);
+	close(fd);
+	audit_files_done(&files);
+	assert_int_equal(audit_files_list(path, &files), 0);
+	assert_int_equal(files.n, n_files);
+	for (size_t i = 0; i < files.n; i++) {
+		fd = open(files.list[i].path, O_RDONLY);
+		assert_true(fd >= 0);
+		assert_int_equal(audit_verifier_file(v, files.list[i].path, fd), 0);
+		close(fd);
+	}
+	rep = *audit_verifier_end(v);
+	audit_verifier_free(v);
+	return rep;
+}
+
+static void
+rotation_keeps_the_chain(void **state)
+{
+	struct open_log o;
+	struct audit_report r;
+	char name[100];
+
+	(void)state;
+	open_it(&o);
+	assert_int_equal(write_batch(&o, 3, true), 0);
+	assert_int_equal(ledger_file_first(o.file), 1);
+	assert_int_equal(rotate(&o), 0);
+	assert_int_equal(ledger_file_first(o.file), 4);
+	assert_int_equal(ledger_file_size(o.file), 0);
+	assert_int_equal(ledger_file_begun(o.file), 0);
+	/* nothing was lost by that, whether something is written before the next start or not */
+	close_it(&o);
+	r = verify_all(2);
+	assert_true(r.ok);
+	open_it(&o);
+	assert_null(o.rec.kind);
+	assert_int_equal(ledger_file_last(o.file)->seq, 3);
+	assert_int_equal(ledger_file_first(o.file), 4);
+	assert_int_equal(write_batch(&o, 2, false), 0);
+	assert_int_equal(rotate(&o), 0);
+	assert_int_equal(write_batch(&o, 2, true), 0);
+	close_it(&o);
+	open_it(&o);
+	assert_null(o.rec.kind);
+	assert_int_equal(ledger_file_first(o.file), 6);
+	assert_int_equal(write_batch(&o, 1, true), 0);
+	close_it(&o);
+	r = verify_all(3);
+	assert_true(r.ok);
+	assert_int_equal(r.records, 8);
+	snprintf(name, sizeof name, "%s.000000000004", path);
+	assert_int_equal(access(name, F_OK), 0);
+	/* a file that is taken away is a hole, and named */
+	assert_int_equal(unlink(name), 0);
+	r = verify_all(2);
+	assert_int_equal(r.n_findings, 1);
+	assert_int_equal(r.findings[0].kind, AUDIT_DELETE);
+	assert_int_equal(r.findings[0].seq, 4);
+	assert_string_equal(r.findings[0].file, path);
+	assert_string_equal(r.findings[0].text, "missing records: 4 to 5");
+	audit_files_done(&files);
+}
+
+/* The log has two names for a moment: then its own is the one that counts. */
+static void
+a_rotation_cut_off_is_undone(void **state)
+{
+	struct open_log o;
+	struct audit_report r;
+	char name[100];
+
+	(void)state;
+	open_it(&o);
+	assert_int_equal(write_batch(&o, 3, true), 0);
+	close_it(&o);
+	snprintf(name, sizeof name, "%s.000000000001", path);
+	assert_int_equal(link(path, name), 0);
+	open_it(&o);
+	assert_null(o.rec.kind);
+	assert_int_equal(access(name, F_OK), -1);
+	assert_int_equal(ledger_file_last(o.file)->seq, 3);
+	assert_int_equal(write_batch(&o, 1, true), 0);
+	assert_int_equal(rotate(&o), 0);
+	close_it(&o);
+	/* cut off before the state file said so */
+	unlink(state_path);
+	open_it(&o);
+	assert_int_equal(ledger_file_last(o.file)->seq, 4);
+	assert_int_equal(write_batch(&o, 1, true), 0);
+	close_it(&o);
+	r = verify_all(2);
+	assert_true(r.ok);
+	assert_int_equal(r.last.seq, 5);
+	audit_files_done(&files);
+}
+
+/* A new file instead of the log, with the closed one beside it: the ledger knows that there was more. */
+static void
+a_log_removed_after_a_rotation_is_found(void **state)
+{
+	struct open_log o;
+
+	(void)state;
+	open_it(&o);
+	assert_int_equal(write_batch(&o, 3, true), 0);
+	assert_int_equal(rotate(&o), 0);
+	assert_int_equal(write_batch(&o, 3, true), 0);
+	close_it(&o);
+	assert_int_equal(unlink(path), 0);
+	open_it(&o);
+	assert_string_equal(o.rec.kind, "missing_records");
+	assert_int_equal(o.rec.found_seq, 3);
+	assert_int_equal(o.rec.expected_seq, 6);
+	assert_int_equal(ledger_file_last(o.file)->seq, 6);
+	close_it(&o);
+}
+
+static void
+a_rotation_that_fails_leaves_the_log(void **state)
+{
+	struct open_log o;
+	char name[100];
+
+	(void)state;
+	open_it(&o);
+	assert_int_equal(write_batch(&o, 3, true), 0);
+	/* the name is taken by something else */
+	snprintf(name, sizeof name, "%s.000000000001", path);
+	assert_int_equal(symlink("elsewhere", name), 0);
+	assert_int_not_equal(rotate(&o), 0);
+	assert_false(ledger_file_broken(o.file));
+	assert_int_equal(write_batch(&o, 2, true), 0);
+	close_it(&o);
+	assert_int_equal(unlink(name), 0);
+	assert_true(verify_all(1).ok);
+	audit_files_done(&files);
+}
+
 int
 main(void)
 {
@@ -368,7 +541,9 @@ main(void)
 	    T(a_failed_write_leaves_the_log), T(a_failed_sync_ends_it),
 	    T(unsynced_batches_do_not_move_the_state), T(a_torn_line_is_cut),
 	    T(a_batch_without_its_middle_is_cut), T(what_a_start_believes_is_written_again),
-	    T(manipulation_outlives_a_restart), T(only_one_writer)};
+	    T(manipulation_outlives_a_restart), T(only_one_writer), T(rotation_keeps_the_chain),
+	    T(a_rotation_cut_off_is_undone), T(a_log_removed_after_a_rotation_is_found),
+	    T(a_rotation_that_fails_leaves_the_log)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
