@@ -187,6 +187,8 @@ cycle_end(struct mbox *m, int err)
 			copy_same(op);
 		else if (!op->finished)
 			op->err = err;
+		if (op->err != 0) /* what this batch was to remove is there */
+			buf_truncate(&op->out_gone, op->chunk_gone);
 	}
 	account_ref(m->acc); /* the operations let go of it */
 	arena_free(c->mem);
