@@ -91,21 +91,10 @@ on_probe(void *arg)
 }
 
 static void
-on_lookup(void *arg, int err, const struct lookup_route *found)
+take_route(struct client *c, const struct lookup_route *found)
 {
-	struct ask *k = arg;
-	struct client *c = k->c;
-
-	free(k);
-	if (c == NULL)
-		return;
-	c->ask = NULL;
 	struct rcpt *r = &c->t->rcpts[c->t->n_rcpts - 1];
-	if (err != 0) {
-		refuse(c, 451, "4.4.3",
-		    "Danh bạ tạm thời không trả lời / The directory does not answer now");
-		return;
-	}
+
 	if (!found->may_send) {
 		refuse(c, 550, "5.7.1",
 		    "Bạn không được gửi tới nhóm này / You may not send to this group");
@@ -150,6 +139,26 @@ on_lookup(void *arg, int err, const struct lookup_route *found)
 	    smtpd.lmtp, c->t->from, c->t->mail.size, &c->probe_rcpt, PROBE_MS, on_probe, c);
 }
 
+static void
+on_lookup(void *arg, int err, const struct lookup_route *found)
+{
+	struct ask *k = arg;
+	struct client *c = k->c;
+
+	free(k);
+	if (c == NULL)
+		return;
+	c->ask = NULL;
+	if (err != 0) {
+		refuse(c, 451, "4.4.3",
+		    "Danh bạ tạm thời không trả lời / The directory does not answer now");
+		return;
+	}
+	route_memory_put(smtpd.routes_seen, slice_str(c->t->rcpts[c->t->n_rcpts - 1].address),
+	    found, loop_now_ms(smtpd.loop));
+	take_route(c, found);
+}
+
 static struct rcpt *
 rcpt_add(struct txn *t)
 {
@@ -185,6 +194,7 @@ void
 cmd_rcpt(struct client *c, struct slice args)
 {
 	struct txn *t = c->t;
+	const struct lookup_route *known;
 	struct smtp_rcpt p;
 
 	if (t->bdat_begun) {
@@ -224,6 +234,11 @@ cmd_rcpt(struct client *c, struct slice args)
 	}
 	t->n_rcpts++;
 	c->busy = true;
+	known = route_memory_get(smtpd.routes_seen, slice_str(x->address), loop_now_ms(smtpd.loop));
+	if (known != NULL) {
+		take_route(c, known);
+		return;
+	}
 	c->ask = xcalloc(1, sizeof(*c->ask));
 	c->ask->c = c;
 	if (lookup_route(smtpd.lookup, slice_str(x->address), t->from, c->login != NULL, LOOKUP_MS,

@@ -14,6 +14,7 @@ smtpd_libcvsmtp_a_SOURCES = smtpd/smtp_parse.h smtpd/smtp_parse.c smtpd/envelope
 	smtpd/milter_send.c smtpd/milter_changes.c smtpd/milters.h smtpd/milters.c \
 	smtpd/smtp_reply.h smtpd/smtp_reply.c smtpd/lmtp_talk.h smtpd/lmtp_talk_priv.h smtpd/lmtp_talk.c smtpd/lmtp_txn.c \
 	smtpd/lmtp_client.h smtpd/lmtp_client.c smtpd/mx.h smtpd/mx.c smtpd/relay_route.h smtpd/relay_route.c \
+	smtpd/route_memory.h smtpd/route_memory.c \
 	smtpd/queue_proto.def smtpd/queue_client.h smtpd/queue_client.c
 
 pkglibexec_PROGRAMS += congvu-smtpd-session congvu-smtpd-queue congvu-relay
@@ -36,13 +37,15 @@ congvu_relay_LDADD = smtpd/libcvsmtp.a directory/libcvlookup.a lib/libcvmail.a l
 # --- unit tests and fuzz targets (tests/system/test_smtpd.py drives the binaries between fakes) ---
 CV_SMTP_TEST_LIBS = smtpd/libcvsmtp.a lib/libcvmail.a lib/libcvipc.a lib/libcvloop.a lib/libcv.a $(CV_MAIL_LIBS) $(EVENT_LIBS)
 CV_SMTP_TESTS = tests/unit/smtp_parse_test tests/unit/smtp_msg_test tests/unit/limits_test tests/unit/autoreply_test \
-	tests/unit/smtp_reply_test tests/unit/mx_test tests/unit/dsn_test
+	tests/unit/smtp_reply_test tests/unit/mx_test tests/unit/dsn_test tests/unit/route_memory_test
 check_PROGRAMS += $(CV_SMTP_TESTS)
 TESTS += $(CV_SMTP_TESTS)
 tests_unit_smtp_parse_test_SOURCES = tests/unit/smtp_parse_test.c
 tests_unit_smtp_parse_test_LDADD = $(CV_SMTP_TEST_LIBS) $(CMOCKA_LIBS)
 tests_unit_autoreply_test_SOURCES = tests/unit/autoreply_test.c
 tests_unit_autoreply_test_LDADD = $(CV_SMTP_TEST_LIBS) $(CMOCKA_LIBS)
+tests_unit_route_memory_test_SOURCES = tests/unit/route_memory_test.c
+tests_unit_route_memory_test_LDADD = $(CV_SMTP_TEST_LIBS) $(CMOCKA_LIBS)
 tests_unit_limits_test_SOURCES = tests/unit/limits_test.c
 tests_unit_limits_test_LDADD = $(CV_SMTP_TEST_LIBS) $(CMOCKA_LIBS)
 tests_unit_smtp_msg_test_SOURCES = tests/unit/smtp_msg_test.c

@@ -254,6 +254,7 @@ main(int argc, char **argv)
 	load_tls(role_conf());
 	load_conf(role_conf());
 	smtpd.lookup = lookup_client_new(smtpd.loop, "lookup.smtpd.sock", IPC_SMTPD);
+	smtpd.routes_seen = route_memory_new();
 	smtpd.queue = queue_client_new(smtpd.loop, "queue.smtpd.sock", IPC_SMTPD, NULL, NULL);
 	queue_client_set_wait(smtpd.queue, (unsigned)conf_int(role_conf(), "queue_wait_s"));
 	smtpd.ledger =

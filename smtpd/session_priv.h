@@ -12,6 +12,7 @@
 #include "smtpd/milters.h"
 #include "smtpd/queue_client.h"
 #include "smtpd/relay_route.h"
+#include "smtpd/route_memory.h"
 #include "smtpd/smtp_parse.h"
 
 /* PORT_JUDGE: judge.sock, where relay brings what was submitted and could not be judged then. */
@@ -23,6 +24,7 @@ struct smtpd {
 	struct loop *loop;
 	struct tls_ctx *tls;
 	struct lookup_client *lookup;
+	struct route_memory *routes_seen;
 	struct queue_client *queue;
 	struct ipc_client *ledger;
 	struct lmtp_pool *lmtp;
