@@ -32,7 +32,7 @@ fetch_cleanup(struct cmd *m)
 	buf_done(&st->head);
 	arena_free(st->batch);
 	buf_done(&st->out);
-	ahead_done(&st->ahead);
+	ahead_done(&st->ahead, m->c->store != NULL);
 	loop_timer_free(st->retry);
 }
 
@@ -345,6 +345,7 @@ void
 fetch_step(struct cmd *m)
 {
 	struct fetch *st = m->state;
+	const struct ahead_want want = {.summaries = st->wants_tree, .all = true};
 	m->on_drain = NULL;
 	while (!m->c->closing) {
 		if (st->row == st->n_rows) {
@@ -356,8 +357,8 @@ fetch_step(struct cmd *m)
 			return;
 		}
 		if (!st->open && st->wants_content &&
-		    ahead_read(&st->ahead, m->c->store, m->c->sel->mailbox, fetch_row(st),
-			st->n_rows - st->row, on_ahead, m))
+		    ahead_read(&st->ahead, m->c->d->loop, m->c->store, m->c->sel->mailbox,
+			fetch_row(st), st->n_rows - st->row, &want, on_ahead, m))
 			return;
 		if (!st->open)
 			open_message(m);
@@ -582,6 +583,25 @@ fetch_condstore(struct cmd *m, struct fetch *st)
 	st->resync.done = on_resync;
 }
 
+/* Whether the MIME tree is not needed for it, as a rule: where it is it will be asked for. */
+static bool
+is_treeless(const struct fetch_item *it)
+{
+	switch (it->kind) {
+	case FETCH_BODY:
+	case FETCH_BODYSTRUCTURE:
+	case FETCH_PREVIEW:
+	case FETCH_BINARY_SIZE:
+		return false;
+	case FETCH_SECTION:
+		return !it->binary && (fetch_section_is_whole(it) ||
+					  (it->n_path == 0 && (it->text == FETCH_HEADER ||
+								  it->text == FETCH_FIELDS)));
+	default:
+		return true;
+	}
+}
+
 void
 cmd_fetch(struct cmd *m)
 {
@@ -605,6 +625,8 @@ cmd_fetch(struct cmd *m)
 		st->wants_content |=
 		    (st->items.items[i].kind == FETCH_SECTION && !st->items.items[i].partial) ||
 		    (st->items.items[i].kind == FETCH_PREVIEW && !st->items.items[i].lazy);
+	for (size_t i = 0; i < st->items.n; i++)
+		st->wants_tree |= !is_treeless(&st->items.items[i]);
 	for (size_t i = 0; i < st->items.n; i++)
 		if (st->items.items[i].kind == FETCH_SECTION && !st->items.items[i].peek)
 			st->sets_seen = s->may_seen && !s->read_only;

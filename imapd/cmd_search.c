@@ -20,7 +20,7 @@ static void
 search_cleanup(struct cmd *m)
 {
 	struct search *st = m->state;
-	search_run_done(&st->run);
+	search_run_done(&st->run, m->c->store != NULL);
 }
 
 /* RFC 5182 2.4: what "$" stands for from now on. */

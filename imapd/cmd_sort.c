@@ -26,7 +26,7 @@ static void
 sort_cleanup(struct cmd *m)
 {
 	struct sort *st = m->state;
-	search_run_done(&st->run);
+	search_run_done(&st->run, m->c->store != NULL);
 	row_walk_done(&st->walk);
 }
 
@@ -155,7 +155,7 @@ on_found(struct cmd *m)
 	st->uids = arena_calloc(m->a, (size_t)v->told + 1, sizeof(*uids));
 	st->index = arena_calloc(m->a, (size_t)v->told + 1, sizeof(*uids));
 	st->items = arena_calloc(m->a, (size_t)v->told + 1, sizeof(*st->items));
-	search_run_done(&st->run);
+	search_run_done(&st->run, m->c->store != NULL);
 	if (uids == NULL || st->uids == NULL || st->index == NULL || st->items == NULL) {
 		forget(m);
 		cmd_err(m, ERR_NOMEM);

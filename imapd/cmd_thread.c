@@ -31,7 +31,7 @@ static void
 thread_cleanup(struct cmd *m)
 {
 	struct thread *st = m->state;
-	search_run_done(&st->run);
+	search_run_done(&st->run, m->c->store != NULL);
 	row_walk_done(&st->walk);
 }
 
@@ -87,7 +87,7 @@ on_found(struct cmd *m)
 	st->uids = arena_calloc(m->a, room, sizeof(*st->uids));
 	st->numbers = arena_calloc(m->a, room, sizeof(*st->numbers));
 	st->msgs = arena_calloc(m->a, room, sizeof(*st->msgs));
-	search_run_done(&st->run);
+	search_run_done(&st->run, m->c->store != NULL);
 	if (st->uids == NULL || st->numbers == NULL || st->msgs == NULL) {
 		cmd_err(m, ERR_NOMEM);
 		return;

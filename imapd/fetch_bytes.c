@@ -224,7 +224,7 @@ fetch_tree(struct cmd *m)
 {
 	struct fetch *st = m->state;
 	const struct store_content *c = ahead_find(&st->ahead, fetch_row(st)->uid);
-	if (c != NULL) {
+	if (c != NULL && st->wants_tree) {
 		take_summary(st, 0, c->summary);
 		st->phase = PHASE_TREE;
 		st->ready = true;

@@ -59,6 +59,7 @@ struct fetch {
 	struct ahead ahead;
 	unsigned n_lazy;    /* PREVIEW (LAZY) of so many messages was looked at */
 	bool wants_content; /* items that more than the row is needed for */
+	bool wants_tree;    /* items that the MIME tree is needed for */
 	bool ready;         /* what was asked for stood in ahead: fetch_step goes on at once */
 	/* BODYSTRUCTURE with embedded messages */
 	unsigned char *whole;

@@ -44,11 +44,11 @@ message_done(struct search_run *st)
 }
 
 void
-search_run_done(struct search_run *st)
+search_run_done(struct search_run *st, bool answers_come)
 {
 	message_done(st);
 	search_scan_done(&st->scan);
-	ahead_done(&st->ahead);
+	ahead_done(&st->ahead, answers_come);
 	arena_free(st->batch);
 	st->batch = NULL;
 	if (st->over != NULL)
@@ -232,6 +232,7 @@ look(struct cmd *m)
 {
 	struct search_run *st = m->state;
 	const struct msg_row *row = &st->rows[st->row];
+	const struct ahead_want want = {.summaries = true, .all = false};
 	int64_t index = view_find(&m->c->sel->view, row->uid);
 	struct search_msg msg = message_of(m, (uint32_t)index, row);
 	msg.header = buf_slice(&st->header);
@@ -245,8 +246,8 @@ look(struct cmd *m)
 			on_summary(m, 0, c->summary);
 			return;
 		}
-		if (ahead_read(&st->ahead, m->c->store, m->c->sel->mailbox, row,
-			st->n_rows - st->row, on_ahead, m))
+		if (ahead_read(&st->ahead, m->c->d->loop, m->c->store, m->c->sel->mailbox, row,
+			st->n_rows - st->row, &want, on_ahead, m))
 			return;
 		int err = store_summary(m->c->store, m->c->sel->mailbox, row->uid, on_summary, m);
 		if (err)

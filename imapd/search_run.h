@@ -42,6 +42,6 @@ void search_run_start(struct cmd *m, struct search_run *st, void (*done)(struct 
 void search_run_charset(struct cmd *m, struct search_run *st, void (*done)(struct cmd *m),
     void (*on_failure)(struct cmd *m));
 /* Frees what is not in the arena: for the command's cleanup, and earlier when the hits are all that is needed. */
-void search_run_done(struct search_run *st);
+void search_run_done(struct search_run *st, bool answers_come);
 
 #endif

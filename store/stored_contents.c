@@ -41,43 +41,51 @@ done_at(const struct contents *k, uint32_t uid)
 }
 
 static void
+put_be32(unsigned char *p, uint32_t v)
+{
+	for (int i = 0; i < 4; i++)
+		p[i] = (unsigned char)(v >> (24 - 8 * i));
+}
+
+static void
 on_bodies(void *arg, int err, struct slice v)
 {
 	struct contents *k = arg;
 	struct backend_whole w;
-	struct buf list, b;
+	struct buf b;
 	uint32_t n = 0;
 
 	if (err != 0) {
 		contents_end(k, err);
 		return;
 	}
-	buf_init(&list, IPC_FRAME_MAX);
+	buf_init(&b, IPC_FRAME_MAX);
+	ipc_put_u32(&b, 0); /* these two are known at the end */
+	ipc_put_u32(&b, 0);
 	for (size_t i = 0; i < k->n_rows && backend_bodies_next(&v, &w); i++) {
 		const struct msg_row *row = &k->rows[i];
 
 		/* enough: this one and those behind it are asked for again */
 		if (w.err == ERR_FULL ||
 		    (i > 0 &&
-			list.len + row->trace.len + w.summary.len + w.bytes.len > ANSWER_OCTETS)) {
+			b.len + row->trace.len + w.summary.len + w.bytes.len > ANSWER_OCTETS)) {
 			k->n_done = done_at(k, k->rows[i - 1].uid);
 			break;
 		}
 		if (w.err != 0)
 			continue;
 		w.summary = summary_tree(w.summary);
-		ipc_put_u32(&list, row->uid);
-		ipc_put_slice(&list, w.summary);
-		ipc_put_u32(&list, (uint32_t)(row->trace.len + w.bytes.len));
-		buf_append_slice(&list, row->trace);
-		buf_append_slice(&list, w.bytes);
+		ipc_put_u32(&b, row->uid);
+		ipc_put_slice(&b, w.summary);
+		ipc_put_u32(&b, (uint32_t)(row->trace.len + w.bytes.len));
+		buf_append_slice(&b, row->trace);
+		buf_append_slice(&b, w.bytes);
 		n++;
 	}
-	buf_init(&b, IPC_FRAME_MAX);
-	ipc_put_u32(&b, (uint32_t)k->n_done);
-	ipc_put_u32(&b, n);
-	buf_append_slice(&b, buf_slice(&list));
-	buf_done(&list);
+	if (b.err == 0) {
+		put_be32(b.data, (uint32_t)k->n_done);
+		put_be32(b.data + 4, n);
+	}
 	req_reply(&k->r, STORE_CONTENTS_ARE, &b);
 	contents_end(k, 0);
 }
