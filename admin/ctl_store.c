@@ -36,6 +36,7 @@ static const struct {
     {"purge", &store_view_purge},
     {"repair", &store_view_repair},
     {"upgrade", &store_view_upgrade},
+    {"rebuild", &store_view_rebuild},
 };
 
 const struct store_view *

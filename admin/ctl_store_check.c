@@ -34,6 +34,7 @@ static const struct {
     {"body_missing", "the message's body is not in the store"},
     {"body_corrupt", "the message's body is damaged"},
     {"segment_missing", "the file with the message's body is missing"},
+    {"not_made", "what is made of the message when it comes in could not be made anew"},
     {"size_wrong", "the message's size is not that of its body"},
     {"summary_corrupt", "the summary of the message's structure is damaged"},
     {"header_count", "the header counts otherwise than the rows do"},

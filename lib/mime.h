@@ -53,6 +53,8 @@ int mime_parse(struct slice whole, const struct mime_limits *lim, struct arena *
     struct mime_part **root_out);
 /* The part by IMAP section number ("1.2.3" as n numbers; RFC 9051 6.4.5: message/rfc822 children number through); NULL if none. */
 const struct mime_part *mime_find(const struct mime_part *root, const uint32_t *path, size_t n);
+/* Of the flat form: a tree that says more than before raises it, and `congvu store rebuild` makes those of old mail anew. */
+enum { MIME_TREE_VERSION = 1 };
 /* A flat form for storage, version byte first; decode is safe on hostile bytes (ERR_CORRUPT). */
 int mime_tree_encode(const struct mime_part *root, struct buf *out);
 int mime_tree_decode(struct slice s, struct arena *a, struct mime_part **root_out);

@@ -8,7 +8,7 @@
 
 #include "lib/err.h"
 
-enum { VERSION = 1, DEPTH_MAX = 256, CHILDREN_MAX = 100000, PARAMS_MAX = 64 };
+enum { DEPTH_MAX = 256, CHILDREN_MAX = 100000, PARAMS_MAX = 64 };
 
 static void
 put_num(uint64_t v, struct buf *out)
@@ -71,7 +71,7 @@ put_part(const struct mime_part *p, struct buf *out)
 int
 mime_tree_encode(const struct mime_part *root, struct buf *out)
 {
-	buf_append_byte(out, VERSION);
+	buf_append_byte(out, MIME_TREE_VERSION);
 	return put_part(root, out);
 }
 
@@ -201,7 +201,7 @@ mime_tree_decode(struct slice s, struct arena *a, struct mime_part **root_out)
 	struct tree_reader r = {.rest = slice_from(s, 1), .a = a};
 	struct mime_part *root;
 
-	if (s.len == 0 || s.ptr[0] != VERSION)
+	if (s.len == 0 || s.ptr[0] != MIME_TREE_VERSION)
 		return ERR_CORRUPT;
 	root = get_part(&r, NULL, 0, INT64_MAX, 0);
 	if (r.err == 0 && r.rest.len > 0)

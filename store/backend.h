@@ -54,16 +54,21 @@ struct backend_batch {
  * PURGE: the bodies given are to be gone from the disk now: dropped whatever the grace period says, with the parts that no other body has; then everything
  *   that is not live is taken out of all files. A body that a row still refers to stays: state.purge_left counts these. Files of the database are not
  *   touched but for a checkpoint that ends old logs: SECURITY.md.
+ * SUMMARIES: the bodies given get new summaries; state.copied counts them. A body that is not there, or cannot be read, is passed over (the log names
+ *   it). The old record is dead space for a compaction.
  * SURVEY counts. */
-enum backend_space { SPACE_SURVEY, SPACE_COLLECT, SPACE_COMPACT, SPACE_PURGE };
+enum backend_space { SPACE_SURVEY, SPACE_COLLECT, SPACE_COMPACT, SPACE_PURGE, SPACE_SUMMARIES };
 #define BACKEND_PURGE_MAX 10000
+#define BACKEND_SUMMARIES_MAX 64
 struct backend_space_job {
 	enum backend_space what;
 	bool dry_run;           /* COLLECT, COMPACT, PURGE: say what would be done */
 	unsigned pace;          /* percent of the time it may work, 1 to 100; 0: 100 */
 	unsigned min_live;      /* COMPACT: percent, 1 to 100 */
-	const uint64_t *bodies; /* PURGE; copied */
+	const uint64_t *bodies; /* PURGE, SUMMARIES; copied */
 	size_t n_bodies;
+	const struct slice *
+	    summaries; /* SUMMARIES: one for each body, at most BACKEND_SUMMARY_MAX octets; copied */
 };
 /* What a job saw and did, so far. */
 struct backend_space_state {

@@ -136,8 +136,8 @@ round_row(void *arg, struct slice key, struct slice value)
 	return r->n == ROUND_BODIES ? 1 : 0;
 }
 
-static int
-switch_rows(struct bkv *b, struct space_step *st)
+int
+space_switch(struct bkv *b, struct space_step *st)
 {
 	struct space *s = b->space;
 	int err;
@@ -185,14 +185,14 @@ copy_round(struct bkv *b, const struct round *r)
 		octets += l->stored;
 		if (st->n < STEP_BODIES && octets < STEP_OCTETS)
 			continue;
-		err = switch_rows(b, st);
+		err = space_switch(b, st);
 		octets = 0;
 		if (err == 0)
 			err = space_pause(b, t0);
 		t0 = space_ms();
 	}
 	if (err == 0)
-		err = switch_rows(b, st);
+		err = space_switch(b, st);
 	free(st);
 	return err;
 }

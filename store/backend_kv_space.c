@@ -439,6 +439,8 @@ run(struct bkv *b)
 
 	if (what == SPACE_COMPACT)
 		return space_compact(b);
+	if (what == SPACE_SUMMARIES)
+		return space_summaries(b);
 	err = space_mark(b);
 	if (err == 0 && what != SPACE_PURGE)
 		err = space_tally(b);
@@ -467,6 +469,7 @@ job_over(struct bkv *b, int err)
 	s->asked = NULL;
 	free(s->purge);
 	s->purge = NULL;
+	space_summaries_forget(s);
 	s->stop = false;
 	pthread_mutex_unlock(&s->mu);
 	asked->err = err;
@@ -508,7 +511,7 @@ bkv_space_start(struct bkv *b, const struct backend_space_job *job, backend_done
 	struct job *j;
 	bool busy;
 
-	if (job->pace > 100 || job->n_bodies > BACKEND_PURGE_MAX ||
+	if (job->pace > 100 || job->n_bodies > BACKEND_PURGE_MAX || !space_summaries_ok(job) ||
 	    (job->what == SPACE_COMPACT && (job->min_live == 0 || job->min_live > 100)))
 		return ERR_RANGE;
 	j = bkv_job_new(fn, arg);
@@ -520,7 +523,10 @@ bkv_space_start(struct bkv *b, const struct backend_space_job *job, backend_done
 		s->purge = xcalloc(job->n_bodies + 1, sizeof *s->purge);
 		if (job->n_bodies > 0)
 			memcpy(s->purge, job->bodies, job->n_bodies * sizeof *s->purge);
-		qsort(s->purge, job->n_bodies, sizeof *s->purge, by_number);
+		if (job->what == SPACE_SUMMARIES)
+			space_summaries_keep(s, job);
+		else
+			qsort(s->purge, job->n_bodies, sizeof *s->purge, by_number);
 		s->job.bodies = s->purge;
 		s->st =
 		    (struct backend_space_state){.running = true, .what = job->what, .phase = ""};
@@ -636,6 +642,7 @@ bkv_space_free(struct bkv *b)
 	body_set_free(s->handed[1]);
 	body_set_free(s->dropped);
 	free(s->purge);
+	space_summaries_forget(s);
 	free(s->parts);
 	free(s->files);
 	free(s->db_dir);

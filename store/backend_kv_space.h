@@ -32,7 +32,9 @@ struct space {
 	bool ending, stop;
 	struct job *asked; /* tells when the job is over */
 	struct backend_space_job job;
-	uint64_t *purge; /* job.bodies; sorted */
+	uint64_t *purge;         /* job.bodies; sorted, but for SUMMARIES */
+	struct slice *summaries; /* job.summaries, each one's octets its own */
+	size_t n_summaries;
 	uint64_t *parts; /* of the composites among them; the thread's own, as is composites */
 	size_t n_parts;
 	uint64_t composites; /* how many there are */
@@ -82,5 +84,11 @@ int space_files_read(struct bkv *b);
 struct backend_file *space_file(struct space *s, uint32_t number); /* NULL: none */
 int space_compact(struct bkv *b);
 int space_erase(struct bkv *b);
+/* Rows to the new places, once these are durable; st is empty then. */
+int space_switch(struct bkv *b, struct space_step *st);
+/* backend_kv_summary.c */
+int space_summaries(struct bkv *b);
+void space_summaries_keep(struct space *s, const struct backend_space_job *job); /* with the lock */
+void space_summaries_forget(struct space *s);
 
 #endif

@@ -523,6 +523,24 @@ is_asked(const struct backend_space_job *job, uint64_t body)
 	return job->what == SPACE_COLLECT;
 }
 
+static void
+mem_summaries(struct bmem *m, const struct backend_space_job *job)
+{
+	for (size_t i = 0; i < job->n_bodies; i++) {
+		struct body *bo;
+
+		if (job->bodies[i] == 0 || job->bodies[i] > m->n_bodies)
+			continue;
+		bo = &m->bodies[job->bodies[i] - 1];
+		if (bo->dropped)
+			continue;
+		buf_done(&bo->summary);
+		buf_init(&bo->summary, BACKEND_SUMMARY_MAX);
+		buf_append_slice(&bo->summary, job->summaries[i]);
+		m->space.copied++;
+	}
+}
+
 static int
 mem_space(struct backend *b, const struct backend_space_job *job, backend_done_fn fn, void *arg)
 {
@@ -530,10 +548,15 @@ mem_space(struct backend *b, const struct backend_space_job *job, backend_done_f
 	struct backend_space_state *st = &m->space;
 	int err;
 
-	if (job->pace > 100 || job->n_bodies > BACKEND_PURGE_MAX ||
+	if (job->pace > 100 || job->n_bodies > BACKEND_PURGE_MAX || !space_summaries_ok(job) ||
 	    (job->what == SPACE_COMPACT && (job->min_live == 0 || job->min_live > 100)))
 		return ERR_RANGE;
 	*st = (struct backend_space_state){.what = job->what, .phase = ""};
+	if (job->what == SPACE_SUMMARIES) {
+		mem_summaries(m, job);
+		told_new(b, 0, arg)->done_fn = fn;
+		return 0;
+	}
 	m->marks = xcalloc(m->n_bodies + 1, sizeof *m->marks);
 	err = kv_scan(m->kv, NULL, slice_str("r/"), slice_str("r0"), 0, mark_row, m);
 	for (uint64_t body = 1; body <= m->n_bodies && err == 0; body++) {

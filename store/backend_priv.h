@@ -68,6 +68,18 @@ uint32_t hints_watch(
 void hints_unwatch(struct hints *h, uint32_t id);
 void hints_poke(struct hints *h, struct slice object);
 
+/* Whether the bounds of SPACE_SUMMARIES hold. */
+static inline bool
+space_summaries_ok(const struct backend_space_job *job)
+{
+	if (job->what != SPACE_SUMMARIES)
+		return true;
+	for (size_t i = 0; i < job->n_bodies; i++)
+		if (job->summaries[i].len > BACKEND_SUMMARY_MAX)
+			return false;
+	return job->n_bodies <= BACKEND_SUMMARIES_MAX;
+}
+
 /* ---- results of bodies_get ---- */
 
 /* Puts one whole body that read appends (summary first, its length in *summary_len_out) into out, or why it is not there. */

@@ -2,7 +2,7 @@
  * congvu-ingest, several at a time, expendable: what was not answered is sent again.
  *
  * It reads hostile bytes, so it holds next to nothing: no files, no database, no directory; of stored it may ask
- * to deliver, and cannot read anything back. */
+ * to deliver, and reads nothing back but the one body at a time that a rebuild hands it (ingest_rebuild.c). */
 #include "config.h"
 
 #include <stdlib.h>
@@ -90,6 +90,7 @@ main(int argc, char **argv)
 	in.rcpts = rcpt_cache_new();
 	in.lookup = lookup_client_new(in.loop, "lookup.ingest.sock", IPC_INGEST);
 	in.store = deliver_client_new(in.loop, "store.ingest.sock");
+	(void)rebuild_worker_new(&in, "store.ingest.sock");
 	fd = role_fd("lmtp");
 	if (fd >= 0)
 		lmtp_server_new(&in, fd, max_clients, lmtp_peers, n_lmtp_peers);

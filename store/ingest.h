@@ -59,6 +59,13 @@ struct lmtp_server *lmtp_server_new(
     struct ingest *in, int listen_fd, unsigned max_clients, const uid_t *peers, size_t n_peers);
 void lmtp_server_free(struct lmtp_server *s);
 
+/* ---- ingest_rebuild.c ---- */
+
+/* Makes summaries anew when stored asks for it (socket: "store.ingest.sock"). */
+struct rebuild_worker;
+struct rebuild_worker *rebuild_worker_new(struct ingest *in, const char *socket);
+void rebuild_worker_free(struct rebuild_worker *w);
+
 /* ---- append.c ---- */
 
 /* Serves imapd's APPEND. peer_uid as ipc_server_new. */

@@ -39,7 +39,7 @@ noinst_LIBRARIES += store/libcvbackend.a
 store_libcvbackend_a_SOURCES = store/backend.h store/backend_priv.h store/backend_rows.c store/backend_format.c store/backend_hints.c store/backend_mem.c \
 	store/backend_kv_priv.h store/backend_kv.c store/backend_kv_body.c store/backend_kv_write.c store/segment.h store/segment_priv.h \
 	store/segment.c store/segment_codec.c store/segment_read.c store/segment_write.c store/segment_mend.c store/segment_space.c store/segment_v1.c \
-	store/backend_kv_space.h store/backend_kv_space.c store/backend_kv_sweep.c store/backend_kv_compact.c store/body_set.h store/body_set.c \
+	store/backend_kv_space.h store/backend_kv_space.c store/backend_kv_sweep.c store/backend_kv_compact.c store/backend_kv_summary.c store/body_set.h store/body_set.c \
 	store/row_bodies.h store/row_bodies.c store/segment_backup.c store/journal.h store/journal.c store/backend_kv_backup.c
 store_libcvbackend_a_SOURCES += store/composite.h store/composite.c store/backend_kv_parts.c
 CV_BACKEND_LIBS = store/libcvbackend.a store/libcvseghead.a store/libcvkv.a store/libcvstore.a lib/libcvipc.a lib/libcvloop.a lib/libcvmail.a lib/libcvcrypto.a lib/libcvzst.a lib/libcv.a \
@@ -82,6 +82,7 @@ store_libcvstored_a_SOURCES = store/stored_priv.h store/stored_account.c store/s
 	store/stored_read.c store/row_cache.h store/row_cache.c store/stored_move.c store/stored_quota.c store/stored_session.c store/stored_task.h store/stored_tasks.def store/stored_task.c \
 	store/stored_check.h store/stored_task_check.c store/stored_check_mbox.c store/stored_check_rows.c store/stored_repair.c store/stored_task_upgrade.c store/stored_trim.c store/stored_view.c store/stored_watch.c
 store_libcvstored_a_SOURCES += store/stored_task_rekey.c
+store_libcvstored_a_SOURCES += store/stored_rebuild.h store/stored_rebuild.c store/stored_redo.c store/stored_task_rebuild.c
 # space
 store_libcvstored_a_SOURCES += store/stored_space.h store/stored_space.c store/stored_task_space.c
 # the index for SEARCH
@@ -107,7 +108,7 @@ congvu_stored_restore_LDADD = store/libcvstored.a store/libcvbackend.a $(congvu_
 noinst_LIBRARIES += store/libcvingest.a
 store_libcvingest_a_SOURCES = store/ingest.h store/ingest_message.c store/sig_message.h store/sig_message.c store/lmtp_parse.h store/lmtp_parse.c store/lmtp_priv.h \
 	store/rcpt_cache.h store/rcpt_cache.c \
-	store/lmtp_server.c store/lmtp_rcpt.c store/lmtp_deliver.c store/append.c
+	store/lmtp_server.c store/lmtp_rcpt.c store/lmtp_deliver.c store/append.c store/ingest_rebuild.c
 check_PROGRAMS += tests/unit/rcpt_cache_test
 TESTS += tests/unit/rcpt_cache_test
 tests_unit_rcpt_cache_test_SOURCES = tests/unit/rcpt_cache_test.c
@@ -203,6 +204,10 @@ check_PROGRAMS += tests/unit/stored_clock_test
 TESTS += tests/unit/stored_clock_test
 tests_unit_stored_clock_test_SOURCES = tests/unit/stored_clock_test.c $(CV_KEPT_FIX)
 tests_unit_stored_clock_test_LDADD = $(CV_STORED_CLIENT_LIBS) $(CMOCKA_LIBS)
+check_PROGRAMS += tests/unit/stored_rebuild_test
+TESTS += tests/unit/stored_rebuild_test
+tests_unit_stored_rebuild_test_SOURCES = tests/unit/stored_rebuild_test.c $(CV_KEPT_FIX)
+tests_unit_stored_rebuild_test_LDADD = $(CV_INGEST_LIBS) $(CV_STORED_CLIENT_LIBS) $(CV_MAIL_LIBS) $(CMOCKA_LIBS)
 check_PROGRAMS += tests/unit/stored_hold_test
 TESTS += tests/unit/stored_hold_test
 tests_unit_stored_hold_test_SOURCES = tests/unit/stored_hold_test.c $(CV_KEPT_FIX)

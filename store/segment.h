@@ -62,6 +62,9 @@ int seg_write(struct seg *s, const struct seg_body *b, struct seg_loc *loc_out);
 /* Writes a record once more, with the same number, to the file of copies: for compaction. Each block is checked on the way: ERR_CORRUPT, and
  * nothing is there to refer to. The old place stays as it is. Durable after seg_sync_copies, which lets no delivery wait. */
 int seg_copy(struct seg *s, const struct seg_loc *from, struct seg_loc *to_out);
+/* The same with another summary; the old one is not read. */
+int seg_resummarize(
+    struct seg *s, const struct seg_loc *from, struct slice summary, struct seg_loc *to_out);
 void seg_sync_copies(struct seg *s);
 /* All that seg_write wrote before the call is durable after it. When it cannot be the process ends: after a failed sync the kernel may
  * call lost pages clean, and the next sync would promise what is not there. */

@@ -408,25 +408,48 @@ seg_write(struct seg *s, const struct seg_body *b, struct seg_loc *loc_out)
 	return err;
 }
 
-/* As it stands there: no block is compressed anew. */
-static int
-copy_blocks(struct seg *s, const struct seg_loc *from, struct seg_loc *to_out)
+/* A summary as it will be stored: its word, and *p_out its octets, which are good while scratch is. */
+static uint32_t
+pack_summary(struct work *w, struct slice in, struct buf *scratch, const unsigned char **p_out)
 {
-	uint64_t n = rec_blocks(from), len = 0;
-	const unsigned char *p;
-	uint32_t word;
+	unsigned char *to = in.len >= TRY_SUMMARY_FROM ? buf_reserve(scratch, in.len) : NULL;
+	size_t n = to == NULL ? 0 : zst_compress(w->zst, in, to, room_for(in.len));
+
+	*p_out = n > 0 ? to : in.ptr;
+	return n > 0 ? (uint32_t)n | (uint32_t)CODEC_ZSTD << CODEC_SHIFT : (uint32_t)in.len;
+}
+
+/* As it stands there: no block is compressed anew, but for the summary when there is another one (NULL: as it was). */
+static int
+copy_blocks(
+    struct seg *s, const struct seg_loc *from, const struct slice *summary, struct seg_loc *to_out)
+{
+	uint64_t n = rec_blocks(from), len = 0, old = 0;
+	struct seg_loc to = *from;
+	const unsigned char *p, *packed = NULL;
+	uint32_t word, first = 0;
+	struct buf scratch;
 	struct rec r;
 	struct out o;
 	int err = rec_open(s, from, n - 1, &r);
 
 	if (err != 0)
 		return err;
+	buf_init(&scratch, SEG_SUMMARY_MAX);
 	for (uint64_t i = 0; i < n; i++)
-		len += word_len(get32(r.head + REC_HEADER + i * rec_entry_len(from->flags)));
-	if (rec_table_end(from) + len > from->stored)
+		old += word_len(get32(r.head + REC_HEADER + i * rec_entry_len(from->flags)));
+	len = old;
+	if (summary != NULL) {
+		to.summary_len = (uint32_t)summary->len;
+		first = pack_summary(r.w, *summary, &scratch, &packed);
+		len = len - word_len(get32(r.head + REC_HEADER)) + word_len(first);
+	}
+	if (rec_table_end(from) + old > from->stored)
 		err = ERR_CORRUPT;
-	else if ((err = out_begin(&o, s, STREAM_COPY, from, len)) == 0) {
-		for (uint64_t i = 0; i < n && err == 0; i++) {
+	else if ((err = out_begin(&o, s, STREAM_COPY, &to, len)) == 0) {
+		if (summary != NULL)
+			err = out_block(&o, 0, first, packed);
+		for (uint64_t i = summary != NULL; i < n && err == 0; i++) {
 			err = rec_stored(&r, i, &word, &p);
 			if (err == 0)
 				err = out_block(&o, i, word, p);
@@ -434,33 +457,55 @@ copy_blocks(struct seg *s, const struct seg_loc *from, struct seg_loc *to_out)
 		err = out_end(&o, err, to_out);
 	}
 	rec_close(&r);
+	buf_done(&scratch);
+	return err;
+}
+
+/* A record of version 1 is compressed on the way. */
+static int
+copy_old(struct seg *s, const struct seg_loc *from, struct slice summary, struct seg_loc *to_out)
+{
+	struct source src = {.read = from_record, .s = s, .l = from};
+	struct seg_loc to = *from;
+	struct buf mem;
+	int err = 0;
+
+	to.summary_len = (uint32_t)summary.len;
+	if (from->content > MEM_MAX)
+		return write_stream(s, STREAM_COPY, &to, summary, &src, to_out);
+	buf_init(&mem, MEM_MAX);
+	for (uint64_t off = 0; off < from->content && err == 0; off += BLOCK)
+		err = seg_read(s, from, off, BLOCK, &mem);
+	if (err == 0)
+		err = digest_is(buf_slice(&mem), from->sha256);
+	if (err == 0)
+		err = write_memory(s, STREAM_COPY, &to, summary, buf_slice(&mem), NULL, to_out);
+	buf_done(&mem);
 	return err;
 }
 
 int
 seg_copy(struct seg *s, const struct seg_loc *from, struct seg_loc *to_out)
 {
-	struct source src = {.read = from_record, .s = s, .l = from};
-	struct buf summary, mem;
+	struct buf summary;
 	int err;
 
 	if (from->format == 2)
-		return copy_blocks(s, from, to_out);
+		return copy_blocks(s, from, NULL, to_out);
 	buf_init(&summary, SEG_SUMMARY_MAX + 1);
-	buf_init(&mem, MEM_MAX);
 	err = seg_read_summary(s, from, &summary);
-	if (err == 0 && from->content > MEM_MAX) {
-		err = write_stream(s, STREAM_COPY, from, buf_slice(&summary), &src, to_out);
-	} else if (err == 0) {
-		for (uint64_t off = 0; off < from->content && err == 0; off += BLOCK)
-			err = seg_read(s, from, off, BLOCK, &mem);
-		if (err == 0)
-			err = digest_is(buf_slice(&mem), from->sha256);
-		if (err == 0)
-			err = write_memory(s, STREAM_COPY, from, buf_slice(&summary),
-			    buf_slice(&mem), NULL, to_out);
-	}
+	if (err == 0)
+		err = copy_old(s, from, buf_slice(&summary), to_out);
 	buf_done(&summary);
-	buf_done(&mem);
 	return err;
+}
+
+int
+seg_resummarize(
+    struct seg *s, const struct seg_loc *from, struct slice summary, struct seg_loc *to_out)
+{
+	if (summary.len > SEG_SUMMARY_MAX)
+		return ERR_LIMIT;
+	return from->format == 2 ? copy_blocks(s, from, &summary, to_out)
+				 : copy_old(s, from, summary, to_out);
 }

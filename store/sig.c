@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "lib/err.h"
+#include "lib/mime.h"
 
 enum { SUMMARY_TREE = 1, SUMMARY_SIG = 2, FULL_OF_1000 = 600, HOPELESS_OF_1000 = 850 };
 
@@ -263,4 +264,14 @@ summary_sig(struct slice summary)
 	size_t end = tree_end(summary);
 
 	return end == 0 ? slice_of("", 0) : slice_from(summary, end);
+}
+
+bool
+summary_is_current(struct slice summary)
+{
+	struct slice tree = summary_tree(summary), sig = summary_sig(summary);
+
+	return tree_end(summary) > 0 && tree.len > 0 && tree.ptr[0] == MIME_TREE_VERSION &&
+	       sig.len >= 3 && sig.ptr[0] == SIG_VERSION && log_ok(sig.ptr[1]) &&
+	       log_ok(sig.ptr[2]) && sig.len == 3 + octets(sig.ptr[1]) + octets(sig.ptr[2]);
 }

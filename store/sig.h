@@ -59,5 +59,7 @@ size_t sig_hashes(struct slice folded, uint16_t *out, size_t max);
 int summary_encode(struct slice tree, struct slice sig, struct buf *out);
 struct slice summary_tree(struct slice summary);
 struct slice summary_sig(struct slice summary); /* empty: it has none */
+/* Whether it is of the version that ingest writes today, in all its parts. */
+bool summary_is_current(struct slice summary);
 
 #endif

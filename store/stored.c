@@ -59,6 +59,9 @@ static const struct handler {
     {STORE_CANDIDATES, on_candidates},
     {STORE_ROWS_OF, on_rows_of},
     {STORE_CHECK, on_check},
+    {STORE_REBUILD_WAIT, on_rebuild_wait},
+    {STORE_REBUILD_PIECE, on_rebuild_piece},
+    {STORE_REBUILD_DONE, on_rebuild_done},
     {STORE_TASK_START, on_task_start},
     {STORE_TASK_STATUS, on_task_status},
     {STORE_TASK_STOP, on_task_stop},
@@ -149,6 +152,7 @@ on_conn_closed(struct ipc_conn *ipc, void *arg)
 {
 	(void)arg;
 	backup_conn_closed(ipc_user(ipc));
+	rebuild_conn_closed(ipc_user(ipc));
 	conn_closed(ipc_user(ipc));
 	ipc_release(ipc);
 }

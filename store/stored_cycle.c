@@ -76,7 +76,8 @@ static bool
 is_reader(const struct op *op)
 {
 	return op->kind == OP_FLAGS || op->kind == OP_EXPUNGE || op->kind == OP_PRUNE ||
-	       op->kind == OP_TRIM || op->kind == OP_HOLD || op->kind == OP_KEPT;
+	       op->kind == OP_TRIM || op->kind == OP_HOLD || op->kind == OP_KEPT ||
+	       op->kind == OP_REDO;
 }
 
 /* ---- what a batch is made of ---- */
@@ -361,6 +362,8 @@ op_build(struct op *op, struct cycle *c)
 		return trim_build(op, c);
 	case OP_INDEX:
 		return index_build(op, c);
+	case OP_REDO:
+		return redo_build(op, c);
 	case OP_FLAGS:
 		return flags_build(op, c);
 	case OP_EXPUNGE:
@@ -508,6 +511,8 @@ mbox_run(struct mbox *m)
 		trim_gather(c->reader);
 	else if (c->reader->kind == OP_KEPT)
 		kept_gather(c->reader);
+	else if (c->reader->kind == OP_REDO)
+		redo_gather(c->reader);
 	else
 		prune_gather(c->reader);
 }

@@ -10,7 +10,7 @@
  *   stored_expunge.c  removal                     stored_copy.c     COPY
  *   stored_deliver.c  from ingest                 stored_fetch.c    reading
  *   stored_view.c     the compact view            stored_watch.c    who hears of changes
- *   stored_backup.c   what a backup pulls
+ *   stored_backup.c   what a backup pulls        stored_rebuild.c  bodies handed to ingest
  *   stored_trim.c     forgetting old removals     stored_move.c     MOVE
  *   stored_kept.c     expunged mail               stored_bury.c     deleted mailboxes
  *   stored_restore.c  undelete                    stored_hold.c     legal holds
@@ -340,6 +340,14 @@ enum op_kind {
 	OP_EXPUNGE,
 	OP_KEPT,
 	OP_INDEX,
+	OP_REDO,
+};
+/* What is made of a message's header, for its row: OP_REDO. */
+struct redo {
+	uint32_t uid;
+	uint64_t body;
+	int64_t sent_date;
+	struct slice envelope, refs;
 };
 struct new_msg {
 	struct msg_row row; /* uid, modseq, save_date are set by the batch */
@@ -378,6 +386,8 @@ struct op {
 	struct slice note_key, note_value, note_del;
 	/* OP_HOLD: called when nothing is in flight; nothing will be until hold_release */
 	void (*held)(struct op *op);
+	/* OP_REDO: by UID, as uids; out_changed gets a UID (u32) for each row that was put anew */
+	const struct redo *redo;
 	/* OP_CLAIM: out */
 	uint32_t recent_from, recent_to; /* claimed; messages of the same batch may follow */
 	/* OP_FLAGS, OP_EXPUNGE, OP_PRUNE */
@@ -453,6 +463,8 @@ void trim_gather(struct op *op);
 int trim_build(struct op *op, struct cycle *c);
 void trim_maybe(struct mbox *m); /* after a commit */
 int note_build(struct op *op, struct cycle *c);
+void redo_gather(struct op *op); /* stored_redo.c */
+int redo_build(struct op *op, struct cycle *c);
 int index_build(struct op *op, struct cycle *c);
 void flags_gather(struct op *op);
 int flags_build(struct op *op, struct cycle *c);
@@ -569,6 +581,12 @@ void changes_read(struct mbox *m, uint64_t since, changes_fn fn, void *arg);
 typedef void (*view_fn)(void *arg, int err, const struct store_uid *u, size_t n);
 void view_get(struct mbox *m, bool fresh, view_fn fn, void *arg);
 void view_free(struct mbox *m);
+
+/* ---- stored_rebuild.c ---- */
+int on_rebuild_wait(struct conn *c, uint32_t id, struct ipc_reader *r);
+int on_rebuild_piece(struct conn *c, uint32_t id, struct ipc_reader *r);
+int on_rebuild_done(struct conn *c, uint32_t id, struct ipc_reader *r);
+void rebuild_conn_closed(const struct conn *c);
 
 /* ---- stored_backup.c ---- */
 int on_backup_begin(struct conn *c, uint32_t id, struct ipc_reader *r);

@@ -721,6 +721,60 @@ in_file(const char *file, const char *text)
 }
 
 static void
+summary_is(struct fix *f, const struct seg_loc *l, struct slice want)
+{
+	struct buf b;
+
+	buf_init(&b, SEG_SUMMARY_MAX + 1);
+	assert_int_equal(seg_read_summary(f->s, l, &b), 0);
+	assert_true(slice_eq(buf_slice(&b), want));
+	buf_done(&b);
+}
+
+/* Another summary with the same octets, in the clear and sealed, short and long; a damaged one is no hindrance, damaged octets are. */
+static void
+other_summary(void **state)
+{
+	struct fix *f = *state;
+	struct seg_loc a = put(f, "a small body"), big, to;
+	unsigned char *p = xcalloc(1, 600000), *sum = xcalloc(1, 300000);
+	struct slice sums[] = {
+	    slice_str("other"), slice_of(sum, 20000), slice_of(sum, 300000), slice_str("")};
+
+	random_bytes(p, 300000);
+	random_bytes(sum + 100000, 200000);
+	big = put_bytes(f, slice_of(p, 600000), "sum of it");
+	for (int round = 0; round < 2; round++) {
+		for (size_t i = 0; i < sizeof sums / sizeof sums[0]; i++) {
+			assert_int_equal(seg_resummarize(f->s, &a, sums[i], &to), 0);
+			assert_true(to.body == a.body && to.summary_len == sums[i].len &&
+				    ((to.flags & SEG_SEALED) != 0) == (round == 1));
+			summary_is(f, &to, sums[i]);
+			assert_int_equal(seg_check(f->s, &to), 0);
+			assert_int_equal(seg_resummarize(f->s, &big, sums[i], &to), 0);
+			summary_is(f, &to, sums[i]);
+			assert_int_equal(seg_check(f->s, &to), 0);
+			/* and once more, from there */
+			assert_int_equal(seg_resummarize(f->s, &to, slice_str("sum"), &to), 0);
+			summary_is(f, &to, slice_str("sum"));
+			assert_int_equal(seg_check(f->s, &to), 0);
+		}
+		assert_int_equal(
+		    seg_resummarize(f->s, &a, slice_of(sum, SEG_SUMMARY_MAX + 1), &to), ERR_LIMIT);
+		seg_sync_copies(f->s);
+		if (round == 0)
+			reopen(f, &to, KEY_A);
+	}
+	flip(f->file, (off_t)a.off + 96 + 16); /* its summary */
+	assert_int_equal(seg_resummarize(f->s, &a, slice_str("sum"), &to), 0);
+	assert_int_equal(read_back(f, &to, "a small body"), 0);
+	flip(f->file, (off_t)a.off + 96 + 16 + 3 + 2); /* its octets */
+	assert_int_equal(seg_resummarize(f->s, &a, slice_str("sum"), &to), ERR_CORRUPT);
+	free(p);
+	free(sum);
+}
+
+static void
 sealed(void **state)
 {
 	struct fix *f = *state;
@@ -927,6 +981,7 @@ main(void)
 	    cmocka_unit_test_setup_teardown(whole, setup, teardown),
 	    cmocka_unit_test_setup_teardown(version_1, setup, teardown),
 	    cmocka_unit_test_setup_teardown(copies, setup, teardown),
+	    cmocka_unit_test_setup_teardown(other_summary, setup, teardown),
 	    cmocka_unit_test_setup_teardown(bad_file_header, setup, teardown),
 	    cmocka_unit_test_setup_teardown(sealed, setup, teardown),
 	    cmocka_unit_test_setup_teardown(sealed_damage, setup, teardown),
