@@ -387,3 +387,35 @@ def test_a_damaged_page(site):
     db.write_bytes(sound)
     site.up()
     assert site.bodies("page") == {i + 1: t for i, t in enumerate(texts)}
+
+
+def test_rebuild(server):
+    """What ingest makes of mail is made anew by the real ingest, also when it is killed over it, and searches find what they found."""
+    server.wait_up()
+    user = server.users[0]
+    m = server.imap(user)
+    for i in range(40):
+        m.append("INBOX", None, None, f"Subject: rebuilt {i}\r\nMessage-ID: <rebuild-{i}@test.example>\r\n\r\nvăn bản số {i}kx\r\n".encode())
+    m.select("INBOX", readonly=True)
+    before = m.uid("FETCH", "1:*", "(FLAGS MODSEQ ENVELOPE BODYSTRUCTURE RFC822.SIZE)")
+    found = m.uid("SEARCH", "CHARSET", "UTF-8", "TEXT", '"17kx"')
+    assert found[0] == "OK" and found[1][0]
+    first = json.loads(server.congvu("--json", "store", "rebuild", "--dry-run").stdout)["task"]["result"]
+    assert first["faults"] == 0 and first["messages"] >= 40
+    r = server.congvu("--json", "store", "rebuild", "--all", "--detach")
+    assert r.returncode == 0, r.stdout + r.stderr
+    for pid in server.processes("congvu-ingest"):
+        os.kill(pid, 9)
+    task = str(json.loads(r.stdout)["task"]["id"])
+    r = server.congvu("--json", "store", "follow", task, timeout=300)
+    told = json.loads(r.stdout)
+    assert told["task"]["state"] == "done", r.stdout + r.stderr
+    # a body that an ingest was killed over is tried once more: none is named
+    assert told["findings"] == [] and told["task"]["result"]["summaries"] >= 40
+    assert m.uid("FETCH", "1:*", "(FLAGS MODSEQ ENVELOPE BODYSTRUCTURE RFC822.SIZE)") == before
+    assert m.uid("SEARCH", "CHARSET", "UTF-8", "TEXT", '"17kx"') == found
+    r = server.congvu("store", "rebuild")
+    assert r.returncode == 0 and " 0 summaries and 0 rows" in r.stdout, r.stdout + r.stderr
+    r = server.congvu("store", "check", "--deep")
+    assert r.returncode == 0, r.stdout + r.stderr
+    assert server.congvu("store", "rebuild", "a", "b").returncode == 64
