@@ -255,7 +255,9 @@ ctl_audit(struct ctl *c, int argc, char **argv)
 	struct audit_options o = {0};
 	const struct ctl_option options[] = {{"file", &o.file, NULL}, {"last", &last_text, NULL},
 	    {"match", &match, NULL}, {"key", &o.key, NULL}, {"checkpoints", &o.checkpoints, NULL},
-	    {"partial", NULL, &o.partial}, {NULL, NULL, NULL}};
+	    {"partial", NULL, &o.partial}, {"since", &o.since, NULL}, {"until", &o.until, NULL},
+	    {"format", &o.format, NULL}, {"out", &o.out, NULL}, {"check", &o.check, NULL},
+	    {NULL, NULL, NULL}};
 	uint64_t last = 0;
 
 	if (ctl_options(c, options, &argc, argv) != 0)
@@ -268,5 +270,9 @@ ctl_audit(struct ctl *c, int argc, char **argv)
 		return audit_cmd_verify(c, &o);
 	if (argc == 2 && strcmp(verb, "show") == 0)
 		return show(c, o.file, last, match);
-	return ctl_usage(c, _("one of show, verify is needed"));
+	if (argc == 2 && strcmp(verb, "export") == 0)
+		return audit_cmd_export(c, &o);
+	if ((argc == 2 || argc == 3) && strcmp(verb, "prove") == 0)
+		return audit_cmd_prove(c, &o, argc == 3 ? argv[2] : NULL);
+	return ctl_usage(c, _("one of show, verify, prove, export is needed"));
 }

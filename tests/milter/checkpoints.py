@@ -3,7 +3,9 @@
 the third party that believes neither."""
 
 import base64
+import csv
 import hashlib
+import io
 import json
 import os
 import pathlib
@@ -216,6 +218,108 @@ def without_a_key(site):
     assert not site.records("checkpoint")
 
 
+# ---- a proof for a court ----
+
+def mutated(site, bundle, change):
+    """The bundle with a change: what check.sh and congvu say, which must be the same."""
+    work = site.root / "mutated"
+    shutil.rmtree(work, ignore_errors=True)
+    shutil.copytree(bundle, work)
+    change(work)
+    sh = subprocess.run(["sh", str(work / "check.sh")], capture_output=True, text=True)
+    ours = congvu(site, "prove", "--check", work, "--key", site.public)
+    assert (sh.returncode == 0) == (ours.returncode == 0), (sh.stdout, ours.stdout, ours.stderr)
+    return ours.returncode
+
+
+def change(name, old, new):
+    def f(work):
+        p = work / name
+        data = p.read_bytes()
+        assert old in data
+        p.write_bytes(data.replace(old, new, 1))
+    return f
+
+
+def proved(site):
+    """Two records of one mail among those of others."""
+    c = run.Client(site.m.sock)
+    for qid in ("SECRET1", "PROVE-ME", "SECRET2", "PROVE-ME", "SECRET3"):
+        text = b"Subject: x\r\nFrom: %s@citizen.example\r\n\r\nXin chao\r\n" % (b"lan" if qid == "PROVE-ME" else b"someone-else")
+        assert c.message(qid, text, login="")[0] in b"ac"
+    bundle = site.root / "proof"
+    r = congvu(site, "prove", "PROVE-ME", "--out", bundle)
+    if r.returncode:  # no checkpoint is over it yet, and that is said
+        assert r.returncode == 75 and "no signed checkpoint" in r.stderr, r
+        assert not bundle.exists()
+    n = len(site.records("checkpoint"))
+    site.wait(lambda: len(site.records("checkpoint")) > n)
+    r = congvu(site, "prove", "PROVE-ME", "--out", bundle, "--json")
+    assert r.returncode == 0, r.stderr
+    j = json.loads(r.stdout)
+    ours = [r for r in site.records() if r.get("qid") == "PROVE-ME"]
+    assert j["records"] == 2 and j["links"] >= 3 and j["signed_seq"] >= ours[-1]["seq"]
+    for rec in ours:
+        h = rec.pop("h")
+        assert (bundle / ("record-%d.json" % rec["seq"])).read_bytes() == run.canonical(rec).encode()
+        assert (" %s\n" % h) in (bundle / "chain.txt").read_text()
+    everything = b"".join(p.read_bytes() for p in bundle.iterdir())
+    assert b"lan@citizen.example" in everything and b"someone-else" not in everything and b"SECRET2" not in everything
+    # the guide's words are enough
+    for name in ("HOW-TO-CHECK.txt", "HUONG-DAN.txt"):
+        guide = (bundle / name).read_text()
+        command = re.search(r"^     (openssl dgst .*)$", guide, re.M)[1]
+        assert subprocess.run(command, shell=True, cwd=bundle, capture_output=True, text=True).stdout == "Verified OK\n"
+        assert "PROVE-ME" in guide and "sha256sum" in guide
+    sh = subprocess.run(["sh", str(bundle / "check.sh")], capture_output=True, text=True)
+    assert sh.returncode == 0 and "PROVED" in sh.stdout and "record" in sh.stdout, sh
+    r = congvu(site, "prove", "--check", bundle)
+    assert r.returncode == 0 and "proved: 2 records stood in the log of mail.x.example" in r.stdout and "compare it" in r.stdout, r
+    assert congvu(site, "prove", "--check", bundle, "--key", site.public).returncode == 0
+    # and anything changed is found by both
+    record = "record-%d.json" % ours[0]["seq"]
+    assert mutated(site, bundle, change(record, b"lan@", b"eve@")) == 65
+    assert mutated(site, bundle, change(record, b"{", b" {")) == 65
+    assert mutated(site, bundle, change("checkpoint.txt", b"host=mail", b"host=liam")) == 65
+    assert mutated(site, bundle, lambda w: (w / record).rename(w / "record-1.json")) == 65
+    lines = (bundle / "chain.txt").read_bytes().splitlines(True)
+    for wrong in (lines[:-1], lines[:2] + lines[3:], lines[:1] + lines[2:], lines[1:], [lines[0], lines[2], lines[1]] + lines[3:],
+                  lines[:2] + [lines[2].replace(b" ", b" 0", 1)] + lines[3:]):
+        assert mutated(site, bundle, lambda w, wrong=wrong: (w / "chain.txt").write_bytes(b"".join(wrong))) in (65, 66)
+    # a whole bundle made with another key is whole in itself: the key tells
+    make_key(site.root / "mine.key")
+    (site.root / "audit-public.pem").rename(site.root / "mine.pem")
+    r = congvu(site, "prove", "--check", bundle, "--key", site.root / "mine.pem")
+    assert r.returncode == 65 and "another key" in r.stderr
+    assert congvu(site, "prove", "NOBODY", "--out", site.root / "x").returncode == 66
+    assert congvu(site, "prove", "PROVE-ME", "--out", bundle).returncode == 73, "a folder that is there is left alone"
+
+
+def exported(site):
+    c = run.Client(site.m.sock)
+    evil = b'=cmd|"x"\\,;=\x1b[2J'
+    c.message("EVIL", b"Subject: x\r\nFrom: dan@citizen.example\r\n\r\nXin chao\r\n", login="", rcpts=(b"<%s@y.example>" % evil,))
+    lines = b"".join(lines_of(site.root / "var"))
+    assert congvu(site, "export").stdout.encode().startswith(lines)
+    r = congvu(site, "export", "--format", "csv")
+    rows = list(csv.DictReader(io.StringIO(r.stdout, newline="")))
+    assert len(rows) >= len(lines.splitlines()) and [int(x["seq"]) for x in rows] == list(range(1, len(rows) + 1))
+    row = next(x for x in rows if x["qid"] == "EVIL")
+    assert row["rcpts"].startswith("'=cmd|\"x\"") and "\x1b" not in r.stdout and row["action"] == "accept" and row["ip"] == "192.0.2.9", row
+    r = congvu(site, "export", "--format", "cef")
+    line = next(x for x in r.stdout.splitlines() if "cs1=EVIL " in x)
+    assert re.match(r"CEF:0\|Congvu\|congvu-milter\|[^|]+\|verdict\|verdict\|3\|externalId=\d+ rt=", line), line
+    assert "duser=\\=cmd|\"x\"" in line and " src=192.0.2.9" in line and "act=accept" in line, line
+    ts = site.records()[4]["ts"]
+    got = [json.loads(x)["ts"] for x in congvu(site, "export", "--since", ts).stdout.splitlines()]
+    assert got[0] == ts and len(got) >= len(lines.splitlines()) - 5
+    got = [json.loads(x)["ts"] for x in congvu(site, "export", "--until", ts).stdout.splitlines()]
+    assert got[-1] == ts and all(x <= ts for x in got)
+    assert congvu(site, "export", "--until", "1999").stdout == ""
+    assert congvu(site, "export", "--since", "yesterday").returncode == 64
+    assert congvu(site, "export", "--format", "xml").returncode == 64
+
+
 # ---- rotation, and what congvu audit verify finds ----
 
 def congvu(site, *args):
@@ -374,7 +478,7 @@ def main():
         certs.mkdir()
         subprocess.run(["sh", str(run.SRC / "tests/unit/smime_certs.sh"), str(certs)], check=True)
         site = Site(root / "a", certs, audit_checkpoint_s="1").start()
-        for step in (signed_at_the_start_and_in_time, syslog_hears, key_is_signs_alone, sign_is_away, syslog_is_away, nothing_is_signed_twice):
+        for step in (signed_at_the_start_and_in_time, syslog_hears, key_is_signs_alone, proved, exported, sign_is_away, syslog_is_away, nothing_is_signed_twice):
             run.check(step.__name__, lambda step=step: step(site))
         site.stop()
         site = Site(root / "b", certs, audit_checkpoint_s="3600", audit_checkpoint_records="10").start()
