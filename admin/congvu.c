@@ -25,6 +25,12 @@ static const char mailbox_usage[] =
 #undef MAILBOX_COMMAND
     "";
 
+static const char policy_usage[] =
+#define POLICY_COMMAND(name, fn, usage) usage "\n"
+#include "admin/policy_commands.def"
+#undef POLICY_COMMAND
+    "";
+
 static const struct command {
 	const char *name;
 	int (*fn)(struct ctl *c, int argc, char **argv);

@@ -13,8 +13,9 @@ congvu_SOURCES += admin/ctl_mailbox.h admin/mailbox_commands.def admin/ctl_mailb
 congvu_SOURCES += admin/backup_manifest.h admin/backup_manifest.c admin/backup_dir.h admin/backup_dir.c admin/backup_pull.h admin/backup_pull.c \
 	admin/ctl_store_backup.c admin/ctl_store_restore.c
 congvu_SOURCES += admin/ctl_store_purge.c
+congvu_SOURCES += admin/ctl_policy.h admin/policy_commands.def admin/ctl_policy.c admin/ctl_policy_check.c admin/ctl_policy_diff.c
 congvu_CPPFLAGS = $(AM_CPPFLAGS) -DSBINDIR='"$(sbindir)"' -DLOCALEDIR='"$(localedir)"'
-congvu_LDADD = store/libcvstore.a store/libcvseghead.a smtpd/libcvsmtp.a directory/libcvdiradmin.a directory/libcvpeople.a milter/libcvledger.a milter/libcvrule.a milter/libcvfindings.a milter/libcvaudit.a milter/libcvsign.a directory/libcvldap.a directory/libcvnames.a lib/libcvtls.a lib/libcvjson.a \
+congvu_LDADD = store/libcvstore.a store/libcvseghead.a smtpd/libcvsmtp.a directory/libcvdiradmin.a directory/libcvpeople.a milter/libcvledger.a $(CV_POLICY_LIBS) milter/libcvfindings.a milter/libcvaudit.a milter/libcvsign.a directory/libcvldap.a directory/libcvnames.a lib/libcvtls.a lib/libcvjson.a \
 	lib/libcvcrypto.a lib/libcvmail.a lib/libcvparent.a lib/libcvconf.a lib/libcvipc.a lib/libcvloop.a lib/libcv.a \
 	$(CONFUSE_LIBS) $(JANSSON_LIBS) $(EVENT_LIBS) $(SSL_LIBS) $(CRYPTO_LIBS) $(LDAP_LIBS) -llber $(IDN_LIBS) -lresolv \
 	$(CV_MAIL_LIBS) -lpthread

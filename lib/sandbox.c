@@ -58,6 +58,7 @@ static const struct sandbox_role roles[] = {
 	{"milter", SB_UNIX | SB_LISTEN | SB_THREADS | SB_WRITE},
 	{"milter-inet", SB_UNIX | SB_INET | SB_LISTEN | SB_THREADS | SB_WRITE}, /* milter_listen inet: */
 	{"milter-scan", SB_SMALL},
+	{"milter-judge", SB_SMALL},
 	{"milter-ledger", SB_UNIX | SB_THREADS | SB_WRITE}, /* to milter-sign and syslog */
 	{"milter-sign", SB_WRITE},
 	{"test-role", SB_UNIX}, /* tests/unit/parent_test */

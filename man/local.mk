@@ -8,3 +8,11 @@ man/congvu.conf.5: $(srcdir)/man/congvu.conf.5.in $(srcdir)/man/options.awk $(sr
 	$(AM_V_GEN)$(AWK) -f $(srcdir)/man/options.awk $(srcdir)/lib/options.def >$@.list && \
 	  $(SED) -e '/^@OPTIONS@$$/r $@.list' -e '/^@OPTIONS@$$/d' $(srcdir)/man/congvu.conf.5.in >$@.new && \
 	  rm -f $@.list && mv $@.new $@
+man_MANS += man/congvu-policy.5
+CLEANFILES += man/congvu-policy.5
+EXTRA_DIST += man/congvu-policy.5.in man/predicates.awk
+man/congvu-policy.5: $(srcdir)/man/congvu-policy.5.in $(srcdir)/man/predicates.awk $(srcdir)/milter/policy_predicates.def
+	@$(MKDIR_P) man
+	$(AM_V_GEN)$(AWK) -f $(srcdir)/man/predicates.awk $(srcdir)/milter/policy_predicates.def >$@.list && \
+	  $(SED) -e '/^@PREDICATES@$$/r $@.list' -e '/^@PREDICATES@$$/d' $(srcdir)/man/congvu-policy.5.in >$@.new && \
+	  rm -f $@.list && mv $@.new $@

@@ -78,6 +78,11 @@ congvu_milter_scan_SOURCES = milter/scan.c
 congvu_milter_scan_LDADD = milter/libcvscan.a milter/libcvfindings.a lib/libcvmail.a lib/libcvjson.a lib/libcvcrypto.a \
 	$(CV_ROLE_LIBS) $(CV_MAIL_LIBS) $(CRYPTO_LIBS) $(ARCHIVE_LIBS) $(MAGIC_LIBS) $(XML_LIBS) $(QPDF_LIBS) $(JANSSON_LIBS)
 
+pkglibexec_PROGRAMS += congvu-milter-judge
+congvu_milter_judge_SOURCES = milter/judge.c milter/record.h milter/record.c
+congvu_milter_judge_LDADD = $(CV_POLICY_LIBS) milter/libcvscan.a milter/libcvfindings.a lib/libcvmail.a lib/libcvjson.a lib/libcvcrypto.a \
+	$(CV_ROLE_LIBS) $(CV_MAIL_LIBS) $(CRYPTO_LIBS) $(ARCHIVE_LIBS) $(MAGIC_LIBS) $(XML_LIBS) $(QPDF_LIBS) $(JANSSON_LIBS)
+
 congvu_milter_filter_SOURCES = milter/milter.c milter/milter_priv.h milter/backend.c milter/revcache.c milter/cb_connect.c milter/cb_envelope.c \
 	milter/cb_header.c milter/cb_body.c milter/cb_eom.c milter/edits.c milter/record.h milter/record.c
 congvu_milter_filter_LDADD = $(CV_POLICY_LIBS) milter/libcvfindings.a milter/libcvledger.a directory/libcvlookup.a \
@@ -124,8 +129,8 @@ tests_milter_fake_lookup_LDADD = directory/libcvlookup.a lib/libcvmail.a $(CV_RO
 EXTRA_DIST += tests/milter/run.py tests/milter/lib.lua tests/milter/main.lua tests/milter/abort.lua tests/milter/attachments.lua \
 	tests/milter/bad_signatures.lua tests/milter/directory_down.lua tests/milter/everyday.lua tests/milter/headers.lua \
 	tests/milter/signed_official.lua tests/milter/unsigned_official.lua
-EXTRA_DIST += tests/milter/revocation.py tests/milter/checkpoints.py tests/milter/policy.py tests/milter/order.lua tests/milter/held.lua
-TESTS += tests/milter/run.py tests/milter/revocation.py tests/milter/checkpoints.py tests/milter/policy.py
+EXTRA_DIST += tests/milter/revocation.py tests/milter/checkpoints.py tests/milter/policy.py tests/milter/policy_cli.py tests/milter/order.lua tests/milter/held.lua
+TESTS += tests/milter/run.py tests/milter/revocation.py tests/milter/checkpoints.py tests/milter/policy.py tests/milter/policy_cli.py
 
 # --- fuzz targets ---
 CV_FUZZ += tests/fuzz/smime_fuzz tests/fuzz/symbol_fuzz tests/fuzz/audit_fuzz tests/fuzz/findings_fuzz tests/fuzz/rev_fuzz \

@@ -72,6 +72,12 @@ policy_domain_in(struct slice domain, const struct policy_list *l)
 	return false;
 }
 
+bool
+policy_domain_is_ours(const struct policy *p, struct slice domain)
+{
+	return policy_domain_in(domain, &p->organization);
+}
+
 /* 16 octets (IPv4 as ::ffff:a.b.c.d) and how many bits count. */
 static bool
 network_parse(struct slice s, unsigned char out[16], unsigned *bits_out)

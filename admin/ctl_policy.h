@@ -1,0 +1,30 @@
+/* ctl_policy.h: what the files of `congvu policy` and `congvu explain` share. For ctl_policy*.c and ctl_explain.c alone. */
+#ifndef CV_CTL_POLICY_H
+#define CV_CTL_POLICY_H
+
+#include "admin/ctl.h"
+#include "milter/policy_load.h"
+#include "milter/policy_record.h"
+
+/* Reads and compiles FILE; what is wrong is told on standard error. NULL: not usable. */
+struct policy *policy_open(struct ctl *c, const char *file);
+/* --policy FILE, or without it (NULL) the one in force: of the archive, by current.json; policy_file when there is none yet. */
+struct policy *policy_open_or_current(struct ctl *c, const char *file);
+/* archive/current.json, the caller's; NULL: none. */
+struct json *policy_state(struct ctl *c);
+/* The scanner, the rules and the policy over one message, in congvu-milter-judge. text: the policy's; params: see judge.c. The record is
+ * the caller's; NULL: it failed (why: static text). */
+struct json *policy_judge(struct ctl *c, struct slice text, int message_fd,
+    const struct json *params, const char **why_out);
+/* Tests of the file, run and told (into list when not NULL: JSON). The number of those that failed; -1: none could be run. */
+int policy_run_tests(struct ctl *c, const struct policy *p, const char *file, struct json *list);
+/* Text without control characters, on standard output. */
+void policy_print_clean(struct slice text);
+/* "2026-12-31" and the like; static, ten at a time. */
+const char *policy_day_text(int64_t day);
+
+#define POLICY_COMMAND(name, fn, usage) int fn(struct ctl *c, int argc, char **argv);
+#include "admin/policy_commands.def"
+#undef POLICY_COMMAND
+
+#endif

@@ -1,0 +1,161 @@
+#!/usr/bin/python3
+"""`congvu policy` without a running site: check with places and words in two languages, the tests inside a policy through the real scanner, diff by
+meaning, explain with sources, help from the table."""
+
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import tempfile
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import run  # noqa: E402
+
+POLICY = """policy "tinh" version 3 owner "an-ninh";
+organization x.example;
+group "mat-ma" { "ma@x.example", "ma2@x.example" }
+mode P22 warn;
+mode P17 log reason "tập huấn" until 2099-12-31;
+agency H37.02 { mode P25 log; limit attachments 30MB; }
+person "an@x.example" { mode P28 warn; }
+rule A-017 expires 2099-06-30 {
+    when AttachmentHasMacro and not FromMemberOf "mat-ma"
+    then reject 5.7.1 vi "Không gửi macro." en "No macros."
+}
+rule A-018 expires 2099-06-30 monitor { when finding "secrecy_*" then reject vi "Mật." en "Secret." }
+rule A-019 expires 2099-06-30 { when SentToScope NotInOrganization and AttachmentIsPasswordProtected then quarantine vi "Chờ." en "Wait." }
+"""
+TESTS = """test "mails/macro.eml" expect reject A-017;
+test "mails/macro.eml" as "ma@x.example" expect note P22;
+test "mails/secret.eml" expect note A-018;
+test "mails/secret.eml" expect reject P12;
+test "mails/locked.eml" as "an@x.example" to "dan@y.example" expect note A-019;
+test "mails/locked.eml" as "an@x.example" to ("binh@x.example") expect quarantine P23;
+test "mails/official.eml" as "vanthu@x.example" office expect reject P03;
+test "mails/plain.eml" as "vanthu@x.example" office expect reject P01;
+test "mails/plain.eml" as "vanthu@x.example" expect accept;
+test "mails/plain.eml" outside as "dan@y.example" expect accept;
+"""
+
+
+class Site:
+    def __init__(self, root, certs):
+        self.root = root
+        (root / "etc").mkdir()
+        (root / "mails").mkdir()
+        run.make_mails(certs, root / "mails")
+        (root / "mails/plain.eml").write_bytes(b"From: a@x.example\r\nSubject: hop\r\n\r\nx\r\n")
+        user = "" if os.geteuid() else 'user_scan = "61003"\n'
+        (root / "etc/congvu.conf").write_text('hostname = "mail.x.example"\ndomains = {"x.example"}\npolicy_archive = "../arch"\n' + user)
+
+    def put(self, name, text):
+        (self.root / name).write_text(text)
+        return str(self.root / name)
+
+    def congvu(self, *args, lang="en"):
+        r = subprocess.run([str(run.BUILD / "congvu"), "-c", str(self.root / "etc/congvu.conf"), "--lang", lang, *args], capture_output=True,
+                           text=True, timeout=120, stdin=subprocess.DEVNULL)
+        return r.returncode, r.stdout, r.stderr
+
+
+def tests_run_through_the_scanner(s):
+    f = s.put("a.policy", POLICY + TESTS)
+    code, out, err = s.congvu("policy", "check", f)
+    assert code == 0 and "3 rules, 5 settings, 10 tests, 0 failed" in out, (code, out, err)
+    code, out, _ = s.congvu("--json", "policy", "test", f)
+    got = json.loads(out)
+    assert code == 0 and len(got) == 10 and all(t["ok"] for t in got)
+    assert "a.docx" in got[0]["detail"] and got[0]["rule"] == "A-017", got[0]
+
+
+def a_test_that_fails_is_told(s):
+    f = s.put("b.policy", POLICY + 'test "mails/plain.eml" expect reject A-017;\ntest "mails/gone.eml" expect accept;\n')
+    code, out, _ = s.congvu("policy", "check", f)
+    assert code == 65 and "FAILED %s:14 mails/plain.eml: expected reject A-017, found accept" % f in out, out
+    assert "mails/gone.eml: the message cannot be read" in out and "2 failed" in out, out
+    code, out, _ = s.congvu("policy", "check", "--no-tests", f)
+    assert code == 0
+
+
+def errors_in_both_languages(s):
+    f = s.put("c.policy", POLICY.replace("AttachmentHasMacro", "AttachmentHasMakro"))
+    code, _, err = s.congvu("policy", "check", f)
+    assert code == 65 and err == '%s:9:10: there is no predicate "AttachmentHasMakro"; did you mean "AttachmentHasMacro"?\n' % f, err
+    code, _, err = s.congvu("policy", "check", f, lang="vi")
+    assert code == 65 and err == '%s:9:10: không có điều kiện "AttachmentHasMakro"; ý là "AttachmentHasMacro"?\n' % f, err
+
+
+def what_runs_out_is_told(s):
+    f = s.put("d.policy", POLICY.replace("rule A-017 expires 2099-06-30", "rule A-017 expires 2020-06-30") + TESTS.splitlines()[3])
+    code, out, _ = s.congvu("policy", "check", f)
+    assert code == 0 and ":8:6: warning: rule A-017 expired on 2020-06-30: it is not asked" in out, out
+
+
+def diff_tells_the_meaning(s):
+    a = s.put("old.policy", POLICY)
+    # comments, order of lines and blanks mean nothing
+    same = s.put("same.policy", "# x\n" + POLICY.replace("    when", "  when").replace("\n", "\n\n"))
+    assert s.congvu("policy", "diff", a, same)[:2] == (0, "no difference in what they say\n")
+    b = s.put("new.policy", POLICY.replace("version 3", "version 4").replace(', "ma2@x.example"', "").replace("mode P25 log", "mode P25 off")
+              .replace("A-018 expires 2099-06-30 monitor", "A-018 expires 2099-06-30").replace("rule A-019", "rule A-020"))
+    code, out, _ = s.congvu("--json", "policy", "diff", a, b)
+    got = {(d["change"], d["what"]): d for d in json.loads(out)}
+    assert code == 1 and set(got) == {("removed", 'group "mat-ma"'), ("changed", "mode P25"), ("changed", "rule A-018"), ("removed", "rule A-019"),
+                                      ("added", "rule A-020"), ("changed", "version")}, got
+    assert got["changed", "mode P25"]["scope"] == "agency H37.02" and got["changed", "mode P25"]["new"] == "mode P25 off"
+    swapped = POLICY.replace("rule A-017", "rule A-0").replace("rule A-018", "rule A-017").replace("rule A-0 ", "rule A-018 ")
+    assert "the order of the rules" in s.congvu("policy", "diff", a, s.put("swapped.policy", swapped))[1]
+    assert "monitor" in got["changed", "rule A-018"]["old"] and "monitor" not in got["changed", "rule A-018"]["new"]
+
+
+def explain_names_sources(s):
+    f = s.put("e.policy", POLICY)
+    code, out, _ = s.congvu("--json", "policy", "explain", "An@X.example", "--agency", "H37.02.11", "--policy", f)
+    got = {v["name"]: (v["value"], v["source"], v["scope"]) for v in json.loads(out)}
+    assert code == 0 and got["P25"] == ("log", f + ":6", "agency H37.02") and got["P22"] == ("warn", f + ":4", "global"), got
+    assert got["P28"] == ("warn", f + ":7", "person an@x.example") and got["attachments"] == (str(30 << 20), f + ":6", "agency H37.02")
+    assert got["P01"] == ("enforce", None, None) and got["A-018"] == ("log", f + ":12", None), got
+
+
+def help_is_the_table(s):
+    code, out, _ = s.congvu("--json", "policy", "help")
+    names = {p["name"] for p in json.loads(out)}
+    table = (run.SRC / "milter/policy_predicates.def").read_text()
+    assert code == 0 and len(names) > 25 and all("PREDICATE(%s," % n in table for n in names)
+    assert s.congvu("policy", "help", "Nope")[0] == 65
+
+
+def a_hostile_message_harms_no_officer(s):
+    """The judge is another process under another user: what it cannot take ends it, and the test fails."""
+    f = s.put("f.policy", POLICY + 'test "mails/big.eml" expect accept;\n')
+    with open(s.root / "mails/big.eml", "wb") as big:
+        big.write(b"From: a@x.example\r\n\r\n")
+        big.truncate(60 << 20)
+    code, out, _ = s.congvu("policy", "check", f)
+    assert code == 65 and "ended before it came to a verdict" in out, out
+
+
+def main():
+    root = pathlib.Path(tempfile.mkdtemp(prefix="cv-policy-cli-"))
+    try:
+        certs = root / "certs"
+        certs.mkdir()
+        subprocess.run(["sh", str(run.SRC / "tests/unit/smime_certs.sh"), str(certs)], check=True, capture_output=True)
+        (root / "site").mkdir()
+        s = Site(root / "site", certs)
+        for fn in (tests_run_through_the_scanner, a_test_that_fails_is_told, errors_in_both_languages, what_runs_out_is_told, diff_tells_the_meaning,
+                   explain_names_sources, help_is_the_table, a_hostile_message_harms_no_officer):
+            run.check(fn.__name__, lambda fn=fn: fn(s))
+    finally:
+        shutil.rmtree(root, ignore_errors=True)
+    if run.passed:
+        print("[  PASSED  ] %d test(s)." % run.passed)
+    if run.failed:
+        print("[  FAILED  ] %d test(s)." % run.failed)
+    return 1 if run.failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
