@@ -237,25 +237,34 @@ void
 audit_state_format(const struct audit_state *s, char out[AUDIT_STATE_LEN + 1])
 {
 	snprintf(out, AUDIT_STATE_LEN + 1,
-	    "congvu-audit-state 1 seq=%020" PRIu64 " size=%020" PRIu64 " h=%.64s\n", s->last.seq,
-	    s->size, s->last.h);
+	    "congvu-audit-state 2 seq=%020" PRIu64 " size=%020" PRIu64 " h=%.64s seq=%020" PRIu64
+	    "\n",
+	    s->last.seq, s->size, s->last.h, s->last.seq);
 }
 
+/* Version 1 ended behind h: written in part it was another state, not none. */
 int
 audit_state_parse(struct slice text, struct audit_state *out)
 {
-	static const char head[] = "congvu-audit-state 1 seq=";
+	static const char head1[] = "congvu-audit-state 1 seq=",
+			  head2[] = "congvu-audit-state 2 seq=";
 	struct audit_state s;
-	size_t at = sizeof head - 1;
+	size_t at = sizeof head1 - 1, end = at + 49 + 64;
+	uint64_t again;
 
-	if (text.len != AUDIT_STATE_LEN || !slice_starts(text, head) ||
-	    text.ptr[text.len - 1] != '\n')
+	if (text.len == end + 1 && slice_starts(text, head1)) {
+		again = 0;
+	} else if (text.len != AUDIT_STATE_LEN || !slice_starts(text, head2) ||
+		   !slice_eq_str(slice_sub(text, end, 5), " seq=") ||
+		   slice_to_u64(slice_sub(text, end + 5, 20), UINT64_MAX, &again) != 0) {
 		return ERR_SYNTAX;
+	}
 	if (slice_to_u64(slice_sub(text, at, 20), UINT64_MAX, &s.last.seq) != 0 ||
 	    !slice_eq_str(slice_sub(text, at + 20, 6), " size=") ||
 	    slice_to_u64(slice_sub(text, at + 26, 20), UINT64_MAX, &s.size) != 0 ||
 	    !slice_eq_str(slice_sub(text, at + 46, 3), " h=") ||
-	    !is_hash(slice_sub(text, at + 49, 64)))
+	    !is_hash(slice_sub(text, at + 49, 64)) || text.ptr[text.len - 1] != '\n' ||
+	    (text.len == AUDIT_STATE_LEN && again != s.last.seq))
 		return ERR_SYNTAX;
 	memcpy(s.last.h, text.ptr + at + 49, 64);
 	s.last.h[64] = '\0';

@@ -13,7 +13,7 @@
 
 #define AUDIT_VERSION 2
 #define AUDIT_LINE_MAX (1u << 20)
-#define AUDIT_STATE_LEN 139 /* octets of the state file, LF included */
+#define AUDIT_STATE_LEN 164 /* octets of the state file, LF included */
 
 /* d of a record whose canonical form without h is canon; h of a record (v 2) from prev and d. */
 void audit_digest(struct slice canon, char out[65]);

@@ -24,13 +24,14 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { STEP = 65536 };
+enum { STEP = 65536, STATE_TRIES = 5 };
 
 struct ledger_file {
 	int fd, state_fd;
 	struct audit_chain last; /* of what was acknowledged */
 	uint64_t size;
 	bool broken;
+	bool state_due; /* the state file is synced with its next write */
 	/* rotation: the log's folder and name, what its file began with */
 	int dir_fd;
 	char *base;
@@ -118,17 +119,32 @@ sync_data(int fd)
 	return fdatasync(fd);
 }
 
-static void
+/* In one write, so that it is one state or the other; when it was not, it is synced, before the log goes on. A state that cannot be written is the
+ * older one, or none: that weakens the check for truncation, no record, and is a log line. A sync that fails is as the log's: ERR_IO. */
+static int
 write_state(struct ledger_file *f, const struct audit_chain *last, uint64_t size)
 {
 	struct audit_state st = {.last = *last, .size = size};
 	char text[AUDIT_STATE_LEN + 1];
+	ssize_t k = 0;
 
 	audit_state_format(&st, text);
-	/* a lost state file weakens the check for truncation, no record: it is a log line */
-	if (write_at(f->state_fd, (const unsigned char *)text, AUDIT_STATE_LEN, 0) != 0)
+	for (int tries = 0; tries < STATE_TRIES && k >= 0 && k < AUDIT_STATE_LEN; tries++) {
+		k = should_fail(&fail_write) ? -1 : pwrite(f->state_fd, text, AUDIT_STATE_LEN, 0);
+		if (k < 0 && errno == EINTR)
+			k = 0;
+		else if (k < AUDIT_STATE_LEN)
+			f->state_due = true;
+	}
+	if (k < AUDIT_STATE_LEN) {
 		log_msg(LOG_LVL_ERROR, "ledger_state", "cannot write the state file: %s",
-		    strerror(errno));
+		    k < 0 ? strerror(errno) : "half of it");
+		return 0;
+	}
+	if (f->state_due && sync_data(f->state_fd) != 0)
+		return ERR_IO;
+	f->state_due = false;
+	return 0;
 }
 
 /* ---- opening ---- */
@@ -324,11 +340,8 @@ find_end(struct ledger_file *f, struct ledger_recovery *rec)
 	if (err != 0)
 		return err;
 	/* what comes behind this can be told from it at the next start, also when no later state gets to the disk */
-	write_state(f, &f->last, f->size);
-	if (fdatasync(f->state_fd) != 0)
-		log_msg(LOG_LVL_ERROR, "ledger_state", "cannot sync the state file: %s",
-		    strerror(errno));
-	return 0;
+	f->state_due = true;
+	return write_state(f, &f->last, f->size);
 }
 
 static int
@@ -510,6 +523,21 @@ tell(struct ledger_file *f, int stage, int err)
 		;
 }
 
+/* What a sync gave. After one that failed it is not known what is on the disk. */
+static int
+synced(struct ledger_file *f, int ret)
+{
+	if (ret == 0)
+		return 0;
+	if (!f->thread_broken)
+		log_msg(LOG_LVL_ERROR, "ledger_sync",
+		    "a sync of the audit log failed (%s): nothing is recorded until "
+		    "milter-ledger is restarted",
+		    strerror(errno));
+	f->thread_broken = true;
+	return ERR_IO;
+}
+
 static void
 run_batch(struct ledger_file *f, bool sync)
 {
@@ -526,17 +554,10 @@ run_batch(struct ledger_file *f, bool sync)
 	tell(f, 1, 0);
 	if (!sync)
 		return;
-	if (sync_data(f->fd) != 0) {
-		log_msg(LOG_LVL_ERROR, "ledger_sync",
-		    "fdatasync of the audit log failed (%s): nothing is recorded until "
-		    "milter-ledger is restarted",
-		    strerror(errno));
-		f->thread_broken = true;
-		tell(f, 2, ERR_IO);
-		return;
-	}
-	write_state(f, &f->end, f->size + f->lines->len);
-	tell(f, 2, 0);
+	err = synced(f, sync_data(f->fd));
+	if (err == 0)
+		err = synced(f, write_state(f, &f->end, f->size + f->lines->len));
+	tell(f, 2, err);
 }
 
 /* Closes the file under its number and begins an empty one. Cut off anywhere, the log is there under its own name: first the old file gets its
@@ -551,18 +572,15 @@ run_rotation(struct ledger_file *f)
 	buf_init(&fresh, 4096);
 	audit_files_name(f->base, f->first_seq, &closed);
 	buf_appendf(&fresh, "%s.new", f->base);
-	if (sync_data(f->fd) != 0) {
-		f->thread_broken = true;
+	if (synced(f, sync_data(f->fd)) != 0 || synced(f, write_state(f, &f->last, f->size)) != 0)
 		goto out;
-	}
-	write_state(f, &f->last, f->size);
 	if ((unlinkat(f->dir_fd, buf_cstr(&fresh), 0) != 0 && errno != ENOENT) ||
 	    (fd = openat(f->dir_fd, buf_cstr(&fresh),
 		 O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0640)) < 0 ||
-	    flock(fd, LOCK_EX | LOCK_NB) != 0 || fsync(fd) != 0 ||
+	    flock(fd, LOCK_EX | LOCK_NB) != 0 || synced(f, fsync(fd)) != 0 ||
 	    linkat(f->dir_fd, f->base, f->dir_fd, buf_cstr(&closed), 0) != 0)
 		goto out;
-	if (fsync(f->dir_fd) != 0 ||
+	if (synced(f, fsync(f->dir_fd)) != 0 ||
 	    renameat(f->dir_fd, buf_cstr(&fresh), f->dir_fd, f->base) != 0) {
 		unlinkat(f->dir_fd, buf_cstr(&closed), 0);
 		goto out;
@@ -571,12 +589,10 @@ run_rotation(struct ledger_file *f)
 	close(f->fd);
 	f->fd = fd;
 	fd = -1;
-	err = 0;
-	if (fsync(f->dir_fd) != 0) {
-		f->thread_broken = true;
-		err = ERR_IO;
-	}
-	write_state(f, &f->last, 0);
+	f->state_due = true; /* as at a start */
+	err = synced(f, fsync(f->dir_fd));
+	if (err == 0)
+		err = synced(f, write_state(f, &f->last, 0));
 out:
 	if (err != 0)
 		log_msg(LOG_LVL_ERROR, "ledger_rotate",

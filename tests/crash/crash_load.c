@@ -896,8 +896,8 @@ any_busy(void)
 static void
 start(bool dies)
 {
-	static const char *const at[] = {
-	    "", "db/log.", "db/log.", "db/rows.db", "db/pages.dw", "segments/:0"};
+	static const char *const at[] = {"", "db/log.", "db/log.", "db/rows.db", "db/pages.dw:+",
+	    "db/pages.dw:+", "segments/:0"};
 	char text[16];
 
 	T.dies = dies;

@@ -66,7 +66,7 @@ every_sync() {
 		where=$(where_is "$1" "$at")
 		if reason=$(known "$where" "$path"); then
 			echo "cannot be seen: $count syncs of $path ($where): $reason"
-		elif finds -n 1500 -I "$at" "$2"; then
+		elif finds -n 4000 -I "$at" "$2"; then
 			echo "found: $count syncs of $path that do nothing ($where)"
 		else
 			echo "the checker does not see that syncs of $path do nothing: $where"

@@ -1,7 +1,7 @@
 /* shim.c: an LD_PRELOAD library for tests: records what a role does to the files below CONGVU_CRASH_DIR (crash.h) in the file
  * CONGVU_CRASH_LOG, lets calls fail (CONGVU_FAULT) and sets the clock (struct fault_page). A call and its record are one under a lock, so the record is a true order. Paths are followed here: the role's
  * sandbox shows no /proc (opendir is not followed: open and fdopendir are). After CONGVU_CRASH_END records, and then the first write to a file whose path begins with CONGVU_CRASH_AT
- * (ending in ":0": to the beginning of such a file), the process ends as by kill -9, which could come between a call and its record. */
+ * (ending in ":0": to the beginning of such a file; in ":+": behind that), the process ends as by kill -9, which could come between a call and its record. */
 #include <errno.h>
 #include <fcntl.h>
 #include <link.h>
@@ -33,7 +33,7 @@ static struct {
 	unsigned long records, end;
 	const char *at;
 	size_t at_len;
-	bool at_begin;
+	char at_where;  /* '0', '+', NUL: anywhere */
 	uintptr_t base; /* of the program */
 	size_t root_len;
 	char root[PATH_LEN], cwd[PATH_LEN];
@@ -98,7 +98,7 @@ start(void)
 		S.end = strtoul(getenv("CONGVU_CRASH_END"), NULL, 10);
 	S.at = getenv("CONGVU_CRASH_AT") == NULL ? "" : getenv("CONGVU_CRASH_AT");
 	S.at_len = strcspn(S.at, ":");
-	S.at_begin = S.at[S.at_len] != '\0';
+	S.at_where = S.at[S.at_len] == '\0' ? '\0' : S.at[S.at_len + 1];
 	if (log != NULL)
 		S.log = (int)syscall(
 		    SYS_openat, AT_FDCWD, log, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
@@ -168,7 +168,7 @@ record_write(int fd, uint64_t at, const void *p, size_t n)
 	if (S.at[0] != '\0' && *(const char *)p == 0 && memcmp(p, (const char *)p + 1, n - 1) == 0)
 		return; /* zeros are no piece of it */
 	if (S.end > 0 && S.records >= S.end && path != NULL && strncmp(path, S.at, S.at_len) == 0 &&
-	    (at == 0 || !S.at_begin))
+	    (S.at_where == '\0' || (at == 0) == (S.at_where == '0')))
 		syscall(SYS_exit_group, 137);
 }
 

@@ -273,6 +273,38 @@ state_file_round_trip(void **state)
 	text[30] = 'x';
 	assert_int_equal(audit_state_parse(slice_str(text), &back), ERR_SYNTAX);
 	assert_int_equal(audit_state_parse(slice_str(""), &back), ERR_SYNTAX);
+	/* version 1 is read */
+	memcpy(
+	    text, "congvu-audit-state 1 seq=00000000000000000007 size=00000000000000004242 h=", 74);
+	memcpy(text + 74, l->state.last.h, 64);
+	memcpy(text + 138, "\n", 2);
+	assert_int_equal(audit_state_parse(slice_str(text), &back), 0);
+	assert_int_equal(back.last.seq, 7);
+	assert_int_equal(back.size, 4242);
+	assert_string_equal(back.last.h, l->state.last.h);
+}
+
+/* Written over the one before and cut off anywhere, it is one of the two or none. */
+static void
+half_a_state_is_none(void **state)
+{
+	struct log *l = *state;
+	struct audit_state next = l->state, back;
+	char old[AUDIT_STATE_LEN + 1], text[AUDIT_STATE_LEN + 1], torn[AUDIT_STATE_LEN + 1];
+
+	next.last.seq += 3;
+	next.size += 999;
+	memset(next.last.h, 'c', 64);
+	audit_state_format(&l->state, old);
+	audit_state_format(&next, text);
+	for (size_t n = 0; n <= AUDIT_STATE_LEN; n++) {
+		memcpy(torn, old, sizeof torn);
+		memcpy(torn, text, n);
+		if (strcmp(torn, old) == 0 || strcmp(torn, text) == 0)
+			assert_int_equal(audit_state_parse(slice_str(torn), &back), 0);
+		else
+			assert_int_equal(audit_state_parse(slice_str(torn), &back), ERR_SYNTAX);
+	}
 }
 
 static void
@@ -407,8 +439,8 @@ main(void)
 	const struct CMUnitTest tests[] = {T(whole_log_is_good), T(edit_is_found),
 	    T(delete_is_found), T(reorder_is_found), T(truncation_is_found), T(splice_is_found),
 	    T(replacement_is_found), T(torn_tail_is_reported), T(state_file_round_trip),
-	    T(reserved_keys_and_reals_are_refused), T(version_1_is_read), T(links_need_no_content),
-	    T(each_finding_is_named)};
+	    T(half_a_state_is_none), T(reserved_keys_and_reals_are_refused), T(version_1_is_read),
+	    T(links_need_no_content), T(each_finding_is_named)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
