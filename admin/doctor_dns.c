@@ -1,5 +1,5 @@
 /* doctor_dns.c: the DNS as `congvu doctor` sees it: does a resolver answer, has this host an address, do the MX records of our domains name it,
- * is there an SPF record. Never an error: the site may be inside a network that the DNS does not show. The only includer of <resolv.h>. */
+ * is there an SPF record. Never an error: the site may be inside a network that the DNS does not show. */
 #include "config.h"
 
 #include <arpa/inet.h>

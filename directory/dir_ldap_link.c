@@ -9,6 +9,7 @@
 
 #include "lib/err.h"
 #include "lib/log.h"
+#include "lib/resolver.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -82,8 +83,11 @@ dir_open(const struct dir_params *p, struct dir **out)
 
 	/* nothing of the user's or the machine's ldap.conf, and no environment, has a say here */
 	setenv("LDAPNOINIT", "1", 1);
-	/* libldap asks for this host's full name at its first use, which may be a DNS query: now, not in a login */
+	/* libldap asks for this host's full name at its first use: now, not in a login, and no name server, since it would wait seconds for one
+	 * that does not answer */
+	resolver_mute();
 	(void)ldap_get_option(NULL, LDAP_OPT_PROTOCOL_VERSION, &version);
+	resolver_unmute();
 	if (p->n_uris == 0)
 		return ERR_SYNTAX;
 	for (size_t i = 0; i < p->n_uris; i++) {

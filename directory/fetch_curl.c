@@ -8,6 +8,7 @@
 #include "directory/fetch_ldif.h"
 #include "lib/err.h"
 #include "lib/log.h"
+#include "lib/resolver.h"
 
 #include <netinet/in.h>
 #include <stdio.h>
@@ -41,7 +42,10 @@ fetch_curl_init(const struct fetch_policy *policy, struct slice ca_pem)
 {
 	self.policy = policy;
 	self.ca_pem = ca_pem;
-	return curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK ? 0 : ERR_UNSUPPORTED;
+	if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
+		return ERR_UNSUPPORTED;
+	setenv("LDAPNOINIT", "1", 1); /* nothing of the user's or the machine's ldap.conf */
+	return 0;
 }
 
 /* ---- callbacks ---- */
@@ -322,6 +326,21 @@ redirect_of(struct transfer *t, const struct fetch_url *from, unsigned left, cha
 	return err;
 }
 
+/* libldap asks for this host's full name at its first use: not of a name server, since it would wait seconds for one that does not answer. (The
+ * names in URLs are looked up by threads of libcurl's own.) */
+static CURLcode
+perform(struct transfer *t, const struct fetch_url *u)
+{
+	CURLcode rc;
+
+	if (!fetch_scheme_is_ldap(u->scheme))
+		return curl_easy_perform(t->easy);
+	resolver_mute();
+	rc = curl_easy_perform(t->easy);
+	resolver_unmute();
+	return rc;
+}
+
 static int
 run(struct transfer *t, const struct fetch_request *r, struct fetch_answer **out,
     bool *no_store_out, const char **why_out)
@@ -345,7 +364,7 @@ run(struct transfer *t, const struct fetch_request *r, struct fetch_answer **out
 			err = ERR_NOMEM;
 		if (err != 0)
 			break;
-		rc = curl_easy_perform(t->easy);
+		rc = perform(t, &u);
 		*why_out = t->is_denied ? "an address that fetch_networks does not permit"
 					: curl_easy_strerror(rc);
 		err = err_of(t, rc);

@@ -3,6 +3,7 @@ it, with a probe for client; and the client's half of SCRAM."""
 
 import atexit
 import base64
+import contextlib
 import getpass
 import hashlib
 import hmac
@@ -10,6 +11,7 @@ import json
 import os
 import pathlib
 import queue
+import random
 import signal
 import socket
 import subprocess
@@ -27,6 +29,18 @@ def free_port():
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
         return s.getsockname()[1]
+
+
+@contextlib.contextmanager
+def silent_dns(folder):
+    """(what to put before a program, so that its name server never answers and its own host's name is in no file; a socket that has its queries)"""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+        s.bind(("127.0.0.%d" % random.randrange(2, 250), 53))
+        (folder / "resolv.conf").write_text("nameserver %s\n" % s.getsockname()[0])
+        (folder / "hosts").write_text("127.0.0.1 localhost\n")
+        s.setblocking(False)
+        mounts = " && ".join("mount --bind '%s' /etc/%s" % (folder / name, name) for name in ("resolv.conf", "hosts"))
+        yield ["unshare", "-m", "sh", "-c", "mount --make-rprivate / && " + mounts + ' && exec "$0" "$@"'], s
 
 
 class Slapd:
@@ -118,7 +132,7 @@ class Lookup:
     """congvu-lookup as a parent starts it: listening sockets and secrets inherited, and one probe for each client role."""
 
     def __init__(self, folder, uris, base=BASE, bind_dn="cn=lookup,ou=services," + BASE, password="", more="",
-                 throttle="login_fails_account = 0\nlogin_fails_network = 0"):
+                 throttle="login_fails_account = 0\nlogin_fails_network = 0", before=()):
         self.dir = pathlib.Path(folder)
         self.dir.mkdir(exist_ok=True)
         (self.dir / "token.key").write_text(KEY)
@@ -134,6 +148,7 @@ class Lookup:
             self.sockets[role] = s
         files = {"token_key_file": open(self.dir / "token.key", "rb"), "ldap_password_file": open(self.dir / "ldap.password", "rb")}
         self.files = files
+        self.before = [*before]
         self.log = open(self.dir / "lookup.log", "ab")
         self.start()
         self.probes = {}
@@ -145,7 +160,7 @@ class Lookup:
             args += ["--fd", "%s=%d" % (name, fd)]
         valgrind = ["valgrind", "-q", "--error-exitcode=99", "--leak-check=full", "--errors-for-leak-kinds=definite",
                     "--show-leak-kinds=definite"] if os.environ.get("CONGVU_VALGRIND") else []
-        self.proc = subprocess.Popen(valgrind + args, pass_fds=[fd for _, fd in fds], stderr=self.log, stdin=subprocess.DEVNULL)
+        self.proc = subprocess.Popen(self.before + valgrind + args, pass_fds=[fd for _, fd in fds], stderr=self.log, stdin=subprocess.DEVNULL)
 
     def log_text(self):
         return (self.dir / "lookup.log").read_text(errors="replace")

@@ -7,7 +7,7 @@ import tempfile
 
 import pytest
 
-from slapd import BASE, BUILD, Slapd, b64
+from slapd import BASE, BUILD, Slapd, b64, silent_dns
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "unit"))
 import fetch_wire_test  # noqa: E402
@@ -76,6 +76,19 @@ def test_ldap_server_that_hangs_or_is_gone(ca, fetch):
         assert fetch.ask(url.replace("certificateRev", "authorityRev"), "-t", "1000") == ("err timeout", b"")
     finally:
         ca.pause(False)
+
+
+def test_a_name_server_that_is_silent(ca, tmp_path):
+    """libldap looks for this host's own name when it is used first: that must not cost the seconds that somebody waits for a CRL."""
+    fetch_wire_test.BUILD = BUILD
+    port = ca.uri.rsplit(":", 1)[1]
+    with silent_dns(tmp_path) as (before, asked):
+        f = fetch_wire_test.Fetch(tmp_path, before, fetch_hosts='{"127.0.0.1:%s"}' % port, fetch_networks='{"127.0.0.1"}')
+        url = "%s/cn=CA,ou=groups,%s?certificateRevocationList;binary" % (ca.uri, BASE)
+        assert f.ask(url)[1] == der_crl()
+        with pytest.raises(BlockingIOError):
+            asked.recv(512)
+        f.stop()
 
 
 def test_the_guard_holds_for_ldap(ca, tmp_path):

@@ -15,7 +15,7 @@ import unicodedata
 
 import pytest
 
-from slapd import BASE, Lookup, Slapd, b64, person_ldif, scram_keys
+from slapd import BASE, Lookup, Slapd, b64, person_ldif, scram_keys, silent_dns
 
 WORD = "Mật khẩu của 1 người"
 
@@ -241,6 +241,19 @@ def test_channel_binding(server, port):
         good, line = run(mech, header, binding)
         assert not good, (mech, header, line)
     assert run(plus, "p=tls-exporter,,", "exporter")[0]
+
+
+def test_a_name_server_that_is_silent(site, tmp_path):
+    """Whoever starts lookup waits for no DNS, whatever libldap looks for when it is used first."""
+    with silent_dns(tmp_path) as (before, asked):
+        lk = Lookup(tmp_path / "run", [site.uri], password=secret(site), before=before)
+        t0 = time.monotonic()
+        got = lk.probe("smtpd").call("rcpt", "user1@tinhmau.example")
+        assert got["err"] is None and got["kind"] == 1, got
+        assert time.monotonic() - t0 < 4
+        with pytest.raises(BlockingIOError):
+            asked.recv(512)
+        assert lk.close() == 0
 
 
 # --- the second directory server

@@ -91,7 +91,7 @@ def origin(context=None):
 class Fetch:
     n = 0
 
-    def __init__(self, root, **options):
+    def __init__(self, root, before=(), **options):
         Fetch.n += 1
         self.dir = root / ("fetch%d" % Fetch.n)
         self.dir.mkdir()
@@ -108,7 +108,7 @@ class Fetch:
             fds.append(os.open(options["fetch_ca_file"].strip('"'), os.O_RDONLY))
             args += ["--fd", "fetch_ca_file=%d" % fds[-1]]
         with open(self.dir / "log", "wb") as log:
-            self.proc = subprocess.Popen([str(BUILD / "congvu-fetch")] + args, pass_fds=fds, stderr=log)
+            self.proc = subprocess.Popen([*before, str(BUILD / "congvu-fetch")] + args, pass_fds=fds, stderr=log)
 
     def ask(self, url, *args, posted=b""):
         r = subprocess.run([str(BUILD / "tests/unit/fetch_probe"), *args, os.path.relpath(self.sock), url], input=posted,
