@@ -30,6 +30,7 @@
 #define TURN_MS 15000
 #define WHOLE_MS 20000 /* for everything: our smtpd waits 30 s, mail clients give up after 60 */
 #define AUTHORS_ASKED 4
+#define DOC_SIGNERS_ASKED 8
 #define FACTS_CAP (8u << 20)
 #define RULES_MAX 64
 #define KEYS_MAX 64
@@ -326,6 +327,47 @@ ask_signer(struct eom *e)
 	return 0;
 }
 
+/* Whose certificates signed the documents of what is issued (P19): the directory says by their addresses. */
+static int
+ask_documents(struct eom *e)
+{
+	struct rule_facts *f = &e->facts;
+	struct lookup_sender *s = NULL;
+	const struct find_sig *sig;
+	unsigned char *owners = arena_alloc(e->arena, FINDINGS_SIGS_MAX);
+	unsigned asked = 0;
+	size_t i = 0;
+	int err = 0;
+
+	if (owners == NULL)
+		return in_trouble(e, T_BUSY, ERR_NOMEM);
+	memset(owners, OWNER_NONE, FINDINGS_SIGS_MAX);
+	f->sig_owners = owners;
+	for (sig = f->scan->sigs; sig != NULL && f->issued; sig = sig->next, i++) {
+		struct buf norm;
+
+		if (sig->coverage != SIG_DOCUMENT || sig->status != SIG_VALID ||
+		    sig->addresses == NULL || sig->addresses->value.len > 320 ||
+		    memchr(sig->addresses->value.ptr, 0, sig->addresses->value.len) != NULL ||
+		    asked++ >= DOC_SIGNERS_ASKED)
+			continue;
+		buf_init(&norm, 1024);
+		if (addr_normalize(sig->addresses->value, &norm) == 0 && norm.len <= 320)
+			err = lookup_sender_sync(
+			    e->slot->lookup, buf_slice(&norm), "", within(e, LOOKUP_MS), &s);
+		buf_done(&norm);
+		if (err != 0)
+			return in_trouble(e, T_DIRECTORY, err);
+		if (s != NULL && s->is_ours)
+			owners[i] = s->kind == LOOKUP_OWNER_PERSON       ? OWNER_PERSON
+				    : s->kind == LOOKUP_OWNER_FUNCTIONAL ? OWNER_FUNCTIONAL
+									 : OWNER_NONE;
+		lookup_sender_free(s);
+		s = NULL;
+	}
+	return 0;
+}
+
 /* Since when nothing can be learnt of the signers' issuers: for each of them it must be longer than the grace. */
 static void
 read_grace(struct eom *e)
@@ -382,6 +424,8 @@ judge(struct eom *e)
 		return err;
 	facts_official(header, milter_settings.official_headers, milter_settings.n_official_headers,
 	    &e->facts);
+	if ((err = ask_documents(e)) != 0)
+		return err;
 	set_policy(e);
 	read_grace(e);
 	read_origin(e, header);

@@ -6,10 +6,16 @@ tests_unit_cases_test_SOURCES = tests/unit/cases_test.c
 tests_unit_cases_test_LDADD = milter/libcvrule.a $(CV_SCAN_LIBS) $(CMOCKA_LIBS)
 EXTRA_DIST += tests/unit/cases_make.py
 
-CV_FUZZ += tests/fuzz/tnef_fuzz tests/fuzz/office_fuzz
+CV_FUZZ += tests/fuzz/tnef_fuzz tests/fuzz/office_fuzz tests/fuzz/pdf_fuzz tests/fuzz/pdf_content_fuzz
 tests_fuzz_tnef_fuzz_SOURCES = tests/fuzz/tnef_fuzz.c $(CV_FUZZ_MAIN)
 tests_fuzz_tnef_fuzz_LDFLAGS = $(AM_LDFLAGS) $(CV_FUZZLINK)
 tests_fuzz_tnef_fuzz_LDADD = $(CV_SCAN_LIBS)
 tests_fuzz_office_fuzz_SOURCES = tests/fuzz/office_fuzz.c $(CV_FUZZ_MAIN)
 tests_fuzz_office_fuzz_LDFLAGS = $(AM_LDFLAGS) $(CV_FUZZLINK)
 tests_fuzz_office_fuzz_LDADD = $(CV_SCAN_LIBS)
+tests_fuzz_pdf_fuzz_SOURCES = tests/fuzz/pdf_fuzz.c $(CV_FUZZ_MAIN)
+tests_fuzz_pdf_fuzz_LDFLAGS = $(AM_LDFLAGS) $(CV_FUZZLINK)
+tests_fuzz_pdf_fuzz_LDADD = $(CV_SCAN_LIBS)
+tests_fuzz_pdf_content_fuzz_SOURCES = tests/fuzz/pdf_content_fuzz.c $(CV_FUZZ_MAIN)
+tests_fuzz_pdf_content_fuzz_LDFLAGS = $(AM_LDFLAGS) $(CV_FUZZLINK)
+tests_fuzz_pdf_content_fuzz_LDADD = $(CV_SCAN_LIBS)

@@ -179,7 +179,7 @@ edits_verdict(const struct rule_facts *f, const struct verdict *v, struct buf *o
 	if (f->official_why[0] != '\0')
 		buf_appendf(out, " (%s)", f->official_why);
 	buf_appendf(out, "; signature=%s",
-	    f->scan->sigs == NULL    ? "none"
+	    !rule_mail_signature(f)  ? "none"
 	    : rule_signature_good(f) ? "good"
 				     : "not-confirmed");
 	for (i = 0; i < v->n_notes; i++) {

@@ -321,7 +321,7 @@ get_sig(struct ipc_reader *r, struct findings *f)
 	s->part = get_text(r, f);
 	s->opaque = ipc_get_u8(r) != 0;
 	s->status = (enum sig_status)get_enum(r, SIG_PURPOSE);
-	s->coverage = (enum sig_coverage)get_enum(r, SIG_INNER);
+	s->coverage = (enum sig_coverage)get_enum(r, SIG_DOCUMENT);
 	s->rev = (enum rev_state)get_enum(r, REV_UNKNOWN);
 	s->why = get_text(r, f);
 	s->signer = get_text(r, f);
@@ -444,9 +444,9 @@ sig_status_name(enum sig_status s)
 const char *
 sig_coverage_name(enum sig_coverage c)
 {
-	static const char *const names[] = {"?", "whole", "partial", "inner"};
+	static const char *const names[] = {"?", "whole", "partial", "inner", "document"};
 
-	return c >= SIG_WHOLE && c <= SIG_INNER ? names[c] : names[0];
+	return c >= SIG_WHOLE && c <= SIG_DOCUMENT ? names[c] : names[0];
 }
 
 const char *

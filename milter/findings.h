@@ -7,7 +7,7 @@
 #include "lib/arena.h"
 #include "lib/json.h"
 
-#define FINDINGS_SIGS_MAX 16
+#define FINDINGS_SIGS_MAX 24
 #define FINDINGS_PARTS_MAX 256
 #define FINDINGS_NOTES_MAX 128
 #define FINDINGS_TEXT_MAX 512 /* octets of any one text */
@@ -22,9 +22,10 @@ enum sig_status {
 	SIG_PURPOSE = 6,   /* the certificate may not sign mail: P02 */
 };
 enum sig_coverage {
-	SIG_WHOLE = 1,   /* the signed entity is the whole body */
-	SIG_PARTIAL = 2, /* only a part of the mail is signed: MILTER.md cases 11 to 13 */
-	SIG_INNER = 3,   /* a signature inside a signed entity (triple wrap) */
+	SIG_WHOLE = 1,    /* the signed entity is the whole body */
+	SIG_PARTIAL = 2,  /* only a part of the mail is signed: MILTER.md cases 11 to 13 */
+	SIG_INNER = 3,    /* a signature inside a signed entity (triple wrap) */
+	SIG_DOCUMENT = 4, /* a signature inside a PDF: of the document, not of the mail */
 };
 enum rev_state {
 	REV_UNCHECKED = 1, /* no CRL is configured for the domain, or there was no path to check */

@@ -24,7 +24,7 @@ milter_libcvfindings_a_SOURCES = milter/findings.h milter/findings.c milter/scan
 # --- libcvrule.a: the pure part of the policy ---
 noinst_LIBRARIES += milter/libcvrule.a
 milter_libcvrule_a_SOURCES = milter/rule.h milter/rules.def milter/rule.c milter/rule_form.c milter/rule_attach.c \
-	milter/rule_sign.c milter/symbol.h milter/symbol.c milter/facts.h milter/facts.c milter/modes.h milter/modes.c \
+	milter/rule_sign.c milter/rule_doc.c milter/symbol.h milter/symbol.c milter/facts.h milter/facts.c milter/modes.h milter/modes.c \
 	milter/authres.h milter/authres.c milter/clearance.h milter/clearance.c
 CV_RULE_LIBS = milter/libcvrule.a milter/libcvfindings.a lib/libcvmail.a lib/libcvjson.a lib/libcvipc.a lib/libcvcrypto.a lib/libcv.a \
 	$(CV_MAIL_LIBS) $(CRYPTO_LIBS) $(JANSSON_LIBS)
@@ -54,12 +54,13 @@ CV_POLICY_LIBS = milter/libcvpolicy.a milter/libcvpolicyread.a milter/libcvpolic
 noinst_LIBRARIES += milter/libcvscan.a
 milter_libcvscan_a_SOURCES = milter/scan_message.h milter/scan_priv.h milter/scan_message.c milter/scan_protected.c milter/scan_part.c \
 	milter/scan_type.c milter/scan_name.c milter/scan_archive.c milter/scan_magic.c milter/scan_family.c milter/scan_ole.c \
-	milter/scan_zip.c milter/scan_text.c milter/scan_uu.c milter/scan_xml.c milter/scan_office.c milter/scan_tnef.c milter/scan_inside.c milter/secrecy.h milter/secrecy.c \
+	milter/scan_zip.c milter/scan_text.c milter/scan_uu.c milter/scan_xml.c milter/scan_office.c milter/scan_tnef.c milter/scan_inside.c \
+	milter/scan_pdf.h milter/scan_pdf.c milter/scan_pdf_sig.c milter/scan_pdf_text.c milter/pdf_content.c milter/secrecy.h milter/secrecy.c \
 	milter/smime.h milter/smime_priv.h milter/smime_trust.c milter/smime_cert.c milter/smime_chain.c milter/smime_cms.c \
 	milter/smime_rev.h milter/smime_rev.c milter/smime_ocsp.c milter/smime_ess.c
 milter_libcvscan_a_CFLAGS = $(AM_CFLAGS) $(CRYPTO_CFLAGS) $(ARCHIVE_CFLAGS) $(MAGIC_CFLAGS) $(XML_CFLAGS) $(QPDF_CFLAGS)
-CV_SCAN_LIBS = milter/libcvscan.a milter/libcvfindings.a lib/libcvmail.a lib/libcvjson.a lib/libcvipc.a lib/libcvcrypto.a \
-	lib/libcv.a $(CV_MAIL_LIBS) $(CRYPTO_LIBS) $(ARCHIVE_LIBS) $(MAGIC_LIBS) $(XML_LIBS) $(QPDF_LIBS) $(JANSSON_LIBS)
+CV_SCAN_LIBS = milter/libcvscan.a milter/libcvfindings.a lib/libcvdeflate.a lib/libcvmail.a lib/libcvjson.a lib/libcvipc.a lib/libcvcrypto.a \
+	lib/libcv.a $(CV_MAIL_LIBS) $(CRYPTO_LIBS) $(ARCHIVE_LIBS) $(MAGIC_LIBS) $(XML_LIBS) $(QPDF_LIBS) $(ZLIB_LIBS) -lm $(JANSSON_LIBS)
 
 # --- the parent: sockets and roles ---
 sbin_PROGRAMS += congvu-milter
@@ -75,13 +76,13 @@ congvu_milter_ledger_LDADD = milter/libcvledger.a milter/libcvsignclient.a milte
 congvu_milter_sign_SOURCES = milter/sign.c
 congvu_milter_sign_LDADD = milter/libcvsign.a milter/libcvsignclient.a lib/libcvmail.a lib/libcvcrypto.a $(CV_ROLE_LIBS) $(CRYPTO_LIBS)
 congvu_milter_scan_SOURCES = milter/scan.c
-congvu_milter_scan_LDADD = milter/libcvscan.a milter/libcvfindings.a lib/libcvmail.a lib/libcvjson.a lib/libcvcrypto.a \
-	$(CV_ROLE_LIBS) $(CV_MAIL_LIBS) $(CRYPTO_LIBS) $(ARCHIVE_LIBS) $(MAGIC_LIBS) $(XML_LIBS) $(QPDF_LIBS) $(JANSSON_LIBS)
+congvu_milter_scan_LDADD = milter/libcvscan.a milter/libcvfindings.a lib/libcvdeflate.a lib/libcvmail.a lib/libcvjson.a lib/libcvcrypto.a \
+	$(CV_ROLE_LIBS) $(CV_MAIL_LIBS) $(CRYPTO_LIBS) $(ARCHIVE_LIBS) $(MAGIC_LIBS) $(XML_LIBS) $(QPDF_LIBS) $(ZLIB_LIBS) -lm $(JANSSON_LIBS)
 
 pkglibexec_PROGRAMS += congvu-milter-judge
 congvu_milter_judge_SOURCES = milter/judge.c milter/record.h milter/record.c
-congvu_milter_judge_LDADD = $(CV_POLICY_LIBS) milter/libcvscan.a milter/libcvfindings.a lib/libcvmail.a lib/libcvjson.a lib/libcvcrypto.a \
-	$(CV_ROLE_LIBS) $(CV_MAIL_LIBS) $(CRYPTO_LIBS) $(ARCHIVE_LIBS) $(MAGIC_LIBS) $(XML_LIBS) $(QPDF_LIBS) $(JANSSON_LIBS)
+congvu_milter_judge_LDADD = $(CV_POLICY_LIBS) milter/libcvscan.a milter/libcvfindings.a lib/libcvdeflate.a lib/libcvmail.a lib/libcvjson.a lib/libcvcrypto.a \
+	$(CV_ROLE_LIBS) $(CV_MAIL_LIBS) $(CRYPTO_LIBS) $(ARCHIVE_LIBS) $(MAGIC_LIBS) $(XML_LIBS) $(QPDF_LIBS) $(ZLIB_LIBS) -lm $(JANSSON_LIBS)
 
 congvu_milter_filter_SOURCES = milter/milter.c milter/milter_priv.h milter/backend.c milter/revcache.c milter/cb_connect.c milter/cb_envelope.c \
 	milter/cb_header.c milter/cb_body.c milter/cb_eom.c milter/edits.c milter/record.h milter/record.c

@@ -60,6 +60,8 @@ struct rule_facts {
 	const struct slice *rcpts; /* envelope recipients as given, without angle brackets */
 	size_t n_rcpts;
 	const struct clearances *clearances; /* NULL: every domain is cleared for all */
+	const unsigned char *
+	    sig_owners; /* enum rule_owner of each signature's signer, in their order; NULL: none is known */
 	const struct findings *scan;
 };
 
@@ -107,6 +109,7 @@ const char *rule_mode_name(enum rule_mode m);
 struct slice rule_domain_of(struct slice address); /* behind the last "@" */
 bool rule_enforced(const struct rule_facts *f);    /* authenticated, or From one of our domains */
 bool rule_whole_signature(const struct rule_facts *f);
+bool rule_mail_signature(const struct rule_facts *f); /* any, but those inside documents */
 /* How a signer's addresses fit an author. */
 enum rule_bind { BIND_NONE, BIND_FORMER, BIND_ALIAS, BIND_EXACT };
 enum rule_bind rule_bind(const struct find_sig *s, const struct rule_author *a);

@@ -30,6 +30,18 @@ rule_whole_signature(const struct rule_facts *f)
 	return false;
 }
 
+bool
+rule_mail_signature(const struct rule_facts *f)
+{
+	const struct find_sig *s;
+
+	for (s = f->scan->sigs; s != NULL; s = s->next) {
+		if (s->coverage != SIG_DOCUMENT)
+			return true;
+	}
+	return false;
+}
+
 /* "local@domain" of a certificate against an author. */
 static bool
 same_mailbox(const struct sig_address *sa, const struct rule_author *a)
@@ -310,7 +322,7 @@ rule_unsigned(const struct rule_facts *f, struct buf *detail)
 {
 	if (!f->official || rule_whole_signature(f))
 		return false;
-	if (f->scan->sigs != NULL)
+	if (rule_mail_signature(f))
 		buf_append_str(detail, "only a part of the message is signed");
 	else if (f->scan->encrypted)
 		buf_append_str(detail, "encrypted, no signature visible");
@@ -364,7 +376,7 @@ bool
 rule_partial(const struct rule_facts *f, struct buf *detail)
 {
 	(void)detail;
-	return f->scan->sigs != NULL && !rule_whole_signature(f);
+	return rule_mail_signature(f) && !rule_whole_signature(f);
 }
 
 bool

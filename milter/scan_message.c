@@ -324,13 +324,13 @@ walk(struct scan_ctx *c, struct slice whole, const struct mime_part *part, struc
 	note_flags(c, part, path);
 	if (is_clear_signed(part)) {
 		below = COVER_SIGNED;
-		if (c->f->n_sigs >= SIGS_PER_MESSAGE && cover != COVER_ROOT)
+		if (c->layers++ >= SIGS_PER_MESSAGE && cover != COVER_ROOT)
 			findings_note(c->f, "sig_too_many", NOTE_WARN, path,
 			    "more signed layers than are looked at");
 		else if (verify_clear(c, whole, part, path, cover))
 			sig = part->child->next; /* a signature in its place is no attachment */
 	} else if (is_opaque(part) && part->child == NULL) {
-		if (c->f->n_sigs >= SIGS_PER_MESSAGE)
+		if (c->layers++ >= SIGS_PER_MESSAGE)
 			findings_note(c->f, "mime_too_many", NOTE_REJECT, path,
 			    "more signed layers than are looked at");
 		else if (verify_opaque(c, whole, part, path, cover))

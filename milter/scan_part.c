@@ -77,6 +77,8 @@ scan_look(struct scan_ctx *c, struct slice bytes, struct slice ext, struct slice
 		flags |= PART_EXEC;
 	if (scan_malware(bytes))
 		flags |= PART_MALWARE;
+	if (strcmp(t.name, "pdf") == 0)
+		flags |= scan_pdf(c, bytes, path);
 	if (strcmp(t.name, "tnef") == 0)
 		flags |= scan_winmail(c, bytes, path);
 	if (t.cls == CLASS_ARCHIVE)

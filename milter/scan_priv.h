@@ -27,6 +27,7 @@ struct scan_ctx {
 	uint64_t unpacked; /* octets so far */
 	unsigned entries;
 	unsigned zip_headers;
+	unsigned layers, doc_sigs; /* signatures of mail, of documents, looked at */
 	unsigned depth;
 	struct zip_facts *zip; /* of the archive being looked into, one of zips; NULL: none */
 	struct zip_facts zips[SCAN_DEPTH_MAX];
@@ -103,6 +104,9 @@ bool scan_malware(struct slice bytes);
 /* scan_part.c: what one reading of a content shows. */
 uint32_t scan_look(struct scan_ctx *c, struct slice bytes, struct slice ext, struct slice path,
     struct scan_type *type_out);
+
+/* scan_pdf.c: what acts in a PDF, its signatures and text. Flags for the part. */
+uint32_t scan_pdf(struct scan_ctx *c, struct slice bytes, struct slice path);
 
 /* scan_text.c: the text of a document (UTF-8): marks of secrecy. */
 void scan_doc_text(struct scan_ctx *c, struct slice text, struct slice path);

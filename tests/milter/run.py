@@ -91,12 +91,25 @@ def program():
     return bytes(head)
 
 
+def a_pdf():
+    """Small, and whole (P18)."""
+    objects = [b"<< /Type /Catalog /Pages 2 0 R >>", b"<< /Type /Pages /Kids [3 0 R] /Count 1 >>",
+               b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 595 842] >>", b"<< /Length 5000 >>\nstream\n" + b"x" * 5000 + b"\nendstream"]
+    out, places = b"%PDF-1.4\n", []
+    for n, text in enumerate(objects, 1):
+        places.append(len(out))
+        out += b"%d 0 obj\n%s\nendobj\n" % (n, text)
+    start = len(out)
+    out += b"xref\n0 5\n0000000000 65535 f \n" + b"".join(b"%010d 00000 n \n" % p for p in places)
+    return out + b"trailer\n<< /Size 5 /Root 1 0 R >>\nstartxref\n%d\n%%%%EOF\n" % start
+
+
 def make_mails(certs, out):
     def put(name, data):
         (out / name).write_bytes(data)
 
     content = (certs / "content.bin").read_bytes()
-    pdf = b"%PDF-1.4\n" + b"x" * 5000 + b"\n%%EOF\n"
+    pdf = a_pdf()
     body = (b"Content-Type: multipart/mixed; boundary=in\r\n\r\n--in\r\nContent-Type: text/plain\r\n\r\nKinh gui\r\n--in\r\n"
             b"Content-Type: application/pdf; name=a.pdf\r\nContent-Disposition: attachment; filename=a.pdf\r\n"
             b"Content-Transfer-Encoding: base64\r\n\r\n" + wrap(pdf) + b"\r\n--in--\r\n")

@@ -16,7 +16,8 @@ CASES = []
 EICAR = rb"X5O!P%@AP[4\PZX54(P^)7CC)7}$EICAR-" + b"STANDARD-ANTIVIRUS-TEST-FILE!$H+H*"
 
 
-def case(name, mail, rule, notes="", who="citizen"):
+def case(name, mail, rule, notes="", who=None):
+    who = who or next((w for w, f in FROM.items() if f in mail), "citizen")
     (DIR / (name + ".eml")).write_bytes(mail)
     CASES.append((name, who, rule, notes))
 
@@ -206,6 +207,157 @@ case("case_38q_entities_are_not_expanded", attached("a.docx", zipped(("[Content_
      "&c;" * 1000 + '">]><w:document xmlns:w="w"><w:p><w:t>&a;&d;</w:t></w:p></w:document>'))), "ok")
 case("case_38r_odf_basic", attached("a.odt", zipped(("mimetype", "application/vnd.oasis.opendocument.text"), ("content.xml", "<x/>"),
                                                     ("Basic/Standard/a.xml", "<x/>"))), "P22")
+
+# --- 39: PDF
+
+
+class Pdf:
+    """A small PDF that can be added to: objects by number, each revision with its own table."""
+
+    def __init__(self, text="Xin chao", version="1.7", objects=(), catalog="", info=""):
+        self.data, self.numbers, self.prev, self.fields = b"%PDF-" + version.encode() + b"\n%\xe2\xe3\xcf\xd3\n", {}, None, []
+        self.extra = catalog
+        show = b"BT /F1 14 Tf 72 770 Td 18 TL " + b" ".join(b"(%s) Tj T*" % t.encode("latin-1") for t in text.split("\n")) + b" ET"
+        self.objects = {1: self.catalog(), 2: b"<< /Type /Pages /Kids [3 0 R] /Count 1 >>", 3: self.page(),
+                        4: b"<< /Length %d >>\nstream\n%s\nendstream" % (len(show), show),
+                        5: b"<< /Type /Font /Subtype /Type1 /BaseFont /Times-Roman >>"}
+        for n, o in enumerate(objects, 10):
+            self.objects[n] = o if isinstance(o, bytes) else o.encode()
+        if info:
+            self.objects[6] = info.encode()
+        self.info = b"/Info 6 0 R" if info else b""
+        self.write(self.objects)
+
+    def catalog(self):
+        form = " /AcroForm << /SigFlags 3 /Fields [%s] >>" % " ".join("%d 0 R" % f for f in self.fields) if self.fields else ""
+        return ("<< /Type /Catalog /Pages 2 0 R%s %s >>" % (form, self.extra)).encode()
+
+    def page(self):
+        annots = " /Annots [%s]" % " ".join("%d 0 R" % f for f in self.fields) if self.fields else ""
+        return ("<< /Type /Page /Parent 2 0 R /MediaBox [0 0 595 842] /Contents 4 0 R /Resources << /Font << /F1 5 0 R >> >>%s >>" % annots).encode()
+
+    def write(self, objects):
+        rows = []
+        for n in sorted(objects):
+            rows.append((n, len(self.data)))
+            self.data += b"%d 0 obj\n%s\nendobj\n" % (n, objects[n])
+        start = len(self.data)
+        self.numbers.update(rows)
+        self.data += b"xref\n0 1\n0000000000 65535 f \n" + b"".join(b"%d 1\n%010d 00000 n \n" % r for r in rows)
+        prev = b" /Prev %d" % self.prev if self.prev else b""
+        self.data += b"trailer\n<< /Size %d /Root 1 0 R %s%s >>\nstartxref\n%d\n%%%%EOF\n" % (max(self.numbers) + 1, self.info, prev, start)
+        self.prev = start
+        return self
+
+    def sign(self, name, kind="ETSI.CAdES.detached", room=12000, options=("-cades",), spoil=None):
+        n = max(self.numbers) + 1
+        self.fields.append(n + 1)
+        range_at = b"[0 %010d %010d %010d]"
+        sig = (b"<< /Type /Sig /Filter /Adobe.PPKLite /SubFilter /%s /M (D:20261121080000+07'00') /ByteRange " % kind.encode() + range_at % (0, 0, 0) +
+               b" /Contents <" + b"0" * room + b"> >>")
+        before = len(self.data)
+        self.write({1: self.catalog(), 3: self.page(), n: sig,
+                    n + 1: b"<< /Type /Annot /Subtype /Widget /FT /Sig /T (Sig%d) /V %d 0 R /Rect [0 0 0 0] /P 3 0 R /F 132 >>" % (n, n)})
+        at = self.data.index(b"/Contents <00", before) + len(b"/Contents ")
+        end = at + room + 2
+        numbers = (at, end, len(self.data) - end) if spoil is None else spoil(at, end, len(self.data) - end)
+        self.data = self.data[:before] + self.data[before:].replace(range_at % (0, 0, 0), range_at % numbers, 1)
+        der = cms(self.data[:numbers[0]] + self.data[numbers[1]:numbers[1] + numbers[2]], name, *options)
+        self.data = self.data[:at + 1] + der.hex().encode().ljust(room, b"0") + self.data[end - 1:]
+        return self
+
+    def change(self, **objects):
+        """A later revision with other content, as an editor saves it."""
+        return self.write({int(k[1:]): v for k, v in objects.items()})
+
+
+def qpdf(data, *options):
+    (DIR / "in.pdf").write_bytes(data)
+    subprocess.run(["qpdf", *options, str(DIR / "in.pdf"), str(DIR / "out.pdf")], check=True)
+    return (DIR / "out.pdf").read_bytes()
+
+
+def oracle(data):
+    """What poppler's pdfsig says of a file."""
+    (DIR / "in.pdf").write_bytes(data)
+    return subprocess.run(["pdfsig", "-nocert", str(DIR / "in.pdf")], capture_output=True, env={"HOME": str(DIR), "PATH": "/usr/bin:/bin"}).stdout.decode()
+
+
+def pdfmail(pdf, who="citizen", extra=b"", name="van-ban.pdf"):
+    data = pdf.data if isinstance(pdf, Pdf) else pdf
+    return attached(name, data, "application/pdf", who, extra)
+
+
+def issued(*parts):
+    """Official mail of the office, signed with its key."""
+    return signed(multipart(PLAIN + b"\r\nKinh gui", *parts), "office", "X-VN-Doc: 15/QĐ-UBND\r\nSubject: =?utf-8?b?%s?=\r\n".encode() % base64.b64encode(
+        "15/QĐ-UBND Về việc phê duyệt kế hoạch".encode()))
+
+
+def page_of(data, name="van-ban.pdf"):
+    return entity(name, data.data if isinstance(data, Pdf) else data, "application/pdf")
+
+
+SCRIPT = Pdf(catalog="/OpenAction 10 0 R", objects=["<< /S /JavaScript /JS (app.alert\\(1\\)) >>"])
+packed = qpdf(SCRIPT.data, "--object-streams=generate")
+assert b"JavaScript" not in packed
+case("case_39_javascript_in_an_object_stream", pdfmail(packed), "P22", "pdf_javascript")
+case("case_39b_javascript_in_the_open", pdfmail(SCRIPT), "P22", "pdf_javascript")
+case("case_39c_javascript_by_hash_in_a_torn_file", pdfmail(b"%PDF-1.4\n1 0 obj<</S /Java#53cript /JS 2 0 R>>endobj\n"), "P22", "pdf_javascript")
+case("case_39d_launch", pdfmail(Pdf(objects=["<< /S /Launch /F (cmd.exe) >>"], catalog="/OpenAction 10 0 R")), "P22", "pdf_launch")
+case("case_39e_rich_media", pdfmail(Pdf(objects=["<< /Type /Annot /Subtype /RichMedia >>"], catalog="/X 10 0 R")), "P22", "pdf_rich_media")
+case("case_39f_embedded_program", pdfmail(Pdf(catalog="/Names << /EmbeddedFiles << /Names [(a) 10 0 R] >> >>", objects=[
+     "<< /Type /Filespec /F (a.exe) /UF (a.exe) /EF << /F 11 0 R >> >>", b"<< /Length 256 >>\nstream\n" + program() + b"\nendstream"])),
+     "P22", "pdf_embedded_files")
+case("case_39g_embedded_program_under_another_name", pdfmail(qpdf(Pdf(catalog="/Names << /EmbeddedFiles << /Names [(a) 10 0 R] >> >>", objects=[
+     "<< /Type /Filespec /F (a.pdf) /EF << /F 11 0 R >> >>", b"<< /Length 256 >>\nstream\n" + program() + b"\nendstream"]).data, "--compress-streams=y",
+     "--object-streams=generate")), "P24")
+case("case_39h_password", pdfmail(qpdf(Pdf().data, "--encrypt", "x", "y", "256", "--")), "P23")
+case("case_39i_encrypted_without_a_password", pdfmail(qpdf(SCRIPT.data, "--encrypt", "", "y", "256", "--")), "P22", "pdf_encrypted")
+case("case_39j_ordinary", pdfmail(Pdf(catalog="/OpenAction [3 0 R /XYZ null null 0]")), "ok")
+case("case_39k_linearized_is_ordinary", pdfmail(qpdf(Pdf().data, "--linearize")), "ok")
+case("case_39l_data_behind_the_end", pdfmail(Pdf().data + b"PK\3\4 something"), "ok", "pdf_trailing_data")
+case("case_39m_xfa_is_told", pdfmail(Pdf(catalog="/AcroForm << /Fields [] /XFA 10 0 R >>", objects=[b"<< /Length 3 >>\nstream\n<x>\nendstream"])), "ok", "pdf_xfa")
+
+OTHER = b"BT /F1 14 Tf 72 770 Td (Khac voi ban ky) Tj ET"
+EVIL = b"<< /Length %d >>\nstream\n%s\nendstream" % (len(OTHER), OTHER)
+whole = Pdf().sign("manager")
+said = oracle(whole.data)
+assert "Signature is Valid" in said and "Total document signed" in said, said
+case("case_39n_signed_pdf", pdfmail(whole, "staff"), "ok")
+case("case_39o_later_page_change", pdfmail(Pdf().sign("manager").change(o4=EVIL), "staff"), "M12", "pdf_sig_not_covering")
+case("case_39p_from_outside_too", pdfmail(Pdf().sign("manager").change(o4=EVIL)), "M12", "pdf_sig_not_covering")
+case("case_39q_a_page_drawn_over", pdfmail(Pdf().sign("manager").change(o3=b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 595 842] /Contents [4 0 R 20 0 R] /Resources "
+     b"<< /Font << /F1 5 0 R >> >> >>", o20=EVIL), "staff"), "M12", "pdf_sig_not_covering")
+case("case_39r_an_annotation_added", pdfmail(Pdf().sign("manager").change(o3=b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 595 842] /Contents 4 0 R /Resources "
+     b"<< /Font << /F1 5 0 R >> >> /Annots [7 0 R 20 0 R] >>", o20=b"<< /Type /Annot /Subtype /FreeText /Rect [0 0 99 99] /Contents (x) >>"), "staff"),
+     "M12", "pdf_sig_not_covering")
+case("case_39s_a_second_signature_changes_nothing", pdfmail(Pdf().sign("manager").sign("vanthu"), "staff"), "ok", "pdf_sig_later_update")
+both = oracle(Pdf().sign("manager").sign("vanthu").data)
+assert both.count("Signature is Valid") == 2, both
+altered = Pdf().sign("manager")
+altered.data = altered.data.replace(b"(Xin chao)", b"(Xin chap)")
+assert "Signature is Invalid" in oracle(altered.data) or "Digest Mismatch" in oracle(altered.data)
+case("case_39t_a_signed_byte_changed", pdfmail(altered, "staff"), "P20")
+case("case_39u_range_leaves_out_more", pdfmail(Pdf().sign("manager", spoil=lambda a, b, c: (a - 40, b, c)), "staff"), "P20", "pdf_sig_not_covering")
+case("case_39v_range_ends_early", pdfmail(Pdf().sign("manager", spoil=lambda a, b, c: (a, b, c - 60)), "staff"), "M12", "pdf_sig_not_covering")
+case("case_39w_old_kind_of_signature", pdfmail(Pdf().sign("manager", kind="adbe.pkcs7.sha1"), "staff"), "ok")
+
+# --- P18 to P21: what the office issues
+
+case("doc_p18_too_old", issued(page_of(Pdf(version="1.3"))), "P18", "pdf_old_version", who="office")
+case("doc_p18_damaged", issued(page_of(Pdf().data[:-300])), "P18", "pdf_damaged", who="office")
+case("doc_p18_version_in_the_catalog", issued(page_of(Pdf(version="1.3", catalog="/Version /1.5"))), "ok", "P19", who="office")
+case("doc_p18_everyday_mail_may", pdfmail(Pdf(version="1.3"), "staff"), "ok", "pdf_old_version", who="staff")
+case("doc_p19_both", issued(page_of(Pdf().sign("manager").sign("vanthu"))), "ok", "-P19", who="office")
+case("doc_p19_no_seal", issued(page_of(Pdf().sign("manager"))), "ok", "P19", who="office")
+case("doc_p19_no_leader", issued(page_of(Pdf().sign("vanthu"))), "ok", "P19", who="office")
+case("doc_p19_unsigned", issued(page_of(Pdf())), "ok", "P19", who="office")
+case("doc_p19_a_strangers_seal", issued(page_of(Pdf().sign("manager").sign("stranger"))), "ok", "P19", who="office")
+case("doc_p20_page_change", issued(page_of(Pdf().sign("manager").sign("vanthu").change(o4=EVIL))), "P20", "pdf_sig_not_covering", who="office")
+case("doc_p20_seal_then_text", issued(page_of(Pdf().sign("manager").change(o4=EVIL).sign("vanthu"))), "P20", "pdf_sig_not_covering", who="office")
+case("doc_p21_appendix_unsigned", issued(page_of(Pdf().sign("manager").sign("vanthu")), page_of(Pdf(), "phu-luc.pdf")), "ok", "P21", who="office")
+case("doc_p21_appendix_signed", issued(page_of(Pdf().sign("manager").sign("vanthu")), page_of(Pdf().sign("vanthu"), "phu-luc.pdf")), "ok", "-P21", who="office")
 
 # --- 40: fragments, TNEF, depth, and a signature that whitelists nothing
 
