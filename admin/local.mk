@@ -12,6 +12,9 @@ congvu_SOURCES += admin/ctl_mailbox.h admin/mailbox_commands.def admin/ctl_mailb
 	admin/ctl_audit_note.c
 congvu_SOURCES += admin/backup_manifest.h admin/backup_manifest.c admin/backup_dir.h admin/backup_dir.c admin/backup_pull.h admin/backup_pull.c \
 	admin/ctl_store_backup.c admin/ctl_store_restore.c
+congvu_SOURCES += admin/ctl_mailbox_import.h admin/ctl_mailbox_import.c admin/ctl_mailbox_import_run.c admin/import_send.h admin/import_send.c \
+	admin/import_source.h admin/import_files.c admin/import_mbox.c admin/import_list.h admin/import_list.c admin/mboxfile.h admin/mboxfile.c \
+	admin/maildir.h admin/maildir.c
 congvu_SOURCES += admin/ctl_store_purge.c
 congvu_SOURCES += admin/ctl_policy.h admin/policy_commands.def admin/ctl_policy.c admin/ctl_policy_check.c admin/ctl_policy_diff.c
 congvu_CPPFLAGS = $(AM_CPPFLAGS) -DSBINDIR='"$(sbindir)"' -DLOCALEDIR='"$(localedir)"'
@@ -54,3 +57,12 @@ TESTS += tests/unit/backup_dir_test
 tests_unit_backup_dir_test_SOURCES = tests/unit/unit.h tests/unit/backup_dir_test.c admin/backup_dir.c admin/backup_manifest.c
 tests_unit_backup_dir_test_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=pwrite,--wrap=fdatasync,--wrap=fsync,--wrap=renameat,--wrap=ftruncate
 tests_unit_backup_dir_test_LDADD = lib/libcvjson.a lib/libcvcrypto.a lib/libcv.a $(JANSSON_LIBS) $(CRYPTO_LIBS) $(CMOCKA_LIBS)
+
+check_PROGRAMS += tests/unit/import_test
+TESTS += tests/unit/import_test
+tests_unit_import_test_SOURCES = tests/unit/unit.h tests/unit/import_test.c admin/mboxfile.c admin/maildir.c admin/import_list.c
+tests_unit_import_test_LDADD = lib/libcvmail.a lib/libcv.a $(CV_MAIL_LIBS) $(CMOCKA_LIBS)
+CV_FUZZ += tests/fuzz/import_fuzz
+tests_fuzz_import_fuzz_SOURCES = tests/fuzz/fuzz.h tests/fuzz/import_fuzz.c admin/mboxfile.c admin/maildir.c $(CV_FUZZ_MAIN)
+tests_fuzz_import_fuzz_LDFLAGS = $(AM_LDFLAGS) $(CV_FUZZLINK)
+tests_fuzz_import_fuzz_LDADD = lib/libcvmail.a lib/libcvcrypto.a lib/libcv.a $(CV_MAIL_LIBS) $(CRYPTO_LIBS)

@@ -1,7 +1,8 @@
-/* append.c: APPEND from imapd: a message streams in, is read as every other, and goes to stored under the ticket. Runs in ingest.
+/* append.c: APPEND from imapd, and the messages of an import from congvu: a message streams in, is read as every other, and goes to stored: under the ticket,
+ * or under the account and the id that congvu names. Runs in ingest.
  *
- * ingest itself has no say over who may write where: it hands the ticket on. What a client appends is stored as it is, CR and LF
- * alone included; only NUL is refused (RFC 3501 9: CHAR8). An append dies with its connection. */
+ * ingest itself has no say over who may write where: it hands the ticket on; imports come on a socket that only root has. What a client appends is stored as
+ * it is, CR and LF alone included; only NUL is refused (RFC 3501 9: CHAR8). An append dies with its connection. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -27,6 +28,10 @@ struct append {
 	uint32_t id;
 	struct buf ticket, keywords;
 	struct deliver_append params; /* slices of the two above */
+	bool is_import;
+	struct buf account, trace;
+	struct deliver_import import; /* slices of them, and of keywords */
+	unsigned char import_id[16];
 	uint64_t size, got;
 	struct ingest_body body;
 	struct ingest_message msg;
@@ -65,6 +70,8 @@ append_free(struct append *ap)
 	ingest_body_done(&ap->body);
 	buf_wipe(&ap->ticket);
 	buf_done(&ap->keywords);
+	buf_done(&ap->account);
+	buf_done(&ap->trace);
 	free(ap);
 }
 
@@ -109,14 +116,27 @@ on_ack(void *arg)
 static void append_again(void *arg);
 static void append_store(struct append *ap, int r);
 
+/* The message is in; or, of an import, was in before (req: that of INGEST_IMPORT or of the end). */
 static void
-on_appended(void *arg, int err, uint32_t uidvalidity, uint32_t uid)
+append_done(
+    struct append *ap, uint32_t req, uint32_t uidvalidity, uint32_t uid, bool import, bool repeated)
 {
-	struct append *ap = (struct append *)arg;
 	struct ipc_conn *ipc = ap->conn->ipc;
-	uint32_t req = ap->end_req;
 	struct buf b;
 
+	append_free(ap);
+	buf_init(&b, 16);
+	ipc_put_u32(&b, uidvalidity);
+	ipc_put_u32(&b, uid);
+	if (import)
+		ipc_put_u8(&b, repeated);
+	ipc_reply(ipc, req, import ? INGEST_IMPORTED : INGEST_DONE, &b, -1);
+	buf_done(&b);
+}
+
+static void
+on_stored(struct append *ap, int err, uint32_t uidvalidity, uint32_t uid, bool repeated)
+{
 	ap->call = 0;
 	/* Perhaps it was done and the answer is lost: under its id it is done once. */
 	if (err == ERR_TEMP && ap->tries++ < TRIES_MAX) {
@@ -132,12 +152,19 @@ on_appended(void *arg, int err, uint32_t uidvalidity, uint32_t uid)
 	}
 	ap->conn->srv->in->n_appended++;
 	append_ack(ap);
-	append_free(ap);
-	buf_init(&b, 16);
-	ipc_put_u32(&b, uidvalidity);
-	ipc_put_u32(&b, uid);
-	ipc_reply(ipc, req, INGEST_DONE, &b, -1);
-	buf_done(&b);
+	append_done(ap, ap->end_req, uidvalidity, uid, ap->is_import, repeated);
+}
+
+static void
+on_appended(void *arg, int err, uint32_t uidvalidity, uint32_t uid)
+{
+	on_stored(arg, err, uidvalidity, uid, false);
+}
+
+static void
+on_imported(void *arg, int err, uint32_t uidvalidity, uint32_t uid, bool repeated)
+{
+	on_stored(arg, err, uidvalidity, uid, repeated);
 }
 
 static void
@@ -150,7 +177,10 @@ append_again(void *arg)
 static void
 append_store(struct append *ap, int r)
 {
-	if (r == 0)
+	if (r == 0 && ap->is_import)
+		r = deliver_import(ap->conn->srv->in->store, &ap->msg.m, &ap->import, APPEND_MS,
+		    on_imported, ap, &ap->call);
+	else if (r == 0)
 		r = deliver_append(ap->conn->srv->in->store, &ap->msg.m, &ap->params, APPEND_MS,
 		    on_appended, ap, &ap->call);
 	if (r != 0)
@@ -166,7 +196,10 @@ append_send(struct append *ap)
 
 	if (!ap->checked || ap->end_req == 0)
 		return;
-	random_bytes(id, sizeof(id));
+	if (ap->is_import)
+		memcpy(id, ap->import_id, sizeof(id));
+	else
+		random_bytes(id, sizeof(id));
 	ap->has_msg = true;
 	append_store(ap, ingest_message_init(&ap->msg, &ap->body, id));
 }
@@ -186,6 +219,20 @@ on_check(void *arg, int err)
 	append_send(ap);
 }
 
+/* congvu sends no data before it has the answer, so none is lost with a message that is there. */
+static void
+on_import_check(void *arg, int err, uint32_t uidvalidity, uint32_t uid, bool repeated)
+{
+	struct append *ap = (struct append *)arg;
+
+	if (err == 0 && repeated && ap->begin_req != 0) {
+		ap->call = 0;
+		append_done(ap, ap->begin_req, uidvalidity, uid, true, true);
+		return;
+	}
+	on_check(ap, err);
+}
+
 static struct append *
 find(const struct append_conn *c, uint32_t id)
 {
@@ -193,6 +240,77 @@ find(const struct append_conn *c, uint32_t id)
 		if (ap->id == id)
 			return ap;
 	return NULL;
+}
+
+static struct append *
+append_new(struct append_conn *c, uint32_t id, struct slice keywords)
+{
+	struct append *ap = xcalloc(1, sizeof(*ap));
+
+	ap->conn = c;
+	ap->id = id;
+	ap->next = c->appends;
+	ap->at = &c->appends;
+	if (ap->next != NULL)
+		ap->next->at = &ap->next;
+	c->appends = ap;
+	c->n++;
+	buf_init(&ap->ticket, 65536);
+	buf_init(&ap->account, 256);
+	buf_init(&ap->trace, DELIVER_TRACE_MAX);
+	buf_init(&ap->keywords, 65536);
+	buf_append_slice(&ap->keywords, keywords);
+	ap->ack = loop_defer_new(c->srv->in->loop, on_ack, ap);
+	return ap;
+}
+
+/* As begin. */
+static int
+begin_import(struct append_conn *c, uint32_t req, uint32_t id, struct ipc_reader *r)
+{
+	struct append *ap;
+	struct slice account = ipc_get_slice(r), import_id, trace;
+	struct deliver_import *im;
+	uint64_t mailbox = ipc_get_u64(r);
+	uint32_t flags;
+	uint8_t how;
+
+	import_id = ipc_get_slice(r);
+	trace = ipc_get_slice(r);
+	how = ipc_get_u8(r);
+	flags = ipc_get_u32(r);
+	if (c->n >= APPENDS_MAX)
+		return ERR_TEMP;
+	ap = append_new(c, id, ipc_get_slice(r));
+	ap->is_import = true;
+	im = &ap->import;
+	im->internal_date = ipc_get_i64(r);
+	im->internal_zone = (int16_t)ipc_get_u16(r);
+	ap->size = ipc_get_u64(r);
+	ingest_body_init(&ap->body, c->srv->in);
+	if (ipc_reader_end(r) != 0 || import_id.len != sizeof(ap->import_id) || account.len > 64 ||
+	    trace.len > DELIVER_TRACE_MAX)
+		return ERR_PROTO;
+	memcpy(ap->import_id, import_id.ptr, sizeof(ap->import_id));
+	buf_append_slice(&ap->account, account);
+	buf_append_slice(&ap->trace, trace);
+	im->account = buf_slice(&ap->account);
+	im->trace = buf_slice(&ap->trace);
+	im->keywords = buf_slice(&ap->keywords);
+	im->mailbox = mailbox;
+	im->how = how;
+	im->flags = flags;
+	if (ap->size > c->srv->in->size_max) {
+		append_free(ap);
+		return ERR_LIMIT;
+	}
+	ap->begin_req = req;
+	if (deliver_import_check(c->srv->in->store, im, ap->import_id, ap->size, CHECK_MS,
+		on_import_check, ap, &ap->call) != 0) {
+		append_free(ap);
+		return ERR_TEMP;
+	}
+	return 0;
 }
 
 /* 0; an error that ends this append; ERR_PROTO: one that ends the connection. */
@@ -209,19 +327,8 @@ begin(struct append_conn *c, uint32_t req, uint32_t id, struct ipc_reader *r)
 		return ERR_PROTO;
 	if (c->n >= APPENDS_MAX)
 		return ERR_TEMP;
-	ap = xcalloc(1, sizeof(*ap));
-	ap->conn = c;
-	ap->id = id;
-	ap->next = c->appends;
-	ap->at = &c->appends;
-	if (ap->next != NULL)
-		ap->next->at = &ap->next;
-	c->appends = ap;
-	c->n++;
-	buf_init(&ap->ticket, 65536);
+	ap = append_new(c, id, keywords);
 	buf_append_slice(&ap->ticket, ticket);
-	buf_init(&ap->keywords, 65536);
-	buf_append_slice(&ap->keywords, keywords);
 	ap->params.ticket = buf_slice(&ap->ticket);
 	ap->params.keywords = buf_slice(&ap->keywords);
 	ap->params.mailbox = mailbox;
@@ -237,7 +344,6 @@ begin(struct append_conn *c, uint32_t req, uint32_t id, struct ipc_reader *r)
 		return ERR_LIMIT;
 	}
 	ap->begin_req = req;
-	ap->ack = loop_defer_new(c->srv->in->loop, on_ack, ap);
 	/* a small one is all there before stored could say no, and stored looks again anyway */
 	if (ap->size <= SMALL_MAX) {
 		ap->checked = true;
@@ -325,8 +431,10 @@ on_msg(struct ipc_conn *ipc, uint16_t type, uint32_t req, struct ipc_reader *r, 
 	if (r->err != 0 ||
 	    (req == 0) != (type == INGEST_ABORT)) /* all but this one want an answer */
 		return ERR_PROTO;
-	if (type == INGEST_BEGIN) {
-		err = begin(c, req, id, r);
+	if (type == INGEST_BEGIN || type == INGEST_IMPORT) {
+		if (find(c, id) != NULL)
+			return ERR_PROTO;
+		err = type == INGEST_IMPORT ? begin_import(c, req, id, r) : begin(c, req, id, r);
 		if (err != 0 && err != ERR_PROTO)
 			ipc_reply_err(ipc, req, err, "refused");
 		return err == ERR_PROTO ? ERR_PROTO : 0;
@@ -341,6 +449,7 @@ on_msg(struct ipc_conn *ipc, uint16_t type, uint32_t req, struct ipc_reader *r, 
 	case INGEST_DATA:
 		return data(ap, req, r);
 	case INGEST_END:
+	case INGEST_IMPORT_END:
 		return end(ap, req, r);
 	case INGEST_PART_END:
 		return part_end(ap, req, r);
@@ -375,15 +484,15 @@ on_close(struct ipc_conn *ipc, void *arg)
 }
 
 struct append_server *
-append_server_new(struct ingest *in, int listen_fd, int64_t peer_uid)
+append_server_new(struct ingest *in, int listen_fd, uint32_t peer, int64_t peer_uid)
 {
 	static const struct ipc_server_ops ops = {
 	    .on_open = on_open, .on_msg = on_msg, .on_close = on_close};
 	struct append_server *s = xcalloc(1, sizeof(*s));
 
 	s->in = in;
-	s->ipc = ipc_server_new(
-	    in->loop, listen_fd, &ingest_proto, IPC_IMAPD, peer_uid, CONNS_MAX, &ops, s);
+	s->ipc =
+	    ipc_server_new(in->loop, listen_fd, &ingest_proto, peer, peer_uid, CONNS_MAX, &ops, s);
 	return s;
 }
 

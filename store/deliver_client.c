@@ -18,6 +18,7 @@ struct call {
 	size_t n; /* targets */
 	deliver_fn deliver;
 	deliver_append_fn append;
+	deliver_import_fn import;
 	deliver_check_fn check;
 	void *arg;
 };
@@ -98,6 +99,24 @@ on_delivered(struct call *k, int err, uint16_t type, struct ipc_reader *r)
 }
 
 static void
+on_imported(struct call *k, int err, uint16_t type, struct ipc_reader *r)
+{
+	uint32_t uidvalidity = 0, uid = 0;
+	bool repeated = false;
+
+	if (err == 0 && type == STORE_IMPORTED) {
+		uidvalidity = ipc_get_u32(r);
+		uid = ipc_get_u32(r);
+		repeated = ipc_get_u8(r) != 0;
+		err = ipc_reader_end(r);
+	} else if (err == 0 && type != IPC_OK) {
+		err = ERR_PROTO;
+	}
+	k->import(k->arg, told(err), err == 0 ? uidvalidity : 0, err == 0 ? uid : 0,
+	    err == 0 && repeated);
+}
+
+static void
 on_reply(void *arg, int err, uint16_t type, struct ipc_reader *r, int fd)
 {
 	struct call *k = (struct call *)arg, copy = *k;
@@ -107,6 +126,8 @@ on_reply(void *arg, int err, uint16_t type, struct ipc_reader *r, int fd)
 	call_free(k);
 	if (copy.deliver != NULL) {
 		on_delivered(&copy, err, type, r);
+	} else if (copy.import != NULL) {
+		on_imported(&copy, err, type, r);
 	} else if (copy.append != NULL) {
 		if (err == 0 && type != STORE_APPENDED)
 			err = ERR_PROTO;
@@ -228,6 +249,49 @@ deliver_append(struct deliver_client *c, const struct deliver_message *m,
 	}
 	return send_call(c, a->group != NULL ? STORE_APPEND_PART : STORE_APPEND, &b, m->fd,
 	    timeout_ms, &k, call_out);
+}
+
+int
+deliver_import(struct deliver_client *c, const struct deliver_message *m,
+    const struct deliver_import *i, unsigned timeout_ms, deliver_import_fn fn, void *arg,
+    uint32_t *call_out)
+{
+	struct call k = {.import = fn, .arg = arg};
+	struct buf b;
+	int err;
+
+	buf_init(&b, IPC_FRAME_MAX);
+	err = i->trace.len > DELIVER_TRACE_MAX ? ERR_LIMIT : put_message(&b, m);
+	if (err != 0) {
+		buf_done(&b);
+		return err;
+	}
+	ipc_put_slice(&b, i->account);
+	ipc_put_u64(&b, i->mailbox);
+	ipc_put_slice(&b, i->trace);
+	ipc_put_u8(&b, i->how);
+	ipc_put_u32(&b, i->flags);
+	ipc_put_slice(&b, i->keywords);
+	ipc_put_i64(&b, i->internal_date);
+	ipc_put_u16(&b, (uint16_t)i->internal_zone);
+	return send_call(c, STORE_IMPORT, &b, m->fd, timeout_ms, &k, call_out);
+}
+
+int
+deliver_import_check(struct deliver_client *c, const struct deliver_import *i,
+    const unsigned char id[16], uint64_t size, unsigned timeout_ms, deliver_import_fn fn, void *arg,
+    uint32_t *call_out)
+{
+	struct call k = {.import = fn, .arg = arg};
+	struct buf b;
+
+	buf_init(&b, 256);
+	ipc_put_slice(&b, i->account);
+	ipc_put_u64(&b, i->mailbox);
+	ipc_put_slice(&b, slice_of(id, 16));
+	ipc_put_u8(&b, i->how);
+	ipc_put_u64(&b, size);
+	return send_call(c, STORE_IMPORT_CHECK, &b, -1, timeout_ms, &k, call_out);
 }
 
 int

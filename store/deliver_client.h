@@ -74,6 +74,32 @@ int deliver_append(struct deliver_client *c, const struct deliver_message *m,
     const struct deliver_append *a, unsigned timeout_ms, deliver_append_fn fn, void *arg,
     uint32_t *call_out);
 
+/* A message of an import, under the id in m; congvu names account and mailbox. Repeatable as a delivery, for import_memory_days. */
+enum import_how {
+	IMPORT_OVER_QUOTA = 1, /* the quota does not hold */
+	IMPORT_AGAIN = 2, /* what was brought before and is there no more is brought once more */
+};
+struct deliver_import {
+	struct slice account;
+	uint64_t mailbox;
+	struct slice trace; /* as of a deliver_target */
+	uint8_t how;        /* enum import_how */
+	uint32_t flags;
+	struct slice keywords;
+	int64_t internal_date;
+	int16_t internal_zone;
+};
+/* err: 0, ERR_NOTFOUND (account, mailbox), ERR_FULL, ERR_LIMIT or ERR_SYNTAX (keywords), ERR_TEMP, ERR_UNKNOWN. repeated: it was there already. */
+typedef void (*deliver_import_fn)(
+    void *arg, int err, uint32_t uidvalidity, uint32_t uid, bool repeated);
+int deliver_import(struct deliver_client *c, const struct deliver_message *m,
+    const struct deliver_import *i, unsigned timeout_ms, deliver_import_fn fn, void *arg,
+    uint32_t *call_out);
+/* Before its octets are there: 0 and repeated, with its place; 0 alone: it would be taken now; else as above. Of i only account, mailbox and how. */
+int deliver_import_check(struct deliver_client *c, const struct deliver_import *i,
+    const unsigned char id[16], uint64_t size, unsigned timeout_ms, deliver_import_fn fn, void *arg,
+    uint32_t *call_out);
+
 /* Whether a message of size octets would be taken now, before it streams in. For a recipient: account, ticket empty, mailbox 0. For APPEND:
  * ticket and mailbox. 0 or as above (ERR_FULL, ERR_DENIED, …). An account that does not exist yet is fine. */
 typedef void (*deliver_check_fn)(void *arg, int err);

@@ -1,4 +1,4 @@
-/* ingest.c: main of the ingest role: LMTP in, APPEND from imapd, MIME parsing; bodies and rows go to stored. Runs as
+/* ingest.c: main of the ingest role: LMTP in, APPEND from imapd, imports from congvu, MIME parsing; bodies and rows go to stored. Runs as
  * congvu-ingest, several at a time, expendable: what was not answered is sent again.
  *
  * It reads hostile bytes, so it holds next to nothing: no files, no database, no directory; of stored it may ask
@@ -99,7 +99,10 @@ main(int argc, char **argv)
 		lmtp_server_new(&in, fd, max_clients, NULL, SIZE_MAX);
 	fd = role_fd("ingest.imapd");
 	if (fd >= 0)
-		append_server_new(&in, fd, imapd_uid);
+		append_server_new(&in, fd, IPC_IMAPD, imapd_uid);
+	fd = role_fd("ingest.admin");
+	if (fd >= 0)
+		append_server_new(&in, fd, IPC_ADMIN, -1);
 	stats_timer = loop_timer_new(in.loop, on_stats, &in);
 	on_stats(&in);
 	if (loop_run(in.loop) != 0)

@@ -68,9 +68,10 @@ void rebuild_worker_free(struct rebuild_worker *w);
 
 /* ---- append.c ---- */
 
-/* Serves imapd's APPEND. peer_uid as ipc_server_new. */
+/* Serves imapd's APPEND (peer IPC_IMAPD) or the imports of congvu (IPC_ADMIN). peer_uid as ipc_server_new. */
 struct append_server;
-struct append_server *append_server_new(struct ingest *in, int listen_fd, int64_t peer_uid);
+struct append_server *append_server_new(
+    struct ingest *in, int listen_fd, uint32_t peer, int64_t peer_uid);
 void append_server_free(struct append_server *s);
 
 #endif

@@ -11,6 +11,7 @@ static const struct parent_socket sockets[] = {
     {"store.admin", NULL, "store.admin.sock", ""},
     {"lookup.ingest", NULL, "lookup.ingest.sock", "user_ingest"},
     {"ingest.imapd", NULL, "ingest.imapd.sock", "user_imapd"},
+    {"ingest.admin", NULL, "ingest.admin.sock", ""},
     {"lmtp", NULL, "lmtp.sock", NULL}, /* ingest asks who it is: lmtp_users */
     {"listen.lmtp", "listen_lmtp", NULL, NULL},
 };
@@ -22,10 +23,10 @@ static const struct parent_role roles[] = {
 	.dir_option = "store_dir",
 	.sockets = (const char *const[]){"store.imapd", "store.ingest", "store.admin", NULL},
 	.secrets = (const char *const[]){"token_key_file", "store_key_file", NULL},
-	.options =
-	    (const char *const[]){"store_key_file", "quota_mb", "quota_messages", "expunge_history",
-		"delivery_memory_days", "undelete_days", "undelete_mb", "security_officers",
-		"special_folders", "store_threads", "store_cache_mb", "disk_reserve_mb", NULL},
+	.options = (const char *const[]){"store_key_file", "quota_mb", "quota_messages",
+	    "expunge_history", "delivery_memory_days", "import_memory_days", "undelete_days",
+	    "undelete_mb", "security_officers", "special_folders", "store_threads",
+	    "store_cache_mb", "disk_reserve_mb", NULL},
 	.expendable = false},
     {.name = "lookup",
 	.binary = "congvu-lookup",
@@ -39,7 +40,8 @@ static const struct parent_role roles[] = {
 	.binary = "congvu-ingest",
 	.user_option = "user_ingest",
 	.count_option = "ingest_processes",
-	.sockets = (const char *const[]){"lmtp", "listen.lmtp", "ingest.imapd", NULL},
+	.sockets =
+	    (const char *const[]){"lmtp", "listen.lmtp", "ingest.imapd", "ingest.admin", NULL},
 	.expendable = true},
 };
 

@@ -75,6 +75,8 @@ static const struct handler {
     {STORE_BACKUP_SEGMENT, on_backup_segment},
     {STORE_BACKUP_DONE, on_backup_done},
     {STORE_HOLD, on_hold},
+    {STORE_IMPORT_CHECK, on_import_check},
+    {STORE_IMPORT_OPEN, on_import_open},
 };
 
 static int
@@ -123,6 +125,8 @@ on_msg(struct ipc_conn *ipc, uint16_t type, uint32_t id, struct ipc_reader *r, i
 	}
 	if (type == STORE_DELIVER)
 		return on_deliver(c, id, r, fd);
+	if (type == STORE_IMPORT)
+		return on_import(c, id, r, fd);
 	if (type == STORE_APPEND || type == STORE_APPEND_PART)
 		return on_append(c, id, r, fd, type == STORE_APPEND_PART);
 	assert(fd < 0); /* by the table */
@@ -235,6 +239,7 @@ configure(struct stored *st, struct backend_kv_options *o)
 	st->quota_messages = (uint64_t)conf_int(c, "quota_messages");
 	st->history_max = (uint32_t)conf_int(c, "expunge_history");
 	st->memory_s = conf_int(c, "delivery_memory_days") * 86400;
+	st->import_memory_s = conf_int(c, "import_memory_days") * 86400;
 	st->undelete_s = conf_int(c, "undelete_days") * 86400;
 	st->n_officers = conf_list_len(c, "security_officers");
 	st->officers = xcalloc(st->n_officers + 1, sizeof *st->officers);

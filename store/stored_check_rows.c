@@ -193,7 +193,8 @@ delivery_row(struct check *k, const struct kv_pair *p)
 	uint32_t uid;
 	int64_t at;
 
-	if (id_of_key(p->key, id, sizeof id) == 0 && seen_row_decode(p->value, &at, &uid) == 0) {
+	if (id_of_key(p->key, id, sizeof id) == 0 &&
+	    seen_row_decode(p->value, &at, &uid, NULL) == 0) {
 		k->run->max_given = uid > k->run->max_given ? uid : k->run->max_given;
 		return;
 	}

@@ -9,7 +9,7 @@
 #include "lib/crypto.h"
 #include "lib/err.h"
 
-enum { VERSION = 1, HEAD_VERSION = 3 };
+enum { VERSION = 1, SEEN_UNTIL_VERSION = 2, HEAD_VERSION = 3 };
 
 static int
 end_of(struct ipc_reader *r)
@@ -154,23 +154,39 @@ change_row_decode(struct slice key, struct slice v, struct change_row *c)
 }
 
 int
-seen_row_encode(int64_t at, uint32_t uid, struct buf *b)
+seen_row_encode(int64_t at, uint32_t uid, int64_t until, struct buf *b)
 {
-	ipc_put_u8(b, VERSION);
+	ipc_put_u8(b, until == 0 ? VERSION : SEEN_UNTIL_VERSION);
 	ipc_put_i64(b, at);
-	return ipc_put_u32(b, uid);
+	if (until == 0)
+		return ipc_put_u32(b, uid);
+	ipc_put_u32(b, uid);
+	return ipc_put_i64(b, until);
 }
 
 int
-seen_row_decode(struct slice v, int64_t *at_out, uint32_t *uid_out)
+seen_row_decode(struct slice v, int64_t *at_out, uint32_t *uid_out, int64_t *until_out)
 {
 	struct ipc_reader r;
+	uint8_t version;
+	int64_t at, until = 0;
+	uint32_t uid;
 
-	if (!version_ok(&r, v))
+	ipc_reader_init(&r, v);
+	version = ipc_get_u8(&r);
+	if (r.err != 0 || (version != VERSION && version != SEEN_UNTIL_VERSION))
 		return ERR_CORRUPT;
-	*at_out = ipc_get_i64(&r);
-	*uid_out = ipc_get_u32(&r);
-	return end_of(&r);
+	at = ipc_get_i64(&r);
+	uid = ipc_get_u32(&r);
+	if (version == SEEN_UNTIL_VERSION && (until = ipc_get_i64(&r)) == 0)
+		return ERR_CORRUPT;
+	if (end_of(&r) != 0)
+		return ERR_CORRUPT;
+	*at_out = at;
+	*uid_out = uid;
+	if (until_out != NULL)
+		*until_out = until;
+	return 0;
 }
 
 int

@@ -258,7 +258,7 @@ on_seen(void *arg, int err, struct slice value)
 		op->err = ERR_EXISTS; /* its own requests wait for one another: another one's id */
 		op->finished = true;
 	} else if (err == 0) {
-		op->err = seen_row_decode(value, &at, &op->msgs[0].uid);
+		op->err = seen_row_decode(value, &at, &op->msgs[0].uid, NULL);
 		op->repeated = op->finished = true;
 	} else if (err != ERR_NOTFOUND) {
 		op->err = err;

@@ -59,30 +59,22 @@ get_fixed(struct ipc_reader *r, unsigned char *out, size_t n)
 	return 0;
 }
 
-struct content {
-	unsigned char sha256[32];
-	struct slice bytes, summary;
-	bool by_fd;
-	uint64_t size;
-};
-
-static int
-get_message(struct ipc_reader *r, struct deliver *d, struct content *c, int fd)
+int
+message_get(struct ipc_reader *r, int fd, struct arena *mem, unsigned char id[16],
+    struct msg_row *row, struct content *c)
 {
 	struct slice envelope, refs;
 	struct stat st;
 
-	if (get_fixed(r, d->id, sizeof d->id) != 0 ||
-	    get_fixed(r, c->sha256, sizeof c->sha256) != 0)
+	if (get_fixed(r, id, 16) != 0 || get_fixed(r, c->sha256, sizeof c->sha256) != 0)
 		return ERR_PROTO;
-	memcpy(d->content, c->sha256, sizeof d->content);
 	c->size = ipc_get_u64(r);
 	c->by_fd = ipc_get_u8(r) != 0;
 	c->bytes = ipc_get_slice(r);
 	c->summary = ipc_get_slice(r);
 	envelope = ipc_get_slice(r);
-	d->row.sent_date = ipc_get_i64(r);
-	if (get_fixed(r, d->row.email_id, sizeof d->row.email_id) != 0)
+	row->sent_date = ipc_get_i64(r);
+	if (get_fixed(r, row->email_id, sizeof row->email_id) != 0)
 		return ERR_PROTO;
 	refs = ipc_get_slice(r);
 	if (r->err != 0 || refs.len > DELIVER_REFS_MAX || envelope.len > DELIVER_ENVELOPE_MAX ||
@@ -94,10 +86,20 @@ get_message(struct ipc_reader *r, struct deliver *d, struct content *c, int fd)
 	if (c->by_fd &&
 	    (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) || (uint64_t)st.st_size < c->size))
 		return ERR_PROTO;
-	d->row.envelope = arena_slice(d->mem, envelope);
-	d->row.refs = arena_slice(d->mem, refs);
-	d->row.size = c->size;
+	row->envelope = arena_slice(mem, envelope);
+	row->refs = arena_slice(mem, refs);
+	row->size = c->size;
 	return 0;
+}
+
+static int
+get_message(struct ipc_reader *r, struct deliver *d, struct content *c, int fd)
+{
+	int err = message_get(r, fd, d->mem, d->id, &d->row, c);
+
+	if (err == 0)
+		memcpy(d->content, c->sha256, sizeof d->content);
+	return err;
 }
 
 static struct deliver *
@@ -172,7 +174,7 @@ on_seen(void *arg, int err, struct slice value)
 	int64_t at;
 
 	if (err == 0)
-		err = seen_row_decode(value, &at, &t->uid);
+		err = seen_row_decode(value, &at, &t->uid, NULL);
 	t->repeated = err == 0;
 	if (!t->repeated)
 		t->uidvalidity = 0;
@@ -379,7 +381,7 @@ append_seen(struct deliver *d, int err, struct slice value, int otherwise)
 
 	if (err == ERR_NOTFOUND)
 		err = otherwise;
-	else if (err == 0 && (err = seen_row_decode(value, &at, &uid)) == 0)
+	else if (err == 0 && (err = seen_row_decode(value, &at, &uid, NULL)) == 0)
 		err = session_mbox(d->s, d->mailbox, "i", &m, &rights);
 	if (err == 0)
 		append_reply(d, m->h.uidvalidity, uid);

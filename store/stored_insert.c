@@ -48,7 +48,8 @@ insert_put(struct new_msg *n, struct cycle *c)
 		struct slice k = key_id(key, 'd', n->id, sizeof n->id);
 
 		buf_init(&b, 64);
-		seen_row_encode(seen_from(&c->h), row->uid, &b);
+		seen_row_encode(seen_from(&c->h), row->uid,
+		    n->memory_s == 0 ? 0 : seen_from(&c->h) + n->memory_s, &b);
 		if ((err = cycle_absent(c, k)) != 0 || (err = cycle_put_buf(c, k, &b)) != 0)
 			return err;
 	}
@@ -125,7 +126,7 @@ static void
 on_prune_rows(void *arg, int err, const struct kv_pair *rows, size_t n, bool more)
 {
 	struct op *op = arg;
-	int64_t limit = age_now_s() - op->m->acc->st->memory_s, at;
+	int64_t limit = age_now_s() - op->m->acc->st->memory_s, at, until;
 	uint32_t uid;
 
 	op->old_keys = arena_calloc(op->chunk_mem, n + 1, sizeof *op->old_keys);
@@ -133,9 +134,11 @@ on_prune_rows(void *arg, int err, const struct kv_pair *rows, size_t n, bool mor
 	if (err == 0 && op->old_keys == NULL)
 		err = ERR_NOMEM;
 	for (size_t i = 0; i < n && err == 0; i++) {
-		err = slice_starts(rows[i].key, "o/") ? moved_row_at(rows[i].value, &at)
-						      : seen_row_decode(rows[i].value, &at, &uid);
-		if (err == 0 && at < limit)
+		until = 0;
+		err = slice_starts(rows[i].key, "o/")
+			  ? moved_row_at(rows[i].value, &at)
+			  : seen_row_decode(rows[i].value, &at, &uid, &until);
+		if (err == 0 && (until != 0 ? until < age_now_s() : at < limit))
 			op->old_keys[op->n_old_keys++] = arena_slice(op->chunk_mem, rows[i].key);
 	}
 	op->more = more;
@@ -169,7 +172,8 @@ prune_build(struct op *op, struct cycle *c)
 
 	for (size_t i = 0; i < op->n_old_keys && err == 0; i++)
 		err = cycle_del(c, op->old_keys[i]);
-	c->h.pruned_at = age_now_s();
+	if (!op->more) /* so that what is only looked at is no commit */
+		c->h.pruned_at = age_now_s();
 	return err;
 }
 

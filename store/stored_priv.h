@@ -9,6 +9,7 @@
  *   stored_insert.c   new messages in a batch     stored_flags.c    flags and keywords
  *   stored_expunge.c  removal                     stored_copy.c     COPY
  *   stored_deliver.c  from ingest                 stored_fetch.c    reading
+ *   stored_import.c   mail of another server, or of a backup
  *   stored_view.c     the compact view            stored_watch.c    who hears of changes
  *   stored_backup.c   what a backup pulls        stored_rebuild.c  bodies handed to ingest
  *   stored_trim.c     forgetting old removals     stored_move.c     MOVE
@@ -48,6 +49,7 @@ enum {
 };
 
 struct account;
+struct import;
 struct mbox;
 struct move;
 struct op;
@@ -62,6 +64,7 @@ struct stored {
 	uint64_t quota_messages; /* 0: as many as there is room for */
 	uint32_t history_max;    /* "x/" rows of a mailbox; a tenth more before they are trimmed */
 	int64_t memory_s;        /* of delivery ids */
+	int64_t import_memory_s; /* of the ids of imports */
 	struct slice *officers;  /* login names of who may purge */
 	size_t n_officers;
 	int64_t undelete_s;      /* how long expunged mail is kept; 0: not at all */
@@ -125,8 +128,9 @@ int name_row_encode(uint32_t use, struct slice name, struct buf *out);
 int name_row_decode(struct slice v, uint32_t *use_out, struct slice *name_out);
 int change_row_encode(const struct change_row *c, struct buf *out);
 int change_row_decode(struct slice key, struct slice v, struct change_row *c_out);
-int seen_row_encode(int64_t at, uint32_t uid, struct buf *out);
-int seen_row_decode(struct slice v, int64_t *at_out, uint32_t *uid_out);
+/* until: remembered up to then; 0: for delivery_memory_days. until_out may be NULL. */
+int seen_row_encode(int64_t at, uint32_t uid, int64_t until, struct buf *out);
+int seen_row_decode(struct slice v, int64_t *at_out, uint32_t *uid_out, int64_t *until_out);
 int expunged_row_encode(const uint32_t *uids, size_t n, struct buf *out);
 /* Appends to out as u32 in the machine's order. */
 int expunged_row_decode(struct slice v, struct buf *out);
@@ -302,6 +306,7 @@ struct conn {
 	uint32_t role;
 	struct session *sessions;
 	struct append_group *groups; /* MULTIAPPEND under way */
+	struct import *imports;      /* under way, in order: stored_import.c */
 	unsigned refs;               /* the connection itself, and sessions being made */
 	bool closed;
 	bool pins; /* segment files of a cut: stored_backup.c */
@@ -353,6 +358,7 @@ struct new_msg {
 	struct msg_row row; /* uid, modseq, save_date are set by the batch */
 	bool has_id;
 	unsigned char id[16]; /* delivery id */
+	int64_t memory_s;     /* how long that is remembered; 0: delivery_memory_days */
 	uint32_t uid;         /* out */
 };
 /* A "k/" row: which, and what was read of it. */
@@ -542,6 +548,22 @@ int on_deliver(struct conn *c, uint32_t id, struct ipc_reader *r, int fd);
 int on_append(struct conn *c, uint32_t id, struct ipc_reader *r, int fd, bool part);
 void append_groups_free(struct conn *c);
 int on_check(struct conn *c, uint32_t id, struct ipc_reader *r);
+
+/* ---- stored_deliver.c: a message as ingest sends it ---- */
+struct content {
+	unsigned char sha256[32];
+	struct slice bytes, summary; /* borrowed from the request */
+	bool by_fd;
+	uint64_t size;
+};
+/* The fields that begin STORE_DELIVER, STORE_APPEND and STORE_IMPORT; what row borrows is from mem. fd: that of the request, or -1. 0 or ERR_PROTO. */
+int message_get(struct ipc_reader *r, int fd, struct arena *mem, unsigned char id[16],
+    struct msg_row *row, struct content *c);
+
+/* ---- stored_import.c ---- */
+int on_import(struct conn *c, uint32_t id, struct ipc_reader *r, int fd);
+int on_import_check(struct conn *c, uint32_t id, struct ipc_reader *r);
+int on_import_open(struct conn *c, uint32_t id, struct ipc_reader *r);
 
 /* ---- stored_quota.c ---- */
 uint64_t account_messages(const struct account *a);

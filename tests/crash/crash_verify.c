@@ -361,7 +361,7 @@ delivery_row(struct slice key, struct slice value)
 	uint32_t uid, n;
 	int64_t at;
 
-	if (id_of_key(key, id, sizeof id) != 0 || seen_row_decode(value, &at, &uid) != 0)
+	if (id_of_key(key, id, sizeof id) != 0 || seen_row_decode(value, &at, &uid, NULL) != 0)
 		bad("a row of a delivery cannot be read");
 	else if ((n = message_of(id)) != UINT32_MAX)
 		V.x.seen[n] = uid;

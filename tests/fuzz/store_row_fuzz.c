@@ -35,7 +35,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct kept_row kept;
 	struct buried_row buried;
 	struct hold_row hold;
-	int64_t at;
+	int64_t at, until;
 	uint32_t u;
 	struct buf b;
 	int r = ERR_CORRUPT, again = 0;
@@ -77,8 +77,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			again = change_row_encode(&ch, &b);
 		break;
 	case 5:
-		if ((r = seen_row_decode(s, &at, &u)) == 0)
-			again = seen_row_encode(at, u, &b);
+		if ((r = seen_row_decode(s, &at, &u, &until)) == 0)
+			again = seen_row_encode(at, u, until, &b);
 		break;
 	case 6:
 		if ((r = seg_loc_decode(s, 5, &loc)) == 0) {

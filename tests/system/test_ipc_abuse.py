@@ -21,6 +21,7 @@ DOORS = {
     "store.imapd.sock": ("store", "store/store_proto.def", "IMAPD", "cv-imap"),
     "store.ingest.sock": ("store", "store/store_proto.def", "INGEST", "cv-ingest"),
     "ingest.imapd.sock": ("ingest", "store/ingest_proto.def", "IMAPD", "cv-imap"),
+    "ingest.admin.sock": ("ingest", "store/ingest_proto.def", "ADMIN", "root"),
     "queue.smtpd.sock": ("queue", "smtpd/queue_proto.def", "SMTPD", "cv-smtp"),
     "queue.relay.sock": ("queue", "smtpd/queue_proto.def", "RELAY", "cv-relay"),
     "scan.milter.sock": ("scan", "milter/scan_proto.def", "MILTER", "cv-milter"),

@@ -956,7 +956,7 @@ append_lost(void **state)
 	if (res.calls == 0)
 		ingest_append_end(a);
 	append_fd = bind_unix("ingest.imapd.sock");
-	append = append_server_new(&in, append_fd, -1);
+	append = append_server_new(&in, append_fd, IPC_IMAPD, -1);
 	wait_done(res.calls == 0 ? ERR_NOTFOUND : ERR_TEMP);
 	a = start(1);
 	ingest_append_write(a, "a", 1);
@@ -1054,7 +1054,7 @@ bring_up(void)
 	self = getuid();
 	lmtp = lmtp_server_new(&in, bind_unix("lmtp.sock"), 10, &self, 1);
 	append_fd = bind_unix("ingest.imapd.sock");
-	append = append_server_new(&in, append_fd, -1);
+	append = append_server_new(&in, append_fd, IPC_IMAPD, -1);
 #endif
 }
 
