@@ -6,6 +6,12 @@ tests_unit_cases_test_SOURCES = tests/unit/cases_test.c
 tests_unit_cases_test_LDADD = milter/libcvrule.a $(CV_SCAN_LIBS) $(CMOCKA_LIBS)
 EXTRA_DIST += tests/unit/cases_make.py
 
+check_PROGRAMS += tests/unit/secrecy_test
+TESTS += tests/unit/secrecy_test
+tests_unit_secrecy_test_SOURCES = tests/unit/secrecy_test.c
+tests_unit_secrecy_test_LDADD = $(CV_SCAN_LIBS) $(CMOCKA_LIBS)
+EXTRA_DIST += tests/unit/secrecy_make.py
+
 CV_FUZZ += tests/fuzz/tnef_fuzz tests/fuzz/office_fuzz tests/fuzz/pdf_fuzz tests/fuzz/pdf_content_fuzz
 tests_fuzz_tnef_fuzz_SOURCES = tests/fuzz/tnef_fuzz.c $(CV_FUZZ_MAIN)
 tests_fuzz_tnef_fuzz_LDFLAGS = $(AM_LDFLAGS) $(CV_FUZZLINK)

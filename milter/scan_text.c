@@ -5,6 +5,7 @@
 #include "milter/secrecy.h"
 
 #include "lib/err.h"
+#include "lib/uni.h"
 
 #define TEXT_MAX (1u << 20)
 #define SUBJECTS_MAX 4
@@ -76,8 +77,15 @@ scan_text(struct scan_ctx *c, const struct mime_part *part, struct slice bytes, 
 		secrecy_html_text(s, &plain);
 		s = buf_slice(&plain);
 	}
-	if (secrecy_in_text(s, &found))
+	if (secrecy_in_text(s, &found)) {
 		note(c, path, "text", &found);
+	} else if (!uni_valid(slice_sub(bytes, 0, TEXT_MAX))) {
+		/* what is no UTF-8 is shown as Latin by many: TCVN3 and VNI look so */
+		buf_reset(&utf8);
+		charset_to_utf8(slice_str("windows-1252"), slice_sub(bytes, 0, TEXT_MAX), &utf8);
+		if (secrecy_in_text(buf_slice(&utf8), &found))
+			note(c, path, "text", &found);
+	}
 	buf_done(&utf8);
 	buf_done(&plain);
 	buf_done(&found);

@@ -78,12 +78,14 @@ is_one_of(struct slice s, const char *const *list)
 	return false;
 }
 
-/* A stamp in capitals and nothing else. Without marks the two longer ones only ("MAT" is other things too). */
+/* A stamp in capitals and nothing else. Without marks the two longer ones only ("MAT" is other things too). Then TCVN3 and VNI where a mail calls
+ * their octets Latin; TCVN3's capital fonts show small letters as capitals. */
 static bool
 is_stamp(struct slice s)
 {
-	static const char *const stamps[] = {
-	    "MẬT", "TỐIMẬT", "TUYỆTMẬT", "TOIMAT", "TUYETMAT", NULL};
+	static const char *const stamps[] = {"MẬT", "TỐIMẬT", "TUYỆTMẬT", "TOIMAT", "TUYETMAT",
+	    "MËT", "TèIMËT", "TUYÖTMËT", "mËt", "tèimËt", "tuyÖtmËt", "MAÄT", "TOÁIMAÄT",
+	    "TUYEÄTMAÄT", NULL};
 	struct buf b;
 	bool yes;
 
@@ -288,6 +290,31 @@ name_stamped(struct slice s, struct buf *found)
 	return false;
 }
 
+/* "(toi mat)": names are often without marks; in brackets it is nothing else. */
+static bool
+folded_in_brackets(struct slice s, struct buf *found)
+{
+	static const char *const marks[] = {"toi mat", "tuyet mat", NULL};
+	struct slice rest = s, inside;
+	ptrdiff_t from, to;
+	struct buf b;
+	bool yes = false;
+
+	buf_init(&b, 256);
+	while (!yes && (from = slice_index(rest, '(')) >= 0) {
+		rest = slice_from(rest, (size_t)from + 1);
+		to = slice_index(rest, ')');
+		if (to < 0 || to > 60)
+			continue;
+		inside = strip(slice_sub(rest, 0, (size_t)to));
+		buf_reset(&b);
+		yes = vn_fold(inside, &b) == 0 && is_one_of(buf_slice(&b), marks) &&
+		      found_it(inside, found);
+	}
+	buf_done(&b);
+	return yes;
+}
+
 bool
 secrecy_in_name(struct slice given, struct buf *found)
 {
@@ -310,7 +337,9 @@ secrecy_in_name(struct slice given, struct buf *found)
 	yes = in_brackets(s, found);
 	for (i = 0; i < s.len; i++)
 		buf_append_byte(&plain, s.ptr[i] == '_' || s.ptr[i] == '-' ? ' ' : s.ptr[i]);
-	yes = yes || name_stamped(buf_slice(&plain), found);
+	yes = yes || folded_in_brackets(buf_slice(&plain), found) ||
+	      (is_stamp(buf_slice(&plain)) && found_it(s, found)) ||
+	      name_stamped(buf_slice(&plain), found);
 	buf_done(&b);
 	buf_done(&plain);
 	return yes;

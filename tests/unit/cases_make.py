@@ -399,4 +399,45 @@ case("case_40i_rfc822_in_base64_twenty_deep", deep, "M05", "mime_too_deep")
 case("case_40j_signed_and_malware", signed(entity("a.txt", EICAR, "text/plain"), "staff"), "M13", who="staff")
 case("case_40k_signed_and_a_program", signed(entity("a.exe", program()), "staff"), "P22", who="staff")
 
+# --- P12 in documents
+
+SECRET = "UBND TỈNH MẪU\nTỐI MẬT\nSố: 15/BC-UBND"
+
+
+def unicode_pdf(text):
+    """Lines of any letters: a composite font with a table to Unicode, as word processors write it."""
+    letters = sorted(set(text) - {"\n"})
+    code = {c: n for n, c in enumerate(letters, 1)}
+    show = b"BT /F2 14 Tf 72 770 Td 18 TL " + b" ".join(b"<%s> Tj T*" % b"".join(b"%04X" % code[c] for c in line) for line in text.split("\n")) + b" ET"
+    cmap = (b"/CIDInit /ProcSet findresource begin\n1 begincodespacerange <0000> <FFFF> endcodespacerange\n%d beginbfchar\n" % len(letters) +
+            b"".join(b"<%04X> <%s>\n" % (code[c], c.encode("utf-16-be").hex().encode()) for c in letters) + b"endbfchar\nendcmap\n")
+    p = Pdf()
+    p.write({3: p.page().replace(b"/F1 5 0 R", b"/F2 20 0 R"), 4: b"<< /Length %d >>\nstream\n%s\nendstream" % (len(show), show),
+             20: b"<< /Type /Font /Subtype /Type0 /BaseFont /X /Encoding /Identity-H /DescendantFonts [21 0 R] /ToUnicode 22 0 R >>",
+             21: b"<< /Type /Font /Subtype /CIDFontType2 /BaseFont /X /DW 500 /CIDSystemInfo << /Registry (Adobe) /Ordering (Identity) /Supplement 0 >> /FontDescriptor 23 0 R >>",
+             23: b"<< /Type /FontDescriptor /FontName /X /Flags 4 /FontBBox [0 0 1000 1000] /ItalicAngle 0 /Ascent 800 /Descent -200 /CapHeight 700 /StemV 80 >>",
+             22: b"<< /Length %d >>\nstream\n%s\nendstream" % (len(cmap), cmap)})
+    return p
+
+
+packed = qpdf(unicode_pdf(SECRET).data, "--object-streams=generate")
+(DIR / "in.pdf").write_bytes(packed)
+assert "TỐI MẬT" in subprocess.run(["pdftotext", str(DIR / "in.pdf"), "-"], capture_output=True).stdout.decode()
+case("doc_p12_in_a_pdf", pdfmail(packed, "staff"), "P12", "secrecy_mark")
+case("doc_p12_in_a_pdf_letter_by_letter", pdfmail(unicode_pdf("UBND\nT U Y Ệ T  M Ậ T"), "staff"), "P12", "secrecy_mark")
+case("doc_p12_in_the_title_of_a_pdf", pdfmail(Pdf(info="<< /Title <%s> >>" % ("\ufeff" + "TỐI MẬT").encode("utf-16-be").hex()), "staff"), "P12", "secrecy_mark")
+case("doc_p12_ordinary_pdf", pdfmail(unicode_pdf("Bảo vệ bí mật nhà nước\nMật khẩu và bảo mật\nĐộ mật: Không"), "staff"), "ok")
+P = "<w:p>%s</w:p>"
+T = "<w:r><w:t>%s</w:t></w:r>"
+case("doc_p12_in_a_docx", attached("a.docx", docx(P % (T % "UBND TỈNH MẪU") + P % (T % "TỐI" + T % " MẬT") + P % (T % "Số: 15/BC")), who="staff"), "P12", "secrecy_mark")
+case("doc_p12_in_a_header_of_a_docx", attached("a.docx", docx(P % (T % "x"), ("word/header1.xml", W.replace("document", "hdr") % (P % (T % "Độ mật: Tuyệt mật")))), who="staff"),
+     "P12", "secrecy_mark")
+case("doc_p12_in_a_sheet", attached("a.xlsx", xlsx(("xl/sharedStrings.xml", '<sst xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"><si><t>STT</t></si><si><t>MẬT</t>'
+     '</si></sst>')), who="staff"), "P12", "secrecy_mark")
+case("doc_p12_in_an_odt", attached("a.odt", zipped(("mimetype", "application/vnd.oasis.opendocument.text"), ("content.xml",
+     '<office:document-content xmlns:office="o" xmlns:text="t"><text:p>UBND</text:p><text:p>TỐI MẬT</text:p></office:document-content>')), who="staff"), "P12", "secrecy_mark")
+case("doc_p12_ordinary_docx", attached("a.docx", docx(P % (T % "Mật ong và mật khẩu") + P % (T % "BẢO MẬT")), who="staff"), "ok")
+case("doc_p12_in_tcvn3", FROM["staff"] + b"Content-Type: text/plain\r\n\r\nUBND\r\nT\xe8I M\xcbT\r\n", "P12", "secrecy_mark")
+case("doc_p12_a_citizen_may", pdfmail(packed), "ok", "secrecy_mark")
+
 (DIR / "cases.tsv").write_text("".join("\t".join(c) + "\n" for c in CASES))

@@ -1,0 +1,136 @@
+/* secrecy_test.c: marks of state secrets (P12): what must be found, in each way that it is written; and what must not, in at least 2,000 ordinary
+ * sentences of secrecy_make.py: under one in a thousand. DOMAIN.md P12, B4. */
+#include "config.h"
+
+#include "milter/secrecy.h"
+#include "tests/unit/unit.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+enum where { TEXT, SUBJECT, NAME };
+
+static bool
+marked(enum where w, struct slice s)
+{
+	struct buf found;
+	bool yes;
+
+	buf_init(&found, 256);
+	yes = w == TEXT      ? secrecy_in_text(s, &found)
+	      : w == SUBJECT ? secrecy_in_subject(s, &found)
+			     : secrecy_in_name(s, &found);
+	assert_int_equal(yes, found.len > 0);
+	buf_done(&found);
+	return yes;
+}
+
+static void
+marks_are_found(void **state)
+{
+	static const struct {
+		enum where w;
+		const char *s;
+	} t[] = {
+	    /* stamps */
+	    {TEXT, "MẬT"},
+	    {TEXT, "UBND TỈNH MẪU\r\nTỐI MẬT\r\nSố: 15/BC\r\n"},
+	    {TEXT, "x\nTUYỆT MẬT\ny"},
+	    {TEXT, "   [ TỐI MẬT ]   "},
+	    {TEXT, "*** TUYỆT MẬT ***"},
+	    {TEXT, "SỞ NỘI VỤ\tTỐI MẬT"},
+	    {TEXT, "SỞ NỘI VỤ        CỘNG HÒA XÃ HỘI CHỦ NGHĨA VIỆT NAM\nMẬT        Độc lập"},
+	    {TEXT, "> TỐI MẬT"},
+	    /* letters apart */
+	    {TEXT, "T Ố I  M Ậ T"},
+	    {TEXT, "T U Y Ệ T   M Ậ T"},
+	    {TEXT, "M Ậ T"},
+	    {TEXT, "T\xc2\xa0Ố\xc2\xa0I M\xc2\xa0Ậ\xc2\xa0T"},
+	    /* header phrases */
+	    {TEXT, "Độ mật: Tối mật"},
+	    {TEXT, "Độ mật: Mật"},
+	    {TEXT, "ĐỘ MẬT: TUYỆT MẬT"},
+	    {TEXT, "Mức độ mật - Tối mật."},
+	    {TEXT, "Do mat: Toi mat"},
+	    /* NFD */
+	    {TEXT, "TO\xcc\x82\xcc\x81I MA\xcc\x82\xcc\xa3T"},
+	    {TEXT, "TO\xcc\x82\xcc\x81I MA\xcc\xa3\xcc\x82T"},
+	    {TEXT, "\xc4\x90o\xcc\xa3\xcc\x82 ma\xcc\xa3\xcc\x82t: Ma\xcc\xa3\xcc\x82t"},
+	    /* without marks, the longer two */
+	    {TEXT, "TOI MAT"},
+	    {TEXT, "TUYET MAT"},
+	    /* TCVN3 and VNI as they look in a mail that calls them Latin: in capitals, and in small letters of a capital font */
+	    {TEXT, "TèI MËT"},
+	    {TEXT, "tèi mËt"},
+	    {TEXT, "TUYÖT MËT"},
+	    {TEXT, "tuyÖt mËt"},
+	    {TEXT, "MËT"},
+	    {TEXT, "TOÁI MAÄT"},
+	    {TEXT, "TUYEÄT MAÄT"},
+	    {TEXT, "MAÄT"},
+	    {SUBJECT, "[MẬT] Kế hoạch"},
+	    {SUBJECT, "(Tối mật) Kế hoạch"},
+	    {SUBJECT, "TỐI MẬT: kế hoạch"},
+	    {SUBJECT, "Kế hoạch - TUYỆT MẬT"},
+	    {SUBJECT, "15/BC-UBND [tuyệt mật]"},
+	    {SUBJECT, "Độ mật: Mật"},
+	    {SUBJECT, "TO\xcc\x82\xcc\x81I MA\xcc\xa3\xcc\x82T - kế hoạch"},
+	    {NAME, "TOI MAT_BC 15.pdf"},
+	    {NAME, "ke-hoach-TUYET-MAT.docx"},
+	    {NAME, "[MẬT] ke hoach.pdf"},
+	    {NAME, "TỐI MẬT.pdf"},
+	    {NAME, "TUYỆT MẬT - kế hoạch 5.docx"},
+	    {NAME, "Ke hoach (toi mat).pdf"},
+	    {NAME, "T_O_I M_A_T.pdf"},
+	};
+	size_t i;
+	int wrong = 0;
+
+	(void)state;
+	for (i = 0; i < sizeof t / sizeof *t; i++) {
+		if (!marked(t[i].w, slice_str(t[i].s))) {
+			print_error("not found (%d): %s\n", (int)t[i].w, t[i].s);
+			wrong++;
+		}
+	}
+	assert_int_equal(wrong, 0);
+}
+
+static void
+ordinary_text_is_not(void **state)
+{
+	const char *src = getenv("srcdir") != NULL ? getenv("srcdir") : ".";
+	char command[1100], line[1000];
+	unsigned n = 0, wrong = 0;
+	FILE *f;
+
+	(void)state;
+	snprintf(command, sizeof command, "/usr/bin/python3 '%s/tests/unit/secrecy_make.py'", src);
+	f = popen(command, "r");
+	assert_non_null(f);
+	while (fgets(line, sizeof line, f) != NULL) {
+		char *tab = strchr(line, '\t');
+		enum where w = line[0] == 't' ? TEXT : line[0] == 's' ? SUBJECT : NAME;
+
+		assert_non_null(tab);
+		tab[strcspn(tab, "\n")] = '\0';
+		n++;
+		if (marked(w, slice_str(tab + 1))) {
+			print_error("found in: %s\n", line);
+			wrong++;
+		}
+	}
+	assert_int_equal(pclose(f), 0);
+	print_message("%u of %u ordinary lines\n", wrong, n);
+	assert_true(n >= 2000);
+	assert_true(wrong * 1000 < n);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(marks_are_found), cmocka_unit_test(ordinary_text_is_not)};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
