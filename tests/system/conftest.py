@@ -23,17 +23,36 @@ import client  # noqa: E402
 BUILD = pathlib.Path(os.environ.get("CONGVU_BUILD", TOP / "build"))
 
 
+SLOTS = {}
+
+
+def ports_are_free(base):
+    try:
+        for n in (25, 143, 389, 465, 587, 993):
+            with socket.socket() as s:
+                s.bind(("127.0.0.1", base + n))
+        return True
+    except OSError:
+        return False
+
+
 def free_port_base():
-    """A base whose ports are all free now."""
-    for _ in range(200):
-        base = random.randrange(11000, 31500, 10)  # below the ports that clients get
+    """A base whose ports are all free, and stay so: no other run of these tests on this machine gets the same thousand while this process runs.
+    (Ports of an instance are free for moments, when it is killed and started again.)"""
+    for base in random.sample(range(11000, 31000, 1000), 20):  # below the ports that clients get
+        slot = socket.socket(socket.AF_UNIX)
         try:
-            for n in (25, 143, 389, 465, 587, 993):
-                with socket.socket() as s:
-                    s.bind(("127.0.0.1", base + n))
-            return base
+            slot.bind("\0congvu-test-ports-%d" % base)
         except OSError:
+            slot.close()
             continue
+        if ports_are_free(base):
+            SLOTS[base] = slot
+            return base
+        slot.close()
+    for base in reversed(SLOTS):  # of an instance that is no more
+        if ports_are_free(base):
+            return base
     raise RuntimeError("no free ports")
 
 
@@ -107,6 +126,25 @@ class Server(client.Site):
                 time.sleep(0.1)
 
 
+    def refuses(self):
+        """What nobody listens on that should have somebody: the parents have these ports, whatever becomes of their roles."""
+        refused = []
+        for name, n in (("smtp", 25), ("submission", 587), ("imaps", 993)):
+            with socket.socket() as s:
+                s.settimeout(10)
+                try:
+                    s.connect(("127.0.0.1", self.base + n))
+                except ConnectionRefusedError:
+                    refused.append(name)
+                except OSError:
+                    pass
+        return refused
+
+    def last_words(self, octets=3000):
+        logs = sorted((f for f in (self.dir / "log").glob("*") if f.is_file()), key=lambda f: f.stat().st_mtime)[-3:]
+        return "".join("\n--- %s\n%s" % (f.name, f.read_bytes()[-octets:].decode(errors="replace")) for f in logs)
+
+
 # ended from outside (timeout, a service manager): as by Ctrl-C, with the instance taken down
 signal.signal(signal.SIGTERM, signal.default_int_handler)
 
@@ -124,3 +162,20 @@ def server():
     yield Server(folder, base)
     quickstart("stop", "--dir", folder, check=False)
     shutil.rmtree(root, ignore_errors=True)
+
+
+@pytest.fixture(autouse=True)
+def instance_stays(request):
+    """A test leaves the instance running. One that does not fails, with what the logs say; those behind it find it running again."""
+    yield
+    if "server" not in request.fixturenames:
+        return
+    server = request.getfixturevalue("server")
+    refused, end = server.refuses(), time.monotonic() + 10
+    while refused and time.monotonic() < end:
+        time.sleep(0.2)
+        refused = server.refuses()
+    if refused:
+        left = "%s: nobody listens any more; processes: %s%s" % (", ".join(refused), server.processes(), server.last_words())
+        again = quickstart("--dir", server.dir, "--no-demo", check=False)
+        pytest.fail("the instance is down behind this test: %s\nStarted again: %d %s" % (left, again.returncode, again.stderr[-1000:]), pytrace=False)
