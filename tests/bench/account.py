@@ -134,6 +134,20 @@ def disk_bytes(*folders):
     return int(out.strip().splitlines()[-1].split()[0])
 
 
+def evict(*folders):
+    """Their files leave the page cache; who has them open or mapped must have ended."""
+    for folder in folders:
+        for f in pathlib.Path(folder).rglob("*"):
+            if f.is_symlink() or not f.is_file():
+                continue
+            fd = os.open(f, os.O_RDONLY)
+            try:
+                os.fsync(fd)
+                os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+            finally:
+                os.close(fd)
+
+
 class Calls:
     """System calls of a group while it is open: with Calls(group) as c: ...; c.calls, c.syncs (None where they cannot be counted)."""
 

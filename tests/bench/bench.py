@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Congvu beside Debian's Postfix and Dovecot: the same loads, alternating in one run. make bench calls it.
 
-bench.py [--rounds N] [--loads NAME,...] [--short] [--sides congvu,shipped,tuned,milter] [--out FILE] [--readme] [--keep]
+bench.py [--rounds N] [--loads NAME,...] [--short] [--sides congvu,shipped,tuned,milter,cyrus] [--out FILE] [--readme] [--keep]
 
 Prints a line a sample and the table at the end; writes all samples to FILE (build/bench/result.json). --readme puts the table into
 tests/bench/README.md. --short: tiny counts, one round, for the tests."""
@@ -22,6 +22,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 
 import account  # noqa: E402
+import cyrus  # noqa: E402
 import loads  # noqa: E402
 import report  # noqa: E402
 import sides  # noqa: E402
@@ -64,6 +65,8 @@ class Bench:
             where = self.folder / name
             if name in ("congvu", "milter"):
                 side = sides.Congvu(name, where, base, self.directory, certs, milter=name == "milter")
+            elif name == "cyrus":
+                side = sides.Cyrus(name, where, base, self.directory, certs, {"u%d" % loads.BIG: sides.PASSWORD.replace("%u", str(loads.BIG))})
             else:
                 side = sides.Peer(name, where, base, self.directory, certs, tuned=name == "tuned")
             self.sides[name] = side
@@ -128,7 +131,7 @@ class Bench:
         self.result["loads"] = {}
         for load in chosen:
             entry = self.result["loads"][load.name] = dict(what=load.what, figure=load.figure, samples={}, calls={})
-            runs = [s for n, s in self.sides.items() if n != "milter" or load.milter]
+            runs = [s for n, s in self.sides.items() if n not in ("milter", "cyrus") or getattr(load, n)]
             if not load.cold and not self.args.short:  # a pass that is not counted: caches, first touch of the mailboxes
                 for side in runs:
                     load.run(side, self.scale / 5)
@@ -139,8 +142,8 @@ class Bench:
                 for side in runs:
                     entry["calls"][side.name] = self.count_calls(load, side)
         if not self.args.loads:
-            self.result["disk"] = {s.name: self.disk(s) for s in self.sides.values()}
-            self.result["pss"] = {s.name: s.group.pss() for s in self.sides.values()}
+            self.result["disk"] = {n: self.disk(s) for n, s in self.sides.items() if n != "cyrus"}
+            self.result["pss"] = {n: s.group.pss() for n, s in self.sides.items() if n != "cyrus"}
         if not self.args.loads or "sink" in self.args.loads:
             self.result["sink"] = self.sink()
 
@@ -153,6 +156,7 @@ class Bench:
         packages = {}
         for p in ("postfix", "dovecot-core", "slapd", "openssl", "libdb5.3"):
             packages[p] = subprocess.run(["dpkg-query", "-W", "-f", "${Version}", p], capture_output=True, text=True).stdout
+        packages["cyrus-imapd"] = cyrus.version(sides.BUILD) if "cyrus" in self.sides else ""
         return dict(date=time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()), cpus=os.cpu_count(), kernel=platform.release(), packages=packages,
                     revision=self.revision, rounds=self.args.rounds, cpu=account.HOW, calls=account.Calls.possible() or "not counted here",
                     load_average=os.getloadavg(), filesystem=subprocess.run(["stat", "-f", "-c", "%T", self.folder], capture_output=True,
@@ -172,7 +176,7 @@ def main():
     ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     ap.add_argument("--rounds", type=int, default=3)
     ap.add_argument("--loads", default="", help="names or beginnings of names, with commas")
-    ap.add_argument("--sides", default="congvu,shipped,tuned,milter")
+    ap.add_argument("--sides", default="congvu,shipped,tuned,milter" + (",cyrus" if cyrus.is_there(sides.BUILD) else ""))
     ap.add_argument("--short", action="store_true")
     ap.add_argument("--out", default=str(sides.BUILD / "bench/result.json"))
     ap.add_argument("--readme", action="store_true")

@@ -79,7 +79,7 @@ def send(side, port, base, accounts, n, *args, rcpts=1, watched=None):
                           expected * watched // accounts)
     try:
         with Cost(side) as cost:
-            sent = GEN.run("load_smtp", "send", side.at(port), "--rcpt", "u%u@" + sides.DOMAIN, "--base", base, "--accounts", accounts,
+            sent = GEN.run("load_smtp", "send", side.at(port), *side.send_options, "--rcpt", "u%u@" + sides.DOMAIN, "--base", base, "--accounts", accounts,
                            "--count", n, "--rcpts", rcpts, *args)
             out, _ = waiter.communicate("go\n", timeout=240)
             seen = json.loads(out)
@@ -145,9 +145,9 @@ def fill(side, scale):
          "--needle", NEEDLE, "--needle-every", NEEDLE_EVERY)
 
 
-def reading(side, scale, line, want, first=False, unit="untagged"):
+def reading(side, scale, line, want, first=False, unit="untagged", cold=False):
     if first:
-        side.forget()
+        side.forget(cold)
     repeat = 1 if first else 3
     if not first:
         commands(side, scale, line)  # warm
@@ -160,8 +160,8 @@ def reading(side, scale, line, want, first=False, unit="untagged"):
     return dict(cost.per(repeat), ms=times[len(times) // 2], n=want, bytes=got[0]["bytes"])
 
 
-def fetch(side, scale, first):
-    return reading(side, scale, "FETCH 1:* ALL", big(scale), first)
+def fetch(side, scale, first, cold=False):
+    return reading(side, scale, "FETCH 1:* ALL", big(scale), first, cold=cold)
 
 
 def bodies(side, scale):
@@ -213,9 +213,9 @@ def idle(side, scale):
 
 
 class Load:
-    def __init__(self, name, what, figure, call, *args, milter=False, calls=False, cold=False):
+    def __init__(self, name, what, figure, call, *args, milter=False, calls=False, cold=False, cyrus=False):
         self.name, self.what, self.figure, self.call, self.args = name, what, figure, call, args
-        self.milter, self.calls, self.cold = milter, calls, cold
+        self.milter, self.calls, self.cold, self.cyrus = milter, calls, cold, cyrus
 
     def run(self, side, scale):
         return self.call(side, scale, *self.args)
@@ -233,10 +233,11 @@ ALL = [
     Load("submission-20", "submission, STARTTLS, AUTH, 4 KB, 20 clients", "rate", submission, 20, 600, milter=True, calls=True),
     Load("wide", "5 MB to 500 recipients", "ms", wide, cold=True),
     Load("login", "IMAPS login and logout, 20 clients", "rate", login, 20, 800, calls=True),
-    Load("fetch-first", "FETCH 1:* ALL, 10,000 messages, first", "ms", fetch, True, cold=True),
-    Load("fetch-warm", "FETCH 1:* ALL, 10,000 messages, warm", "ms", fetch, False, cold=True),
-    Load("bodies", "FETCH BODY.PEEK[], 2,000 messages", "ms", bodies, cold=True),
-    Load("search-body", "SEARCH BODY, 10,000 messages", "ms", search, cold=True),
+    Load("fetch-first", "FETCH 1:* ALL, 10,000 messages, first", "ms", fetch, True, cold=True, cyrus=True),
+    Load("fetch-cold", "FETCH 1:* ALL, 10,000 messages, first, not in the page cache", "ms", fetch, True, True, cold=True, cyrus=True),
+    Load("fetch-warm", "FETCH 1:* ALL, 10,000 messages, warm", "ms", fetch, False, cold=True, cyrus=True),
+    Load("bodies", "FETCH BODY.PEEK[], 2,000 messages", "ms", bodies, cold=True, cyrus=True),
+    Load("search-body", "SEARCH BODY, 10,000 messages", "ms", search, cold=True, cyrus=True),
     Load("append-1", "APPEND 4 KB, 1 session", "rate", append, 1, 300),
     Load("append-20", "APPEND 4 KB, 20 sessions", "rate", append, 20, 1500, calls=True),
     Load("store-1", "STORE a flag, 1 session", "rate", store, 1, 500),

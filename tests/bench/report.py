@@ -85,6 +85,16 @@ def milter_rows(result):
                    "%s / %s" % (number(median(ss, "p50_ms")), number(median(ss, "p99_ms")))]
 
 
+def cyrus_rows(result):
+    for entry in result["loads"].values():
+        ss = entry["samples"].get("cyrus")
+        if ss:
+            figure, ours = entry["figure"], entry["samples"].get("congvu", [])
+            yield [entry["what"], "%s %s" % (number(median(ours, figure)), UNIT[figure]), "%s %s" % (number(median(ss, figure)), UNIT[figure]),
+                   times(ratio(entry, "cyrus", figure, figure == "rate")), number(median(ours, "cpu_ms")), number(median(ss, "cpu_ms")),
+                   times(ratio(entry, "cyrus", "cpu_ms", False))]
+
+
 def generator_lines(result):
     shares = []
     for entry in result["loads"].values():
@@ -113,6 +123,8 @@ def markdown(result):
     for title, head, rows in (
             ("Latency, p50 / p99 in ms:", ["load", "Congvu", "shipped", "tuned"], latency_rows(result)),
             ("System calls / syncs of an operation:", ["load", "Congvu", "shipped", "tuned"], calls_rows(result)),
+            ("Reading, beside Cyrus %s (as Debian ships it, unpacked; CPU ms):" % m.get("packages", {}).get("cyrus-imapd", ""),
+             ["load", "Congvu", "Cyrus", "×", "CPU: Congvu", "Cyrus", "×"], cyrus_rows(result)),
             ("Congvu with its milter (all rules, audit log durable before the answer):", ["load", "figure", "CPU ms", "p50 / p99 ms"],
              milter_rows(result))):
         rows = list(rows)

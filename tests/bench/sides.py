@@ -100,6 +100,19 @@ class Side:
         self.stop()
         self.start()
 
+    send_options = ()  # of the generator that fills mailboxes
+
+    def drop_caches(self):
+        """What was kept beside the messages so that a FETCH is quicker the next time."""
+
+    def forget(self, cold=False):
+        """Before a FETCH that is to be the first one. cold: what lies on the disk is not in memory either."""
+        self.stop()
+        self.drop_caches()
+        if cold:
+            account.evict(*self.folders())
+        self.start()
+
 
 class Congvu(Side):
     """An instance as ./quickstart makes it, with the bench's people. With a milter: the policy of the official headers, ours."""
@@ -132,10 +145,6 @@ class Congvu(Side):
     def folders(self):
         return [self.dir / "var"]
 
-    def forget(self):
-        """Nothing to do before a first FETCH but to start anew: what is shown lies in the rows."""
-        self.restart()
-
 
 class Peer(Side):
     """Postfix and Dovecot. tuned: the settings that help them, at durability equal to Congvu's (tests/bench/README.md tells them)."""
@@ -163,9 +172,34 @@ class Peer(Side):
     def folders(self):
         return [self.dir / "mail", self.dir / "queue"]
 
-    def forget(self):
-        """Before a first FETCH: the cache that an earlier one has filled goes away."""
-        self.stop()
+    def drop_caches(self):
         for cache in (self.dir / "mail").rglob("dovecot.index.cache"):
             cache.unlink()
-        self.start()
+
+
+class Cyrus(Side):
+    """Debian's Cyrus IMAP, for what is read alone: filled by LMTP. It writes what a listing needs when a message comes, so there is nothing to drop."""
+
+    send_options = ("--lmtp",)
+
+    def __init__(self, name, folder, base, directory, certs, accounts):
+        super().__init__(name, folder, base, directory, certs)
+        import cyrus
+        self.cyrus = cyrus
+        self.dir.mkdir()
+        cyrus.make(self, BUILD, accounts)
+
+    def start(self):
+        self.group.start([self.cyrus.root(BUILD) / "usr/lib/cyrus/bin/master", "-C", self.dir / "imapd.conf", "-M", self.dir / "cyrus.conf",
+                          "-D", "-p", self.dir / "run/master.pid"], stdout=subprocess.DEVNULL, stderr=open(self.dir / "cyrus.err", "a"),
+                         env=self.cyrus.environment(BUILD))
+        for what in ("mx", "imaps"):
+            wait_port(self.port(what))
+        time.sleep(0.3)
+
+    def stop(self):
+        self.group.end()
+        (self.dir / "run/master.pid").unlink(missing_ok=True)
+
+    def folders(self):
+        return [self.dir / "mail", self.dir / "conf"]

@@ -249,6 +249,52 @@ def large(args, pid, measured):
         assert grown < 40, grown
 
 
+def many_bodies(args, seed):
+    """Small messages, read many at a time and ahead: each client gets each of them whole, also while others go away in the middle of it."""
+    rnd = random.Random(seed)
+    c = Client(args.port, args.ca, args.login, args.password, "f")
+    c.run("CREATE many")
+    texts = []
+    for i in range(90):
+        size = rnd.choice((0, 10, 3000, 30000, 70000))  # the last is above what is read ahead
+        texts.append("Subject: %d\r\n\r\n%s\r\nneedle-%d\r\n" % (i, "x" * size, i % 2))
+        c.run("APPEND many {%d+}\r\n%s" % (len(texts[-1]), texts[-1]))
+    c.select("many")
+    left = []
+
+    def leave():
+        for _ in range(12):
+            o = Client(args.port, args.ca, args.login, args.password, "g")
+            o.select("many")
+            command, n = rnd.choice((("FETCH 1:* (BODY.PEEK[])", 300000), ("SEARCH BODY needle-1", 3), ("FETCH 1:* (BODYSTRUCTURE BODY.PEEK[])", 300000)))
+            o.send(command)
+            o.file.read(rnd.randrange(n))
+            o.sock.close()
+            left.append(o)
+    threads = [threading.Thread(target=leave) for _ in range(3)]
+    for t in threads:
+        t.start()
+    for items in ("BODY.PEEK[]", "BODY.PEEK[1]", "BODYSTRUCTURE BODY.PEEK[HEADER]", "BODY.PEEK[HEADER.FIELDS (SUBJECT)]"):
+        lines = [x for x in c.run("UID FETCH 1:* (%s)" % items) if b" FETCH (" in x]
+        assert len(lines) == len(texts), (items, len(lines))
+        for line, text in zip(lines, texts):
+            head, _, body = text.partition("\r\n\r\n")
+            want = {"BODY.PEEK[]": text, "BODY.PEEK[1]": body}.get(items, head + "\r\n\r\n")
+            got = line.partition(b"}\r\n")[2]
+            assert got[:len(want)] == want.encode(), (items, text[:40], line[:120], got[:60])
+            assert got[len(want):].rstrip(b")").strip() in (b"", b"UID"), (items, got[len(want):][:60])
+    for word in ("needle-0", "needle-1", "x" * 100, "nowhere"):
+        found = [x for x in c.run("UID SEARCH BODY %s" % word) if x.startswith(b"* SEARCH")][0].split()[2:]
+        assert len(found) == sum(word in t for t in texts), (word, len(found))
+    for t in threads:
+        t.join()
+    assert len(left) == 36
+    c.run("NOOP")
+    c.run("CLOSE")
+    c.run("DELETE many")
+    print("bodies: %d" % len(texts))
+
+
 def binary(args, seed):
     """BINARY of parts that are decoded piece by piece: the octets and the sizes are exact, whole and in part."""
     rnd = random.Random(seed)
@@ -314,6 +360,7 @@ def main():
         try:
             race(args, "race", args.seconds, args.seed)
             arrivals(args, "arrivals", args.seconds / 2)
+            many_bodies(args, args.seed)
             binary(args, args.seed)
             restart(args, server.process.pid)
             large(args, server.process.pid, not server.is_asan)
