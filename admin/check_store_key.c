@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "admin/check.h"
@@ -15,6 +16,7 @@
 
 struct seen {
 	size_t sealed, clear, bad;
+	uint64_t clear_octets;
 };
 
 /* The file is told of when it does not open; the first ten of them. */
@@ -25,6 +27,10 @@ look_at(struct check *k, int dir, const char *name, const struct seg_keys *keys,
 	int fd = openat(dir, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC), err;
 	ssize_t n = fd < 0 ? -1 : pread(fd, p, sizeof p, 0);
 	struct seg_head h;
+	struct stat st = {.st_size = 0};
+
+	if (n > 0 && fstat(fd, &st) != 0)
+		st.st_size = 0;
 
 	if (fd >= 0)
 		close(fd);
@@ -32,6 +38,7 @@ look_at(struct check *k, int dir, const char *name, const struct seg_keys *keys,
 		return; /* congvu store check looks after those */
 	if (!h.sealed) {
 		seen->clear++;
+		seen->clear_octets += (uint64_t)st.st_size;
 		return;
 	}
 	seen->sealed++;
@@ -116,6 +123,12 @@ check_store_key(struct check *k)
 		    _("%s: %zu keys, new mail under \"%s\"; %zu files of the store are encrypted, "
 		      "%zu are not"),
 		    path, keys.n, keys.k[keys.n - 1].id, seen.sealed, seen.clear);
+	if (set && seen.clear > 0)
+		finding(k, WARN, "store_key_file",
+		    _("%llu KiB of mail from before the key was set are still not encrypted: "
+		      "congvu "
+		      "store compact --min-live=100 writes them anew"),
+		    (unsigned long long)(seen.clear_octets + 1023) >> 10);
 out:
 	seg_keys_wipe(&keys);
 	free(path);

@@ -245,6 +245,8 @@ common_options(struct ctl *c, int *argc_io, char **argv, const char **why)
 			c->json = true;
 		else if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0)
 			help = true;
+		else if (strncmp(argv[i], "--lang=", 7) == 0)
+			c->lang = argv[i] + 7;
 		else if (takes && argv[i][1] == 'c')
 			c->conf_file = argv[++i];
 		else if (takes)

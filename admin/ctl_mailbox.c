@@ -12,6 +12,7 @@
 
 #include "admin/ctl_directory.h"
 #include "admin/ctl_mailbox.h"
+#include "admin/ctl_store.h"
 #include "directory/people.h"
 #include "lib/err.h"
 #include "lib/log.h"
@@ -101,7 +102,7 @@ mailbox_store(struct ctl *c, int *code_out)
 		*code_out = ctl_fail(
 		    c, EX_UNAVAILABLE, _("%s is not there: the suite was never started"), dir);
 	else
-		s = ipc_sync_new("store.admin.sock", &store_proto, IPC_ADMIN);
+		s = store_admin_new();
 	free(dir);
 	return s;
 }
@@ -117,9 +118,7 @@ mailbox_fail(const struct ctl *c, int err)
 	case ERR_CLOSED:
 	case ERR_TIMEOUT:
 	case ERR_IO:
-		return ctl_fail(c, EX_TEMPFAIL,
-		    _("the store does not answer (%s): is congvu-stored running (congvu status)?"),
-		    err_name(err));
+		return store_fail(c, err, "");
 	case ERR_NOTFOUND:
 		return ctl_fail(c, EX_NOUSER, "%s", _("the store has no such account or mailbox"));
 	case ERR_FULL:

@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "admin/ctl_store.h"
@@ -21,7 +23,7 @@ static const struct {
 #include "admin/store_commands.def"
 #undef STORE_COMMAND
 };
-enum { N_SUBS = sizeof subs / sizeof subs[0] };
+enum { N_SUBS = sizeof subs / sizeof subs[0], CONNECT_MS = 2000 };
 
 /* By the kind of task (store/stored_tasks.def), for `congvu store follow`. */
 static const struct {
@@ -61,7 +63,24 @@ store_cwd(void)
 struct ipc_sync *
 store_admin_new(void)
 {
-	return ipc_sync_new("store.admin.sock", &store_proto, IPC_ADMIN);
+	struct ipc_sync *s = ipc_sync_new("store.admin.sock", &store_proto, IPC_ADMIN);
+
+	ipc_sync_connect_limit(s, CONNECT_MS);
+	return s;
+}
+
+/* Its parent holds the socket, also while stored itself is started again. */
+bool
+store_is_down(void)
+{
+	struct sockaddr_un un = {.sun_family = AF_UNIX, .sun_path = "store.admin.sock"};
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	bool down = fd >= 0 && connect(fd, (const struct sockaddr *)&un, sizeof un) != 0 &&
+		    (errno == ECONNREFUSED || errno == ENOENT);
+
+	if (fd >= 0)
+		close(fd);
+	return down;
 }
 
 int
@@ -70,6 +89,11 @@ store_fail(const struct ctl *c, int err, const char *why)
 	if (err == ERR_TEMP && faccessat(AT_FDCWD, "store.admin.sock", W_OK, AT_EACCESS) != 0 &&
 	    errno == EACCES)
 		return ctl_fail(c, EX_NOPERM, "%s", _("only root may do this: call it with sudo"));
+	if ((err == ERR_TEMP || err == ERR_CLOSED || err == ERR_IO) && store_is_down())
+		return ctl_fail(c, EX_UNAVAILABLE, "%s",
+		    _("the store is not running: start it (systemctl start congvu.target, or "
+		      "congvu "
+		      "run), and see its log when it does not stay"));
 	switch (err) {
 	case ERR_TEMP:
 	case ERR_CLOSED:

@@ -20,6 +20,8 @@ struct store_view {
 struct ipc_sync *store_admin_new(void);
 /* The folder congvu was called in, for openat: paths on the command line are relative to it. */
 int store_cwd(void);
+/* Whether nobody listens on it: in the run folder. */
+bool store_is_down(void);
 /* The store does not answer, or says no. */
 int store_fail(const struct ctl *c, int err, const char *why);
 /* Starts a task with arguments (taken), and follows it unless detach (--detach: prints its number). Gives the exit code. With --json prints one value:

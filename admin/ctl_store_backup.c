@@ -18,7 +18,7 @@
 #include "lib/log.h"
 
 enum {
-	TRIES = 40, /* while the store does not answer, without --follow */
+	PATIENCE_MS = 60000, /* while the store does not answer, without --follow */
 	TRY_MS = 250,
 	TELL_EVERY_MS = 10000,
 };
@@ -120,7 +120,7 @@ may_pass(const struct backup_pull *p, int err)
 struct follow {
 	int64_t worst_us; /* the farthest the folder was behind */
 	int64_t told_ms, last_us;
-	unsigned failures;
+	int64_t failing_ms; /* since when the store does not answer; 0: it does */
 };
 
 static void
@@ -133,7 +133,7 @@ follow_note(struct follow *f, const struct backup_pull *p, bool json)
 	if (behind > f->worst_us)
 		f->worst_us = behind;
 	f->last_us = p->moment_us;
-	f->failures = 0;
+	f->failing_ms = 0;
 	if (json || ms - f->told_ms < TELL_EVERY_MS)
 		return;
 	f->told_ms = ms;
@@ -171,6 +171,22 @@ report(struct ctl *c, const struct backup_pull *p, const struct follow *f, bool 
 	return ctl_json_take(j, EX_OK);
 }
 
+/* The store did not answer: whether to ask again. Who waits is told. */
+static bool
+patience(struct ctl *c, struct follow *f, bool follow)
+{
+	int64_t ms = now_us(CLOCK_MONOTONIC) / 1000;
+	bool first = f->failing_ms == 0;
+
+	if (first)
+		f->failing_ms = ms;
+	if (!follow && (store_is_down() || ms - f->failing_ms > PATIENCE_MS))
+		return false;
+	if (first && !c->json)
+		fprintf(stderr, "%s\n", _("the store does not answer now: waiting for it"));
+	return true;
+}
+
 static int
 run(struct ctl *c, struct backup_pull *p, bool follow, unsigned every_ms)
 {
@@ -186,13 +202,15 @@ run(struct ctl *c, struct backup_pull *p, bool follow, unsigned every_ms)
 				   ? report(c, p, &f, follow)
 				   : ctl_fail(c, EX_TEMPFAIL,
 					 _("ended by a signal; the next call goes on"));
-		if (err != 0 && (!may_pass(p, err) || (!follow && ++f.failures > TRIES)))
+		if (err != 0 &&
+		    (!may_pass(p, err) || (err != ERR_GONE && !patience(c, &f, follow))))
 			return backup_fail(c, p, err);
 		if (err != 0) {
 			if (err != ERR_GONE)
 				sleep_ms(TRY_MS);
 			continue;
 		}
+		f.failing_ms = 0;
 		if (!whole)
 			continue;
 		if (fresh) /* how old the folder was before is no lag of ours */

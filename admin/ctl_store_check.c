@@ -112,6 +112,7 @@ static int
 repair_result(struct ctl *c, const struct json *status)
 {
 	const struct json *r = json_get(status, "result");
+	long long left = json_int(json_get(r, "left"), 0);
 
 	(void)result(c, status);
 	if (!c->json)
@@ -119,7 +120,11 @@ repair_result(struct ctl *c, const struct json *status)
 			 "as it is: "
 			 "congvu store check names it\n"),
 		    (long long)json_int(json_get(r, "mended"), 0));
-	return EX_OK;
+	if (!c->json && left > 0)
+		printf(
+		    _("%lld faults stay: a backup has what is missing (congvu store restore).\n"),
+		    left);
+	return left > 0 ? EX_DATAERR : EX_OK;
 }
 
 const struct store_view store_view_check = {finding, result};

@@ -204,6 +204,9 @@ follow(struct follow *f)
 		if (err == 0 && f->started != 0 &&
 		    f->started != json_int(json_get(f->status, "started"), 0))
 			err = ERR_NOTFOUND;
+		if (err == ERR_NOTFOUND && f->started == 0)
+			return ctl_fail(
+			    f->c, EX_NOUSER, _("there is no task %llu"), (unsigned long long)f->id);
 		if (err == ERR_NOTFOUND || err == ERR_CLOSED) {
 			progress_clear(f);
 			return ctl_fail(f->c, EX_TEMPFAIL,

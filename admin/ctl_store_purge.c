@@ -116,8 +116,11 @@ result(struct ctl *c, const struct json *status)
 	struct json *rec;
 	int code = EX_OK;
 
-	if (r == NULL || json_kind(r) != JSON_T_OBJ || json_get(r, "request") == NULL)
+	if (r == NULL || json_kind(r) != JSON_T_OBJ || json_get(r, "request") == NULL) {
+		if (!c->json && json_get(r, "requests") != NULL && number(r, "requests") == 0)
+			printf("%s\n", _("Nobody has requested a purge."));
 		return EX_OK;
+	}
 	if (json_get(r, "removed") != NULL && json_get(r, "done") != NULL) {
 		rec = json_obj_new();
 		json_set_int(rec, "request", number(r, "request"));

@@ -49,6 +49,20 @@ stats_file(struct ctl *c, const struct json *f)
 	    json_bool(json_get(f, "writing")) ? _(", written to now") : "");
 }
 
+/* A key that was set later encrypts what comes from then on. */
+static void
+tell_clear(const struct ctl *c, long long clear)
+{
+	char *path = conf_path(c->conf, "store_key_file");
+
+	if (path[0] != '\0' && clear > 0)
+		printf(
+		    _("NOT encrypted, though store_key_file is set: %s, from before it was; congvu "
+		      "store compact --min-live=100 writes it anew\n"),
+		    store_octets(clear));
+	free(path);
+}
+
 static int
 stats_result(struct ctl *c, const struct json *s)
 {
@@ -64,6 +78,7 @@ stats_result(struct ctl *c, const struct json *s)
 	    number(s, "references") - number(s, "referred"));
 	printf(_("compressed: %s, %d %% of that\n"), octets(s, "stored_octets"),
 	    share(number(s, "stored_octets"), number(s, "body_octets")));
+	tell_clear(c, number(s, "clear_octets"));
 	printf(
 	    _("named by nothing: %lld bodies, %s\n"), number(s, "dead"), octets(s, "dead_octets"));
 	printf(_("files of bodies: %lld, %s"), number(s, "files"), octets(s, "file_octets"));

@@ -343,8 +343,10 @@ check_backup(struct check *k)
 		if (strcmp(json_cstr(json_get(r, "role")), "stored") != 0)
 			continue;
 		if (at == 0)
-			finding(k, GOOD, "backup",
-			    _("there is no backup of the store: congvu store backup makes one"));
+			finding(k, WARN, "backup",
+			    _("there is no backup of the store: congvu store backup FOLDER makes "
+			      "one, "
+			      "--follow keeps it a second behind"));
 		else if (hours > BACKUP_OLD_H)
 			finding(k, WARN, "backup",
 			    _("the last backup of the store is %lld hours old: congvu store "

@@ -21,6 +21,7 @@ struct ipc_sync {
 	struct ipc_chan ch;
 	bool connected, hello_seen;
 	uint32_t next_id;
+	unsigned connect_ms; /* 0: the time of the call */
 };
 
 static uint64_t
@@ -41,6 +42,12 @@ ipc_sync_new(const char *path, const struct ipc_proto *p, uint32_t self)
 	s->proto = p;
 	s->self = self;
 	return s;
+}
+
+void
+ipc_sync_connect_limit(struct ipc_sync *s, unsigned ms)
+{
+	s->connect_ms = ms;
 }
 
 static void
@@ -148,8 +155,11 @@ static int
 sync_up(struct ipc_sync *s, uint64_t deadline)
 {
 	unsigned wait_ms = 10;
+	uint64_t until = s->connect_ms > 0 ? now_ms() + s->connect_ms : deadline;
 	struct ipc_frame f;
 	int rc, fd;
+
+	until = until < deadline ? until : deadline;
 
 	if (s->connected && !is_stale(s))
 		return 0;
@@ -157,7 +167,7 @@ sync_up(struct ipc_sync *s, uint64_t deadline)
 	while ((fd = ipc_connect(s->path, true)) < 0) {
 		struct timespec ts = {0, (long)wait_ms * 1000000};
 
-		if (now_ms() + wait_ms >= deadline || errno == EACCES || errno == ENAMETOOLONG)
+		if (now_ms() + wait_ms >= until || errno == EACCES || errno == ENAMETOOLONG)
 			return ERR_TEMP;
 		nanosleep(&ts, NULL);
 		wait_ms = wait_ms * 2 > 500 ? 500 : wait_ms * 2;

@@ -84,6 +84,7 @@ struct backend_space_state {
 	    references; /* by rows to bodies: less referred, the copies that single copy saves */
 	uint64_t referred, referred_octets; /* bodies that rows name */
 	uint64_t stored_octets;             /* that the bodies there take in files */
+	uint64_t clear_octets;              /* of these not encrypted */
 	uint64_t dead, dead_octets;         /* bodies that nothing names; their octets in files */
 	uint64_t young;                     /* of these kept by the grace period */
 	uint64_t dropped, dropped_octets;   /* by this job */

@@ -270,6 +270,7 @@ tally_row(void *arg, struct slice key, struct slice value)
 	t->n.bodies++;
 	t->n.body_octets += l.size;
 	t->n.stored_octets += l.stored;
+	t->n.clear_octets += (l.flags & SEG_SEALED) != 0 ? 0 : l.stored;
 	pthread_mutex_lock(&s->mu);
 	if (s->marking && body_set_has(s->marks, body)) {
 		t->n.referred++;
@@ -323,6 +324,7 @@ space_tally(struct bkv *b)
 	s->st.bodies = t.n.bodies;
 	s->st.body_octets = t.n.body_octets;
 	s->st.stored_octets = t.n.stored_octets;
+	s->st.clear_octets = t.n.clear_octets;
 	s->st.referred = t.n.referred;
 	s->st.referred_octets = t.n.referred_octets;
 	s->st.dead = t.n.dead;

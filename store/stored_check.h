@@ -14,6 +14,7 @@ struct check_sums {
 	uint64_t accounts, mailboxes, messages, octets, rows, bodies, faults, warnings, notes;
 	uint64_t unsettled; /* mailboxes that changed whenever they were read */
 	uint64_t mended;    /* by a repair, or that one would mend */
+	uint64_t left;      /* faults that a repair does not mend, or could not now */
 };
 struct check {
 	struct task *t;

@@ -33,11 +33,29 @@ check_finding_new(const struct check *k, enum check_level level, const char *cod
 	return j;
 }
 
+/* Whether a repair mends it: all else needs a backup, or the owner. */
+static bool
+is_mended(const char *code)
+{
+	static const char *const codes[] = {"header_count", "uidnext_low", "modseq_low",
+	    "change_row_corrupt", "change_row_missing", "change_row_stale", "change_row_wrong",
+	    "expunged_row_corrupt", "delivery_row_corrupt", "mailbox_header_corrupt",
+	    "account_header_corrupt", "name_row_corrupt", "subscription_row_corrupt"};
+
+	for (size_t i = 0; i < sizeof codes / sizeof codes[0]; i++)
+		if (strcmp(codes[i], code) == 0)
+			return true;
+	return false;
+}
+
 void
 check_emit_take(struct check *k, struct json *finding)
 {
 	const char *level = json_cstr(json_get(finding, "level"));
+	const char *code = json_cstr(json_get(finding, "code"));
 
+	if (level[0] == 'f' ? !is_mended(code) : strcmp(code, "mend_failed") == 0)
+		k->sums.left++;
 	if (level[0] == 'f')
 		k->sums.faults++;
 	else if (level[0] == 'w')
@@ -369,6 +387,8 @@ check_report(struct task *t)
 	json_set_int(j, "notes", (int64_t)s->notes);
 	if (((const struct check *)t->own)->repair)
 		json_set_int(j, "mended", (int64_t)s->mended);
+	if (((const struct check *)t->own)->repair)
+		json_set_int(j, "left", (int64_t)s->left);
 	json_set_int(j, "unsettled", (int64_t)s->unsettled);
 	return j;
 }

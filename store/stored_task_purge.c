@@ -553,6 +553,11 @@ report(struct task *t)
 	struct json *req = k->list == NULL ? NULL : request_of(k, k->number), *j = NULL;
 	struct buf b;
 
+	if (req == NULL && k->what == PURGE_LIST) {
+		j = json_obj_new();
+		json_set_int(j, "requests", (int64_t)json_len(k->list));
+		return j;
+	}
 	if (req == NULL)
 		return NULL;
 	buf_init(&b, RECORD_MAX);

@@ -151,9 +151,10 @@ report(struct task *t)
 	    {"messages", s->messages}, {"message_octets", s->message_octets},
 	    {"references", s->references}, {"bodies", s->bodies}, {"body_octets", s->body_octets},
 	    {"referred", s->referred}, {"referred_octets", s->referred_octets},
-	    {"stored_octets", s->stored_octets}, {"dead", s->dead}, {"dead_octets", s->dead_octets},
-	    {"young", s->young}, {"dropped", s->dropped}, {"dropped_octets", s->dropped_octets},
-	    {"files", s->files}, {"file_octets", s->file_octets}, {"copied", s->copied},
+	    {"stored_octets", s->stored_octets}, {"clear_octets", s->clear_octets},
+	    {"dead", s->dead}, {"dead_octets", s->dead_octets}, {"young", s->young},
+	    {"dropped", s->dropped}, {"dropped_octets", s->dropped_octets}, {"files", s->files},
+	    {"file_octets", s->file_octets}, {"copied", s->copied},
 	    {"copied_octets", s->copied_octets}, {"files_removed", s->files_removed},
 	    {"freed_octets", s->freed_octets}, {"database_octets", s->database_octets}};
 	struct json *j;

@@ -83,15 +83,26 @@ def test_keys(site):
     assert found_in(site, SECRET) == [n for n in found_in(site, SECRET) if n in before]
     assert len(segments(site)) > len(before)
     assert subjects(site) == ["Subject: %s 1" % SECRET, "Subject: %s 2" % SECRET]
+    # what is still in the clear is said, with what to do; and it does it
+    code, text = check(site)
+    assert code == 0 and "KiB of mail from before the key was set are still not encrypted" in text, text
+    r = site.congvu("store", "stats")
+    assert r.returncode == 0 and "NOT encrypted" in r.stdout and "--min-live=100" in r.stdout, r.stdout + r.stderr
+    assert site.congvu("store", "compact", "--min-live=100").returncode == 0
+    assert not found_in(site, SECRET)
+    assert "NOT encrypted" not in site.congvu("store", "stats").stdout
+    assert "still not" not in check(site)[1]
+    assert subjects(site) == ["Subject: %s 1" % SECRET, "Subject: %s 2" % SECRET]
 
     # a new key, then the old files under it, then the old key away
+    old = len(segments(site))
     keys_are(site, a, b)
     quickstart("restart", "--dir", site.dir)
     site.wait_up()
     append(site, 3)
     r = site.congvu("--json", "store", "rotate-key")
     assert r.returncode == 0, r.stdout + r.stderr
-    assert json.loads(r.stdout)["task"]["result"]["rewrapped"] == 1
+    assert json.loads(r.stdout)["task"]["result"]["rewrapped"] == old
     r = site.congvu("--lang", "vi", "store", "rotate-key")
     assert r.returncode == 0 and "0 tệp" in r.stdout, r.stdout + r.stderr
     keys_are(site, b)
