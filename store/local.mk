@@ -90,7 +90,7 @@ CV_FUZZ += tests/fuzz/sig_fuzz
 tests_fuzz_sig_fuzz_SOURCES = tests/fuzz/fuzz.h tests/fuzz/sig_fuzz.c $(CV_FUZZ_MAIN)
 tests_fuzz_sig_fuzz_LDFLAGS = $(AM_LDFLAGS) $(CV_FUZZLINK)
 tests_fuzz_sig_fuzz_LDADD = store/libcvstored.a store/libcvingest.a store/libcvstore.a lib/libcvmail.a lib/libcv.a $(CV_MAIL_LIBS)
-store_libcvstored_a_SOURCES += store/stored_index.h store/stored_index.c store/stored_seal.c \
+store_libcvstored_a_SOURCES += store/stored_index.h store/stored_index.c store/stored_index_stale.c store/stored_seal.c \
 	store/stored_candidates.c
 
 pkglibexec_PROGRAMS += congvu-stored-db

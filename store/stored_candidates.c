@@ -156,6 +156,8 @@ judge_block(struct candidates *k)
 static void
 block_read(struct candidates *k)
 {
+	struct index_block *block = k->block;
+
 	if (k->err == 0) {
 		judge_block(k);
 		k->at = index_last(k->block);
@@ -168,6 +170,8 @@ block_read(struct candidates *k)
 		    k->block->row.uids[0], err_name(k->err));
 		k->block->lost = true;
 	}
+	k->block = NULL;
+	index_block_unuse(block);
 	step(k);
 }
 
@@ -260,8 +264,11 @@ ask_block(struct candidates *k)
 	}
 	k->err = 0;
 	k->left = k->n_pieces;
-	if (k->n_pieces == 0) /* nothing that a block could tell */
+	index_block_use(k->block);
+	if (k->n_pieces == 0) { /* nothing that a block could tell */
 		block_read(k);
+		return;
+	}
 	for (size_t i = 0; i < k->n_pieces; i++)
 		must(be->ops->body_get(be, k->block->row.body, k->pieces[i].off, k->pieces[i].len,
 		    on_piece, &k->pieces[i]));

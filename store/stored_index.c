@@ -2,6 +2,7 @@
 #include "store/stored_index.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "lib/err.h"
 #include "lib/log.h"
@@ -16,9 +17,107 @@ struct index {
 	size_t n, alloc;
 	bool loaded;
 	struct waiting *first; /* while it is being read */
+	uint64_t n_msgs;       /* in all blocks */
+	uint64_t
+	    tried; /* messages that were in blocks and there, when no two blocks could be made one */
 };
 
 static void load_from(struct mbox *m, struct slice key);
+
+/* Out of the list. */
+static void
+block_drop(struct index_block *b)
+{
+	b->lost = b->replaced = true;
+	if (b->users == 0)
+		free(b);
+}
+
+void
+index_block_use(struct index_block *b)
+{
+	b->users++;
+}
+
+void
+index_block_unuse(struct index_block *b)
+{
+	if (--b->users == 0 && b->replaced)
+		free(b);
+}
+
+struct index_block *const *
+index_blocks(const struct mbox *m, size_t *n_out)
+{
+	*n_out = m->index == NULL || !m->index->loaded ? 0 : m->index->n;
+	return *n_out == 0 ? NULL : m->index->v;
+}
+
+bool
+index_has_stale(const struct mbox *m)
+{
+	size_t n;
+	struct index_block *const *v = index_blocks(m, &n);
+
+	for (size_t i = 0; i < n; i++)
+		if (v[i]->stale)
+			return true;
+	return false;
+}
+
+/* Messages in blocks that can be there still. */
+static uint64_t
+in_blocks(const struct mbox *m)
+{
+	return m->h.messages < m->index->n_msgs ? m->h.messages : m->index->n_msgs;
+}
+
+bool
+index_merge_wanted(const struct mbox *m)
+{
+	const struct index *x = m->index;
+	uint64_t there;
+
+	if (x == NULL || !x->loaded || x->n == 0)
+		return false;
+	there = in_blocks(m);
+	return 2 * there <= x->n_msgs && there < x->tried;
+}
+
+void
+index_merge_tried(struct mbox *m)
+{
+	uint64_t there = in_blocks(m);
+
+	m->index->tried = there - there / 4;
+}
+
+void
+index_give_up(struct mbox *m)
+{
+	for (size_t i = 0; i < m->index->n; i++)
+		m->index->v[i]->stale = false;
+	index_merge_tried(m);
+}
+
+void
+index_replace(struct mbox *m, size_t from, size_t n, const struct index_row *row)
+{
+	struct index *x = m->index;
+	size_t put = row != NULL, after = x->n - from - n;
+
+	for (size_t i = from; i < from + n; i++) {
+		x->n_msgs -= x->v[i]->row.n;
+		block_drop(x->v[i]);
+	}
+	memmove(x->v + from + put, x->v + from + n, after * sizeof(struct index_block *));
+	x->n = from + put + after;
+	if (row == NULL)
+		return;
+	x->v[from] = xcalloc(1, sizeof *x->v[from]);
+	x->v[from]->row = *row;
+	x->n_msgs += row->n;
+}
 
 void
 index_free(struct mbox *m)
@@ -26,7 +125,7 @@ index_free(struct mbox *m)
 	if (m->index == NULL)
 		return;
 	for (size_t i = 0; i < m->index->n; i++)
-		free(m->index->v[i]);
+		block_drop(m->index->v[i]);
 	free(m->index->v);
 	free(m->index);
 	m->index = NULL;
@@ -48,6 +147,7 @@ index_add(struct mbox *m, const struct index_row *row)
 	b = xcalloc(1, sizeof *b);
 	b->row = *row;
 	x->v[x->n++] = b;
+	x->n_msgs += row->n;
 }
 
 struct index_block *
@@ -80,11 +180,7 @@ index_end(const struct mbox *m)
 uint64_t
 index_messages(const struct mbox *m)
 {
-	uint64_t n = 0;
-
-	for (size_t i = 0; i < m->index->n; i++)
-		n += m->index->v[i]->row.n;
-	return n;
+	return m->index->n_msgs;
 }
 
 static void
@@ -139,6 +235,15 @@ load_from(struct mbox *m, struct slice key)
 	must(be->ops->scan(be, slice_str(m->object), key, slice_str("t0"), 200, on_row_values, m));
 }
 
+static struct index *
+index_new(void)
+{
+	struct index *x = xcalloc(1, sizeof *x);
+
+	x->tried = UINT64_MAX;
+	return x;
+}
+
 void
 index_get(struct mbox *m, index_fn fn, void *arg)
 {
@@ -150,7 +255,7 @@ index_get(struct mbox *m, index_fn fn, void *arg)
 		return;
 	}
 	if (m->index == NULL)
-		m->index = xcalloc(1, sizeof *m->index);
+		m->index = index_new();
 	reading = m->index->first != NULL;
 	w = xcalloc(1, sizeof *w);
 	w->fn = fn;

@@ -76,8 +76,8 @@ struct stored {
 	struct account *idle_first, *idle_last; /* not referred to, oldest first */
 	size_t n_accounts, n_idle;
 	uint64_t n_requests, n_inserts, n_deliveries, n_repeated, n_sessions;
-	struct seal *seal; /* the block of the index that is being made: stored_seal.c */
-	uint64_t n_sealed; /* blocks made */
+	struct seal *seal;           /* the block of the index that is being made: stored_seal.c */
+	uint64_t n_sealed, n_remade; /* blocks made; and those that took the place of others */
 	int64_t started;
 };
 

@@ -1,6 +1,7 @@
-/* stored_seal.c: makes blocks of the index for SEARCH (index_block.h) in the background: the signatures of the next 1,024 messages of a mailbox
+/* stored_seal.c: makes and remakes blocks of the index for SEARCH (index_block.h) in the background: the signatures of the next 1,024 messages of a mailbox
  * are read, transposed, written as a body, and named by a row "t/<first UID>". Runs in stored, one mailbox at a time, in steps of a millisecond at
- * most. Nothing waits for it, and when it is interrupted nothing is lost but its work: searches ask the signatures themselves. */
+ * most. Blocks next to one another whose messages were expunged for the most part become one, those without any go, and those that a rebuild
+ * calls stale are made anew: the new row and the removal of the old ones are one batch. Nothing waits for it, and when it is interrupted nothing is lost but its work: searches ask the signatures themselves. */
 #include "store/stored_index.h"
 
 #include <stdlib.h>
@@ -34,9 +35,14 @@ struct seal {
 	struct sealed msgs[INDEX_MSGS];
 	uint32_t n_read, built; /* of row.n */
 	struct buf block;
+	/* Remaking: blocks [at, at + n_old) become one. */
+	bool remakes;
+	size_t at, n_old;
+	uint32_t first, limit; /* the first and the last UID of these */
 };
 
 static void read_on(struct seal *k);
+static void remake_next(struct seal *k);
 static void on_index(void *arg, int err);
 
 size_t
@@ -90,6 +96,8 @@ seal_failed(struct seal *k, int err)
 {
 	if (err != ERR_GONE)
 		log_msg(LOG_LVL_WARN, "index", "%s: %s", k->m->object, err_name(err));
+	if (k->remakes && k->m->index != NULL)
+		index_give_up(k->m);
 	seal_end(k, INDEX_MSGS);
 }
 
@@ -100,7 +108,10 @@ next_block(struct seal *k)
 	arena_reset(k->mem);
 	buf_done(&k->block);
 	k->row.n = k->n_read = k->built = 0;
-	read_on(k);
+	if (k->remakes)
+		remake_next(k);
+	else
+		read_on(k);
 }
 
 static void
@@ -114,6 +125,16 @@ on_row_put(struct op *op)
 		seal_failed(k, err);
 		return;
 	}
+	if (k->remakes) {
+		if (!k->m->gone && k->m->index != NULL)
+			index_replace(k->m, k->at, k->n_old, k->row.n > 0 ? &k->row : NULL);
+		log_msg(LOG_LVL_INFO, "index_remade", "%s: %zu blocks up to UID %u became %s",
+		    k->m->object, k->n_old, k->limit, k->row.n > 0 ? "one" : "none");
+		k->at += k->row.n > 0;
+		k->m->acc->st->n_remade++;
+		next_block(k);
+		return;
+	}
 	if (!k->m->gone && k->m->index != NULL)
 		index_add(k->m, &k->row);
 	k->m->acc->st->n_sealed++;
@@ -122,28 +143,56 @@ on_row_put(struct op *op)
 	next_block(k);
 }
 
+/* The rows of the blocks that it takes the place of, but for one of the same key. */
+static void
+old_rows(const struct seal *k, struct op *op)
+{
+	struct index_block *const *v;
+	char key[KEY_MAX];
+	size_t n;
+
+	v = index_blocks(k->m, &n);
+	op->old_keys = arena_calloc(op->mem, k->n_old + 1, sizeof *op->old_keys);
+	if (op->old_keys == NULL)
+		fatal("no memory");
+	for (size_t i = k->at; i < k->at + k->n_old && i < n; i++)
+		if (k->row.n == 0 || v[i]->row.uids[0] != k->row.uids[0])
+			op->old_keys[op->n_old_keys++] =
+			    arena_slice(op->mem, key_u32(key, 't', v[i]->row.uids[0]));
+}
+
+static void
+put_row(struct seal *k)
+{
+	struct op *op = op_new(OP_INDEX, k->m, 65536, on_row_put, k);
+	char key[KEY_MAX];
+	struct buf v;
+
+	if (k->remakes)
+		old_rows(k, op);
+	if (k->row.n > 0) {
+		buf_init(&v, BACKEND_VALUE_MAX);
+		index_row_encode(&k->row, &v);
+		op->note_key = arena_slice(op->mem, key_u32(key, 't', k->row.uids[0]));
+		op->note_value = arena_slice(op->mem, buf_slice(&v));
+		buf_done(&v);
+		if (op->note_value.ptr == NULL)
+			fatal("no memory");
+	}
+	op_start(op);
+}
+
 static void
 on_block_put(void *arg, int err, uint64_t body)
 {
 	struct seal *k = arg;
-	char key[KEY_MAX];
-	struct op *op;
-	struct buf v;
 
 	if (err != 0 || k->m->gone) {
 		seal_failed(k, err != 0 ? err : ERR_GONE);
 		return;
 	}
 	k->row.body = body;
-	buf_init(&v, BACKEND_VALUE_MAX);
-	index_row_encode(&k->row, &v);
-	op = op_new(OP_INDEX, k->m, 16384, on_row_put, k);
-	op->note_key = arena_slice(op->mem, key_u32(key, 't', k->row.uids[0]));
-	op->note_value = arena_slice(op->mem, buf_slice(&v));
-	buf_done(&v);
-	if (op->note_value.ptr == NULL)
-		fatal("no memory");
-	op_start(op);
+	put_row(k);
 }
 
 /* ---- the block ---- */
@@ -243,7 +292,7 @@ on_summaries(void *arg, int err, struct slice v)
 		return;
 	}
 	k->row.n = k->n_read = i;
-	if (i == INDEX_MSGS)
+	if (i == INDEX_MSGS || (k->remakes && k->row.uids[i - 1] == k->limit))
 		build(k);
 	else
 		read_on(k);
@@ -293,6 +342,13 @@ on_row_values(void *arg, int err, const struct kv_pair *rows, size_t n, bool mor
 		seal_failed(k, err != 0 ? err : ERR_GONE);
 		return;
 	}
+	if (m == 0 && k->remakes) { /* that is all of them */
+		if (k->row.n > 0)
+			build(k);
+		else
+			put_row(k);
+		return;
+	}
 	if (m == 0) { /* not a block's worth: once the rest of it came */
 		seal_end(k, INDEX_MSGS + SPARE - k->row.n);
 		return;
@@ -304,15 +360,18 @@ static void
 read_on(struct seal *k)
 {
 	struct backend *be = k->m->acc->st->be;
-	uint32_t last = k->row.n > 0 ? k->row.uids[k->row.n - 1] : index_end(k->m);
-	char from[KEY_MAX];
+	uint32_t last = k->row.n > 0 ? k->row.uids[k->row.n - 1]
+			: k->remakes ? k->first - 1
+				     : index_end(k->m);
+	char from[KEY_MAX], to[KEY_MAX];
 
 	if (last == UINT32_MAX) {
 		seal_end(k, 0);
 		return;
 	}
 	must(be->ops->scan(be, slice_str(k->m->object), key_u32(from, 'm', last + 1),
-	    slice_str("m0"), STEP, on_row_values, k));
+	    k->remakes && k->limit < UINT32_MAX ? key_u32(to, 'm', k->limit + 1) : slice_str("m0"),
+	    STEP, on_row_values, k));
 }
 
 /* How many messages have to come before there may be enough for a block; 0: it is worth to look. What is in blocks may have been expunged since, so the
@@ -327,6 +386,99 @@ to_come(const struct mbox *m)
 		return enough - last;
 	in_none = m->h.messages > in_blocks ? (uint32_t)(m->h.messages - in_blocks) : 0;
 	return in_none >= enough || last >= 4 * enough ? 0 : enough - in_none;
+}
+
+/* ---- remaking ---- */
+
+static size_t
+first_uid(const struct store_uid *u, size_t n, uint32_t uid)
+{
+	size_t lo = 0;
+
+	while (lo < n) {
+		size_t mid = lo + (n - lo) / 2;
+
+		if (u[mid].uid < uid)
+			lo = mid + 1;
+		else
+			n = mid;
+	}
+	return lo;
+}
+
+/* The first blocks from k->at on that are worth it, by the UIDs that are there: u ascends. */
+static bool
+find_old(struct seal *k, const struct store_uid *u, size_t n_uids)
+{
+	struct index_block *const *v;
+	size_t n;
+
+	v = index_blocks(k->m, &n);
+	for (; k->at < n; k->at++) {
+		size_t there = 0, more = 0, end = k->at, i;
+		bool stale = false;
+
+		i = first_uid(u, n_uids, v[k->at]->row.uids[0]);
+
+		/* as many as one block holds */
+		for (; end < n; end++, there += more, more = 0) {
+			while (i < n_uids && u[i].uid < v[end]->row.uids[0])
+				i++; /* in no block */
+			while (i < n_uids && u[i].uid <= index_last(v[end])) {
+				i++;
+				more++;
+			}
+			if (there + more > INDEX_MSGS)
+				break;
+			stale = stale || v[end]->stale;
+		}
+		k->n_old = end - k->at;
+		if (k->n_old >= 2 || (k->n_old == 1 && (there == 0 || stale))) {
+			k->first = v[k->at]->row.uids[0];
+			k->limit = index_last(v[end - 1]);
+			return true;
+		}
+	}
+	return false;
+}
+
+static void
+on_view(void *arg, int err, const struct store_uid *u, size_t n)
+{
+	struct seal *k = arg;
+
+	if (err != 0 || k->m->gone || k->m->index == NULL) {
+		seal_failed(k, err != 0 ? err : ERR_GONE);
+		return;
+	}
+	if (find_old(k, u, n)) {
+		k->row.n = k->n_read = 0;
+		read_on(k);
+		return;
+	}
+	index_merge_tried(k->m);
+	seal_end(k, 0);
+}
+
+static void
+remake_next(struct seal *k)
+{
+	view_get(k->m, true, on_view, k);
+}
+
+static struct seal *
+seal_new(struct mbox *m)
+{
+	struct seal *k = xcalloc(1, sizeof *k);
+
+	k->m = m;
+	k->mem = arena_new(MEM);
+	if (k->mem == NULL)
+		fatal("no memory");
+	buf_init(&k->block, INDEX_SIZE_MAX);
+	m->acc->st->seal = k;
+	account_ref(m->acc);
+	return k;
 }
 
 static void
@@ -347,24 +499,27 @@ void
 index_maybe(struct mbox *m)
 {
 	struct stored *st = m->acc->st;
-	struct seal *k;
 
-	if (m->h.messages < INDEX_MSGS + SPARE || m->h.uidnext < m->index_due || st->seal != NULL ||
-	    m->gone)
+	if (st->seal != NULL || m->gone)
 		return;
-	k = xcalloc(1, sizeof *k);
-	k->m = m;
-	k->mem = arena_new(MEM);
-	if (k->mem == NULL)
-		fatal("no memory");
-	buf_init(&k->block, INDEX_SIZE_MAX);
-	st->seal = k;
-	account_ref(m->acc);
-	index_get(m, on_index, k);
+	if (index_merge_wanted(m) || index_has_stale(m)) {
+		struct seal *k = seal_new(m);
+
+		k->remakes = true;
+		remake_next(k);
+		return;
+	}
+	if (m->h.messages < INDEX_MSGS + SPARE || m->h.uidnext < m->index_due)
+		return;
+	index_get(m, on_index, seal_new(m));
 }
 
 int
 index_build(struct op *op, struct cycle *c)
 {
-	return cycle_put(c, op->note_key, op->note_value);
+	int err = op->note_key.len > 0 ? cycle_put(c, op->note_key, op->note_value) : 0;
+
+	for (size_t i = 0; i < op->n_old_keys && err == 0; i++)
+		err = cycle_del(c, op->old_keys[i]);
+	return err;
 }

@@ -16,6 +16,7 @@
 #include "store/body_set.h"
 #include "store/kept.h"
 #include "store/sig.h"
+#include "store/stored_index.h"
 #include "store/stored_task.h"
 
 enum {
@@ -24,6 +25,8 @@ enum {
 	MEM = 96 << 20,
 	OP_MEM = 4 << 20,
 	WAIT_MS = 100,
+	INDEX_WAIT_MS = 20,
+	INDEX_WAITS = 1500, /* half a minute: another mailbox may be at it */
 };
 
 struct item {
@@ -47,11 +50,14 @@ struct rebuild {
 	bool kept_rows, more_rows;
 	struct buf from;
 	/* a page */
-	enum { P_ROWS, P_SUMMARIES, P_MAKE, P_WRITE, P_PUT } phase;
+	enum { P_ROWS, P_SUMMARIES, P_MAKE, P_WRITE, P_PUT, P_INDEX, P_REMAKE } phase;
 	struct arena *mem;
 	struct item page[PAGE];
 	size_t n_page, at;
 	struct body_set *done; /* bodies whose summaries were made by this task */
+	struct buf
+	    full; /* u32: UIDs of this mailbox of which no search knows anything, whatever is done */
+	unsigned waits;
 	uint64_t mailboxes, messages, bodies, rows, bad;
 };
 
@@ -160,6 +166,16 @@ read_rows(struct rebuild *k)
 
 /* ---- summaries: which are of this version ---- */
 
+/* Its signature says that anything may be in the text. */
+static void
+note_full(struct rebuild *k, uint32_t uid, struct slice summary)
+{
+	struct sig s = sig_decode(summary_sig(summary));
+
+	if (!k->kept_rows && s.body.log == SIG_ALL)
+		buf_append(&k->full, &uid, sizeof uid);
+}
+
 /* One summary, or why there is none. */
 static void
 judge(struct rebuild *k, struct item *x, int err, struct slice summary)
@@ -168,9 +184,12 @@ judge(struct rebuild *k, struct item *x, int err, struct slice summary)
 
 	if (err == ERR_NOTFOUND || err == ERR_GONE) {
 		tell_bad(k, "body_missing", x->uid, err);
+		note_full(k, x->uid, slice_of("", 0));
 		x->row_old = false;
 		return;
 	}
+	if (err == 0 && summary_is_current(summary))
+		note_full(k, x->uid, summary);
 	x->summary_old = !again && (k->all || err != 0 || !summary_is_current(summary));
 }
 
@@ -259,7 +278,10 @@ on_made(void *arg, int err, const struct rebuilt *r)
 	}
 	if (err == 0)
 		err = keep(k, x, r);
+	if (err == 0 && x->summary_old)
+		note_full(k, x->uid, x->summary);
 	if (err != 0) {
+		note_full(k, x->uid, slice_of("", 0));
 		x->made = false;
 		tell_bad(k, err == ERR_LIMIT || err == ERR_TIMEOUT ? "not_made" : "body_corrupt",
 		    x->uid, err);
@@ -411,6 +433,53 @@ box_over(struct rebuild *k)
 	task_next(k->t);
 }
 
+/* Blocks of the index that were made when nothing was known of a message. */
+static void
+on_refreshed(void *arg, int err)
+{
+	struct rebuild *k = arg;
+
+	if (err == 0 || err == ERR_GONE)
+		phase(k, P_REMAKE);
+	else
+		failed(k, err, "the index cannot be read");
+}
+
+static int
+by_uid(const void *a, const void *b)
+{
+	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+static void
+refresh(struct rebuild *k)
+{
+	size_t n = k->full.len / sizeof(uint32_t);
+	uint32_t *full = xcalloc(n + 1, sizeof *full);
+
+	if (n > 0)
+		memcpy(full, k->full.data, n * sizeof *full);
+	qsort(full, n, sizeof *full, by_uid);
+	k->waits = 0;
+	index_refresh(k->m, full, n, on_refreshed, k);
+	free(full);
+}
+
+/* They are made anew in the background, one mailbox at a time. */
+static void
+remake(struct rebuild *k)
+{
+	if (k->m->gone || k->m->index == NULL || !index_has_stale(k->m) ||
+	    k->waits++ >= INDEX_WAITS) {
+		box_over(k);
+		return;
+	}
+	index_maybe(k->m);
+	task_next_in(k->t, INDEX_WAIT_MS);
+}
+
 static void
 on_account(void *arg, int err, struct account *a)
 {
@@ -434,6 +503,7 @@ on_account(void *arg, int err, struct account *a)
 	account_ref(a);
 	k->acc = a;
 	task_what(k->t, "%s: %s", a->id, k->m->name);
+	buf_reset(&k->full);
 	begin_rows(k, false);
 	phase(k, P_ROWS);
 }
@@ -503,8 +573,10 @@ rows_step(struct rebuild *k)
 	else if (!k->kept_rows && !k->m->gone) {
 		begin_rows(k, true);
 		read_rows(k);
-	} else {
+	} else if (k->dry_run || k->m->gone || k->m->buried_at != 0) {
 		box_over(k);
+	} else {
+		phase(k, P_INDEX);
 	}
 }
 
@@ -515,7 +587,9 @@ step(struct task *t)
 	    [P_SUMMARIES] = read_summaries,
 	    [P_MAKE] = make_next,
 	    [P_WRITE] = write_summaries,
-	    [P_PUT] = put_rows};
+	    [P_PUT] = put_rows,
+	    [P_INDEX] = refresh,
+	    [P_REMAKE] = remake};
 	struct rebuild *k = t->own;
 
 	if (k->m == NULL)
@@ -546,6 +620,7 @@ start(struct task *t, const struct json *args, const char **why)
 		fatal("no memory");
 	buf_init(&k->after, BACKEND_OBJECT_MAX + 8);
 	buf_init(&k->from, BACKEND_KEY_MAX);
+	buf_init(&k->full, 64 << 20);
 	return 0;
 }
 
@@ -576,6 +651,7 @@ rebuild_free(struct task *t)
 	free(k->boxes);
 	buf_done(&k->after);
 	buf_done(&k->from);
+	buf_done(&k->full);
 	free(k);
 }
 

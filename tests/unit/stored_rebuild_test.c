@@ -443,6 +443,212 @@ under_load(void **state)
 	store_session_free(s);
 }
 
+/* ---- blocks of the index ---- */
+
+static struct {
+	unsigned char known[1024], maybe[1024];
+	uint32_t from, next;
+} all;
+
+static void
+on_all(void *arg, int err, uint32_t from, uint32_t next, struct slice known,
+    const struct slice *maybes, size_t n)
+{
+	(void)arg;
+	assert_int_equal(err, 0);
+	assert_int_equal(n, 1);
+	assert_true(known.len <= sizeof all.known && from == 1 && next == 0);
+	memset(&all, 0, sizeof all);
+	memcpy(all.known, known.ptr, known.len);
+	memcpy(all.maybe, maybes[0].ptr, known.len);
+	ended = true;
+}
+
+/* Asks about all messages at once. */
+static void
+ask_all(struct store_session *s, uint64_t m, const char *what)
+{
+	struct store_needle n = {.where = STORE_IN_BODY, .text = slice_str(what)};
+
+	assert_int_equal(store_candidates(s, m, 1, UINT32_MAX, &n, 1, on_all, NULL), 0);
+	wait_ended();
+}
+
+static bool
+bit(const unsigned char *bits, uint32_t uid)
+{
+	return (bits[(uid - 1) / 8] >> ((uid - 1) % 8) & 1) != 0;
+}
+
+static long long
+stat_of(const char *name)
+{
+	struct fix_task k = {.status = ""};
+	struct buf ask, reply;
+	struct ipc_reader r;
+	struct slice json;
+	uint16_t type;
+
+	buf_init(&ask, 16);
+	assert_int_equal(fix_ask(STORE_STAT, &ask, &type, &reply), 0);
+	ipc_reader_init(&r, buf_slice(&reply));
+	json = ipc_get_slice(&r);
+	snprintf(k.status, sizeof k.status, "%.*s", (int)json.len, (const char *)json.ptr);
+	buf_done(&reply);
+	return number(&k, name);
+}
+
+static void
+wait_for(const char *name, long long at_least)
+{
+	for (int i = 0; i < 2000 && stat_of(name) < at_least; i++)
+		fix_spin(10);
+	assert_true(stat_of(name) >= at_least);
+}
+
+/* A short message with a word of its own; half_known: as from before there were signatures. */
+static void
+deliver_small(unsigned i, bool unknown)
+{
+	struct deliver_target to = {.account = slice_str("p-1"),
+	    .mailbox = slice_str("INBOX"),
+	    .trace = slice_str("A: b\r\n")};
+	unsigned char name[16] = {0};
+	struct ingest_message im;
+	struct ingest_body b;
+	char t[200], own[12];
+
+	word(i, own);
+	snprintf(t, sizeof t, "Subject: s\r\nMessage-ID: <s%u@a>\r\n\r\n%s%u\r\n", i, own, i);
+	snprintf((char *)name, sizeof name, "small-%u", i);
+	ingest_body_init(&b, &in);
+	assert_int_equal(ingest_body_append(&b, t, strlen(t)), 0);
+	assert_int_equal(ingest_message_init(&im, &b, name), 0);
+	if (unknown)
+		im.m.summary = summary_tree(im.m.summary);
+	assert_int_equal(deliver_send(X->ingest, &im.m, &to, 1, 10000, on_told, NULL, NULL), 0);
+	wait_ended();
+	ingest_message_done(&im);
+	ingest_body_done(&b);
+}
+
+enum { SMALL = 3400 };
+static bool
+stays(uint32_t uid)
+{
+	return uid % 10 == 3 || uid > 3100;
+}
+
+/* Of all that stay something is known; each is perhaps where it is, and hardly any where it is not. */
+static void
+small_are_found(struct store_session *s, uint64_t m, uint32_t last, bool (*there)(uint32_t uid))
+{
+	unsigned wrong = 0, n = 0;
+
+	ask_all(s, m, "khong co trong thu nay");
+	for (uint32_t uid = 1; uid <= last; uid++) {
+		if (!there(uid))
+			continue;
+		assert_true(bit(all.known, uid));
+		wrong += bit(all.maybe, uid);
+		n++;
+	}
+	assert_true(wrong * 50 <= n);
+	for (uint32_t uid = 1; uid <= last; uid += 37) {
+		char what[40], own[12];
+
+		word(uid, own);
+		snprintf(what, sizeof what, "%s%u", own, uid);
+		ask_all(s, m, what);
+		assert_true(!there(uid) || bit(all.maybe, uid));
+	}
+}
+
+static void
+spin_a_while(void)
+{
+	uint64_t t0 = loop_now_ms(X->l);
+
+	while (loop_now_ms(X->l) - t0 < 500)
+		loop_run_once(X->l, 10);
+}
+
+/* When most of the mail in blocks is expunged they become few; killed at any time, nothing is missed. */
+static void
+blocks_merge(void **state)
+{
+	struct store_session *s;
+	uint32_t gone[SMALL];
+	long long remade = 0;
+	size_t n = 0;
+	uint64_t m;
+
+	(void)state;
+	for (unsigned i = 1; i <= SMALL; i++)
+		deliver_small(i, false);
+	wait_for("index_blocks", 3);
+	s = fix_login("p-1", "an");
+	m = fix_id(s, "INBOX");
+	for (uint32_t uid = 1; uid <= SMALL; uid++)
+		if (!stays(uid))
+			gone[n++] = uid;
+	/* in pieces, with searches and kills between them */
+	for (size_t at = 0; at < n; at += 400) {
+		fix_expunge(s, m, gone + at, n - at < 400 ? n - at : 400, false);
+		assert_int_equal(X->err, 0);
+		ask_all(s, m, "hello");
+		if (at % 800 == 0) {
+			remade += stat_of("index_remade");
+			fix_restart(SIGKILL, 0);
+		}
+	}
+	ask_all(s, m, "hello"); /* reads the index, and finds that there is little in it */
+	if (remade == 0)
+		wait_for("index_remade", 1);
+	spin_a_while();
+	small_are_found(s, m, SMALL, stays);
+	fix_restart(SIGKILL, 0);
+	small_are_found(s, m, SMALL, stays);
+	assert_int_equal(stat_of("index_remade"), 0); /* the rows are those of the new block */
+	assert_int_equal(number(fix_task("check", "{\"deep\":true}"), "faults"), 0);
+	store_session_free(s);
+}
+
+static bool
+every(uint32_t uid)
+{
+	return uid > 0;
+}
+
+/* Blocks of mail of which nothing was known are made anew when it was rebuilt. */
+static void
+blocks_refresh(void **state)
+{
+	struct store_session *s;
+	uint64_t m;
+	unsigned n = 0;
+
+	(void)state;
+	for (unsigned i = 1; i <= 1400; i++)
+		deliver_small(i, i % 2 == 0);
+	wait_for("index_blocks", 1);
+	s = fix_login("p-1", "an");
+	m = fix_id(s, "INBOX");
+	ask_all(s, m, "khong co trong thu nay");
+	for (uint32_t uid = 1; uid <= 1400; uid++)
+		n += bit(all.maybe, uid);
+	assert_true(n >= 700);
+	assert_int_equal(number(fix_task("rebuild", "{}"), "summaries"), 700);
+	small_are_found(s, m, 1400, every);
+	assert_true(stat_of("index_remade") >= 1);
+	fix_restart(SIGKILL, 0);
+	small_are_found(s, m, 1400, every);
+	/* nothing to do the second time */
+	assert_int_equal(number(fix_task("rebuild", "{}"), "summaries"), 0);
+	assert_int_equal(stat_of("index_remade"), 0);
+	store_session_free(s);
+}
+
 /* One octet of the message's text is changed on the disk. */
 static void
 spoil(const char *what)
@@ -543,6 +749,8 @@ main(void)
 	    cmocka_unit_test_setup_teardown(anew, setup, teardown),
 	    cmocka_unit_test_setup_teardown(killed, setup, teardown),
 	    cmocka_unit_test_setup_teardown(under_load, setup, teardown),
+	    cmocka_unit_test_setup_teardown(blocks_merge, setup, teardown),
+	    cmocka_unit_test_setup_teardown(blocks_refresh, setup, teardown),
 	    cmocka_unit_test_setup_teardown(bad_body, setup, teardown),
 	    cmocka_unit_test_setup_teardown(no_job, setup, teardown),
 	};
