@@ -93,7 +93,7 @@ on_stat(struct conn *c, uint32_t id)
 	    "\"repeated\":%llu,\"sessions\":%llu,\"accounts_in_memory\":%zu,\"commits\":%llu,"
 	    "\"batches\":%llu,\"bodies\":%llu,\"bodies_shared\":%llu,\"parts\":%llu,\"parts_"
 	    "shared\":%llu,\"segment_bytes\":%llu,"
-	    "\"index_blocks\":%llu,\"index_remade\":%llu,",
+	    "\"index_blocks\":%llu,\"index_remade\":%llu,\"index_in_memory\":%zu,",
 	    (long long)(now_s() - st->started), (unsigned long long)st->n_requests,
 	    (unsigned long long)st->n_inserts, (unsigned long long)st->n_deliveries,
 	    (unsigned long long)st->n_repeated, (unsigned long long)st->n_sessions, st->n_accounts,
@@ -101,7 +101,7 @@ on_stat(struct conn *c, uint32_t id)
 	    (unsigned long long)bs.bodies, (unsigned long long)bs.bodies_shared,
 	    (unsigned long long)bs.parts, (unsigned long long)bs.parts_shared,
 	    (unsigned long long)bs.segment_bytes, (unsigned long long)st->n_sealed,
-	    (unsigned long long)st->n_remade);
+	    (unsigned long long)st->n_remade, index_in_memory(st));
 	backup_stat(&json);
 	buf_append_str(&json, "}");
 	buf_init(&b, 40000);

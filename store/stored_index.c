@@ -65,6 +65,17 @@ index_has_stale(const struct mbox *m)
 	return false;
 }
 
+size_t
+index_in_memory(const struct stored *st)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < HASH_SIZE; i++)
+		for (const struct mbox *m = st->mboxes[i]; m != NULL; m = m->next_hash)
+			n += m->index == NULL ? 0 : m->index->n;
+	return n;
+}
+
 /* Messages in blocks that can be there still. */
 static uint64_t
 in_blocks(const struct mbox *m)

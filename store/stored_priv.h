@@ -587,6 +587,7 @@ int moved_row_at(struct slice v, int64_t *at_out);
 /* ---- stored_index.c, stored_seal.c, stored_candidates.c: the index for SEARCH ---- */
 void index_maybe(struct mbox *m); /* after a commit: makes blocks when there is enough for one */
 void index_free(struct mbox *m);  /* what is in memory */
+size_t index_in_memory(const struct stored *st); /* blocks of the mailboxes in memory */
 
 /* ---- stored_watch.c ---- */
 void watch_add(struct session *s, struct mbox *m);
