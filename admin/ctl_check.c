@@ -470,6 +470,7 @@ check_all(struct check *k, bool offline)
 	check_users(k);
 	check_token_key(k);
 	check_store_key(k);
+	check_sign(k);
 	check_certificate(k);
 	check_client_cas(k);
 	check_folders(k);

@@ -1,7 +1,7 @@
 # admin/: congvu, the command line: one file a subcommand, commands.def is their table.
 bin_PROGRAMS += congvu
 congvu_SOURCES = admin/congvu.c admin/ctl.h admin/commands.def admin/ctl_run.c admin/ctl_status.c admin/ctl_check.c \
-	admin/ctl_audit.c admin/ctl_audit.h admin/ctl_audit_verify.c admin/ctl_audit_prove.c admin/ctl_audit_proof.h admin/ctl_audit_proof.c admin/ctl_audit_export.c admin/ctl_queue.h admin/ctl_queue.c admin/ctl_queue_change.c admin/ctl_store.h admin/store_commands.def \
+	admin/ctl_audit.c admin/ctl_audit.h admin/check_sign.c admin/ctl_audit_verify.c admin/ctl_audit_prove.c admin/ctl_audit_proof.h admin/ctl_audit_proof.c admin/ctl_audit_export.c admin/ctl_queue.h admin/ctl_queue.c admin/ctl_queue_change.c admin/ctl_store.h admin/store_commands.def \
 	admin/ctl_store.c admin/ctl_store_follow.c admin/ctl_store_check.c admin/ctl_store_upgrade.c admin/ctl_store_rotate.c admin/ctl_agency.c admin/ctl_staff.h admin/ctl_staff.c admin/ctl_staff_mail.c admin/ctl_directory.h admin/ctl_directory.c \
 	admin/ctl_directory_rows.c admin/ctl_setup.c admin/setup.h admin/setup.def admin/setup_answers.h admin/setup_answers.c \
 	admin/setup_files.c admin/setup_directory.c admin/check.h admin/check_store_key.c admin/ctl_doctor.c admin/doctor_directory.c admin/doctor_host.c \

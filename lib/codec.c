@@ -317,8 +317,10 @@ qp_encode(struct slice s, struct buf *out)
 			buf_append(out, "=\r\n", 3);
 			column = 0;
 		}
-		/* a dot that begins a line is nothing to rely on with old transports */
-		plain = plain && !(c == '.' && column == 0);
+		/* a dot or "From " that begins a line is nothing to rely on with old transports */
+		plain =
+		    plain && (column > 0 || (c != '.' && !(c == 'F' && s.len - i >= 5 &&
+							     memcmp(s.ptr + i, "From ", 5) == 0)));
 		if (plain) {
 			buf_append_byte(out, c);
 		} else {

@@ -366,12 +366,21 @@ conf_is_our_address(const struct conf *c, const char *address)
 char *
 conf_path(const struct conf *c, const char *name)
 {
-	const char *rel = conf_str(c, name);
+	return conf_beside(c, slice_str(conf_str(c, name)));
+}
+
+char *
+conf_beside(const struct conf *c, struct slice path)
+{
+	char *copy = slice_dup(path);
+	const char *rel = copy;
 	struct buf b;
 	size_t dir_len = strlen(c->dir), len;
 
+	if (rel == NULL)
+		fatal("no memory for a path");
 	if (rel[0] == '/' || rel[0] == '\0')
-		return xstrdup(rel);
+		return copy;
 	for (;;) {
 		if (strncmp(rel, "./", 2) == 0) {
 			rel += 2;
@@ -386,7 +395,8 @@ conf_path(const struct conf *c, const char *name)
 	buf_init(&b, PATH_MAX * 2);
 	buf_appendf(&b, "%.*s/%s", (int)dir_len, c->dir, rel);
 	if (b.err != 0)
-		fatal("the path in option %s is too long", name);
+		fatal("the path %s is too long", rel);
+	free(copy);
 	return (char *)buf_take(&b, &len);
 }
 

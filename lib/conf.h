@@ -21,6 +21,8 @@ const char *conf_list_item(const struct conf *c, const char *name, size_t i);
 bool conf_is_our_address(const struct conf *c, const char *address);
 /* The folder the file stands in; file options that are relative are taken from there: malloc'd absolute path. */
 char *conf_path(const struct conf *c, const char *name);
+/* The same for a path that stands inside another value. */
+char *conf_beside(const struct conf *c, struct slice path);
 const char *conf_file(const struct conf *c);
 
 /* The table itself, for the manual page and `congvu check`. */

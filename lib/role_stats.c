@@ -22,7 +22,7 @@ static const struct {
     {"milter-scan", {"scans", "failures"}},
     {"milter-ledger", {"records", "syncs", "checkpoint_seq", "checkpoint_at", "unsigned_since",
 			  "checkpoints_refused", "syslog_lost"}},
-    {"milter-sign", {"checkpoints", "refused", "has_key"}},
+    {"milter-sign", {"checkpoints", "refused", "has_key", "mails", "mailboxes"}},
     {"fetch", {"requests", "transfers", "failures", "remembered_bytes"}},
     {"test-role", {"starts"}},
 };

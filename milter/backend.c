@@ -8,6 +8,7 @@
 #include "directory/lookup_client.h"
 #include "milter/ledger_client.h"
 #include "milter/scan_client.h"
+#include "milter/sign_client.h"
 
 #include "lib/log.h"
 
@@ -30,6 +31,7 @@ backend_init(unsigned n)
 
 	for (i = 0; i < SLOTS; i++) {
 		slots[i].lookup = ipc_sync_new("lookup.milter.sock", &lookup_proto, IPC_MILTER);
+		slots[i].sign = ipc_sync_new("sign.milter.sock", &sign_proto, IPC_MILTER);
 		slots[i].ledger = ipc_sync_new("ledger.milter.sock", &ledger_proto, IPC_MILTER);
 	}
 	n_scanners = n < 1 ? 1 : n > SCANNERS_MAX ? SCANNERS_MAX : n;

@@ -5,6 +5,7 @@
 
 #include "milter/authres.h"
 #include "milter/facts.h"
+#include "milter/gateway.h"
 #include "milter/ledger_client.h"
 #include "milter/modes.h"
 #include "milter/policy_record.h"
@@ -27,6 +28,7 @@
 
 #define LOOKUP_MS 5000
 #define LEDGER_MS 8000
+#define SIGN_MS 8000
 #define TURN_MS 15000
 #define WHOLE_MS 20000 /* for everything: our smtpd waits 30 s, mail clients give up after 60 */
 #define AUTHORS_ASKED 4
@@ -52,8 +54,10 @@ static const struct trouble {
     {"M07", "552", "5.3.4", "Thư quá lớn.", "The message is too large."},
     {"M08", "550", "5.7.1", "Quá nhiều trường kết quả kiểm tra giả.",
 	"Too many forged result fields."},
+    {"T06", "451", "4.7.5", "Chưa ký được thay cho hộp thư cơ quan; hãy gửi lại sau.",
+	"The mailbox's signature cannot be made now; try again later."},
 };
-enum { T_DIRECTORY, T_SCAN, T_LEDGER, T_BUSY, T_POLICY, T_SIZE, T_FORGED };
+enum { T_DIRECTORY, T_SCAN, T_LEDGER, T_BUSY, T_POLICY, T_SIZE, T_FORGED, T_SIGN };
 
 struct eom {
 	struct session *session;
@@ -67,6 +71,7 @@ struct eom {
 	struct verdict verdict;
 	struct buf origin;
 	unsigned char modes[RULES_MAX];
+	struct gateway *gateway; /* NULL: nothing was to be signed here */
 	bool judged;
 	const struct trouble *trouble;
 	int trouble_err;
@@ -253,6 +258,23 @@ scan_once(struct eom *e, struct backend_scanner *scanner, struct slice domain)
 	return err;
 }
 
+/* Mail of a functional mailbox that has a key here, from who may send as it, is signed before it is judged. */
+static int
+sign_for_mailbox(struct eom *e)
+{
+	const struct rule_author *a = &e->facts.authors[0];
+	int err;
+
+	if (e->session->no_change || e->msg->login == NULL || e->facts.n_authors != 1 ||
+	    e->facts.more_authors || e->facts.from_fields != 1 || !a->is_ours ||
+	    a->owner != OWNER_FUNCTIONAL || !a->may_send_as || !gateway_has(a->address))
+		return 0;
+	e->gateway = xcalloc(1, sizeof *e->gateway);
+	err =
+	    gateway_sign(e->msg, e->slot->sign, a->address, e->qid, within(e, SIGN_MS), e->gateway);
+	return err == 0 ? 0 : in_trouble(e, err == ERR_LIMIT ? T_SIZE : T_SIGN, err);
+}
+
 static bool
 rev_unknown(const struct findings *f)
 {
@@ -419,8 +441,8 @@ judge(struct eom *e)
 		return in_trouble(e, T_BUSY, e->msg->err);
 	if (fill_recipients(e) != 0 || facts_read(header, e->arena, &e->facts) != 0)
 		return in_trouble(e, T_BUSY, ERR_NOMEM);
-	if ((err = ask_directory(e)) != 0 || (err = ask_scanner(e)) != 0 ||
-	    (err = ask_signer(e)) != 0)
+	if ((err = ask_directory(e)) != 0 || (err = sign_for_mailbox(e)) != 0 ||
+	    (err = ask_scanner(e)) != 0 || (err = ask_signer(e)) != 0)
 		return err;
 	facts_official(header, milter_settings.official_headers, milter_settings.n_official_headers,
 	    &e->facts);
@@ -513,6 +535,7 @@ record(struct eom *e, const struct outcome *o, uint64_t *seq_out)
 	    .rule = rule_id(e),
 	    .detail = e->trouble != NULL ? slice_str(err_name(e->trouble_err))
 					 : buf_slice(&e->verdict.detail),
+	    .gateway = e->gateway,
 	    .us_total = (uint32_t)(now_us() - e->started_us)};
 	struct buf json;
 	int err;
@@ -589,6 +612,8 @@ cb_eom(struct session *s, const char *qid, struct outcome *o)
 	for (i = 0; i < AUTHORS_ASKED; i++)
 		lookup_sender_free(e.senders[i]);
 	backend_give(e.slot);
+	o->gateway = e.gateway;
+	o->body_fd = e.msg->fd;
 	buf_done(&e.origin);
 	arena_free(e.arena);
 }

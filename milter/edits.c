@@ -5,6 +5,7 @@
 #include "milter/milter_priv.h"
 
 #include "milter/authres.h"
+#include "milter/gateway.h"
 #include "milter/rule.h"
 
 #include "lib/err.h"
@@ -20,6 +21,10 @@ outcome_done(struct outcome *o)
 
 	for (i = 0; i < o->n_drop; i++)
 		free(o->drop[i].owned);
+	if (o->gateway != NULL)
+		gateway_done(o->gateway);
+	free(o->gateway);
+	o->gateway = NULL;
 	buf_done(&o->text);
 	buf_done(&o->authres);
 	buf_done(&o->verdict);

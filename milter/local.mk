@@ -12,7 +12,8 @@ milter_libcvledger_a_SOURCES = milter/ledger_client.h milter/ledger_proto.def mi
 
 # --- libcvsign.a: the checkpoint's text, keys; libcrypto. libcvsignclient.a: milter-sign's protocol, client side ---
 noinst_LIBRARIES += milter/libcvsign.a milter/libcvsignclient.a
-milter_libcvsign_a_SOURCES = milter/sign_text.h milter/sign_text.c milter/sign_key.h milter/sign_key.c
+milter_libcvsign_a_SOURCES = milter/sign_text.h milter/sign_text.c milter/sign_key.h milter/sign_key.c milter/sign_row.h milter/sign_row.c \
+	milter/sign_mail.h milter/sign_mail.c
 milter_libcvsign_a_CFLAGS = $(AM_CFLAGS) $(CRYPTO_CFLAGS)
 milter_libcvsignclient_a_SOURCES = milter/sign_client.h milter/sign_proto.def milter/sign_client.c
 
@@ -74,7 +75,7 @@ congvu_milter_ledger_SOURCES = milter/ledger.c milter/ledger_file.h milter/ledge
 congvu_milter_ledger_LDADD = milter/libcvledger.a milter/libcvsignclient.a milter/libcvaudit.a lib/libcvjson.a lib/libcvmail.a \
 	lib/libcvcrypto.a $(CV_ROLE_LIBS) $(JANSSON_LIBS) $(CRYPTO_LIBS) -lpthread
 congvu_milter_sign_SOURCES = milter/sign.c
-congvu_milter_sign_LDADD = milter/libcvsign.a milter/libcvsignclient.a lib/libcvmail.a lib/libcvcrypto.a $(CV_ROLE_LIBS) $(CRYPTO_LIBS)
+congvu_milter_sign_LDADD = milter/libcvsign.a milter/libcvsignclient.a lib/libcvmail.a lib/libcvcrypto.a $(CV_ROLE_LIBS) $(CV_MAIL_LIBS) $(CRYPTO_LIBS)
 congvu_milter_scan_SOURCES = milter/scan.c
 congvu_milter_scan_LDADD = milter/libcvscan.a milter/libcvfindings.a lib/libcvdeflate.a lib/libcvmail.a lib/libcvjson.a lib/libcvcrypto.a \
 	$(CV_ROLE_LIBS) $(CV_MAIL_LIBS) $(CRYPTO_LIBS) $(ARCHIVE_LIBS) $(MAGIC_LIBS) $(XML_LIBS) $(QPDF_LIBS) $(ZLIB_LIBS) -lm $(JANSSON_LIBS)
@@ -85,16 +86,22 @@ congvu_milter_judge_LDADD = $(CV_POLICY_LIBS) milter/libcvscan.a milter/libcvfin
 	$(CV_ROLE_LIBS) $(CV_MAIL_LIBS) $(CRYPTO_LIBS) $(ARCHIVE_LIBS) $(MAGIC_LIBS) $(XML_LIBS) $(QPDF_LIBS) $(ZLIB_LIBS) -lm $(JANSSON_LIBS)
 
 congvu_milter_filter_SOURCES = milter/milter.c milter/milter_priv.h milter/backend.c milter/revcache.c milter/cb_connect.c milter/cb_envelope.c \
-	milter/cb_header.c milter/cb_body.c milter/cb_eom.c milter/edits.c milter/record.h milter/record.c
-congvu_milter_filter_LDADD = $(CV_POLICY_LIBS) milter/libcvfindings.a milter/libcvledger.a directory/libcvlookup.a \
+	milter/cb_header.c milter/cb_body.c milter/cb_eom.c milter/gateway.h milter/gateway.c milter/gateway_mime.h milter/gateway_mime.c milter/edits.c milter/record.h milter/record.c
+congvu_milter_filter_LDADD = milter/libcvsign.a milter/libcvsignclient.a $(CV_POLICY_LIBS) milter/libcvfindings.a milter/libcvledger.a directory/libcvlookup.a \
 	directory/libcvfetch.a lib/libcvmail.a lib/libcvjson.a lib/libcvcrypto.a $(CV_ROLE_LIBS) $(MILTER_LIBS) $(CV_MAIL_LIBS) $(CRYPTO_LIBS) \
 	$(JANSSON_LIBS) -lpthread
 
 # --- unit tests ---
 check_PROGRAMS += tests/unit/audit_test tests/unit/json_test tests/unit/symbol_test tests/unit/smime_test tests/unit/pkits_test \
-	tests/unit/ledger_test tests/unit/sign_test tests/unit/scan_test tests/unit/rule_test tests/unit/office_test
+	tests/unit/ledger_test tests/unit/sign_test tests/unit/gateway_test tests/unit/scan_test tests/unit/rule_test tests/unit/office_test
 TESTS += tests/unit/audit_test tests/unit/json_test tests/unit/symbol_test tests/unit/smime_test tests/unit/pkits_test \
-	tests/unit/ledger_test tests/unit/sign_test tests/unit/scan_test tests/unit/rule_test tests/unit/office_test
+	tests/unit/ledger_test tests/unit/sign_test tests/unit/gateway_test tests/unit/scan_test tests/unit/rule_test tests/unit/office_test
+tests_unit_gateway_test_SOURCES = tests/unit/gateway_test.c milter/gateway_mime.c
+tests_unit_gateway_test_LDADD = milter/libcvsign.a lib/libcvmail.a $(CV_TEST_LIBS) $(CV_MAIL_LIBS)
+CV_FUZZ += tests/fuzz/gateway_fuzz
+tests_fuzz_gateway_fuzz_SOURCES = tests/fuzz/gateway_fuzz.c milter/gateway_mime.c $(CV_FUZZ_MAIN)
+tests_fuzz_gateway_fuzz_LDFLAGS = $(AM_LDFLAGS) $(CV_FUZZLINK)
+tests_fuzz_gateway_fuzz_LDADD = lib/libcvmail.a lib/libcv.a $(CV_MAIL_LIBS)
 tests_unit_sign_test_SOURCES = tests/unit/sign_test.c
 tests_unit_sign_test_LDADD = milter/libcvsign.a lib/libcvcrypto.a $(CV_TEST_LIBS) $(CRYPTO_LIBS)
 tests_unit_audit_test_SOURCES = tests/unit/audit_test.c
@@ -130,8 +137,8 @@ tests_milter_fake_lookup_LDADD = directory/libcvlookup.a lib/libcvmail.a $(CV_RO
 EXTRA_DIST += tests/milter/run.py tests/milter/lib.lua tests/milter/main.lua tests/milter/abort.lua tests/milter/attachments.lua \
 	tests/milter/bad_signatures.lua tests/milter/directory_down.lua tests/milter/everyday.lua tests/milter/headers.lua \
 	tests/milter/signed_official.lua tests/milter/unsigned_official.lua
-EXTRA_DIST += tests/milter/revocation.py tests/milter/checkpoints.py tests/milter/policy.py tests/milter/policy_cli.py tests/milter/order.lua tests/milter/held.lua
-TESTS += tests/milter/run.py tests/milter/revocation.py tests/milter/checkpoints.py tests/milter/policy.py tests/milter/policy_cli.py
+EXTRA_DIST += tests/milter/revocation.py tests/milter/checkpoints.py tests/milter/gateway.py tests/milter/policy.py tests/milter/policy_cli.py tests/milter/order.lua tests/milter/held.lua
+TESTS += tests/milter/run.py tests/milter/revocation.py tests/milter/checkpoints.py tests/milter/gateway.py tests/milter/policy.py tests/milter/policy_cli.py
 
 # --- fuzz targets ---
 CV_FUZZ += tests/fuzz/smime_fuzz tests/fuzz/symbol_fuzz tests/fuzz/audit_fuzz tests/fuzz/findings_fuzz tests/fuzz/rev_fuzz \

@@ -4,11 +4,13 @@
  * The filter adds and removes header fields of its own kind and changes nothing else: what was signed stays as it is. */
 #include "config.h"
 
+#include "milter/gateway.h"
 #include "milter/milter_priv.h"
 
 #include "milter/modes.h"
 #include "milter/policy_load.h"
 #include "milter/rule.h"
+#include "milter/sign_row.h"
 
 #include "lib/charset.h"
 #include "lib/err.h"
@@ -30,6 +32,7 @@
 #include <unistd.h>
 
 #define IDLE_S 600
+#define GATEWAY_NEEDS (SMFIF_CHGBODY | SMFIF_CHGHDRS | SMFIF_ADDHDRS)
 
 struct milter_settings milter_settings;
 static atomic_uint_fast64_t n_messages, n_rejected, n_tempfailed, n_held;
@@ -67,8 +70,10 @@ on_negotiate(SMFICTX *ctx, unsigned long f0, unsigned long f1, unsigned long f2,
 		    at_rcpt[] = "i {rcpt_addr}", at_data[] = "i", at_end[] = "i {auth_authen}";
 
 	(void)f2, (void)f3;
-	*pf0 = f0 & (SMFIF_ADDHDRS | SMFIF_CHGHDRS | SMFIF_QUARANTINE);
+	*pf0 = f0 & (SMFIF_ADDHDRS | SMFIF_CHGHDRS | SMFIF_QUARANTINE |
+			(milter_settings.n_gateway > 0 ? SMFIF_CHGBODY : 0));
 	session_of(ctx)->no_hold = (f0 & SMFIF_QUARANTINE) == 0;
+	session_of(ctx)->no_change = (f0 & GATEWAY_NEEDS) != GATEWAY_NEEDS;
 	*pf1 = f1 & (SMFIP_NOHELO | SMFIP_NOUNKNOWN | SMFIP_NODATA);
 	*pf2 = *pf3 = 0;
 	if (f0 & SMFIF_SETSYMLIST) {
@@ -90,7 +95,7 @@ on_connect(SMFICTX *ctx, char *hostname, _SOCK_ADDR *addr)
 {
 	char ip[INET6_ADDRSTRLEN] = "";
 	struct session *s;
-	bool no_hold;
+	bool no_hold, no_change;
 
 	(void)hostname;
 	if (addr != NULL && addr->sa_family == AF_INET)
@@ -101,9 +106,11 @@ on_connect(SMFICTX *ctx, char *hostname, _SOCK_ADDR *addr)
 		    ip, sizeof ip);
 	s = smfi_getpriv(ctx);
 	no_hold = s != NULL && s->no_hold;
+	no_change = s != NULL && s->no_change;
 	cb_close(s);
 	s = cb_connect(ip);
 	s->no_hold = no_hold;
+	s->no_change = no_change;
 	smfi_setpriv(ctx, s);
 	return SMFIS_CONTINUE;
 }
@@ -196,6 +203,41 @@ hold(SMFICTX *ctx, struct outcome *o)
 	return smfi_quarantine(ctx, why.p);
 }
 
+static int
+change(SMFICTX *ctx, const char *name, const char *value, bool add)
+{
+	union {
+		const char *c;
+		char *p;
+	} n = {.c = name}, v = {.c = value};
+
+	return add ? smfi_addheader(ctx, n.p, v.p) : smfi_chgheader(ctx, n.p, 1, v.p);
+}
+
+/* What was signed for a mailbox, and judged: the MTA must come to have exactly that. */
+static int
+apply_gateway(SMFICTX *ctx, const struct gateway *g, int fd)
+{
+	unsigned char piece[65535];
+	uint64_t at = g->body_off;
+	ssize_t n;
+	size_t i;
+
+	if (change(ctx, "Content-Type", g->type, !g->had_type) != MI_SUCCESS ||
+	    (g->add_version && change(ctx, "MIME-Version", "1.0", true) != MI_SUCCESS))
+		return MI_FAILURE;
+	for (i = 0; i < g->n_drop; i++) {
+		if (change(ctx, g->drop[i], NULL, false) != MI_SUCCESS)
+			return MI_FAILURE;
+	}
+	while ((n = pread(fd, piece, sizeof piece, (off_t)at)) > 0) {
+		if (smfi_replacebody(ctx, piece, (int)n) != MI_SUCCESS)
+			return MI_FAILURE;
+		at += (uint64_t)n;
+	}
+	return n == 0 ? MI_SUCCESS : MI_FAILURE;
+}
+
 static sfsistat
 apply(SMFICTX *ctx, struct outcome *o)
 {
@@ -220,6 +262,9 @@ apply(SMFICTX *ctx, struct outcome *o)
 	case OUT_ACCEPT:
 		break;
 	}
+	if (o->gateway != NULL && o->gateway->done &&
+	    apply_gateway(ctx, o->gateway, o->body_fd) != MI_SUCCESS)
+		return defer(ctx);
 	for (i = 0; i < o->n_drop; i++) {
 		if (smfi_chgheader(ctx, o->drop[i].owned, o->drop[i].index, NULL) != MI_SUCCESS)
 			return defer(ctx);
@@ -347,6 +392,27 @@ load_policy(void)
 }
 
 static void
+load_gateway(void)
+{
+	const struct conf *c = role_conf();
+	struct slice key, certs;
+	struct buf address;
+	const char *why;
+	size_t i;
+
+	milter_settings.n_gateway = conf_list_len(c, "gateway_sign");
+	milter_settings.gateway = xcalloc(milter_settings.n_gateway + 1, sizeof(char *));
+	for (i = 0; i < milter_settings.n_gateway; i++) {
+		buf_init(&address, 1024);
+		if (sign_row_parse(
+			conf_list_item(c, "gateway_sign", i), &address, &key, &certs, &why) != 0)
+			bad_item("gateway_sign", conf_list_item(c, "gateway_sign", i), why);
+		milter_settings.gateway[i] = xstrdup(buf_cstr(&address));
+		buf_done(&address);
+	}
+}
+
+static void
 load_settings(void)
 {
 	const struct conf *c = role_conf();
@@ -364,6 +430,7 @@ load_settings(void)
 	milter_settings.rev_fetch = strcmp(conf_str(c, "revocation_check"), "off") != 0;
 	load_modes();
 	load_policy();
+	load_gateway();
 }
 
 /* libmilter takes no inherited descriptor, so the socket is made here, still as root: from within its folder, since the whole path may
@@ -410,7 +477,8 @@ main(int argc, char **argv)
 	static char name[] = "congvu-milter";
 	struct smfiDesc desc = {.xxfi_name = name,
 	    .xxfi_version = SMFI_VERSION,
-	    .xxfi_flags = SMFIF_ADDHDRS | SMFIF_CHGHDRS | SMFIF_QUARANTINE | SMFIF_SETSYMLIST,
+	    .xxfi_flags =
+		SMFIF_ADDHDRS | SMFIF_CHGHDRS | SMFIF_CHGBODY | SMFIF_QUARANTINE | SMFIF_SETSYMLIST,
 	    .xxfi_connect = on_connect,
 	    .xxfi_envfrom = on_envfrom,
 	    .xxfi_envrcpt = on_envrcpt,

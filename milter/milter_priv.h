@@ -25,7 +25,8 @@ struct msg {
 /* One connection of the MTA. */
 struct session {
 	char *client_ip, *tls;
-	bool no_hold; /* the MTA does not take SMFIF_QUARANTINE */
+	bool no_hold;   /* the MTA does not take SMFIF_QUARANTINE */
+	bool no_change; /* it takes no other body: nothing is signed here */
 	struct msg *msg;
 };
 
@@ -43,6 +44,9 @@ struct outcome {
 	} drop[EDITS_MAX];        /* in descending order of index per name */
 	size_t n_drop;
 	bool too_many; /* more to drop than EDITS_MAX */
+	struct gateway *
+	    gateway; /* NULL, or what signing for a mailbox changes; body_fd holds the new body from body_off on */
+	int body_fd;
 };
 void outcome_done(struct outcome *o);
 
@@ -69,7 +73,7 @@ void edits_verdict(const struct rule_facts *f, const struct verdict *v, struct b
 
 /* backend.c: connections to lookup, milter-scan and milter-ledger, shared by libmilter's threads. */
 struct backend_slot {
-	struct ipc_sync *lookup, *ledger;
+	struct ipc_sync *lookup, *ledger, *sign;
 	bool taken;
 };
 void backend_init(unsigned scanners);
@@ -108,6 +112,8 @@ struct milter_settings {
 	size_t n_authserv;
 	struct modes *modes;
 	struct clearances *clearances;
+	char **gateway; /* functional mailboxes whose mail is signed here, normalized */
+	size_t n_gateway;
 	unsigned rev_refresh_s, rev_wait_ms, rev_grace_s;
 	bool rev_fetch;
 	char policy_sha256[65];      /* of the built-in policy */

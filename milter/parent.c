@@ -12,6 +12,7 @@ static const struct parent_socket sockets[] = {
     {"ledger.milter", NULL, "ledger.milter.sock", "user_milter"},
     {"ledger.smtpd", NULL, "ledger.smtpd.sock", "user_smtpd"},
     {"ledger.admin", NULL, "ledger.admin.sock", ""},
+    {"sign.milter", NULL, "sign.milter.sock", "user_milter"},
     {"sign.ledger", NULL, "sign.ledger.sock", "user_ledger"},
     {"fetch.milter", NULL, "fetch.milter.sock", "user_milter"},
 };
@@ -21,7 +22,7 @@ static const struct parent_role roles[] = {
 	.binary = "congvu-milter-sign",
 	.user_option = "user_sign",
 	.dir_option = "sign_dir",
-	.sockets = (const char *const[]){"sign.ledger", NULL},
+	.sockets = (const char *const[]){"sign.ledger", "sign.milter", NULL},
 	.expendable = true},
     {.name = "milter-ledger",
 	.binary = "congvu-milter-ledger",

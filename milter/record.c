@@ -2,6 +2,7 @@
  * body text; names raw (base64) and normalized. A record that would be too large loses list entries, marked by "cut", never its verdict. */
 #include "config.h"
 
+#include "milter/gateway.h"
 #include "milter/record.h"
 
 #include "milter/policy_record.h"
@@ -130,6 +131,18 @@ findings_json(const struct record_input *in)
 	return arr;
 }
 
+/* The mail was signed here, or why not. */
+static struct json *
+gateway_json(const struct gateway *g)
+{
+	struct json *o = json_obj_new();
+
+	json_set_bool(o, "signed", g->done);
+	json_set_str(o, "entity_sha256", g->done ? g->entity_sha256 : "");
+	json_set_str(o, "refused", g->refused != NULL ? g->refused : "");
+	return o;
+}
+
 static struct json *
 timing_json(const struct record_input *in)
 {
@@ -172,6 +185,8 @@ build(const struct record_input *in, int cut)
 	json_set_take(
 	    rec, "sig", f != NULL ? findings_sig_json(f, in->facts->date) : json_arr_new());
 	json_set_take(rec, "parts", f != NULL && cut < 1 ? findings_parts_json(f) : json_arr_new());
+	if (in->gateway != NULL)
+		json_set_take(rec, "gateway", gateway_json(in->gateway));
 	json_set_take(rec, "timing_ms", timing_json(in));
 	json_set_bool(rec, "cut", cut > 0 || (f != NULL && f->truncated));
 	return rec;

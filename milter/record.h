@@ -11,6 +11,7 @@ struct record_input {
 	const char *qid;
 	const struct rule_facts *facts;   /* NULL when it did not come that far */
 	const struct verdict *verdict;    /* NULL likewise */
+	const struct gateway *gateway;    /* NULL: the mail's mailbox has no key here */
 	const char *action, *code, *rule; /* "accept", "250", "" */
 	struct slice detail;
 	uint32_t us_total;

@@ -1,11 +1,13 @@
-/* sign.c: the milter-sign role: holds the key of the audit log under a uid of its own, so that nobody else can sign in its name; no network, no
- * other role's files. Invariants: what is signed is made here from a number and a hash; before a signature leaves, that it was made is
+/* sign.c: the milter-sign role: holds the keys of the audit log and of functional mailboxes under a uid of its own, so that nobody else can sign in their names; no
+ * network, no other role's files. Invariants: what is signed is made here from a number and a hash; before a signature leaves, that it was made is
  * on stable storage, and a checkpoint that goes back or says something else of the same number is refused and logged: a log that was
  * written anew gets no signature from us. Without a key it runs and says so. */
 #include "config.h"
 
 #include "milter/sign_client.h"
 #include "milter/sign_key.h"
+#include "milter/sign_mail.h"
+#include "milter/sign_row.h"
 #include "milter/sign_text.h"
 
 #include "lib/date.h"
@@ -29,7 +31,12 @@ static struct {
 	struct sign_state last;
 	int state_fd;
 	bool state_bad;
-	uint64_t checkpoints, refused;
+	uint64_t checkpoints, refused, mails;
+	struct mailbox {
+		char *address;
+		struct sign_mail_key *key;
+	} * boxes;
+	size_t n_boxes;
 } sg;
 
 /* ---- checkpoints ---- */
@@ -125,6 +132,67 @@ checkpoint(struct ipc_conn *c, uint32_t id, const struct sign_state *asked)
 	return 0;
 }
 
+/* ---- mail of functional mailboxes ---- */
+
+static const struct sign_mail_key *
+key_of(struct slice address)
+{
+	size_t i;
+
+	for (i = 0; i < sg.n_boxes; i++) {
+		if (slice_eq_str(address, sg.boxes[i].address))
+			return sg.boxes[i].key;
+	}
+	return NULL;
+}
+
+/* Every signature has its line: what the milter had signed can be held against the audit log. */
+static void
+log_mail(struct slice address, const unsigned char digest[32], struct slice qid, struct slice login,
+    int err)
+{
+	char hex[65];
+	struct log_line l;
+
+	hex_encode(digest, 32, hex);
+	log_begin(&l, err == 0 ? LOG_LVL_INFO : LOG_LVL_ERROR, "mail_signed");
+	log_slice(&l, "qid", qid);
+	log_slice(&l, "as", address);
+	log_slice(&l, "auth", login);
+	log_str(&l, "digest", hex);
+	if (err != 0)
+		log_err(&l, "err", err);
+	log_end(&l);
+}
+
+static int
+on_mail(struct ipc_conn *c, uint32_t id, struct ipc_reader *r)
+{
+	struct slice address = ipc_get_slice(r), digest = ipc_get_slice(r), qid = ipc_get_slice(r),
+		     login = ipc_get_slice(r);
+	const struct sign_mail_key *key;
+	struct buf der, reply;
+	int err;
+
+	if (ipc_reader_end(r) != 0 || digest.len != 32)
+		return ERR_PROTO;
+	key = key_of(address);
+	buf_init(&der, 65536);
+	buf_init(&reply, 131072);
+	err = key == NULL ? ERR_NOTFOUND : sign_mail_cms(key, digest.ptr, &der);
+	log_mail(address, digest.ptr, qid, login, err);
+	if (err == 0) {
+		role_stat_set(3, ++sg.mails);
+		ipc_put_slice(&reply, buf_slice(&der));
+		ipc_reply(c, id, SIGN_MAILED, &reply, -1);
+	} else {
+		ipc_reply_err(c, id, err, "not signed");
+	}
+	buf_done(&der);
+	buf_done(&reply);
+	return 0;
+}
+
 static int
 on_msg(struct ipc_conn *c, uint16_t type, uint32_t id, struct ipc_reader *r, int fd, void *arg)
 {
@@ -132,8 +200,10 @@ on_msg(struct ipc_conn *c, uint16_t type, uint32_t id, struct ipc_reader *r, int
 	struct slice h;
 
 	(void)fd, (void)arg;
-	if (id == 0 || type != SIGN_CHECKPOINT)
+	if (id == 0)
 		return ERR_PROTO;
+	if (type == SIGN_MAIL)
+		return on_mail(c, id, r);
 	asked.seq = ipc_get_u64(r);
 	h = ipc_get_slice(r);
 	if (ipc_reader_end(r) != 0 || !sign_is_hash(h) || asked.seq == 0 || asked.seq > INT64_MAX)
@@ -146,6 +216,22 @@ on_msg(struct ipc_conn *c, uint16_t type, uint32_t id, struct ipc_reader *r, int
 
 /* ---- start ---- */
 
+/* Still as root: the files are nobody else's. 0, or an errno. */
+static int
+read_file(const char *path, struct buf *out)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY), en = 0;
+	ssize_t n = fd >= 0 ? read(fd, buf_reserve(out, KEY_MAX), KEY_MAX) : -1;
+
+	if (n < 0)
+		en = errno;
+	else
+		buf_commit(out, (size_t)n);
+	if (fd >= 0)
+		close(fd);
+	return en;
+}
+
 /* A key that is there and cannot be used is told, and the role goes on without it: mail does not wait for a signature. */
 static void
 load_audit_key(void)
@@ -153,26 +239,65 @@ load_audit_key(void)
 	char *path = conf_path(role_conf(), "audit_key_file");
 	const char *why = "";
 	struct buf pem;
-	ssize_t n = -1;
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	int en;
 
 	buf_init(&pem, KEY_MAX);
-	if (fd >= 0)
-		n = read(fd, buf_reserve(&pem, KEY_MAX), KEY_MAX);
-	if (n < 0) {
-		log_msg(LOG_LVL_WARN, "audit_key",
-		    "%s: %s: checkpoints of the audit log are not signed", path, strerror(errno));
-	} else {
-		buf_commit(&pem, (size_t)n);
+	en = read_file(path, &pem);
+	if (en == 0)
 		sg.audit_key = sign_key_private(buf_slice(&pem), &why);
-		if (sg.audit_key == NULL)
-			log_msg(LOG_LVL_ERROR, "audit_key",
-			    "%s: %s: checkpoints of the audit log are not signed", path, why);
-	}
-	if (fd >= 0)
-		close(fd);
+	if (sg.audit_key == NULL)
+		log_msg(en == ENOENT ? LOG_LVL_WARN : LOG_LVL_ERROR, "audit_key",
+		    "%s: %s: checkpoints of the audit log are not signed", path,
+		    en != 0 ? strerror(en) : why);
 	buf_wipe(&pem);
 	free(path);
+}
+
+static void
+bad_row(const char *row, const char *why)
+{
+	log_msg(LOG_LVL_ERROR, "gateway_sign", "\"%s\": %s: mail of this mailbox is deferred", row,
+	    why);
+}
+
+static void
+load_mailbox(const char *row)
+{
+	struct slice key_file, cert_file;
+	struct buf address, key, certs;
+	struct sign_mail_key *k = NULL;
+	const char *why = "";
+	char *path;
+	int en = 0;
+
+	buf_init(&address, 1024);
+	buf_init(&key, KEY_MAX);
+	buf_init(&certs, KEY_MAX);
+	if (sign_row_parse(row, &address, &key_file, &cert_file, &why) != 0) {
+		bad_row(row, why);
+		goto out;
+	}
+	path = conf_beside(role_conf(), key_file);
+	en = read_file(path, &key);
+	free(path);
+	path = conf_beside(role_conf(), cert_file);
+	if (en == 0)
+		en = read_file(path, &certs);
+	free(path);
+	if (en == 0)
+		k = sign_mail_key_new(
+		    buf_slice(&address), buf_slice(&key), buf_slice(&certs), &why);
+	if (k == NULL) {
+		bad_row(row, en != 0 ? strerror(en) : why);
+		goto out;
+	}
+	sg.boxes = xrealloc(sg.boxes, (sg.n_boxes + 1) * sizeof *sg.boxes);
+	sg.boxes[sg.n_boxes].address = xstrdup(buf_cstr(&address));
+	sg.boxes[sg.n_boxes++].key = k;
+out:
+	buf_done(&address);
+	buf_wipe(&key);
+	buf_done(&certs);
 }
 
 /* In the role's own folder, after the privileges were dropped. */
@@ -202,18 +327,27 @@ main(int argc, char **argv)
 {
 	static const struct ipc_server_ops ops = {.on_msg = on_msg};
 	struct loop *l;
+	size_t i;
 	int fd;
 
 	role_init(argc, argv, "milter-sign");
 	sign_key_init();
+	sign_mail_init();
 	load_audit_key();
+	for (i = 0; i < conf_list_len(role_conf(), "gateway_sign"); i++)
+		load_mailbox(conf_list_item(role_conf(), "gateway_sign", i));
 	l = loop_new();
 	fd = role_fd("sign.ledger");
 	if (fd < 0)
 		fatal("milter-sign: no socket");
 	ipc_server_new(l, fd, &sign_proto, IPC_LEDGER, role_uid_of("user_ledger"), 8, &ops, NULL);
+	fd = role_fd("sign.milter");
+	if (fd >= 0)
+		ipc_server_new(
+		    l, fd, &sign_proto, IPC_MILTER, role_uid_of("user_milter"), 80, &ops, NULL);
 	role_enter();
 	load_state();
 	role_stat_set(2, sg.audit_key != NULL);
+	role_stat_set(4, sg.n_boxes);
 	return loop_run(l) == 0 ? 0 : EX_OSERR;
 }

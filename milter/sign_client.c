@@ -61,3 +61,36 @@ sign_checkpoint(struct ipc_client *c, uint64_t seq, const char *h, unsigned time
 		free(call);
 	return err;
 }
+
+int
+sign_mail_sync(
+    struct ipc_sync *s, const struct sign_mail *what, unsigned timeout_ms, struct buf *cms_out)
+{
+	struct buf ask, reply;
+	struct ipc_reader r;
+	struct slice cms;
+	uint16_t type = 0;
+	int err;
+
+	buf_init(&ask, 2048);
+	buf_init(&reply, 131072 + 64);
+	ipc_put_slice(&ask, what->address);
+	ipc_put_slice(&ask, slice_of(what->digest, sizeof what->digest));
+	ipc_put_slice(&ask, slice_sub(what->qid, 0, 100));
+	ipc_put_slice(&ask, slice_sub(what->login, 0, 400));
+	err = ask.err;
+	if (err == 0)
+		err = ipc_sync_call(s, SIGN_MAIL, &ask, -1, timeout_ms, &type, &reply, NULL);
+	if (err == 0 && type != SIGN_MAILED)
+		err = ERR_PROTO;
+	if (err == 0) {
+		ipc_reader_init(&r, buf_slice(&reply));
+		cms = ipc_get_slice(&r);
+		err = ipc_reader_end(&r);
+		if (err == 0)
+			err = buf_append_slice(cms_out, cms);
+	}
+	buf_done(&ask);
+	buf_done(&reply);
+	return err;
+}

@@ -21,4 +21,12 @@ typedef void (*sign_checkpoint_fn)(void *arg, int err, const struct sign_checkpo
 int sign_checkpoint(struct ipc_client *c, uint64_t seq, const char *h, unsigned timeout_ms,
     sign_checkpoint_fn fn, void *arg);
 
+/* milter's threads: the CMS SignedData over an entity with this digest, appended to cms_out. 0, ERR_NOTFOUND, or what went wrong. */
+struct sign_mail {
+	struct slice address, qid, login;
+	unsigned char digest[32]; /* SHA-256 */
+};
+int sign_mail_sync(
+    struct ipc_sync *s, const struct sign_mail *what, unsigned timeout_ms, struct buf *cms_out);
+
 #endif

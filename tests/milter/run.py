@@ -302,12 +302,18 @@ class Client:
             self.packet(b"B", body[at:at + 65000])
             self.reply()
         self.packet(b"E")
-        self.edits, self.headers = b"", {}
+        self.edits, self.headers, self.pieces, self.changes = b"", {}, [], []
         while True:
             cmd, data = self.reply()
             if cmd == b"i":
                 name, _, value = data[4:].partition(b"\0")
                 self.headers[name.decode()] = value.rstrip(b"\0").decode()
+            if cmd == b"b":
+                self.pieces.append(data)
+            if cmd == b"m":
+                self.changes.append((struct.unpack(">I", data[:4])[0],) + tuple(x.decode() for x in data[4:].split(b"\0")[:2]))
+            if cmd == b"h":
+                self.changes.append((0,) + tuple(x.decode() for x in data.split(b"\0")[:2]))
             self.edits += cmd
             if cmd in b"cay":
                 return cmd, data
