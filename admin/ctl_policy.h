@@ -23,6 +23,11 @@ void policy_print_clean(struct slice text);
 /* "2026-12-31" and the like; static, ten at a time. */
 const char *policy_day_text(int64_t day);
 
+/* "accept", "reject", "tempfail", "quarantine". */
+const char *policy_verdict_action(const struct verdict *v);
+/* Whether a record of then came to a judgement, so that there is something to replay. */
+bool policy_was_judged(const struct json *rec, const struct policy_replay *r);
+
 #define POLICY_COMMAND(name, fn, usage) int fn(struct ctl *c, int argc, char **argv);
 #include "admin/policy_commands.def"
 #undef POLICY_COMMAND

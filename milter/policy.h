@@ -163,6 +163,7 @@ const struct policy_group *policy_group_find(const struct policy *p, struct slic
 
 /* ---- asking it ---- */
 
+struct policy_found;
 /* What is known of a message. Live mail: everything. From an audit record: what it holds; what is not known makes a predicate neither true nor false. */
 struct policy_facts {
 	const struct rule_facts *rules; /* authors, official, scan (parts, notes, signatures) */
@@ -177,6 +178,12 @@ struct policy_facts {
 	struct slice ip;
 	uint64_t size;
 	const unsigned char *hits; /* by rule_table: whether the rule applies; NULL: not known */
+	/* What the very same policy found then, from the record: decides where the facts do not tell. NULL: another policy, or live mail. */
+	const struct policy_found *found;
+	size_t n_found;
+};
+struct policy_found {
+	struct slice id, detail;
 };
 enum policy_tri { POLICY_NO, POLICY_YES, POLICY_UNKNOWN };
 struct policy_hit {

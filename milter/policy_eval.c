@@ -224,6 +224,29 @@ excepted(struct policy_ctx *c, const struct policy_rule *r, int64_t today, bool 
 	return x;
 }
 
+/* What the same policy said then, where the facts that are left do not tell. */
+static void
+as_found_then(struct policy_ctx *c, struct policy_hit *hit)
+{
+	static const char except[] = "except: ";
+	const struct policy_except *x;
+	size_t i;
+
+	for (i = 0; i < c->f->n_found && !slice_eq(c->f->found[i].id, hit->rule->id); i++)
+		;
+	hit->certain = i < c->f->n_found ? POLICY_YES : POLICY_NO;
+	if (i == c->f->n_found)
+		return;
+	hit->detail = c->f->found[i].detail;
+	hit->excepted = NULL;
+	if (!slice_starts(hit->detail, except))
+		return;
+	for (x = hit->rule->excepts; x != NULL && hit->excepted == NULL; x = x->next) {
+		if (slice_eq(x->reason, slice_from(hit->detail, sizeof except - 1)))
+			hit->excepted = x;
+	}
+}
+
 static bool
 ask_rule(struct policy_ctx *c, const struct policy_rule *r, int64_t now, struct policy_hit *hit)
 {
@@ -242,6 +265,8 @@ ask_rule(struct policy_ctx *c, const struct policy_rule *r, int64_t now, struct 
 	hit->detail = detail.len > 0 ? arena_slice(c->arena, buf_slice(&detail)) : slice_str("");
 	c->detail = NULL;
 	buf_done(&detail);
+	if (hit->certain == POLICY_UNKNOWN && c->f->found != NULL)
+		as_found_then(c, hit);
 	return hit->certain != POLICY_NO;
 }
 

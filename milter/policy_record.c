@@ -192,6 +192,13 @@ read_findings(const struct json *rec, struct arena *a, struct policy_replay *out
 	}
 }
 
+static void
+add_found(struct policy_replay *out, struct slice id, struct slice detail)
+{
+	if (out->n_found < sizeof out->found / sizeof *out->found)
+		out->found[out->n_found++] = (struct policy_found){id, detail};
+}
+
 /* What the scanner noted has no "mode"; what a rule found has. */
 static void
 read_notes(const struct json *rec, struct arena *a, struct policy_replay *out)
@@ -209,6 +216,8 @@ read_notes(const struct json *rec, struct arena *a, struct policy_replay *out)
 			if (rule >= 0) {
 				out->hits[rule] = 1;
 				out->details[rule] = text_of(o, "detail", a);
+			} else {
+				add_found(out, text_of(o, "id", a), text_of(o, "detail", a));
 			}
 			continue;
 		}
@@ -222,6 +231,8 @@ read_notes(const struct json *rec, struct arena *a, struct policy_replay *out)
 	if (rule >= 0) {
 		out->hits[rule] = 1;
 		out->details[rule] = text_of(json_get(rec, "decision"), "detail", a);
+	} else if (out->rule.len > 0) {
+		add_found(out, out->rule, text_of(json_get(rec, "decision"), "detail", a));
 	}
 }
 
@@ -360,6 +371,8 @@ policy_replay_judge(const struct policy *p, struct policy_replay *r, int64_t now
 		buf_done(&detail);
 	}
 	r->rules.modes = modes;
+	r->facts.found = slice_eq_str(r->policy_sha256, p->sha256) ? r->found : NULL;
+	r->facts.n_found = r->n_found;
 	rule_judge_hits(&r->rules, r->hits, r->details, v);
 	policy_eval(p, &r->facts, now, a, res);
 	policy_into_verdict(res, v);

@@ -21,8 +21,10 @@ struct policy_replay {
 	struct findings scan;
 	struct policy_facts facts;
 	unsigned char hits[64];
-	struct slice details[64]; /* of the hits, where the record tells */
-	bool has_hits;            /* else hits is only what was found in modes above off */
+	struct slice details[64];      /* of the hits, where the record tells */
+	struct policy_found found[32]; /* what rules of that policy's own found */
+	size_t n_found;
+	bool has_hits; /* else hits is only what was found in modes above off */
 	struct slice qid, action, rule, policy_id, policy_sha256;
 	int64_t policy_version, at; /* at: seconds since 1970 */
 };

@@ -44,6 +44,7 @@ class Site:
         self.archive = root / "policies"
         self.m = run.Milter(root, certs, policy_file="../kept/site.policy", policy_archive="../policies", **options)
         os.chdir(root / "run")
+        self.first_sha = sha(self.file)
 
     def send(self, qid, mail, login="binh", rcpts=(b"<b@x.example>",)):
         self.client = run.Client(self.m.sock)
@@ -196,6 +197,69 @@ def changed_archive_is_not_believed(s):
             time.sleep(0.2)
 
 
+def congvu(s, *args, lang="en"):
+    r = subprocess.run([str(run.BUILD / "congvu"), "-c", str(s.root / "etc/congvu.conf"), "--lang", lang, *args], capture_output=True, text=True,
+                       timeout=60, stdin=subprocess.DEVNULL)
+    return r.returncode, r.stdout, r.stderr
+
+
+def explain_under_the_policy_of_then(s):
+    """POL1 was judged by version 1; meanwhile version 4 is in force, in which A-017 is there again."""
+    code, out, err = congvu(s, "--json", "explain", "POL1")
+    got = json.loads(out)
+    assert code == 0 and (got["action"], got["rule"]) == ("reject", "A-017"), (out, err)
+    assert (got["replayed_action"], got["replayed_rule"], got["same"]) == ("reject", "A-017", True), got
+    first = got["rules"][0]
+    assert first["decided"] and first["vi"] == "Không gửi chương trình." and first["en"] == "No programs." and "setup.exe" in first["evidence"]
+    assert first["source"] == "%s/%s.policy:6" % (s.archive, s.first_sha), first
+    assert ("P22", "warn") in [(r["rule"], r["mode"]) for r in got["rules"]]
+    code, out, _ = congvu(s, "explain", "POL1", lang="vi")
+    assert code == 0 and "=> A-017 (enforce)" in out and "chạy lại" in out and "bằng chứng: part 2" in out, out
+    # every verdict of this log comes out again as it was
+    for qid in ["POL%d" % n for n in range(1, 11)]:
+        code, out, err = congvu(s, "--json", "explain", qid)
+        got = json.loads(out)
+        assert code == 0 and got["same"], (qid, got)
+    assert congvu(s, "explain", "NOPE")[0] == 67
+
+
+def explain_under_another(s):
+    other = s.root / "kept/other.policy"
+    other.write_text((POLICY % 5).replace("mode P22 warn;", "").replace("H99 { mode P01 log", "H99 { mode P01 enforce"))
+    got = json.loads(congvu(s, "--json", "explain", "POL2", "--policy", str(other))[1])
+    assert (got["action"], got["replayed_action"], got["replayed_rule"], got["same"]) == ("accept", "reject", "P22", False), got
+    # the built-in rule was off for nobody, but logged: its hit is in the record
+    got = json.loads(congvu(s, "--json", "explain", "POL7", "--policy", str(other))[1])
+    assert (got["action"], got["replayed_action"], got["replayed_rule"]) == ("accept", "reject", "P01"), got
+
+
+def rewind_says_what_would_have_been(s):
+    new = s.root / "kept/new.policy"
+    new.write_text((POLICY % 6).replace("A-018 expires 2099-06-30 monitor", "A-018 expires 2099-06-30").replace("mode P22 warn;", "mode P22 log;")
+                   .replace("then reject 5.7.77", "then note")
+                   + 'rule A-030 expires 2099-01-01 { when HeaderContainsWords ("X-A", "b") then reject vi "a" en "b" }\n')
+    code, out, err = congvu(s, "--json", "policy", "rewind", str(new), "--days", "2")
+    got = json.loads(out)
+    assert code == 0, err
+    rows = {(r["was"], r["was_rule"], r["would_be"], r["rule"]): r for r in got["changes"]}
+    assert rows["accept", "", "reject", "A-018"]["qids"] == ["POL4"] and rows["accept", "", "reject", "A-018"]["agency"] == "H99", rows
+    assert sorted(rows["reject", "A-017", "accept", ""]["qids"]) == ["POL1", "POL9"], rows
+    # a field that no record holds: uncertain, not guessed
+    assert {r["rule"] for r in got["uncertain"]} >= {"A-030"}
+    assert got["mails"] == got["same"] + got["changed"] + got["not_judged"], got
+    code, out, _ = congvu(s, "policy", "rewind", str(new))
+    assert code == 0 and "accept  -> reject A-018" in out, out
+    # only what is of the time that is asked for
+    time.sleep(1.1)
+    got = json.loads(congvu(s, "--json", "policy", "rewind", str(new), "--days", "0")[1])
+    assert got["mails"] == 0 and not got["changes"], got
+
+
+def status_tells(s):
+    code, out, _ = congvu(s, "policy", "status")
+    assert code == 0 and "in force: tinh, version 4" in out, out
+
+
 def no_start_without_any(root, certs):
     try:
         s = Site(root / "none", certs, "policy \"x\" version 1 owner \"o\"; mode P99 off;")
@@ -216,7 +280,8 @@ def main():
         try:
             for fn in (own_rule_refuses, groups_and_exceptions, monitor_mode_is_recorded_alone, own_rule_holds, expired_rule_is_silent,
                        modes_by_agency, secret_subject_is_not_recorded, archived, broken_file_leaves_the_old_one, mended_file_takes_over,
-                       changed_archive_is_not_believed):
+                       changed_archive_is_not_believed, explain_under_the_policy_of_then, explain_under_another,
+                       rewind_says_what_would_have_been, status_tells):
                 run.check(fn.__name__, lambda fn=fn: fn(s))
         finally:
             s.stop()

@@ -1,0 +1,261 @@
+/* ctl_explain.c: `congvu explain QID [--policy FILE]`: why a mail was refused, held, deferred or let through: rule, part, evidence, what to do, in
+ * Vietnamese and English; replayed from its audit record under the very policy that was in force (policy_archive, by SHA-256), or under another. Reads
+ * the log and the archive; asks no running program. The ticket that a sender reads out is the QID. */
+#include "config.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "admin/ctl_audit.h"
+#include "admin/ctl_policy.h"
+#include "lib/err.h"
+#include "lib/log.h"
+
+enum { MEMORY = 32 << 20 };
+
+struct finder {
+	struct slice qid;
+	struct json *last;
+	uint64_t n;
+};
+
+static int
+on_record(void *arg, struct slice line, struct json *rec)
+{
+	struct finder *f = arg;
+
+	(void)line;
+	if (strcmp(json_cstr(json_get(rec, "event")), "verdict") == 0 &&
+	    slice_eq(json_str(json_get(rec, "qid")), f->qid)) {
+		json_free(f->last);
+		f->last = rec;
+		f->n++;
+	} else {
+		json_free(rec);
+	}
+	return 0;
+}
+
+struct explain {
+	struct ctl *c;
+	struct json *out, *rules;
+	struct policy_replay r;
+	struct arena *arena;
+	const struct policy *p; /* NULL: the built-in one of that time */
+};
+
+/* One finding: its rule, in which mode, where it stands, evidence, and what is to be done, in both languages. */
+static void
+tell(struct explain *e, bool decided, const struct rule *rule, const char *mode,
+    struct slice detail, struct policy_pos pos)
+{
+	struct json *o = json_obj_new();
+	char where[300] = "";
+
+	if (pos.line > 0 && e->p != NULL)
+		snprintf(where, sizeof where, "%.*s:%u",
+		    (int)(e->p->file.len < 280 ? e->p->file.len : 280),
+		    (const char *)e->p->file.ptr, pos.line);
+	json_set_str(o, "rule", rule->id);
+	json_set_bool(o, "decided", decided);
+	json_set_str(o, "mode", mode);
+	json_set_slice(o, "evidence", detail);
+	json_set_str(o, "source", where[0] != '\0' ? where : NULL);
+	json_set_str(o, "vi", rule->vi);
+	json_set_str(o, "en", rule->en);
+	json_push_take(e->rules, o);
+	if (e->c->json)
+		return;
+	printf("%s %s (%s)", decided ? "=>" : " -", rule->id, mode);
+	if (where[0] != '\0')
+		printf("  %s", where);
+	printf("\n     %s\n     %s\n", rule->vi, rule->en);
+	if (detail.len > 0) {
+		printf("     %s: ", _("evidence"));
+		policy_print_clean(detail);
+		putchar('\n');
+	}
+}
+
+static struct policy_pos
+place_of(const struct explain *e, const struct rule *rule)
+{
+	const struct policy_rule *own = policy_rule_of(e->p, rule);
+
+	return own != NULL ? own->pos : (struct policy_pos){0, 0};
+}
+
+static void
+tell_verdict(struct explain *e, const struct policy_result *res, const struct verdict *v)
+{
+	if (v->decision != NULL)
+		tell(e, true, v->decision, rule_mode_name(MODE_ENFORCE), buf_slice(&v->detail),
+		    place_of(e, v->decision));
+	for (size_t i = 0; i < v->n_notes; i++)
+		tell(e, false, v->notes[i].rule, rule_mode_name(v->notes[i].mode),
+		    buf_slice(&v->notes[i].detail), place_of(e, v->notes[i].rule));
+	for (size_t i = 0; i < res->n_hits; i++)
+		if (res->hits[i].certain == POLICY_UNKNOWN)
+			tell(e, false, &res->hits[i].rule->as_rule,
+			    _("uncertain: the record does not tell"), res->hits[i].detail,
+			    res->hits[i].rule->pos);
+}
+
+/* What the record itself says: for the built-in policy, whose settings are in no archive. */
+static void
+tell_record(struct explain *e, const struct json *rec)
+{
+	const struct json *list = json_get(rec, "findings"), *o;
+	ptrdiff_t rule = rule_index(e->r.rule);
+	struct policy_pos none = {0, 0};
+
+	if (rule >= 0)
+		tell(e, true, &rule_table[rule], rule_mode_name(MODE_ENFORCE), e->r.details[rule],
+		    none);
+	for (size_t i = 0; i < json_len(list); i++) {
+		o = json_at(list, i);
+		rule = rule_index(json_str(json_get(o, "id")));
+		if (rule >= 0 && json_get(o, "mode") != NULL)
+			tell(e, false, &rule_table[rule], json_cstr(json_get(o, "mode")),
+			    json_str(json_get(o, "detail")), none);
+	}
+}
+
+static void
+print_head(struct explain *e, const struct json *rec)
+{
+	const struct json *decision = json_get(rec, "decision");
+
+	printf("%s ", json_cstr(json_get(rec, "ts")));
+	policy_print_clean(e->r.qid);
+	printf(": %s %s %s", json_cstr(json_get(decision, "action")),
+	    json_cstr(json_get(decision, "code")), json_cstr(json_get(decision, "rule")));
+	if (e->r.rules.n_authors > 0) {
+		printf(", From ");
+		policy_print_clean(e->r.rules.authors[0].address);
+	}
+	printf("\n%s ", _("policy"));
+	policy_print_clean(e->r.policy_id);
+	printf(" %lld, SHA-256 ", (long long)e->r.policy_version);
+	policy_print_clean(e->r.policy_sha256);
+	putchar('\n');
+}
+
+static void
+replay(struct explain *e, const char *file)
+{
+	struct policy_result res;
+	struct verdict v;
+	const char *rule;
+	bool same;
+
+	/* as of then: what had not expired, and which exceptions held */
+	policy_replay_judge(e->p, &e->r, e->r.at, e->arena, &res, &v);
+	rule = v.decision != NULL ? v.decision->id : "";
+	same =
+	    slice_eq_str(e->r.action, policy_verdict_action(&v)) && slice_eq_str(e->r.rule, rule);
+	if (!e->c->json)
+		printf(file != NULL ? _("replayed under %s: %s %s%s\n")
+				    : _("replayed under that policy (%s): %s %s%s\n"),
+		    file != NULL ? file : e->p->sha256, policy_verdict_action(&v), rule,
+		    same ? _(", as it was") : "");
+	tell_verdict(e, &res, &v);
+	json_set_str(e->out, "replayed_action", policy_verdict_action(&v));
+	json_set_str(e->out, "replayed_rule", rule);
+	json_set_bool(e->out, "same", same);
+	verdict_done(&v);
+}
+
+static int
+explain(struct explain *e, const struct json *rec, const char *file)
+{
+	const struct json *decision = json_get(rec, "decision");
+	struct policy *p = NULL;
+	int code = EX_OK;
+	struct buf why;
+
+	buf_init(&why, 65536);
+	if (policy_facts_from(rec, e->arena, &e->r) != 0)
+		return ctl_fail(e->c, EX_SOFTWARE, "%s", _("the record cannot be read"));
+	if (!e->c->json)
+		print_head(e, rec);
+	if (file != NULL) {
+		p = policy_open(e->c, file);
+		code = p == NULL ? EX_DATAERR : EX_OK;
+	} else if (!slice_eq_str(e->r.policy_id, "builtin") &&
+		   policy_archived(e->c->conf, e->r.policy_sha256, &p, &why) != 0) {
+		code = ctl_fail(e->c, EX_NOINPUT,
+		    _("the policy of that time is not in policy_archive%s; --policy FILE names "
+		      "one"),
+		    buf_cstr(&why));
+	}
+	e->p = p;
+	if (!policy_was_judged(rec, &e->r)) {
+		if (!e->c->json) {
+			printf("%s: ", _("it came to no judgement"));
+			policy_print_clean(json_str(json_get(decision, "detail")));
+			putchar('\n');
+		}
+	} else if (p != NULL) {
+		replay(e, file);
+	} else {
+		tell_record(e, rec);
+	}
+	json_set_slice(e->out, "qid", e->r.qid);
+	json_set_str(e->out, "ts", json_cstr(json_get(rec, "ts")));
+	json_set_slice(e->out, "action", e->r.action);
+	json_set_slice(e->out, "rule", e->r.rule);
+	json_set_str(e->out, "detail", json_cstr(json_get(decision, "detail")));
+	json_set_slice(e->out, "policy_sha256", e->r.policy_sha256);
+	json_set_take(e->out, "rules", e->rules);
+	e->rules = NULL;
+	policy_free(p);
+	buf_done(&why);
+	return code;
+}
+
+int
+ctl_explain(struct ctl *c, int argc, char **argv)
+{
+	const char *policy = NULL, *file = NULL;
+	const struct ctl_option options[] = {
+	    {"policy", &policy, NULL}, {"file", &file, NULL}, {NULL, NULL, NULL}};
+	struct explain e = {.c = c};
+	struct finder f = {.n = 0};
+	struct audit_files files;
+	int code;
+
+	if (ctl_options(c, options, &argc, argv) != 0)
+		return EX_USAGE;
+	if (argc != 2)
+		return ctl_usage(c, "%s", _("a QID is needed: the ticket of the refusal"));
+	code = audit_open_files(c, file, &files);
+	if (code != 0)
+		return code;
+	f.qid = slice_str(argv[1]);
+	code = audit_walk(c, &files, on_record, &f);
+	audit_files_done(&files);
+	if (code != 0 || f.last == NULL) {
+		json_free(f.last);
+		return code != 0
+			   ? code
+			   : ctl_fail(c, EX_NOUSER, _("the log has no verdict of %s"), argv[1]);
+	}
+	e.out = json_obj_new();
+	e.rules = json_arr_new();
+	e.arena = arena_new(MEMORY);
+	if (e.arena == NULL)
+		fatal("out of memory");
+	code = explain(&e, f.last, policy);
+	if (f.n > 1 && !c->json)
+		printf(
+		    _("%llu verdicts bear this QID; this is the last\n"), (unsigned long long)f.n);
+	arena_free(e.arena);
+	json_free(e.rules);
+	json_free(f.last);
+	if (c->json)
+		return ctl_json_take(e.out, code);
+	json_free(e.out);
+	return code;
+}
