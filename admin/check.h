@@ -32,6 +32,8 @@ bool check_secret(struct check *k, const char *option, char **path_out);
 void check_sign(struct check *k);
 /* check_store_key.c: store_key_file, and whether what is in the store opens with it. */
 void check_store_key(struct check *k);
+/* check_policy.c: policy_file, when there is one. */
+void check_policy_file(struct check *k);
 
 /* doctor_directory.c: schema, rights of the accounts. probe: an entry is added for a moment and signed in as. */
 void doctor_directory(struct check *k, bool probe);

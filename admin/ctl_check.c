@@ -106,6 +106,7 @@ check_policy(struct check *k)
 	if (strcmp(how, "off") != 0 && strcmp(how, "auto") != 0 && strcmp(how, "require") != 0)
 		finding(k, BAD, "revocation_check", "\"%s\": off, auto, require", how);
 	modes_free(m);
+	check_policy_file(k);
 }
 
 /* smtpd removes what comes in under its own name alone: any other name that P35 believes is anybody's to write. */

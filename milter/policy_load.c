@@ -5,6 +5,8 @@
 
 #include "milter/policy_load.h"
 
+#include "milter/policy_sign.h"
+
 #include "lib/crypto.h"
 #include "lib/err.h"
 #include "lib/json.h"
@@ -214,6 +216,61 @@ policy_archived(const struct conf *c, struct slice sha256, struct policy **out, 
 	return err;
 }
 
+/* ---- signatures ---- */
+
+/* FILE.p7s against policy_officers. known: it was in force before, and its officers' certificates were valid then. signed_by: see policy_signers. */
+int
+policy_check_signatures(const struct conf *c, const char *file, struct slice text, bool known,
+    struct policy_signers *signers)
+{
+	unsigned need = (unsigned)conf_int(c, "policy_signatures");
+	char *officers_file = conf_path(c, "policy_officers"), *p7s = NULL;
+	struct buf officers, cms;
+	int err;
+
+	if (asprintf(&p7s, "%s.p7s", file) < 0)
+		fatal("out of memory");
+	buf_init(&officers, STATE_MAX * 16 + 131072);
+	buf_init(&cms, POLICY_CMS_MAX + 131072);
+	err = read_all(officers_file, STATE_MAX * 16, &officers);
+	if (err != 0)
+		buf_appendf(&signers->why, "policy_officers: %s cannot be read", officers_file);
+	else if ((err = read_all(p7s, POLICY_CMS_MAX, &cms)) != 0)
+		buf_appendf(&signers->why,
+		    "%s cannot be read: %u officers must sign (congvu policy sign)", p7s, need);
+	else
+		err = policy_signers_check(text, buf_slice(&cms), buf_slice(&officers),
+		    known ? 0 : (int64_t)time(NULL), signers);
+	if (err == 0 && signers->n < need) {
+		buf_appendf(
+		    &signers->why, "%s: signed by %u officers, %u must", p7s, signers->n, need);
+		err = ERR_DENIED;
+	}
+	buf_done(&officers);
+	buf_done(&cms);
+	free(officers_file);
+	free(p7s);
+	return err;
+}
+
+/* Nothing to ask where the option wants none. */
+static int
+signed_enough(
+    const struct conf *c, const char *file, struct slice text, bool known, struct buf *why)
+{
+	struct policy_signers s;
+	int err = 0;
+
+	if (conf_int(c, "policy_signatures") == 0)
+		return 0;
+	policy_signers_init(&s);
+	err = policy_check_signatures(c, file, text, known, &s);
+	if (err != 0)
+		buf_append_slice(why, buf_slice(&s.why));
+	policy_signers_done(&s);
+	return err;
+}
+
 /* ---- in force ---- */
 
 /* Archives the text, and says in current.json that it is in force from now on, unless it says so. */
@@ -264,7 +321,7 @@ int
 policy_in_force(const struct conf *c, struct policy_in_force *out)
 {
 	char *file = conf_path(c, "policy_file"), *dir = conf_path(c, "policy_archive");
-	bool none = conf_str(c, "policy_file")[0] == '\0';
+	bool none = conf_str(c, "policy_file")[0] == '\0', known;
 	struct json *state = none ? NULL : read_state(dir);
 	struct buf text;
 	int err = 0;
@@ -279,6 +336,15 @@ policy_in_force(const struct conf *c, struct policy_in_force *out)
 			    err == ERR_NOTFOUND ? strerror(ENOENT) : err_name(err));
 		else
 			err = compile(buf_slice(&text), file, false, &out->policy, &out->why);
+		if (err == 0) {
+			known =
+			    slice_eq_str(json_str(json_get(state, "sha256")), out->policy->sha256);
+			err = signed_enough(c, file, buf_slice(&text), known, &out->why);
+		}
+		if (err != 0) {
+			policy_free(out->policy);
+			out->policy = NULL;
+		}
 		if (err == 0)
 			enter(dir, out->policy, file, buf_slice(&text), state);
 		else

@@ -4,6 +4,7 @@
 #define CV_POLICY_LOAD_H
 
 #include "milter/policy.h"
+#include "milter/policy_sign.h"
 
 #include "lib/conf.h"
 
@@ -15,6 +16,11 @@ int policy_load_file(
 /* The text of errors, a line each. */
 void policy_errors_text(
     const struct policy_errors *e, const char *file, bool vietnamese, struct buf *out);
+
+/* FILE.p7s over text against policy_officers and policy_signatures. known: the very policy was in force before, so that the validity of the officers'
+ * certificates is not asked again. 0, or an error with signers->why. */
+int policy_check_signatures(const struct conf *c, const char *file, struct slice text, bool known,
+    struct policy_signers *signers);
 
 struct policy_in_force {
 	struct policy *policy;

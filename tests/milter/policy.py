@@ -35,12 +35,14 @@ PLAIN = b"From: %s\r\nSubject: %s\r\n%s\r\nx\r\n"
 
 
 class Site:
-    def __init__(self, root, certs, text, **options):
+    def __init__(self, root, certs, text, prepare=None, **options):
         self.root = root
         root.mkdir()
         (root / "kept").mkdir()
         self.file = root / "kept/site.policy"
         self.file.write_text(text)
+        if prepare:
+            prepare(self)
         self.archive = root / "policies"
         self.m = run.Milter(root, certs, policy_file="../kept/site.policy", policy_archive="../policies", **options)
         os.chdir(root / "run")
@@ -159,6 +161,12 @@ def broken_file_leaves_the_old_one(s):
     cur = s.current()
     assert cur["sha256"] == good and "site.policy:7:56: there is no predicate \"FromMembersOf\"; did you mean \"FromMemberOf\"?" in cur["refused"]["why"], cur
     assert "event=policy_refused" in s.log()
+    # told by status, by doctor and to programs
+    code, out, _ = congvu(s, "policy", "status")
+    assert code == 65 and "version 1" in out and "did you mean" in out, out
+    found = [f for f in json.loads(congvu(s, "--json", "check", "--offline")[1])["findings"] if f["check"] == "policy_file"]
+    assert len(found) == 1 and "did you mean" in found[0]["text"] and found[0]["result"] != "ok", found
+    assert "policy_refused 1" in congvu(s, "status")[1]
 
 
 def mended_file_takes_over(s):
@@ -260,6 +268,45 @@ def status_tells(s):
     assert code == 0 and "in force: tinh, version 4" in out, out
 
 
+def sign(s, *officers):
+    """By openssl alone: one detached CMS with a signature for each."""
+    args = ["openssl", "cms", "-sign", "-binary", "-md", "sha256", "-outform", "PEM", "-in", str(s.file), "-out", str(s.file) + ".p7s"]
+    for o in officers:
+        args += ["-signer", str(s.root / "kept" / (o + ".pem")), "-inkey", str(s.root / "kept" / (o + ".key"))]
+    subprocess.run(args, check=True, capture_output=True)
+
+
+def two_officers(root, certs):
+    """With policy_signatures = 2 the filter takes no policy that two officers have not signed, at its start and at a reload."""
+    def prepare(s):
+        for name in ("anh", "bich"):
+            subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", str(s.root / "kept" / (name + ".key")), "-out",
+                            str(s.root / "kept" / (name + ".pem")), "-days", "30", "-subj", "/CN=" + name], check=True, capture_output=True)
+        (s.root / "kept/officers.pem").write_text("".join((s.root / "kept" / (n + ".pem")).read_text() for n in ("anh", "bich")))
+
+    options = dict(policy_signatures="2", policy_officers="../kept/officers.pem")
+    try:
+        Site(root / "unsigned", certs, POLICY % 1, prepare, **options).stop()
+        raise AssertionError("it starts without signatures")
+    except RuntimeError as e:
+        assert "2 officers must sign" in str(e), e
+    s = Site(root / "signed", certs, POLICY % 1, lambda s: (prepare(s), sign(s, "anh", "bich")), **options)
+    try:
+        assert s.current()["version"] == 1
+        mail = PLAIN % (b"manager@x.example", b"x", b"")
+        for change in (lambda: None, lambda: sign(s, "anh"), lambda: os.unlink(str(s.file) + ".p7s")):
+            s.file.write_text(POLICY % 2)
+            change()
+            s.restart()
+            assert s.send("S1", mail)[0] == b"c" and s.record("S1")["policy"]["version"] == 1
+            assert "site.policy.p7s" in s.current()["refused"]["why"] or "not good" in s.current()["refused"]["why"], s.current()
+        sign(s, "anh", "bich")
+        s.restart()
+        assert s.send("S2", mail)[0] == b"c" and s.record("S2")["policy"]["version"] == 2 and s.current()["refused"] is None
+    finally:
+        s.stop()
+
+
 def no_start_without_any(root, certs):
     try:
         s = Site(root / "none", certs, "policy \"x\" version 1 owner \"o\"; mode P99 off;")
@@ -285,6 +332,7 @@ def main():
                 run.check(fn.__name__, lambda fn=fn: fn(s))
         finally:
             s.stop()
+        run.check("two_officers", lambda: two_officers(root, certs))
         run.check("no_start_without_any", lambda: no_start_without_any(root, certs))
     finally:
         os.chdir("/")

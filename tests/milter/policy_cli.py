@@ -137,6 +137,90 @@ def a_hostile_message_harms_no_officer(s):
     assert code == 65 and "ended before it came to a verdict" in out, out
 
 
+def officer(root, name, days="365", bits="2048"):
+    key, cert = root / (name + ".key"), root / (name + ".pem")
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:" + bits, "-nodes", "-keyout", str(key), "-out", str(cert), "-days", days, "-subj",
+                    "/CN=" + name], check=True, capture_output=True)
+    return "--key", str(key), "--cert", str(cert)
+
+
+def signed_by_two_officers(s):
+    a, b, eve = officer(s.root, "truong-phong"), officer(s.root, "an-ninh"), officer(s.root, "eve")
+    (s.root / "officers.pem").write_text((s.root / "truong-phong.pem").read_text() + (s.root / "an-ninh.pem").read_text())
+    conf = s.root / "etc/congvu.conf"
+    plain = conf.read_text()
+    conf.write_text(plain + 'policy_signatures = 2\npolicy_officers = "../officers.pem"\n')
+    f = s.put("signed.policy", POLICY)
+    p7s = pathlib.Path(f + ".p7s")
+
+    def verify():
+        code, out, err = s.congvu("policy", "verify", f)
+        return code, out + err
+
+    assert verify()[0] == 65
+    assert s.congvu("policy", "sign", f, *a)[0] == 0
+    code, text = verify()
+    assert code == 65 and "signed by 1 officers, 2 must" in text, text
+    # the same officer twice is one officer
+    code, _, err = s.congvu("policy", "sign", f, *a)
+    assert code != 0 and "another one must" in err, err
+    assert s.congvu("policy", "sign", f, *b)[0] == 0
+    code, text = verify()
+    assert code == 0 and "good signatures of 2 officers:" in text and "CN=an-ninh" in text and "CN=truong-phong" in text, text
+    # a third party believes it too
+    r = subprocess.run(["openssl", "cms", "-verify", "-binary", "-inform", "PEM", "-in", str(p7s), "-content", f, "-noverify", "-certfile",
+                        str(s.root / "officers.pem"), "-out", "/dev/null"], capture_output=True, text=True)
+    assert r.returncode == 0, r.stderr
+    good = p7s.read_text()
+    # one octet of the text
+    s.put("signed.policy", POLICY.replace("mode P22 warn", "mode P22 off"))
+    code, text = verify()
+    assert code == 65 and "not good" in text, text
+    code, _, err = s.congvu("policy", "sign", f, *eve)
+    assert code != 0 and "another text" in err, err
+    s.put("signed.policy", POLICY)
+    # who is not of the list spoils it, even as a third
+    assert s.congvu("policy", "sign", f, *eve)[0] == 0
+    code, text = verify()
+    assert code == 65 and "not by an officer" in text, text
+    # the same with openssl alone, as for keys on a token
+    p7s.unlink()
+    subprocess.run(["openssl", "cms", "-sign", "-binary", "-md", "sha256", "-outform", "PEM", "-in", f, "-out", str(p7s), "-signer", a[3], "-inkey", a[1]],
+                   check=True, capture_output=True)
+    subprocess.run(["openssl", "cms", "-resign", "-binary", "-md", "sha256", "-inform", "PEM", "-outform", "PEM", "-in", str(p7s), "-out", str(p7s) + "2",
+                    "-signer", b[3], "-inkey", b[1]], check=True, capture_output=True)
+    os.rename(str(p7s) + "2", p7s)
+    assert verify()[0] == 0, verify()
+    # two certificates of one key are one officer; a weak digest is none
+    twin = s.root / "twin.pem"
+    subprocess.run(["openssl", "req", "-x509", "-key", a[1], "-out", str(twin), "-days", "30", "-subj", "/CN=twin"], check=True, capture_output=True)
+    with open(s.root / "officers.pem", "a") as officers:
+        officers.write(twin.read_text())
+    subprocess.run(["openssl", "cms", "-sign", "-binary", "-md", "sha256", "-outform", "PEM", "-in", f, "-out", str(p7s), "-signer", a[3], "-inkey", a[1],
+                    "-signer", str(twin), "-inkey", a[1]], check=True, capture_output=True)
+    code, text = verify()
+    assert code == 65 and "signed by 1 officers" in text, text
+    subprocess.run(["openssl", "cms", "-sign", "-binary", "-md", "sha1", "-outform", "PEM", "-in", f, "-out", str(p7s), "-signer", a[3], "-inkey", a[1],
+                    "-signer", b[3], "-inkey", b[1]], check=True, capture_output=True)
+    code, text = verify()
+    assert code == 65 and "other than SHA-2" in text, text
+    # content inside: not detached
+    subprocess.run(["openssl", "cms", "-sign", "-binary", "-nodetach", "-outform", "PEM", "-in", f, "-out", str(p7s), "-signer", a[3], "-inkey", a[1],
+                    "-signer", b[3], "-inkey", b[1]], check=True, capture_output=True)
+    code, text = verify()
+    assert code == 65 and "not detached" in text, text
+    # a policy that does not compile is not signed
+    bad = s.put("bad.policy", "policy")
+    assert s.congvu("policy", "sign", bad, *a)[0] == 65 and not os.path.exists(bad + ".p7s")
+    # after the certificates' time
+    p7s.write_text(good)
+    assert verify()[0] == 0
+    if shutil.which("faketime"):
+        r = subprocess.run(["faketime", "2030-01-01", str(run.BUILD / "congvu"), "-c", str(conf), "policy", "verify", f], capture_output=True, text=True)
+        assert r.returncode == 65 and "outside its validity" in r.stderr, (r.stdout, r.stderr)
+    conf.write_text(plain)
+
+
 def main():
     root = pathlib.Path(tempfile.mkdtemp(prefix="cv-policy-cli-"))
     try:
@@ -146,7 +230,7 @@ def main():
         (root / "site").mkdir()
         s = Site(root / "site", certs)
         for fn in (tests_run_through_the_scanner, a_test_that_fails_is_told, errors_in_both_languages, what_runs_out_is_told, diff_tells_the_meaning,
-                   explain_names_sources, help_is_the_table, a_hostile_message_harms_no_officer):
+                   explain_names_sources, help_is_the_table, signed_by_two_officers, a_hostile_message_harms_no_officer):
             run.check(fn.__name__, lambda fn=fn: fn(s))
     finally:
         shutil.rmtree(root, ignore_errors=True)
