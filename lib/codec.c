@@ -295,6 +295,13 @@ qp_decode(struct slice s, bool strict, struct buf *out)
 	return r;
 }
 
+/* What a line does not begin with: a dot and "From " are nothing to rely on with old transports, and two hyphens could be a boundary. */
+static bool
+is_taken_at_bol(struct slice s)
+{
+	return s.ptr[0] == '.' || slice_starts(s, "From ") || slice_starts(s, "--");
+}
+
 int
 qp_encode(struct slice s, struct buf *out)
 {
@@ -317,10 +324,8 @@ qp_encode(struct slice s, struct buf *out)
 			buf_append(out, "=\r\n", 3);
 			column = 0;
 		}
-		/* a dot or "From " that begins a line is nothing to rely on with old transports */
-		plain =
-		    plain && (column > 0 || (c != '.' && !(c == 'F' && s.len - i >= 5 &&
-							     memcmp(s.ptr + i, "From ", 5) == 0)));
+		if (column == 0 && is_taken_at_bol(slice_from(s, i)))
+			plain = false;
 		if (plain) {
 			buf_append_byte(out, c);
 		} else {

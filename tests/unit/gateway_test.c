@@ -60,6 +60,12 @@ entities(void **state)
 	    {"Content-Type: text/plain\r\n\r\na\nb\rc\r\n",
 		"Content-Type: text/plain\r\nContent-Transfer-Encoding: "
 		"quoted-printable\r\n\r\na\r\nb\r\nc\r\n"},
+	    /* and what then begins a line is no boundary */
+	    {"Content-Type: multipart/mixed; "
+	     "boundary=b\r\n\r\n--b\r\n\r\nx\r--b\r--b--\r\n--b--\r\n",
+		"Content-Type: multipart/mixed; "
+		"boundary=b\r\n\r\n--b\r\nContent-Transfer-Encoding: "
+		"quoted-printable\r\n\r\nx\r\n=2D-b\r\n=2D-b--\r\n--b--\r\n"},
 	    /* UTF-16 has no lines that we could tell */
 	    {"Content-Type: text/plain; charset=utf-16le\r\n\r\nx\r\n",
 		"Content-Type: text/plain; charset=utf-16le\r\n\r\nx\r\n"},
