@@ -423,6 +423,7 @@ fill_recipients(struct eom *e)
 	e->facts.rcpts = all;
 	e->facts.n_rcpts = e->msg->n_rcpts;
 	e->facts.clearances = milter_settings.clearances;
+	e->facts.settings = milter_settings.rules;
 	return 0;
 }
 
@@ -446,6 +447,9 @@ judge(struct eom *e)
 		return err;
 	facts_official(header, milter_settings.official_headers, milter_settings.n_official_headers,
 	    &e->facts);
+	if (facts_document(header, milter_settings.official_headers,
+		milter_settings.n_official_headers, e->arena, &e->facts) != 0)
+		return in_trouble(e, T_BUSY, ERR_NOMEM);
 	if ((err = ask_documents(e)) != 0)
 		return err;
 	set_policy(e);

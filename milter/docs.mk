@@ -12,6 +12,11 @@ tests_unit_secrecy_test_SOURCES = tests/unit/secrecy_test.c
 tests_unit_secrecy_test_LDADD = $(CV_SCAN_LIBS) $(CMOCKA_LIBS)
 EXTRA_DIST += tests/unit/secrecy_make.py
 
+check_PROGRAMS += tests/unit/doc_facts_test
+TESTS += tests/unit/doc_facts_test
+tests_unit_doc_facts_test_SOURCES = tests/unit/doc_facts_test.c
+tests_unit_doc_facts_test_LDADD = milter/libcvfindings.a lib/libcvmail.a $(CV_TEST_LIBS) $(CV_MAIL_LIBS)
+
 CV_FUZZ += tests/fuzz/tnef_fuzz tests/fuzz/office_fuzz tests/fuzz/pdf_fuzz tests/fuzz/pdf_content_fuzz
 tests_fuzz_tnef_fuzz_SOURCES = tests/fuzz/tnef_fuzz.c $(CV_FUZZ_MAIN)
 tests_fuzz_tnef_fuzz_LDFLAGS = $(AM_LDFLAGS) $(CV_FUZZLINK)

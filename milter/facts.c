@@ -5,6 +5,7 @@
 
 #include "milter/facts.h"
 
+#include "milter/doc_facts.h"
 #include "milter/symbol.h"
 
 #include "lib/addr.h"
@@ -379,4 +380,61 @@ facts_official(struct slice header, const char *const *names, size_t n, struct r
 		f->official = office || mark || symbol;
 		f->issued = mark || symbol;
 	}
+}
+
+static void
+take_symbol(struct rule_doc *d, const struct symbol *sym, struct arena *a)
+{
+	d->symbol = arena_slice(a, sym->text);
+	d->type = arena_slice(a, sym->type);
+	d->number = sym->number;
+	d->letter = sym->letter;
+	d->year = sym->year;
+	d->flags = sym->flags;
+}
+
+/* The field names the document by its symbol; "1" and the like only mark the mail. */
+static void
+read_mark(struct slice header, const char *name, struct arena *a, struct rule_doc *d)
+{
+	struct hdr_field field;
+	struct symbol sym;
+	struct buf text;
+
+	if (d->mark.len > 0 || !hdr_find(header, name, 0, &field))
+		return;
+	buf_init(&text, 8192);
+	if (hdr_decode(slice_sub(field.body, 0, 1000), &text) == 0 && text.len > 0) {
+		d->mark = arena_slice(a, slice_trim(buf_slice(&text)));
+		if (symbol_parse(d->mark, &sym))
+			take_symbol(d, &sym, a);
+		else
+			d->mark_bad = slice_index(d->mark, '/') >= 0;
+	}
+	buf_done(&text);
+}
+
+int
+facts_document(
+    struct slice header, const char *const *names, size_t n, struct arena *a, struct rule_facts *f)
+{
+	struct rule_doc *d = &f->doc;
+	struct doc_facts said;
+	struct symbol sym;
+	struct buf text;
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		read_mark(header, names[i], a, d);
+	buf_init(&text, 16384);
+	doc_facts_init(&said);
+	if (read_subject(header, 0, &text) && doc_facts_subject(buf_slice(&text), &said)) {
+		d->summary = arena_slice(a, buf_slice(&said.summary));
+		d->urgency = arena_slice(a, buf_slice(&said.urgency));
+		if (d->number == 0 && symbol_parse(buf_slice(&said.symbol), &sym))
+			take_symbol(d, &sym, a);
+	}
+	doc_facts_done(&said);
+	buf_done(&text);
+	return said.summary.err == ERR_NOMEM ? ERR_NOMEM : 0;
 }

@@ -13,4 +13,8 @@ int facts_read(struct slice header, struct arena *a, struct rule_facts *f);
 void facts_official(
     struct slice header, const char *const *header_names, size_t n_names, struct rule_facts *f);
 
+/* Reads f->doc from the subject and the named header fields. 0 or ERR_NOMEM. */
+int facts_document(struct slice header, const char *const *header_names, size_t n_names,
+    struct arena *a, struct rule_facts *f);
+
 #endif

@@ -12,7 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define WIRE_VERSION 3
+#define WIRE_VERSION 4
 #define ADDRESSES_MAX 32
 
 void
@@ -58,6 +58,23 @@ findings_add_part(struct findings *f)
 		p = &(*p)->next;
 	*p = n;
 	f->n_parts++;
+	return n;
+}
+
+struct find_doc *
+findings_add_doc(struct findings *f)
+{
+	struct find_doc **p = &f->docs, *n;
+
+	n = f->n_docs < FINDINGS_DOCS_MAX ? arena_alloc(f->arena, sizeof *n) : NULL;
+	if (n == NULL) {
+		f->truncated = true;
+		return NULL;
+	}
+	while (*p != NULL)
+		p = &(*p)->next;
+	*p = n;
+	f->n_docs++;
 	return n;
 }
 
@@ -212,6 +229,19 @@ put_sig(struct buf *b, const struct find_sig *s)
 	}
 }
 
+static void
+put_doc(struct buf *b, const struct find_doc *d)
+{
+	ipc_put_slice(b, d->part);
+	ipc_put_slice(b, d->symbol);
+	ipc_put_slice(b, d->type);
+	ipc_put_slice(b, d->agency);
+	ipc_put_slice(b, d->place);
+	ipc_put_slice(b, d->date);
+	ipc_put_slice(b, d->summary);
+	ipc_put_slice(b, d->urgency);
+}
+
 int
 findings_encode(const struct findings *f, struct buf *b)
 {
@@ -219,6 +249,7 @@ findings_encode(const struct findings *f, struct buf *b)
 	const struct find_part *p;
 	const struct find_note *n;
 	const struct find_want *w;
+	const struct find_doc *d;
 
 	ipc_put_u8(b, WIRE_VERSION);
 	ipc_put_u8(b, f->truncated);
@@ -258,6 +289,9 @@ findings_encode(const struct findings *f, struct buf *b)
 		ipc_put_slice(b, w->url);
 		ipc_put_slice(b, w->request);
 	}
+	ipc_put_u32(b, (uint32_t)f->n_docs);
+	for (d = f->docs; d != NULL; d = d->next)
+		put_doc(b, d);
 	return b->err;
 }
 
@@ -387,6 +421,25 @@ get_note(struct ipc_reader *r, struct findings *f)
 }
 
 static void
+get_doc(struct ipc_reader *r, struct findings *f)
+{
+	struct find_doc *d = findings_add_doc(f);
+
+	if (d == NULL) {
+		r->err = ERR_PROTO;
+		return;
+	}
+	d->part = get_text(r, f);
+	d->symbol = get_text(r, f);
+	d->type = get_text(r, f);
+	d->agency = get_text(r, f);
+	d->place = get_text(r, f);
+	d->date = get_text(r, f);
+	d->summary = get_text(r, f);
+	d->urgency = get_text(r, f);
+}
+
+static void
 get_want(struct ipc_reader *r, struct findings *f)
 {
 	enum want_kind kind = (enum want_kind)get_enum(r, WANT_OCSP);
@@ -427,6 +480,9 @@ findings_decode(struct slice wire, struct arena *a, struct findings *f)
 	n = ipc_get_count(&r, FINDINGS_WANTS_MAX, 9);
 	for (i = 0; i < n && r.err == 0; i++)
 		get_want(&r, f);
+	n = ipc_get_count(&r, FINDINGS_DOCS_MAX, 32);
+	for (i = 0; i < n && r.err == 0; i++)
+		get_doc(&r, f);
 	return ipc_reader_end(&r);
 }
 
@@ -592,6 +648,26 @@ findings_notes_json(const struct findings *f)
 		json_set_slice(o, "part", n->part);
 		json_set_str(o, "severity", sev[n->severity <= NOTE_REJECT ? n->severity : 0]);
 		json_set_slice(o, "detail", n->detail);
+		json_push_take(arr, o);
+	}
+	return arr;
+}
+
+struct json *
+findings_docs_json(const struct findings *f)
+{
+	struct json *arr = json_arr_new(), *o;
+	const struct find_doc *d;
+
+	for (d = f->docs; d != NULL; d = d->next) {
+		o = json_obj_new();
+		json_set_slice(o, "part", d->part);
+		json_set_slice(o, "symbol", d->symbol);
+		json_set_slice(o, "type", d->type);
+		json_set_slice(o, "agency", d->agency);
+		json_set_slice(o, "place", d->place);
+		json_set_slice(o, "date", d->date);
+		json_set_slice(o, "urgency", d->urgency);
 		json_push_take(arr, o);
 	}
 	return arr;

@@ -100,6 +100,13 @@ struct find_part {
 	struct find_part *next;
 };
 
+/* What the text of a document says of it (doc_facts.h); all UTF-8, empty: not said. */
+#define FINDINGS_DOCS_MAX 16
+struct find_doc {
+	struct slice part, symbol, type, agency, place, date, summary, urgency;
+	struct find_doc *next;
+};
+
 enum note_severity { NOTE_INFO = 1, NOTE_WARN = 2, NOTE_REJECT = 3 };
 struct find_note {
 	struct slice id, part, detail; /* "mime_dup_header" */
@@ -123,6 +130,8 @@ struct findings {
 	struct find_sig *sigs;
 	struct find_part *parts;
 	struct find_note *notes;
+	struct find_doc *docs;
+	size_t n_docs;
 	size_t n_sigs, n_parts, n_notes; /* as listed; more were dropped when truncated */
 	bool truncated;
 	bool encrypted; /* the root is an encrypted S/MIME object */
@@ -138,6 +147,7 @@ void findings_init(struct findings *f, struct arena *a);
 /* Appends a zeroed entry; NULL (and truncated) past the bound. Order is kept. */
 struct find_sig *findings_add_sig(struct findings *f);
 struct find_part *findings_add_part(struct findings *f);
+struct find_doc *findings_add_doc(struct findings *f);
 void findings_note(struct findings *f, const char *id, enum note_severity sev, struct slice part,
     const char *fmt, ...) __attribute__((format(printf, 5, 6)));
 /* A copy in the arena, cut to FINDINGS_TEXT_MAX. */
@@ -159,6 +169,7 @@ int findings_decode(struct slice s, struct arena *a, struct findings *out);
 struct json *findings_sig_json(const struct findings *f, int64_t date);
 struct json *findings_parts_json(const struct findings *f);
 struct json *findings_notes_json(const struct findings *f);
+struct json *findings_docs_json(const struct findings *f); /* "documents" */
 
 /* The part_flag that a record calls so; 0: none. */
 uint32_t findings_flag_of(struct slice name);

@@ -19,13 +19,13 @@ milter_libcvsignclient_a_SOURCES = milter/sign_client.h milter/sign_proto.def mi
 
 # --- libcvfindings.a: what the scanner tells the filter ---
 noinst_LIBRARIES += milter/libcvfindings.a
-milter_libcvfindings_a_SOURCES = milter/findings.h milter/findings.c milter/scan_client.h milter/scan_proto.def \
+milter_libcvfindings_a_SOURCES = milter/symbol.h milter/symbol.c milter/doc_facts.h milter/doc_facts.c milter/findings.h milter/findings.c milter/scan_client.h milter/scan_proto.def \
 	milter/scan_client.c
 
 # --- libcvrule.a: the pure part of the policy ---
 noinst_LIBRARIES += milter/libcvrule.a
 milter_libcvrule_a_SOURCES = milter/rule.h milter/rules.def milter/rule.c milter/rule_form.c milter/rule_attach.c \
-	milter/rule_sign.c milter/rule_doc.c milter/symbol.h milter/symbol.c milter/facts.h milter/facts.c milter/modes.h milter/modes.c \
+	milter/rule_sign.c milter/rule_doc.c milter/facts.h milter/facts.c milter/modes.h milter/modes.c \
 	milter/authres.h milter/authres.c milter/clearance.h milter/clearance.c
 CV_RULE_LIBS = milter/libcvrule.a milter/libcvfindings.a lib/libcvmail.a lib/libcvjson.a lib/libcvipc.a lib/libcvcrypto.a lib/libcv.a \
 	$(CV_MAIL_LIBS) $(CRYPTO_LIBS) $(JANSSON_LIBS)
@@ -109,7 +109,7 @@ tests_unit_audit_test_LDADD = $(CV_AUDIT_LIBS) $(CMOCKA_LIBS)
 tests_unit_json_test_SOURCES = tests/unit/json_test.c
 tests_unit_json_test_LDADD = lib/libcvjson.a $(CV_TEST_LIBS) $(JANSSON_LIBS)
 tests_unit_symbol_test_SOURCES = tests/unit/symbol_test.c
-tests_unit_symbol_test_LDADD = milter/libcvrule.a $(CV_TEST_LIBS)
+tests_unit_symbol_test_LDADD = milter/libcvfindings.a lib/libcvmail.a $(CV_TEST_LIBS) $(CV_MAIL_LIBS)
 tests_unit_smime_test_SOURCES = tests/unit/smime_test.c
 tests_unit_smime_test_LDADD = milter/libcvrule.a $(CV_SCAN_LIBS) $(CMOCKA_LIBS)
 EXTRA_DIST += tests/unit/smime_certs.sh

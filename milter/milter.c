@@ -415,6 +415,7 @@ load_gateway(void)
 static void
 load_settings(void)
 {
+	static struct rule_settings rules;
 	const struct conf *c = role_conf();
 
 	milter_settings.hostname = conf_str(c, "hostname");
@@ -428,6 +429,15 @@ load_settings(void)
 	milter_settings.rev_wait_ms = (unsigned)conf_int(c, "revocation_wait_ms");
 	milter_settings.rev_grace_s = (unsigned)conf_int(c, "revocation_grace_s");
 	milter_settings.rev_fetch = strcmp(conf_str(c, "revocation_check"), "off") != 0;
+	rules.free_mail = strings_of("policy_free_mail", &rules.n_free_mail);
+	rules.symbols = strings_of("policy_agency_symbols", &rules.n_symbols);
+	rules.rcpts_max = (size_t)conf_int(c, "policy_recipients_max");
+	for (size_t i = 0; i < rules.n_symbols; i++) {
+		if (strchr(rules.symbols[i], '=') == NULL)
+			bad_item(
+			    "policy_agency_symbols", rules.symbols[i], "not AGENCY=ABBREVIATION");
+	}
+	milter_settings.rules = &rules;
 	load_modes();
 	load_policy();
 	load_gateway();

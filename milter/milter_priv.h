@@ -114,6 +114,7 @@ struct milter_settings {
 	struct clearances *clearances;
 	char **gateway; /* functional mailboxes whose mail is signed here, normalized */
 	size_t n_gateway;
+	const struct rule_settings *rules;
 	unsigned rev_refresh_s, rev_wait_ms, rev_grace_s;
 	bool rev_fetch;
 	char policy_sha256[65];      /* of the built-in policy */

@@ -184,6 +184,8 @@ build(const struct record_input *in, int cut)
 	json_set_take(rec, "findings", cut < 2 ? findings_json(in) : json_arr_new());
 	json_set_take(
 	    rec, "sig", f != NULL ? findings_sig_json(f, in->facts->date) : json_arr_new());
+	json_set_take(
+	    rec, "documents", f != NULL && cut < 2 ? findings_docs_json(f) : json_arr_new());
 	json_set_take(rec, "parts", f != NULL && cut < 1 ? findings_parts_json(f) : json_arr_new());
 	if (in->gateway != NULL)
 		json_set_take(rec, "gateway", gateway_json(in->gateway));

@@ -37,6 +37,23 @@ enum rule_origin {
 	ORIGIN_FAIL,      /* they failed, or found nothing to check */
 	ORIGIN_TEMPERROR, /* could not be checked now */
 };
+/* What header fields say of the document that a mail announces. Slices of the message's arena. */
+struct rule_doc {
+	struct slice symbol, type, summary, urgency; /* as doc_facts.h */
+	struct slice mark;                           /* the header field's text, when it is there */
+	bool mark_bad;                               /* it is no symbol */
+	uint32_t number;                             /* 0: no symbol */
+	char letter;
+	unsigned year, flags; /* enum symbol_flag */
+};
+/* Settings of the document rules; all may be empty. */
+struct rule_settings {
+	const char *const *free_mail; /* domains, lower case */
+	size_t n_free_mail;
+	const char *const *symbols; /* "AGENCY=ABBREVIATION" */
+	size_t n_symbols;
+	size_t rcpts_max; /* 0: no limit */
+};
 struct rule_facts {
 	bool authenticated;
 	bool null_sender;   /* MAIL FROM:<> */
@@ -62,6 +79,8 @@ struct rule_facts {
 	const struct clearances *clearances; /* NULL: every domain is cleared for all */
 	const unsigned char *
 	    sig_owners; /* enum rule_owner of each signature's signer, in their order; NULL: none is known */
+	struct rule_doc doc;
+	const struct rule_settings *settings; /* NULL: none */
 	const struct findings *scan;
 };
 

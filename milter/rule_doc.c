@@ -3,6 +3,7 @@
 #include "config.h"
 
 #include "milter/rule.h"
+#include "milter/symbol.h"
 
 #include <string.h>
 
@@ -156,5 +157,159 @@ rule_appendix_unsigned(const struct rule_facts *f, struct buf *detail)
 		buf_append_slice(detail, slice_sub(bare->name_norm, 0, 80));
 		buf_append_byte(detail, '"');
 	}
+	return true;
+}
+
+/* ---- number and symbol ---- */
+
+bool
+rule_bad_symbol(const struct rule_facts *f, struct buf *detail)
+{
+	if (!f->issued)
+		return false;
+	if (f->doc.mark_bad) {
+		buf_append_slice(detail, slice_sub(f->doc.mark, 0, 100));
+		return true;
+	}
+	if ((f->doc.flags & (SYMBOL_F_SPACE | SYMBOL_F_NO_PAD)) == 0)
+		return false;
+	buf_append_slice(detail, slice_sub(f->doc.symbol, 0, 100));
+	buf_append_str(detail, f->doc.flags & SYMBOL_F_SPACE
+				   ? ": white space inside"
+				   : ": a number below 10 lacks its zero");
+	return true;
+}
+
+/* The abbreviations that an agency, or one above it, may put behind a number: rows "H99.02=SNV". Whether there is any row; *fits: one of them is a
+ * group of the symbol, *first: the first group. */
+static bool
+symbol_agency(const struct rule_facts *f, bool *fits, bool *first)
+{
+	struct slice agency = f->n_authors > 0 ? f->authors[0].agency : slice_str("");
+	struct slice symbol = f->doc.symbol, group;
+	ptrdiff_t slash;
+	bool any = false, leading = true;
+	size_t i;
+
+	*fits = *first = false;
+	while ((slash = slice_index(symbol, '/')) >= 0)
+		symbol = slice_from(symbol, (size_t)slash + 1);
+	while (symbol.len > 0) {
+		ptrdiff_t dash = slice_index(symbol, '-');
+
+		group = slice_trim(slice_sub(symbol, 0, dash < 0 ? symbol.len : (size_t)dash));
+		symbol = slice_from(symbol, dash < 0 ? symbol.len : (size_t)dash + 1);
+		for (i = 0; f->settings != NULL && i < f->settings->n_symbols; i++) {
+			struct slice row = slice_str(f->settings->symbols[i]), code;
+			ptrdiff_t eq = slice_index(row, '=');
+
+			code = slice_trim(slice_sub(row, 0, eq < 0 ? 0 : (size_t)eq));
+			if (code.len == 0 || agency.len < code.len ||
+			    !slice_caseeq(code, slice_sub(agency, 0, code.len)) ||
+			    (agency.len > code.len && agency.ptr[code.len] != '.'))
+				continue;
+			any = true;
+			if (slice_eq(slice_trim(slice_from(row, (size_t)eq + 1)), group)) {
+				*fits = true;
+				*first |= leading;
+			}
+		}
+		leading = false;
+	}
+	return any;
+}
+
+bool
+rule_foreign_symbol(const struct rule_facts *f, struct buf *detail)
+{
+	bool fits, first;
+
+	if (!f->issued || f->doc.number == 0 || !symbol_agency(f, &fits, &first) || fits)
+		return false;
+	buf_append_slice(detail, slice_sub(f->doc.symbol, 0, 100));
+	buf_append_str(detail, ", agency ");
+	buf_append_slice(detail, slice_sub(f->authors[0].agency, 0, 60));
+	return true;
+}
+
+/* A công văn has no type: its agency stands first. */
+bool
+rule_unknown_type(const struct rule_facts *f, struct buf *detail)
+{
+	bool fits, first;
+
+	if (!f->issued || f->doc.number == 0 || f->doc.type.len > 0 ||
+	    !symbol_agency(f, &fits, &first) || first)
+		return false;
+	buf_append_slice(detail, slice_sub(f->doc.symbol, 0, 100));
+	return true;
+}
+
+bool
+rule_no_summary(const struct rule_facts *f, struct buf *detail)
+{
+	const struct find_doc *d;
+
+	(void)detail;
+	for (d = f->scan->docs; d != NULL; d = d->next) {
+		if (d->summary.len > 0)
+			return false;
+	}
+	return f->issued && f->doc.summary.len == 0;
+}
+
+bool
+rule_urgent(const struct rule_facts *f, struct buf *detail)
+{
+	const struct find_doc *d;
+	struct slice u = f->doc.urgency;
+
+	for (d = f->scan->docs; u.len == 0 && d != NULL; d = d->next)
+		u = d->urgency;
+	buf_append_slice(detail, u);
+	return f->issued && u.len > 0;
+}
+
+/* ---- text and recipients ---- */
+
+bool
+rule_legacy_text(const struct rule_facts *f, struct buf *detail)
+{
+	return rule_enforced(f) &&
+	       (any_note(f, "text_legacy", detail) || any_note(f, "text_undeclared", detail));
+}
+
+bool
+rule_free_mail(const struct rule_facts *f, struct buf *detail)
+{
+	size_t i, k;
+
+	for (i = 0; f->official && f->settings != NULL && i < f->n_rcpts; i++) {
+		struct slice domain = rule_domain_of(f->rcpts[i]);
+
+		for (k = 0; k < f->settings->n_free_mail; k++) {
+			if (slice_caseeq_str(domain, f->settings->free_mail[k])) {
+				buf_append_slice(detail, slice_sub(f->rcpts[i], 0, 120));
+				return true;
+			}
+		}
+	}
+	return false;
+}
+
+/* A group or an agency's mailbox is the way to many. */
+bool
+rule_many_recipients(const struct rule_facts *f, struct buf *detail)
+{
+	size_t i;
+
+	if (!f->authenticated || f->settings == NULL || f->settings->rcpts_max == 0 ||
+	    f->n_rcpts <= f->settings->rcpts_max)
+		return false;
+	for (i = 0; i < f->n_authors; i++) {
+		if (f->authors[i].owner == OWNER_FUNCTIONAL)
+			return false;
+	}
+	buf_appendf(detail, "%zu > %zu", f->n_rcpts, f->settings->rcpts_max);
 	return true;
 }

@@ -1,11 +1,14 @@
 /* scan_text.c: marks of secrecy (P12) in subjects, names and texts of a mail. Runs in milter-scan. */
 #include "config.h"
 
+#include "milter/doc_facts.h"
 #include "milter/scan_priv.h"
 #include "milter/secrecy.h"
 
 #include "lib/err.h"
 #include "lib/uni.h"
+
+#include <string.h>
 
 #define TEXT_MAX (1u << 20)
 #define SUBJECTS_MAX 4
@@ -47,6 +50,75 @@ scan_subject(struct scan_ctx *c, struct slice header, struct slice path)
 	buf_done(&found);
 }
 
+/* The head of an official document has a number or a date. */
+static void
+add_document(struct scan_ctx *c, struct slice text, struct slice path)
+{
+	struct doc_facts d;
+	struct find_doc *f;
+
+	doc_facts_init(&d);
+	if (doc_facts_text(text, &d) && (d.symbol.len > 0 || d.date.len > 0) &&
+	    c->f->n_docs < FINDINGS_DOCS_MAX && (f = findings_add_doc(c->f)) != NULL) {
+		f->part = findings_text(c->f, path);
+		f->symbol = findings_text(c->f, buf_slice(&d.symbol));
+		f->type = findings_text(c->f, buf_slice(&d.type));
+		f->agency = findings_text(c->f, buf_slice(&d.agency));
+		f->place = findings_text(c->f, buf_slice(&d.place));
+		f->date = findings_text(c->f, buf_slice(&d.date));
+		f->summary = findings_text(c->f, buf_slice(&d.summary));
+		f->urgency = findings_text(c->f, buf_slice(&d.urgency));
+	}
+	doc_facts_done(&d);
+}
+
+/* TCVN3's letters with marks stand where Latin-1 has signs; VNI writes a mark as a letter behind the vowel. Words of Vietnamese in Unicode have neither.
+ * Counted in the text as Latin-1 shows it. */
+static bool
+is_legacy(struct slice s)
+{
+	static const char tcvn3[] = "\xae\xad\xac\xab\xaa\xa9\xa8\xb9\xb8\xb7\xb6\xb5\xcb\xd6\xd2";
+	static const char vni_marks[] =
+	    "\xf8\xf9\xfb\xfc\xf5\xef\xe4\xe0\xe1\xe3\xe5\xe2\xea\xe9\xe8\xeb";
+	struct slice rest = slice_sub(s, 0, 65536);
+	unsigned t = 0, v = 0, words = 1;
+	uint32_t c, before = ' ';
+
+	while (rest.len > 0) {
+		if (uni_next(&rest, &c) == 0)
+			c = 0xfffd;
+		words += c == ' ';
+		if ((c >= 0x1ea0 && c <= 0x1ef9) || c == 0x111 || c == 0x1b0 || c == 0x1a1)
+			return false;
+		if (c >= 0xa8 && c < 0x100 && (before | 0x20) >= 'a' && (before | 0x20) <= 'z') {
+			t += memchr(tcvn3, (int)c, sizeof tcvn3 - 1) != NULL;
+			v += memchr(vni_marks, (int)c, sizeof vni_marks - 1) != NULL &&
+			     memchr("aeouyAEOUY", (int)before, 10) != NULL;
+		}
+		before = c < 0x80 ? c : ' ';
+	}
+	return (t >= 5 && 12 * t >= words) || (v >= 5 && 6 * v >= words);
+}
+
+static void
+note_encoding(struct scan_ctx *c, struct slice charset, struct slice bytes, struct slice utf8,
+    struct slice path)
+{
+	struct buf latin;
+
+	if (!slice_is_ascii(slice_sub(bytes, 0, TEXT_MAX)) && charset.len == 0)
+		findings_note(
+		    c->f, "text_undeclared", NOTE_WARN, path, "8-bit text that names no charset");
+	buf_init(&latin, 8 * TEXT_MAX);
+	if (!uni_valid(slice_sub(bytes, 0, TEXT_MAX))) {
+		charset_to_utf8(slice_str("iso-8859-1"), slice_sub(bytes, 0, 65536), &latin);
+		utf8 = buf_slice(&latin);
+	}
+	if (is_legacy(utf8))
+		findings_note(c->f, "text_legacy", NOTE_WARN, path, "TCVN3 or VNI, not Unicode");
+	buf_done(&latin);
+}
+
 void
 scan_doc_text(struct scan_ctx *c, struct slice text, struct slice path)
 {
@@ -56,6 +128,7 @@ scan_doc_text(struct scan_ctx *c, struct slice text, struct slice path)
 	if (secrecy_in_text(text, &found))
 		note(c, path, "text", &found);
 	buf_done(&found);
+	add_document(c, text, path);
 }
 
 void
@@ -73,6 +146,7 @@ scan_text(struct scan_ctx *c, const struct mime_part *part, struct slice bytes, 
 	charset_to_utf8(
 	    charset.len > 0 ? charset : slice_str("utf-8"), slice_sub(bytes, 0, TEXT_MAX), &utf8);
 	s = buf_slice(&utf8);
+	note_encoding(c, charset, bytes, s, path);
 	if (slice_eq_str(part->subtype, "html")) {
 		secrecy_html_text(s, &plain);
 		s = buf_slice(&plain);

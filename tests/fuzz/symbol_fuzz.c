@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "milter/doc_facts.h"
 #include "milter/facts.h"
 #include "milter/symbol.h"
 
@@ -13,6 +14,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct slice s = slice_of(data, size);
 	struct rule_facts facts;
 	struct symbol sym, again;
+	struct doc_facts doc;
 	struct arena *a;
 
 	if (symbol_parse(s, &sym)) {
@@ -23,12 +25,19 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		MUST(symbol_parse(sym.text, &again) && again.number == sym.number &&
 		     again.year == sym.year);
 	}
+	doc_facts_init(&doc);
+	doc_facts_text(s, &doc);
+	doc_facts_subject(s, &doc);
+	MUST(doc.symbol.err == 0 && doc.summary.err == 0 && doc.agency.err == 0);
+	MUST(doc.date.len == 0 || doc.date.len == 10);
+	doc_facts_done(&doc);
 	a = arena_new(4 << 20);
 	memset(&facts, 0, sizeof facts);
 	facts_read(s, a, &facts);
 	MUST(facts.n_authors <= RULE_FROM_MAX);
 	facts.authenticated = true;
 	facts_official(s, names, 1, &facts);
+	MUST(facts_document(s, names, 1, a, &facts) == 0);
 	MUST(facts.official_why != NULL);
 	arena_free(a);
 	return 0;

@@ -288,10 +288,10 @@ def pdfmail(pdf, who="citizen", extra=b"", name="van-ban.pdf"):
     return attached(name, data, "application/pdf", who, extra)
 
 
-def issued(*parts):
+def issued(*parts, subject="15/QĐ-UBND Về việc phê duyệt kế hoạch", mark="15/QĐ-UBND"):
     """Official mail of the office, signed with its key."""
-    return signed(multipart(PLAIN + b"\r\nKinh gui", *parts), "office", "X-VN-Doc: 15/QĐ-UBND\r\nSubject: =?utf-8?b?%s?=\r\n".encode() % base64.b64encode(
-        "15/QĐ-UBND Về việc phê duyệt kế hoạch".encode()))
+    return signed(multipart(PLAIN + b"\r\nKinh gui", *parts), "office", "X-VN-Doc: %s\r\nSubject: ".encode() % mark.encode() +
+                  (b"=?utf-8?b?%s?=" % base64.b64encode(subject.encode()) if subject else b"") + b"\r\n")
 
 
 def page_of(data, name="van-ban.pdf"):
@@ -439,5 +439,33 @@ case("doc_p12_in_an_odt", attached("a.odt", zipped(("mimetype", "application/vnd
 case("doc_p12_ordinary_docx", attached("a.docx", docx(P % (T % "Mật ong và mật khẩu") + P % (T % "BẢO MẬT")), who="staff"), "ok")
 case("doc_p12_in_tcvn3", FROM["staff"] + b"Content-Type: text/plain\r\n\r\nUBND\r\nT\xe8I M\xcbT\r\n", "P12", "secrecy_mark")
 case("doc_p12_a_citizen_may", pdfmail(packed), "ok", "secrecy_mark")
+
+# --- P13 to P16, P26, P31, P32, P34: the document that a mail announces
+
+HEAD = ("UBND TỈNH MẪU   CỘNG HÒA XÃ HỘI CHỦ NGHĨA VIỆT NAM\nSỞ NỘI VỤ   Độc lập - Tự do - Hạnh phúc\nSố: 15/QĐ-SNV   Tỉnh Mẫu, ngày 12 tháng 3 năm 2026\n"
+        "HỎA TỐC\nQUYẾT ĐỊNH\nVề việc phê duyệt kế hoạch năm 2026")
+WHOLE = Pdf().sign("manager").sign("vanthu")
+case("doc_ordinary", issued(page_of(WHOLE)), "ok", "-P13", who="office")
+case("doc_p13_blank_inside", issued(page_of(WHOLE), mark="x", subject="15 / QĐ-UBND Về việc họp"), "ok", "P13", who="office")
+case("doc_p13_no_zero", issued(page_of(WHOLE), mark="x", subject="5/QĐ-UBND Về việc họp"), "ok", "P13", who="office")
+case("doc_p13_field_is_no_symbol", issued(page_of(WHOLE), mark="15/", subject="Họp giao ban"), "ok", "P13", who="office")
+case("doc_p14_another_agency", issued(page_of(WHOLE), mark="15/QĐ-STC", subject="15/QĐ-STC Về việc họp"), "P14", who="office")
+case("doc_p14_own_agency", issued(page_of(WHOLE), mark="15/QĐ-SNV", subject="15/QĐ-SNV Về việc họp"), "ok", "-P16", who="office")
+case("doc_p16_unknown_type", issued(page_of(WHOLE), mark="15/XYZ-SNV", subject="15/XYZ-SNV Về việc họp"), "ok", "P16", who="office")
+case("doc_p16_cong_van_has_none", issued(page_of(WHOLE), mark="282/SNV-VP", subject="282/SNV-VP V/v họp"), "ok", "-P16", who="office")
+case("doc_p26_free_mail", issued(page_of(WHOLE)), "P26", who="office")
+case("doc_p26_everyday_free_mail", FROM["staff"] + PLAIN + b"\r\nchao\r\n", "ok", who="staff")
+case("doc_p31_tcvn3", FROM["staff"] + b"Content-Type: text/plain; charset=iso-8859-1\r\n\r\nC\xe9ng h\xdfa x\xb7 h\xe9i ch\xf1 ngh\xdca Vi\xd6t Nam, K\xddnh g\xf6i c\xb8c s\xeb, "
+     b"ng\xb5nh; \xae\xd2 ngh\xde c\xb8c \xae\xacn v\xde b\xb8o c\xb8o\r\n", "ok", "P31")
+case("doc_p31_vni", FROM["staff"] + "Content-Type: text/plain; charset=utf-8\r\n\r\nCoäng hoøa xaõ hoäi chuû nghóa Vieät Nam, Ñoäc laäp Töï do Haïnh phuùc\r\n".encode(), "ok", "P31")
+case("doc_p31_undeclared", FROM["staff"] + "Content-Type: text/plain\r\n\r\nKính gửi các đơn vị\r\n".encode(), "ok", "P31")
+case("doc_p31_unicode", FROM["staff"] + "Content-Type: text/plain; charset=utf-8\r\n\r\nKính gửi các đơn vị, xin cảm ơn\r\n".encode(), "ok", "-P31", who="staff")
+case("doc_p31_french_is_no_tcvn3", FROM["staff"] + "Content-Type: text/plain; charset=utf-8\r\n\r\nL'été dernier, nous avons été très occupés à préparer la réunion à Huế\r\n".encode(),
+     "ok", "-P31", who="staff")
+case("doc_p32_urgent_subject", issued(page_of(WHOLE), subject="[Hỏa tốc] 15/QĐ-UBND Về việc họp"), "ok", "P32", who="office")
+case("doc_p32_urgent_by_its_text", issued(page_of(unicode_pdf(HEAD))), "ok", "P32", who="office")
+case("doc_p34_no_summary", issued(page_of(WHOLE), subject="15/QĐ-UBND"), "ok", "P34", who="office")
+case("doc_p34_empty_subject", issued(page_of(WHOLE), subject=""), "ok", "P34", who="office")
+case("doc_p34_the_document_has_it", issued(page_of(unicode_pdf(HEAD)), subject="15/QĐ-UBND"), "ok", "-P34", who="office")
 
 (DIR / "cases.tsv").write_text("".join("\t".join(c) + "\n" for c in CASES))

@@ -87,6 +87,9 @@ set_owners(const struct findings *f, unsigned char owners[FINDINGS_SIGS_MAX])
 				: OWNER_PERSON;
 }
 
+static const char *const free_mail[] = {"gmail.com"}, *const symbols[] = {"H99=UBND", "H99.02=SNV"};
+static const struct rule_settings settings = {free_mail, 1, symbols, 2, 100};
+
 static void
 judge(struct slice m, const struct one *t)
 {
@@ -96,7 +99,7 @@ judge(struct slice m, const struct one *t)
 	struct scan_params p = {
 	    trust, slice_str(ours ? "x.example" : "y.example"), (int64_t)time(NULL), banned, 5};
 	struct arena *a = arena_new(8 << 20), *a2 = arena_new(8 << 20);
-	struct slice header = slice_sub(m, 0, hdr_body_offset(m));
+	struct slice header = slice_sub(m, 0, hdr_body_offset(m)), rcpt;
 	struct findings f, wire;
 	struct rule_facts facts;
 	struct verdict v;
@@ -116,10 +119,16 @@ judge(struct slice m, const struct one *t)
 	assert_int_equal(facts_read(header, a2, &facts), 0);
 	for (size_t i = 0; i < facts.n_authors; i++) {
 		facts.authors[i].is_ours = facts.authors[i].may_send_as = ours;
+		facts.authors[i].agency = slice_str(ours ? "H99.02" : "");
 		facts.authors[i].owner =
 		    strcmp(t->who, "office") == 0 ? OWNER_FUNCTIONAL : OWNER_PERSON;
 	}
 	facts_official(header, names, 1, &facts);
+	assert_int_equal(facts_document(header, names, 1, a2, &facts), 0);
+	facts.settings = &settings;
+	rcpt = slice_str(strstr(t->name, "free_mail") != NULL ? "dan@Gmail.com" : "an@x.example");
+	facts.rcpts = &rcpt;
+	facts.n_rcpts = 1;
 	set_owners(&wire, owners);
 	facts.sig_owners = owners;
 	rule_judge(&facts, &v);
