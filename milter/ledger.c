@@ -424,6 +424,9 @@ main(int argc, char **argv)
 	TAILQ_INIT(&led.batch);
 	led.host = conf_str(role_conf(), "hostname");
 	led.rotate_octets = (uint64_t)conf_int(role_conf(), "audit_rotate_mb") << 20;
+#ifdef LEDGER_ROTATE_OCTETS /* tests/crash makes a program with small files */
+	led.rotate_octets = LEDGER_ROTATE_OCTETS;
+#endif
 	led.rotate_s = conf_int(role_conf(), "audit_rotate_days") * 86400;
 	buf_init(&led.lines, BATCH_BYTES + 2 * AUDIT_LINE_MAX);
 	path = conf_path(role_conf(), "audit_log");

@@ -560,6 +560,18 @@ run_batch(struct ledger_file *f, bool sync)
 	tell(f, 2, err);
 }
 
+/* On stable storage, or not at all. */
+static int
+name_twice(struct ledger_file *f, const char *closed)
+{
+	if (linkat(f->dir_fd, f->base, f->dir_fd, closed, 0) != 0)
+		return ERR_IO;
+	if (synced(f, fsync(f->dir_fd)) == 0)
+		return 0;
+	unlinkat(f->dir_fd, closed, 0);
+	return ERR_IO;
+}
+
 /* Closes the file under its number and begins an empty one. Cut off anywhere, the log is there under its own name: first the old file gets its
  * second name, and only when that is on stable storage the first one goes to the new file. */
 static void
@@ -578,10 +590,9 @@ run_rotation(struct ledger_file *f)
 	    (fd = openat(f->dir_fd, buf_cstr(&fresh),
 		 O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0640)) < 0 ||
 	    flock(fd, LOCK_EX | LOCK_NB) != 0 || synced(f, fsync(fd)) != 0 ||
-	    linkat(f->dir_fd, f->base, f->dir_fd, buf_cstr(&closed), 0) != 0)
+	    name_twice(f, buf_cstr(&closed)) != 0)
 		goto out;
-	if (synced(f, fsync(f->dir_fd)) != 0 ||
-	    renameat(f->dir_fd, buf_cstr(&fresh), f->dir_fd, f->base) != 0) {
+	if (renameat(f->dir_fd, buf_cstr(&fresh), f->dir_fd, f->base) != 0) {
 		unlinkat(f->dir_fd, buf_cstr(&closed), 0);
 		goto out;
 	}

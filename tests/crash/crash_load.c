@@ -47,6 +47,7 @@ enum {
 	TICKET_S = 30 * 365 * 86400,
 	DEATHS = 20,
 	KILLED_LIMIT_S = 900,
+	ANSWER_MS = 3000,
 };
 #define TRACE "X-Crash: yes\r\n"
 
@@ -947,12 +948,12 @@ set_clock(void)
 		__atomic_store_n(&T.page->clock_s, by[rnd(5)], __ATOMIC_RELAXED);
 }
 
-/* kill -9 at random moments. */
+/* kill -9 at random moments, every other one only when something was answered since the last: on a busy machine most would meet a start. */
 static void
 run_killed(unsigned kills, uint32_t acts)
 {
 	uint64_t t0 = loop_now_ms(T.l), next = 0;
-	unsigned killed = 0;
+	unsigned killed = 0, done = 0;
 
 	while (killed < kills && loop_now_ms(T.l) - t0 < KILLED_LIMIT_S * 1000) {
 		if (T.acts < acts * (killed + 1) / kills || any_busy())
@@ -961,11 +962,14 @@ run_killed(unsigned kills, uint32_t acts)
 					work(&T.w[i]);
 		loop_run_once(T.l, 2);
 		revive();
-		if (loop_now_ms(T.l) - t0 < next)
+		if (loop_now_ms(T.l) - t0 < next ||
+		    (killed % 2 == 0 && T.done == done && T.acts < acts &&
+			loop_now_ms(T.l) - t0 < next + ANSWER_MS))
 			continue;
 		stored_run_end(&T.run, SIGKILL);
 		start(false);
 		killed++;
+		done = T.done;
 		next = loop_now_ms(T.l) - t0 + 20 + rnd(180);
 	}
 	if (killed < kills)

@@ -76,6 +76,12 @@ model: all tests/unit/stored_model_test tests/unit/stored_mem
 # The audit log, the same way
 noinst_PROGRAMS += tests/crash/ledger_load tests/crash/ledger_check
 EXTRA_DIST += tests/crash/ledger_test.sh
+
+# milter-ledger with small files, so that they are closed
+noinst_PROGRAMS += tests/crash/crash_rotate
+tests_crash_crash_rotate_SOURCES = $(congvu_milter_ledger_SOURCES)
+tests_crash_crash_rotate_CPPFLAGS = $(AM_CPPFLAGS) -DLEDGER_ROTATE_OCTETS=60000
+tests_crash_crash_rotate_LDADD = $(congvu_milter_ledger_LDADD)
 TESTS += tests/crash/ledger_test.sh
 tests_crash_ledger_load_SOURCES = tests/crash/crash.h tests/crash/crash_record.h tests/crash/crash_record.c tests/crash/ledger_record.h \
 	tests/crash/ledger_load.c
