@@ -169,3 +169,8 @@ CV_FUZZ += tests/fuzz/policy_fuzz
 tests_fuzz_policy_fuzz_SOURCES = tests/fuzz/policy_fuzz.c $(CV_FUZZ_MAIN)
 tests_fuzz_policy_fuzz_LDFLAGS = $(AM_LDFLAGS) $(CV_FUZZLINK)
 tests_fuzz_policy_fuzz_LDADD = $(CV_POLICY_LIBS) $(CV_RULE_LIBS)
+
+CV_FUZZ += tests/fuzz/policy_record_fuzz
+tests_fuzz_policy_record_fuzz_SOURCES = tests/fuzz/policy_record_fuzz.c $(CV_FUZZ_MAIN)
+tests_fuzz_policy_record_fuzz_LDFLAGS = $(AM_LDFLAGS) $(CV_FUZZLINK)
+tests_fuzz_policy_record_fuzz_LDADD = $(CV_POLICY_LIBS) milter/libcvfindings.a lib/libcvjson.a lib/libcvconf.a $(CV_RULE_LIBS) $(CONFUSE_LIBS)
