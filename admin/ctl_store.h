@@ -35,6 +35,8 @@ int store_task_follow(
 const struct store_view *store_view_of(const char *kind);
 /* A number of octets for people: "1.5 GiB". Static. */
 const char *store_octets(int64_t n);
+/* Prints which messages in the queue have the Message-ID. EX_OK when it was looked through and none has. (ctl_store_purge_queue.c) */
+int store_purge_queue(const struct ctl *c, const char *message_id);
 /* Text from the store without control characters. */
 void store_print_clean(const char *text);
 

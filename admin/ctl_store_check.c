@@ -16,6 +16,8 @@ static const struct {
     {"subscription_row_corrupt", "the row of a subscription cannot be read"},
     {"mailbox_header_corrupt", "the mailbox's header cannot be read"},
     {"mailbox_gone", "the mailbox has a name and no rows (it may have been deleted just now)"},
+    {"mailbox_nameless", "a mailbox has rows and no name: a crash cut its deletion short (or it is "
+			 "being deleted now); its mail takes room and nobody can open it"},
     {"mailbox_unsettled", "the mailbox changed whenever it was read: check it again"},
     {"message_row_corrupt", "the row of a message cannot be read"},
     {"change_row_corrupt", "the row of a message's last change cannot be read"},
@@ -80,6 +82,8 @@ finding(struct ctl *c, const struct json *f)
 	member(f, "body", _("body"));
 	member(f, "segment", _("segment"));
 	member(f, "key", _("key"));
+	member(f, "object", _("mailbox"));
+	member(f, "messages", _("messages"));
 	member(f, "field", _("field"));
 	member(f, "header", _("header"));
 	member(f, "rows", _("rows"));

@@ -56,6 +56,8 @@ print_found(const struct json *f)
 		printf("; %s", _("expunged, retained"));
 	if (json_bool(json_get(f, "held")))
 		printf("; %s", _("under a legal hold"));
+	if (json_bool(json_get(f, "unshown")))
+		printf("; %s", _("NOT of this purge"));
 	printf("\n");
 }
 
@@ -75,8 +77,48 @@ number(const struct json *r, const char *key)
 	return json_int(json_get(r, key), 0);
 }
 
+/* What the store cannot take it out of. */
 static void
-print_result(const struct json *r)
+print_elsewhere(const struct ctl *c, const struct json *r)
+{
+	const struct json *backups = json_get(r, "backups");
+	bool by_id = strcmp(json_cstr(json_get(r, "kind")), "message_id") == 0;
+
+	for (size_t i = 0; i < json_len(backups); i++) {
+		const struct json *b = json_at(backups, i);
+
+		printf("%s", _("Backup: "));
+		store_print_clean(json_cstr(json_get(b, "folder")));
+		printf(_(" (state of %s) keeps what it has: when the mail was in the store then, "
+			 "it is "
+			 "there until that folder is removed\n"),
+		    mailbox_when(number(b, "moment")));
+	}
+	if (by_id)
+		(void)store_purge_queue(c, json_cstr(json_get(r, "value")));
+	printf("%s\n",
+	    by_id
+		? _("Not searched: backups that the store does not know of, copies of the "
+		    "quarantine, backups of other programs, and what clients and other sites have "
+		    "of it.")
+		: _("Not searched: the queue, the quarantine, backups, and what clients and other "
+		    "sites have of it."));
+}
+
+static void
+print_unshown(const struct json *r)
+{
+	if (number(r, "unshown") > 0)
+		printf(_("%lld messages with this Message-ID are NOT of this purge: other mails, "
+			 "which "
+			 "came since it was requested or are more than one request holds. Look at "
+			 "them, "
+			 "and request another purge.\n"),
+		    (long long)number(r, "unshown"));
+}
+
+static void
+print_result(const struct ctl *c, const struct json *r)
 {
 	printf(
 	    _("request %lld: %lld messages and %lld retained in %lld mailboxes of %lld accounts; "
@@ -88,24 +130,30 @@ print_result(const struct json *r)
 		printf(_("Nothing was changed. Another officer confirms it until %s:\n"),
 		    mailbox_when(number(r, "expires")));
 		printf("  congvu store purge --confirm %lld\n", (long long)number(r, "request"));
+		print_unshown(r);
 		if (number(r, "held") > 0 && !json_bool(json_get(r, "override_hold")))
 			printf("%s\n", _("What is under a legal hold will stay, unless it is "
 					 "requested with --override-hold and --decision."));
+		print_elsewhere(c, r);
 		return;
 	}
 	if (json_get(r, "removed") == NULL)
 		return;
-	printf(_("%lld removed, %lld left; %lld octets erased from the disk, %lld bodies stay "
+	printf(_("%lld removed, %lld left; %lld bodies are off the disk, %lld bodies stay "
 		 "because something still refers to them\n"),
 	    (long long)number(r, "removed"), (long long)number(r, "left"),
-	    (long long)number(r, "erased_octets"), (long long)number(r, "bodies_left"));
+	    (long long)number(r, "bodies_dropped"), (long long)number(r, "bodies_left"));
+	if (number(r, "erased_octets") > 0)
+		printf(
+		    _("%s of files of bodies that nothing refers to were made zeros, these among "
+		      "them\n"),
+		    store_octets(number(r, "erased_octets")));
+	print_unshown(r);
 	if (number(r, "parts_left") > 0)
 		printf(_("%lld attachments of it stay: other messages have them too. Purge those "
 			 "as well.\n"),
 		    (long long)number(r, "parts_left"));
-	printf("%s\n",
-	    _("Not searched: the queue, the quarantine, backups, and what clients and other "
-	      "sites have of it."));
+	print_elsewhere(c, r);
 }
 
 static int
@@ -129,13 +177,15 @@ result(struct ctl *c, const struct json *status)
 		json_set_int(rec, "left", number(r, "left"));
 		json_set_int(rec, "bodies_left", number(r, "bodies_left"));
 		json_set_int(rec, "parts_left", number(r, "parts_left"));
+		json_set_int(rec, "unshown", number(r, "unshown"));
 		code = ctl_audit_note(c, "store_purge_done", rec);
 	}
 	if (!c->json)
-		print_result(r);
+		print_result(c, r);
 	return code != EX_OK                  ? code
 	       : number(r, "left") > 0        ? EX_TEMPFAIL
 	       : number(r, "bodies_left") > 0 ? EX_TEMPFAIL
+	       : number(r, "unshown") > 0     ? EX_TEMPFAIL
 					      : EX_OK;
 }
 
@@ -228,5 +278,7 @@ store_purge(struct ctl *c, struct ipc_sync *s, int argc, char **argv)
 		code = store_task_run(c, s, "purge", args, &store_view_purge, false);
 	else
 		json_free(args);
+	if (code == EX_NOUSER && o.message_id != NULL && !c->json) /* it may wait to come in */
+		(void)store_purge_queue(c, o.message_id);
 	return code;
 }

@@ -72,6 +72,12 @@ stats_result(struct ctl *c, const struct json *s)
 	    _("accounts: %lld, mailboxes: %lld\n"), number(s, "accounts"), number(s, "mailboxes"));
 	printf(_("messages: %lld, %s as users see them\n"), number(s, "messages"),
 	    octets(s, "message_octets"));
+	printf(_("expunged and kept: %lld, %s (undelete_days, undelete_mb)\n"),
+	    number(s, "retained"), octets(s, "retained_octets"));
+	if (number(s, "holds") > 0)
+		printf(_("legal holds in force: %lld: of these accounts nothing goes, whatever "
+			 "undelete_mb says, until they are released (congvu mailbox holds)\n"),
+		    number(s, "holds"));
 	printf(_("bodies: %lld (%s before compression), named %lld times\n"), number(s, "bodies"),
 	    octets(s, "body_octets"), number(s, "references"));
 	printf(_("kept once and not more often: %lld copies less\n"),

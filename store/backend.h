@@ -79,6 +79,8 @@ struct backend_space_state {
 	const char *phase;
 	uint64_t done; /* rows and bodies passed in this phase */
 	uint64_t rows, accounts, mailboxes, messages, message_octets;
+	uint64_t retained, retained_octets,
+	    holds;                    /* messages expunged and kept; legal holds in force */
 	uint64_t bodies, body_octets; /* there, and their octets as they were given */
 	uint64_t
 	    references; /* by rows to bodies: less referred, the copies that single copy saves */

@@ -19,6 +19,7 @@ enum {
 	STEP_OCTETS = 512 << 10, /* copied before their rows are switched */
 	REMOVE_TRIES = 40,
 	REMOVE_WAIT_MS = 50,
+	ERASE_WAITS = 6000, /* five minutes: a backup lets go of the files between two steps */
 	EXTENTS = 262144,
 	ROLL_OCTETS = 4 << 20, /* less than this is not worth a new file */
 };
@@ -375,6 +376,14 @@ erase(struct bkv *b, uint32_t file, uint64_t from, uint64_t to)
 {
 	int err = seg_erase(b->seg, file, from, to);
 
+	for (int i = 0; i < ERASE_WAITS && err == ERR_AGAIN; i++) {
+		sleep_ms(REMOVE_WAIT_MS);
+		err = space_pause(b, space_ms());
+		if (err == 0)
+			err = seg_erase(b->seg, file, from, to);
+	}
+	if (err == ERR_AGAIN)
+		return space_why(b->space, err, "a backup is being taken");
 	if (err != 0)
 		return space_why(b->space, err, "file %u cannot be cleared", file);
 	pthread_mutex_lock(&b->space->mu);

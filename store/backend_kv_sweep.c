@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 
 #include "lib/err.h"
 #include "lib/log.h"
@@ -195,7 +196,7 @@ int
 space_mark(struct bkv *b)
 {
 	struct space *s = b->space;
-	struct marking m = {.s = s};
+	struct marking m = {.s = s, .counts = {.now_s = (int64_t)time(NULL)}};
 	struct seg_loc newest;
 	int err;
 
@@ -223,6 +224,9 @@ space_mark(struct bkv *b)
 	s->st.mailboxes = m.counts.mailboxes;
 	s->st.messages = m.counts.messages;
 	s->st.message_octets = m.counts.message_octets;
+	s->st.retained = m.counts.retained;
+	s->st.retained_octets = m.counts.retained_octets;
+	s->st.holds = m.counts.holds;
 	s->st.references = m.named;
 	pthread_mutex_unlock(&s->mu);
 	return err;

@@ -90,6 +90,8 @@ row_bodies(struct slice object, struct slice key, struct slice value, row_body_f
 void
 row_count(struct slice object, struct slice key, struct slice value, struct row_counts *c)
 {
+	struct kept_row kept;
+	struct hold_row hold;
 	struct msg_row r;
 
 	c->rows++;
@@ -100,5 +102,12 @@ row_count(struct slice object, struct slice key, struct slice value, struct row_
 		   msg_row_decode(value, &r) == 0) {
 		c->messages++;
 		c->message_octets += r.size;
+	} else if (slice_starts(object, "m.") && slice_starts(key, "k/") &&
+		   kept_row_decode(value, &kept) == 0 && msg_row_decode(kept.row, &r) == 0) {
+		c->retained++;
+		c->retained_octets += r.size;
+	} else if (slice_starts(object, "a.") && slice_starts(key, "l/h") &&
+		   hold_row_decode(value, &hold) == 0) {
+		c->holds += hold_row_holds(&hold, c->now_s);
 	}
 }

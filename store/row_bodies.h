@@ -14,7 +14,10 @@ int row_bodies(
 /* What rows amount to, for `congvu store stats`: added to. */
 struct row_counts {
 	uint64_t rows, accounts, mailboxes, messages;
-	uint64_t message_octets; /* as users see them: RFC822.SIZE */
+	uint64_t message_octets;            /* as users see them: RFC822.SIZE */
+	uint64_t retained, retained_octets; /* expunged and kept: "k/" rows */
+	uint64_t holds;                     /* legal holds in force at now_s */
+	int64_t now_s;
 };
 void row_count(struct slice object, struct slice key, struct slice value, struct row_counts *c);
 

@@ -93,7 +93,8 @@ struct seg_file {
 int seg_file_next(struct seg *s, uint32_t after, struct seg_file *out);
 /* A file that is written to is written to no more, once every call under way is over: new bodies, or copies, go to another one. */
 int seg_roll(struct seg *s, uint32_t number);
-/* Zeros in place of the octets [from, to) of a file that is not written to, behind its header; their room is given back where the file system can. */
+/* Zeros in place of the octets [from, to) of a file that is not written to, behind its header; their room is given back where the file system can.
+ * ERR_AGAIN: files are pinned: a backup reads what is dead by now. (One that begins a moment later refers to nothing that is dead now.) */
 int seg_erase(struct seg *s, uint32_t number, uint64_t from, uint64_t to);
 /* Where the first record of a file can be; 0: its header is damaged, or it is not there. */
 uint64_t seg_first_record(struct seg *s, uint32_t number);

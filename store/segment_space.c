@@ -108,7 +108,10 @@ seg_erase(struct seg *s, uint32_t number, uint64_t from, uint64_t to)
 
 	if (from < SEG_HEADER1 || from >= to)
 		return from < to ? ERR_RANGE : 0;
-	if ((err = file_get(s, number, &fd)) != 0)
+	pthread_mutex_lock(&s->mu);
+	err = s->pins > 0 ? ERR_AGAIN : 0;
+	pthread_mutex_unlock(&s->mu);
+	if (err != 0 || (err = file_get(s, number, &fd)) != 0)
 		return err;
 	/* A hole reads as zeros, also within the blocks at its ends. */
 	while (fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)from,

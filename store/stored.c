@@ -178,7 +178,7 @@ struct ticker {
 	struct loop_timer *t, *sweep;
 };
 
-/* What was retained long enough goes, of accounts in memory; of others when they are read. */
+/* What was retained long enough goes, of accounts in memory; of others by stored_sweep.c. */
 static void
 on_sweep(void *arg)
 {
@@ -298,6 +298,7 @@ main(int argc, char **argv)
 	loop_timer_set(ticker.t, STAT_EVERY_MS);
 	ticker.sweep = loop_timer_new(st->loop, on_sweep, &ticker);
 	loop_timer_set(ticker.sweep, SWEEP_EVERY_MS);
+	sweep_begin(st);
 	space_begin(
 	    st, &(struct space_policy){.interval_s = conf_int(role_conf(), "collect_interval_s"),
 		    .pace = (unsigned)conf_int(role_conf(), "collect_pace"),

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "lib/err.h"
+#include "lib/json.h"
 #include "lib/log.h"
 
 enum { PIECE_MAX = 256 << 10, PLACES = 8, DIR_LEN = 1024, KEEP_EVERY_S = 60 };
@@ -218,6 +219,21 @@ backup_newest(void)
 		if (places[i].at_us > at)
 			at = places[i].at_us;
 	return (uint64_t)at / 1000000;
+}
+
+struct json *
+backup_list(void)
+{
+	struct json *list = json_arr_new();
+
+	for (size_t i = 0; i < n_places; i++) {
+		struct json *j = json_obj_new();
+
+		json_set_str(j, "folder", places[i].dir);
+		json_set_int(j, "moment", places[i].at_us / 1000000);
+		json_push_take(list, j);
+	}
+	return list;
 }
 
 static void

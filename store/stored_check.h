@@ -31,6 +31,7 @@ struct check {
 	struct check_mbox_run *run; /* the mailbox at work */
 	uint64_t *sound;            /* bodies found good, a bit each */
 	size_t n_sound;             /* of its words */
+	struct check_names *names;  /* stored_check_names.c; NULL: none yet */
 	struct check_sums sums;
 };
 enum check_level { CHECK_NOTE, CHECK_WARNING, CHECK_FAULT };
@@ -41,6 +42,13 @@ bool check_body_known(const struct check *k, uint64_t body);
 void check_body_sound(struct check *k, uint64_t body);
 /* A read of the backend itself failed: the task ends. */
 bool check_failed(struct check *k, int err);
+
+/* ---- stored_check_names.c ---- */
+
+void check_names_add(struct check *k, uint64_t id); /* a mailbox that an account names */
+/* When all accounts were read: a bounded piece, as a task's step; false: there is no more, and nothing was done. */
+bool check_names_step(struct check *k);
+void check_names_free(struct check *k);
 
 /* ---- one mailbox ---- */
 

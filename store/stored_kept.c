@@ -294,14 +294,18 @@ kept_trim_maybe(struct mbox *m)
 }
 
 void
+kept_sweep_account(struct account *a)
+{
+	for (struct mbox *m = a->mboxes; m != NULL; m = m->next)
+		kept_trim_maybe(m);
+	bury_sweep(a);
+}
+
+void
 kept_sweep(struct stored *st)
 {
 	for (size_t i = 0; i < HASH_SIZE; i++)
-		for (struct account *a = st->accounts[i]; a != NULL; a = a->next_hash) {
-			if (!a->ready)
-				continue;
-			for (struct mbox *m = a->mboxes; m != NULL; m = m->next)
-				kept_trim_maybe(m);
-			bury_sweep(a);
-		}
+		for (struct account *a = st->accounts[i]; a != NULL; a = a->next_hash)
+			if (a->ready)
+				kept_sweep_account(a);
 }

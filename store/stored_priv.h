@@ -512,6 +512,9 @@ void bury_sweep(
     struct account *a); /* those that were kept long enough go, unless the account is held */
 void bury_free(struct account *a);
 void kept_sweep(struct stored *st); /* all accounts in memory: now and then */
+void kept_sweep_account(struct account *a);
+void sweep_begin(
+    struct stored *st); /* stored_sweep.c: all accounts, one after the other, for ever */
 
 /* ---- stored_hold.c: legal holds ---- */
 bool account_is_held(const struct account *a);
@@ -621,6 +624,8 @@ int on_backup_done(struct conn *c, uint32_t id, struct ipc_reader *r);
 void backup_conn_closed(struct conn *c);
 void backup_places_load(void); /* once, in the working folder */
 uint64_t backup_newest(void);  /* the moment of the newest backup, seconds since 1970; 0: none */
+struct json;
+struct json *backup_list(void);     /* the same as an array of {"folder", "moment"} */
 void backup_stat(struct buf *json); /* a member: where backups are, and how old */
 
 int64_t now_s(void);

@@ -5,9 +5,9 @@
 #include "store/stored_task.h"
 
 enum {
-	PURGE_BODIES_MAX = BACKEND_PURGE_MAX,
-	PURGE_PAGE = 200,  /* rows read at once */
-	PURGE_NAMES = 500, /* mailboxes named at once */
+	PURGE_BODIES_MAX = 2000, /* different mails of one request: what its record holds */
+	PURGE_PAGE = 200,        /* rows read at once */
+	PURGE_NAMES = 500,       /* mailboxes named at once */
 	PURGE_PASSES = 5,
 };
 enum purge_what { PURGE_REQUEST, PURGE_CONFIRM, PURGE_CANCEL, PURGE_LIST };
@@ -23,7 +23,9 @@ struct purge_match {
 };
 struct purge_sums {
 	uint64_t messages, retained, mailboxes, accounts,
-	    held;               /* held: of both, in accounts under a hold */
+	    held; /* held: of both, in accounts under a hold */
+	uint64_t
+	    unshown; /* messages that the request did not show: they came since, or are of more mails than it holds */
 	uint64_t removed, left; /* left: a hold wins, or they are in no account's mailbox */
 };
 struct purge {
@@ -60,6 +62,10 @@ struct purge {
 	struct purge_sums sums;
 	uint64_t *bodies;
 	size_t n_bodies;
+	bool bound;      /* only mails in shown are meant: what was confirmed is what was seen */
+	uint64_t *shown; /* of the record; sorted */
+	size_t n_shown;
+	bool fresh;                    /* it is confirmed for the first time */
 	void (*over)(struct purge *k); /* the walk is at its end */
 	/* the end */
 	unsigned tries;
@@ -68,6 +74,8 @@ struct purge {
 /* Looks at every mailbox, deleted ones too: tells what is meant (first pass), takes it away (removes); then over is called. A step each. */
 void purge_walk_begin(struct purge *k, bool removes, void (*over)(struct purge *k));
 void purge_walk_step(struct purge *k);
+/* From now on, where a Message-ID says what is meant, those mails alone whose bodies have these numbers: anybody can write a mail with a Message-ID. */
+void purge_bind(struct purge *k, const struct json *numbers);
 void purge_walk_free(struct purge *k);
 
 #endif

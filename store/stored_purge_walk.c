@@ -35,6 +35,7 @@ purge_walk_free(struct purge *k)
 	free(k->boxes);
 	free(k->page);
 	free(k->bodies);
+	free(k->shown);
 	free(k->accounts);
 	buf_done(&k->after);
 	buf_done(&k->from);
@@ -77,16 +78,38 @@ takes(const struct purge *k, const struct msg_row *row, bool *sure_out)
 	return true;
 }
 
-static void
+static int
+by_number(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+void
+purge_bind(struct purge *k, const struct json *numbers)
+{
+	k->bound = k->kind == PURGE_BY_MESSAGE_ID;
+	k->shown = xcalloc(json_len(numbers) + 1, sizeof *k->shown);
+	for (size_t i = 0; i < json_len(numbers); i++)
+		k->shown[k->n_shown++] = (uint64_t)json_int(json_at(numbers, i), 0);
+	qsort(k->shown, k->n_shown, sizeof *k->shown, by_number);
+}
+
+/* Whether it is one of those meant, and if so it is remembered. */
+static bool
 body_add(struct purge *k, uint64_t body)
 {
+	if (k->bound && bsearch(&body, k->shown, k->n_shown, sizeof *k->shown, by_number) == NULL)
+		return false;
 	for (size_t i = 0; i < k->n_bodies; i++)
 		if (k->bodies[i] == body)
-			return;
+			return true;
 	if (k->n_bodies == PURGE_BODIES_MAX)
-		return;
+		return false;
 	k->bodies = xrealloc(k->bodies, (k->n_bodies + 1) * sizeof *k->bodies);
 	k->bodies[k->n_bodies++] = body;
+	return true;
 }
 
 /* Mailboxes come in no order of accounts. */
@@ -102,17 +125,20 @@ account_count(struct purge *k)
 }
 
 static void
-tell(struct purge *k, const struct purge_match *x)
+tell(struct purge *k, const struct purge_match *x, bool shown)
 {
 	struct json *j;
 
-	if (!k->counted_box) {
+	if (shown && !k->counted_box) {
 		k->counted_box = true;
 		k->sums.mailboxes++;
 		account_count(k);
 	}
-	*(x->modseq == 0 ? &k->sums.messages : &k->sums.retained) += 1;
-	k->sums.held += k->held;
+	if (shown)
+		*(x->modseq == 0 ? &k->sums.messages : &k->sums.retained) += 1;
+	else
+		k->sums.unshown++;
+	k->sums.held += k->held && shown;
 	if (k->removes) /* told before */
 		return;
 	j = json_obj_new();
@@ -121,6 +147,8 @@ tell(struct purge *k, const struct purge_match *x)
 	json_set_bool(j, "mailbox_deleted", k->m->buried_at != 0);
 	json_set_bool(j, "retained", x->modseq != 0);
 	json_set_bool(j, "held", k->held);
+	if (!shown)
+		json_set_bool(j, "unshown", true);
 	json_set_int(j, "uid", x->uid);
 	json_set_int(j, "size", (int64_t)x->size);
 	json_set_int(j, "date", x->date);
@@ -184,12 +212,15 @@ page_over(struct purge *k)
 
 	k->held = account_is_held(k->acc); /* also since a moment ago */
 	for (size_t i = 0; i < k->n_page; i++) {
+		bool meant;
+
 		if (!k->page[i].sure)
 			continue;
-		n++;
-		body_add(k, k->page[i].body);
+		meant = body_add(k, k->page[i].body);
 		if (k->pass == 0)
-			tell(k, &k->page[i]);
+			tell(k, &k->page[i], meant);
+		k->page[i].sure = meant;
+		n += meant;
 	}
 	if (n > 0 && k->removes && (!k->held || k->override)) {
 		remove_page(k, n);

@@ -122,6 +122,8 @@ static void
 box_add(struct check *k, uint64_t id, struct slice name)
 {
 	k->boxes = xrealloc(k->boxes, (k->n_boxes + 1) * sizeof *k->boxes);
+	if (k->all)
+		check_names_add(k, id);
 	k->boxes[k->n_boxes].id = id;
 	k->boxes[k->n_boxes].name = slice_dup(name);
 	k->n_boxes++;
@@ -341,7 +343,7 @@ check_step(struct task *t)
 	} else if (k->more) {
 		must(be->ops->objects(
 		    be, slice_str("a."), buf_slice(&k->from), PAGE, on_objects, k));
-	} else {
+	} else if (!k->all || !check_names_step(k)) {
 		task_end(t, 0, "");
 	}
 }
@@ -399,6 +401,7 @@ check_free(struct task *t)
 	struct check *k = t->own;
 
 	check_mbox_free(k);
+	check_names_free(k);
 	lists_free(k);
 	page_free(k);
 	buf_done(&k->from);

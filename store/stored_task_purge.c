@@ -14,7 +14,7 @@
 #include "lib/err.h"
 #include "lib/log.h"
 
-enum { TTL_S = 3 * 86400, TEXT_MAX = 1000, RECORD_MAX = 16384, BUSY_TRIES = 300, BUSY_MS = 200 };
+enum { TTL_S = 3 * 86400, TEXT_MAX = 1000, RECORD_MAX = 49152, BUSY_TRIES = 300, BUSY_MS = 200 };
 enum { P_LOAD, P_ROWS, P_BEGIN, P_FIND, P_WALK, P_SPACE, P_SAVE };
 static const char object_id[] = "s.purges";
 
@@ -279,6 +279,7 @@ put_sums(const struct purge *k, struct json *j)
 	json_set_int(j, "accounts", (int64_t)k->sums.accounts);
 	json_set_int(j, "held", (int64_t)k->sums.held);
 	json_set_int(j, "bodies", (int64_t)k->n_bodies);
+	json_set_int(j, "unshown", (int64_t)k->sums.unshown);
 }
 
 static void
@@ -298,6 +299,18 @@ log_purge(const struct purge *k, const char *event, const struct json *req)
 	log_u64(&l, "removed", k->sums.removed);
 	log_u64(&l, "left", k->sums.left);
 	log_end(&l);
+}
+
+/* The numbers of the bodies: what was shown, and is confirmed; and when the rows are gone, and stored is killed before the disk was cleaned, only the
+ * record has them. */
+static void
+put_bodies(const struct purge *k, struct json *req)
+{
+	struct json *list = json_arr_new();
+
+	for (size_t i = 0; i < k->n_bodies; i++)
+		json_push_take(list, json_int_new((int64_t)k->bodies[i]));
+	json_set_take(req, "body_numbers", list);
 }
 
 /* The walk of a request is over: it is recorded when there is something. */
@@ -333,6 +346,7 @@ on_looked(struct purge *k)
 		json_set_str(req, copied[i], text(k, copied[i]));
 	json_set_bool(req, "override_hold", k->override);
 	put_sums(k, req);
+	put_bodies(k, req);
 	log_purge(k, "purge_requested", req);
 	json_push_take(k->list, req);
 	k->phase = P_SAVE;
@@ -344,7 +358,9 @@ finish(struct purge *k)
 {
 	struct json *req = request_of(k, k->number);
 
-	json_set_str(req, "state", k->sums.left > 0 ? "partly" : "done");
+	bool all = k->sums.left == 0 && json_int(json_get(req, "bodies_left"), 0) == 0;
+
+	json_set_str(req, "state", all ? "done" : "partly");
 	json_set_int(req, "done", now_s());
 	put_sums(k, req);
 	json_set_int(req, "removed", (int64_t)k->sums.removed);
@@ -369,7 +385,11 @@ on_space(void *arg, int err)
 	}
 	if (err != 0) {
 		fail(k, err,
-		    "it is gone from the mailboxes, and not yet from the disk: confirm it again");
+		    err == ERR_AGAIN
+			? "it is gone from the mailboxes, and not yet from the disk: a backup is "
+			  "being taken; confirm it again when that is over"
+			: "it is gone from the mailboxes, and not yet from the disk: confirm it "
+			  "again");
 		return;
 	}
 	be->ops->space_state(be, &st);
@@ -408,39 +428,29 @@ on_removed(struct purge *k)
 		k->bodies = xrealloc(k->bodies, (k->n_bodies + 1) * sizeof *k->bodies);
 		k->bodies[k->n_bodies++] = body;
 	}
-	k->phase = k->n_bodies > 0 ? P_SPACE : P_SAVE;
-	if (k->n_bodies > 0)
+	if (k->sums.removed > 0 || !k->fresh || k->sums.left == 0) {
+		k->phase = P_SPACE;
 		task_next(k->t);
-	else
-		finish(k);
+		return;
+	}
+	/* All of it is held: nothing is to be taken off the disk. */
+	json_set_int(request_of(k, k->number), "bodies_left", (int64_t)k->n_bodies);
+	k->phase = P_SAVE;
+	finish(k);
 }
 
 /* ---- confirming ---- */
-
-/* The numbers of the bodies: when the rows are gone, and stored is killed before the disk was cleaned, only the record has them. */
-static void
-put_bodies(const struct purge *k, struct json *req)
-{
-	struct json *list = json_arr_new();
-
-	for (size_t i = 0; i < k->n_bodies && i < 500; i++)
-		json_push_take(list, json_int_new((int64_t)k->bodies[i]));
-	json_set_take(req, "body_numbers", list);
-}
 
 static void
 on_looked_again(struct purge *k)
 {
 	struct json *req = request_of(k, k->number);
-	const struct json *old = json_get(req, "body_numbers");
 
-	if (old == NULL || json_len(old) == 0)
-		put_bodies(k, req);
 	json_set_str(req, "state", "confirmed");
 	json_set_str(req, "confirmed_by", k->by);
 	json_set_int(req, "confirmed", now_s());
 	log_purge(k, "purge_confirmed", req);
-	k->sums = (struct purge_sums){0};
+	k->sums = (struct purge_sums){.unshown = 0};
 	k->n_accounts = 0;
 	k->phase = P_WALK;
 	purge_walk_begin(k, true, on_removed);
@@ -465,6 +475,9 @@ confirm_wrong(const struct purge *k, const struct json *req, int *err_out)
 		(strcmp(state, "confirmed") != 0 && strcmp(state, "partly") != 0)))
 		return "that request is over";
 	*err_out = ERR_EXPIRED;
+	if (k->what == PURGE_CONFIRM && json_len(json_get(req, "body_numbers")) == 0)
+		return "that request is of an older version, which did not record what it showed: "
+		       "request it anew";
 	if (strcmp(state, "requested") == 0 && k->what == PURGE_CONFIRM &&
 	    json_int(json_get(req, "expires"), 0) < now_s())
 		return "that request has expired: request it anew";
@@ -513,6 +526,8 @@ begin(struct purge *k)
 		return;
 	}
 	take_request(k, req);
+	k->fresh = strcmp(json_cstr(json_get(req, "state")), "requested") == 0;
+	purge_bind(k, json_get(req, "body_numbers"));
 	purge_walk_begin(k, false, on_looked_again);
 	task_next(k->t);
 }
@@ -561,8 +576,10 @@ report(struct task *t)
 	if (req == NULL)
 		return NULL;
 	buf_init(&b, RECORD_MAX);
-	if (json_canonical(req, &b) == 0 && json_parse(buf_slice(&b), &j) == 0)
+	if (json_canonical(req, &b) == 0 && json_parse(buf_slice(&b), &j) == 0) {
 		json_del(j, "body_numbers");
+		json_set_take(j, "backups", backup_list());
+	}
 	buf_done(&b);
 	return j;
 }

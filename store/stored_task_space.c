@@ -152,6 +152,7 @@ report(struct task *t)
 	    {"references", s->references}, {"bodies", s->bodies}, {"body_octets", s->body_octets},
 	    {"referred", s->referred}, {"referred_octets", s->referred_octets},
 	    {"stored_octets", s->stored_octets}, {"clear_octets", s->clear_octets},
+	    {"retained", s->retained}, {"retained_octets", s->retained_octets}, {"holds", s->holds},
 	    {"dead", s->dead}, {"dead_octets", s->dead_octets}, {"young", s->young},
 	    {"dropped", s->dropped}, {"dropped_octets", s->dropped_octets}, {"files", s->files},
 	    {"file_octets", s->file_octets}, {"copied", s->copied},

@@ -259,6 +259,20 @@ def test_the_store_is_stopped(site, tmp_path):
         site.up()
 
 
+def test_a_mailbox_without_a_name(site):
+    """What a crash between the removal of the name and of the rows leaves is found; it is a warning, and no other mailbox is one."""
+    box, _ = site.folder("nameless", 3)
+    assert "mailbox_nameless" not in site.congvu("--json", "store", "check").stdout
+    site.down()
+    key = [line.split()[0] for line in site.damage("keys", "r/a.").splitlines() if line.split()[0].endswith("/b/" + box)][0]
+    site.damage("delete", key)
+    site.up()
+    r = site.congvu("--json", "store", "check")
+    found = [f for f in json.loads(r.stdout)["findings"] if f["code"] == "mailbox_nameless"]
+    assert len(found) == 1 and found[0]["object"] == box and found[0]["messages"] == 3, r.stdout
+    assert found[0]["account"] and "mailbox" not in found[0], found
+
+
 def test_repair(site):
     """What can be mended without loss is, first as a dry run; messages that are there stay, byte for byte; then the check finds nothing there."""
     box, texts = site.folder("mend", 6)

@@ -365,6 +365,37 @@ over(void **state)
 	assert_int_equal(fix_box(s, "INBOX")->messages, 1);
 }
 
+static long long
+stats(const char *what)
+{
+	const struct fix_task *k = fix_task("stats", "{}");
+	const char *at = strstr(k->status, what);
+
+	assert_non_null(at);
+	return strtoll(at + strlen(what), NULL, 10);
+}
+
+/* Of an account that nobody opens any more too. */
+static void
+over_unseen(void **state)
+{
+	struct store_session *s;
+	uint32_t some[] = {1, 2, 3};
+
+	(void)state;
+	deliver(4, "INBOX");
+	s = fix_login("p-1", "an");
+	fix_expunge(s, fix_id(s, "INBOX"), some, 3, false);
+	store_session_free(s);
+	assert_int_equal(stats("\"retained\":"), 3);
+	assert_int_equal(stats("\"retained_octets\":"), 36);
+	fix_restart(SIGTERM, 15 * 86400);
+	for (int i = 0; i < 1500 && stats("\"retained\":") > 0; i++)
+		fix_spin(10);
+	assert_int_equal(stats("\"retained\":"), 0);
+	assert_int_equal(stats("\"messages\":"), 1);
+}
+
 static void
 none(void **state)
 {
@@ -434,6 +465,7 @@ main(void)
 	    cmocka_unit_test_setup_teardown(many, setup, teardown),
 	    cmocka_unit_test_setup_teardown(killed, setup, teardown),
 	    cmocka_unit_test_setup_teardown(killed_expunging, setup, teardown),
+	    cmocka_unit_test_setup_teardown(over_unseen, setup, teardown),
 	    cmocka_unit_test_setup_teardown(over, setup, teardown),
 	    cmocka_unit_test_setup_teardown(none, setup_none, teardown),
 	    cmocka_unit_test_setup_teardown(bounded, setup_small, teardown),

@@ -10,6 +10,7 @@
 #include "lib/crypto.h"
 #include "lib/err.h"
 #include "lib/log.h"
+#include "store/store_proto.h"
 #include "tests/unit/kept_fix.h"
 
 #define SECRET "the secret that leaked: 7f3a90c1"
@@ -216,6 +217,134 @@ held(void **state)
 	assert_false(on_disk("7f3a90c1"));
 }
 
+static const struct fix_task *
+request_id(const char *by, const char *id)
+{
+	char args[300];
+
+	snprintf(args, sizeof args,
+	    "{\"what\":\"request\",\"by\":\"%s\",\"kind\":\"message_id\",\"value\":\"%s\","
+	    "\"reason\":\"x\"}",
+	    by, id);
+	return fix_task("purge", args);
+}
+
+/* What is confirmed is what was shown: copies of it too, and no other mail that bears its Message-ID since. */
+static void
+what_was_shown(void **state)
+{
+	struct store_session *s;
+	const struct fix_task *k;
+	uint32_t first[] = {1};
+	uint64_t mb;
+
+	(void)state;
+	fix_deliver("one", "p-1", "INBOX", "Message-ID: <leak@x>\r\n\r\n" SECRET);
+	k = request_id("an", "<leak@x>");
+	assert_non_null(strstr(k->status, "\"messages\":1,"));
+	assert_non_null(strstr(k->status, "\"unshown\":0"));
+	fix_deliver("two", "p-1", "INBOX", "Message-ID: <leak@x>\r\n\r\nanother mail");
+	fix_deliver("three", "p-2", "INBOX", "Message-ID: <leak@x>\r\n\r\nanother mail");
+	s = fix_login("p-1", "an");
+	mb = fix_id(s, "INBOX");
+	fix_copy(s, mb, first, 1, fix_id(s, "Archive"), false);
+	k = second("confirm", "binh", 1);
+	assert_int_equal(X->err, 0);
+	assert_int_equal(count(k->findings, "\"unshown\":true"), 2);
+	assert_non_null(strstr(k->status, "\"removed\":2"));
+	assert_non_null(strstr(k->status, "\"unshown\":2"));
+	assert_non_null(strstr(k->status, "\"bodies_left\":0"));
+	assert_non_null(strstr(k->status, "\"state\":\"done\""));
+	assert_false(on_disk("7f3a90c1"));
+	assert_true(on_disk("another mail"));
+	assert_int_equal(fix_box(s, "INBOX")->messages, 1);
+	assert_int_equal(fix_box(s, "Archive")->messages, 0);
+	/* the others by a request of their own */
+	k = request_id("an", "leak@x");
+	assert_non_null(strstr(k->status, "\"messages\":2,"));
+	k = second("confirm", "binh", 2);
+	assert_non_null(strstr(k->status, "\"removed\":2"));
+	assert_false(on_disk("another mail"));
+	store_session_free(s);
+}
+
+/* All of it is held: nothing is done to the disk, and it is not over. */
+static void
+held_only(void **state)
+{
+	struct fix_hold h[2];
+	const struct fix_task *k;
+
+	(void)state;
+	fix_deliver("one", "p-1", "INBOX", SECRET);
+	fix_hold(1, "p-1", 0, "1/QĐ", "", h, 2);
+	k = request("an", "");
+	assert_non_null(strstr(k->status, "\"held\":1"));
+	k = second("confirm", "binh", 1);
+	assert_non_null(strstr(k->status, "\"removed\":0"));
+	assert_non_null(strstr(k->status, "\"left\":1"));
+	assert_non_null(strstr(k->status, "\"bodies_left\":1"));
+	assert_non_null(strstr(k->status, "\"state\":\"partly\""));
+	assert_null(strstr(k->status, "erased_octets"));
+	assert_true(on_disk("7f3a90c1"));
+}
+
+/* A backup reads what is dead by now: the disk is cleaned when it let go. */
+static void
+beside_a_backup(void **state)
+{
+	struct buf ask, reply;
+	struct ipc_reader r;
+	unsigned char epoch[16];
+	struct slice id, e;
+	uint16_t type;
+
+	(void)state;
+	fix_deliver("one", "p-1", "INBOX", SECRET);
+	fix_deliver("two", "p-1", "INBOX", "innocent");
+	request("an", "");
+	buf_init(&ask, 16);
+	assert_int_equal(fix_ask(STORE_BACKUP_BEGIN, &ask, &type, &reply), 0);
+	ipc_reader_init(&r, buf_slice(&reply));
+	id = ipc_get_slice(&r);
+	e = ipc_get_slice(&r);
+	assert_true(id.len == 16 && e.len == 16);
+	memcpy(epoch, e.ptr, 16);
+	buf_done(&reply);
+	buf_init(&ask, 64);
+	ipc_put_slice(&ask, slice_of(epoch, 16));
+	ipc_put_u32(&ask, 0);
+	assert_int_equal(fix_ask(STORE_BACKUP_CUT, &ask, &type, &reply), 0);
+	buf_done(&reply);
+	buf_init(&ask, 300);
+	ipc_put_str(&ask, "purge");
+	ipc_put_str(&ask, "{\"what\":\"confirm\",\"by\":\"binh\",\"request\":1}");
+	assert_int_equal(fix_ask(STORE_TASK_START, &ask, &type, &reply), 0);
+	buf_done(&reply);
+	for (int i = 0; i < 100; i++)
+		fix_spin(10);
+	assert_true(on_disk("7f3a90c1"));
+	buf_init(&ask, 64);
+	ipc_put_str(&ask, "/nowhere");
+	ipc_put_i64(&ask, 1000000);
+	assert_int_equal(fix_ask(STORE_BACKUP_DONE, &ask, &type, &reply), 0);
+	buf_done(&reply);
+	for (int i = 0; i < 1000 && on_disk("7f3a90c1"); i++)
+		fix_spin(20);
+	assert_false(on_disk("7f3a90c1"));
+	assert_true(on_disk("innocent"));
+	/* and it says which backups there are */
+	fix_deliver("three", "p-1", "INBOX", "Message-ID: <m@x>\r\n\r\nx");
+	for (int i = 0; i < 500; i++) { /* the first one may have its record still to write */
+		(void)request_id("an", "<m@x>");
+		if (X->err != ERR_EXISTS)
+			break;
+		fix_spin(20);
+	}
+	assert_int_equal(X->err, 0);
+	assert_non_null(strstr(request_id("an", "<m@x>")->status, "\"folder\":\"/nowhere\""));
+}
+
 static void
 terms(void **state)
 {
@@ -256,6 +385,9 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test_setup_teardown(two_officers, setup, teardown),
 	    cmocka_unit_test_setup_teardown(held, setup, teardown),
+	    cmocka_unit_test_setup_teardown(what_was_shown, setup, teardown),
+	    cmocka_unit_test_setup_teardown(held_only, setup, teardown),
+	    cmocka_unit_test_setup_teardown(beside_a_backup, setup, teardown),
 	    cmocka_unit_test_setup_teardown(terms, setup, teardown),
 	    cmocka_unit_test_setup_teardown(no_officers, setup_none, teardown),
 	};
