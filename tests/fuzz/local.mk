@@ -22,18 +22,21 @@ CV_BORDER = tests/fuzz/border.h tests/fuzz/border.c tests/fuzz/fuzz.h
 CV_BORDER_CPPFLAGS = $(AM_CPPFLAGS) -Dmain=border_main -Dloop_run=border_loop_run -include config.h -include $(top_srcdir)/tests/fuzz/border.h
 CV_BORDER_LIBS = lib/libcvconf.a lib/libcvipc.a lib/libcvloop.a lib/libcv.a $(CONFUSE_LIBS) $(EVENT_LIBS) -lpthread
 noinst_LIBRARIES += $(CV_BORDER_ROLES)
-CV_BORDER_ROLES = tests/fuzz/libstored.a tests/fuzz/libqueue.a tests/fuzz/libledger.a tests/fuzz/libscan.a tests/fuzz/liblookup.a
+CV_BORDER_ROLES = tests/fuzz/libstored.a tests/fuzz/libqueue.a tests/fuzz/libledger.a tests/fuzz/libscan.a tests/fuzz/liblookup.a tests/fuzz/libsign.a
 tests_fuzz_libstored_a_SOURCES = store/stored.c
 tests_fuzz_libstored_a_CPPFLAGS = $(CV_BORDER_CPPFLAGS)
 tests_fuzz_libqueue_a_SOURCES = $(congvu_smtpd_queue_SOURCES)
 tests_fuzz_libqueue_a_CPPFLAGS = $(CV_BORDER_CPPFLAGS)
 tests_fuzz_libledger_a_SOURCES = $(congvu_milter_ledger_SOURCES)
 tests_fuzz_libledger_a_CPPFLAGS = $(CV_BORDER_CPPFLAGS)
+tests_fuzz_libsign_a_SOURCES = $(congvu_milter_sign_SOURCES)
+tests_fuzz_libsign_a_CPPFLAGS = $(CV_BORDER_CPPFLAGS)
 tests_fuzz_libscan_a_SOURCES = $(congvu_milter_scan_SOURCES)
 tests_fuzz_libscan_a_CPPFLAGS = $(CV_BORDER_CPPFLAGS)
 tests_fuzz_liblookup_a_SOURCES = $(congvu_lookup_SOURCES)
 tests_fuzz_liblookup_a_CPPFLAGS = $(CV_BORDER_CPPFLAGS) -Ddir_open_conf=border_dir_open
-CV_FUZZ += tests/fuzz/stored_ipc_fuzz tests/fuzz/queue_ipc_fuzz tests/fuzz/ledger_ipc_fuzz tests/fuzz/scan_ipc_fuzz tests/fuzz/lookup_ipc_fuzz
+CV_FUZZ += tests/fuzz/stored_ipc_fuzz tests/fuzz/queue_ipc_fuzz tests/fuzz/ledger_ipc_fuzz tests/fuzz/scan_ipc_fuzz tests/fuzz/lookup_ipc_fuzz \
+	tests/fuzz/sign_ipc_fuzz
 tests_fuzz_stored_ipc_fuzz_SOURCES = tests/fuzz/stored_ipc_fuzz.c $(CV_BORDER) $(CV_FUZZ_MAIN)
 tests_fuzz_stored_ipc_fuzz_LDFLAGS = $(AM_LDFLAGS) $(CV_FUZZLINK)
 tests_fuzz_stored_ipc_fuzz_LDADD = tests/fuzz/libstored.a store/libcvstored.a store/libcvstore.a store/libcvbackend.a store/libcvseghead.a store/libcvkv.a \
@@ -46,6 +49,10 @@ tests_fuzz_ledger_ipc_fuzz_SOURCES = tests/fuzz/ledger_ipc_fuzz.c $(CV_BORDER) $
 tests_fuzz_ledger_ipc_fuzz_LDFLAGS = $(AM_LDFLAGS) $(CV_FUZZLINK)
 tests_fuzz_ledger_ipc_fuzz_LDADD = tests/fuzz/libledger.a milter/libcvledger.a milter/libcvsignclient.a milter/libcvaudit.a lib/libcvjson.a lib/libcvmail.a \
 	lib/libcvcrypto.a $(CV_BORDER_LIBS) $(JANSSON_LIBS) $(CRYPTO_LIBS)
+tests_fuzz_sign_ipc_fuzz_SOURCES = tests/fuzz/sign_ipc_fuzz.c $(CV_BORDER) $(CV_FUZZ_MAIN)
+tests_fuzz_sign_ipc_fuzz_LDFLAGS = $(AM_LDFLAGS) $(CV_FUZZLINK)
+tests_fuzz_sign_ipc_fuzz_LDADD = tests/fuzz/libsign.a milter/libcvsign.a milter/libcvsignclient.a lib/libcvmail.a lib/libcvcrypto.a $(CV_BORDER_LIBS) \
+	$(CV_MAIL_LIBS) $(CRYPTO_LIBS)
 tests_fuzz_scan_ipc_fuzz_SOURCES = tests/fuzz/scan_ipc_fuzz.c $(CV_BORDER) $(CV_FUZZ_MAIN)
 tests_fuzz_scan_ipc_fuzz_LDFLAGS = $(AM_LDFLAGS) $(CV_FUZZLINK)
 tests_fuzz_scan_ipc_fuzz_LDADD = tests/fuzz/libscan.a $(CV_SCAN_LIBS) $(CV_BORDER_LIBS)

@@ -208,7 +208,7 @@ class Milter:
         (root / "etc/congvu.conf").write_text(text)
         self.sock = root / "run/milter/milter.sock"
         self.port = int(more["milter_listen"].split(":")[1].split("@")[0]) if "milter_listen" in more else None
-        self.log = root / "var/audit.jsonl"
+        self.log = pathlib.Path(more.get("audit_log", root / "var/audit.jsonl"))
         self.out = open(root / "log", "wb")
         self.start()
 
