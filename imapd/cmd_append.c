@@ -307,6 +307,24 @@ append_next(struct cmd *m)
 	}
 }
 
+/* A client that fills a mailbox names it again and again. */
+static void
+remember(struct client *c, const struct append *st)
+{
+	free(c->append_name);
+	c->append_name = slice_dup(st->mailbox);
+	c->append_box = st->box;
+	c->append_names = store_names(c->store);
+}
+
+/* Whether it is where the last APPEND went, and the name means the same still. */
+static bool
+is_remembered(const struct client *c, struct slice mailbox)
+{
+	return c->append_name != NULL && c->append_names != 0 &&
+	       c->append_names == store_names(c->store) && slice_eq_str(mailbox, c->append_name);
+}
+
 static void
 append_found(struct cmd *m, int err, const struct mbox *b)
 {
@@ -323,6 +341,7 @@ append_found(struct cmd *m, int err, const struct mbox *b)
 		return;
 	}
 	st->box = b->id;
+	remember(m->c, st);
 	append_start(m);
 }
 
@@ -339,8 +358,12 @@ cmd_append(struct cmd *m)
 	st->left = m->literal_size;
 	const char *why =
 	    cmd_mailbox_arg(m, &st->mailbox) ? why_not(m, st) : "BAD Wrong arguments for APPEND";
-	if (why != NULL)
+	if (why != NULL) {
 		append_refuse(m, why);
-	else
+	} else if (is_remembered(m->c, st->mailbox)) {
+		st->box = m->c->append_box;
+		append_start(m);
+	} else {
 		mbox_find(m, st->mailbox, append_found);
+	}
 }

@@ -402,6 +402,7 @@ client_free(struct client *c)
 	io_free(c->io);
 	imap_parse_done(&c->parse);
 	buf_wipe(&c->ticket);
+	free(c->append_name);
 	free(c->login);
 	free(c->account);
 	loop_timer_free(c->timer);

@@ -95,6 +95,9 @@ struct client {
 	struct loop_timer *timer; /* until login; autologout; IDLE's keep-alive */
 	char *login, *account;
 	struct buf ticket;
+	/* cmd_append.c: where the last one went */
+	char *append_name;
+	uint64_t append_box, append_names; /* store_names() when that was looked up */
 	unsigned bad_commands, auth_failures;
 	bool secure;      /* TLS, or a test's leave */
 	bool greet_later; /* when the TLS handshake has ended */

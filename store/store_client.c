@@ -38,6 +38,8 @@ struct store_client {
 	struct store_session *sessions;
 	struct loop_timer *sweep, *reopen;
 	uint32_t next_id;
+	uint64_t names; /* 0: not heard of */
+	uint64_t next_names;
 };
 
 static void session_open(struct store_session *s);
@@ -343,9 +345,41 @@ store_session_watch(struct store_session *s, uint64_t mailbox, bool on)
 /* ---- the client ---- */
 
 static void
+on_names_reply(void *arg, int err, uint16_t type, struct ipc_reader *r, int fd)
+{
+	struct store_client *c = arg;
+
+	(void)type;
+	(void)r;
+	(void)fd;
+	if (err == 0)
+		c->names = ++c->next_names;
+}
+
+static void
+on_up(void *arg)
+{
+	struct store_client *c = arg;
+
+	(void)ipc_call(c->ipc, STORE_NAMES_WATCH, NULL, -1, CALL_MS, on_names_reply, c, NULL);
+}
+
+uint64_t
+store_names(const struct store_session *s)
+{
+	return s->ready ? s->c->names : 0;
+}
+
+static void
 on_notify(void *arg, uint16_t type, struct ipc_reader *r)
 {
 	struct store_client *c = arg;
+
+	if (type == STORE_NAMES_CHANGED) {
+		if (c->names != 0)
+			c->names = ++c->next_names;
+		return;
+	}
 	uint32_t id = ipc_get_u32(r);
 	uint64_t mailbox = ipc_get_u64(r), modseq = ipc_get_u64(r);
 	bool gone = ipc_get_u8(r) != 0;
@@ -368,6 +402,7 @@ on_down(void *arg)
 {
 	struct store_client *c = arg;
 
+	c->names = 0;
 	for (struct store_session *s = c->sessions; s != NULL; s = s->next)
 		for (struct store_call *k = s->calls; k != NULL; k = k->next)
 			if (k->sent) {
@@ -404,7 +439,7 @@ on_sweep(void *arg)
 struct store_client *
 store_client_new(struct loop *l, const char *socket)
 {
-	static const struct ipc_client_ops ops = {on_notify, NULL, on_down};
+	static const struct ipc_client_ops ops = {on_notify, on_up, on_down};
 	struct store_client *c = xcalloc(1, sizeof *c);
 
 	c->loop = l;

@@ -55,6 +55,9 @@ struct mbox_info {
 /* All mailboxes this session may see ('l'), own account first, in byte order of names; borrowed for the call. */
 typedef void (*store_list_fn)(void *arg, int err, const struct mbox_info *boxes, size_t n);
 int store_list(struct store_session *s, store_list_fn fn, void *arg);
+/* A number that changes when mailboxes of any account were made, renamed or removed: what store_list has told of a name is true while it is what it was when
+ * it was told. 0: nothing is known of that now. */
+uint64_t store_names(const struct store_session *s);
 /* account: empty for the own. name: UTF-8 NFC. Parents are made too (RFC 3501 6.3.3). ERR_CONFLICT: another mailbox has the use. */
 int store_create(struct store_session *s, struct slice account, struct slice name,
     uint32_t special_use, store_done_fn fn, void *arg);

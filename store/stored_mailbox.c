@@ -153,6 +153,7 @@ on_name_gone(void *arg, int err)
 		m->buried_at = k->kept_at;
 		m->buried_by = slice_dup(k->by);
 		mbox_bury(m);
+		names_changed(m->acc->st);
 		watch_tell_gone(m);
 		if (m->cycle == NULL) /* else the end of the batch in flight does it */
 			mbox_fail_waiting(m, ERR_GONE);

@@ -190,6 +190,8 @@ names_end(struct names *n, int err)
 			fatal("no memory");
 		mbox_link(m);
 	}
+	if (err == 0 && n->n_made + n->n_rename > 0)
+		names_changed(n->op->acc->st);
 	buf_done(&n->seen_at);
 	arena_free(n->mem);
 	free(n);

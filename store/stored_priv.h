@@ -57,6 +57,7 @@ struct session;
 
 struct stored {
 	struct loop *loop;
+	struct conn *names_watchers;
 	struct backend *be;
 	struct row_cache *rows; /* NULL: none */
 	unsigned char key[32];
@@ -309,7 +310,8 @@ struct conn {
 	struct import *imports;      /* under way, in order: stored_import.c */
 	unsigned refs;               /* the connection itself, and sessions being made */
 	bool closed;
-	bool pins; /* segment files of a cut: stored_backup.c */
+	bool pins;                           /* segment files of a cut: stored_backup.c */
+	struct conn *names_next, **names_at; /* of names_watchers; names_at NULL: it is not there */
 };
 typedef void (*session_fn)(void *arg, int err, struct session *s);
 /* Opens the ticket and loads its accounts. conn may be NULL (APPEND): then the caller ends it with session_free. */
@@ -598,6 +600,10 @@ void watch_remove(struct session *s, struct mbox *m);
 void watch_session_done(struct session *s);
 void watch_tell_gone(struct mbox *m); /* and ends the watches */
 void mbox_changed(struct mbox *m);    /* after a commit */
+int on_names_watch(struct conn *c, uint32_t id, struct ipc_reader *r);
+void names_changed(
+    struct stored *st); /* mailboxes were made, renamed or removed: before anybody is answered */
+void names_watch_end(struct conn *c);
 
 /* ---- stored_view.c: what changed, and everything as (uid, flags, modseq) ---- */
 /* forgotten: see store_client.h. */

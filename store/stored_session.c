@@ -121,6 +121,7 @@ conn_closed(struct conn *c)
 	struct session *s;
 
 	c->closed = true;
+	names_watch_end(c);
 	append_groups_free(c);
 	while ((s = c->sessions) != NULL) {
 		c->sessions = s->next;

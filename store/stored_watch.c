@@ -1,9 +1,10 @@
-/* stored_watch.c: sessions that hear of changes of a mailbox. Runs in stored. What they hear is a hint, over the backend's watch
+/* stored_watch.c: sessions that hear of changes of a mailbox, connections that hear of changes of names. Runs in stored. What they hear is a hint, over the backend's watch
  * and poke, so that a mailbox changed elsewhere (a backend shared by several hosts) is heard of the same way. */
 #include "store/stored_priv.h"
 
 #include <stdlib.h>
 
+#include "lib/err.h"
 #include "lib/log.h"
 
 static void
@@ -102,4 +103,40 @@ mbox_changed(struct mbox *m)
 
 	if (m->watches != NULL)
 		must(be->ops->poke(be, slice_str(m->object)));
+}
+
+/* ---- names ---- */
+
+int
+on_names_watch(struct conn *c, uint32_t id, struct ipc_reader *r)
+{
+	if (ipc_reader_end(r) != 0)
+		return ERR_PROTO;
+	if (c->names_at == NULL) {
+		c->names_next = c->st->names_watchers;
+		c->names_at = &c->st->names_watchers;
+		if (c->names_next != NULL)
+			c->names_next->names_at = &c->names_next;
+		c->st->names_watchers = c;
+	}
+	(void)ipc_reply_ok(c->ipc, id);
+	return 0;
+}
+
+void
+names_watch_end(struct conn *c)
+{
+	if (c->names_at == NULL)
+		return;
+	*c->names_at = c->names_next;
+	if (c->names_next != NULL)
+		c->names_next->names_at = c->names_at;
+	c->names_at = NULL;
+}
+
+void
+names_changed(struct stored *st)
+{
+	for (struct conn *c = st->names_watchers; c != NULL; c = c->names_next)
+		(void)ipc_notify(c->ipc, STORE_NAMES_CHANGED, NULL);
 }
