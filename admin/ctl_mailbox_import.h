@@ -21,6 +21,7 @@ struct import_run {
 	/* the mailbox that messages go to now */
 	uint64_t mailbox;
 	char *box;
+	bool made; /* by import_run_box, just now */
 	/* what came */
 	uint64_t imported, there, refused, passed, keywords_lost, octets;
 	struct import_box *boxes;
@@ -39,6 +40,8 @@ struct import_run {
 void import_run_begin(struct import_run *k);
 /* The mailbox that the next messages go to, made when it is not there. 0; 1: it cannot be (told); ERR_TEMP: the store is away. */
 int import_run_box(struct import_run *k, const char *name);
+/* The id of a mailbox that is there. 0, ERR_NOTFOUND, ERR_TEMP, ... */
+int import_run_find(struct import_run *k, const char *name, uint64_t *id_out);
 /* As import_source's. */
 int import_run_take(struct import_run *k, struct import_msg *m);
 void import_run_refuse(struct import_run *k, const char *where, const char *why, int sys);

@@ -43,6 +43,8 @@ static const struct {
     {"quota", "no room: the account's quota, or the disk"},
     {"store", "the store refused it"},
     {"damaged", "it is damaged in the backup"},
+    {"mailbox_there",
+	"this mailbox is in the store still: without --own-name its mail goes below \"Restored\""},
 };
 
 static uint64_t
@@ -184,8 +186,9 @@ import_run_begin(struct import_run *k)
 	k->send = import_send_new(&o);
 }
 
+/* make: as STORE_IMPORT_OPEN has it. */
 static int
-box_open(struct import_run *k, const char *name)
+box_ask(struct import_run *k, const char *name, uint8_t make)
 {
 	struct buf ask, reply;
 	struct ipc_reader r;
@@ -196,12 +199,12 @@ box_open(struct import_run *k, const char *name)
 	buf_init(&reply, 65536);
 	ipc_put_str(&ask, k->account);
 	ipc_put_str(&ask, name);
-	ipc_put_u8(&ask, k->dry ? 0 : k->known ? 2 : 1);
+	ipc_put_u8(&ask, make);
 	err = ipc_sync_call(k->store, STORE_IMPORT_OPEN, &ask, -1, ASK_MS, &type, &reply, NULL);
 	if (err == 0) {
 		ipc_reader_init(&r, buf_slice(&reply));
 		k->mailbox = ipc_get_u64(&r);
-		(void)ipc_get_u8(&r);
+		k->made = ipc_get_u8(&r) != 0;
 		free(k->box);
 		k->box = ipc_get_strdup(&r);
 		err = ipc_reader_end(&r);
@@ -217,18 +220,37 @@ is_away(int err)
 	return err == ERR_TEMP || err == ERR_CLOSED || err == ERR_TIMEOUT || err == ERR_IO;
 }
 
-int
-import_run_box(struct import_run *k, const char *name)
+static int
+box_open(struct import_run *k, const char *name, uint8_t make)
 {
 	struct timespec ts = {0, TRY_MS * 1000000L};
 	uint64_t since = now_ms();
 	int err;
 
+	while (is_away(err = box_ask(k, name, make)) && now_ms() - since < WAIT_MS)
+		nanosleep(&ts, NULL);
+	return is_away(err) ? ERR_TEMP : err;
+}
+
+int
+import_run_find(struct import_run *k, const char *name, uint64_t *id_out)
+{
+	int err = box_open(k, name, 0);
+
+	if (err == 0)
+		*id_out = k->mailbox;
+	return err;
+}
+
+int
+import_run_box(struct import_run *k, const char *name)
+{
+	int err;
+
 	if (k->stop != 0)
 		return k->stop;
-	while (is_away(err = box_open(k, name)) && now_ms() - since < WAIT_MS)
-		nanosleep(&ts, NULL);
-	if (is_away(err))
+	err = box_open(k, name, k->dry ? 0 : k->known ? 2 : 1);
+	if (err == ERR_TEMP)
 		return k->stop = ERR_TEMP;
 	if (err == ERR_NOTFOUND && k->dry) { /* all of it is new */
 		k->mailbox = 0;

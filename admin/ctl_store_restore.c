@@ -18,6 +18,7 @@
 
 #include "admin/backup_dir.h"
 #include "admin/ctl_store.h"
+#include "admin/ctl_store_restore.h"
 #include "lib/err.h"
 #include "lib/log.h"
 #include "lib/proc.h"
@@ -25,29 +26,11 @@
 
 enum { RESULT_MAX = 4 << 20, FINDINGS_SHOWN = 100 };
 
-struct job {
-	struct ctl *c;
-	const char *folder; /* of the backup */
-	struct backup_dir d;
-	int parent_fd,
-	    place_fd; /* where the place will be, and the place under the name it has until then */
-	char temp[300];
-	uid_t uid;
-	gid_t gid;
-	bool check;
-	/* the role */
-	pid_t pid;
-	int stream_fd, result_fd;
-	struct buf result;
-	char file[64]; /* that an error speaks of */
-	uint64_t octets;
-};
-
 /* ---- the place ---- */
 
 /* Everything below a folder that was made here. */
-static void
-remove_below(int dir_fd, const char *name, int depth)
+void
+restore_remove(int dir_fd, const char *name, int depth)
 {
 	int fd = openat(dir_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 	DIR *d = fd < 0 ? NULL : fdopendir(fd);
@@ -59,7 +42,7 @@ remove_below(int dir_fd, const char *name, int depth)
 		if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
 			continue;
 		if (unlinkat(dirfd(d), e->d_name, 0) != 0 && depth < 4)
-			remove_below(dirfd(d), e->d_name, depth + 1);
+			restore_remove(dirfd(d), e->d_name, depth + 1);
 	}
 	if (d != NULL)
 		closedir(d);
@@ -101,7 +84,7 @@ is_served(int dir_fd, const char *name)
 
 /* path without its last name, and that. */
 static int
-split(struct job *j, const char *path, char *name, size_t size)
+split(struct restore_job *j, const char *path, char *name, size_t size)
 {
 	char *dir = xstrdup(path), *slash;
 	size_t n = strlen(dir);
@@ -122,8 +105,8 @@ split(struct job *j, const char *path, char *name, size_t size)
 }
 
 /* The folder under a name of its own, and "segments" in it: of the store's user. */
-static int
-place_make(struct job *j, const char *name)
+int
+restore_place(struct restore_job *j, const char *name)
 {
 	snprintf(j->temp, sizeof j->temp, "%.200s.restoring-%ld", name, (long)getpid());
 	if (mkdirat(j->parent_fd, j->temp, 0700) != 0)
@@ -141,7 +124,7 @@ place_make(struct job *j, const char *name)
 /* ---- segments ---- */
 
 struct copy {
-	struct job *j;
+	struct restore_job *j;
 	int fd;
 };
 
@@ -164,7 +147,7 @@ copy_piece(void *arg, struct slice s)
 }
 
 static int
-segments_copy(struct job *j)
+segments_copy(struct restore_job *j)
 {
 	char name[32];
 	/* the place is the store's user's by now: what it makes of it is not followed */
@@ -232,14 +215,15 @@ key_open(const struct ctl *c)
 	return fd;
 }
 
-static int
-role_start(struct job *j)
+int
+restore_role(struct restore_job *j)
 {
+	static char *const modes[] = {"0", "1", "2"};
 	char dir[64], fds[3][32], *binary = binary_path(j->c);
 	const char *user = geteuid() == 0 ? conf_str(j->c->conf, "user_stored") : "-";
 	char *argv[] = {"congvu-stored-restore", "--conf", xstrdup(conf_file(j->c->conf)), "--name",
-	    "stored-restore", "--index", j->check ? "1" : "0", "--user", xstrdup(user), "--dir",
-	    dir, "--fd", fds[0], "--fd", fds[1], NULL, NULL, NULL};
+	    "stored-restore", "--index", modes[j->mode], "--user", xstrdup(user), "--dir", dir,
+	    "--fd", fds[0], "--fd", fds[1], NULL, NULL, NULL};
 	int in[2], out[2], child[4], key_fd = key_open(j->c);
 
 	snprintf(fds[0], sizeof fds[0], "stream=3");
@@ -277,7 +261,7 @@ role_start(struct job *j)
 static int
 send_piece(void *arg, struct slice s)
 {
-	struct job *j = arg;
+	struct restore_job *j = arg;
 
 	j->octets += s.len;
 	while (s.len > 0) {
@@ -293,7 +277,7 @@ send_piece(void *arg, struct slice s)
 }
 
 static int
-send_mark(struct job *j, enum backup_section section)
+send_mark(struct restore_job *j, enum backup_section section)
 {
 	unsigned char mark[BACKUP_MARK_LEN];
 
@@ -302,8 +286,8 @@ send_mark(struct job *j, enum backup_section section)
 }
 
 /* Rows, changes, and the end only when both had the digests that the manifest names. */
-static int
-rows_send(struct job *j)
+int
+restore_rows(struct restore_job *j)
 {
 	const struct backup_set *s = &j->d.m.set;
 	int err = send_mark(j, BACKUP_ROWS);
@@ -322,7 +306,7 @@ rows_send(struct job *j)
 
 /* What the role said, and how it ended. */
 static int
-role_end(struct job *j)
+role_end(struct restore_job *j)
 {
 	int status = 0;
 	ssize_t n;
@@ -345,7 +329,7 @@ role_end(struct job *j)
 /* ---- what came of it ---- */
 
 static int
-fail(struct job *j, int err)
+fail(struct restore_job *j, int err)
 {
 	struct ctl *c = j->c;
 
@@ -364,7 +348,7 @@ fail(struct job *j, int err)
 
 /* The lines of the role: findings, and the last one. */
 static struct json *
-result_json(struct job *j, struct json *findings)
+result_json(struct restore_job *j, struct json *findings)
 {
 	struct slice rest = buf_slice(&j->result);
 	struct json *last = NULL;
@@ -405,7 +389,7 @@ print_finding(const struct json *f)
 }
 
 static int
-tell(struct job *j, const char *place)
+tell(struct restore_job *j, const char *place)
 {
 	struct json *findings = json_arr_new(), *r = result_json(j, findings);
 	int64_t damaged = json_int(json_get(r, "damaged"), 0);
@@ -441,7 +425,7 @@ tell(struct job *j, const char *place)
 
 /* Says what the role said when it gave up. */
 static int
-role_fail(struct job *j)
+role_fail(struct restore_job *j)
 {
 	struct json *findings = json_arr_new(), *r = result_json(j, findings);
 	const char *why = json_cstr(json_get(r, "error")), *at = json_cstr(json_get(r, "at"));
@@ -460,15 +444,15 @@ role_fail(struct job *j)
 
 /* The whole work below the temporary name. 0, or the exit code + 1 when it was told. */
 static int
-fill(struct job *j, int *code_out)
+fill(struct restore_job *j, int *code_out)
 {
 	int err, ended;
 
-	if ((err = segments_copy(j)) != 0 || (err = role_start(j)) != 0) {
+	if ((err = segments_copy(j)) != 0 || (err = restore_role(j)) != 0) {
 		*code_out = fail(j, err);
 		return -1;
 	}
-	err = rows_send(j);
+	err = restore_rows(j);
 	ended = role_end(j);
 	if (err == 0 && ended == 0)
 		return 0;
@@ -476,8 +460,8 @@ fill(struct job *j, int *code_out)
 	return -1;
 }
 
-static int
-user_find(struct job *j)
+int
+restore_user(struct restore_job *j)
 {
 	j->uid = geteuid();
 	j->gid = getegid();
@@ -488,7 +472,7 @@ user_find(struct job *j)
 
 /* The old place, if there is one, out of the way. */
 static int
-set_aside(struct job *j, const char *name, char *aside, size_t size)
+set_aside(struct restore_job *j, const char *name, char *aside, size_t size)
 {
 	aside[0] = '\0';
 	if (faccessat(j->parent_fd, name, F_OK, AT_SYMLINK_NOFOLLOW) != 0)
@@ -500,7 +484,7 @@ set_aside(struct job *j, const char *name, char *aside, size_t size)
 }
 
 static int
-restore_to(struct job *j, const char *to, bool force)
+restore_to(struct restore_job *j, const char *to, bool force)
 {
 	struct ctl *c = j->c;
 	char name[256], aside[300];
@@ -514,10 +498,10 @@ restore_to(struct job *j, const char *to, bool force)
 	    !is_empty(j->parent_fd, name) && !force)
 		return ctl_fail(c, EX_CANTCREAT,
 		    _("%s is not empty; with --force what is there is set aside"), to);
-	if (user_find(j) != 0)
+	if (restore_user(j) != 0)
 		return ctl_fail(
 		    c, EX_NOUSER, _("there is no user %s"), conf_str(c->conf, "user_stored"));
-	if (place_make(j, name) != 0)
+	if (restore_place(j, name) != 0)
 		code = ctl_fail(c, EX_CANTCREAT, "%s: %s", to, strerror(errno));
 	else if (fill(j, &code) == 0) {
 		if (set_aside(j, name, aside, sizeof aside) != 0 ||
@@ -532,13 +516,13 @@ restore_to(struct job *j, const char *to, bool force)
 		}
 	}
 	if (j->temp[0] != '\0')
-		remove_below(j->parent_fd, j->temp, 0);
+		restore_remove(j->parent_fd, j->temp, 0);
 	return code;
 }
 
 /* Digests of all files, in place. */
 static int
-files_check(struct job *j)
+files_check(struct restore_job *j)
 {
 	const struct backup_manifest *m = &j->d.m;
 	int err = 0, code = EX_OK;
@@ -560,8 +544,8 @@ files_check(struct job *j)
 	return code;
 }
 
-static int
-job_open(struct job *j, struct ctl *c, const char *folder)
+int
+restore_open(struct restore_job *j, struct ctl *c, const char *folder)
 {
 	int err;
 
@@ -581,8 +565,8 @@ job_open(struct job *j, struct ctl *c, const char *folder)
 	return EX_OK;
 }
 
-static void
-job_close(struct job *j)
+void
+restore_close(struct restore_job *j)
 {
 	backup_dir_close(&j->d);
 	buf_done(&j->result);
@@ -597,21 +581,29 @@ store_restore(struct ctl *c, struct ipc_sync *s, int argc, char **argv)
 {
 	const char *to = NULL;
 	bool verify = false, force = false;
+	struct restore_mailbox_args a = {0};
 	const struct ctl_option options[] = {{"to", &to, NULL}, {"verify", NULL, &verify},
-	    {"force", NULL, &force}, {NULL, NULL, NULL}};
-	struct job j;
+	    {"force", NULL, &force}, {"mailbox", &a.mailbox, NULL}, {"into", &a.into, NULL},
+	    {"own-name", NULL, &a.own_name}, {"over-quota", NULL, &a.over_quota},
+	    {"dry-run", NULL, &a.dry}, {"scratch", &a.scratch, NULL}, {NULL, NULL, NULL}};
+	struct restore_job j;
 	int code;
 
-	(void)s;
 	if (ctl_options(c, options, &argc, argv) != 0)
 		return EX_USAGE;
+	if (a.mailbox != NULL && argc == 2 && to == NULL && !verify && !force)
+		return restore_mailbox(c, s, argv[1], &a);
+	if (a.mailbox != NULL || a.into != NULL || a.own_name || a.over_quota || a.dry ||
+	    a.scratch != NULL)
+		return ctl_usage(c, _("--mailbox goes with --into or --own-name, --over-quota, "
+				      "--dry-run, --scratch"));
 	if (argc != 2 || to == NULL)
 		return ctl_usage(c, _("a backup folder and --to PLACE are needed"));
-	if ((code = job_open(&j, c, argv[1])) != EX_OK)
+	if ((code = restore_open(&j, c, argv[1])) != EX_OK)
 		return code;
-	j.check = verify;
+	j.mode = verify ? 1 : 0;
 	code = restore_to(&j, to, force);
-	job_close(&j);
+	restore_close(&j);
 	return code;
 }
 
@@ -621,7 +613,7 @@ store_verify_backup(struct ctl *c, struct ipc_sync *s, int argc, char **argv)
 	const char *scratch = NULL;
 	const struct ctl_option options[] = {{"messages", &scratch, NULL}, {NULL, NULL, NULL}};
 	struct json *r;
-	struct job j;
+	struct restore_job j;
 	int code;
 
 	(void)s;
@@ -629,7 +621,7 @@ store_verify_backup(struct ctl *c, struct ipc_sync *s, int argc, char **argv)
 		return EX_USAGE;
 	if (argc != 2)
 		return ctl_usage(c, _("one backup folder is needed"));
-	if ((code = job_open(&j, c, argv[1])) != EX_OK)
+	if ((code = restore_open(&j, c, argv[1])) != EX_OK)
 		return code;
 	if (scratch == NULL) {
 		code = files_check(&j);
@@ -644,17 +636,17 @@ store_verify_backup(struct ctl *c, struct ipc_sync *s, int argc, char **argv)
 			    store_octets((int64_t)j.octets));
 		if (!c->json)
 			json_free(r);
-		job_close(&j);
+		restore_close(&j);
 		return code;
 	}
-	j.check = true;
+	j.mode = 1;
 	j.parent_fd = openat(store_cwd(), scratch, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (j.parent_fd < 0 || user_find(&j) != 0 || place_make(&j, "verify") != 0)
+	if (j.parent_fd < 0 || restore_user(&j) != 0 || restore_place(&j, "verify") != 0)
 		code = ctl_fail(c, EX_CANTCREAT, "%s: %s", scratch, strerror(errno));
 	else if (fill(&j, &code) == 0)
 		code = tell(&j, NULL);
 	if (j.temp[0] != '\0')
-		remove_below(j.parent_fd, j.temp, 0);
-	job_close(&j);
+		restore_remove(j.parent_fd, j.temp, 0);
+	restore_close(&j);
 	return code;
 }

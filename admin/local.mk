@@ -11,7 +11,7 @@ congvu_SOURCES += admin/ctl_store_space.c
 congvu_SOURCES += admin/ctl_mailbox.h admin/mailbox_commands.def admin/ctl_mailbox.c admin/ctl_mailbox_deleted.c admin/ctl_mailbox_hold.c \
 	admin/ctl_audit_note.c
 congvu_SOURCES += admin/backup_manifest.h admin/backup_manifest.c admin/backup_dir.h admin/backup_dir.c admin/backup_pull.h admin/backup_pull.c \
-	admin/ctl_store_backup.c admin/ctl_store_restore.c
+	admin/ctl_store_backup.c admin/ctl_store_restore.h admin/ctl_store_restore.c admin/ctl_store_restore_mailbox.c
 congvu_SOURCES += admin/ctl_mailbox_import.h admin/ctl_mailbox_import.c admin/ctl_mailbox_import_run.c admin/import_send.h admin/import_send.c \
 	admin/import_source.h admin/import_files.c admin/import_mbox.c admin/import_list.h admin/import_list.c admin/mboxfile.h admin/mboxfile.c \
 	admin/maildir.h admin/maildir.c

@@ -101,7 +101,7 @@ congvu_stored_db_LDADD = store/libcvstored.a store/libcvstore.a store/libcvbacke
 
 # --- congvu-stored-restore: a store out of a backup ---
 pkglibexec_PROGRAMS += congvu-stored-restore
-congvu_stored_restore_SOURCES = store/restore.h store/restore.c store/restore_load.c store/restore_check.c
+congvu_stored_restore_SOURCES = store/restore.h store/restore.c store/restore_load.c store/restore_check.c store/restore_take.c store/restore_client.h
 congvu_stored_restore_LDADD = store/libcvstored.a store/libcvbackend.a $(congvu_stored_db_LDADD)
 
 # --- the ingest role: LMTP, APPEND ---

@@ -1,6 +1,7 @@
 /* restore.c: congvu-stored-restore: makes the database of a store out of what congvu reads from a backup folder and hands over through a pipe; the segments are
  * in place. Started by `congvu store restore` and `verify-backup`, as the user of the store, in the folder that will be the store, in a
- * sandbox: the backup may have been written by anybody. Ends with 0 and a line of JSON, or says why not. "index" 1: checks every message too. */
+ * sandbox: the backup may have been written by anybody. Ends with 0 and a line of JSON, or says why not. "index" 1: checks every message too;
+ * 2: gives single mailboxes (restore_take.c). */
 #include "store/restore.h"
 
 #include <errno.h>
@@ -14,6 +15,7 @@
 #include "lib/err.h"
 #include "lib/log.h"
 #include "lib/role.h"
+#include "store/restore_client.h"
 #include "store/seg_head.h"
 
 enum { PIECE = 256 << 10 };
@@ -118,6 +120,8 @@ main(int argc, char **argv)
 	if (stream_fd < 0 || result_fd < 0)
 		fatal("restore: started by congvu alone");
 	role_enter();
+	if (role_index() == RESTORE_TAKE)
+		return restore_take(&r, stream_fd, result_fd, cache) == 0 ? EX_OK : EX_DATAERR;
 	err = run(&r, stream_fd, cache, role_index() == 1, &at);
 	buf_init(&line, 1024);
 	if (err != 0)

@@ -28,4 +28,7 @@ int restore_raise(struct restore *r, int64_t now);
  * damaged. segments: the folder. An error is one that ended the check. */
 int restore_check(struct restore *r, const char *segments);
 
+/* restore_take.c: messages of single mailboxes to congvu, at both ends of its pipes. An error was told there. */
+int restore_take(struct restore *r, int in_fd, int out_fd, size_t cache);
+
 #endif

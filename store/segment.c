@@ -594,6 +594,30 @@ out:
 	return err;
 }
 
+int
+seg_open_to_read(
+    const char *dir, uint32_t highest, const struct seg_keys *keys, struct seg **seg_out)
+{
+	struct seg *s = xcalloc(1, sizeof *s);
+
+	pthread_mutex_init(&s->mu, NULL);
+	pthread_mutex_init(&s->sync_mu, NULL);
+	if (keys != NULL) {
+		s->keys = xmalloc(sizeof *s->keys);
+		*s->keys = *keys;
+	}
+	s->dir_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (s->dir_fd < 0) {
+		int err = err_from_errno(errno);
+
+		seg_close(s);
+		return err;
+	}
+	file_grow(s, highest);
+	*seg_out = s;
+	return 0;
+}
+
 void
 seg_close(struct seg *s)
 {

@@ -42,6 +42,9 @@ int seg_open(const char *dir, const struct seg_loc *last, uint64_t file_max, str
 struct seg_keys;
 int seg_open_keys(const char *dir, const struct seg_loc *last, uint64_t file_max,
     const struct seg_keys *keys, struct seg **seg_out);
+/* To read alone, whatever files there are or come later, with numbers up to highest: for who takes single messages out of a backup. */
+int seg_open_to_read(
+    const char *dir, uint32_t highest, const struct seg_keys *keys, struct seg **seg_out);
 void seg_close(struct seg *s); /* NULL accepted */
 
 struct seg_body {

@@ -1,6 +1,7 @@
 """congvu mailbox import: Maildir and mbox that a real Dovecot wrote, EML trees, hostile files; killed in the middle and resumed; compared by IMAP octet for
 octet, flags, keywords and INTERNALDATE included."""
 
+import base64
 import imaplib
 import json
 import os
@@ -17,6 +18,7 @@ import time
 import pytest
 
 import client
+from test_store_space import changed
 
 IMAP = "/usr/lib/dovecot/imap"
 NEEDS_DOVECOT = pytest.mark.skipif(not os.path.exists(IMAP) or os.geteuid() != 0, reason="needs dovecot-imapd and root")
@@ -25,7 +27,6 @@ FLAGS = [r"\Seen", r"\Answered", r"\Flagged", r"\Deleted", r"\Draft", "$Forwarde
 
 
 def mutf7(name):
-    import base64
     out, run = "", ""
     for c in name + "\0":
         if " " <= c <= "~":
@@ -428,3 +429,134 @@ def test_maildir_that_is_delivered_into(server, tmp_path):
         stop.set()
         t.join()
         clean(server, user, [into])
+
+
+def restore(server, *args, code=0):
+    r = server.congvu("store", "restore", *args, "--json", timeout=300)
+    assert r.returncode == code, (r.returncode, r.stdout[-2000:], r.stderr[-2000:])
+    return json.loads(r.stdout) if r.stdout.strip() else r.stderr
+
+
+def with_uids(m, folder):
+    assert m.select(quoted(folder), readonly=True)[0] == "OK"
+    return m.uid("SEARCH", "ALL")[1][0].split()
+
+
+def attachment(raw):
+    octets = base64.encodebytes(raw).replace(b"\n", b"\r\n")
+    return (b"From: a@x.example\r\nSubject: large\r\nMIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=q\r\n\r\n--q\r\n\r\ntext\r\n--q\r\n"
+            b"Content-Type: application/pdf\r\nContent-Transfer-Encoding: base64\r\n\r\n" + octets + b"--q--\r\n")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+def test_one_folder_out_of_a_backup(server, tmp_path):
+    """A clerk deletes a folder and what is below it, and the store forgets it; the officer takes it from the backup, and nothing else is touched."""
+    server.wait_up()
+    rng = random.Random(11)
+    user, other = server.user("staff", agency="SKHCN"), server.user("staff", agency="STC")
+    top = "Dự án %d" % time.time_ns()
+    folders = [top, top + "/con", top + "/con/cháu"]
+    beside = top + " khác"
+    raw = rng.randbytes(300000)
+    large = attachment(raw)
+    m = server.imap(user)
+    for f in folders + [beside]:
+        fill(m, f, [letter(rng, i) for i in range(30)] + [large, large.replace(b"text", b"forwarded")], rng)
+    # one that came by mail: what delivery wrote above it belongs to it
+    mid = client.new_id(server.domain)
+    mail = client.header(client.address(other["name"], other["address"]), [user["address"]], "Đến bằng thư", mid) + client.text_part("x\n")
+    server.submit(other, other["address"], [user["address"]], mail)
+    assert server.fetch(user, mid) is not None
+    m.select("INBOX")
+    uid = m.uid("SEARCH", "HEADER", "Message-ID", '"%s"' % mid)[1][0].split()[0]
+    assert m.uid("MOVE", uid, quoted(top))[0] == "OK"
+    want = {f: contents(m, f) for f in folders + [beside]}
+    for messages in want.values():
+        for flags, _, _ in messages:
+            flags.discard(r"\Deleted")  # would go again with the next EXPUNGE
+    assert any(b"Delivered-To:" in x[2] or b"Received:" in x[2] for x in want[top])
+    folder = tmp_path / "backup"
+    assert server.congvu("store", "backup", folder, timeout=120).returncode == 0
+    for f in reversed(folders):
+        assert m.delete(quoted(f))[0] == "OK"
+    untouched = [(f, with_uids(m, f), contents(m, f)) for f in (beside, "INBOX")]
+    try:
+        # retention is over, and the store has dropped what nothing names (terms are of whole seconds, and looked at when an account is read)
+        time.sleep(2.5)
+        with changed(server, undelete_days=0, collect_grace_s=0, compact_below=100):
+            end = time.monotonic() + 20
+            while True:
+                gone = json.loads(server.congvu("mailbox", "deleted", user["login"], "--json").stdout)
+                if not [x for x in gone["messages"] if x["mailbox"] in folders] or time.monotonic() > end:
+                    break
+                time.sleep(0.2)
+            assert not [x for x in gone["messages"] if x["mailbox"] in folders]
+            for what in ("collect", "compact"):
+                assert server.congvu("store", what, timeout=120).returncode == 0
+        m = server.imap(user)
+        # what is not in the backup
+        restore(server, folder, "--mailbox", user["login"] + "/không có", code=67)
+        restore(server, folder, "--mailbox", user["login"] + "/" + top, "--into", "a", "--own-name", code=64)
+        dry = restore(server, folder, "--mailbox", user["login"] + "/" + top, "--own-name", "--dry-run")
+        assert dry["imported"] == 3 * 32 + 1 and m.select(quoted(top))[0] == "NO"
+        # killed in the middle, then again
+        argv = [str(server.prefix / "bin/congvu"), "-c", str(server.conf), "store", "restore", str(folder), "--mailbox", user["login"] + "/" + top, "--own-name"]
+        for pause in (0.3, 0.5, 0.7):
+            p = subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            time.sleep(pause)
+            p.kill()
+            p.wait()
+        got = restore(server, folder, "--mailbox", user["login"] + "/" + top, "--own-name")
+        assert got["imported"] + got["already_there"] == 97 and got["refused"] == 0 and got["whole"] is True, got
+        for f in folders:
+            now = contents(m, f)
+            assert seen(now) == seen(want[f]), f
+            assert [x[2] for x in now] == [x[2] for x in want[f]], f
+        for f, uids, messages in untouched:
+            assert with_uids(m, f) == uids and seen(contents(m, f)) == seen(messages), f
+        # again: nothing twice; what is lost anew comes again
+        again = restore(server, folder, "--mailbox", user["address"] + "/" + top, "--own-name")
+        assert (again["imported"], again["already_there"]) == (0, 97), again
+        assert m.select(quoted(top))[0] == "OK"
+        for uid in with_uids(m, top)[:3]:
+            m.select(quoted(top))
+            m.uid("STORE", uid, "+FLAGS", r"(\Deleted)")
+            m.uid("EXPUNGE", uid)
+        again = restore(server, folder, "--mailbox", user["login"] + "/" + top, "--own-name")
+        assert (again["imported"], again["already_there"]) == (3, 94), again
+        assert seen(contents(m, top)) == seen(want[top])
+        # beside what is there: below "Restored", or where it is told to go; a mailbox that was never lost is not mixed with its own past
+        there = restore(server, folder, "--mailbox", user["login"] + "/" + beside, "--own-name", code=65)
+        assert there["refused_list"][0]["why"] == "mailbox_there" and there["imported"] == 0, there
+        below = restore(server, folder, "--mailbox", user["login"] + "/" + beside)
+        assert [b["mailbox"] for b in below["mailboxes"]] == ["Restored/" + beside]
+        assert seen(contents(m, "Restored/" + beside)) == seen(want[beside])
+        into = restore(server, folder, "--mailbox", user["login"] + "/" + top, "--into", top + "/cũ")
+        assert {b["mailbox"] for b in into["mailboxes"]} == {top + "/cũ", top + "/cũ/con", top + "/cũ/con/cháu"}
+        assert seen(contents(m, top + "/cũ/con/cháu")) == seen(want[folders[2]])
+        r = server.congvu("audit", "show", "--json", "--match", "store_restore")
+        assert str(folder) in r.stdout and top in r.stdout
+        # nothing is left of the scratch folders, those of runs that were killed included
+        assert list((server.dir / "var").glob("mailbox.restoring-*")) == []
+        # an attachment that is damaged in the backup costs the messages it is in, and no other
+        hit = [p for p in (folder / "segments").iterdir() if raw[1000:1100] in p.read_bytes()]
+        assert hit
+        for p in hit:
+            p.write_bytes(p.read_bytes().replace(raw[1000:1100], raw[1001:1101]))
+        bad = restore(server, folder, "--mailbox", user["login"] + "/" + top, "--into", top + "/hỏng", code=65)
+        assert {x["why"] for x in bad["refused_list"]} == {"damaged"} and (bad["imported"], bad["refused"]) == (91, 6), bad
+        # rows that are not those of the manifest: nothing of them is believed
+        rows = next(folder.glob("rows-*"))
+        data = bytearray(rows.read_bytes())
+        data[len(data) // 2] ^= 1
+        rows.write_bytes(data)
+        r = server.congvu("store", "restore", folder, "--mailbox", user["login"] + "/" + top, "--into", top + "/x", "--json")
+        assert r.returncode == 65 and "rows" in r.stderr and json.loads(r.stdout)["imported"] == 0, (r.stdout, r.stderr)
+        assert m.select(quoted(top + "/x"))[0] == "NO"
+    finally:
+        m.select("INBOX")
+        names = [x.decode().rsplit('"/" ', 1)[1].strip('"') for x in m.list()[1]]
+        for name in sorted(names, reverse=True):
+            if mutf7(top) in name or name == "Restored":
+                m.delete('"%s"' % name)
+        m.logout()

@@ -159,6 +159,11 @@ def test_backup_of_encrypted_mail(site):
         r = site.congvu("--json", "store", *args)
         assert r.returncode == 0, r.stdout + r.stderr
     assert json.loads(r.stdout)["damaged"] == 0
+    # one mailbox of it, into the store that runs
+    sealed = len(subjects(site))
+    r = site.congvu("--json", "store", "restore", folder, "--mailbox", site.users[0]["login"] + "/INBOX", "--into", "INBOX")
+    assert r.returncode == 0, r.stdout + r.stderr
+    assert json.loads(r.stdout)["imported"] >= sealed and len(subjects(site)) == 2 * sealed
     assert site.congvu("stop").returncode == 0
     os.rename(site.dir / "var/store", site.dir / "var/store.before")
     os.rename(place, site.dir / "var/store")
