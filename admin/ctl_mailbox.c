@@ -89,6 +89,22 @@ mailbox_account(struct ctl *c, const char *user, char **account_out, bool *known
 	return rc;
 }
 
+bool
+mailbox_in_directory(struct ctl *c, const char *account)
+{
+	struct ctl_dir d = {0};
+	struct people *p = NULL;
+	char *why = NULL;
+	bool found = ctl_dir_open(c, NULL, NULL, &d) == 0 &&
+		     people_new(c->conf, d.dir, &p, &why) == 0 &&
+		     people_has_account(p, slice_str(account)) == 0;
+
+	people_free(p);
+	free(why);
+	ctl_dir_close(&d);
+	return found;
+}
+
 /* ---- the store ---- */
 
 struct ipc_sync *

@@ -11,6 +11,8 @@
  * alone. 0 or a sysexit after a message. */
 int mailbox_account(struct ctl *c, const char *user, char **account_out, bool *known_out);
 /* store.admin.sock, with the run folder as the working folder from then on; NULL after a message, with the exit code in *code_out. */
+/* Whether somebody in the directory has this account, mail or none. */
+bool mailbox_in_directory(struct ctl *c, const char *account);
 struct ipc_sync *mailbox_store(struct ctl *c, int *code_out);
 /* The store does not answer, or says no. */
 int mailbox_fail(const struct ctl *c, int err);

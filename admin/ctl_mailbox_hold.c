@@ -127,6 +127,8 @@ somebody(const struct ask *k, struct ipc_sync *s, struct buf *next)
 
 	json_free(q.list);
 	buf_reset(next);
+	if (err == ERR_NOTFOUND && mailbox_in_directory(k->c, k->account)) /* without mail yet */
+		err = 0;
 	return err == 0 ? EX_OK : mailbox_fail(k->c, err);
 }
 

@@ -530,6 +530,31 @@ people_login(struct people *p, struct slice name, struct person **out)
 }
 
 int
+people_has_account(struct people *p, struct slice account)
+{
+	bool func = slice_starts(account, "f-");
+	const char *attr = func ? p->a_func_account : p->a_account;
+	const char *attrs[] = {attr, NULL};
+	struct dir_result *r = NULL;
+	char *filter = NULL, made[48];
+	bool found = false;
+	int err;
+
+	if (account.len < 3 || (!func && !slice_starts(account, "p-")) || attr == NULL)
+		return ERR_NOTFOUND;
+	if (asprintf(&filter, "(%s=%%s)", attr) < 0)
+		fatal("out of memory");
+	err = people_search(p, filter, slice_from(account, 2), attrs, 10, &r);
+	free(filter);
+	for (size_t i = 0; err == 0 && i < r->n_entries && !found; i++) {
+		people_account(func ? 'f' : 'p', dir_entry_value(&r->entries[i], attr), made);
+		found = slice_eq_str(account, made);
+	}
+	dir_result_free(r);
+	return err != 0 ? err : found ? 0 : ERR_NOTFOUND;
+}
+
+int
 people_verify(struct people *p, const struct person *u, struct slice password)
 {
 	return dir_verify(p->d, u->dn, password);

@@ -34,6 +34,9 @@ struct person {
 	char **scram; /* values of the SCRAM attribute */
 	size_t n_scram;
 };
+/* Whether an entry has the id that an account of the store ("p-…" of a person, "f-…" of a functional mailbox) is named after: 0, ERR_NOTFOUND (also of an
+ * account whose name is a digest), ERR_TEMP. */
+int people_has_account(struct people *p, struct slice account);
 /* By the name given at sign-in. 0; ERR_NOTFOUND (none, or the filter does not let it sign in, or more than one); ERR_TEMP. */
 int people_login(struct people *p, struct slice name, struct person **out);
 void person_free(struct person *u);

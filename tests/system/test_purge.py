@@ -4,6 +4,7 @@ import json
 import os
 import pwd
 import signal
+import time
 
 import client
 import pytest
@@ -93,3 +94,29 @@ def test_two_officers(server, officers):
     assert server.congvu("audit", "verify").returncode == 0
     client.close(m)
     client.close(watcher)
+
+
+def test_what_is_in_the_queue_is_named(server, officers):
+    """Mail that waits to come in, and is in no mailbox yet, is found by its Message-ID, quarantine and all: it is named, and can be deleted."""
+    one, _ = officers
+    a, c = server.user("staff", agency="SKHCN"), server.user("clerk", agency="SKHCN")
+    stopped = list(server.processes("congvu-ingest"))
+    for pid in stopped:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        mid = letter(server, c, [a], "bi mat trong hang doi 55aa")
+        deadline = time.monotonic() + 30
+        while a["address"] not in server.congvu("queue", "list").stdout and time.monotonic() < deadline:
+            time.sleep(0.2)
+        said = as_officer(server, one, "--message-id", mid, "--reason", "lộ", code=67)
+        assert "1 messages in the queue have this Message-ID: congvu queue delete" in said, said
+        assert a["address"] in said, said
+    finally:
+        for pid in stopped:
+            os.kill(pid, signal.SIGCONT)
+    assert server.fetch(a, mid, wait=60) is not None  # nothing was taken away by that
+    said = as_officer(server, one, "--message-id", mid, "--reason", "lộ")
+    assert "1 messages and 0 retained" in said, said
+    assert "The queue and the quarantine have no mail with this Message-ID" in said, said
+    number = said.split("--confirm ")[1].split()[0]
+    as_officer(server, one, "--cancel", number)

@@ -155,3 +155,18 @@ def test_a_hold_that_would_hold_nothing(server):
     r = server.congvu("mailbox", "hold", a["login"], "--decision", "12/QĐ-STP", "--until", "2020-01-01", "--lang", "vi")
     assert r.returncode == 64 and "đã qua" in r.stderr, r.stderr
     assert run(server, "holds") == before
+
+
+def test_a_hold_of_somebody_without_mail(server):
+    """Somebody was hired and has no mail yet: held by the account too, before there is anything."""
+    server.wait_up()
+    r = server.congvu("staff", "hire", "--name", "Phạm Thị Chưa Thư", "--agency", "H99.31", "--title", "Công chức", "--role", "staff",
+                      "--decision", "02/QĐ-UBND", "--json")
+    assert r.returncode == 0, r.stdout + r.stderr
+    got = json.loads(r.stdout)
+    account = "p-" + (got[0] if isinstance(got, list) else got)["id"].lower()
+    try:
+        held = run(server, "hold", account, "--decision", "21/QĐ-STP")
+        assert any(h["account"] == account and h["in_force"] for h in held), held
+    finally:
+        run(server, "release", account, "--decision", "22/QĐ-STP")
