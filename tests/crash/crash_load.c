@@ -897,14 +897,16 @@ any_busy(void)
 static void
 start(bool dies)
 {
-	static const char *const at[] = {"", "db/log.", "db/log.", "db/rows.db", "db/pages.dw:+",
-	    "db/pages.dw:+", "segments/:0"};
+	/* in turn, so that each comes up; a new file of bodies is seldom made, and few records come before */
+	static const char *const at[] = {"", "segments/:0", "db/log.", "db/pages.dw:+", "db/log.",
+	    "db/rows.db", "segments/:0", "db/pages.dw:+"};
+	static unsigned turn;
+	const char *where = at[dies ? turn++ % (sizeof at / sizeof *at) : 0];
 	char text[16];
 
 	T.dies = dies;
-	snprintf(text, sizeof text, "%u", dies ? 20 + rnd(900) : 0);
-	if (setenv("CONGVU_CRASH_END", text, 1) != 0 ||
-	    setenv("CONGVU_CRASH_AT", at[rnd(sizeof at / sizeof *at)], 1) != 0 ||
+	snprintf(text, sizeof text, "%u", dies ? 20 + rnd(where[0] == 's' ? 100 : 900) : 0);
+	if (setenv("CONGVU_CRASH_END", text, 1) != 0 || setenv("CONGVU_CRASH_AT", where, 1) != 0 ||
 	    stored_run_start(&T.run) != 0)
 		fatal("crash_load: stored cannot be started again");
 }
