@@ -91,7 +91,7 @@ def test_site_is_made(site, made):
     assert site.congvu("status").returncode == 0
     conf = site.conf.read_text()
     assert 'postmaster = "vanthu@tinhmau.example"' in conf
-    for name in ("token.key", "ldap.password", "hr.password", "tls/key.pem", "setup.answers"):
+    for name in ("token.key", "audit.key", "ldap.password", "hr.password", "tls/key.pem", "setup.answers"):
         assert (site.dir / "etc" / name).stat().st_mode & 0o077 == 0, name
     assert site.conf.stat().st_mode & 0o777 == 0o640
     secrets = [(site.dir / "etc" / n).read_text().strip() for n in ("token.key", "ldap.password", "hr.password")]
