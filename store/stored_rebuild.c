@@ -17,7 +17,8 @@
 #ifndef REBUILD_NOBODY_MS
 #define REBUILD_NOBODY_MS 30000 /* until one asks for work */
 #endif
-enum { PIECE = 256 << 10, TRIES = 2 };
+/* A body is tried by so many that read of it; and handed to so many, of whom some may have ended before that. */
+enum { PIECE = 256 << 10, TRIES = 2, GIVES = 20 };
 
 /* An ingest without work. */
 struct waiter {
@@ -31,7 +32,8 @@ static struct {
 	/* the job; fn NULL: there is none */
 	uint64_t job, body, size;
 	bool header;
-	unsigned tries;
+	unsigned tries, gives;
+	bool read;                 /* by who has it now */
 	const struct conn *worker; /* NULL: nobody has it */
 	rebuilt_fn fn;
 	void *arg;
@@ -62,7 +64,8 @@ give(void)
 	R.waiters = w->next;
 	R.worker = w->c;
 	R.job = ++R.last; /* what a former worker says of it is not heard */
-	R.tries++;
+	R.gives++;
+	R.read = R.size == 0; /* nothing needs to be read */
 	buf_init(&b, 32);
 	ipc_put_u64(&b, R.job);
 	ipc_put_u64(&b, R.size);
@@ -77,7 +80,8 @@ static void
 again(void)
 {
 	R.worker = NULL;
-	if (R.tries >= TRIES)
+	R.tries += R.read;
+	if (R.tries >= TRIES || R.gives >= GIVES)
 		job_over(ERR_TIMEOUT, NULL);
 	else
 		give();
@@ -89,10 +93,12 @@ on_late(void *arg)
 	(void)arg;
 	if (R.fn == NULL)
 		return;
-	if (R.worker == NULL)
+	if (R.worker == NULL) {
 		job_over(ERR_TEMP, NULL);
-	else
+	} else {
+		R.read = true; /* it had its time */
 		again();
+	}
 }
 
 void
@@ -104,7 +110,7 @@ rebuild_ask(struct stored *st, uint64_t body, uint64_t size, bool header, rebuil
 	R.body = body;
 	R.header = header;
 	R.size = header && size > REBUILD_HEADER_OCTETS ? REBUILD_HEADER_OCTETS : size;
-	R.tries = 0;
+	R.tries = R.gives = 0;
 	R.worker = NULL;
 	R.fn = fn;
 	R.arg = arg;
@@ -193,6 +199,7 @@ on_rebuild_piece(struct conn *c, uint32_t id, struct ipc_reader *r)
 		return 0;
 	}
 	loop_timer_set(R.timer, REBUILD_ANSWER_MS);
+	R.read = true;
 	len = R.size - off < PIECE ? R.size - off : PIECE;
 	p = xcalloc(1, sizeof *p);
 	p->job = job;

@@ -701,6 +701,81 @@ bad_body(void **state)
 	store_session_free(s);
 }
 
+/* ---- who is given a body and ends before it read any of it ---- */
+
+enum { ENDED = 3 };
+static struct {
+	struct ipc_client *c[ENDED];
+	bool given[ENDED];
+	struct loop_timer *timer;
+} dead;
+
+static void
+on_given(void *arg, int err, uint16_t type, struct ipc_reader *r, int fd)
+{
+	(void)type;
+	(void)r;
+	(void)fd;
+	if (err == 0)
+		*(bool *)arg = true;
+}
+
+static void
+bury(void *arg)
+{
+	unsigned n = 0;
+
+	(void)arg;
+	for (unsigned i = 0; i < ENDED; i++) {
+		if (dead.given[i] && dead.c[i] != NULL) {
+			ipc_client_free(dead.c[i]);
+			dead.c[i] = NULL;
+		}
+		n += dead.c[i] == NULL;
+	}
+	if (n == ENDED && worker == NULL)
+		worker = rebuild_worker_new(&in, X->run.ingest_sock);
+	loop_timer_set(dead.timer, 10);
+}
+
+/* When all of ingest is killed at once the body that was about to be read is not to blame. */
+static void
+ended_before_reading(void **state)
+{
+	static const struct ipc_client_ops ops;
+	const struct fix_task *k;
+	struct store_session *s;
+	uint64_t m;
+
+	(void)state;
+	deliver_old(1, 4);
+	s = fix_login("p-1", "an");
+	m = fix_id(s, "INBOX");
+	rebuild_worker_free(worker);
+	worker = NULL;
+	for (unsigned i = 0; i < ENDED; i++) {
+		dead.given[i] = false;
+		dead.c[i] =
+		    ipc_client_new(X->l, X->run.ingest_sock, &store_proto, IPC_INGEST, &ops, NULL);
+		assert_int_equal(ipc_call(dead.c[i], STORE_REBUILD_WAIT, NULL, -1, 60000, on_given,
+				     &dead.given[i], NULL),
+		    0);
+	}
+	fix_spin(200);
+	dead.timer = loop_timer_new(X->l, bury, NULL);
+	loop_timer_set(dead.timer, 10);
+	k = fix_task("rebuild", "{}");
+	loop_timer_free(dead.timer);
+	for (unsigned i = 0; i < ENDED; i++)
+		assert_true(dead.given[i] && dead.c[i] == NULL);
+	assert_string_equal(k->findings, "");
+	assert_int_equal(number(k, "faults"), 0);
+	assert_int_equal(number(k, "summaries"), 3);
+	for (unsigned i = 1; i < 4; i++)
+		compare(s, m, i, i);
+	store_session_free(s);
+}
+
 /* An ingest reads nothing that it was not handed, and what it says is bounded. */
 static void
 no_job(void **state)
@@ -737,6 +812,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test_setup_teardown(anew, setup, teardown),
 	    cmocka_unit_test_setup_teardown(killed, setup, teardown),
+	    cmocka_unit_test_setup_teardown(ended_before_reading, setup, teardown),
 	    cmocka_unit_test_setup_teardown(under_load, setup, teardown),
 	    cmocka_unit_test_setup_teardown(blocks_merge, setup, teardown),
 	    cmocka_unit_test_setup_teardown(blocks_refresh, setup, teardown),
