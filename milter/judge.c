@@ -146,6 +146,7 @@ struct world {
 	const char **banned, **official;
 	size_t n_banned, n_official;
 	struct modes *limits;
+	struct rule_settings rules;
 };
 
 /* As cb_eom.c does, without what only a running site knows. Revocations that cannot be learnt here are no reason to defer. */
@@ -186,7 +187,10 @@ judge(const struct world *w, struct slice whole, const struct policy *p, const s
 	f.rev_grace_over = true;
 	f.clearances = milter_settings.clearances;
 	f.settings = milter_settings.rules;
+	f.settings = &w->rules;
 	facts_official(header, w->official, w->n_official, &f);
+	if (facts_document(header, w->official, w->n_official, a, &f) != 0)
+		fatal("judge: no memory");
 	if (facts_document(header, w->official, w->n_official, a, &f) != 0)
 		fatal("judge: no memory");
 	who = policy_who_of(&f.authors[0]);
@@ -225,6 +229,9 @@ load_limits(struct world *w)
 	size_t i;
 
 	w->limits = modes_new();
+	w->rules.free_mail = strings_of("policy_free_mail", &w->rules.n_free_mail);
+	w->rules.symbols = strings_of("policy_agency_symbols", &w->rules.n_symbols);
+	w->rules.rcpts_max = (size_t)conf_int(role_conf(), "policy_recipients_max");
 	for (i = 0; i < conf_list_len(role_conf(), "policy_attachment_mb"); i++)
 		modes_add_limit(
 		    w->limits, conf_list_item(role_conf(), "policy_attachment_mb", i), &why);

@@ -59,11 +59,14 @@ class Site:
     def current(self):
         return json.loads((self.archive / "current.json").read_text())
 
-    def restart(self):
-        """As a reload does: the process goes, the parent starts another."""
+    def restart(self, reload=False):
+        """The process goes, or the parent is told to reload (congvu reload): another one is started."""
         old = self.m.pids("congvu-milter-filter")
-        os.kill(old[0], signal.SIGTERM)
-        end = time.monotonic() + 15
+        if reload:
+            self.m.proc.send_signal(signal.SIGHUP)
+        else:
+            os.kill(old[0], signal.SIGTERM)
+        end = time.monotonic() + 40
         while True:
             now = self.m.pids("congvu-milter-filter")
             try:
@@ -152,7 +155,7 @@ def archived(s):
 def broken_file_leaves_the_old_one(s):
     good = sha(s.file)
     s.file.write_text((POLICY % 2).replace("FromMemberOf", "FromMembersOf"))
-    s.restart()
+    s.restart(reload=True)
     exe = run.attachment("setup.exe", run.program(), from_="manager@x.example")
     cmd, text = s.send("POL9", exe)
     assert cmd == b"y" and "A-017" in text
@@ -171,7 +174,7 @@ def broken_file_leaves_the_old_one(s):
 
 def mended_file_takes_over(s):
     s.file.write_text((POLICY % 3).replace("A-017", "A-117"))
-    s.restart()
+    s.restart(reload=True)
     exe = run.attachment("setup.exe", run.program(), from_="manager@x.example")
     cmd, text = s.send("POL10", exe)
     assert cmd == b"y" and "A-117" in text

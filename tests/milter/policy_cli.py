@@ -36,6 +36,7 @@ test "mails/locked.eml" as "an@x.example" to ("binh@x.example") expect quarantin
 test "mails/official.eml" as "vanthu@x.example" office expect reject P03;
 test "mails/plain.eml" as "vanthu@x.example" office expect reject P01;
 test "mails/plain.eml" as "vanthu@x.example" expect accept;
+test "mails/bare.eml" as "vanthu@x.example" office expect note P34;
 test "mails/plain.eml" outside as "dan@y.example" expect accept;
 """
 
@@ -47,6 +48,7 @@ class Site:
         (root / "mails").mkdir()
         run.make_mails(certs, root / "mails")
         (root / "mails/plain.eml").write_bytes(b"From: a@x.example\r\nSubject: hop\r\n\r\nx\r\n")
+        (root / "mails/bare.eml").write_bytes(b"From: a@x.example\r\nX-VN-Doc: 1\r\n\r\nx\r\n")
         user = "" if os.geteuid() else 'user_scan = "61003"\n'
         (root / "etc/congvu.conf").write_text('hostname = "mail.x.example"\ndomains = {"x.example"}\npolicy_archive = "../arch"\n' + user)
 
@@ -63,10 +65,10 @@ class Site:
 def tests_run_through_the_scanner(s):
     f = s.put("a.policy", POLICY + TESTS)
     code, out, err = s.congvu("policy", "check", f)
-    assert code == 0 and "3 rules, 5 settings, 10 tests, 0 failed" in out, (code, out, err)
+    assert code == 0 and "3 rules, 5 settings, 11 tests, 0 failed" in out, (code, out, err)
     code, out, _ = s.congvu("--json", "policy", "test", f)
     got = json.loads(out)
-    assert code == 0 and len(got) == 10 and all(t["ok"] for t in got)
+    assert code == 0 and len(got) == 11 and all(t["ok"] for t in got)
     assert "a.docx" in got[0]["detail"] and got[0]["rule"] == "A-017", got[0]
 
 
