@@ -49,6 +49,8 @@ milter/policy_lexer.c: $(srcdir)/milter/policy_lexer.l
 	@$(MKDIR_P) milter
 	$(AM_V_GEN)$(FLEX) -o $@ $(srcdir)/milter/policy_lexer.l
 milter/policy_lexer.h: milter/policy_lexer.c
+# for targets that are made alone, without BUILT_SOURCES
+milter/libcvpolicyread_a-policy_lexer.$(OBJEXT): milter/policy_grammar.h
 CV_POLICY_LIBS = milter/libcvpolicy.a milter/libcvpolicyread.a milter/libcvpolicy.a milter/libcvrule.a
 
 # --- libcvscan.a: looks at messages; libcrypto (CMS), libarchive, libmagic ---
