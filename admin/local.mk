@@ -7,6 +7,7 @@ congvu_SOURCES = admin/congvu.c admin/ctl.h admin/commands.def admin/ctl_run.c a
 	admin/setup_files.c admin/setup_directory.c admin/check.h admin/check_store_key.c admin/ctl_doctor.c admin/doctor_directory.c admin/doctor_host.c \
 	admin/doctor_dns.c
 congvu_SOURCES += admin/ctl_store_rebuild.c admin/ctl_store_purge_queue.c
+congvu_SOURCES += admin/ctl_register.c
 congvu_SOURCES += admin/ctl_store_space.c
 congvu_SOURCES += admin/ctl_mailbox.h admin/mailbox_commands.def admin/ctl_mailbox.c admin/ctl_mailbox_deleted.c admin/ctl_mailbox_hold.c \
 	admin/ctl_audit_note.c

@@ -7,9 +7,11 @@
 #include "milter/facts.h"
 #include "milter/gateway.h"
 #include "milter/ledger_client.h"
+#include "milter/ledger_register.h"
 #include "milter/modes.h"
 #include "milter/policy_record.h"
 #include "milter/record.h"
+#include "milter/register.h"
 #include "milter/scan_client.h"
 
 #include "directory/lookup_client.h"
@@ -70,6 +72,7 @@ struct eom {
 	struct lookup_sender *senders[AUTHORS_ASKED];
 	struct verdict verdict;
 	struct buf origin;
+	struct buf entry; /* of the register: to be entered when the mail goes on; empty: nothing */
 	unsigned char modes[RULES_MAX];
 	struct gateway *gateway; /* NULL: nothing was to be signed here */
 	bool judged;
@@ -427,6 +430,43 @@ fill_recipients(struct eom *e)
 	return 0;
 }
 
+/* What the register has of the number of an issued document (P15). */
+static int
+ask_register(struct eom *e)
+{
+	struct ledger_entry is;
+	int err;
+
+	buf_init(&e->entry, 8192);
+	if (!register_entry(&e->facts, e->qid, (int64_t)time(NULL), &e->entry)) {
+		buf_reset(&e->entry);
+		return 0;
+	}
+	err = ledger_register_sync(
+	    e->slot->ledger, false, buf_slice(&e->entry), within(e, LEDGER_MS), &is);
+	if (err != 0)
+		return in_trouble(e, T_LEDGER, err);
+	if (is.state == REGISTERED_OTHER) {
+		const char *s = arena_printf(e->arena, "%s, %s", is.qid, is.ts);
+
+		e->facts.number_used = slice_str(s != NULL ? s : "?");
+	}
+	if (is.state != REGISTERED_NEW)
+		buf_reset(&e->entry);
+	return 0;
+}
+
+/* What goes out is entered, durably, before the MTA hears of it. */
+static int
+enter_document(struct eom *e, const struct outcome *o)
+{
+	struct ledger_entry is;
+
+	if (o->action != OUT_ACCEPT || e->entry.len == 0)
+		return 0;
+	return ledger_register_sync(e->slot->ledger, true, buf_slice(&e->entry), LEDGER_MS, &is);
+}
+
 static int
 judge(struct eom *e)
 {
@@ -450,7 +490,7 @@ judge(struct eom *e)
 	if (facts_document(header, milter_settings.official_headers,
 		milter_settings.n_official_headers, e->arena, &e->facts) != 0)
 		return in_trouble(e, T_BUSY, ERR_NOMEM);
-	if ((err = ask_documents(e)) != 0)
+	if ((err = ask_documents(e)) != 0 || (err = ask_register(e)) != 0)
 		return err;
 	set_policy(e);
 	read_grace(e);
@@ -604,6 +644,10 @@ cb_eom(struct session *s, const char *qid, struct outcome *o)
 	}
 	word(&e, o);
 	/* without a slot there is no way to the ledger; nothing but a deferral is said then */
+	if (e.slot != NULL && (err = enter_document(&e, o)) != 0) {
+		in_trouble(&e, T_LEDGER, err);
+		word_trouble(&e, e.trouble, o);
+	}
 	if (e.slot != NULL)
 		err = record(&e, o, &seq);
 	if (err != 0) {
@@ -619,5 +663,6 @@ cb_eom(struct session *s, const char *qid, struct outcome *o)
 	o->gateway = e.gateway;
 	o->body_fd = e.msg->fd;
 	buf_done(&e.origin);
+	buf_done(&e.entry);
 	arena_free(e.arena);
 }

@@ -17,6 +17,11 @@ TESTS += tests/unit/doc_facts_test
 tests_unit_doc_facts_test_SOURCES = tests/unit/doc_facts_test.c
 tests_unit_doc_facts_test_LDADD = milter/libcvfindings.a lib/libcvmail.a $(CV_TEST_LIBS) $(CV_MAIL_LIBS)
 
+check_PROGRAMS += tests/unit/register_test
+TESTS += tests/unit/register_test
+tests_unit_register_test_SOURCES = tests/unit/register_test.c milter/ledger_register.c
+tests_unit_register_test_LDADD = lib/libcvjson.a lib/libcvmail.a lib/libcvcrypto.a $(CV_TEST_LIBS) $(CV_MAIL_LIBS) $(JANSSON_LIBS) $(CRYPTO_LIBS)
+
 CV_FUZZ += tests/fuzz/tnef_fuzz tests/fuzz/office_fuzz tests/fuzz/pdf_fuzz tests/fuzz/pdf_content_fuzz
 tests_fuzz_tnef_fuzz_SOURCES = tests/fuzz/tnef_fuzz.c $(CV_FUZZ_MAIN)
 tests_fuzz_tnef_fuzz_LDFLAGS = $(AM_LDFLAGS) $(CV_FUZZLINK)

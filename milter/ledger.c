@@ -6,6 +6,7 @@
 
 #include "milter/audit_files.h"
 #include "milter/ledger_checkpoint.h"
+#include "milter/ledger_register.h"
 #include "milter/ledger_client.h"
 #include "milter/ledger_file.h"
 
@@ -345,6 +346,56 @@ take_outcome(struct ipc_reader *r, struct json **rec_out)
 	return 0;
 }
 
+/* The register: asked, or entered with a record of its own in the log. */
+static int
+on_register(struct ipc_conn *c, uint32_t id, struct ipc_reader *r)
+{
+	bool add = ipc_get_u8(r) == 1;
+	struct slice text = ipc_get_slice(r);
+	struct ledger_entry is;
+	struct json *entry = NULL;
+	struct buf reply;
+	char ts[40];
+	time_t now = time(NULL);
+	struct tm tm;
+	int err;
+
+	if (ipc_reader_end(r) != 0)
+		return ERR_PROTO;
+	err = json_parse(text, &entry);
+	if (err == 0)
+		err = json_kind(entry) == JSON_T_OBJ && !json_has_real(entry)
+			  ? register_ask(entry, &is)
+			  : ERR_SYNTAX;
+	gmtime_r(&now, &tm);
+	strftime(ts, sizeof ts, "%Y-%m-%dT%H:%M:%SZ", &tm);
+	if (err == 0 && add && is.state == REGISTERED_NEW) {
+		if (ledger_file_broken(led.file) || led.n_waiting >= PENDING_MAX)
+			err = ERR_IO;
+		if (err == 0)
+			err = register_add(entry, ts);
+		if (err == 0) {
+			/* the ledger gives the record its own time */
+			json_del(entry, "ts");
+			json_set_str(entry, "event", "register");
+			enqueue(c, id, entry, true);
+			return 0;
+		}
+	}
+	json_free(entry);
+	if (err != 0) {
+		ipc_reply_err(c, id, err, "not in the register");
+		return 0;
+	}
+	buf_init(&reply, 512);
+	ipc_put_u8(&reply, (uint8_t)is.state);
+	ipc_put_slice(&reply, slice_str(is.qid));
+	ipc_put_slice(&reply, slice_str(is.ts));
+	ipc_reply(c, id, LEDGER_REGISTERED, &reply, -1);
+	buf_done(&reply);
+	return 0;
+}
+
 static int
 on_msg(struct ipc_conn *c, uint16_t type, uint32_t id, struct ipc_reader *r, int fd, void *arg)
 {
@@ -354,6 +405,8 @@ on_msg(struct ipc_conn *c, uint16_t type, uint32_t id, struct ipc_reader *r, int
 	(void)fd, (void)arg;
 	if (id == 0)
 		return ERR_PROTO;
+	if (type == LEDGER_REGISTER)
+		return on_register(c, id, r);
 	err = type == LEDGER_OUTCOME ? take_outcome(r, &rec) : take_record(type, r, &rec);
 	if (err == 0 && type == LEDGER_NOTE)
 		json_set_int(rec, "uid", ipc_peer_uid(c));
@@ -436,6 +489,13 @@ main(int argc, char **argv)
 		return EX_IOERR;
 	}
 	led.base = xstrdup(strrchr(path, '/') != NULL ? strrchr(path, '/') + 1 : path);
+	free(path);
+	path = conf_path(role_conf(), "ledger_dir");
+	if ((err = register_open(path, role_uid_of("user_ledger"))) != 0) {
+		log_msg(LOG_LVL_ERROR, "register_open", "%s/%s: %s (%m)", path,
+		    LEDGER_REGISTER_FILE, err_name(err));
+		return EX_IOERR;
+	}
 	free(path);
 	led.loop = loop_new();
 	led.kick = loop_defer_new(led.loop, kick, NULL);

@@ -8,7 +8,7 @@ CV_AUDIT_LIBS = milter/libcvaudit.a milter/libcvsign.a lib/libcvjson.a lib/libcv
 
 # --- libcvledger.a: the ledger's protocol, client side; for milter and smtpd-session ---
 noinst_LIBRARIES += milter/libcvledger.a
-milter_libcvledger_a_SOURCES = milter/ledger_client.h milter/ledger_proto.def milter/ledger_client.c
+milter_libcvledger_a_SOURCES = milter/ledger_client.h milter/ledger_proto.def milter/ledger_client.c milter/ledger_register.h milter/ledger_register_client.c
 
 # --- libcvsign.a: the checkpoint's text, keys; libcrypto. libcvsignclient.a: milter-sign's protocol, client side ---
 noinst_LIBRARIES += milter/libcvsign.a milter/libcvsignclient.a
@@ -25,7 +25,7 @@ milter_libcvfindings_a_SOURCES = milter/symbol.h milter/symbol.c milter/doc_fact
 # --- libcvrule.a: the pure part of the policy ---
 noinst_LIBRARIES += milter/libcvrule.a
 milter_libcvrule_a_SOURCES = milter/rule.h milter/rules.def milter/rule.c milter/rule_form.c milter/rule_attach.c \
-	milter/rule_sign.c milter/rule_doc.c milter/facts.h milter/facts.c milter/modes.h milter/modes.c \
+	milter/rule_sign.c milter/rule_doc.c milter/register.h milter/register.c milter/facts.h milter/facts.c milter/modes.h milter/modes.c \
 	milter/authres.h milter/authres.c milter/clearance.h milter/clearance.c
 CV_RULE_LIBS = milter/libcvrule.a milter/libcvfindings.a lib/libcvmail.a lib/libcvjson.a lib/libcvipc.a lib/libcvcrypto.a lib/libcv.a \
 	$(CV_MAIL_LIBS) $(CRYPTO_LIBS) $(JANSSON_LIBS)
@@ -72,10 +72,10 @@ congvu_milter_LDADD = $(CV_PARENT_LIBS)
 
 # --- the roles ---
 pkglibexec_PROGRAMS += congvu-milter-ledger congvu-milter-sign congvu-milter-scan congvu-milter-filter
-congvu_milter_ledger_SOURCES = milter/ledger.c milter/ledger_file.h milter/ledger_file.c milter/ledger_checkpoint.h \
+congvu_milter_ledger_SOURCES = milter/ledger.c milter/ledger_register.c milter/ledger_file.h milter/ledger_file.c milter/ledger_checkpoint.h \
 	milter/ledger_checkpoint.c
 congvu_milter_ledger_LDADD = milter/libcvledger.a milter/libcvsignclient.a milter/libcvaudit.a lib/libcvjson.a lib/libcvmail.a \
-	lib/libcvcrypto.a $(CV_ROLE_LIBS) $(JANSSON_LIBS) $(CRYPTO_LIBS) -lpthread
+	lib/libcvcrypto.a $(CV_ROLE_LIBS) $(CV_MAIL_LIBS) $(JANSSON_LIBS) $(CRYPTO_LIBS) -lpthread
 congvu_milter_sign_SOURCES = milter/sign.c
 congvu_milter_sign_LDADD = milter/libcvsign.a milter/libcvsignclient.a lib/libcvmail.a lib/libcvcrypto.a $(CV_ROLE_LIBS) $(CV_MAIL_LIBS) $(CRYPTO_LIBS)
 congvu_milter_scan_SOURCES = milter/scan.c

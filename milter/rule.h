@@ -80,6 +80,8 @@ struct rule_facts {
 	const unsigned char *
 	    sig_owners; /* enum rule_owner of each signature's signer, in their order; NULL: none is known */
 	struct rule_doc doc;
+	struct slice
+	    number_used; /* "QID, time" of another document with this number in the register; empty: none */
 	const struct rule_settings *settings; /* NULL: none */
 	const struct findings *scan;
 };

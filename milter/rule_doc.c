@@ -313,3 +313,15 @@ rule_many_recipients(const struct rule_facts *f, struct buf *detail)
 	buf_appendf(detail, "%zu > %zu", f->n_rcpts, f->settings->rcpts_max);
 	return true;
 }
+
+/* The register has the number of this agency and year with another content. */
+bool
+rule_number_used(const struct rule_facts *f, struct buf *detail)
+{
+	if (f->number_used.len == 0)
+		return false;
+	buf_append_slice(detail, slice_sub(f->doc.symbol, 0, 100));
+	buf_append_str(detail, ", used by ");
+	buf_append_slice(detail, slice_sub(f->number_used, 0, 120));
+	return true;
+}

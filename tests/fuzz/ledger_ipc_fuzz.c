@@ -8,7 +8,8 @@
 #include "tests/fuzz/fuzz.h"
 
 const char border_role[] = "milter-ledger";
-const char border_conf[] = "hostname = \"mail.tinhmau.example\"\naudit_log = \"audit.log\"\n";
+const char border_conf[] =
+    "hostname = \"mail.tinhmau.example\"\naudit_log = \"audit.log\"\nledger_dir = \".\"\n";
 
 void
 border_prepare(void)
@@ -28,7 +29,10 @@ border_patch(uint32_t peer, uint16_t type, struct buf *payload)
 
 	(void)peer;
 	buf_init(&out, IPC_FRAME_MAX);
-	if (type == LEDGER_RECORD) {
+	if (type == LEDGER_REGISTER) {
+		ipc_put_u8(&out, s.len % 2 == 0);
+		ipc_put_slice(&out, s);
+	} else if (type == LEDGER_RECORD) {
 		ipc_put_slice(&out, s);
 	} else {
 		ipc_put_str(&out, "0123456789abcdef");

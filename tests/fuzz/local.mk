@@ -48,7 +48,7 @@ tests_fuzz_queue_ipc_fuzz_LDADD = tests/fuzz/libqueue.a smtpd/libcvsmtp.a store/
 tests_fuzz_ledger_ipc_fuzz_SOURCES = tests/fuzz/ledger_ipc_fuzz.c $(CV_BORDER) $(CV_FUZZ_MAIN)
 tests_fuzz_ledger_ipc_fuzz_LDFLAGS = $(AM_LDFLAGS) $(CV_FUZZLINK)
 tests_fuzz_ledger_ipc_fuzz_LDADD = tests/fuzz/libledger.a milter/libcvledger.a milter/libcvsignclient.a milter/libcvaudit.a lib/libcvjson.a lib/libcvmail.a \
-	lib/libcvcrypto.a $(CV_BORDER_LIBS) $(JANSSON_LIBS) $(CRYPTO_LIBS)
+	lib/libcvcrypto.a $(CV_BORDER_LIBS) $(CV_MAIL_LIBS) $(JANSSON_LIBS) $(CRYPTO_LIBS)
 tests_fuzz_sign_ipc_fuzz_SOURCES = tests/fuzz/sign_ipc_fuzz.c $(CV_BORDER) $(CV_FUZZ_MAIN)
 tests_fuzz_sign_ipc_fuzz_LDFLAGS = $(AM_LDFLAGS) $(CV_FUZZLINK)
 tests_fuzz_sign_ipc_fuzz_LDADD = tests/fuzz/libsign.a milter/libcvsign.a milter/libcvsignclient.a lib/libcvmail.a lib/libcvcrypto.a $(CV_BORDER_LIBS) \

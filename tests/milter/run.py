@@ -449,6 +449,46 @@ def large_record(m):
     assert r["cut"] and r["env"]["n_rcpts"] == 8000 and len(r["env"]["rcpts"]) == 100 and r["decision"]["action"] == "accept"
 
 
+def register(m, certs):
+    """P15: a number names one document in a year; the register and the log say which."""
+    def official(qid, text, to=b"<an@x.example>", symbol="27/QĐ-UBND"):
+        body = (b"Content-Type: multipart/mixed; boundary=in\r\n\r\n--in\r\nContent-Type: text/plain\r\n\r\nKinh gui\r\n--in\r\n"
+                b"Content-Type: application/pdf; name=a.pdf\r\nContent-Disposition: attachment; filename=a.pdf\r\n"
+                b"Content-Transfer-Encoding: base64\r\n\r\n" + wrap(a_pdf().replace(b"xxxxx", text, 1)) + b"\r\n--in--\r\n")
+        raw = signed(certs, sign(certs, body, "vanthu"), b"vanthu@x.example",
+                     b"Subject: =?utf-8?b?" + base64.b64encode((symbol + " Về việc họp").encode()) + b"?=\r\n", body)
+        return Client(m.sock).message(qid, raw, rcpts=[to])
+
+    official("REG1", b"11111")
+    official("REG2", b"11111", b"<binh@x.example>")
+    official("REG3", b"22222")
+    official("REG4", b"22222", symbol="027/ QĐ-UBND")
+    official("REG5", b"33333", symbol="28/QĐ-UBND")
+    records = read_log(m.log)
+    rules = {r["qid"]: (r["decision"]["action"], r["decision"]["rule"]) for r in records if r["event"] == "verdict" and r["qid"].startswith("REG")}
+    assert rules == {"REG1": ("accept", ""), "REG2": ("accept", ""), "REG3": ("quarantine", "P15"), "REG4": ("quarantine", "P15"),
+                     "REG5": ("accept", "")}, rules
+    entered = {(r["symbol"], r["qid"]) for r in records if r["event"] == "register"}
+    assert {("27/QĐ-UBND", "REG1"), ("28/QĐ-UBND", "REG5")} <= entered, entered
+    assert not any(q in ("REG2", "REG3", "REG4") for _, q in entered), entered
+
+    def congvu(*args):
+        return subprocess.run([str(BUILD / "congvu"), "-c", str(m.root / "etc/congvu.conf"), "register", *args], capture_output=True, check=True).stdout.decode()
+
+    assert "27/QĐ-UBND" in congvu("list") and "REG1" in congvu("list", "--agency", "H99")
+    assert "REG1" not in congvu("list", "--year", "1999") and "REG1" not in congvu("list", "--agency", "H9")
+    rows = [json.loads(line) for line in congvu("export").splitlines()]
+    one = [r for r in rows if r["qid"] == "REG1"][0]
+    assert (one["symbol"], one["type"], one["summary"], one["from"], one["agency"]) == ("27/QĐ-UBND", "QĐ", "họp", "vanthu@x.example", "H99"), one
+    assert congvu("export", "--format", "csv").splitlines()[0].startswith("year,agency,symbol")
+    # it holds over a restart
+    m.stop()
+    m.start()
+    official("REG6", b"44444")
+    last = [r for r in read_log(m.log) if r["event"] == "verdict" and r["qid"] == "REG6"][0]
+    assert last["decision"]["rule"] == "P15", last["decision"]
+
+
 def huge_headers(m):
     """As large as the protocol lets them be (miltertest cannot): long fields, a thousand of them, more than the filter keeps."""
     long = b"x" * 60000
@@ -696,6 +736,7 @@ def main():
         check("kill_scan", lambda: killed(m, "congvu-milter-scan"))
         check("kill_filter", lambda: killed(m, "congvu-milter-filter"))
         check("large_record", lambda: large_record(m))
+        check("register", lambda: register(m, certs))
         check("huge_headers", lambda: huge_headers(m))
         check("ledger_is_stuck", lambda: ledger_is_stuck(m))
         check("slow_scan", lambda: slow_scan(m))
