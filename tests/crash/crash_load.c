@@ -18,12 +18,10 @@
  * for deliveries, which are made again under the same id until they are answered. */
 #include "config.h"
 
-#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
-#include <sys/uio.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -35,7 +33,7 @@
 #include "store/deliver_client.h"
 #include "store/store_client.h"
 #include "store/store_proto.h"
-#include "tests/crash/crash.h"
+#include "tests/crash/crash_record.h"
 #include "tests/unit/stored_run.h"
 
 enum {
@@ -81,7 +79,6 @@ struct box {
 static struct {
 	struct loop *l;
 	struct stored_run run;
-	int record;
 	uint32_t seed, seq, next, acts, errors, done, spaces;
 	struct deliver_client *ingest[SENDERS];
 	struct store_client *imap;
@@ -109,11 +106,7 @@ rnd(uint32_t below)
 static void
 put(const struct buf *b)
 {
-	struct crash_rec r = {CRASH_TEXT, (uint32_t)b->len, 0, 0};
-	struct iovec v[2] = {{&r, sizeof r}, {b->data, b->len}};
-
-	if (writev(T.record, v, 2) != (ssize_t)(sizeof r + b->len))
-		fatal("crash_load: the record cannot be written");
+	crash_record_text(buf_slice(b));
 }
 
 /* "what seq" and the numbers. */
@@ -823,24 +816,6 @@ on_list(void *arg, int err, const struct mbox_info *b, size_t n)
 		box[k].state = READY;
 }
 
-/* shim.c reads it before stored enters its sandbox. */
-static void
-page_make(void)
-{
-	char path[64];
-	int fd;
-
-	snprintf(path, sizeof path, "%s/fault.XXXXXX",
-	    getenv("TMPDIR") == NULL ? "/tmp" : getenv("TMPDIR"));
-	fd = mkstemp(path);
-	if (fd < 0 || ftruncate(fd, 4096) != 0)
-		fatal("crash_load: %s", path);
-	T.page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	if (T.page == MAP_FAILED || setenv("CONGVU_FAULT_PAGE", path, 1) != 0)
-		fatal("crash_load: %s", path);
-	close(fd);
-}
-
 static void
 begin(void)
 {
@@ -1044,10 +1019,8 @@ main(int argc, char **argv)
 	if (optind + 1 != argc)
 		return 64;
 	log_init("crash_load", 2);
-	T.record = open(argv[optind], O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0600);
-	if (T.record < 0 || setenv("CONGVU_CRASH_LOG", argv[optind], 1) != 0)
-		fatal("crash_load: %s cannot be made", argv[optind]);
-	page_make();
+	crash_record_begin(argv[optind]);
+	T.page = crash_page_make();
 	if (T.fault != NULL && setenv("CONGVU_FAULT", T.fault, 1) != 0)
 		fatal("crash_load: setenv");
 	begin();
@@ -1070,7 +1043,6 @@ main(int argc, char **argv)
 		deliver_client_free(T.ingest[i]);
 	stored_run_done(&T.run);
 	loop_free(T.l);
-	close(T.record);
 	printf("%u acts, %u messages, %u answered, %u without an answer, %u read;",
 	    (unsigned)T.acts, (unsigned)T.next, (unsigned)T.done, (unsigned)T.errors, T.reads);
 	for (unsigned i = 0; i < sizeof T.of_kind / sizeof *T.of_kind; i++)

@@ -11,7 +11,7 @@ tests_crash_shim_so_CFLAGS = -Wall -Wextra -O2 -fPIC
 tests_crash_shim_so_LDFLAGS = -shared
 tests_crash_shim_so_LDADD = -lpthread
 
-tests_crash_crash_load_SOURCES = tests/crash/crash.h tests/crash/crash_load.c tests/unit/stored_run.h tests/unit/stored_run.c
+tests_crash_crash_load_SOURCES = tests/crash/crash.h tests/crash/crash_record.h tests/crash/crash_record.c tests/crash/crash_load.c tests/unit/stored_run.h tests/unit/stored_run.c
 tests_crash_crash_load_LDADD = lib/libcvmail.a $(CV_STORED_CLIENT_LIBS) $(CV_MAIL_LIBS)
 
 tests_crash_crash_check_SOURCES = tests/crash/crash.h tests/crash/crash_disk.h tests/crash/crash_disk.c tests/crash/crash_judge.h tests/crash/crash_model.h \
@@ -40,7 +40,7 @@ tests_crash_crash_small_LDADD = $(congvu_stored_db_LDADD)
 noinst_PROGRAMS += tests/crash/queue_load tests/crash/queue_check
 EXTRA_DIST += tests/crash/queue_test.sh
 TESTS += tests/crash/queue_test.sh
-tests_crash_queue_load_SOURCES = tests/crash/crash.h tests/crash/queue_load.c
+tests_crash_queue_load_SOURCES = tests/crash/crash.h tests/crash/crash_record.h tests/crash/crash_record.c tests/crash/queue_load.c
 tests_crash_queue_load_LDADD = smtpd/libcvsmtp.a lib/libcvmail.a lib/libcvipc.a lib/libcvloop.a lib/libcvcrypto.a lib/libcv.a $(CV_MAIL_LIBS) \
 	$(EVENT_LIBS) $(CRYPTO_LIBS)
 tests_crash_queue_check_SOURCES = tests/crash/crash.h tests/crash/crash_judge.h tests/crash/crash_disk.h tests/crash/crash_disk.c \

@@ -13,7 +13,6 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/uio.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -22,7 +21,7 @@
 #include "lib/log.h"
 #include "lib/loop.h"
 #include "smtpd/queue_client.h"
-#include "tests/crash/crash.h"
+#include "tests/crash/crash_record.h"
 
 enum { WORKERS = 8, RCPTS = 3, LIMIT_S = 60, SOCKETS = 3 };
 static const char *const sockets[SOCKETS] = {"queue.smtpd", "queue.relay", "queue.admin"};
@@ -37,7 +36,7 @@ static struct {
 	struct loop *l;
 	char dir[64];
 	pid_t pid;
-	int fd[SOCKETS], record;
+	int fd[SOCKETS];
 	uint32_t seed, next, committed, settled;
 	struct queue_client *smtp, *relay;
 	struct worker w[WORKERS];
@@ -55,23 +54,12 @@ rnd(uint32_t below)
 }
 
 static void
-put(const char *text)
-{
-	struct crash_rec r = {CRASH_TEXT, (uint32_t)strlen(text), 0, 0};
-	struct iovec v[2] = {{&r, sizeof r}, {NULL, r.len}};
-
-	memcpy(&v[1].iov_base, &text, sizeof text);
-	if (writev(T.record, v, 2) != (ssize_t)(sizeof r + r.len))
-		fatal("queue_load: the record cannot be written");
-}
-
-static void
 tell(char what, uint32_t n)
 {
 	char text[64];
 
 	snprintf(text, sizeof text, "%c %u", what, (unsigned)n);
-	put(text);
+	crash_record_text(slice_str(text));
 }
 
 /* ---- the program ---- */
@@ -269,7 +257,7 @@ on_opened(void *arg, int err, const struct delivery_id *id)
 	w->rcpts = 1 + rnd(RCPTS);
 	snprintf(text, sizeof text, "O %u %llu %llu %u", (unsigned)w->n,
 	    (unsigned long long)half(id->b), (unsigned long long)half(id->b + 8), w->rcpts);
-	put(text);
+	crash_record_text(slice_str(text));
 	give(w, rnd(2) == 0);
 }
 
@@ -377,9 +365,7 @@ main(int argc, char **argv)
 	log_init("queue_load", 2);
 	T.l = loop_new();
 	T.mem = arena_new(8 << 20);
-	T.record = open(argv[optind], O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0600);
-	if (T.record < 0 || setenv("CONGVU_CRASH_LOG", argv[optind], 1) != 0)
-		fatal("queue_load: %s cannot be made", argv[optind]);
+	crash_record_begin(argv[optind]);
 	begin();
 	t0 = loop_now_ms(T.l);
 	while (T.next < messages && loop_now_ms(T.l) - t0 < LIMIT_S * 1000) {
