@@ -109,6 +109,7 @@ struct ipc_conn {
 	bool closing;
 	uint32_t open_ids[IPC_OUTSTANDING_MAX];
 	unsigned n_open;
+	uint32_t waiting; /* the last of those that may stay open */
 };
 struct ipc_server {
 	const struct ipc_proto *proto;
@@ -303,6 +304,8 @@ give(struct ipc_server *s, uint16_t type, bool notify, struct slice payload, int
 	}
 	if (!notify)
 		c->open_ids[c->n_open++] = ++c->last_id;
+	if (!notify && border_waits != NULL && border_waits(type))
+		c->waiting = c->last_id;
 	wanted_conn = c;
 	wanted_id = notify ? 0 : c->last_id;
 	answer_type = 0;
@@ -312,11 +315,21 @@ give(struct ipc_server *s, uint16_t type, bool notify, struct slice payload, int
 	return c;
 }
 
+static unsigned
+unanswered(const struct ipc_conn *c)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < c->n_open; i++)
+		n += c->open_ids[i] != c->waiting;
+	return n;
+}
+
 static bool
 is_quiet(void)
 {
 	for (unsigned i = 0; i < n_servers; i++)
-		if (servers[i].c != NULL && !servers[i].c->closing && servers[i].c->n_open > 0)
+		if (servers[i].c != NULL && !servers[i].c->closing && unanswered(servers[i].c) > 0)
 			return false;
 	return true;
 }
@@ -441,7 +454,7 @@ one_message(struct slice in)
 		struct ipc_conn *c = give(s, r->type, (how & 2) != 0, buf_slice(&b), fd);
 
 		for (int turn = 0; (how & 8) != 0 && c != NULL && turn < TURNS_MAX &&
-				   c->n_open > 0 && !c->closing;
+				   unanswered(c) > 0 && !c->closing;
 		     turn++)
 			(void)loop_run_once(loop, turn < 4 ? 0 : 5);
 	} else if (fd >= 0) {

@@ -17,6 +17,9 @@ void border_prologue(void);
 /* May write names that only a neighbour knows (ids, tickets, session numbers) over the start of a payload: so that the content behind them is read. */
 void border_patch(uint32_t peer, uint16_t type, struct buf *payload);
 
+/* Of a server that keeps the answer to such a request until it has something to say: one of them may be open. May be left out. */
+bool border_waits(uint16_t type) __attribute__((weak));
+
 /* For targets: sends one message from a peer and runs the loop until it is answered or nothing happens. The answer's type (0: none, the
  * connection was ended), its payload in *reply (NULL accepted; borrowed until the next). fd: -1 or taken. */
 uint16_t border_send(

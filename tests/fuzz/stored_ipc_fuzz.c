@@ -32,6 +32,13 @@ border_prepare(void)
 		fatal("no key");
 }
 
+/* An ingest asks for work, and gets it when there is some. */
+bool
+border_waits(uint16_t type)
+{
+	return type == STORE_REBUILD_WAIT;
+}
+
 static void
 sign_in(uint64_t epoch)
 {
