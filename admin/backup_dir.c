@@ -16,6 +16,7 @@
 #include "lib/crypto.h"
 #include "lib/err.h"
 #include "lib/log.h"
+#include "lib/rw.h"
 
 enum { PIECE = 1 << 20 };
 
@@ -177,22 +178,6 @@ backup_dir_close(struct backup_dir *d)
 	d->fd = d->segments_fd = d->lock_fd = -1;
 }
 
-static int
-write_all(int fd, struct slice s, uint64_t at)
-{
-	while (s.len > 0) {
-		ssize_t n = pwrite(fd, s.ptr, s.len, (off_t)at);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return n < 0 ? err_from_errno(errno) : ERR_FULL;
-		s = slice_from(s, (size_t)n);
-		at += (uint64_t)n;
-	}
-	return 0;
-}
-
 int
 backup_dir_commit(struct backup_dir *d)
 {
@@ -213,7 +198,7 @@ backup_dir_commit(struct backup_dir *d)
 		err = err_from_errno(errno);
 		goto out;
 	}
-	if ((err = write_all(fd, buf_slice(&text), 0)) != 0)
+	if ((err = rw_write_at(fd, text.data, text.len, 0)) != 0)
 		goto out;
 	if (fsync(fd) != 0 || renameat(d->fd, "manifest.new", d->fd, "manifest") != 0 ||
 	    fsync(d->fd) != 0)
@@ -358,7 +343,7 @@ backup_file_open(int dir_fd, const char *name, struct backup_part *part, struct 
 int
 backup_file_append(struct backup_file *f, struct slice s)
 {
-	int err = write_all(f->fd, s, f->octets);
+	int err = rw_write_at(f->fd, s.ptr, s.len, f->octets);
 
 	if (err != 0)
 		return err;

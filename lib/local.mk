@@ -3,7 +3,7 @@
 
 # --- libcv.a: libc only ---
 noinst_LIBRARIES += lib/libcv.a
-lib_libcv_a_SOURCES = lib/err.h lib/err.c lib/buf.h lib/buf.c lib/arena.h lib/arena.c lib/log.h lib/log.c lib/spool.h lib/spool.c lib/resolver.h lib/resolver.c
+lib_libcv_a_SOURCES = lib/err.h lib/err.c lib/buf.h lib/buf.c lib/arena.h lib/arena.c lib/log.h lib/log.c lib/spool.h lib/spool.c lib/rw.h lib/rw.c lib/resolver.h lib/resolver.c
 
 # --- libcvcrypto.a: libcrypto, never libssl ---
 noinst_LIBRARIES += lib/libcvcrypto.a

@@ -19,6 +19,7 @@
 #include "lib/crypto.h"
 #include "lib/err.h"
 #include "lib/log.h"
+#include "lib/rw.h"
 #include "store/backup_rec.h"
 
 enum {
@@ -184,22 +185,6 @@ file_for(struct journal *j, uint64_t len, struct file **f_out)
 	return 0;
 }
 
-static int
-write_all(int fd, struct slice s, uint64_t at)
-{
-	while (s.len > 0) {
-		ssize_t n = pwrite(fd, s.ptr, s.len, (off_t)at);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return n < 0 ? err_from_errno(errno) : ERR_FULL;
-		s = slice_from(s, (size_t)n);
-		at += (uint64_t)n;
-	}
-	return 0;
-}
-
 /* With the lock, from the tap or at the start: what there is goes, and what is committed from now on is not in it. */
 static void
 drop(struct journal *j)
@@ -296,7 +281,7 @@ record_write(struct journal *j, struct tapped *p)
 	p->len = p->rec.len;
 	if ((err = p->rec.err) != 0 || (err = file_for(j, p->len, &f)) != 0)
 		return err;
-	return write_all(f->fd, buf_slice(&p->rec), j->tail - f->start);
+	return rw_write_at(f->fd, p->rec.data, p->rec.len, j->tail - f->start);
 }
 
 /* The record, and the row that tells of it. What cannot be recorded takes the journal with it: the row goes in the same transaction. */

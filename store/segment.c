@@ -24,25 +24,6 @@ enum {
 };
 
 int
-write_at(int fd, const void *p, size_t n, uint64_t off)
-{
-	const unsigned char *at = (const unsigned char *)p;
-
-	while (n > 0) {
-		ssize_t w = pwrite(fd, at, n, (off_t)off);
-
-		if (w < 0 && errno == EINTR)
-			continue;
-		if (w <= 0)
-			return w < 0 ? err_from_errno(errno) : ERR_FULL;
-		at += w;
-		n -= (size_t)w;
-		off += (uint64_t)w;
-	}
-	return 0;
-}
-
-int
 read_at(int fd, void *p, size_t n, uint64_t off)
 {
 	unsigned char *at = (unsigned char *)p;
@@ -232,7 +213,7 @@ file_make(struct seg *s, enum stream_kind kind)
 		return err_from_errno(errno);
 	seg_head_encode(&head, h);
 	memcpy(h + SEG_SECTOR, h, SEG_SECTOR);
-	err = write_at(fd, h, sizeof h, 0);
+	err = rw_write_at(fd, h, sizeof h, 0);
 	if (err == 0 && (fdatasync(fd) != 0 || fsync(s->dir_fd) != 0))
 		err = err_from_errno(errno);
 	if (err != 0) {
@@ -471,7 +452,7 @@ header_settle(struct seg *s, uint32_t n, bool rewrite)
 	if (err != 0)
 		return err;
 	if (rewrite && (err = read_at(fd, h, sizeof h, 0)) == 0)
-		err = write_at(fd, h, sizeof h, 0);
+		err = rw_write_at(fd, h, sizeof h, 0);
 	if (err == 0 && fdatasync(fd) != 0)
 		err = err_from_errno(errno);
 	file_put(s, n, false);
@@ -749,7 +730,7 @@ seg_file_rewrap(struct seg *s, uint32_t number, bool *done_out)
 	/* one after the other: whatever a crash tears, one of them is whole */
 	for (uint64_t at = SEG_HEADER_MAX; at > 0 && err == 0;) {
 		at -= SEG_SECTOR;
-		err = write_at(fd, sector, sizeof sector, at);
+		err = rw_write_at(fd, sector, sizeof sector, at);
 		if (err == 0 && fdatasync(fd) != 0)
 			err = err_from_errno(errno);
 	}

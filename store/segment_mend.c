@@ -85,7 +85,7 @@ seg_mend(struct seg_mender *m, const struct seg_loc *l, struct slice record)
 	    memcmp(there, record.ptr, record.len) != 0)
 		m->n++;
 	/* also when it seems to be there: after a failed sync that may be memory alone, which the kernel takes for clean */
-	err = write_at(m->fd, record.ptr, record.len, l->off);
+	err = rw_write_at(m->fd, record.ptr, record.len, l->off);
 	m->dirty = true;
 	free(there);
 	return err;

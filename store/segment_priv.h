@@ -4,6 +4,7 @@
 
 #include <pthread.h>
 
+#include "lib/rw.h"
 #include "lib/zst.h"
 #include "store/seg_head.h"
 #include "store/segment.h"
@@ -107,7 +108,6 @@ void block_nonce(const unsigned char base[NONCE], uint64_t index, unsigned char 
 uint32_t block_check(uint64_t body, uint64_t index, uint32_t word, const void *p);
 
 /* segment.c: files */
-int write_at(int fd, const void *p, size_t n, uint64_t off);
 int read_at(int fd, void *p, size_t n, uint64_t off); /* exactly n: else ERR_EOF */
 void file_name(uint32_t number, char out[16]);
 /* The descriptor of a file, to be given back by file_put. */

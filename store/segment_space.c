@@ -94,7 +94,7 @@ write_zeros(int fd, uint64_t from, uint64_t to)
 	while (from < to && err == 0) {
 		size_t n = to - from < ZEROS ? (size_t)(to - from) : ZEROS;
 
-		err = write_at(fd, zeros, n, from);
+		err = rw_write_at(fd, zeros, n, from);
 		from += n;
 	}
 	free(zeros);

@@ -106,7 +106,7 @@ fill_ahead(struct seg *s, struct stream *st, uint64_t len)
 
 	st->filled = st->end;
 	if (len <= AHEAD_FOR && st->end + AHEAD <= s->file_max &&
-	    write_at(s->files[st->file].fd, zeros, AHEAD, st->end) == 0)
+	    rw_write_at(s->files[st->file].fd, zeros, AHEAD, st->end) == 0)
 		st->filled += AHEAD;
 }
 
@@ -236,7 +236,7 @@ out_block(struct out *o, uint64_t index, uint32_t word, const unsigned char *p)
 	put32(entry + 4, block_check(o->l.body, index, word, p));
 	o->off += word_len(word);
 	if (!o->small)
-		return write_at(o->fd, p, word_len(word), o->l.off + at);
+		return rw_write_at(o->fd, p, word_len(word), o->l.off + at);
 	if (word_len(word) > 0)
 		memcpy(o->head + at, p, word_len(word));
 	return 0;
@@ -251,21 +251,21 @@ out_end(struct out *o, int err, struct seg_loc *loc_out)
 
 	rec_head_encode(&o->l, o->l.flags, o->nonce, o->head);
 	if (err == 0 && o->small) {
-		err = write_at(o->fd, o->head, (size_t)o->l.stored, o->l.off);
+		err = rw_write_at(o->fd, o->head, (size_t)o->l.stored, o->l.off);
 		if (err == 0 && o->record != NULL && o->l.stored <= o->record->cap)
 			err = buf_append(o->record, o->head, (size_t)o->l.stored);
 	} else if (err == 0) {
 		/* The padding makes the file as long as the record, which recovery relies on. */
-		err = write_at(o->fd, "\0\0\0\0\0\0\0", pad, o->l.off + o->off);
+		err = rw_write_at(o->fd, "\0\0\0\0\0\0\0", pad, o->l.off + o->off);
 		if (err == 0)
-			err = write_at(o->fd, o->head + REC_HEADER, table_end - REC_HEADER,
+			err = rw_write_at(o->fd, o->head + REC_HEADER, table_end - REC_HEADER,
 			    o->l.off + REC_HEADER);
 		if (err == 0)
-			err = write_at(o->fd, o->head, REC_HEADER, o->l.off);
+			err = rw_write_at(o->fd, o->head, REC_HEADER, o->l.off);
 	}
 	if (err != 0) {
 		rec_head_encode(&o->l, o->l.flags | REC_DEAD, o->nonce, h);
-		(void)write_at(
+		(void)rw_write_at(
 		    o->fd, h, sizeof h, o->l.off); /* helps a full scan over it; nothing needs it */
 	}
 	writing_end(o->s, &o->l);
