@@ -19,12 +19,14 @@
 
 struct diff {
 	struct pdf *a, *b; /* signed, now */
-	int *partner; /* of each object of a, the one of b that it is equal to, as far as known */
+	/* of each object of a, the one of b that it is equal to, as far as known; negative: with all names */
+	int *partner;
 	size_t nodes;
 	char what[80]; /* where the first difference is */
 };
 
 static bool same(struct diff *d, qpdf_oh a, qpdf_oh b, unsigned depth);
+static bool same_value(struct diff *d, qpdf_oh a, qpdf_oh b, unsigned depth, bool names);
 
 static bool
 differs(struct diff *d, const char *what)
@@ -34,7 +36,21 @@ differs(struct diff *d, const char *what)
 	return false;
 }
 
-/* Keys that point upwards, and those that signing changes. */
+static bool
+is_among(const char *key, const char *const *list, size_t n)
+{
+	size_t i;
+
+	for (i = 0; i < n; i++) {
+		if (strcmp(key, list[i]) == 0)
+			return true;
+	}
+	return false;
+}
+
+#define AMONG(key, list) is_among(key, list, sizeof(list) / sizeof *(list))
+
+/* Keys that point upwards, and those that signing changes. What is drawn is a stream, wherever it hangs. */
 static bool
 is_skipped(struct pdf *p, qpdf_oh dict, const char *key)
 {
@@ -42,21 +58,23 @@ is_skipped(struct pdf *p, qpdf_oh dict, const char *key)
 	static const char *const of_catalog[] = {
 	    "/AcroForm", "/DSS", "/Extensions", "/Perms", "/Version", "/Metadata", "/Pages"};
 	static const char *const of_page[] = {"/Annots", "/Tabs", "/LastModified"};
-	size_t i;
 
-	for (i = 0; i < sizeof always / sizeof *always; i++) {
-		if (strcmp(key, always[i]) == 0)
-			return true;
-	}
-	for (i = 0; i < sizeof of_catalog / sizeof *of_catalog; i++) {
-		if (strcmp(key, of_catalog[i]) == 0)
-			return qpdf_oh_is_dictionary_of_type(p->q, dict, "/Catalog", NULL);
-	}
-	for (i = 0; i < sizeof of_page / sizeof *of_page; i++) {
-		if (strcmp(key, of_page[i]) == 0)
-			return qpdf_oh_is_dictionary_of_type(p->q, dict, "/Page", NULL);
-	}
-	return false;
+	if (AMONG(key, always))
+		return !qpdf_oh_is_stream(p->q, qpdf_oh_get_key(p->q, dict, key));
+	if (AMONG(key, of_catalog))
+		return qpdf_oh_get_object_id(p->q, dict) ==
+		       qpdf_oh_get_object_id(p->q, qpdf_get_root(p->q));
+	return AMONG(key, of_page) && qpdf_oh_is_dictionary_of_type(p->q, dict, "/Page", NULL);
+}
+
+/* Dictionaries whose keys are names that the author of the file made up (ISO 32000-1 7.8.3): there "/P" is no way upwards. */
+static bool
+holds_names(const char *key)
+{
+	static const char *const of[] = {"/Resources", "/Font", "/XObject", "/ExtGState",
+	    "/ColorSpace", "/Pattern", "/Shading", "/Properties", "/CharProcs", "/AP", "/N"};
+
+	return AMONG(key, of);
 }
 
 static void
@@ -73,8 +91,9 @@ keys_of(struct pdf *p, qpdf_oh dict, struct buf *out)
 	}
 }
 
+/* names: nothing is passed over. */
 static bool
-same_dict(struct diff *d, qpdf_oh a, qpdf_oh b, unsigned depth)
+same_dict(struct diff *d, qpdf_oh a, qpdf_oh b, unsigned depth, bool names)
 {
 	struct buf ka, kb;
 	bool yes = true;
@@ -87,14 +106,15 @@ same_dict(struct diff *d, qpdf_oh a, qpdf_oh b, unsigned depth)
 	for (at = 0; yes && at < kb.len; at += strlen((const char *)kb.data + at) + 1) {
 		const char *key = (const char *)kb.data + at;
 
-		if (!is_skipped(d->b, b, key) && !qpdf_oh_has_key(d->a->q, a, key))
+		if ((names || !is_skipped(d->b, b, key)) && !qpdf_oh_has_key(d->a->q, a, key))
 			yes = differs(d, key);
 	}
 	for (at = 0; yes && at < ka.len; at += strlen((const char *)ka.data + at) + 1) {
 		const char *key = (const char *)ka.data + at;
 
-		if (!is_skipped(d->a, a, key) && !same(d, qpdf_oh_get_key(d->a->q, a, key),
-						     qpdf_oh_get_key(d->b->q, b, key), depth + 1))
+		if ((names || !is_skipped(d->a, a, key)) &&
+		    !same_value(d, qpdf_oh_get_key(d->a->q, a, key),
+			qpdf_oh_get_key(d->b->q, b, key), depth + 1, holds_names(key)))
 			yes = differs(d, key);
 	}
 	yes = yes && ka.err == 0 && kb.err == 0;
@@ -116,8 +136,8 @@ same_stream(struct diff *d, qpdf_oh a, qpdf_oh b, unsigned depth)
 	      yes && na == nb && (na == 0 || memcmp(da, db, na) == 0);
 	free(da);
 	free(db);
-	return yes &&
-	       same_dict(d, qpdf_oh_get_dict(d->a->q, a), qpdf_oh_get_dict(d->b->q, b), depth);
+	return yes && same_dict(d, qpdf_oh_get_dict(d->a->q, a), qpdf_oh_get_dict(d->b->q, b),
+			  depth, false);
 }
 
 static bool
@@ -137,7 +157,7 @@ same_array(struct diff *d, qpdf_oh a, qpdf_oh b, unsigned depth)
 
 /* The same content, whatever the numbers of its objects. Handles are given back at the end of the file. */
 static bool
-same(struct diff *d, qpdf_oh a, qpdf_oh b, unsigned depth)
+same_value(struct diff *d, qpdf_oh a, qpdf_oh b, unsigned depth, bool names)
 {
 	int id = qpdf_oh_get_object_id(d->a->q, a), other = qpdf_oh_get_object_id(d->b->q, b);
 
@@ -146,18 +166,46 @@ same(struct diff *d, qpdf_oh a, qpdf_oh b, unsigned depth)
 	if (qpdf_oh_get_type_code(d->a->q, a) != qpdf_oh_get_type_code(d->b->q, b))
 		return false;
 	if (id > 0 && id < PDF_OBJECTS_MAX && other > 0) {
-		if (d->partner[id] == other)
+		if (d->partner[id] == -other || (!names && d->partner[id] == other))
 			return true;
-		d->partner[id] = other;
+		d->partner[id] = names ? -other : other;
 	}
 	if (qpdf_oh_is_stream(d->a->q, a))
 		return same_stream(d, a, b, depth);
 	if (qpdf_oh_is_dictionary(d->a->q, a))
-		return same_dict(d, a, b, depth);
+		return same_dict(d, a, b, depth, names);
 	if (qpdf_oh_is_array(d->a->q, a))
 		return same_array(d, a, b, depth);
 	return strcmp(qpdf_oh_unparse_resolved(d->a->q, a), qpdf_oh_unparse_resolved(d->b->q, b)) ==
 	       0;
+}
+
+static bool
+same(struct diff *d, qpdf_oh a, qpdf_oh b, unsigned depth)
+{
+	return same_value(d, a, b, depth, false);
+}
+
+/* What a page has from the nodes above it. Handles that are not there are null, and equal. */
+static bool
+same_inherited(struct diff *d, qpdf_oh a, qpdf_oh b)
+{
+	static const char *const keys[] = {"/Resources", "/MediaBox", "/CropBox", "/Rotate"};
+	unsigned depth;
+	size_t i;
+
+	for (depth = 0; depth < PDF_DEPTH_MAX; depth++) {
+		a = qpdf_oh_get_key_if_dict(d->a->q, a, "/Parent");
+		b = qpdf_oh_get_key_if_dict(d->b->q, b, "/Parent");
+		if (!qpdf_oh_is_dictionary(d->a->q, a) && !qpdf_oh_is_dictionary(d->b->q, b))
+			return true;
+		for (i = 0; i < sizeof keys / sizeof *keys; i++) {
+			if (!same_value(d, qpdf_oh_get_key_if_dict(d->a->q, a, keys[i]),
+				qpdf_oh_get_key_if_dict(d->b->q, b, keys[i]), 1, i == 0))
+				return differs(d, keys[i]);
+		}
+	}
+	return differs(d, "too deep or too many objects");
 }
 
 /* A signature field, or its widget; its kind may stand in the field above. */
@@ -168,6 +216,46 @@ is_sig_field(struct pdf *p, qpdf_oh f)
 
 	return qpdf_oh_is_name_and_equals(p->q, qpdf_oh_get_key_if_dict(p->q, f, "/FT"), "/Sig") ||
 	       qpdf_oh_is_name_and_equals(p->q, qpdf_oh_get_key_if_dict(p->q, up, "/FT"), "/Sig");
+}
+
+/* The signed octets: two pieces, the signature between them. */
+static bool
+read_range(struct pdf *p, qpdf_oh sig, uint64_t r[4])
+{
+	qpdf_oh v = qpdf_oh_get_key(p->q, sig, "/ByteRange");
+	int i;
+
+	if (qpdf_oh_get_array_n_items(p->q, v) != 4)
+		return false;
+	for (i = 0; i < 4; i++) {
+		qpdf_oh n = qpdf_oh_get_array_item(p->q, v, i);
+		long long x = qpdf_oh_is_integer(p->q, n) ? qpdf_oh_get_int_value(p->q, n) : -1;
+
+		if (x < 0 || (uint64_t)x > p->bytes.len)
+			return false;
+		r[i] = (uint64_t)x;
+	}
+	return r[0] == 0 && r[1] <= r[2] && r[2] + r[3] <= p->bytes.len;
+}
+
+/* A signature field that is new, or was empty: what it shows is its signer's, whose signature is judged by itself; without one it shows nothing. */
+static bool
+may_be_added(struct pdf *p, qpdf_oh f)
+{
+	qpdf_oh v = qpdf_oh_get_key_if_dict(p->q, f, "/V"),
+		kind = qpdf_oh_get_key_if_dict(p->q, f, "/Subtype");
+	uint64_t r[4];
+
+	if (!qpdf_oh_is_dictionary(p->q, v))
+		v = qpdf_oh_get_key_if_dict(
+		    p->q, qpdf_oh_get_key_if_dict(p->q, f, "/Parent"), "/V");
+	if (!is_sig_field(p, f) ||
+	    (!qpdf_oh_is_null(p->q, kind) && !qpdf_oh_is_name_and_equals(p->q, kind, "/Widget")))
+		return false;
+	return qpdf_oh_is_null(p->q, qpdf_oh_get_key_if_dict(p->q, f, "/AP")) ||
+	       (qpdf_oh_is_dictionary(p->q, v) &&
+		   qpdf_oh_is_string(p->q, qpdf_oh_get_key(p->q, v, "/Contents")) &&
+		   read_range(p, v, r));
 }
 
 /* Lists of fields or annotations: what was there is as it was, but for signature fields that are signed now; what is new signs. */
@@ -184,12 +272,13 @@ same_list(struct diff *d, qpdf_oh a, qpdf_oh b)
 		qpdf_oh x;
 
 		if (i >= na) {
-			if (!is_sig_field(d->b, y))
+			if (!may_be_added(d->b, y))
 				return false;
 			continue;
 		}
 		x = qpdf_oh_get_array_item(d->a->q, a, i);
-		if (is_sig_field(d->a, x) && !qpdf_oh_has_key(d->a->q, x, "/V"))
+		if (is_sig_field(d->a, x) && !qpdf_oh_has_key(d->a->q, x, "/V") &&
+		    may_be_added(d->b, y))
 			continue;
 		if (!same(d, x, y, 0))
 			return false;
@@ -236,8 +325,9 @@ only_signed_again(struct pdf *now, struct slice revision, char what[80])
 		qpdf_oh x = qpdf_get_page_n(p.q, (size_t)i);
 		qpdf_oh y = qpdf_get_page_n(now->q, (size_t)i);
 
-		if (!same(&d, x, y, 0) || !same_list(&d, qpdf_oh_get_key(p.q, x, "/Annots"),
-					      qpdf_oh_get_key(now->q, y, "/Annots")))
+		if (!same(&d, x, y, 0) || !same_inherited(&d, x, y) ||
+		    !same_list(&d, qpdf_oh_get_key(p.q, x, "/Annots"),
+			qpdf_oh_get_key(now->q, y, "/Annots")))
 			yes = differs(&d, "page content");
 	}
 	yes = yes && same_form(&d);
@@ -250,25 +340,6 @@ only_signed_again(struct pdf *now, struct slice revision, char what[80])
 }
 
 /* ---- one signature ---- */
-
-static bool
-read_range(struct pdf *p, qpdf_oh sig, uint64_t r[4])
-{
-	qpdf_oh v = qpdf_oh_get_key(p->q, sig, "/ByteRange");
-	int i;
-
-	if (qpdf_oh_get_array_n_items(p->q, v) != 4)
-		return false;
-	for (i = 0; i < 4; i++) {
-		qpdf_oh n = qpdf_oh_get_array_item(p->q, v, i);
-		long long x = qpdf_oh_is_integer(p->q, n) ? qpdf_oh_get_int_value(p->q, n) : -1;
-
-		if (x < 0 || (uint64_t)x > p->bytes.len)
-			return false;
-		r[i] = (uint64_t)x;
-	}
-	return r[0] == 0 && r[1] <= r[2] && r[2] + r[3] <= p->bytes.len;
-}
 
 /* The CMS object between the signed bytes: "<hex>" and nothing else, zeros behind the object. */
 static bool

@@ -333,6 +333,42 @@ case("case_39r_an_annotation_added", pdfmail(Pdf().sign("manager").change(o3=b"<
      b"<< /Font << /F1 5 0 R >> >> /Annots [7 0 R 20 0 R] >>", o20=b"<< /Type /Annot /Subtype /FreeText /Rect [0 0 99 99] /Contents (x) >>"), "staff"),
      "M12", "pdf_sig_not_covering")
 case("case_39s_a_second_signature_changes_nothing", pdfmail(Pdf().sign("manager").sign("vanthu"), "staff"), "ok", "pdf_sig_later_update")
+
+
+class Heir(Pdf):
+    """The page has its fonts from the node above it."""
+
+    def page(self):
+        return Pdf.page(self).replace(b" /Resources << /Font << /F1 5 0 R >> >>", b"")
+
+    def font(self, n):
+        return self.change(o2=b"<< /Type /Pages /Kids [3 0 R] /Count 1 /Resources << /Font << /F1 %d 0 R >> >> >>" % n,
+                           o20=b"<< /Type /Font /Subtype /Type1 /BaseFont /Symbol >>")
+
+
+class Named(Pdf):
+    """Names that the author made up."""
+
+    def page(self):
+        return Pdf.page(self).replace(b"/F1 5 0 R >>", b"/F1 5 0 R /Parent 10 0 R >> /XObject << /Type /Catalog /P 11 0 R /Metadata 11 0 R >>")
+
+
+FORM = b"<< /Type /XObject /Subtype /Form /BBox [0 0 595 842] /Length %d >>\nstream\n%s\nendstream" % (len(OTHER), OTHER)
+NAMED = (b"<< /Type /Font /Subtype /Type1 /BaseFont /Times-Roman >>", FORM)
+OVER = b"<< /Type /Annot /Subtype /Widget /FT /Sig /T (Sig20) /Rect [0 0 595 842] /P 3 0 R /F 132 %s >>"
+ADDED = Pdf().page().replace(b">> >> >>", b">> >> /Annots [7 0 R 20 0 R] >>")
+case("case_39x_inherited_fonts_stay", pdfmail(Heir().font(5).sign("manager").sign("vanthu"), "staff"), "ok", "pdf_sig_later_update")
+case("case_39xb_inherited_fonts_changed", pdfmail(Heir().font(5).sign("manager").font(20), "staff"), "M12", "pdf_sig_not_covering")
+case("case_39xc_names_stay", pdfmail(Named(objects=NAMED).sign("manager").sign("vanthu"), "staff"), "ok", "pdf_sig_later_update")
+case("case_39xd_a_font_named_like_a_parent", pdfmail(Named(objects=NAMED).sign("manager").change(o10=NAMED[0].replace(b"Times-Roman", b"Symbol")), "staff"),
+     "M12", "pdf_sig_not_covering")
+case("case_39xe_a_form_named_like_a_page", pdfmail(Named(objects=NAMED).sign("manager").change(o11=FORM.replace(b"Khac", b"Kham")), "staff"),
+     "M12", "pdf_sig_not_covering")
+case("case_39xf_an_empty_field_added", pdfmail(Pdf().sign("manager").change(o3=ADDED, o20=OVER % b""), "staff"), "ok", "pdf_sig_later_update")
+case("case_39xg_a_field_drawn_over_the_page", pdfmail(Pdf().sign("manager").change(o3=ADDED, o20=OVER % b"/AP << /N 21 0 R >>", o21=FORM), "staff"),
+     "M12", "pdf_sig_not_covering")
+case("case_39xh_a_note_that_says_it_is_a_field", pdfmail(Pdf().sign("manager").change(o3=ADDED, o20=(OVER % b"/Contents (x)").replace(b"Widget", b"FreeText")), "staff"),
+     "M12", "pdf_sig_not_covering")
 both = oracle(Pdf().sign("manager").sign("vanthu").data)
 assert both.count("Signature is Valid") == 2, both
 altered = Pdf().sign("manager")
