@@ -170,6 +170,7 @@ report_json(const struct audit_report *r, const struct audit_files *files)
 	json_set_int(j, "signatures_checked", (int64_t)r->checked_signatures);
 	json_set_int(j, "signed_seq", (int64_t)r->signed_seq);
 	json_set_int(j, "known_checkpoints", (int64_t)r->known);
+	json_set_int(j, "checkpoints_not_there", (int64_t)r->not_there);
 	json_set_take(j, "findings", found);
 	json_set_int(j, "more_findings", (int64_t)r->more_findings);
 	if (!r->ok) {
@@ -204,6 +205,12 @@ print_good(const struct audit_report *r, const struct audit_files *files, bool k
 	else if (r->checkpoints > 0)
 		printf(_("%llu checkpoints; their signatures were not checked (--key FILE)\n"),
 		    (unsigned long long)r->checkpoints);
+	if (r->not_there > 0)
+		printf(
+		    _("%llu checkpoints were signed and are not in the log, the last over record "
+		      "%llu: lost when the ledger died, or kept back: ask the host of "
+		      "audit_syslog (--checkpoints FILE)\n"),
+		    (unsigned long long)r->not_there, (unsigned long long)r->not_there_seq);
 	if (r->known > 0)
 		printf(_("%llu checkpoints of another host agree\n"), (unsigned long long)r->known);
 }

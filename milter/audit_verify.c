@@ -51,6 +51,7 @@ struct audit_verifier {
 		uint64_t seq;
 		char h[65];
 	} * window;
+	struct known checkpoint; /* what the last checkpoint in the log is about */
 };
 
 const char *
@@ -190,7 +191,7 @@ static bool
 read_known(struct audit_verifier *v, struct slice line, struct known *out)
 {
 	ptrdiff_t at = slice_find(line, slice_str("[congvuCheckpoint@32473 "));
-	struct slice h, key;
+	struct slice h, key, after;
 	struct sign_text t;
 	struct buf text;
 	bool good;
@@ -202,9 +203,16 @@ read_known(struct audit_verifier *v, struct slice line, struct known *out)
 	key = param(line, "key");
 	t.host = param(line, "host");
 	t.time = param(line, "time");
+	after = param(line, "after_h");
+	t.version = after.ptr != NULL ? 2 : 1;
+	t.after_seq = 0;
 	if (!sign_is_hash(h) || !sign_is_hash(key) || t.host.ptr == NULL || t.time.ptr == NULL ||
-	    slice_to_u64(param(line, "seq"), INT64_MAX, &t.seq) != 0)
+	    slice_to_u64(param(line, "seq"), INT64_MAX, &t.seq) != 0 ||
+	    (t.version == 2 && (!sign_is_hash(after) || slice_to_u64(param(line, "after_seq"),
+							    INT64_MAX, &t.after_seq) != 0)))
 		return false;
+	memcpy(t.after_h, t.version == 2 ? (const char *)after.ptr : SIGN_NO_HASH, 64);
+	t.after_h[64] = '\0';
 	memcpy(t.h, h.ptr, 64);
 	memcpy(t.key_id, key.ptr, 64);
 	t.h[64] = t.key_id[64] = '\0';
@@ -280,6 +288,31 @@ compare(struct audit_verifier *v, const struct audit_chain *got)
 		    "replaced: the ledger's state file has another hash for this record");
 }
 
+/* What was signed before: in a log that was written anew another record has that number. A checkpoint that is not in the log was lost when the ledger
+ * died, or is kept back, because it would tell on the log: nobody here can say which. */
+static void
+check_after(struct audit_verifier *v, const struct audit_chain *got, const struct sign_text *t)
+{
+	const struct known *before = &v->checkpoint;
+	size_t at = t->after_seq % WINDOW;
+	const char *h = v->window[at].seq == t->after_seq ? v->window[at].h
+			: before->seq == t->after_seq     ? before->h
+							  : NULL;
+
+	/* what was taken away has its own finding */
+	if (t->version == 1 || t->after_seq < v->r.first_seq)
+		return;
+	if (h != NULL && strcmp(h, t->after_h) != 0)
+		find(v, AUDIT_REWRITE, v->file, v->order, v->line, t->after_seq,
+		    "replaced: when the checkpoint %" PRIu64 " was made, record %" PRIu64
+		    " had been signed with another hash",
+		    got->seq, t->after_seq);
+	else if (before->seq != t->after_seq && !(v->partial && before->seq == 0)) {
+		v->r.not_there++;
+		v->r.not_there_seq = t->after_seq;
+	}
+}
+
 /* A record "checkpoint": it speaks of one before it, and is signed. */
 static void
 check_checkpoint(struct audit_verifier *v, const struct audit_chain *got, const struct json *rec)
@@ -301,6 +334,9 @@ check_checkpoint(struct audit_verifier *v, const struct audit_chain *got, const 
 		    "replaced: the checkpoint %" PRIu64 " is about another record %" PRIu64
 		    " than the one in the log",
 		    got->seq, t.seq);
+	check_after(v, got, &t);
+	v->checkpoint.seq = t.seq;
+	memcpy(v->checkpoint.h, t.h, sizeof v->checkpoint.h);
 	if (v->n_keys == 0)
 		return;
 	if (key_named(v, t.key_id) == NULL) {

@@ -41,6 +41,9 @@ struct audit_report {
 	    checked_signatures; /* in the log; of these with a good signature of a key given */
 	uint64_t signed_seq;    /* the highest that one of those is about; 0 */
 	uint64_t known;         /* checkpoints of another host that agree */
+	uint64_t
+	    not_there; /* checkpoints that were signed, and are not in the log: lost with a ledger that died, or kept back */
+	uint64_t not_there_seq; /* what the last of them is about */
 	size_t n_findings, more_findings;
 	struct audit_finding findings[AUDIT_FINDINGS_MAX];
 };

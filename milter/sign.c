@@ -1,7 +1,7 @@
 /* sign.c: the milter-sign role: holds the keys of the audit log and of functional mailboxes under a uid of its own, so that nobody else can sign in their names; no
  * network, no other role's files. Invariants: what is signed is made here from a number and a hash; before a signature leaves, that it was made is
- * on stable storage, and a checkpoint that goes back or says something else of the same number is refused and logged: a log that was
- * written anew gets no signature from us. Without a key it runs and says so. */
+ * on stable storage; it says what was signed before; one that goes back or says something else of the same number is refused and logged: a log
+ * that was written anew gets no signature, or one that gives it away. Without a key it runs and says so. */
 #include "config.h"
 
 #include "milter/sign_client.h"
@@ -62,7 +62,10 @@ state_write(const struct sign_state *s)
 static int
 make_text(const struct sign_state *s, struct buf *text)
 {
-	struct sign_text t = {.seq = s->seq, .host = slice_str(conf_str(role_conf(), "hostname"))};
+	struct sign_text t = {.version = 2,
+	    .seq = s->seq,
+	    .after_seq = sg.last.seq,
+	    .host = slice_str(conf_str(role_conf(), "hostname"))};
 	struct timespec now;
 	struct buf time;
 	int err;
@@ -72,6 +75,7 @@ make_text(const struct sign_state *s, struct buf *text)
 	date_rfc3339_format((int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000, &time);
 	t.time = buf_slice(&time);
 	memcpy(t.h, s->h, sizeof t.h);
+	memcpy(t.after_h, sg.last.h, sizeof t.after_h);
 	memcpy(t.key_id, sign_key_id(sg.audit_key), sizeof t.key_id);
 	err = sign_text_format(&t, text);
 	buf_done(&time);

@@ -40,12 +40,19 @@ is_word(struct slice s, size_t max)
 int
 sign_text_format(const struct sign_text *t, struct buf *out)
 {
+	int err;
+
 	if (!is_word(t->host, HOST_MAX) || !is_word(t->time, TIME_MAX))
 		return ERR_SYNTAX;
-	return buf_appendf(out,
-	    "congvu-audit-checkpoint 1\nhost=%.*s\nseq=%" PRIu64 "\nh=%s\ntime=%.*s\nkey=%s\n",
-	    (int)t->host.len, (const char *)t->host.ptr, t->seq, t->h, (int)t->time.len,
-	    (const char *)t->time.ptr, t->key_id);
+	err = buf_appendf(out, "congvu-audit-checkpoint %u\nhost=%.*s\nseq=%" PRIu64 "\nh=%s\n",
+	    t->version == 1 ? 1 : 2, (int)t->host.len, (const char *)t->host.ptr, t->seq, t->h);
+	if (err == 0 && t->version != 1)
+		err = buf_appendf(
+		    out, "after_seq=%" PRIu64 "\nafter_h=%s\n", t->after_seq, t->after_h);
+	if (err == 0)
+		err = buf_appendf(out, "time=%.*s\nkey=%s\n", (int)t->time.len,
+		    (const char *)t->time.ptr, t->key_id);
+	return err;
 }
 
 /* "name=" at the head of *rest: its value to the end of the line. */
@@ -64,20 +71,28 @@ take(struct slice *rest, const char *name, struct slice *value_out)
 int
 sign_text_parse(struct slice text, struct sign_text *out)
 {
-	struct slice rest = text, head, seq, h, key;
+	struct slice rest = text, head, seq, h, key, after_seq = slice_str("0"),
+		     after_h = slice_str(SIGN_NO_HASH);
 	struct sign_text t;
 	struct buf again;
 	int err;
 
-	if (text.len > TEXT_MAX || take(&rest, "congvu-audit-checkpoint 1", &head) != 0 ||
-	    head.len != 0 || take(&rest, "host=", &t.host) != 0 || take(&rest, "seq=", &seq) != 0 ||
-	    take(&rest, "h=", &h) != 0 || take(&rest, "time=", &t.time) != 0 ||
-	    take(&rest, "key=", &key) != 0 || rest.len != 0 || !sign_is_hash(h) ||
-	    !sign_is_hash(key) || slice_to_u64(seq, INT64_MAX, &t.seq) != 0)
+	if (text.len > TEXT_MAX || take(&rest, "congvu-audit-checkpoint ", &head) != 0 ||
+	    (!slice_eq_str(head, "1") && !slice_eq_str(head, "2")) ||
+	    take(&rest, "host=", &t.host) != 0 || take(&rest, "seq=", &seq) != 0 ||
+	    take(&rest, "h=", &h) != 0 ||
+	    (slice_eq_str(head, "2") && (take(&rest, "after_seq=", &after_seq) != 0 ||
+					    take(&rest, "after_h=", &after_h) != 0)) ||
+	    take(&rest, "time=", &t.time) != 0 || take(&rest, "key=", &key) != 0 || rest.len != 0 ||
+	    !sign_is_hash(h) || !sign_is_hash(key) || !sign_is_hash(after_h) ||
+	    slice_to_u64(seq, INT64_MAX, &t.seq) != 0 ||
+	    slice_to_u64(after_seq, t.seq, &t.after_seq) != 0)
 		return ERR_SYNTAX;
 	memcpy(t.h, h.ptr, 64);
 	memcpy(t.key_id, key.ptr, 64);
-	t.h[64] = t.key_id[64] = '\0';
+	memcpy(t.after_h, after_h.ptr, 64);
+	t.h[64] = t.after_h[64] = t.key_id[64] = '\0';
+	t.version = slice_eq_str(head, "1") ? 1 : 2;
 	buf_init(&again, TEXT_MAX + 1);
 	err = sign_text_format(&t, &again);
 	if (err == 0 && !slice_eq(buf_slice(&again), text))

@@ -1,21 +1,28 @@
 /* sign_text.h: the text that a checkpoint's signature is over, and milter-sign's memory of the last one. Pure. Made by milter-sign, read by congvu.
  *
- *   congvu-audit-checkpoint 1
+ *   congvu-audit-checkpoint 2
  *   host=mail.agency.example
  *   seq=1000
  *   h=<64 hex digits, small letters>
+ *   after_seq=900
+ *   after_h=<the same two of the checkpoint that was signed before this one; 0 and zeros: there was none>
  *   time=2026-11-22T03:04:05.000000Z
  *   key=<64 hex digits: SHA-256 of the key's SubjectPublicKeyInfo>
  *
- * each line ended by LF. It says: at that time the log of that host had a record of that number with that hash, so all records up to it. */
+ * each line ended by LF. It says: at that time the log of that host had a record of that number with that hash, so all records up to it.
+ * Without the lines "after" (version 1, read, no longer written) a log that was written anew from its beginning could be signed once more
+ * when it had become longer: now the first checkpoint over it says that another record stood there. */
 #ifndef CV_SIGN_TEXT_H
 #define CV_SIGN_TEXT_H
 
 #include "lib/buf.h"
 
+#define SIGN_NO_HASH "0000000000000000000000000000000000000000000000000000000000000000"
+
 struct sign_text {
-	uint64_t seq;
-	char h[65], key_id[65];
+	unsigned version; /* 0 is taken as 2 */
+	uint64_t seq, after_seq;
+	char h[65], after_h[65], key_id[65];
 	struct slice host, time; /* borrowed */
 };
 int sign_text_format(const struct sign_text *t, struct buf *out);

@@ -105,7 +105,7 @@ def openssl_says(site, rec):
 
 def fields(signed):
     lines = signed.split("\n")
-    assert lines[0] == "congvu-audit-checkpoint 1" and lines[-1] == ""
+    assert lines[0] == "congvu-audit-checkpoint 2" and lines[-1] == ""
     return dict(line.split("=", 1) for line in lines[1:-1])
 
 
@@ -120,6 +120,10 @@ def signed_at_the_start_and_in_time(site):
         target = records[int(f["seq"]) - 1]
         assert openssl_says(site, cp) and f["h"] == target["h"] and f["host"] == "mail.x.example", cp
         assert int(f["seq"]) < cp["seq"] and f["key"] == cp["key_id"]
+    signed = [fields(r["signed"]) for r in records if r["event"] == "checkpoint"]
+    assert (signed[0]["after_seq"], signed[0]["after_h"]) == ("0", "0" * 64)
+    for before, f in zip(signed, signed[1:]):
+        assert (f["after_seq"], f["after_h"]) == (before["seq"], before["h"])
     n = len(records)
     time.sleep(2.5)
     assert len(site.records()) == n, "a checkpoint signs itself for ever"
@@ -129,7 +133,7 @@ def syslog_hears(site):
     """RFC 5424, with all that is needed to hold the log against it."""
     line = site.wait(lambda: site.heard)[0]
     m = re.fullmatch(r'<109>1 (\S+) mail\.x\.example congvu-milter-ledger \d+ checkpoint '
-                     r'\[congvuCheckpoint@32473 host="mail\.x\.example" seq="(\d+)" h="([0-9a-f]{64})" time="(\S+)" key="([0-9a-f]{64})" '
+                     r'\[congvuCheckpoint@32473 host="mail\.x\.example" seq="(\d+)" h="([0-9a-f]{64})" after_seq="\d+" after_h="[0-9a-f]{64}" time="(\S+)" key="([0-9a-f]{64})" '
                      r'signature="([A-Za-z0-9+/=]+)"\] audit log checkpoint', line)
     assert m and m[1] == m[4], line
     rec = next(r for r in site.records("checkpoint") if r["signature"] == m[6])
@@ -201,6 +205,30 @@ def nothing_is_signed_twice(site):
     site.mail()
     time.sleep(1)
     assert not site.records("checkpoint") and site.records("verdict")
+
+
+def anew_and_longer(site):
+    """A log of the ledger's user's own making that has become longer is signed, as nobody shows milter-sign what was there: the signature tells."""
+    log = site.root / "var/audit.jsonl"
+    site.wait(lambda: site.records("checkpoint"))
+    site.m.stop()
+    end = int(re.search(r"seq=(\d+)", (site.root / "sign/checkpoint.state").read_text())[1])
+    records, prev, lines = site.records(), "0" * 64, []
+    others = [r for r in records if r["event"] != "checkpoint"]
+    others += [dict(others[-1]) for _ in range(end + 3 - len(others))]
+    for seq, rec in enumerate(others, 1):
+        rec.update(seq=seq, prev=prev)
+        rec.pop("h")
+        prev = rec["h"] = hashlib.sha256((prev + hashlib.sha256(run.canonical(rec).encode()).hexdigest()).encode()).hexdigest()
+        lines.append(run.canonical(rec).encode() + b"\n")
+    log.write_bytes(b"".join(lines))
+    log.with_name("audit.jsonl.state").unlink()
+    shutil.chown(log, log.parent.stat().st_uid, log.parent.stat().st_gid)
+    site.m.start()
+    cp = site.wait(lambda: site.records("checkpoint"), 30)[0]
+    assert openssl_says(site, cp) and int(fields(cp["signed"])["after_seq"]) == end
+    r = congvu(site, "verify", "--key", site.public)
+    assert r.returncode == 65 and "rewrite: replaced" in r.stdout and "record %d had been signed with another hash" % end in r.stdout, r.stdout
 
 
 def by_number(site):
@@ -517,6 +545,7 @@ def main():
         site.stop()
         site = Site(root / "b", certs, audit_checkpoint_s="3600", audit_checkpoint_records="10").start()
         run.check("by_number", lambda: by_number(site))
+        run.check("anew_and_longer", lambda: anew_and_longer(site))
         site.stop()
         site = Site(root / "d", certs, audit_checkpoint_s="1", audit_checkpoint_records="100", audit_rotate_mb="1").start()
         run.check("rotated", lambda: rotated(site))

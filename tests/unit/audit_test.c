@@ -4,6 +4,7 @@
 #include "lib/crypto.h"
 #include "lib/err.h"
 #include "milter/audit_verify.h"
+#include "milter/sign_text.h"
 #include "tests/unit/unit.h"
 
 #include <stdio.h>
@@ -432,6 +433,123 @@ links_need_no_content(void **state)
 	}
 }
 
+/* A log of verdicts and checkpoints: each is about the record before it. after: the checkpoint that each says was signed before it. */
+struct signed_log {
+	struct buf text;
+	struct audit_chain c;
+};
+
+static void
+add_record(struct signed_log *l, const char *qid, const struct sign_text *cp)
+{
+	struct json *rec = json_obj_new();
+	struct buf b;
+
+	buf_init(&b, 4096);
+	json_set_str(rec, "event", cp != NULL ? "checkpoint" : "verdict");
+	if (cp != NULL) {
+		assert_int_equal(sign_text_format(cp, &b), 0);
+		json_set_slice(rec, "signed", buf_slice(&b));
+	} else {
+		json_set_str(rec, "qid", qid);
+	}
+	assert_int_equal(
+	    audit_seal(&l->c, rec, "2026-11-21T01:00:00.000000Z", "mail.example", &l->text), 0);
+	json_free(rec);
+	buf_done(&b);
+}
+
+/* What milter-sign would sign now, and remember. */
+static struct sign_text
+sign_now(const struct signed_log *l, struct sign_state *last)
+{
+	struct sign_text t = {.seq = l->c.seq,
+	    .after_seq = last->seq,
+	    .host = slice_str("mail.example"),
+	    .time = slice_str("t"),
+	    .key_id = SIGN_NO_HASH};
+
+	memcpy(t.h, l->c.h, sizeof t.h);
+	memcpy(t.after_h, last->h, sizeof t.after_h);
+	assert_true(sign_may_follow(last, l->c.seq, l->c.h));
+	last->seq = l->c.seq;
+	memcpy(last->h, l->c.h, sizeof last->h);
+	return t;
+}
+
+static struct audit_report
+verdict_of(const struct signed_log *l)
+{
+	struct audit_verifier *v = audit_verifier_new();
+	int fd = file_of((const char *)l->text.data, l->text.len);
+	struct audit_report r;
+
+	assert_int_equal(audit_verifier_file(v, "log", fd), 0);
+	r = *audit_verifier_end(v);
+	close(fd);
+	audit_verifier_free(v);
+	return r;
+}
+
+static void
+log_init(struct signed_log *l)
+{
+	buf_init(&l->text, 1 << 20);
+	audit_chain_init(&l->c);
+}
+
+/* Who owns the ledger writes the log anew, longer than it was: milter-sign cannot know, but what it signs tells. */
+static void
+anew_and_longer_is_found(void **state)
+{
+	struct sign_state last = {.h = SIGN_NO_HASH};
+	struct signed_log good, bad, hidden;
+	struct audit_report r;
+	struct sign_text t;
+	int i;
+
+	(void)state;
+	log_init(&good);
+	for (i = 0; i < 3; i++) {
+		add_record(&good, "A", NULL);
+		t = sign_now(&good, &last);
+		add_record(&good, NULL, &t);
+	}
+	r = verdict_of(&good);
+	assert_true(r.ok);
+	assert_int_equal(r.checkpoints, 3);
+	assert_int_equal(r.not_there, 0);
+
+	log_init(&bad);
+	for (i = 0; i < 6; i++)
+		add_record(&bad, "B", NULL);
+	t = sign_now(&bad, &last);
+	add_record(&bad, NULL, &t);
+	r = verdict_of(&bad);
+	assert_false(r.ok);
+	assert_int_equal(r.findings[0].kind, AUDIT_REWRITE);
+	assert_int_equal(r.findings[0].seq, 5);
+	assert_non_null(strstr(r.findings[0].text, "signed with another hash"));
+
+	/* that checkpoint kept back, and another one asked for: not there looks like lost, and is told */
+	log_init(&hidden);
+	for (i = 0; i < 6; i++)
+		add_record(&hidden, "B", NULL);
+	add_record(&hidden, "B", NULL);
+	last.seq = hidden.c.seq;
+	memcpy(last.h, hidden.c.h, sizeof last.h);
+	add_record(&hidden, "B", NULL);
+	t = sign_now(&hidden, &last);
+	add_record(&hidden, NULL, &t);
+	r = verdict_of(&hidden);
+	assert_true(r.ok);
+	assert_int_equal(r.not_there, 1);
+	assert_int_equal(r.not_there_seq, 7);
+	buf_done(&good.text);
+	buf_done(&bad.text);
+	buf_done(&hidden.text);
+}
+
 int
 main(void)
 {
@@ -440,7 +558,7 @@ main(void)
 	    T(delete_is_found), T(reorder_is_found), T(truncation_is_found), T(splice_is_found),
 	    T(replacement_is_found), T(torn_tail_is_reported), T(state_file_round_trip),
 	    T(half_a_state_is_none), T(reserved_keys_and_reals_are_refused), T(version_1_is_read),
-	    T(links_need_no_content), T(each_finding_is_named)};
+	    T(links_need_no_content), T(each_finding_is_named), T(anew_and_longer_is_found)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

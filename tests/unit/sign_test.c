@@ -19,6 +19,8 @@ text_round_trip(void **state)
 {
 	struct sign_text t = {.seq = 1000,
 			     .h = H,
+			     .after_seq = 900,
+			     .after_h = K,
 			     .key_id = K,
 			     .host = slice_str("mail.agency.example"),
 			     .time = slice_str("2026-11-22T03:04:05.000000Z")},
@@ -29,12 +31,22 @@ text_round_trip(void **state)
 	buf_init(&b, 4096);
 	assert_int_equal(sign_text_format(&t, &b), 0);
 	assert_string_equal(buf_cstr(&b),
-	    "congvu-audit-checkpoint 1\nhost=mail.agency.example\nseq=1000\nh=" H
-	    "\ntime=2026-11-22T03:04:05.000000Z\nkey=" K "\n");
+	    "congvu-audit-checkpoint 2\nhost=mail.agency.example\nseq=1000\nh=" H
+	    "\nafter_seq=900\nafter_h=" K "\ntime=2026-11-22T03:04:05.000000Z\nkey=" K "\n");
 	assert_int_equal(sign_text_parse(buf_slice(&b), &back), 0);
 	assert_int_equal(back.seq, 1000);
 	assert_string_equal(back.h, H);
+	assert_int_equal(back.after_seq, 900);
+	assert_string_equal(back.after_h, K);
 	assert_string_equal(back.key_id, K);
+	assert_int_equal(sign_text_parse(slice_str("congvu-audit-checkpoint 1\nhost=a\nseq=7\nh=" H
+						   "\ntime=t\nkey=" K "\n"),
+			     &back),
+	    0);
+	assert_int_equal(back.version, 1);
+	assert_int_equal(back.seq, 7);
+	assert_int_equal(back.after_seq, 0);
+	assert_int_equal(sign_text_parse(buf_slice(&b), &back), 0);
 	assert_true(slice_eq_str(back.host, "mail.agency.example"));
 	buf_done(&b);
 	/* a name of a host cannot write lines of its own */
@@ -55,6 +67,11 @@ other_texts_are_refused(void **state)
 	    "congvu-audit-checkpoint 1\nhost=a\nseq=-1\nh=" H "\ntime=t\nkey=" K "\n",
 	    "congvu-audit-checkpoint 1\nhost=\nseq=1\nh=" H "\ntime=t\nkey=" K "\n",
 	    "congvu-audit-checkpoint 1\nhost=a\nseq=1\nh=F" H "\ntime=t\nkey=" K "\n",
+	    "congvu-audit-checkpoint 2\nhost=a\nseq=1\nh=" H "\nafter_seq=2\nafter_h=" H
+	    "\ntime=t\nkey=" K "\n",
+	    "congvu-audit-checkpoint 3\nhost=a\nseq=1\nh=" H "\ntime=t\nkey=" K "\n",
+	    "congvu-audit-checkpoint 1\nhost=a\nseq=1\nh=" H "\nafter_seq=0\nafter_h=" H
+	    "\ntime=t\nkey=" K "\n",
 	    "congvu-audit-checkpoint 1\nseq=1\nhost=a\nh=" H "\ntime=t\nkey=" K "\n"};
 	struct sign_text t;
 
