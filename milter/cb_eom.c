@@ -461,10 +461,13 @@ static int
 enter_document(struct eom *e, const struct outcome *o)
 {
 	struct ledger_entry is;
+	int err;
 
 	if (o->action != OUT_ACCEPT || e->entry.len == 0)
 		return 0;
-	return ledger_register_sync(e->slot->ledger, true, buf_slice(&e->entry), LEDGER_MS, &is);
+	err = ledger_register_sync(e->slot->ledger, true, buf_slice(&e->entry), LEDGER_MS, &is);
+	/* another document got the number since it was asked for: when this mail comes again P15 has it */
+	return err == 0 && is.state == REGISTERED_OTHER ? ERR_CONFLICT : err;
 }
 
 static int

@@ -63,7 +63,7 @@ key_of(const struct json *e, unsigned char key[32])
 	int64_t year = json_int(json_get(e, "year"), 0);
 	struct buf b;
 
-	if (agency.len == 0 || agency.len > 200 || symbol.len == 0 || symbol.len > 500 ||
+	if (agency.len == 0 || agency.len > 1200 || symbol.len == 0 || symbol.len > 500 ||
 	    year < 1945 || year > 2199 || json_str(json_get(e, "sha256")).len != 64 ||
 	    json_str(json_get(e, "qid")).len == 0)
 		return ERR_SYNTAX;

@@ -68,7 +68,7 @@ register_entry(const struct rule_facts *f, const char *qid, int64_t now, struct 
 	d = said_of(f, p->path);
 	o = json_obj_new();
 	hex_encode(p->sha256, 32, hex);
-	json_set_slice(o, "agency", f->authors[0].agency);
+	json_set_slice(o, "agency", slice_sub(f->authors[0].agency, 0, 400));
 	json_set_int(o, "year", year_of(f, d, now));
 	json_set_slice(o, "symbol", slice_sub(f->doc.symbol, 0, 200));
 	json_set_slice(o, "type", f->doc.type);

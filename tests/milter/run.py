@@ -449,15 +449,37 @@ def large_record(m):
     assert r["cut"] and r["env"]["n_rcpts"] == 8000 and len(r["env"]["rcpts"]) == 100 and r["decision"]["action"] == "accept"
 
 
+def one_of_all(m, mails, name):
+    """Documents that ask for a number at the same time: one of them gets it, and the other mails do not go on."""
+    def send(i):
+        return Client(m.sock).message("%s%d" % (name, i), mails[i], rcpts=[b"<an@x.example>"])[0]
+
+    ledger = m.pids("congvu-milter-ledger")
+    for pid in ledger:
+        os.kill(pid, signal.SIGSTOP)
+    with concurrent.futures.ThreadPoolExecutor(len(mails)) as pool:
+        sent = [pool.submit(send, i) for i in range(len(mails))]
+        time.sleep(1)  # they have asked what the register has
+        for pid in ledger:
+            os.kill(pid, signal.SIGCONT)
+        answers = [f.result() for f in sent]
+    records = [r for r in read_log(m.log) if str(r.get("qid")).startswith(name)]
+    accepted = [r["qid"] for r in records if r["event"] == "verdict" and r["decision"]["action"] == "accept"]
+    assert len(accepted) == 1 and answers[int(accepted[0][-1])] == b"c", (answers, records)
+    assert [r["qid"] for r in records if r["event"] == "register"] == accepted, records
+
+
 def register(m, certs):
     """P15: a number names one document in a year; the register and the log say which."""
-    def official(qid, text, to=b"<an@x.example>", symbol="27/QĐ-UBND"):
+    def make(text, symbol="27/QĐ-UBND"):
         body = (b"Content-Type: multipart/mixed; boundary=in\r\n\r\n--in\r\nContent-Type: text/plain\r\n\r\nKinh gui\r\n--in\r\n"
                 b"Content-Type: application/pdf; name=a.pdf\r\nContent-Disposition: attachment; filename=a.pdf\r\n"
                 b"Content-Transfer-Encoding: base64\r\n\r\n" + wrap(a_pdf().replace(b"xxxxx", text, 1)) + b"\r\n--in--\r\n")
-        raw = signed(certs, sign(certs, body, "vanthu"), b"vanthu@x.example",
-                     b"Subject: =?utf-8?b?" + base64.b64encode((symbol + " Về việc họp").encode()) + b"?=\r\n", body)
-        return Client(m.sock).message(qid, raw, rcpts=[to])
+        return signed(certs, sign(certs, body, "vanthu"), b"vanthu@x.example",
+                      b"Subject: =?utf-8?b?" + base64.b64encode((symbol + " Về việc họp").encode()) + b"?=\r\n", body)
+
+    def official(qid, text, to=b"<an@x.example>", symbol="27/QĐ-UBND"):
+        return Client(m.sock).message(qid, make(text, symbol), rcpts=[to])
 
     official("REG1", b"11111")
     official("REG2", b"11111", b"<binh@x.example>")
@@ -481,6 +503,8 @@ def register(m, certs):
     one = [r for r in rows if r["qid"] == "REG1"][0]
     assert (one["symbol"], one["type"], one["summary"], one["from"], one["agency"]) == ("27/QĐ-UBND", "QĐ", "họp", "vanthu@x.example", "H99"), one
     assert congvu("export", "--format", "csv").splitlines()[0].startswith("year,agency,symbol")
+    for number in range(30, 35):
+        one_of_all(m, [make(b"%d" % (55555 + n), "%d/QĐ-UBND" % number) for n in range(4)], "RACE%d-" % number)
     # it holds over a restart
     m.stop()
     m.start()

@@ -57,6 +57,8 @@ add(const char *agency, int year, const char *symbol, char sha)
 static void
 one_entry_a_number(void **state)
 {
+	char name[409] = "";
+
 	(void)state;
 	assert_int_equal(register_open(dir, getuid()), 0);
 	assert_int_equal(ask("H99", 2026, "15/QĐ-UBND", 'a'), REGISTERED_NEW);
@@ -71,6 +73,9 @@ one_entry_a_number(void **state)
 	assert_int_equal(ask("H98", 2026, "15/QĐ-UBND", 'b'), REGISTERED_NEW);
 	assert_int_equal(ask("H99", 2026, "16/QĐ-UBND", 'b'), REGISTERED_NEW);
 	assert_int_equal(ask("H99", 2026, "15/NQ-UBND", 'b'), REGISTERED_NEW);
+	/* an agency's name as long as register_entry lets it be, with what is cut off in a letter */
+	memset(name, 'a', sizeof name - 1);
+	assert_int_equal(ask(name, 2026, "15/QĐ-UBND", 'b'), REGISTERED_NEW);
 	/* no entry */
 	assert_int_equal(ask("", 2026, "15/QĐ-UBND", 'b'), ERR_SYNTAX);
 	assert_int_equal(ask("H99", 0, "15/QĐ-UBND", 'b'), ERR_SYNTAX);
