@@ -123,9 +123,13 @@ static const char script[] =
     "key\n";
 static const char script_2[] =
     " || fail signature\n"
-    "prev= seq=\n"
+    "prev= seq= shown=\n"
     "while read -r number digest hash; do\n"
-    "	if [ \"$number\" = start ]; then prev=$digest; continue; fi\n"
+    "	if [ -z \"$prev\" ]; then # \"start\" begins the chain, and never stands in it\n"
+    "		[ \"$number\" = start ] && [ -n \"$digest\" ] || fail start\n"
+    "		prev=$digest; continue\n"
+    "	fi\n"
+    "	case $number in ''|0*|*[!0-9]*) fail \"number $number\" ;; esac\n"
     "	[ -z \"$seq\" ] || [ \"$number\" = $((seq + 1)) ] || fail \"number $number\"\n"
     "	[ \"$(printf '%s%s' \"$prev\" \"$digest\" | hash)\" = \"$hash\" ] || fail \"chain at "
     "$number\"\n"

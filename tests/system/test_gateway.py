@@ -3,6 +3,7 @@ with real clients. And what the audit log can prove of it."""
 
 import email
 import email.policy
+import hashlib
 import json
 import os
 import shutil
@@ -135,6 +136,17 @@ def test_mail_waits_for_milter_sign(gateway):
     server.wait_up()
 
 
+def forge(proof):
+    """Before the true chain another one, which ends in nothing that was signed, with an invented record."""
+    chain = (proof / "chain.txt").read_text()
+    first = int(chain.splitlines()[1].split()[0])
+    record = json.dumps({"seq": first - 1, "event": "verdict", "action": "accept"}).encode()
+    (proof / f"record-{first - 1}.json").write_bytes(record)
+    digest = hashlib.sha256(record).hexdigest()
+    link = hashlib.sha256(("0" * 64 + digest).encode()).hexdigest()
+    (proof / "chain.txt").write_text(f"start {'0' * 64}\n{first - 1} {digest} {link}\n" + chain)
+
+
 def test_a_court_can_check_what_the_log_has(gateway, tmp_path):
     """Of a mail through the whole suite: verdict and outcome, by sha256sum and openssl."""
     server, clerk = gateway, gateway.user("clerk", agency="SKHCN")
@@ -151,6 +163,15 @@ def test_a_court_can_check_what_the_log_has(gateway, tmp_path):
     public = server.dir / "etc/audit-public.pem"
     r = server.congvu("audit", "prove", "--check", proof, "--key", public)
     assert r.returncode == 0 and "proved: 2 records" in r.stdout, r
+    forge(proof)
+    sh = subprocess.run(["sh", str(proof / "check.sh")], capture_output=True, text=True)
+    assert sh.returncode == 1 and "NOT PROVED" in sh.stdout, sh
+    assert server.congvu("audit", "prove", "--check", proof, "--key", public).returncode == 65
+    for number in ("x[$(touch${IFS}ran)]", "08", ""):  # no shell that reads the script runs what a number says
+        (proof / "chain.txt").write_text(f"start {'0' * 64}\n{number} {'0' * 64} {hashlib.sha256(b'0' * 128).hexdigest()}\n" * 2)
+        for shell in ("sh", "bash"):
+            sh = subprocess.run([shell, str(proof / "check.sh")], capture_output=True, text=True)
+            assert sh.returncode == 1 and "NOT PROVED" in sh.stdout and not (proof / "ran").exists(), sh
     r = server.congvu("audit", "verify", "--key", public)
     assert r.returncode == 0 and "have a good signature of the key" in r.stdout, r.stdout + r.stderr
 
