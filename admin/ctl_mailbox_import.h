@@ -28,6 +28,7 @@ struct import_run {
 	size_t n_boxes;
 	struct json *list; /* of those refused, the first ten thousand */
 	int stop;          /* err that ended it */
+	int told;          /* the exit status, when why it ended was told already; else 0 */
 	/* progress: said by idle */
 	uint64_t (*at)(void *arg);
 	uint64_t (*total)(void *arg);

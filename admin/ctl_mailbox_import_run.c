@@ -296,6 +296,8 @@ exit_code(const struct import_run *k)
 {
 	struct ctl *c = k->c;
 
+	if (k->told != 0)
+		return k->told;
 	switch (k->stop) {
 	case 0:
 		return k->refused > 0 ? EX_DATAERR : EX_OK;

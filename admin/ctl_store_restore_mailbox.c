@@ -497,7 +497,7 @@ taking_fail(struct taking *k, int err)
 static int
 take(struct taking *k)
 {
-	int err, code;
+	int err;
 
 	k->segments_fd =
 	    openat(k->j.place_fd, "segments", O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
@@ -511,10 +511,8 @@ take(struct taking *k)
 	import_msg_free(k->m);
 	if (k->run.stop == 0 && (err != 0 || k->error[0] != '\0')) {
 		/* what came before is in; the report would look as if it were all */
-		code = taking_fail(k, err);
+		k->run.told = taking_fail(k, err);
 		k->run.stop = ERR_CORRUPT;
-		(void)import_run_end(&k->run, 0);
-		return code;
 	}
 	return import_run_end(&k->run, k->run.stop);
 }

@@ -40,6 +40,7 @@ struct rebuild {
 	struct task *t;
 	bool all, dry_run;
 	char account[ACCOUNT_ID_MAX + 1];
+	bool account_there;
 	/* the walk */
 	struct buf after;
 	uint64_t *boxes;
@@ -547,13 +548,30 @@ on_names(void *arg, int err, const struct kv_pair *rows, size_t n, bool more)
 	task_next(k->t);
 }
 
+/* Else a name that is no account of the store would look like one with nothing to do. */
+static void
+on_the_account(void *arg, int err, struct account *a)
+{
+	struct rebuild *k = arg;
+
+	(void)a;
+	if (err == ERR_NOTFOUND) {
+		task_end(k->t, err, "there is no such account in the store");
+	} else if (!failed(k, err, "an account cannot be read")) {
+		k->account_there = true;
+		task_next(k->t);
+	}
+}
+
 static void
 next_box(struct rebuild *k)
 {
 	struct backend *be = k->t->st->be;
 	char object[OBJECT_ID_MAX];
 
-	if (k->at_box < k->n_boxes) {
+	if (k->account[0] != '\0' && !k->account_there) {
+		account_find(k->t->st, slice_str(k->account), on_the_account, k);
+	} else if (k->at_box < k->n_boxes) {
 		snprintf(
 		    object, sizeof object, "m.%016llx", (unsigned long long)k->boxes[k->at_box]);
 		must(be->ops->get(be, slice_str(object), slice_str("h"), on_head, k));

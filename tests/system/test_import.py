@@ -496,6 +496,8 @@ def test_one_folder_out_of_a_backup(server, tmp_path):
         m = server.imap(user)
         # what is not in the backup
         restore(server, folder, "--mailbox", user["login"] + "/không có", code=67)
+        said = server.congvu("store", "restore", folder, "--mailbox", user["login"] + "/không có").stderr
+        assert "has no such account or mailbox" in said and "corrupt" not in said, said
         restore(server, folder, "--mailbox", user["login"] + "/" + top, "--into", "a", "--own-name", code=64)
         dry = restore(server, folder, "--mailbox", user["login"] + "/" + top, "--own-name", "--dry-run")
         assert dry["imported"] == 3 * 32 + 1 and m.select(quoted(top))[0] == "NO"

@@ -462,3 +462,6 @@ def test_rebuild(server):
     r = server.congvu("store", "check", "--deep")
     assert r.returncode == 0, r.stdout + r.stderr
     assert server.congvu("store", "rebuild", "a", "b").returncode == 64
+    # a login name is no account: told, not taken for one with nothing to do
+    r = server.congvu("store", "rebuild", user["login"])
+    assert r.returncode == 67 and "no such account" in r.stderr, r.stdout + r.stderr
