@@ -132,10 +132,12 @@ signer_ok(CMS_SignerInfo *si, X509 *x, int64_t now, struct buf *why)
 	return what == NULL;
 }
 
+/* One certificate, one key, or one name: who has a new certificate beside the old one is still one officer. */
 static bool
 same_person(X509 *a, X509 *b)
 {
-	return X509_cmp(a, b) == 0 || EVP_PKEY_eq(X509_get0_pubkey(a), X509_get0_pubkey(b)) == 1;
+	return X509_cmp(a, b) == 0 || EVP_PKEY_eq(X509_get0_pubkey(a), X509_get0_pubkey(b)) == 1 ||
+	       X509_NAME_cmp(X509_get_subject_name(a), X509_get_subject_name(b)) == 0;
 }
 
 static int

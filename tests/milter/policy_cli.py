@@ -202,6 +202,16 @@ def signed_by_two_officers(s):
                     "-signer", str(twin), "-inkey", a[1]], check=True, capture_output=True)
     code, text = verify()
     assert code == 65 and "signed by 1 officers" in text, text
+    # nor are an old and a renewed certificate, with a new key, two officers
+    renewed, new_key = s.root / "renewed.pem", s.root / "renewed.key"
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", str(new_key), "-out", str(renewed), "-days", "30", "-subj",
+                    "/CN=truong-phong"], check=True, capture_output=True)
+    with open(s.root / "officers.pem", "a") as officers:
+        officers.write(renewed.read_text())
+    subprocess.run(["openssl", "cms", "-sign", "-binary", "-md", "sha256", "-outform", "PEM", "-in", f, "-out", str(p7s), "-signer", a[3], "-inkey", a[1],
+                    "-signer", str(renewed), "-inkey", str(new_key)], check=True, capture_output=True)
+    code, text = verify()
+    assert code == 65 and "signed by 1 officers" in text, text
     subprocess.run(["openssl", "cms", "-sign", "-binary", "-md", "sha1", "-outform", "PEM", "-in", f, "-out", str(p7s), "-signer", a[3], "-inkey", a[1],
                     "-signer", b[3], "-inkey", b[1]], check=True, capture_output=True)
     code, text = verify()
