@@ -196,6 +196,14 @@ check_PROGRAMS += tests/unit/stored_kept_test tests/unit/clock.so
 TESTS += tests/unit/stored_kept_test
 tests_unit_stored_kept_test_SOURCES = tests/unit/stored_kept_test.c $(CV_KEPT_FIX)
 tests_unit_stored_kept_test_LDADD = $(CV_STORED_CLIENT_LIBS) $(CMOCKA_LIBS)
+check_PROGRAMS += tests/unit/stored_doubt_test tests/unit/stored_doubt
+TESTS += tests/unit/stored_doubt_test
+tests_unit_stored_doubt_test_SOURCES = tests/unit/stored_doubt_test.c $(CV_KEPT_FIX)
+tests_unit_stored_doubt_test_LDADD = $(CV_STORED_CLIENT_LIBS) $(CMOCKA_LIBS)
+tests_unit_stored_doubt_SOURCES = store/stored.c tests/unit/stored_doubt.c
+tests_unit_stored_doubt_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=backend_kv_open
+tests_unit_stored_doubt_LDADD = $(congvu_stored_db_LDADD)
+
 check_PROGRAMS += tests/unit/stored_refused_test
 TESTS += tests/unit/stored_refused_test
 tests_unit_stored_refused_test_SOURCES = tests/unit/stored_refused_test.c tests/crash/crash.h $(CV_KEPT_FIX)

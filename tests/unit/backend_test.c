@@ -604,6 +604,98 @@ hints(void **state)
 	assert_int_equal(pokes, 3);
 }
 
+/* What is given is the caller's again when the call returns. */
+static void
+copied(void **state)
+{
+	struct fix *f = *state;
+	char key[] = "key", value[] = "value", header[] = "2", expect[] = "1", object[] = "m.c";
+	struct kv_pair puts[2] = {
+	    {slice_str("h"), slice_str(header)}, {slice_str(key), slice_str(value)}};
+	struct backend_batch b = {
+	    .object = slice_str(object), .expect = slice_str(expect), .puts = puts, .n_puts = 2};
+	struct got g;
+
+	got_init(&g);
+	create(f, "m.c", "1");
+	assert_int_equal(f->b->ops->batch(f->b, &b, on_done, &g), 0);
+	memset(key, 'x', 3);
+	memset(value, 'x', 5);
+	header[0] = expect[0] = object[0] = 'x';
+	memset(puts, 0, sizeof puts);
+	wait_n(f, &g, 1);
+	assert_int_equal(g.err, 0);
+	scan_is(f, "m.c", "", "", 10, "h=2 key=value ", false);
+}
+
+/* Of those who saw the same header one wins, whoever they are. */
+static void
+one_wins(void **state)
+{
+	struct fix *f = *state;
+	enum { N = 20 };
+	struct got g[N];
+	char headers[N][16], keys[N][16], want[64];
+	unsigned won = N, n_won = 0;
+
+	create(f, "m.o", "0");
+	for (unsigned i = 0; i < N; i++) {
+		snprintf(headers[i], sizeof headers[i], "by %u", i);
+		snprintf(keys[i], sizeof keys[i], "k/%02u", i);
+		struct kv_pair puts[2] = {
+		    {slice_str("h"), slice_str(headers[i])}, {slice_str(keys[i]), slice_str("v")}};
+		struct backend_batch b = {.object = slice_str("m.o"),
+		    .expect = slice_str("0"),
+		    .puts = puts,
+		    .n_puts = 2};
+
+		got_init(&g[i]);
+		assert_int_equal(f->b->ops->batch(f->b, &b, on_done, &g[i]), 0);
+	}
+	for (unsigned i = 0; i < N; i++) {
+		wait_n(f, &g[i], 1);
+		if (g[i].err == 0) {
+			won = i;
+			n_won++;
+		} else {
+			assert_int_equal(g[i].err, ERR_CONFLICT);
+		}
+	}
+	assert_int_equal(n_won, 1);
+	snprintf(want, sizeof want, "h=%s %s=v ", headers[won], keys[won]);
+	scan_is(f, "m.o", "", "", 100, want, false);
+}
+
+/* close waits for nobody's completion: none comes after it. */
+static void
+closed(void **state)
+{
+	struct fix *f = *state;
+	struct kv_pair puts[1] = {{slice_str("h"), slice_str("2")}};
+	struct backend_batch b = {
+	    .object = slice_str("m.x"), .expect = slice_str("1"), .puts = puts, .n_puts = 1};
+	struct got g;
+
+	got_init(&g);
+	create(f, "m.x", "1");
+	assert_int_equal(f->b->ops->batch(f->b, &b, on_done, &g), 0);
+	assert_int_equal(f->b->ops->get(f->b, slice_str("m.x"), slice_str("h"), on_value, &g), 0);
+	assert_int_equal(
+	    f->b->ops->scan(f->b, slice_str("m.x"), slice_str(""), slice_str(""), 9, on_rows, &g),
+	    0);
+	f->b->ops->close(f->b);
+	for (int i = 0; i < 20; i++)
+		loop_run_once(f->l, 1);
+	assert_int_equal(g.n, 0);
+	assert_int_equal(f->mem ? backend_mem_open(f->l, &f->b) : open_kv(f), 0);
+	if (!f->mem) { /* it was done, or not at all */
+		int err = batch(f, "m.x", "1", "3", "k", "v", NULL, NULL);
+
+		assert_true(err == 0 || err == ERR_CONFLICT);
+		get_is(f, "m.x", "h", err == 0 ? "3" : "2");
+	}
+}
+
 static void
 persists(void **state)
 {
@@ -650,6 +742,9 @@ main(void)
 	    BOTH(bodies),
 	    BOTH(same_body_at_once),
 	    BOTH(hints),
+	    BOTH(copied),
+	    BOTH(one_wins),
+	    BOTH(closed),
 	    cmocka_unit_test_setup_teardown(persists, setup_kv, teardown),
 	};
 
