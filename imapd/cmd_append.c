@@ -34,6 +34,7 @@ struct append {
 	unsigned char group[16];
 	uint32_t index; /* of the message under way */
 	uint64_t box;   /* the mailbox's number */
+	uint64_t names; /* store_names() before it was looked up */
 	bool
 	    next_waits; /* ingest takes a part; then the next message, whose options stand in m->args */
 	uint32_t uidvalidity, uid;
@@ -314,7 +315,7 @@ remember(struct client *c, const struct append *st)
 	free(c->append_name);
 	c->append_name = slice_dup(st->mailbox);
 	c->append_box = st->box;
-	c->append_names = store_names(c->store);
+	c->append_names = st->names;
 }
 
 /* Whether it is where the last APPEND went, and the name means the same still. */
@@ -364,6 +365,7 @@ cmd_append(struct cmd *m)
 		st->box = m->c->append_box;
 		append_start(m);
 	} else {
+		st->names = store_names(m->c->store); /* of now: a long list comes in pages */
 		mbox_find(m, st->mailbox, append_found);
 	}
 }

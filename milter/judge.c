@@ -186,11 +186,8 @@ judge(const struct world *w, struct slice whole, const struct policy *p, const s
 	f.scan = &scan;
 	f.rev_grace_over = true;
 	f.clearances = milter_settings.clearances;
-	f.settings = milter_settings.rules;
 	f.settings = &w->rules;
 	facts_official(header, w->official, w->n_official, &f);
-	if (facts_document(header, w->official, w->n_official, a, &f) != 0)
-		fatal("judge: no memory");
 	if (facts_document(header, w->official, w->n_official, a, &f) != 0)
 		fatal("judge: no memory");
 	who = policy_who_of(&f.authors[0]);
