@@ -1,4 +1,4 @@
-/* ctl_policy.h: what the files of `congvu policy` and `congvu explain` share. For ctl_policy*.c and ctl_explain.c alone. */
+/* ctl_policy.h: what the files of `congvu policy` and `congvu explain` share, and ctl_run.c after a reload. */
 #ifndef CV_CTL_POLICY_H
 #define CV_CTL_POLICY_H
 

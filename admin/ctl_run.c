@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "admin/ctl.h"
+#include "admin/ctl_policy.h"
 #include "lib/err.h"
 #include "lib/log.h"
 #include "lib/proc.h"
@@ -515,6 +516,24 @@ reload_one(const struct ctl *c, const char *program)
 	return EX_OK;
 }
 
+/* A policy that the milter did not take: the one before is in force, which whoever changed it would not see. */
+static int
+policy_refused(struct ctl *c)
+{
+	struct json *j = conf_str(c->conf, "policy_file")[0] != '\0' ? policy_state(c) : NULL;
+	const struct json *refused = json_get(j, "refused");
+	int code = EX_OK;
+
+	if (json_kind(refused) == JSON_T_OBJ)
+		code = ctl_fail(c, EX_CONFIG,
+		    _("policy_file cannot be used; version %lld stays in force (congvu policy "
+		      "status): %s"),
+		    (long long)json_int(json_get(j, "version"), 0),
+		    json_cstr(json_get(refused, "why")));
+	json_free(j);
+	return code;
+}
+
 int
 ctl_reload(struct ctl *c, int argc, char **argv)
 {
@@ -529,5 +548,6 @@ ctl_reload(struct ctl *c, int argc, char **argv)
 		rc = reload_one(c, *p);
 		code = rc != EX_OK ? rc : code;
 	}
-	return code;
+	rc = policy_refused(c);
+	return rc != EX_OK ? rc : code;
 }

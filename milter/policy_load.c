@@ -233,7 +233,10 @@ policy_check_signatures(const struct conf *c, const char *file, struct slice tex
 	buf_init(&officers, STATE_MAX * 16 + 131072);
 	buf_init(&cms, POLICY_CMS_MAX + 131072);
 	err = read_all(officers_file, STATE_MAX * 16, &officers);
-	if (err != 0)
+	if (officers_file[0] == '\0')
+		buf_append_str(&signers->why, "policy_officers is not set: a file with the "
+					      "certificates of those who may sign");
+	else if (err != 0)
 		buf_appendf(&signers->why, "policy_officers: %s cannot be read", officers_file);
 	else if ((err = read_all(p7s, POLICY_CMS_MAX, &cms)) != 0)
 		buf_appendf(&signers->why,

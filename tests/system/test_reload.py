@@ -100,6 +100,29 @@ def test_what_takes_a_restart_is_named(server):
     assert done.returncode == 0 and "takes a restart" not in done.stdout, done.stdout
 
 
+def test_a_policy_that_is_not_taken_is_told(server):
+    """The one before stays in force: reload says so, and does not look as if the new one were."""
+    text, policy = server.conf.read_text(encoding="utf-8"), server.dir / "etc/site.policy"
+    good = 'policy "site" version 7 owner "an@tinhmau.example";\n'
+    try:
+        policy.write_text(good, encoding="utf-8")
+        server.conf.write_text(text + f'\npolicy_file = "{policy}"\n', encoding="utf-8")
+        assert server.congvu("reload").returncode == 0
+        policy.write_text(good + "mode;\n", encoding="utf-8")
+        done = server.congvu("reload", "--lang", "en")
+        assert done.returncode == 78 and "version 7 stays in force" in done.stderr and "site.policy:2" in done.stderr, done.stdout + done.stderr
+        assert "congvu-milter: reloaded" in done.stdout, done.stdout
+        policy.write_text(good, encoding="utf-8")
+        done = server.congvu("reload", "--lang", "en")
+        assert done.returncode == 0 and "stays in force" not in done.stderr, done.stdout + done.stderr
+        done = server.congvu("policy", "verify", str(policy))
+        assert done.returncode == 65 and "policy_officers is not set" in done.stderr, done.stderr
+    finally:
+        server.conf.write_text(text, encoding="utf-8")
+        done = server.congvu("reload")
+    assert done.returncode == 0, done.stderr
+
+
 def test_mail_during_reloads(server):
     """Every mail is taken, or deferred and then taken; each is there once."""
     user = server.user("clerk", agency="SKHCN")
