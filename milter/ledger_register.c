@@ -152,6 +152,18 @@ read_all(int fd, struct buf *out)
 	}
 }
 
+/* The file's name, and lines that a ledger which was killed had not synced: they are believed from now on. */
+static int
+settle(const char *folder)
+{
+	int fd = open(folder != NULL ? folder : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int err = fd >= 0 && fsync(fd) == 0 && fdatasync(reg.fd) == 0 ? 0 : ERR_IO;
+
+	if (fd >= 0)
+		close(fd);
+	return err;
+}
+
 int
 register_open(const char *folder, uid_t owner)
 {
@@ -177,7 +189,7 @@ register_open(const char *folder, uid_t owner)
 		err = ftruncate(reg.fd, (off_t)good) == 0 ? 0 : ERR_IO;
 	}
 	buf_done(&all);
-	return err;
+	return err == 0 ? settle(folder) : err;
 }
 
 int

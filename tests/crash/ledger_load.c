@@ -163,7 +163,7 @@ begin(void)
 	fprintf(f,
 	    "log_level = \"warn\"\nhostname = \"mail.tinhmau.example\"\nuser_smtpd = \"root\"\n"
 	    "user_milter = \"root\"\nuser_ledger = \"root\"\nrun_dir = \".\"\n"
-	    "audit_log = \"ledger/audit.jsonl\"\n%s\n",
+	    "audit_log = \"ledger/audit.jsonl\"\nledger_dir = \".\"\n%s\n",
 	    more == NULL ? "" : more);
 	fclose(f);
 	for (int i = 0; i < SOCKETS; i++)
