@@ -52,20 +52,57 @@ strip(struct slice s)
 	return begun ? slice_sub(from, 0, end) : slice_sub(s, 0, 0);
 }
 
-/* All of it without blanks: "T U Y Ệ T  M Ậ T" is a stamp as well. */
+/* Nothing is seen of it. */
+static bool
+is_unseen(uint32_t c)
+{
+	return c == 0xad || c == 0x34f || (c >= 0x200b && c <= 0x200f) ||
+	       (c >= 0x202a && c <= 0x202e) || (c >= 0x2060 && c <= 0x206f) ||
+	       (c >= 0xfe00 && c <= 0xfe0f);
+}
+
+/* Wide letters, and the Cyrillic and Greek ones of a stamp that look like ours. */
+static uint32_t
+as_seen(uint32_t c)
+{
+	static const struct {
+		uint32_t is, seen;
+	} alike[] = {{0x410, 'A'}, {0x391, 'A'}, {0x415, 'E'}, {0x395, 'E'}, {0x406, 'I'},
+	    {0x399, 'I'}, {0x41c, 'M'}, {0x39c, 'M'}, {0x41e, 'O'}, {0x39f, 'O'}, {0x422, 'T'},
+	    {0x3a4, 'T'}, {0x4ae, 'Y'}, {0x3a5, 'Y'}};
+	size_t i;
+
+	if (c >= 0xff21 && c <= 0xff3a)
+		return c - 0xff21 + 'A';
+	for (i = 0; i < sizeof alike / sizeof *alike; i++) {
+		if (alike[i].is == c)
+			return alike[i].seen;
+	}
+	return c;
+}
+
+static void nfc_of(struct slice s, struct buf *out);
+
+/* All of it without blanks, as it is seen: "T U Y Ệ T  M Ậ T" is a stamp as well. */
 static void
 without_blanks(struct slice s, struct buf *out)
 {
 	const unsigned char *at;
+	struct buf b;
 	size_t n;
 	uint32_t c;
 
+	buf_init(&b, 256);
 	while (s.len > 0) {
 		at = s.ptr;
 		n = uni_next(&s, &c);
-		if (n == 0 || !is_blank(c))
-			buf_append(out, at, n > 0 ? n : 1);
+		if (n == 0)
+			buf_append(&b, at, 1);
+		else if (!is_blank(c) && !is_unseen(c))
+			uni_append(&b, as_seen(c));
 	}
+	nfc_of(buf_slice(&b), out);
+	buf_done(&b);
 }
 
 static bool
@@ -92,7 +129,7 @@ is_stamp(struct slice s)
 	s = strip(s);
 	if (s.len == 0 || s.len > 64)
 		return false;
-	buf_init(&b, 64);
+	buf_init(&b, 256);
 	without_blanks(s, &b);
 	yes = is_one_of(buf_slice(&b), stamps);
 	buf_done(&b);
@@ -379,7 +416,9 @@ may_be_marked(struct slice line)
 	if (line.len < 3 || line.len > LINE_MAX_LEN)
 		return false;
 	for (i = 1; i < line.len; i++) {
-		if ((line.ptr[i] | 0x20) == 't')
+		/* the other scripts' "T" begin with octets CE, D0 and EF */
+		if ((line.ptr[i] | 0x20) == 't' || line.ptr[i] == 0xce || line.ptr[i] == 0xd0 ||
+		    line.ptr[i] == 0xef)
 			return true;
 	}
 	return false;

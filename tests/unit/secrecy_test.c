@@ -36,6 +36,12 @@ marks_are_found(void **state)
 	    {TEXT, "MẬT"},
 	    {TEXT, "UBND TỈNH MẪU\r\nTỐI MẬT\r\nSố: 15/BC\r\n"},
 	    {TEXT, "x\nTUYỆT MẬT\ny"},
+	    /* other scripts' letters, and what is not seen */
+	    {TEXT, "\xd0\x9cẬ\xd0\xa2"},
+	    {TEXT, "M\xe2\x80\x8dẬ\xe2\x81\xa0T"},
+	    {TEXT, "M\xc2\xadẬT"},
+	    {TEXT, "\xef\xbc\xadẬ\xef\xbc\xb4"},
+	    {TEXT, "TUYỆT M\xd0\x90\xcc\xa3\xcc\x82T"},
 	    {TEXT, "   [ TỐI MẬT ]   "},
 	    {TEXT, "*** TUYỆT MẬT ***"},
 	    {TEXT, "SỞ NỘI VỤ\tTỐI MẬT"},
