@@ -71,6 +71,18 @@ print_rcpts(const struct json *rec)
 		printf(_(" and %zu more"), n - SHOWN_RCPTS);
 }
 
+/* What an operator or officer did: who, to whose mail, by what decision and why. */
+static void
+print_deed(const struct json *rec)
+{
+	static const char *const fields[] = {"by", "account", "mailbox", "into", "kind", "value",
+	    "request", "decision", "of", "until", "backup", "reason"};
+
+	for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++)
+		print_field(rec, fields[i], fields[i]);
+	print_field(rec, "from", "from");
+}
+
 /* One line a record: what happened, to which mail, who sent it from where, to whom, and why; --json gives all of it. */
 static void
 print_record(const struct json *rec)
@@ -96,6 +108,8 @@ print_record(const struct json *rec)
 			print_value("signer", json_cstr(json_at(json_get(sig, "addresses"), 0)));
 	}
 	print_field(decision, "detail", "detail");
+	if (json_kind(json_get(rec, "by")) == JSON_T_STR)
+		print_deed(rec);
 	if (json_int(json_get(rec, "code"), 0) >= 400)
 		print_field(rec, "text", "text");
 	putchar('\n');
@@ -104,7 +118,8 @@ print_record(const struct json *rec)
 /* What --match asks for: the text anywhere in a record (an address, a queue id, a rule, an IP address, a file name), or as
  * the Message-ID or a content, which stand there as their hashes only. */
 struct match {
-	struct slice text; /* empty: every record */
+	struct slice text;  /* empty: every record */
+	struct buf escaped; /* the same as the log has it, between quotes: "Đ" is \u0110 there */
 	char hash[65], id_hash[65];
 };
 
@@ -113,8 +128,14 @@ match_init(struct match *m, const char *text)
 {
 	unsigned char digest[32];
 	char *id = NULL;
+	struct json *j;
 
 	m->text = slice_str(text != NULL ? text : "");
+	j = json_str_new(m->text);
+	buf_init(&m->escaped, m->text.len * 6 + 16);
+	if (json_canonical(j, &m->escaped) != 0)
+		fatal("out of memory");
+	json_free(j);
 	sha256_of(m->text, digest);
 	hex_encode(digest, sizeof(digest), m->hash);
 	if (asprintf(&id, "<%s>", text != NULL ? text : "") < 0)
@@ -127,7 +148,10 @@ match_init(struct match *m, const char *text)
 static bool
 match_line(const struct match *m, struct slice line)
 {
+	struct slice quoted = buf_slice(&m->escaped);
+
 	return m->text.len == 0 || slice_find(line, m->text) >= 0 ||
+	       slice_find(line, slice_sub(quoted, 1, quoted.len - 2)) >= 0 ||
 	       slice_find(line, slice_str(m->hash)) >= 0 ||
 	       slice_find(line, slice_str(m->id_hash)) >= 0;
 }
@@ -242,6 +266,7 @@ show(struct ctl *c, const char *file, uint64_t last, const char *text)
 	for (size_t i = 0; i < files.n && rc == 0; i++)
 		rc = show_file(&s, files.list[i].path);
 	audit_files_done(&files);
+	buf_done(&s.match.escaped);
 	if (c->json)
 		return ctl_json_take(s.list, rc);
 	json_free(s.list);

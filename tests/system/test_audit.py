@@ -33,6 +33,16 @@ def test_a_refused_mail_is_found_and_understood(server):
     assert server.congvu("audit", "show", "--match", "no such thing").stdout == ""
 
 
+def test_what_an_operator_did_is_shown(server):
+    """Who, to whose mail, by what decision: without --json too."""
+    user = server.users[0]
+    assert server.congvu("mailbox", "hold", user["login"], "--decision", "12/QĐ-STP", "--reason", "thanh tra").returncode == 0
+    line = server.congvu("audit", "show", "--match", "12/QĐ-STP").stdout.splitlines()[-1]
+    assert server.congvu("mailbox", "release", user["login"], "--decision", "13/QĐ-STP").returncode == 0
+    for word in (" store_hold ", " by=", " account=p-", " decision=12/QĐ-STP", ' reason="thanh tra"'):
+        assert word in line, line
+
+
 def test_records_cannot_drive_the_terminal(server, tmp_path):
     """A sender's address may hold what it likes."""
     log = tmp_path / "audit.jsonl"
