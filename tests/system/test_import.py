@@ -334,6 +334,35 @@ def big_maildir(folder, n, seed):
     return want
 
 
+class Progress:
+    """How many messages are in some mailboxes, whatever was killed a moment ago."""
+
+    def __init__(self, server, user, boxes):
+        self.server, self.user, self.boxes, self.m = server, user, boxes, None
+
+    def count(self):
+        try:
+            if self.m is None:
+                self.m = self.server.imap(self.user)
+            n = 0
+            for box in self.boxes:
+                status, data = self.m.status(quoted(box), "(MESSAGES)")
+                n += int(re.search(rb"MESSAGES (\d+)", data[0]).group(1)) if status == "OK" else 0
+            return n
+        except (OSError, imaplib.IMAP4.error):
+            self.m = None
+            return 0
+
+    def wait(self, n, p):
+        """Until there are n messages; False when the program p ended before."""
+        end = time.monotonic() + 60
+        while self.count() < n:
+            assert time.monotonic() < end
+            if p.poll() is not None:
+                return False
+        return p.poll() is None
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 def test_killed_and_resumed(server, tmp_path):
     """kill -9 of the import itself, of ingest and of stored, again and again, until all of it is there: each message once."""
@@ -341,19 +370,28 @@ def test_killed_and_resumed(server, tmp_path):
     rng = random.Random(7)
     user = server.user("staff", agency="SKHCN")
     into = "Killed %d" % time.time_ns()
-    want = big_maildir(tmp_path / "md", 1500, 3)
+    turns, total = 12, 3000
+    want = big_maildir(tmp_path / "all", total, 3)
+    md = tmp_path / "md"
+    for d in ("cur", "new", "tmp", ".Kho/cur"):
+        (md / d).mkdir(parents=True)
+    later = sorted((f.name, f) for f in (tmp_path / "all").rglob("*") if f.is_file())
     boxes = [into, into + "/Kho"]
+    progress = Progress(server, user, boxes)
     argv = [str(server.prefix / "bin/congvu"), "-c", str(server.conf), "mailbox", "import", user["login"], "--from", str(tmp_path / "md"), "--into", into,
             "--json"]
     kills = {"itself": 0, "congvu-ingest": 0, "congvu-stored-db": 0}
     there = 0
     try:
         for turn in range(40):
+            for _, f in later[: total // turns]:  # so that each kill meets messages that are being brought
+                f.rename(md / f.relative_to(tmp_path / "all"))
+            del later[: total // turns]
+            before = progress.count()
             p = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
-            if turn < 12:
-                time.sleep(rng.uniform(0.05, 0.5))
+            if turn < turns:
                 what = list(kills)[turn % 3]
-                if p.poll() is None:
+                if progress.wait(before + rng.randint(1, 60), p):
                     kills[what] += 1
                     if what == "itself":
                         p.kill()
@@ -363,13 +401,13 @@ def test_killed_and_resumed(server, tmp_path):
             out = p.communicate(timeout=240)[0]
             if p.returncode == 0:
                 got = json.loads(out)
-                assert got["imported"] + got["already_there"] == 1500 and got["refused"] == 0, got
+                assert got["imported"] + got["already_there"] == total - len(later) and got["refused"] == 0, got
                 there = got["already_there"]
-                if turn >= 12:
+                if turn >= turns:
                     break
             else:
                 assert p.returncode in (-signal.SIGKILL, 75), (p.returncode, out)
-        assert there == 1500 and min(kills.values()) >= 1, kills
+        assert there == total and min(kills.values()) >= 2, kills
         server.wait_up()
         m = server.imap(user)
         for box, name in (("INBOX", into), ("Kho", into + "/Kho")):
