@@ -5,7 +5,7 @@
 
 #include "directory/lookup_client.h"
 
-/* A change in the directory counts after this at the latest: less than it takes to make one and to send a mail after it. */
+/* A change in the directory counts after this at the latest; a script that makes one and sends a mail at once may be quicker. */
 #define ROUTE_MEMORY_MS 100
 
 struct route_memory;

@@ -8,12 +8,15 @@
 #include <stdint.h>
 #include <string.h>
 
-/* One write(2) each to a file opened with O_APPEND, so they stand in the order in which things happened. In the machine's byte order. */
+/* One write(2) each to a file opened with O_APPEND, so they stand in the order in which things happened. In the machine's byte order. A process
+ * that is killed leaves half a record, when it is long: what it told of was not done yet, so it is passed over; hence magic and sum. */
 struct crash_rec {
-	uint32_t op; /* enum crash_op */
+	uint32_t magic, sum; /* CRASH_MAGIC; crash_sum() */
+	uint32_t op;         /* enum crash_op */
 	uint32_t len;
 	uint64_t a, b; /* a: number of the opening of a file */
 };
+#define CRASH_MAGIC 0x63764352u
 enum crash_op {
 	CRASH_OPEN = 1, /* b: flags of open(2); path, relative to the folder */
 	CRASH_WRITE,    /* b: offset; bytes */
@@ -27,6 +30,20 @@ enum crash_op {
 	CRASH_LINK,     /* from, NUL, to */
 	CRASH_DROP,     /* a sync of a file failed: what it was for never gets there */
 };
+
+/* FNV-1a over all of the record but magic and sum. */
+static inline uint32_t
+crash_sum(const struct crash_rec *r, const void *data)
+{
+	const unsigned char *p = (const unsigned char *)&r->op, *q = data;
+	uint32_t h = 2166136261u;
+
+	for (size_t i = 0; i < sizeof *r - offsetof(struct crash_rec, op); i++)
+		h = (h ^ p[i]) * 16777619u;
+	for (uint32_t i = 0; i < r->len; i++)
+		h = (h ^ q[i]) * 16777619u;
+	return h;
+}
 
 /* A file that shim.c and the driver share (CONGVU_FAULT_PAGE): counts of calls on files of the folder, what went wrong on purpose, and how far
  * the clock is from the true one. CONGVU_FAULT=op:first:count:errno makes calls first to first + count - 1 of a kind fail; errno 0: a short

@@ -369,6 +369,19 @@ disk_apply(struct disk *d, const struct crash_rec *r, const unsigned char *data)
 	}
 }
 
+bool
+disk_sync_counts(struct disk *d, const struct crash_rec *r)
+{
+	const struct opening *o = opening(d, r->a);
+
+	if (o->f != NULL)
+		return o->f->n_later > 0;
+	for (size_t i = 0; i < d->n_later; i++)
+		if (is_in(d->later[i].path, o->path))
+			return true;
+	return false;
+}
+
 /* ---- the cut ---- */
 
 static void

@@ -27,6 +27,8 @@ void disk_free(struct disk *d);
 void disk_apply(struct disk *d, const struct crash_rec *r, const unsigned char *data);
 /* The path under which that opening was, "" when it is not known. */
 const char *disk_path(const struct disk *d, uint64_t number);
+/* Whether that sync, not yet applied, makes anything durable that was not. */
+bool disk_sync_counts(struct disk *d, const struct crash_rec *r);
 /* Writes a state into dir, which is empty, and destroys d for all other use. 0 or -1 with errno. */
 int disk_cut(struct disk *d, enum disk_kind kind, uint32_t seed, const char *dir);
 

@@ -23,9 +23,10 @@ crash_record_begin(const char *path)
 void
 crash_record_text(struct slice text)
 {
-	struct crash_rec r = {CRASH_TEXT, (uint32_t)text.len, 0, 0};
+	struct crash_rec r = {CRASH_MAGIC, 0, CRASH_TEXT, (uint32_t)text.len, 0, 0};
 	struct iovec v[2] = {{&r, sizeof r}, {NULL, text.len}};
 
+	r.sum = crash_sum(&r, text.ptr);
 	memcpy(&v[1].iov_base, &text.ptr, sizeof text.ptr);
 	if (writev(record, v, 2) != (ssize_t)(sizeof r + text.len))
 		fatal("crash: the record cannot be written");

@@ -148,11 +148,12 @@ below(const char *path)
 static void
 record(enum crash_op op, uint64_t a, uint64_t b, const void *p, size_t n)
 {
-	struct crash_rec r = {op, (uint32_t)n, a, b};
+	struct crash_rec r = {CRASH_MAGIC, 0, op, (uint32_t)n, a, b};
 	struct iovec v[2] = {{&r, sizeof r}, {NULL, n}};
 
 	if (S.log < 0)
 		return;
+	r.sum = crash_sum(&r, p);
 	memcpy(&v[1].iov_base, &p, sizeof p);
 	if (syscall(SYS_writev, S.log, v, 2) != (long)(sizeof r + n))
 		abort();
