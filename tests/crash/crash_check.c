@@ -19,7 +19,15 @@
 #include "tests/crash/crash_disk.h"
 #include "tests/crash/crash_judge.h"
 
-enum { CHILD_S = 120, AGAIN_EVERY = 4, JOBS = 16, SITES = 256, SOON = 100, LATER = 2000, HALVES_MAX = 2000 };
+enum {
+	CHILD_S = 120,
+	AGAIN_EVERY = 4,
+	JOBS = 16,
+	SITES = 256,
+	SOON = 100,
+	LATER = 2000,
+	HALVES_MAX = 2000
+};
 
 struct cut {
 	size_t at; /* so many records happened */
