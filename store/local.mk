@@ -82,7 +82,7 @@ store_libcvstored_a_SOURCES = store/stored_priv.h store/stored_account.c store/s
 	store/stored_read.c store/row_cache.h store/row_cache.c store/stored_move.c store/stored_quota.c store/stored_session.c store/stored_task.h store/stored_tasks.def store/stored_task.c \
 	store/stored_check.h store/stored_task_check.c store/stored_check_mbox.c store/stored_check_rows.c store/stored_repair.c store/stored_task_upgrade.c store/stored_trim.c store/stored_view.c store/stored_watch.c
 store_libcvstored_a_SOURCES += store/stored_task_rekey.c
-store_libcvstored_a_SOURCES += store/stored_rebuild.h store/stored_check_names.c store/stored_sweep.c store/stored_rebuild.c store/stored_redo.c store/stored_task_rebuild.c
+store_libcvstored_a_SOURCES += store/stored_rebuild.h store/stored_walk.h store/stored_walk.c store/stored_check_names.c store/stored_sweep.c store/stored_rebuild.c store/stored_redo.c store/stored_task_rebuild.c
 # space
 store_libcvstored_a_SOURCES += store/stored_space.h store/stored_space.c store/stored_task_space.c
 # the index for SEARCH

@@ -3,6 +3,7 @@
 #define CV_STORED_PURGE_H
 
 #include "store/stored_task.h"
+#include "store/stored_walk.h"
 
 enum {
 	PURGE_BODIES_MAX = 2000, /* different mails of one request: what its record holds */
@@ -44,14 +45,9 @@ struct purge {
 	bool override;
 	/* the walk */
 	bool removes;
-	struct buf after; /* the mailbox that was looked at last */
-	uint64_t *boxes;
-	size_t n_boxes, at_box;
-	bool more_boxes;
+	struct walk walk;
 	unsigned pass;
 	uint64_t removed_in_pass;
-	struct account *acc; /* referred to while its mailbox is looked at */
-	struct mbox *m;
 	bool held, kept_rows, counted_box;
 	char (*accounts)[ACCOUNT_ID_MAX + 1]; /* with something that is meant */
 	size_t n_accounts;

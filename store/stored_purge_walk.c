@@ -14,7 +14,6 @@
 
 enum { HEAD_OCTETS = 256 * 1024, OP_MEM = 256 << 10 };
 
-static void next_box(struct purge *k);
 static void page_on(struct purge *k);
 
 static bool
@@ -29,15 +28,11 @@ failed(struct purge *k, int err)
 void
 purge_walk_free(struct purge *k)
 {
-	if (k->acc != NULL)
-		account_unref(k->acc);
-	k->acc = NULL;
-	free(k->boxes);
+	walk_done(&k->walk);
 	free(k->page);
 	free(k->bodies);
 	free(k->shown);
 	free(k->accounts);
-	buf_done(&k->after);
 	buf_done(&k->from);
 }
 
@@ -117,10 +112,10 @@ static void
 account_count(struct purge *k)
 {
 	for (size_t i = 0; i < k->n_accounts; i++)
-		if (strcmp(k->accounts[i], k->acc->id) == 0)
+		if (strcmp(k->accounts[i], k->walk.acc->id) == 0)
 			return;
 	k->accounts = xrealloc(k->accounts, (k->n_accounts + 1) * sizeof *k->accounts);
-	memcpy(k->accounts[k->n_accounts++], k->acc->id, sizeof *k->accounts);
+	memcpy(k->accounts[k->n_accounts++], k->walk.acc->id, sizeof *k->accounts);
 	k->sums.accounts = k->n_accounts;
 }
 
@@ -142,9 +137,9 @@ tell(struct purge *k, const struct purge_match *x, bool shown)
 	if (k->removes) /* told before */
 		return;
 	j = json_obj_new();
-	json_set_str(j, "account", k->acc->id);
-	json_set_str(j, "mailbox", k->m->name);
-	json_set_bool(j, "mailbox_deleted", k->m->buried_at != 0);
+	json_set_str(j, "account", k->walk.acc->id);
+	json_set_str(j, "mailbox", k->walk.m->name);
+	json_set_bool(j, "mailbox_deleted", k->walk.m->buried_at != 0);
 	json_set_bool(j, "retained", x->modseq != 0);
 	json_set_bool(j, "held", k->held);
 	if (!shown)
@@ -186,7 +181,7 @@ on_gone(struct op *op)
 static void
 remove_page(struct purge *k, size_t n)
 {
-	struct op *op = op_new(k->kept_rows ? OP_KEPT : OP_EXPUNGE, k->m, OP_MEM, on_gone, k);
+	struct op *op = op_new(k->kept_rows ? OP_KEPT : OP_EXPUNGE, k->walk.m, OP_MEM, on_gone, k);
 
 	op->uids = arena_calloc(op->mem, n + 1, sizeof *op->uids);
 	op->kept = arena_calloc(op->mem, n + 1, sizeof *op->kept);
@@ -210,7 +205,7 @@ page_over(struct purge *k)
 {
 	size_t n = 0;
 
-	k->held = account_is_held(k->acc); /* also since a moment ago */
+	k->held = account_is_held(k->walk.acc); /* also since a moment ago */
 	for (size_t i = 0; i < k->n_page; i++) {
 		bool meant;
 
@@ -301,7 +296,8 @@ on_page(void *arg, int err, const struct kv_pair *rows, size_t n, bool more)
 		if (take_row(k, &rows[i]) !=
 		    0) { /* named by check; nothing can be said of it here */
 			k->sums.left++;
-			log_msg(LOG_LVL_WARN, "purge", "%s: a row cannot be read", k->m->object);
+			log_msg(
+			    LOG_LVL_WARN, "purge", "%s: a row cannot be read", k->walk.m->object);
 		}
 	if (n > 0) {
 		buf_reset(&k->from);
@@ -317,7 +313,7 @@ read_rows(struct purge *k)
 {
 	struct backend *be = k->t->st->be;
 
-	must(be->ops->scan(be, slice_str(k->m->object), buf_slice(&k->from),
+	must(be->ops->scan(be, slice_str(k->walk.m->object), buf_slice(&k->from),
 	    slice_str(k->kept_rows ? "k0" : "m0"), PURGE_PAGE, on_page, k));
 }
 
@@ -336,83 +332,29 @@ static void
 box_over(struct purge *k)
 {
 	if (k->removes)
-		bury_emptied(k->m);
-	account_unref(k->acc);
-	k->acc = NULL;
-	k->m = NULL;
+		bury_emptied(k->walk.m);
+	walk_leave(&k->walk);
 	k->t->done++;
 	task_next(k->t);
 }
 
 static void
-on_account(void *arg, int err, struct account *a)
+on_box(struct task *t)
 {
-	struct purge *k = arg;
-	uint64_t id = k->boxes[k->at_box++];
+	struct purge *k = t->own;
 
-	if (err == ERR_NOTFOUND) {
-		task_next(k->t);
-		return;
-	}
-	if (failed(k, err))
-		return;
-	k->m = bury_find(a, id);
-	if (k->m == NULL)
-		k->m = mbox_find(a->st, id);
-	if (k->m == NULL || k->m->acc != a) { /* nobody's: its rows are being removed */
-		task_next(k->t);
-		return;
-	}
-	account_ref(a);
-	k->acc = a;
-	k->held = account_is_held(a);
+	k->held = account_is_held(k->walk.acc);
 	k->counted_box = false;
-	task_what(k->t, "%s: %s", a->id, k->m->name);
+	task_what(t, "%s: %s", k->walk.acc->id, k->walk.m->name);
 	begin_rows(k, false);
-	task_next(k->t);
+	task_next(t);
 }
 
 static void
-on_head(void *arg, int err, struct slice value)
+pass_over(struct task *t)
 {
-	struct purge *k = arg;
-	struct mbox_head h;
+	struct purge *k = t->own;
 
-	if (err == 0)
-		err = mbox_head_decode(value, &h);
-	if (err == ERR_NOTFOUND || err == ERR_CORRUPT) {
-		k->at_box++;
-		task_next(k->t);
-		return;
-	}
-	if (!failed(k, err))
-		account_find(k->t->st, h.account, on_account, k);
-}
-
-static void
-on_names(void *arg, int err, const struct kv_pair *rows, size_t n, bool more)
-{
-	struct purge *k = arg;
-
-	if (failed(k, err))
-		return;
-	free(k->boxes);
-	k->boxes = xcalloc(n + 1, sizeof *k->boxes);
-	k->n_boxes = k->at_box = 0;
-	for (size_t i = 0; i < n; i++) /* "m.<16 hex>" */
-		if (key_number(rows[i].key, 16, &k->boxes[k->n_boxes]) == 0)
-			k->n_boxes++;
-	if (n > 0) {
-		buf_reset(&k->after);
-		buf_append_slice(&k->after, rows[n - 1].key);
-	}
-	k->more_boxes = more;
-	task_next(k->t);
-}
-
-static void
-pass_over(struct purge *k)
-{
 	/* What was copied to a mailbox behind the walk: once more, until a pass finds nothing to take away. */
 	if (k->removes && k->removed_in_pass > 0 && ++k->pass < PURGE_PASSES) {
 		purge_walk_begin(k, true, k->over);
@@ -422,34 +364,16 @@ pass_over(struct purge *k)
 	k->over(k);
 }
 
-static void
-next_box(struct purge *k)
-{
-	struct backend *be = k->t->st->be;
-	char object[OBJECT_ID_MAX];
-
-	if (k->at_box < k->n_boxes) {
-		snprintf(
-		    object, sizeof object, "m.%016llx", (unsigned long long)k->boxes[k->at_box]);
-		must(be->ops->get(be, slice_str(object), slice_str("h"), on_head, k));
-	} else if (k->more_boxes) {
-		must(be->ops->objects(
-		    be, slice_str("m."), buf_slice(&k->after), PURGE_NAMES, on_names, k));
-	} else {
-		pass_over(k);
-	}
-}
-
 void
 purge_walk_begin(struct purge *k, bool removes, void (*over)(struct purge *k))
 {
 	k->removes = removes;
 	k->over = over;
 	k->removed_in_pass = 0;
-	k->n_boxes = k->at_box = 0;
-	k->more_boxes = true;
 	k->t->done = 0;
-	buf_reset(&k->after);
+	if (k->walk.t == NULL)
+		walk_init(&k->walk, k->t, "", on_box, pass_over);
+	walk_begin(&k->walk);
 	if (k->page == NULL)
 		k->page = xcalloc(PURGE_PAGE + 1, sizeof *k->page);
 }
@@ -457,15 +381,15 @@ purge_walk_begin(struct purge *k, bool removes, void (*over)(struct purge *k))
 void
 purge_walk_step(struct purge *k)
 {
-	if (k->m == NULL)
-		next_box(k);
-	else if (k->more_rows && !k->m->gone)
+	if (k->walk.m == NULL)
+		walk_next(&k->walk);
+	else if (k->more_rows && !k->walk.m->gone)
 		read_rows(k);
-	else if (!k->kept_rows && !k->m->gone) {
+	else if (!k->kept_rows && !k->walk.m->gone) {
 		begin_rows(k, true);
 		read_rows(k);
 	} else {
-		k->removed_in_pass += k->m->gone && k->m->buried_at != 0;
+		k->removed_in_pass += k->walk.m->gone && k->walk.m->buried_at != 0;
 		box_over(k);
 	}
 }

@@ -76,7 +76,6 @@ start(struct task *t, const struct json *args, const char **why)
 	k->t = t;
 	k->what = PURGE_LIST;
 	buf_init(&k->raw, BACKEND_VALUE_MAX);
-	buf_init(&k->after, BACKEND_OBJECT_MAX);
 	buf_init(&k->from, BACKEND_KEY_MAX);
 	for (unsigned i = 0; i < 4; i++)
 		if (strcmp(what, names[i]) == 0)

@@ -18,10 +18,10 @@
 #include "store/sig.h"
 #include "store/stored_index.h"
 #include "store/stored_task.h"
+#include "store/stored_walk.h"
 
 enum {
 	PAGE = BACKEND_SUMMARIES_MAX,
-	NAMES = 500,
 	MEM = 96 << 20,
 	OP_MEM = 4 << 20,
 	WAIT_MS = 100,
@@ -41,13 +41,7 @@ struct rebuild {
 	bool all, dry_run;
 	char account[ACCOUNT_ID_MAX + 1];
 	bool account_there;
-	/* the walk */
-	struct buf after;
-	uint64_t *boxes;
-	size_t n_boxes, at_box;
-	bool more_boxes;
-	struct account *acc; /* referred to while its mailbox is looked at */
-	struct mbox *m;
+	struct walk walk;
 	bool kept_rows, more_rows;
 	struct buf from;
 	/* a page */
@@ -78,8 +72,8 @@ tell_bad(struct rebuild *k, const char *code, uint32_t uid, int err)
 
 	json_set_str(j, "level", "fault");
 	json_set_str(j, "code", code);
-	json_set_str(j, "account", k->acc->id);
-	json_set_slice(j, "mailbox", slice_str(k->m->name));
+	json_set_str(j, "account", k->walk.acc->id);
+	json_set_slice(j, "mailbox", slice_str(k->walk.m->name));
 	if (k->kept_rows)
 		json_set_bool(j, "retained", true);
 	if (uid > 0)
@@ -161,7 +155,7 @@ read_rows(struct rebuild *k)
 {
 	struct backend *be = k->t->st->be;
 
-	must(be->ops->scan(be, slice_str(k->m->object), buf_slice(&k->from),
+	must(be->ops->scan(be, slice_str(k->walk.m->object), buf_slice(&k->from),
 	    slice_str(k->kept_rows ? "k0" : "m0"), PAGE, on_page, k));
 }
 
@@ -368,7 +362,7 @@ write_summaries(struct rebuild *k)
 		bodies[job.n_bodies] = k->page[i].body;
 		summaries[job.n_bodies++] = k->page[i].summary;
 	}
-	task_what(k->t, "%s: %s", k->acc->id, k->m->name);
+	task_what(k->t, "%s: %s", k->walk.acc->id, k->walk.m->name);
 	if (job.n_bodies == 0)
 		phase(k, P_PUT);
 	else
@@ -392,7 +386,7 @@ on_put(struct op *op)
 static void
 put_rows(struct rebuild *k)
 {
-	struct op *op = op_new(OP_REDO, k->m, OP_MEM, on_put, k);
+	struct op *op = op_new(OP_REDO, k->walk.m, OP_MEM, on_put, k);
 	struct redo *redo = arena_calloc(op->mem, PAGE, sizeof *redo);
 
 	op->uids = arena_calloc(op->mem, PAGE, sizeof *op->uids);
@@ -428,9 +422,7 @@ static void
 box_over(struct rebuild *k)
 {
 	k->mailboxes++;
-	account_unref(k->acc);
-	k->acc = NULL;
-	k->m = NULL;
+	walk_leave(&k->walk);
 	task_next(k->t);
 }
 
@@ -464,7 +456,7 @@ refresh(struct rebuild *k)
 		memcpy(full, k->full.data, n * sizeof *full);
 	qsort(full, n, sizeof *full, by_uid);
 	k->waits = 0;
-	index_refresh(k->m, full, n, on_refreshed, k);
+	index_refresh(k->walk.m, full, n, on_refreshed, k);
 	free(full);
 }
 
@@ -472,80 +464,36 @@ refresh(struct rebuild *k)
 static void
 remake(struct rebuild *k)
 {
-	if (k->m->gone || k->m->index == NULL || !index_has_stale(k->m) ||
+	if (k->walk.m->gone || k->walk.m->index == NULL || !index_has_stale(k->walk.m) ||
 	    k->waits++ >= INDEX_WAITS) {
 		box_over(k);
 		return;
 	}
-	index_maybe(k->m);
+	index_maybe(k->walk.m);
 	task_next_in(k->t, INDEX_WAIT_MS);
 }
 
 static void
-on_account(void *arg, int err, struct account *a)
+on_box(struct task *t)
 {
-	struct rebuild *k = arg;
-	uint64_t id = k->boxes[k->at_box++];
+	struct rebuild *k = t->own;
+	struct mbox *m = k->walk.m;
 
-	if (err == ERR_NOTFOUND) {
-		task_next(k->t);
+	if (m->damaged) { /* a check names it */
+		walk_leave(&k->walk);
+		task_next(t);
 		return;
 	}
-	if (failed(k, err, "an account cannot be read"))
-		return;
-	k->m = bury_find(a, id);
-	if (k->m == NULL)
-		k->m = mbox_find(a->st, id);
-	if (k->m == NULL || k->m->acc != a || k->m->damaged) {
-		k->m = NULL; /* nobody's: its rows are being removed; or a check names it */
-		task_next(k->t);
-		return;
-	}
-	account_ref(a);
-	k->acc = a;
-	task_what(k->t, "%s: %s", a->id, k->m->name);
+	task_what(t, "%s: %s", k->walk.acc->id, m->name);
 	buf_reset(&k->full);
 	begin_rows(k, false);
 	phase(k, P_ROWS);
 }
 
 static void
-on_head(void *arg, int err, struct slice value)
+on_boxes_over(struct task *t)
 {
-	struct rebuild *k = arg;
-	struct mbox_head h;
-
-	if (err == 0)
-		err = mbox_head_decode(value, &h);
-	if (err == ERR_NOTFOUND || err == ERR_CORRUPT ||
-	    (err == 0 && k->account[0] != '\0' && !slice_eq(h.account, slice_str(k->account)))) {
-		k->at_box++;
-		task_next(k->t);
-		return;
-	}
-	if (!failed(k, err, "the store's rows cannot be read"))
-		account_find(k->t->st, h.account, on_account, k);
-}
-
-static void
-on_names(void *arg, int err, const struct kv_pair *rows, size_t n, bool more)
-{
-	struct rebuild *k = arg;
-
-	if (failed(k, err, "the store's rows cannot be read"))
-		return;
-	free(k->boxes);
-	k->boxes = xcalloc(n + 1, sizeof *k->boxes);
-	k->n_boxes = k->at_box = 0;
-	for (size_t i = 0; i < n; i++) /* "m.<16 hex>" */
-		if (key_number(rows[i].key, 16, &k->boxes[k->n_boxes]) == 0)
-			k->n_boxes++;
-	if (n > 0) {
-		buf_reset(&k->after);
-		buf_append_slice(&k->after, rows[n - 1].key);
-	}
-	k->more_boxes = more;
-	task_next(k->t);
+	task_end(t, 0, "");
 }
 
 /* Else a name that is no account of the store would look like one with nothing to do. */
@@ -566,32 +514,21 @@ on_the_account(void *arg, int err, struct account *a)
 static void
 next_box(struct rebuild *k)
 {
-	struct backend *be = k->t->st->be;
-	char object[OBJECT_ID_MAX];
-
-	if (k->account[0] != '\0' && !k->account_there) {
+	if (k->account[0] != '\0' && !k->account_there)
 		account_find(k->t->st, slice_str(k->account), on_the_account, k);
-	} else if (k->at_box < k->n_boxes) {
-		snprintf(
-		    object, sizeof object, "m.%016llx", (unsigned long long)k->boxes[k->at_box]);
-		must(be->ops->get(be, slice_str(object), slice_str("h"), on_head, k));
-	} else if (k->more_boxes) {
-		must(be->ops->objects(
-		    be, slice_str("m."), buf_slice(&k->after), NAMES, on_names, k));
-	} else {
-		task_end(k->t, 0, "");
-	}
+	else
+		walk_next(&k->walk);
 }
 
 static void
 rows_step(struct rebuild *k)
 {
-	if (k->more_rows && !k->m->gone)
+	if (k->more_rows && !k->walk.m->gone)
 		read_rows(k);
-	else if (!k->kept_rows && !k->m->gone) {
+	else if (!k->kept_rows && !k->walk.m->gone) {
 		begin_rows(k, true);
 		read_rows(k);
-	} else if (k->dry_run || k->m->gone || k->m->buried_at != 0) {
+	} else if (k->dry_run || k->walk.m->gone || k->walk.m->buried_at != 0) {
 		box_over(k);
 	} else {
 		phase(k, P_INDEX);
@@ -610,7 +547,7 @@ step(struct task *t)
 	    [P_REMAKE] = remake};
 	struct rebuild *k = t->own;
 
-	if (k->m == NULL)
+	if (k->walk.m == NULL)
 		next_box(k);
 	else
 		steps[k->phase](k);
@@ -631,12 +568,11 @@ start(struct task *t, const struct json *args, const char **why)
 	k->all = json_bool(json_get(args, "all"));
 	k->dry_run = json_bool(json_get(args, "dry_run"));
 	snprintf(k->account, sizeof k->account, "%s", account);
-	k->more_boxes = true;
+	walk_init(&k->walk, t, k->account, on_box, on_boxes_over);
 	k->mem = arena_new(MEM);
 	k->done = body_set_new();
 	if (k->mem == NULL)
 		fatal("no memory");
-	buf_init(&k->after, BACKEND_OBJECT_MAX + 8);
 	buf_init(&k->from, BACKEND_KEY_MAX);
 	buf_init(&k->full, 64 << 20);
 	return 0;
@@ -662,12 +598,9 @@ rebuild_free(struct task *t)
 {
 	struct rebuild *k = t->own;
 
-	if (k->acc != NULL)
-		account_unref(k->acc);
+	walk_done(&k->walk);
 	arena_free(k->mem);
 	body_set_free(k->done);
-	free(k->boxes);
-	buf_done(&k->after);
 	buf_done(&k->from);
 	buf_done(&k->full);
 	free(k);
