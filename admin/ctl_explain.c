@@ -145,13 +145,15 @@ print_head(struct explain *e, const struct json *rec)
 static void
 replay(struct explain *e, const char *file)
 {
-	struct policy_result res;
+	struct judgement j = {.now = 0};
 	struct verdict v;
 	const char *rule;
 	bool same;
 
 	/* as of then: what had not expired, and which exceptions held */
-	policy_replay_judge(e->p, &e->r, e->r.at, e->arena, &res, &v);
+	j.policy = e->p;
+	j.now = e->r.at;
+	judgement_replay(&j, &e->r, e->arena, &v);
 	rule = v.decision != NULL ? v.decision->id : "";
 	same =
 	    slice_eq_str(e->r.action, policy_verdict_action(&v)) && slice_eq_str(e->r.rule, rule);
@@ -160,7 +162,7 @@ replay(struct explain *e, const char *file)
 				    : _("replayed under that policy (%s): %s %s%s\n"),
 		    file != NULL ? file : e->p->sha256, policy_verdict_action(&v), rule,
 		    same ? _(", as it was") : "");
-	tell_verdict(e, &res, &v);
+	tell_verdict(e, &j.own, &v);
 	json_set_str(e->out, "replayed_action", policy_verdict_action(&v));
 	json_set_str(e->out, "replayed_rule", rule);
 	json_set_bool(e->out, "same", same);

@@ -4,7 +4,7 @@
 
 #include "admin/ctl.h"
 #include "milter/policy_load.h"
-#include "milter/policy_record.h"
+#include "milter/judgement.h"
 
 /* Reads and compiles FILE; what is wrong is told on standard error. NULL: not usable. */
 struct policy *policy_open(struct ctl *c, const char *file);

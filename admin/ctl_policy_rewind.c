@@ -138,7 +138,7 @@ on_record(void *arg, struct slice line, struct json *rec)
 {
 	struct rewind *w = arg;
 	struct policy_replay *r;
-	struct policy_result res;
+	struct judgement j = {.now = 0};
 	struct slice agency;
 	struct verdict v;
 
@@ -162,9 +162,11 @@ on_record(void *arg, struct slice line, struct json *rec)
 		agency = r->rules.n_authors > 0 && r->rules.authors[0].agency.len > 0
 			     ? r->rules.authors[0].agency
 			     : slice_str("-");
-		policy_replay_judge(w->p, r, r->at, w->arena, &res, &v);
+		j.policy = w->p;
+		j.now = r->at;
+		judgement_replay(&j, r, w->arena, &v);
 		compare(w, r, &v, agency);
-		note_rows(w, r, &res, agency);
+		note_rows(w, r, &j.own, agency);
 		verdict_done(&v);
 	}
 	json_free(rec);

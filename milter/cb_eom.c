@@ -8,8 +8,7 @@
 #include "milter/gateway.h"
 #include "milter/ledger_client.h"
 #include "milter/ledger_register.h"
-#include "milter/modes.h"
-#include "milter/policy_record.h"
+#include "milter/judgement.h"
 #include "milter/record.h"
 #include "milter/register.h"
 #include "milter/scan_client.h"
@@ -36,7 +35,6 @@
 #define AUTHORS_ASKED 4
 #define DOC_SIGNERS_ASKED 8
 #define FACTS_CAP (8u << 20)
-#define RULES_MAX 64
 #define KEYS_MAX 64
 
 /* What is not about the mail but about us. */
@@ -73,7 +71,7 @@ struct eom {
 	struct verdict verdict;
 	struct buf origin;
 	struct buf entry; /* of the register: to be entered when the mail goes on; empty: nothing */
-	unsigned char modes[RULES_MAX];
+	struct judgement judgement;
 	struct gateway *gateway; /* NULL: nothing was to be signed here */
 	bool judged;
 	const struct trouble *trouble;
@@ -159,68 +157,6 @@ ask_directory(struct eom *e)
 		if (fill_author(e, &f->authors[i], e->senders[i]) != 0)
 			return in_trouble(e, T_BUSY, ERR_NOMEM);
 	}
-	return 0;
-}
-
-static void
-modes_for(const struct rule_author *a, unsigned char *out)
-{
-	struct policy_who who = policy_who_of(a);
-
-	if (milter_settings.policy != NULL)
-		policy_modes_of(milter_settings.policy, &who, (int64_t)time(NULL), out, NULL);
-	else
-		modes_of(milter_settings.modes, a->domain, a->agency, out);
-}
-
-static uint64_t
-limit_for(const struct rule_author *a)
-{
-	struct policy_who who = policy_who_of(a);
-	uint64_t limit = modes_limit(milter_settings.modes, a->domain, a->agency);
-
-	return milter_settings.policy == NULL ? limit
-					      : policy_limit_of(milter_settings.policy, &who,
-						    (int64_t)time(NULL), limit, NULL);
-}
-
-/* Modes and limit for the authors: of several, the stricter. Without one, those for all. */
-static void
-set_policy(struct eom *e)
-{
-	struct rule_facts *f = &e->facts;
-	unsigned char other[RULES_MAX];
-	uint64_t limit;
-	size_t i;
-
-	modes_for(&f->authors[0], e->modes);
-	f->attach_max = limit_for(&f->authors[0]);
-	for (i = 1; i < f->n_authors; i++) {
-		modes_for(&f->authors[i], other);
-		modes_stricter(e->modes, other);
-		limit = limit_for(&f->authors[i]);
-		if (limit != 0 && (f->attach_max == 0 || limit < f->attach_max))
-			f->attach_max = limit;
-	}
-	f->modes = e->modes;
-}
-
-/* The site's own rules, after the built-in ones: the heavier decision holds. */
-static int
-ask_policy(struct eom *e)
-{
-	struct policy_facts facts;
-	struct policy_result res;
-
-	if (milter_settings.policy == NULL)
-		return 0;
-	if (policy_facts_live(&e->facts, buf_slice(&e->msg->header), e->session->client_ip,
-		e->msg->size, e->verdict.hits, e->arena, &facts) != 0)
-		return in_trouble(e, T_BUSY, ERR_NOMEM);
-	policy_eval(milter_settings.policy, &facts, (int64_t)time(NULL), e->arena, &res);
-	if (res.over_budget)
-		return in_trouble(e, T_POLICY, ERR_LIMIT);
-	policy_into_verdict(&res, &e->verdict);
 	return 0;
 }
 
@@ -488,19 +424,17 @@ judge(struct eom *e)
 	if ((err = ask_directory(e)) != 0 || (err = sign_for_mailbox(e)) != 0 ||
 	    (err = ask_scanner(e)) != 0 || (err = ask_signer(e)) != 0)
 		return err;
-	facts_official(header, milter_settings.official_headers, milter_settings.n_official_headers,
-	    &e->facts);
-	if (facts_document(header, milter_settings.official_headers,
+	if (judgement_read(header, milter_settings.official_headers,
 		milter_settings.n_official_headers, e->arena, &e->facts) != 0)
 		return in_trouble(e, T_BUSY, ERR_NOMEM);
 	if ((err = ask_documents(e)) != 0 || (err = ask_register(e)) != 0)
 		return err;
-	set_policy(e);
 	read_grace(e);
 	read_origin(e, header);
-	rule_judge(&e->facts, &e->verdict);
-	e->judged = true;
-	return ask_policy(e);
+	err = judgement_live(&e->judgement, &e->facts, header, e->session->client_ip, e->msg->size,
+	    e->arena, &e->verdict);
+	e->judged = err != ERR_NOMEM;
+	return err == 0 ? 0 : in_trouble(e, err == ERR_LIMIT ? T_POLICY : T_BUSY, err);
 }
 
 /* ---- the answer ---- */
@@ -623,8 +557,6 @@ log_outcome(const struct eom *e, const struct outcome *o, uint64_t seq)
 	}
 }
 
-_Static_assert(RULE_COUNT <= RULES_MAX, "rules.def has more rows than a message has modes");
-
 void
 cb_eom(struct session *s, const char *qid, struct outcome *o)
 {
@@ -636,6 +568,9 @@ cb_eom(struct session *s, const char *qid, struct outcome *o)
 	buf_init(&o->text, 1024);
 	buf_init(&o->authres, 16384);
 	buf_init(&o->verdict, 4096);
+	e.judgement.policy = milter_settings.policy;
+	e.judgement.modes = milter_settings.modes;
+	e.judgement.now = (int64_t)time(NULL);
 	e.qid = qid != NULL ? qid : s->msg->qid != NULL ? s->msg->qid : "-";
 	cb_body(s, NULL, 0);
 	e.arena = arena_new(FACTS_CAP);

@@ -5,9 +5,8 @@
 #include "config.h"
 
 #include "milter/policy_load.h"
-#include "milter/policy_record.h"
 #include "milter/facts.h"
-#include "milter/modes.h"
+#include "milter/judgement.h"
 #include "milter/record.h"
 #include "milter/scan_message.h"
 #include "milter/scan_priv.h"
@@ -149,7 +148,7 @@ struct world {
 	struct rule_settings rules;
 };
 
-/* As cb_eom.c does, without what only a running site knows. Revocations that cannot be learnt here are no reason to defer. */
+/* Without what only a running site knows. Revocations that cannot be learnt here are no reason to defer. */
 static void
 judge(const struct world *w, struct slice whole, const struct policy *p, const struct json *params,
     struct buf *out)
@@ -160,13 +159,11 @@ judge(const struct world *w, struct slice whole, const struct policy *p, const s
 	struct msg m = {.size = whole.len, .fd = -1};
 	struct rule_facts f;
 	struct findings scan;
-	struct policy_facts pf;
-	struct policy_result res;
+	struct judgement j = {
+	    .policy = p, .modes = w->limits, .now = (int64_t)time(NULL), .in_force = {0}};
 	struct verdict v;
-	struct policy_who who;
-	unsigned char modes[64];
-	int64_t now = (int64_t)time(NULL);
-	struct scan_params sp = {w->trust, slice_str(""), now, w->banned, w->n_banned};
+	int err;
+	struct scan_params sp = {w->trust, slice_str(""), j.now, w->banned, w->n_banned};
 	struct slice header = slice_sub(whole, 0, hdr_body_offset(whole));
 	struct record_input in = {
 	    .session = &session, .msg = &m, .qid = "-", .facts = &f, .verdict = &v};
@@ -187,19 +184,9 @@ judge(const struct world *w, struct slice whole, const struct policy *p, const s
 	f.rev_grace_over = true;
 	f.clearances = milter_settings.clearances;
 	f.settings = &w->rules;
-	facts_official(header, w->official, w->n_official, &f);
-	if (facts_document(header, w->official, w->n_official, a, &f) != 0)
+	if (m.from == NULL || judgement_read(header, w->official, w->n_official, a, &f) != 0 ||
+	    (err = judgement_live(&j, &f, header, "", whole.len, a, &v)) == ERR_NOMEM)
 		fatal("judge: no memory");
-	who = policy_who_of(&f.authors[0]);
-	policy_modes_of(p, &who, now, modes, NULL);
-	f.modes = modes;
-	f.attach_max =
-	    policy_limit_of(p, &who, now, modes_limit(w->limits, who.domain, who.agency), NULL);
-	rule_judge(&f, &v);
-	if (m.from == NULL || policy_facts_live(&f, header, "", whole.len, v.hits, a, &pf) != 0)
-		fatal("judge: no memory");
-	policy_eval(p, &pf, now, a, &res);
-	policy_into_verdict(&res, &v);
 	in.action = v.decision == NULL ? "accept" : actions[v.decision->action];
 	in.code = v.decision == NULL                  ? "250"
 		  : v.decision->action == RULE_REJECT ? "550"
@@ -207,7 +194,7 @@ judge(const struct world *w, struct slice whole, const struct policy *p, const s
 						      : "250";
 	in.rule = v.decision != NULL ? v.decision->id : "";
 	in.detail = buf_slice(&v.detail);
-	if (res.over_budget) {
+	if (err != 0) {
 		in.action = "tempfail";
 		in.code = "451";
 		in.rule = "T05";

@@ -34,7 +34,7 @@ CV_RULE_LIBS = milter/libcvrule.a milter/libcvfindings.a lib/libcvmail.a lib/lib
 noinst_LIBRARIES += milter/libcvpolicy.a milter/libcvpolicyread.a
 milter_libcvpolicy_a_SOURCES = milter/policy.h milter/policy_priv.h milter/policy_predicates.def milter/policy_build.c milter/policy_expr.c milter/policy_match.c \
 	milter/policy_predicates.c milter/policy_eval.c milter/policy_print.c milter/policy_load.h milter/policy_load.c milter/policy_sign.h milter/policy_sign.c milter/policy_record.h \
-	milter/policy_record.c
+	milter/policy_record.c milter/judgement.h milter/judgement.c
 nodist_milter_libcvpolicyread_a_SOURCES = milter/policy_grammar.c milter/policy_lexer.c
 milter_libcvpolicyread_a_CFLAGS = $(AM_CFLAGS) -Wno-shadow -Wno-cast-qual -Wno-missing-prototypes -Wno-undef -Wno-sign-compare -Wno-unused-function \
 	-Wno-unused-but-set-variable -Wno-unused-parameter

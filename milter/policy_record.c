@@ -5,8 +5,6 @@
 
 #include "milter/policy_record.h"
 
-#include "milter/modes.h"
-
 #include "lib/addr.h"
 #include "lib/err.h"
 #include "lib/hdr.h"
@@ -342,39 +340,4 @@ policy_facts_from(const struct json *rec, struct arena *a, struct policy_replay 
 	read_notes(rec, a, out);
 	read_facts(rec, a, out);
 	return read_rcpts(rec, a, out);
-}
-
-void
-policy_replay_judge(const struct policy *p, struct policy_replay *r, int64_t now, struct arena *a,
-    struct policy_result *res, struct verdict *v)
-{
-	unsigned char modes[64], other[64];
-	ptrdiff_t p25 = rule_index(slice_str("P25"));
-	struct policy_who who;
-	struct buf detail;
-	uint64_t limit;
-	size_t i, n = r->rules.n_authors > 0 ? r->rules.n_authors : 1;
-
-	memset(modes, 0, sizeof modes);
-	for (i = 0; i < n; i++) {
-		who = policy_who_of(&r->rules.authors[i]);
-		policy_modes_of(p, &who, now, other, NULL);
-		modes_stricter(modes, other);
-	}
-	who = policy_who_of(&r->rules.authors[0]);
-	limit = policy_limit_of(p, &who, now, 0, NULL);
-	/* the limit is a number of the policy: asked again where it has one */
-	if (limit != 0 && !r->facts.flags_unknown && p25 >= 0) {
-		r->rules.attach_max = limit;
-		buf_init(&detail, 300);
-		r->hits[p25] = rule_table[p25].hit(&r->rules, &detail);
-		buf_done(&detail);
-	}
-	r->rules.modes = modes;
-	r->facts.found = slice_eq_str(r->policy_sha256, p->sha256) ? r->found : NULL;
-	r->facts.n_found = r->n_found;
-	rule_judge_hits(&r->rules, r->hits, r->details, v);
-	policy_eval(p, &r->facts, now, a, res);
-	policy_into_verdict(res, v);
-	r->rules.modes = NULL;
 }

@@ -29,8 +29,5 @@ struct policy_replay {
 	int64_t policy_version, at; /* at: seconds since 1970 */
 };
 int policy_facts_from(const struct json *rec, struct arena *a, struct policy_replay *out);
-/* What p says of it: the verdict (verdict_done), and what its own rules found. now: when it is thought to come. */
-void policy_replay_judge(const struct policy *p, struct policy_replay *r, int64_t now,
-    struct arena *a, struct policy_result *res, struct verdict *v);
 
 #endif

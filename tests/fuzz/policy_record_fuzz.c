@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-#include "milter/policy_record.h"
+#include "milter/judgement.h"
 #include "milter/policy_sign.h"
 
 static const char text[] =
@@ -23,14 +23,16 @@ replay(const struct json *rec, const struct policy *p)
 {
 	struct arena *a = arena_new(32 << 20);
 	struct policy_replay *r = arena_alloc(a, sizeof *r);
-	struct policy_result res;
+	struct judgement j = {.now = 0};
 	struct verdict v;
 	struct json *again;
 
 	if (r != NULL && policy_facts_from(rec, a, r) == 0) {
 		MUST(r->rules.n_authors <= RULE_FROM_MAX && r->scan.n_parts <= FINDINGS_PARTS_MAX);
-		policy_replay_judge(p, r, 1764547200, a, &res, &v);
-		MUST(res.n_hits <= POLICY_HITS_MAX && res.decision < (ptrdiff_t)res.n_hits);
+		j.policy = p;
+		j.now = 1764547200;
+		judgement_replay(&j, r, a, &v);
+		MUST(j.own.n_hits <= POLICY_HITS_MAX && j.own.decision < (ptrdiff_t)j.own.n_hits);
 		MUST(v.n_notes <= RULE_NOTES_MAX);
 		/* what is read can be written again */
 		again = policy_facts_json(&r->rules, r->hits, slice_str("Subject: x\r\n"));

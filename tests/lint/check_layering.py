@@ -14,7 +14,7 @@ SHARED = {
     "store/row.h": {"imapd"},  # what a message row says, in the answers of stored
     "smtpd/milter_options.h": {"admin"},  # rows of the option that congvu check reads
     "milter/modes.h": {"admin"},  # the policy's settings that congvu check reads
-    "milter/policy_load.h": {"admin"}, "milter/policy_record.h": {"admin"},  # the policy language, for its officers
+    "milter/policy_load.h": {"admin"}, "milter/judgement.h": {"admin"},  # the policy language, for its officers
     "milter/audit.h": {"admin"},  # the format of the log that congvu verifies
     "milter/audit_files.h": {"admin"}, "milter/audit_verify.h": {"admin"}, "milter/sign_key.h": {"admin"}, "milter/sign_text.h": {"admin"},
     "milter/sign_row.h": {"admin"}, "milter/sign_mail.h": {"admin"},  # rows and keys that congvu check reads
