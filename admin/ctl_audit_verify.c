@@ -1,5 +1,6 @@
 /* ctl_audit_verify.c: `congvu audit verify`: all files of the audit log against the ledger's state file, the keys of --key and the checkpoints that
- * another host kept (--checkpoints). Runs in congvu. Exits 0, or 65 with every finding named: what, where, which record. */
+ * another host kept (--checkpoints), and, for the instance's own log, milter-sign's list of what it signed. Runs in congvu. Exits 0; 65 with every finding
+ * named: what, where, which record; 76 where checkpoints are absent and nothing at hand tells what they said. */
 #include "config.h"
 
 #include <errno.h>
@@ -13,8 +14,9 @@
 #include "lib/err.h"
 #include "lib/log.h"
 #include "milter/audit_verify.h"
+#include "milter/sign_text.h"
 
-enum { KEY_MAX = 65536 };
+enum { KEY_MAX = 65536, EX_UNDECIDED = 76 };
 
 int
 audit_open_one(struct ctl *c, const char *path)
@@ -135,6 +137,29 @@ add_state(struct ctl *c, struct audit_verifier *v, const struct audit_files *fil
 	return rc;
 }
 
+/* Another log's list is not ours. fd_out: to be closed behind the verification, or -1. */
+static int
+add_rows(struct ctl *c, struct audit_verifier *v, const char *file, int *fd_out)
+{
+	char *dir = conf_path(c->conf, "sign_dir"), *path = NULL;
+	int rc = 0;
+
+	if (file == NULL && asprintf(&path, "%s/" SIGN_ROWS_FILE, dir) < 0)
+		fatal("out of memory");
+	*fd_out = path != NULL ? open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW) : -1;
+	if (*fd_out >= 0 && audit_verifier_rows(v, *fd_out) != 0)
+		rc = ctl_fail(c, EX_IOERR, _("%s cannot be read"), path);
+	free(path);
+	free(dir);
+	return rc;
+}
+
+static int
+exit_code(const struct audit_report *r)
+{
+	return !r->ok ? EX_DATAERR : r->undecided > 0 ? EX_UNDECIDED : EX_OK;
+}
+
 static struct json *
 finding_json(const struct audit_finding *f)
 {
@@ -171,13 +196,16 @@ report_json(const struct audit_report *r, const struct audit_files *files)
 	json_set_int(j, "signed_seq", (int64_t)r->signed_seq);
 	json_set_int(j, "known_checkpoints", (int64_t)r->known);
 	json_set_int(j, "checkpoints_not_there", (int64_t)r->not_there);
+	json_set_int(j, "checkpoints_undecided", (int64_t)r->undecided);
+	json_set_bool(j, "signed_rows_checked", r->has_rows);
+	json_set_int(j, "signed_rows", (int64_t)r->rows);
 	json_set_take(j, "findings", found);
 	json_set_int(j, "more_findings", (int64_t)r->more_findings);
 	if (!r->ok) {
 		json_set_int(j, "line", (int64_t)r->line);
 		json_set_str(j, "why", r->why);
 	}
-	return ctl_json_take(j, r->ok ? EX_OK : EX_DATAERR);
+	return ctl_json_take(j, exit_code(r));
 }
 
 static void
@@ -205,12 +233,21 @@ print_good(const struct audit_report *r, const struct audit_files *files, bool k
 	else if (r->checkpoints > 0)
 		printf(_("%llu checkpoints; their signatures were not checked (--key FILE)\n"),
 		    (unsigned long long)r->checkpoints);
-	if (r->not_there > 0)
+	if (r->has_rows)
+		printf(_("milter-sign signed %llu checkpoints of these records, and all agree\n"),
+		    (unsigned long long)r->rows);
+	if (r->not_there > r->undecided)
+		printf(_("%llu checkpoints that were signed are not in the log, the last over "
+			 "record %llu: what they said is known, and agrees\n"),
+		    (unsigned long long)(r->not_there - r->undecided),
+		    (unsigned long long)r->not_there_seq);
+	if (r->undecided > 0)
 		printf(
-		    _("%llu checkpoints were signed and are not in the log, the last over record "
-		      "%llu: lost when the ledger died, or kept back: ask the host of "
+		    _("UNDECIDED: %llu checkpoints were signed and are not in the log, the last "
+		      "over record %llu: lost when the ledger died, or kept back because they "
+		      "would tell on it. milter-sign's list (sign_dir) says which, or the host of "
 		      "audit_syslog (--checkpoints FILE)\n"),
-		    (unsigned long long)r->not_there, (unsigned long long)r->not_there_seq);
+		    (unsigned long long)r->undecided, (unsigned long long)r->undecided_seq);
 	if (r->known > 0)
 		printf(_("%llu checkpoints of another host agree\n"), (unsigned long long)r->known);
 }
@@ -220,7 +257,7 @@ print_report(const struct audit_report *r, const struct audit_files *files, bool
 {
 	if (r->ok) {
 		print_good(r, files, key);
-		return EX_OK;
+		return exit_code(r);
 	}
 	for (size_t i = 0; i < r->n_findings; i++) {
 		const struct audit_finding *f = &r->findings[i];
@@ -241,7 +278,7 @@ audit_cmd_verify(struct ctl *c, const struct audit_options *o)
 	struct audit_verifier *v = audit_verifier_new();
 	struct audit_files files = {0};
 	const struct audit_report *r;
-	int rc = audit_open_files(c, o->file, &files), fd;
+	int rc = audit_open_files(c, o->file, &files), fd, rows_fd = -1;
 
 	if (rc == 0)
 		rc = add_keys(c, v, o->key);
@@ -250,6 +287,8 @@ audit_cmd_verify(struct ctl *c, const struct audit_options *o)
 	/* the state before the log: a ledger that is writing meanwhile only makes the log longer than it says */
 	if (rc == 0)
 		rc = add_state(c, v, &files);
+	if (rc == 0)
+		rc = add_rows(c, v, o->file, &rows_fd);
 	if (rc == 0 && (o->partial || (files.n == 1 && files.list[0].first != 0)))
 		audit_verifier_partial(v);
 	for (size_t i = 0; i < files.n && rc == 0; i++) {
@@ -265,6 +304,8 @@ audit_cmd_verify(struct ctl *c, const struct audit_options *o)
 		r = audit_verifier_end(v);
 		rc = c->json ? report_json(r, &files) : print_report(r, &files, o->key != NULL);
 	}
+	if (rows_fd >= 0)
+		close(rows_fd);
 	audit_verifier_free(v);
 	audit_files_done(&files);
 	return rc;

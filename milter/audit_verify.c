@@ -1,5 +1,5 @@
 /* audit_verify.c: finds what was done to an audit log: edit, delete, reorder, truncate, splice, and a log that was written anew, which
- * only the state file, a signed checkpoint or another host's copy of one tells. Runs in congvu. A line that is wrong is named, and the
+ * only the state file, a signed checkpoint, milter-sign's list of them or another host's copy of one tells. Runs in congvu. A line that is wrong is named, and the
  * search goes on behind it, so that one wrong line is one finding. */
 #include "config.h"
 
@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* So many records back a checkpoint is compared with its record: it is written a moment after it was asked for. */
@@ -27,7 +28,7 @@ struct gap {
 	uint64_t line, order;
 };
 struct known {
-	uint64_t seq;
+	uint64_t seq, after_seq;
 	char h[65];
 	bool seen;
 };
@@ -52,6 +53,15 @@ struct audit_verifier {
 		char h[65];
 	} * window;
 	struct known checkpoint; /* what the last checkpoint in the log is about */
+	/* milter-sign's list: read as far as the log is */
+	struct {
+		int fd;
+		off_t at, end;
+		bool ready; /* next is a row that was not passed yet */
+		struct sign_signed next;
+		uint64_t last, from; /* passed without a gap: the rows above from, up to last */
+		uint64_t since;      /* rows passed since the last checkpoint in the log */
+	} rows;
 };
 
 const char *
@@ -72,6 +82,7 @@ audit_verifier_new(void)
 	audit_chain_init(&v->c);
 	audit_chain_init(&v->r.last);
 	v->file = "";
+	v->rows.fd = -1;
 	return v;
 }
 
@@ -224,6 +235,7 @@ read_known(struct audit_verifier *v, struct slice line, struct known *out)
 	if (!good)
 		return false;
 	out->seq = t.seq;
+	out->after_seq = t.version == 2 ? t.after_seq : 0;
 	out->seen = false;
 	memcpy(out->h, t.h, sizeof out->h);
 	return true;
@@ -261,6 +273,96 @@ audit_verifier_known(struct audit_verifier *v, int fd)
 	return err == ERR_EOF ? (int)(v->n_known - before) : ERR_IO;
 }
 
+/* ---- milter-sign's list ---- */
+
+static int
+row_next(struct audit_verifier *v)
+{
+	char text[SIGN_ROW_LEN];
+
+	v->rows.ready = false;
+	if (v->rows.at >= v->rows.end)
+		return 0;
+	if (pread(v->rows.fd, text, SIGN_ROW_LEN, v->rows.at) != SIGN_ROW_LEN)
+		return ERR_IO;
+	if (sign_signed_parse(slice_of(text, SIGN_ROW_LEN), &v->rows.next) != 0)
+		return ERR_CORRUPT;
+	v->rows.at += SIGN_ROW_LEN;
+	v->rows.ready = true;
+	return 0;
+}
+
+int
+audit_verifier_rows(struct audit_verifier *v, int fd)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) != 0)
+		return ERR_IO;
+	v->rows.fd = fd;
+	v->rows.end = st.st_size - st.st_size % SIGN_ROW_LEN; /* one may just be written */
+	v->rows.last = UINT64_MAX;
+	v->r.has_rows = true;
+	return row_next(v);
+}
+
+static void
+row_pass(struct audit_verifier *v)
+{
+	const struct sign_signed *r = &v->rows.next;
+
+	if (r->after_seq != v->rows.last)
+		v->rows.from = r->after_seq;
+	v->rows.last = r->seq;
+	v->rows.since++;
+	if (row_next(v) != 0)
+		find(v, AUDIT_STATE, v->file, v->order, v->line, r->seq,
+		    "milter-sign's list of checkpoints is damaged behind the one over record "
+		    "%" PRIu64,
+		    r->seq);
+}
+
+static void
+compare_rows(struct audit_verifier *v, const struct audit_chain *got)
+{
+	while (v->rows.ready && v->rows.next.seq < got->seq)
+		row_pass(v);
+	while (v->rows.ready && v->rows.next.seq == got->seq) {
+		if (strcmp(v->rows.next.h, got->h) != 0)
+			find(v, AUDIT_REWRITE, v->file, v->order, v->line, got->seq,
+			    "replaced: record %" PRIu64 " is not the one that milter-sign signed",
+			    got->seq);
+		else
+			v->r.rows++;
+		row_pass(v);
+	}
+}
+
+static const struct known *
+known_at(const struct audit_verifier *v, uint64_t seq)
+{
+	struct known key = {.seq = seq};
+
+	return v->n_known == 0 ? NULL
+			       : bsearch(&key, v->known, v->n_known, sizeof *v->known, by_seq);
+}
+
+/* Whether all that was signed above the number from, up to the checkpoint over seq, is known from elsewhere than the log: then each of it was
+ * compared with the log's records, and nothing was hidden by keeping one back. */
+static bool
+is_decided(const struct audit_verifier *v, uint64_t from, uint64_t seq)
+{
+	const struct known *k;
+
+	if (v->r.has_rows && v->rows.last != UINT64_MAX && v->rows.from <= from &&
+	    v->rows.last >= seq)
+		return true;
+	for (; seq > from; seq = k->after_seq)
+		if ((k = known_at(v, seq)) == NULL || k->after_seq >= seq)
+			return false;
+	return true;
+}
+
 /* ---- one record ---- */
 
 /* Two hashes for one number: what is signed, or was written down elsewhere, is the truth. */
@@ -288,8 +390,22 @@ compare(struct audit_verifier *v, const struct audit_chain *got)
 		    "replaced: the ledger's state file has another hash for this record");
 }
 
-/* What was signed before: in a log that was written anew another record has that number. A checkpoint that is not in the log was lost when the ledger
- * died, or is kept back, because it would tell on the log: nobody here can say which. */
+/* A checkpoint that is not in the log was lost when the ledger died, or is kept back because it would tell on the log. What it said is in milter-sign's
+ * list, or on another host; where neither is at hand, nobody can say which. */
+static void
+check_absent(struct audit_verifier *v, const struct sign_text *t)
+{
+	bool decided = is_decided(v, v->checkpoint.seq, t->after_seq);
+
+	v->r.not_there += decided && v->rows.since > 2 ? v->rows.since - 1 : 1;
+	v->r.not_there_seq = t->after_seq;
+	if (decided)
+		return;
+	v->r.undecided++;
+	v->r.undecided_seq = t->after_seq;
+}
+
+/* What was signed before: in a log that was written anew another record has that number. */
 static void
 check_after(struct audit_verifier *v, const struct audit_chain *got, const struct sign_text *t)
 {
@@ -307,10 +423,8 @@ check_after(struct audit_verifier *v, const struct audit_chain *got, const struc
 		    "replaced: when the checkpoint %" PRIu64 " was made, record %" PRIu64
 		    " had been signed with another hash",
 		    got->seq, t->after_seq);
-	else if (before->seq != t->after_seq && !(v->partial && before->seq == 0)) {
-		v->r.not_there++;
-		v->r.not_there_seq = t->after_seq;
-	}
+	else if (before->seq != t->after_seq && !(v->partial && before->seq == 0))
+		check_absent(v, t);
 }
 
 /* A record "checkpoint": it speaks of one before it, and is signed. */
@@ -335,6 +449,7 @@ check_checkpoint(struct audit_verifier *v, const struct audit_chain *got, const 
 		    " than the one in the log",
 		    got->seq, t.seq);
 	check_after(v, got, &t);
+	v->rows.since = 0;
 	v->checkpoint.seq = t.seq;
 	memcpy(v->checkpoint.h, t.h, sizeof v->checkpoint.h);
 	if (v->n_keys == 0)
@@ -365,6 +480,7 @@ accept(struct audit_verifier *v, const struct audit_chain *got, const struct jso
 	v->window[at].seq = got->seq;
 	memcpy(v->window[at].h, got->h, sizeof got->h);
 	compare(v, got);
+	compare_rows(v, got);
 	if (slice_eq_str(json_str(json_get(rec, "event")), "checkpoint"))
 		check_checkpoint(v, got, rec);
 }
@@ -500,6 +616,16 @@ check_end(struct audit_verifier *v)
 		    "truncated: the log ends with record %" PRIu64
 		    ", but a checkpoint on another host is about %" PRIu64,
 		    last, k->seq);
+	/* one may be on its way */
+	if (v->rows.since > 1)
+		v->r.not_there += v->rows.since - 1;
+	while (v->rows.ready)
+		row_pass(v);
+	if (v->r.has_rows && v->rows.last != UINT64_MAX && v->rows.last > last)
+		find(v, AUDIT_TRUNCATE, v->file, v->order + 1, at, last + 1,
+		    "truncated: the log ends with record %" PRIu64
+		    ", but milter-sign signed record %" PRIu64,
+		    last, v->rows.last);
 	if (v->n_keys > 0 && v->r.records > 0 && v->r.checked_signatures == 0)
 		find(v, AUDIT_SIGNATURE, v->file, v->order + 1, at, 0,
 		    "no checkpoint in the log has a good signature of the key");

@@ -44,6 +44,11 @@ struct audit_report {
 	uint64_t
 	    not_there; /* checkpoints that were signed, and are not in the log: lost with a ledger that died, or kept back */
 	uint64_t not_there_seq; /* what the last of them is about */
+	uint64_t
+	    undecided; /* of these: neither milter-sign's list nor another host tells what they said */
+	uint64_t undecided_seq;
+	uint64_t rows; /* of milter-sign's list that agree */
+	bool has_rows;
 	size_t n_findings, more_findings;
 	struct audit_finding findings[AUDIT_FINDINGS_MAX];
 };
@@ -57,6 +62,9 @@ int audit_verifier_state(struct audit_verifier *v, int state_fd); /* 0 or ERR_IO
 void audit_verifier_key_take(struct audit_verifier *v, struct sign_key *key);
 /* Lines of syslog, of any kind: those with a checkpoint of ours count. How many: 0 or more; ERR_IO. */
 int audit_verifier_known(struct audit_verifier *v, int fd);
+/* milter-sign's own list of what it signed for this log (sign_text.h), as long as it is now; fd is borrowed until the end. 0, ERR_IO, or
+ * ERR_CORRUPT for one that is none. Open it before the log: nothing is signed that is not in the log already. */
+int audit_verifier_rows(struct audit_verifier *v, int fd);
 /* Files in the order of their records. name is borrowed until the end. 0 or ERR_IO. */
 int audit_verifier_file(struct audit_verifier *v, const char *name, int fd);
 const struct audit_report *audit_verifier_end(struct audit_verifier *v);

@@ -1,7 +1,8 @@
 /* ledger.c: the milter-ledger role: the one writer of the audit log. Verdicts come from milter, outcomes from smtpd-session; each
  * becomes one record of the hash chain (audit.h). Group commit: what arrives while a batch is written and synced forms the next
  * one. Invariants: a verdict is acknowledged only when it is on stable storage; a record that cannot be written is refused, and the
- * milter then defers the mail; an outcome is acknowledged when it is written and synced within a second. No network, no directory. */
+ * milter then defers the mail; an outcome is acknowledged when it is written and synced within a second; after a sync that failed the process
+ * ends, and the next one finds out what is there. No network, no directory. */
 #include "config.h"
 
 #include "milter/audit_files.h"
@@ -26,6 +27,7 @@
 #define BATCH_BYTES (32u << 20)
 #define LATE_SYNC_MS 500
 #define ROTATE_AGAIN_S 600 /* after a rotation that failed */
+#define END_MS 50          /* refusals get so long to leave */
 
 struct pending {
 	TAILQ_ENTRY(pending) link;
@@ -51,7 +53,7 @@ static struct {
 	    rotating; /* rotating: the first record of the file that is being closed */
 	int64_t rotate_s, rotate_not_before; /* 0 s: never by age */
 	struct loop_defer *kick;
-	struct loop_timer *late_sync;
+	struct loop_timer *late_sync, *end;
 	uint64_t records, syncs, signable; /* signable: records other than checkpoints */
 } led;
 
@@ -120,16 +122,27 @@ enqueue_checkpoint(struct json *rec)
 static void batch_start(bool force_sync);
 
 static void
-refuse_all(int err)
+end(void *arg)
+{
+	(void)arg;
+	loop_stop(led.loop);
+}
+
+/* What is on the disk is not known any more: a start finds out (ledger_file_open), and the parent sees to one. What waits was not
+ * written at all. */
+static void
+give_up(void)
 {
 	struct pending *p;
 
 	while ((p = TAILQ_FIRST(&led.waiting)) != NULL) {
 		TAILQ_REMOVE(&led.waiting, p, link);
 		led.n_waiting--;
-		answer(p, err);
+		answer(p, ERR_TEMP);
 		pending_free(p);
 	}
+	if (!loop_timer_is_set(led.end))
+		loop_timer_set(led.end, END_MS);
 }
 
 /* Seals what waits into one batch. The chain moves only when the batch has succeeded. */
@@ -213,7 +226,7 @@ batch_start(bool force_sync)
 	if (led.busy)
 		return;
 	if (ledger_file_broken(led.file)) {
-		refuse_all(ERR_IO);
+		give_up();
 		return;
 	}
 	if (is_full()) {
@@ -253,6 +266,8 @@ batch_over(void *arg, bool done, int err)
 	struct pending *p, *next;
 
 	(void)arg;
+	if (err != 0 && ledger_file_broken(led.file))
+		err = ERR_UNKNOWN; /* the next start may find it */
 	for (p = TAILQ_FIRST(&led.batch); p != NULL; p = next) {
 		next = TAILQ_NEXT(p, link);
 		if (err != 0 || done || !p->durable)
@@ -278,7 +293,7 @@ batch_over(void *arg, bool done, int err)
 	}
 	role_stat_set(0, led.records);
 	role_stat_set(1, led.syncs);
-	if (!TAILQ_EMPTY(&led.waiting))
+	if (!TAILQ_EMPTY(&led.waiting) || ledger_file_broken(led.file))
 		batch_start(false);
 }
 
@@ -371,7 +386,7 @@ on_register(struct ipc_conn *c, uint32_t id, struct ipc_reader *r)
 	strftime(ts, sizeof ts, "%Y-%m-%dT%H:%M:%SZ", &tm);
 	if (err == 0 && add && is.state == REGISTERED_NEW) {
 		if (ledger_file_broken(led.file) || led.n_waiting >= PENDING_MAX)
-			err = ERR_IO;
+			err = ERR_TEMP;
 		if (err == 0)
 			err = register_add(entry, ts);
 		if (err == 0) {
@@ -413,7 +428,7 @@ on_msg(struct ipc_conn *c, uint16_t type, uint32_t id, struct ipc_reader *r, int
 	if (err == ERR_PROTO)
 		return ERR_PROTO;
 	if (err == 0 && ledger_file_broken(led.file))
-		err = ERR_IO;
+		err = ERR_TEMP;
 	if (err == 0 && led.n_waiting >= PENDING_MAX)
 		err = ERR_LIMIT;
 	if (err != 0) {
@@ -500,6 +515,7 @@ main(int argc, char **argv)
 	led.loop = loop_new();
 	led.kick = loop_defer_new(led.loop, kick, NULL);
 	led.late_sync = loop_timer_new(led.loop, late_sync, NULL);
+	led.end = loop_timer_new(led.loop, end, NULL);
 	checkpoint_init(led.loop, enqueue_checkpoint);
 	serve("ledger.milter", IPC_MILTER, "user_milter");
 	serve("ledger.smtpd", IPC_SMTPD, "user_smtpd");
@@ -508,5 +524,7 @@ main(int argc, char **argv)
 	if (ledger_file_start(led.file, led.loop, batch_over, NULL) != 0)
 		fatal("milter-ledger: cannot start the writer thread");
 	enqueue(NULL, 0, load_record(&recovery), true);
-	return loop_run(led.loop) == 0 ? 0 : EX_OSERR;
+	if (loop_run(led.loop) != 0)
+		return EX_OSERR;
+	return ledger_file_broken(led.file) ? EX_IOERR : 0;
 }

@@ -531,8 +531,7 @@ synced(struct ledger_file *f, int ret)
 		return 0;
 	if (!f->thread_broken)
 		log_msg(LOG_LVL_ERROR, "ledger_sync",
-		    "a sync of the audit log failed (%s): nothing is recorded until "
-		    "milter-ledger is restarted",
+		    "a sync of the audit log failed (%s): milter-ledger ends, and begins anew",
 		    strerror(errno));
 	f->thread_broken = true;
 	return ERR_IO;

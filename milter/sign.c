@@ -1,6 +1,6 @@
 /* sign.c: the milter-sign role: holds the keys of the audit log and of functional mailboxes under a uid of its own, so that nobody else can sign in their names; no
  * network, no other role's files. Invariants: what is signed is made here from a number and a hash; before a signature leaves, that it was made is
- * on stable storage; it says what was signed before; one that goes back or says something else of the same number is refused and logged: a log
+ * on stable storage, in a list that only grows; it says what was signed before; one that goes back or says something else of the same number is refused and logged: a log
  * that was written anew gets no signature, or one that gives it away. Without a key it runs and says so. */
 #include "config.h"
 
@@ -19,6 +19,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sysexits.h>
 #include <time.h>
 #include <unistd.h>
@@ -29,7 +30,8 @@
 static struct {
 	struct sign_key *audit_key; /* NULL: none */
 	struct sign_state last;
-	int state_fd;
+	int state_fd, rows_fd;
+	off_t rows_end;
 	bool state_bad;
 	uint64_t checkpoints, refused, mails;
 	struct mailbox {
@@ -53,6 +55,27 @@ state_write(const struct sign_state *s)
 	} while (n < 0 && errno == EINTR);
 	if (n != SIGN_STATE_LEN || fdatasync(sg.state_fd) != 0) {
 		log_msg(LOG_LVL_ERROR, "sign_state", "cannot write %s: %s", STATE_FILE,
+		    strerror(errno));
+		return ERR_IO;
+	}
+	return 0;
+}
+
+/* Where this fails the next row goes to the same place. */
+static int
+row_write(const struct sign_state *s)
+{
+	struct sign_signed r = {.seq = s->seq, .after_seq = sg.last.seq};
+	char text[SIGN_ROW_LEN + 1];
+	ssize_t n;
+
+	memcpy(r.h, s->h, sizeof r.h);
+	sign_signed_format(&r, text);
+	do {
+		n = pwrite(sg.rows_fd, text, SIGN_ROW_LEN, sg.rows_end);
+	} while (n < 0 && errno == EINTR);
+	if (n != SIGN_ROW_LEN || fdatasync(sg.rows_fd) != 0) {
+		log_msg(LOG_LVL_ERROR, "sign_state", "cannot write %s: %s", SIGN_ROWS_FILE,
 		    strerror(errno));
 		return ERR_IO;
 	}
@@ -119,8 +142,11 @@ checkpoint(struct ipc_conn *c, uint32_t id, const struct sign_state *asked)
 	if (err == 0)
 		err = sign_key_sign(sg.audit_key, buf_slice(&text), &sig);
 	if (err == 0)
+		err = row_write(asked);
+	if (err == 0)
 		err = state_write(asked);
 	if (err == 0) {
+		sg.rows_end += SIGN_ROW_LEN;
 		sg.last = *asked;
 		role_stat_set(0, ++sg.checkpoints);
 		ipc_put_slice(&reply, buf_slice(&text));
@@ -326,6 +352,42 @@ load_state(void)
 	}
 }
 
+/* The list of all that was signed. Half a row at its end, or one that is none, was never answered. */
+static void
+load_rows(void)
+{
+	char text[SIGN_ROW_LEN];
+	struct sign_signed last = {0};
+	struct stat st = {0};
+	bool good = true;
+
+	sg.rows_fd = open(SIGN_ROWS_FILE, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (sg.rows_fd < 0 || fstat(sg.rows_fd, &st) != 0) {
+		log_msg(LOG_LVL_ERROR, "sign_state", "%s: %s", SIGN_ROWS_FILE, strerror(errno));
+		exit(EX_IOERR);
+	}
+	sg.rows_end = st.st_size - st.st_size % SIGN_ROW_LEN;
+	for (int tries = 0; tries < 2 && sg.rows_end > 0; tries++) {
+		good = pread(sg.rows_fd, text, SIGN_ROW_LEN, sg.rows_end - SIGN_ROW_LEN) ==
+			   SIGN_ROW_LEN &&
+		       sign_signed_parse(slice_of(text, SIGN_ROW_LEN), &last) == 0;
+		if (good)
+			break;
+		sg.rows_end -= SIGN_ROW_LEN;
+	}
+	if (!good && sg.rows_end > 0) {
+		sg.state_bad = true;
+		log_msg(LOG_LVL_ERROR, "sign_state", "%s is damaged: no checkpoint is signed",
+		    SIGN_ROWS_FILE);
+	} else if (sg.rows_end < st.st_size && ftruncate(sg.rows_fd, sg.rows_end) != 0) {
+		log_msg(LOG_LVL_ERROR, "sign_state", "%s: %s", SIGN_ROWS_FILE, strerror(errno));
+		exit(EX_IOERR);
+	} else if (last.seq > sg.last.seq) { /* ended between both */
+		sg.last.seq = last.seq;
+		memcpy(sg.last.h, last.h, sizeof sg.last.h);
+	}
+}
+
 int
 main(int argc, char **argv)
 {
@@ -351,6 +413,7 @@ main(int argc, char **argv)
 		    l, fd, &sign_proto, IPC_MILTER, role_uid_of("user_milter"), 80, &ops, NULL);
 	role_enter();
 	load_state();
+	load_rows();
 	role_stat_set(2, sg.audit_key != NULL);
 	role_stat_set(4, sg.n_boxes);
 	return loop_run(l) == 0 ? 0 : EX_OSERR;

@@ -129,6 +129,30 @@ sign_state_parse(struct slice text, struct sign_state *out)
 	return 0;
 }
 
+void
+sign_signed_format(const struct sign_signed *r, char out[SIGN_ROW_LEN + 1])
+{
+	snprintf(out, SIGN_ROW_LEN + 1, "%020" PRIu64 " %.64s %020" PRIu64 "\n", r->seq, r->h,
+	    r->after_seq);
+}
+
+int
+sign_signed_parse(struct slice text, struct sign_signed *out)
+{
+	struct sign_signed r;
+
+	if (text.len != SIGN_ROW_LEN || text.ptr[20] != ' ' || text.ptr[85] != ' ' ||
+	    text.ptr[SIGN_ROW_LEN - 1] != '\n' ||
+	    slice_to_u64(slice_sub(text, 0, 20), INT64_MAX, &r.seq) != 0 || r.seq == 0 ||
+	    slice_to_u64(slice_sub(text, 86, 20), r.seq, &r.after_seq) != 0 ||
+	    !sign_is_hash(slice_sub(text, 21, 64)))
+		return ERR_SYNTAX;
+	memcpy(r.h, text.ptr + 21, 64);
+	r.h[64] = '\0';
+	*out = r;
+	return 0;
+}
+
 bool
 sign_may_follow(const struct sign_state *last, uint64_t seq, const char *h)
 {

@@ -37,6 +37,16 @@ struct sign_state {
 };
 void sign_state_format(const struct sign_state *s, char out[SIGN_STATE_LEN + 1]);
 int sign_state_parse(struct slice text, struct sign_state *out);
+/* A row of milter-sign's own list of all that it signed: fixed length, so that a torn one at its end is seen. Whoever keeps a checkpoint back
+ * takes it out of the audit log, and not out of this list: congvu audit verify compares both. */
+#define SIGN_ROWS_FILE "signed.rows"
+#define SIGN_ROW_LEN 107
+struct sign_signed {
+	uint64_t seq, after_seq; /* after: the row before it, 0: none */
+	char h[65];
+};
+void sign_signed_format(const struct sign_signed *r, char out[SIGN_ROW_LEN + 1]);
+int sign_signed_parse(struct slice text, struct sign_signed *out);
 /* 64 hex digits in small letters. */
 bool sign_is_hash(struct slice s);
 /* Whether a checkpoint may follow: a higher number, or the same one with the same hash. */

@@ -1,8 +1,8 @@
 /* ledger_load.c: loads a congvu-milter-ledger under shim.c for ledger_check (ledger_model.c): verdicts and outcomes, many at once, with kill -9 and
  * orderly ends in between. Runs in tests:
  *   ledger_load [-n records] [-s seed] [-r restarts] [-f fault] RECORD
- * LEDGER_BIN, LEDGER_PRELOAD: the program and the shim; LEDGER_CONF: lines for its configuration. -f: CONGVU_FAULT (shim.c) for the first process; when it
- * says that it records nothing any more, it is killed and begun again, as an operator does. Once a sync has failed it must acknowledge nothing.
+ * LEDGER_BIN, LEDGER_PRELOAD: the program and the shim; LEDGER_CONF: lines for its configuration. -f: CONGVU_FAULT (shim.c) for the first process. Where that
+ * ends by itself it is begun again, as its parent does. Once a sync has failed it must acknowledge nothing, and end.
  * Texts (n: number of the record): V n, U n: a verdict, an outcome is about to be told; v n seq, u n seq: that was answered. */
 #include "config.h"
 
@@ -42,7 +42,7 @@ static struct {
 	uint32_t seed, next, answered, errors;
 	struct ipc_client *milter, *smtp;
 	struct worker w[WORKERS];
-	bool dies, broken;
+	bool dies;
 	unsigned run, deaths;
 	const char *fault;
 	struct fault_page *page;
@@ -105,7 +105,6 @@ start(bool dies)
 	char text[16];
 
 	T.dies = dies;
-	T.broken = false;
 	T.run++;
 	snprintf(text, sizeof text, "%u", dies ? 4 + rnd(120) : 0);
 	setenv("CONGVU_CRASH_END", text, 1);
@@ -129,11 +128,9 @@ revive(void)
 {
 	int status;
 
-	if (T.broken)
-		end(SIGKILL);
-	else if (waitpid(T.pid, &status, WNOHANG) != T.pid)
+	if (waitpid(T.pid, &status, WNOHANG) != T.pid)
 		return;
-	else if (!T.dies && T.fault == NULL)
+	if (!T.dies && T.fault == NULL)
 		fatal("ledger_load: milter-ledger ended by itself: %x", (unsigned)status);
 	else if (WIFSIGNALED(status) && WTERMSIG(status) != SIGKILL)
 		fatal("ledger_load: milter-ledger crashed: signal %d", WTERMSIG(status));
@@ -183,9 +180,6 @@ over(struct worker *w, int err, uint64_t seq)
 	w->busy = false;
 	if (err != 0) {
 		T.errors++;
-		/* of this process: it says so until it is begun again */
-		if (err == ERR_IO && w->run == T.run && T.fault != NULL)
-			T.broken = strncmp(T.fault, "sync", 4) == 0;
 		return;
 	}
 	if (w->run == T.run && w->hits > 0 && strncmp(T.fault, "sync", 4) == 0)
@@ -280,6 +274,22 @@ run(uint32_t records, unsigned restarts)
 	}
 }
 
+/* A process that could not sync ends by itself, also where nobody asks it for more. */
+static void
+check_ended(void)
+{
+	uint64_t t0 = loop_now_ms(T.l);
+
+	if (T.fault == NULL || strncmp(T.fault, "sync", 4) != 0)
+		return;
+	while (T.page->hits > 0 && T.deaths == 0) {
+		if (loop_now_ms(T.l) - t0 > LIMIT_S * 1000 / 4)
+			fatal("ledger_load: milter-ledger does not end after a sync that failed");
+		loop_run_once(T.l, 5);
+		revive();
+	}
+}
+
 int
 main(int argc, char **argv)
 {
@@ -313,6 +323,7 @@ main(int argc, char **argv)
 		setenv("CONGVU_FAULT", T.fault, 1);
 	begin();
 	run(records, restarts);
+	check_ended();
 	ipc_client_free(T.milter);
 	ipc_client_free(T.smtp);
 	end(SIGTERM);

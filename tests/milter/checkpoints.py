@@ -207,16 +207,10 @@ def nothing_is_signed_twice(site):
     assert not site.records("checkpoint") and site.records("verdict")
 
 
-def anew_and_longer(site):
-    """A log of the ledger's user's own making that has become longer is signed, as nobody shows milter-sign what was there: the signature tells."""
-    log = site.root / "var/audit.jsonl"
-    site.wait(lambda: site.records("checkpoint"))
-    site.m.stop()
-    end = int(re.search(r"seq=(\d+)", (site.root / "sign/checkpoint.state").read_text())[1])
-    records, prev, lines = site.records(), "0" * 64, []
-    others = [r for r in records if r["event"] != "checkpoint"]
-    others += [dict(others[-1]) for _ in range(end + 3 - len(others))]
-    for seq, rec in enumerate(others, 1):
+def write_anew(site, records):
+    """As who has the ledger's user can: the chain is whole, the state file is gone."""
+    log, prev, lines = site.root / "var/audit.jsonl", "0" * 64, []
+    for seq, rec in enumerate(records, 1):
         rec.update(seq=seq, prev=prev)
         rec.pop("h")
         prev = rec["h"] = hashlib.sha256((prev + hashlib.sha256(run.canonical(rec).encode()).hexdigest()).encode()).hexdigest()
@@ -224,6 +218,55 @@ def anew_and_longer(site):
     log.write_bytes(b"".join(lines))
     log.with_name("audit.jsonl.state").unlink()
     shutil.chown(log, log.parent.stat().st_uid, log.parent.stat().st_gid)
+
+
+def kept_back(site):
+    """Behind anew_and_longer: the checkpoint that tells is taken out, and what follows it is made anew. The log alone looks as if the ledger had died
+    with it: exit 76. milter-sign's list has it."""
+    tells = site.records("checkpoint")[0]
+    site.m.stop()
+    records = [r for r in site.records() if r["seq"] < tells["seq"]]
+    write_anew(site, records + [dict(records[-1]) for _ in range(4)])
+    site.m.start()
+    cp = site.wait(lambda: site.records("checkpoint"), 30)[0]
+    assert openssl_says(site, cp) and fields(cp["signed"])["after_seq"] == fields(tells["signed"])["seq"]
+    r = congvu(site, "verify", "--key", site.public)
+    assert r.returncode == 65 and "is not the one that milter-sign signed" in r.stdout, r
+    rows = site.root / "sign/signed.rows"
+    assert rows.stat().st_size % 107 == 0 and rows.stat().st_size >= 4 * 107 and stat.S_IMODE(rows.stat().st_mode) == 0o600
+    rows.rename(rows.with_suffix(".away"))
+    r = congvu(site, "verify", "--key", site.public)
+    assert r.returncode == 76 and "UNDECIDED: 1 checkpoint" in r.stdout, r
+    assert json.loads(congvu(site, "verify", "--json").stdout)["checkpoints_undecided"] == 1
+    # or the syslog of another host
+    (site.root / "heard").write_text("\n".join(site.heard) + "\n")
+    r = congvu(site, "verify", "--key", site.public, "--checkpoints", site.root / "heard")
+    assert r.returncode == 65 and "a checkpoint on another host" in r.stdout, r
+    rows.with_suffix(".away").rename(rows)
+
+
+def died(site):
+    """milter-ledger and milter-sign die under load, whoever holds a signature: the log is what was signed, and verify says so."""
+    for i in range(3):
+        before = len(site.records("checkpoint"))
+        site.mail(2)
+        time.sleep(0.9 + 0.05 * i)
+        for pid in site.m.pids("congvu-milter-ledger") + site.m.pids("congvu-milter-sign")[: i % 2]:
+            os.kill(pid, signal.SIGKILL)
+        site.wait(lambda: len(site.records("checkpoint")) > before, 30)
+    r = congvu(site, "verify", "--key", site.public, "--json")
+    j = json.loads(r.stdout)
+    assert r.returncode == 0 and j["signed_rows_checked"] and j["signed_rows"] >= j["checkpoints"] - 1 and j["checkpoints_undecided"] == 0, r.stdout
+
+
+def anew_and_longer(site):
+    """A log of the ledger's user's own making that has become longer is signed, as nobody shows milter-sign what was there: the signature tells."""
+    site.wait(lambda: site.records("checkpoint"))
+    site.m.stop()
+    end = int(re.search(r"seq=(\d+)", (site.root / "sign/checkpoint.state").read_text())[1])
+    others = [r for r in site.records() if r["event"] != "checkpoint"]
+    others += [dict(others[-1]) for _ in range(end + 3 - len(others))]
+    write_anew(site, others)
     site.m.start()
     cp = site.wait(lambda: site.records("checkpoint"), 30)[0]
     assert openssl_says(site, cp) and int(fields(cp["signed"])["after_seq"]) == end
@@ -540,12 +583,13 @@ def main():
         certs.mkdir()
         subprocess.run(["sh", str(run.SRC / "tests/unit/smime_certs.sh"), str(certs)], check=True)
         site = Site(root / "a", certs, audit_checkpoint_s="1").start()
-        for step in (signed_at_the_start_and_in_time, syslog_hears, key_is_signs_alone, proved, exported, sign_is_away, syslog_is_away, nothing_is_signed_twice):
+        for step in (signed_at_the_start_and_in_time, syslog_hears, key_is_signs_alone, proved, exported, sign_is_away, syslog_is_away, died, nothing_is_signed_twice):
             run.check(step.__name__, lambda step=step: step(site))
         site.stop()
         site = Site(root / "b", certs, audit_checkpoint_s="3600", audit_checkpoint_records="10").start()
         run.check("by_number", lambda: by_number(site))
         run.check("anew_and_longer", lambda: anew_and_longer(site))
+        run.check("kept_back", lambda: kept_back(site))
         site.stop()
         site = Site(root / "d", certs, audit_checkpoint_s="1", audit_checkpoint_records="100", audit_rotate_mb="1").start()
         run.check("rotated", lambda: rotated(site))

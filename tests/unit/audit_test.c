@@ -459,6 +459,22 @@ add_record(struct signed_log *l, const char *qid, const struct sign_text *cp)
 	buf_done(&b);
 }
 
+static struct buf rows; /* milter-sign's list */
+
+static void
+row_add(const struct sign_state *s, uint64_t after_seq)
+{
+	struct sign_signed r = {.seq = s->seq, .after_seq = after_seq}, again;
+	char text[SIGN_ROW_LEN + 1];
+
+	memcpy(r.h, s->h, sizeof r.h);
+	sign_signed_format(&r, text);
+	assert_int_equal(sign_signed_parse(slice_of(text, SIGN_ROW_LEN), &again), 0);
+	assert_true(again.seq == r.seq && again.after_seq == r.after_seq);
+	assert_string_equal(again.h, r.h);
+	buf_append(&rows, text, SIGN_ROW_LEN);
+}
+
 /* What milter-sign would sign now, and remember. */
 static struct sign_text
 sign_now(const struct signed_log *l, struct sign_state *last)
@@ -474,21 +490,37 @@ sign_now(const struct signed_log *l, struct sign_state *last)
 	assert_true(sign_may_follow(last, l->c.seq, l->c.h));
 	last->seq = l->c.seq;
 	memcpy(last->h, l->c.h, sizeof last->h);
+	row_add(last, t.after_seq);
 	return t;
+}
+
+/* With milter-sign's list from the row numbered from on; -1: without. */
+static struct audit_report
+verdict_with(const struct signed_log *l, int from)
+{
+	struct audit_verifier *v = audit_verifier_new();
+	int fd = file_of((const char *)l->text.data, l->text.len), rfd = -1;
+	struct audit_report r;
+
+	if (from >= 0) {
+		struct slice s = slice_from(buf_slice(&rows), (size_t)from * SIGN_ROW_LEN);
+
+		rfd = file_of((const char *)s.ptr, s.len);
+		assert_int_equal(audit_verifier_rows(v, rfd), 0);
+	}
+	assert_int_equal(audit_verifier_file(v, "log", fd), 0);
+	r = *audit_verifier_end(v);
+	close(fd);
+	if (rfd >= 0)
+		close(rfd);
+	audit_verifier_free(v);
+	return r;
 }
 
 static struct audit_report
 verdict_of(const struct signed_log *l)
 {
-	struct audit_verifier *v = audit_verifier_new();
-	int fd = file_of((const char *)l->text.data, l->text.len);
-	struct audit_report r;
-
-	assert_int_equal(audit_verifier_file(v, "log", fd), 0);
-	r = *audit_verifier_end(v);
-	close(fd);
-	audit_verifier_free(v);
-	return r;
+	return verdict_with(l, -1);
 }
 
 static void
@@ -509,6 +541,7 @@ anew_and_longer_is_found(void **state)
 	int i;
 
 	(void)state;
+	buf_init(&rows, 1 << 20);
 	log_init(&good);
 	for (i = 0; i < 3; i++) {
 		add_record(&good, "A", NULL);
@@ -519,6 +552,8 @@ anew_and_longer_is_found(void **state)
 	assert_true(r.ok);
 	assert_int_equal(r.checkpoints, 3);
 	assert_int_equal(r.not_there, 0);
+	assert_true(verdict_with(&good, 0).ok);
+	assert_int_equal(verdict_with(&good, 0).rows, 3);
 
 	log_init(&bad);
 	for (i = 0; i < 6; i++)
@@ -531,13 +566,15 @@ anew_and_longer_is_found(void **state)
 	assert_int_equal(r.findings[0].seq, 5);
 	assert_non_null(strstr(r.findings[0].text, "signed with another hash"));
 
-	/* that checkpoint kept back, and another one asked for: not there looks like lost, and is told */
+	/* that checkpoint kept back, and another one asked for: the log alone looks as if the ledger had died */
+	rows.len -= SIGN_ROW_LEN;
 	log_init(&hidden);
 	for (i = 0; i < 6; i++)
 		add_record(&hidden, "B", NULL);
 	add_record(&hidden, "B", NULL);
 	last.seq = hidden.c.seq;
 	memcpy(last.h, hidden.c.h, sizeof last.h);
+	row_add(&last, 5);
 	add_record(&hidden, "B", NULL);
 	t = sign_now(&hidden, &last);
 	add_record(&hidden, NULL, &t);
@@ -545,9 +582,71 @@ anew_and_longer_is_found(void **state)
 	assert_true(r.ok);
 	assert_int_equal(r.not_there, 1);
 	assert_int_equal(r.not_there_seq, 7);
+	assert_int_equal(r.undecided, 1);
+	/* milter-sign's list has it */
+	r = verdict_with(&hidden, 0);
+	assert_false(r.ok);
+	assert_int_equal(r.findings[0].kind, AUDIT_REWRITE);
+	assert_int_equal(r.findings[0].seq, 1);
+	assert_non_null(strstr(r.findings[0].text, "milter-sign"));
+	/* not from its last rows alone: they agree, and say nothing of what was before them */
+	r = verdict_with(&hidden, 3);
+	assert_true(r.ok);
+	assert_int_equal(r.undecided, 1);
 	buf_done(&good.text);
 	buf_done(&bad.text);
 	buf_done(&hidden.text);
+	buf_done(&rows);
+}
+
+/* The ledger died with signatures in its hands: the log is as it was signed, which milter-sign's list says. */
+static void
+lost_is_told_from_kept_back(void **state)
+{
+	struct sign_state last = {.h = SIGN_NO_HASH};
+	struct signed_log l;
+	struct audit_report r;
+	struct sign_text t;
+
+	(void)state;
+	buf_init(&rows, 1 << 20);
+	log_init(&l);
+	add_record(&l, "A", NULL);
+	t = sign_now(&l, &last);
+	add_record(&l, NULL, &t);
+	for (int i = 0; i < 2; i++) {
+		add_record(&l, "A", NULL);
+		(void)sign_now(&l, &last);
+	}
+	r = verdict_with(&l, 0);
+	assert_true(r.ok);
+	assert_int_equal(r.not_there, 1); /* the last one may be on its way */
+	add_record(&l, "A", NULL);
+	t = sign_now(&l, &last);
+	add_record(&l, NULL, &t);
+	r = verdict_with(&l, 0);
+	assert_true(r.ok);
+	assert_int_equal(r.not_there, 2);
+	assert_int_equal(r.undecided, 0);
+	assert_int_equal(r.rows, 4);
+	r = verdict_of(&l);
+	assert_true(r.ok);
+	assert_int_equal(r.undecided, 1);
+	/* a row more than the log has records: the end was taken away */
+	last.seq = l.c.seq + 1;
+	row_add(&last, t.seq);
+	r = verdict_with(&l, 0);
+	assert_false(r.ok);
+	assert_int_equal(r.findings[0].kind, AUDIT_TRUNCATE);
+	/* half a row is one that is being written; another one that is none is damage */
+	rows.len -= SIGN_ROW_LEN / 2;
+	assert_true(verdict_with(&l, 0).ok);
+	rows.data[SIGN_ROW_LEN + 30] = 'x';
+	r = verdict_with(&l, 0);
+	assert_false(r.ok);
+	assert_int_equal(r.findings[0].kind, AUDIT_STATE);
+	buf_done(&l.text);
+	buf_done(&rows);
 }
 
 int
@@ -558,7 +657,8 @@ main(void)
 	    T(delete_is_found), T(reorder_is_found), T(truncation_is_found), T(splice_is_found),
 	    T(replacement_is_found), T(torn_tail_is_reported), T(state_file_round_trip),
 	    T(half_a_state_is_none), T(reserved_keys_and_reals_are_refused), T(version_1_is_read),
-	    T(links_need_no_content), T(each_finding_is_named), T(anew_and_longer_is_found)};
+	    T(links_need_no_content), T(each_finding_is_named), T(anew_and_longer_is_found),
+	    T(lost_is_told_from_kept_back)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
