@@ -28,6 +28,8 @@ int check_read_password(struct check *k, const char *option, struct buf *passwor
 
 /* ctl_check.c: whether a file that must be secret is there and nobody else reads it; its path is the caller's. */
 bool check_secret(struct check *k, const char *option, char **path_out);
+/* ctl_check.c, for a reload: tells on stderr what is wrong with the certificate that clients are shown now; EX_OK or EX_CONFIG. */
+int check_certificate_taken(struct ctl *c);
 /* check_sign.c: audit_key_file and gateway_sign. */
 void check_sign(struct check *k);
 /* check_store_key.c: store_key_file, and whether what is in the store opens with it. */

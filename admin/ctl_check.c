@@ -297,6 +297,29 @@ out:
 	free(key);
 }
 
+int
+check_certificate_taken(struct ctl *c)
+{
+	struct ctl quiet = *c;
+	struct check k = {.c = &quiet, .findings = json_arr_new()};
+	char *why = NULL;
+
+	quiet.json = true;
+	if (conf_load(c->conf_file, &k.conf, &why) == 0)
+		check_certificate(&k);
+	for (size_t i = 0; i < json_len(k.findings); i++) {
+		const struct json *f = json_at(k.findings, i);
+
+		if (strcmp(json_cstr(json_get(f, "result")), "ok") != 0)
+			fprintf(stderr, "congvu reload: %s: %s\n", json_cstr(json_get(f, "check")),
+			    json_cstr(json_get(f, "text")));
+	}
+	json_free(k.findings);
+	conf_free(k.conf);
+	free(why);
+	return k.code;
+}
+
 /* What clients sign in by instead of a password. */
 static void
 check_client_cas(struct check *k)

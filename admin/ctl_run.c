@@ -15,6 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "admin/check.h"
 #include "admin/ctl.h"
 #include "admin/ctl_policy.h"
 #include "lib/err.h"
@@ -549,5 +550,7 @@ ctl_reload(struct ctl *c, int argc, char **argv)
 		code = rc != EX_OK ? rc : code;
 	}
 	rc = policy_refused(c);
+	code = rc != EX_OK ? rc : code;
+	rc = check_certificate_taken(c);
 	return rc != EX_OK ? rc : code;
 }

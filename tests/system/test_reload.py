@@ -3,6 +3,7 @@ read changes nothing."""
 
 import json
 import ssl
+import subprocess
 import threading
 import time
 
@@ -14,6 +15,12 @@ import pytest
 def served(server):
     """The certificate that a new client of the IMAP port and of the submission port sees, PEM."""
     return {ssl.get_server_certificate((server.host, port)) for port in (server.imaps_port, server.submissions_port)}
+
+
+def ssl_first(path):
+    """The first certificate of a PEM file as ssl.get_server_certificate gives it."""
+    text = path.read_text(encoding="ascii")
+    return ssl.DER_cert_to_PEM_cert(ssl.PEM_cert_to_DER_cert(text[text.index("-----BEGIN"):text.index("-----END CERTIFICATE-----") + 26]))
 
 
 def programs(server):
@@ -74,6 +81,8 @@ def test_new_certificate_and_clients_that_stay(server, tls_files):
 
 
 def test_bad_certificate_leaves_what_works(server, tls_files):
+    # one that a reload before this replaced may take a client for a moment after it was told to leave
+    wait_until(lambda: served(server) == {ssl_first(tls_files / "cert.pem")})
     before, roles_before = served(server), roles(server)
     (tls_files / "cert.pem").write_text("no certificate\n")
     done = server.congvu("reload")
@@ -82,6 +91,20 @@ def test_bad_certificate_leaves_what_works(server, tls_files):
     assert served(server) == before
     now = roles(server)
     assert all(now[k] == pid for k, pid in roles_before.items() if k[1] in ("imapd-session", "smtpd-session"))
+
+
+def test_a_certificate_that_clients_refuse_is_told(server, tls_files):
+    """It is taken over, as was asked; but not in silence: mail clients would be the first to say so."""
+    demo = ca.CA(server.dir / "ca")
+    demo.host(tls_files / "cert.pem", tls_files / "key.pem", ["DNS:other.example"], "Tỉnh Mẫu")
+    done = server.congvu("reload", "--lang", "en")
+    assert done.returncode == 78 and "does not name localhost" in done.stderr, done.stdout + done.stderr
+    wait_until(lambda: served(server) == {ssl_first(tls_files / "cert.pem")})
+    subprocess.run(["openssl", "x509", "-in", tls_files / "cert.pem", "-signkey", tls_files / "key.pem", "-days", "-1", "-out", tls_files / "old.pem"],
+                   check=True, capture_output=True)
+    (tls_files / "old.pem").rename(tls_files / "cert.pem")
+    done = server.congvu("reload", "--lang", "en")
+    assert done.returncode == 78 and "is not valid now" in done.stderr, done.stdout + done.stderr
 
 
 def test_what_takes_a_restart_is_named(server):
