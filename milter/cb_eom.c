@@ -1,6 +1,7 @@
 /* cb_eom.c: the end of a message: directory, scanner, rules, ledger, answer. Runs in milter's threads. Invariants: the verdict is in
  * the audit log, on stable storage, before the MTA hears of it; when directory, scanner or ledger cannot be asked the mail is deferred
- * with an explanation, never let through and never refused for good; nothing is ever discarded. */
+ * with an explanation, never let through and never refused for good; nothing is ever discarded. A mail on which scanners die or run out of
+ * time, while they do other work well, is judged without its contents (M06): deferring it would only bring it back. */
 #include "config.h"
 
 #include "milter/authres.h"
@@ -24,6 +25,7 @@
 
 #include <fcntl.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -73,7 +75,7 @@ struct eom {
 	struct buf entry; /* of the register: to be entered when the mail goes on; empty: nothing */
 	struct judgement judgement;
 	struct gateway *gateway; /* NULL: nothing was to be signed here */
-	bool judged;
+	bool judged, uninspected;
 	const struct trouble *trouble;
 	int trouble_err;
 	uint64_t started_us;
@@ -176,7 +178,8 @@ read_origin(struct eom *e, struct slice header)
 
 /* One scan, by a scanner that knows what we know of revocations. */
 static int
-scan_once(struct eom *e, struct backend_scanner *scanner, struct slice domain)
+scan_once(struct eom *e, struct backend_scanner *scanner, enum scan_msg how, int message,
+    struct slice domain, struct findings *out)
 {
 	int err = ERR_CONFLICT, fd, tries;
 
@@ -184,17 +187,91 @@ scan_once(struct eom *e, struct backend_scanner *scanner, struct slice domain)
 	for (tries = 0; tries < 3 && err == ERR_CONFLICT; tries++) {
 		err = revcache_sync(scanner);
 		if (err != 0)
-			return err;
-		fd = fcntl(e->msg->fd, F_DUPFD_CLOEXEC, 0);
+			return ERR_TEMP; /* nothing of the mail was shown to it yet */
+		fd = fcntl(message, F_DUPFD_CLOEXEC, 0);
 		if (fd < 0)
-			return ERR_IO;
-		err = scan_sync(scanner->sync, fd, domain, (int64_t)time(NULL),
+			return ERR_TEMP;
+		err = scan_sync(scanner->sync, how, fd, domain, (int64_t)time(NULL),
 		    within(e, milter_settings.scan_timeout_ms), scanner->rev_version, e->arena,
-		    &e->findings);
+		    out);
 		if (err == ERR_CONFLICT)
 			scanner->rev_version = 0;
 	}
 	return err;
+}
+
+/* By any scanner that is free. ERR_AGAIN: none came free in time; ERR_TEMP: it could not be asked; others: asked, and it has no answer. */
+static int
+scan_by_any(
+    struct eom *e, enum scan_msg how, int message, struct slice domain, struct findings *out)
+{
+	struct backend_scanner *scanner = backend_take_scanner(within(e, TURN_MS));
+	int err;
+
+	if (scanner == NULL)
+		return ERR_AGAIN;
+	err = scan_once(e, scanner, how, message, domain, out);
+	backend_give_scanner(scanner);
+	return err;
+}
+
+/* Whether scanners do their work at all: they are shown a mail that asks nothing of them. */
+static bool
+scanners_work(struct eom *e)
+{
+	static const char plain[] = "From: <>\r\n\r\n";
+	int fd = memfd_create("probe", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	struct findings f;
+	bool good;
+
+	good =
+	    fd >= 0 && write(fd, plain, sizeof plain - 1) == (ssize_t)sizeof plain - 1 &&
+	    fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL) == 0 &&
+	    scan_by_any(e, SCAN_MESSAGE, fd, slice_str(""), &f) == 0;
+	if (fd >= 0)
+		close(fd);
+	return good;
+}
+
+/* No scanner got through with it: what there is to say is that nobody looked inside. */
+static int
+nothing_inspected(struct eom *e, int err)
+{
+	struct find_part *p;
+
+	if (!scanners_work(e))
+		return in_trouble(e, T_SCAN, err);
+	findings_init(&e->findings, e->arena);
+	p = findings_add_part(&e->findings);
+	if (p == NULL)
+		return in_trouble(e, T_BUSY, ERR_NOMEM);
+	p->flags = PART_LIMIT;
+	e->findings.size = e->msg->size;
+	findings_note(&e->findings, "scan_failed", NOTE_REJECT, slice_str(""),
+	    "the scanner dies of this message");
+	e->uninspected = true;
+	return 0;
+}
+
+/* All of it; when a scanner dies of it, once more, since it may have been killed for another reason; then without its contents. One that ran into
+ * the deadline would do so again. */
+static int
+scan_with_care(struct eom *e, struct slice domain)
+{
+	uint64_t from = now_us();
+	int err = scan_by_any(e, SCAN_MESSAGE, e->msg->fd, domain, &e->findings);
+
+	if (err != 0 && err != ERR_AGAIN && err != ERR_TEMP && err != ERR_TIMEOUT &&
+	    now_us() - from < (uint64_t)milter_settings.scan_timeout_ms * 900)
+		err = scan_by_any(e, SCAN_MESSAGE, e->msg->fd, domain, &e->findings);
+	if (err != 0 && err != ERR_AGAIN && err != ERR_TEMP) {
+		log_msg(LOG_LVL_WARN, "scan_shallow", "%s: %s: its contents are not inspected",
+		    e->qid, err_name(err));
+		err = scan_by_any(e, SCAN_SHALLOW, e->msg->fd, domain, &e->findings);
+		if (err != 0 && err != ERR_AGAIN && err != ERR_TEMP)
+			return nothing_inspected(e, err);
+	}
+	return err == 0 ? 0 : in_trouble(e, err == ERR_AGAIN ? T_BUSY : T_SCAN, err);
 }
 
 /* Mail of a functional mailbox that has a key here, from who may send as it, is signed before it is judged. */
@@ -230,7 +307,6 @@ static int
 ask_scanner(struct eom *e)
 {
 	struct slice domain = e->facts.n_authors > 0 ? e->facts.authors[0].domain : slice_str("");
-	struct backend_scanner *scanner;
 	bool again = false;
 	int err;
 
@@ -238,13 +314,9 @@ ask_scanner(struct eom *e)
 		F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL) != 0)
 		return in_trouble(e, T_BUSY, ERR_IO);
 	do {
-		scanner = backend_take_scanner(within(e, TURN_MS));
-		if (scanner == NULL)
-			return in_trouble(e, T_BUSY, ERR_TIMEOUT);
-		err = scan_once(e, scanner, domain);
-		backend_give_scanner(scanner);
+		err = scan_with_care(e, domain);
 		if (err != 0)
-			return in_trouble(e, T_SCAN, err);
+			return err;
 		/* a signer never seen before: the background is asking already, and mail clients do not come again after a 451 */
 		again = !again && revcache_want(&e->findings) && rev_unknown(&e->findings) &&
 			revcache_wait(&e->findings, within(e, milter_settings.rev_wait_ms));
@@ -434,7 +506,13 @@ judge(struct eom *e)
 	err = judgement_live(&e->judgement, &e->facts, header, e->session->client_ip, e->msg->size,
 	    e->arena, &e->verdict);
 	e->judged = err != ERR_NOMEM;
-	return err == 0 ? 0 : in_trouble(e, err == ERR_LIMIT ? T_POLICY : T_BUSY, err);
+	if (err != 0)
+		return in_trouble(e, err == ERR_LIMIT ? T_POLICY : T_BUSY, err);
+	/* where the rule is not in force, a mail of which nothing at all is known does not pass all the same */
+	if (e->uninspected &&
+	    rule_mode_of(&e->facts, &rule_table[rule_index(slice_str("M06"))]) != MODE_ENFORCE)
+		return in_trouble(e, T_SCAN, ERR_UNKNOWN);
+	return 0;
 }
 
 /* ---- the answer ---- */

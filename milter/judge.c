@@ -163,7 +163,11 @@ judge(const struct world *w, struct slice whole, const struct policy *p, const s
 	    .policy = p, .modes = w->limits, .now = (int64_t)time(NULL), .in_force = {0}};
 	struct verdict v;
 	int err;
-	struct scan_params sp = {w->trust, slice_str(""), j.now, w->banned, w->n_banned};
+	struct scan_params sp = {.trust = w->trust,
+	    .domain = slice_str(""),
+	    .now = j.now,
+	    .banned = w->banned,
+	    .n_banned = w->n_banned};
 	struct slice header = slice_sub(whole, 0, hdr_body_offset(whole));
 	struct record_input in = {
 	    .session = &session, .msg = &m, .qid = "-", .facts = &f, .verdict = &v};

@@ -89,10 +89,20 @@ unmap(struct slice s)
 		munmap(u.p, s.len);
 }
 
+struct scan_work {
+	struct slice domain;
+	int64_t now;
+	unsigned cpu_ms;
+	bool shallow;
+	struct buf *reply;
+};
+
 static int
-scan(struct slice whole, struct slice domain, int64_t now, struct buf *reply)
+scan_bytes(struct slice whole, void *arg)
 {
-	struct scan_params p = {sc.trust, domain, now, sc.banned, sc.n_banned};
+	const struct scan_work *w = arg;
+	struct scan_params p = {
+	    sc.trust, w->domain, w->now, sc.banned, sc.n_banned, w->cpu_ms, w->shallow};
 	struct arena *a = arena_new(FINDINGS_ARENA);
 	struct findings f;
 	int err;
@@ -101,7 +111,7 @@ scan(struct slice whole, struct slice domain, int64_t now, struct buf *reply)
 		return ERR_NOMEM;
 	findings_init(&f, a);
 	scan_message(whole, &p, &f);
-	err = findings_encode(&f, reply);
+	err = findings_encode(&f, w->reply);
 	arena_free(a);
 	return err;
 }
@@ -124,22 +134,8 @@ with_bytes(int fd, unsigned deadline_ms, int (*work)(struct slice bytes, void *a
 	return err;
 }
 
-struct scan_work {
-	struct slice domain;
-	int64_t now;
-	struct buf *reply;
-};
-
 static int
-scan_bytes(struct slice bytes, void *arg)
-{
-	struct scan_work *w = arg;
-
-	return scan(bytes, w->domain, w->now, w->reply);
-}
-
-static int
-on_scan(struct ipc_conn *c, uint32_t id, struct ipc_reader *r, int fd)
+on_scan(struct ipc_conn *c, uint32_t id, struct ipc_reader *r, int fd, bool shallow)
 {
 	struct scan_work w;
 	struct buf reply;
@@ -150,7 +146,10 @@ on_scan(struct ipc_conn *c, uint32_t id, struct ipc_reader *r, int fd)
 	w.domain = ipc_get_slice(r);
 	w.now = ipc_get_i64(r);
 	w.reply = &reply;
+	w.shallow = shallow;
 	deadline = ipc_get_u32(r);
+	/* what stops in good time still has its findings to tell; only what hangs in a library meets the deadline */
+	w.cpu_ms = deadline / 10 * 6;
 	version = ipc_get_u64(r);
 	if (ipc_reader_end(r) != 0 || fd < 0) {
 		if (fd >= 0)
@@ -224,8 +223,8 @@ static int
 on_msg(struct ipc_conn *c, uint16_t type, uint32_t id, struct ipc_reader *r, int fd, void *arg)
 {
 	(void)arg;
-	if (id != 0 && type == SCAN_MESSAGE)
-		return on_scan(c, id, r, fd);
+	if (id != 0 && (type == SCAN_MESSAGE || type == SCAN_SHALLOW))
+		return on_scan(c, id, r, fd, type == SCAN_SHALLOW);
 	if (id != 0 && type == SCAN_REV)
 		return on_rev(c, id, r, fd);
 	if (fd >= 0)

@@ -75,7 +75,7 @@ read_member(struct scan_ctx *c, struct archive *a, size_t packed, bool whole, st
 			buf_commit(content, (size_t)n);
 		*size += (uint64_t)n;
 		c->unpacked += (uint64_t)n;
-		if (over_budget(c, packed))
+		if (over_budget(c, packed) || scan_late(c))
 			return PART_LIMIT;
 		if (!typed && content->len >= HEAD_MAX) {
 			*type = scan_type(buf_slice(content));
@@ -214,7 +214,7 @@ scan_archive(struct scan_ctx *c, struct slice bytes, struct slice path, const ch
 	bool raw = false;
 	int rc;
 
-	if (c->depth >= SCAN_DEPTH_MAX)
+	if (c->depth >= SCAN_DEPTH_MAX || scan_late(c))
 		return PART_LIMIT;
 	a = reader_new(bytes);
 	if (a == NULL)
@@ -225,7 +225,7 @@ scan_archive(struct scan_ctx *c, struct slice bytes, struct slice path, const ch
 	c->zip = zip;
 	while ((rc = archive_read_next_header(a, &e)) == ARCHIVE_OK || rc == ARCHIVE_WARN ||
 	       rc == ARCHIVE_RETRY) {
-		if (++c->entries > SCAN_ENTRIES_MAX || over_budget(c, bytes.len)) {
+		if (++c->entries > SCAN_ENTRIES_MAX || over_budget(c, bytes.len) || scan_late(c)) {
 			flags |= PART_LIMIT;
 			break;
 		}
@@ -248,7 +248,12 @@ scan_archive(struct scan_ctx *c, struct slice bytes, struct slice path, const ch
 	flags |= zip->pdf ? PART_HAS_PDF : 0;
 	if (type_out != NULL && (slice_starts(bytes, "PK") || zip->content_types || zip->odf))
 		*type_out = scan_zip_type(zip);
-	flags |= (zip->dde ? PART_ACTIVE : 0) | (zip->remote ? PART_REMOTE : 0);
+	flags |= (zip->dde ? PART_ACTIVE : 0) | (zip->remote ? PART_REMOTE : 0) |
+		 (zip->too_much ? PART_LIMIT : 0);
+	/* a fact, no judgement: nothing is inferred from it, least of all that the mail is signed */
+	if (zip->is_signed && (zip->content_types || zip->odf))
+		findings_note(c->f, "office_signed", NOTE_INFO, path,
+		    "the document carries signatures; they are not verified");
 	if (zip->text.len > 0 && (zip->content_types || zip->odf))
 		scan_doc_text(c, buf_slice(&zip->text), path);
 	buf_done(&zip->text);

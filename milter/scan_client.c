@@ -17,8 +17,8 @@ static const struct ipc_rule rules[] = {
 const struct ipc_proto scan_proto = {"scan", 1, IPC_SCAN, rules, sizeof rules / sizeof *rules};
 
 int
-scan_sync(struct ipc_sync *s, int fd, struct slice domain, int64_t now, unsigned deadline_ms,
-    uint64_t rev_version, struct arena *a, struct findings *out)
+scan_sync(struct ipc_sync *s, enum scan_msg how, int fd, struct slice domain, int64_t now,
+    unsigned deadline_ms, uint64_t rev_version, struct arena *a, struct findings *out)
 {
 	struct buf req, rep;
 	uint16_t type = 0;
@@ -30,7 +30,7 @@ scan_sync(struct ipc_sync *s, int fd, struct slice domain, int64_t now, unsigned
 	ipc_put_i64(&req, now);
 	ipc_put_u32(&req, deadline_ms);
 	ipc_put_u64(&req, rev_version);
-	err = ipc_sync_call(s, SCAN_MESSAGE, &req, fd, deadline_ms + 1000, &type, &rep, NULL);
+	err = ipc_sync_call(s, (uint16_t)how, &req, fd, deadline_ms + 1000, &type, &rep, NULL);
 	if (err == 0)
 		err = type == SCAN_FINDINGS ? findings_decode(buf_slice(&rep), a, out) : ERR_PROTO;
 	buf_done(&req);

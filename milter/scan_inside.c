@@ -59,7 +59,7 @@ scan_inside(struct scan_ctx *c, struct slice name, struct slice bytes, struct sl
 	uint32_t flags;
 	struct slice ext;
 
-	if (c->depth >= SCAN_DEPTH_MAX)
+	if (c->depth >= SCAN_DEPTH_MAX || scan_late(c))
 		return PART_LIMIT;
 	if (++c->entries > SCAN_ENTRIES_MAX)
 		return PART_LIMIT;

@@ -26,6 +26,26 @@ now_us(void)
 	return (uint32_t)((uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000);
 }
 
+static uint64_t
+cpu_us(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &ts);
+	return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
+}
+
+bool
+scan_late(struct scan_ctx *c)
+{
+	if (!c->late && c->cpu_until != 0 && cpu_us() > c->cpu_until) {
+		c->late = true;
+		findings_note(c->f, "scan_time", NOTE_WARN, slice_str(""),
+		    "looking into the attachments takes too long");
+	}
+	return c->late;
+}
+
 static struct slice
 param(const struct hdr_param *p, const char *name)
 {
@@ -375,6 +395,8 @@ scan_message(struct slice whole, const struct scan_params *p, struct findings *f
 	uint32_t t0 = now_us();
 	struct slice body = slice_from(whole, hdr_body_offset(whole));
 
+	c.late = p->shallow;
+	c.cpu_until = p->cpu_ms > 0 ? cpu_us() + 1000 * (uint64_t)p->cpu_ms : 0;
 	f->size = whole.len;
 	f->body_size = body.len;
 	sha256_of(body, f->body_sha256);

@@ -12,6 +12,10 @@ struct scan_params {
 	int64_t now;
 	const char *const *banned; /* name endings without dot, lower case */
 	size_t n_banned;
+	unsigned
+	    cpu_ms; /* of processor time for looking into contents, then PART_LIMIT; 0: no bound */
+	bool
+	    shallow; /* structure, names and signatures alone: no content is opened, each counts as not inspected */
 };
 /* f: findings_init. Never fails: what could not be done stands in the findings. */
 void scan_message(struct slice whole, const struct scan_params *p, struct findings *f);

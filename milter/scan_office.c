@@ -5,6 +5,8 @@
 
 #include "milter/scan_priv.h"
 
+#include "lib/err.h"
+
 #include <string.h>
 
 #define FIELD_MAX 4096
@@ -267,7 +269,7 @@ scan_office_member(struct scan_ctx *c, struct zip_facts *z, struct slice name, s
 	buf_init(&r.t, 4096);
 	buf_init(&r.field, FIELD_MAX);
 	buf_init(&r.outer, FIELD_MAX);
-	scan_xml_walk(content, on_event, &r);
+	z->too_much |= scan_xml_walk(c, content, on_event, &r) == ERR_LIMIT;
 	/* fields that are never closed are instructions all the same */
 	r.dde |= is_dde(buf_slice(&r.field));
 	if (r.dde)

@@ -77,6 +77,10 @@ scan_look(struct scan_ctx *c, struct slice bytes, struct slice ext, struct slice
 		flags |= PART_EXEC;
 	if (scan_malware(bytes))
 		flags |= PART_MALWARE;
+	if (scan_late(c)) {
+		*type_out = t;
+		return flags | (bytes.len > 0 ? PART_LIMIT : 0);
+	}
 	if (strcmp(t.name, "pdf") == 0)
 		flags |= scan_pdf(c, bytes, path);
 	if (strcmp(t.name, "tnef") == 0)
@@ -319,7 +323,7 @@ look_for_marks(struct scan_ctx *c, const struct mime_part *part, const struct fi
 	if (secrecy_in_name(name, &found))
 		findings_note(
 		    c->f, "secrecy_mark", NOTE_REJECT, path, "name: %s", buf_cstr(&found));
-	if (p->true_type.len == 0 &&
+	if (p->true_type.len == 0 && !c->late &&
 	    (slice_eq_str(part->type, "text") || slice_caseeq_str(ext, "txt")))
 		scan_text(c, part, bytes, path);
 	buf_done(&found);
@@ -396,7 +400,7 @@ scan_leaf(struct scan_ctx *c, struct slice whole, const struct mime_part *part, 
 		if (p->flags & PART_MALWARE)
 			p->flags = (p->flags & ~(uint32_t)PART_MALWARE) | PART_HIDDEN_MALWARE;
 	}
-	if (t.name[0] == '\0')
+	if (t.name[0] == '\0' && !c->late)
 		p->flags |= scan_uu(c->p, bytes);
 	/* "#!" in plain text that is shown, not attached, is talk about scripts */
 	if (strcmp(t.name, "script") == 0 && p->name_raw.len == 0 &&
@@ -411,7 +415,8 @@ scan_leaf(struct scan_ctx *c, struct slice whole, const struct mime_part *part, 
 	if (p->flags & PART_ATTACHED)
 		c->f->attach_size += bytes.len;
 	p->true_type = findings_str(c->f, t.name);
-	p->magic = findings_str(c->f, scan_magic(bytes, is_shown_text(part, p, &t)));
+	if (!c->late)
+		p->magic = findings_str(c->f, scan_magic(bytes, is_shown_text(part, p, &t)));
 	look_for_marks(c, part, p, buf_slice(&norm), ext, bytes, path);
 	if (is_fragment(part))
 		p->flags |= PART_FRAGMENT;

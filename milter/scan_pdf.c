@@ -54,9 +54,18 @@ read_version(struct pdf *p)
 }
 
 bool
-pdf_open(struct pdf *p, struct slice bytes)
+pdf_may(struct pdf *p, size_t work)
+{
+	p->work += work;
+	p->too_much = p->too_much || p->work > PDF_WORK_MAX || scan_late(p->c);
+	return !p->too_much;
+}
+
+bool
+pdf_open(struct pdf *p, struct scan_ctx *c, struct slice bytes)
 {
 	memset(p, 0, sizeof *p);
+	p->c = c;
 	p->bytes = bytes;
 	p->q = qpdf_init();
 	if (p->q == NULL)
@@ -327,7 +336,9 @@ visit(struct crawl *w, qpdf_oh oh, unsigned depth)
 	struct pdf *p = w->p;
 	int i, n;
 
-	if (++w->nodes > PDF_NODES_MAX || depth > PDF_DEPTH_MAX) {
+	if (++w->nodes > PDF_NODES_MAX || depth > PDF_DEPTH_MAX ||
+	    (w->nodes % 256 == 0 && scan_late(w->c))) {
+		w->nodes = w->c->late ? PDF_NODES_MAX + 1 : w->nodes;
 		w->too_much = true;
 		return;
 	}
@@ -515,7 +526,7 @@ scan_pdf(struct scan_ctx *c, struct slice bytes, struct slice path)
 
 	w.p = &p;
 	w.seen = calloc(1, PDF_OBJECTS_MAX / 8 + 1);
-	open = w.seen != NULL && pdf_open(&p, bytes);
+	open = w.seen != NULL && pdf_open(&p, c, bytes);
 	look_at_end(&w, bytes);
 	look_at_raw(&w, bytes);
 	if (open) {
@@ -531,6 +542,7 @@ scan_pdf(struct scan_ctx *c, struct slice bytes, struct slice path)
 		read_info(&p, &text);
 		scan_doc_text(c, buf_slice(&text), path);
 		buf_done(&text);
+		w.too_much |= p.too_much;
 		if (p.version > 0 && p.version < 14)
 			findings_note(c->f, "pdf_old_version", NOTE_WARN, path, "PDF %u.%u",
 			    p.version / 10, p.version % 10);

@@ -9,6 +9,7 @@
 #define PDF_DEPTH_MAX 64
 #define PDF_OBJECTS_MAX 1000000
 #define PDF_STREAM_MAX (32u << 20) /* one decoded stream */
+#define PDF_WORK_MAX (64u << 20)   /* octets and entries read for the text of one file */
 
 struct _qpdf_data; /* qpdf's own tag, without showing its header */
 struct pdf_sig {
@@ -22,9 +23,14 @@ struct pdf {
 	struct pdf_sig sigs[PDF_SIGS_MAX];
 	size_t n_sigs;
 	unsigned more_sigs;
+	struct scan_ctx *c;
+	size_t work; /* widths, maps and contents read for the text */
+	bool too_much;
 };
+/* Counts work; false when it is more than any document makes, or time is up: the text is then left as it is (too_much). */
+bool pdf_may(struct pdf *p, size_t work);
 /* Reads the structure of bytes, which must outlast p. False: nothing can be read of it (locked or damaged say why). */
-bool pdf_open(struct pdf *p, struct slice bytes);
+bool pdf_open(struct pdf *p, struct scan_ctx *c, struct slice bytes);
 void pdf_close(struct pdf *p);
 /* A stream, decoded where its filters are those of texts; at most max octets. */
 bool pdf_stream(struct pdf *p, unsigned oh, size_t max, struct buf *out);

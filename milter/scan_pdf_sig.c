@@ -315,7 +315,7 @@ only_signed_again(struct pdf *now, struct slice revision, char what[80])
 	if (d.partner == NULL)
 		return false;
 	/* a revision is a whole file: one that has to be mended ends somewhere in the middle */
-	if (!pdf_open(&p, revision) || p.damaged)
+	if (!pdf_open(&p, now->c, revision) || p.damaged)
 		yes = differs(&d, "the signed revision cannot be read");
 	if (yes)
 		n = qpdf_get_num_pages(p.q);

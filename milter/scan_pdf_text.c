@@ -65,7 +65,7 @@ read_cid_widths(struct pdf *p, qpdf_oh cid, struct pdf_font *f)
 	for (size_t k = 0; k < f->n_widths; k++)
 		f->widths[k] = f->width;
 	n = qpdf_oh_get_array_n_items(p->q, w);
-	while (i + 1 < n && i < 200000) {
+	while (i + 1 < n && i < 200000 && pdf_may(p, 64)) {
 		qpdf_oh first = qpdf_oh_get_array_item(p->q, w, i);
 		qpdf_oh then = qpdf_oh_get_array_item(p->q, w, i + 1);
 		long long from = (long long)qpdf_oh_get_numeric_value(p->q, first), k;
@@ -73,10 +73,13 @@ read_cid_widths(struct pdf *p, qpdf_oh cid, struct pdf_font *f)
 		if (qpdf_oh_is_array(p->q, then)) {
 			int m = qpdf_oh_get_array_n_items(p->q, then);
 
+			if (m < 0 || !pdf_may(p, 8 * (size_t)m))
+				break;
 			for (k = 0; k < m && from >= 0 && from + k < 65536; k++) {
-				double x = qpdf_oh_get_numeric_value(
-				    p->q, qpdf_oh_get_array_item(p->q, then, (int)k));
+				qpdf_oh one = qpdf_oh_get_array_item(p->q, then, (int)k);
+				double x = qpdf_oh_get_numeric_value(p->q, one);
 
+				qpdf_oh_release(p->q, one);
 				f->widths[from + k] = (uint16_t)(x > 0 && x < 10000 ? x : 0);
 			}
 			i += 2;
@@ -85,6 +88,10 @@ read_cid_widths(struct pdf *p, qpdf_oh cid, struct pdf_font *f)
 			double x =
 			    qpdf_oh_get_numeric_value(p->q, qpdf_oh_get_array_item(p->q, w, i + 2));
 
+			/* ranges may lie over each other, each of all codes */
+			if (from >= 0 && to >= from &&
+			    !pdf_may(p, (size_t)((to < 65535 ? to : 65535) - from + 1)))
+				break;
 			for (k = from; k >= 0 && k <= to && k < 65536; k++)
 				f->widths[k] = (uint16_t)(x > 0 && x < 10000 ? x : 0);
 			i += 3;
@@ -134,7 +141,7 @@ read_font(struct pdf *p, qpdf_oh dict, struct pdf_font *f)
 		read_widths(p, dict, f);
 	}
 	buf_init(&cmap, 4u << 20);
-	if (pdf_stream(p, to, 4u << 20, &cmap))
+	if (pdf_may(p, 65536) && pdf_stream(p, to, 4u << 20, &cmap) && pdf_may(p, 4 * cmap.len))
 		pdf_cmap_parse(buf_slice(&cmap), f);
 	buf_done(&cmap);
 	/* a map of a simple font may say two octets: its strings have one */
@@ -214,6 +221,10 @@ run(struct pdf *p, struct slice content, qpdf_oh resources, struct buf *out, uns
 
 	if (g == NULL)
 		return;
+	if (!pdf_may(p, content.len)) {
+		free(g);
+		return;
+	}
 	g->p = p;
 	g->resources = resources;
 	g->depth = depth;
@@ -263,7 +274,7 @@ pdf_text(struct pdf *p, struct buf *out)
 	unsigned forms = 0;
 	struct buf content;
 
-	for (i = 0; i < n && i < PAGES_MAX && out->err == 0; i++) {
+	for (i = 0; i < n && i < PAGES_MAX && out->err == 0 && pdf_may(p, 1); i++) {
 		qpdf_oh page = qpdf_get_page_n(p->q, (size_t)i);
 
 		buf_init(&content, CONTENT_MAX + 65536);

@@ -19,6 +19,8 @@ struct zip_facts {
 	bool odf, macro, script, locked, pdf;
 	bool dde;        /* fields or links that start programs */
 	bool remote;     /* templates or objects from elsewhere */
+	bool too_much;   /* XML that costs more than documents do */
+	bool is_signed;  /* signatures of OOXML or ODF inside */
 	struct buf text; /* of the document, UTF-8 */
 };
 struct scan_ctx {
@@ -29,9 +31,14 @@ struct scan_ctx {
 	unsigned zip_headers;
 	unsigned layers, doc_sigs; /* signatures of mail, of documents, looked at */
 	unsigned depth;
+	uint64_t cpu_until;    /* microseconds of this process; 0: no bound */
+	bool late;             /* out of time, or nothing is to be opened at all */
 	struct zip_facts *zip; /* of the archive being looked into, one of zips; NULL: none */
 	struct zip_facts zips[SCAN_DEPTH_MAX];
 };
+
+/* scan_message.c: whether the time for contents is over; asked wherever a document can make work. From then on it stays so. */
+bool scan_late(struct scan_ctx *c);
 
 /* scan_part.c: a leaf of the tree. path: its MIME path. */
 void scan_leaf(
@@ -75,13 +82,14 @@ void scan_zip_member(struct zip_facts *z, struct slice name, struct slice conten
 bool scan_zip_macro(const struct zip_facts *z);
 const char *scan_zip_type(const struct zip_facts *z); /* "docx", "odf", "zip"; static */
 
-/* scan_xml.c: every element and text of an XML document; nothing is fetched or expanded. False when it is not well-formed, or has a DOCTYPE. */
+/* scan_xml.c: every element and text of an XML document; nothing is fetched or expanded. 0; ERR_SYNTAX: it is not well-formed, or has a
+ * DOCTYPE, and what came before was told; ERR_LIMIT: it costs too much or is written in a way that we do not read. */
 enum xml_event { XML_OPEN, XML_CLOSE, XML_CHARS };
 struct scan_xml;
 typedef void scan_xml_fn(
     void *arg, enum xml_event what, const char *local_name, struct slice text, struct scan_xml *x);
 void scan_xml_init(void); /* before the sandbox */
-bool scan_xml_walk(struct slice bytes, scan_xml_fn *on, void *arg);
+int scan_xml_walk(struct scan_ctx *c, struct slice bytes, scan_xml_fn *on, void *arg);
 /* In XML_OPEN: the value of the attribute of that local name. */
 bool scan_xml_attr(struct scan_xml *x, const char *local, struct buf *out);
 

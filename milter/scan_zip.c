@@ -57,6 +57,8 @@ scan_zip_member(struct zip_facts *z, struct slice name, struct slice content)
 	/* folders of these names are macros in an ODF document only */
 	z->script |= (has_prefix(name, "scripts/") && name.len > 8) ||
 		     (has_prefix(name, "basic/") && name.len > 6);
+	z->is_signed |= (has_prefix(name, "_xmlsignatures/") && has_suffix(name, ".xml")) ||
+			has_prefix(name, "meta-inf/documentsignatures.xml");
 	z->pdf |= slice_starts(content, "%PDF-") || has_suffix(name, ".pdf");
 }
 

@@ -96,8 +96,11 @@ judge(struct slice m, const struct one *t)
 	static const char *const banned[] = {"exe", "js", "scr", "bat", "jar"};
 	static const char *const names[] = {"X-VN-Doc"};
 	bool ours = strcmp(t->who, "citizen") != 0;
-	struct scan_params p = {
-	    trust, slice_str(ours ? "x.example" : "y.example"), (int64_t)time(NULL), banned, 5};
+	struct scan_params p = {.trust = trust,
+	    .domain = slice_str(ours ? "x.example" : "y.example"),
+	    .now = (int64_t)time(NULL),
+	    .banned = banned,
+	    .n_banned = 5};
 	struct arena *a = arena_new(8 << 20), *a2 = arena_new(8 << 20);
 	struct slice header = slice_sub(m, 0, hdr_body_offset(m)), rcpt;
 	struct findings f, wire;

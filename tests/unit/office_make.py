@@ -155,6 +155,12 @@ def ordinary():
     put("ok", "slides as show.ppsx", zipped(SLIDES))
     put("ok", "renamed.doc", zipped(WORD))
     put("ok", "van-ban.odt", odf())
+    signature = '<?xml version="1.0"?><Signature xmlns="http://www.w3.org/2000/09/xmldsig#"/>'
+    put("ok", "đã ký.docx", zipped(WORD + [("_xmlsignatures/origin.sigs", b""), ("_xmlsignatures/sig1.xml", signature)]))
+    put("ok", "đã ký.odt", odf([("META-INF/documentsignatures.xml", signature)]))
+    put("ok", "attributes.docx", zipped(WORD[:2] + [("word/document.xml", "<?xml version='1.0' encoding='UTF-8' standalone='yes'?>"
+        "<!-- a ---><w:document %s>%s</w:document>" % (" ".join("xmlns:x%d='urn:%d'" % (i, i) for i in range(60)),
+                                                   "<w:p xmlns:w='urn:w' a='1' b=\"x='>'\"><![CDATA[<a ]]]></w:p>" * 3000))]))
     put("ok", "no-mimetype.odt", odf(mimetype=False))
     put("ok", "thumbnail.ods", odf([("Thumbnails/thumbnail.png", PNG), ("Configurations2/", b"")]))
     # OLE2
@@ -263,7 +269,38 @@ def opaque():
         put("P23", name, data)
 
 
+def pdf_widths():
+    """A font whose /W says the width of all codes again and again."""
+    ranges = b" 0 65535 7" * 60000
+    objects = [b"<< /Type /Catalog /Pages 2 0 R >>", b"<< /Type /Pages /Kids [3 0 R] /Count 1 >>",
+               b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 595 842] /Contents 4 0 R /Resources << /Font << /F1 5 0 R >> >> >>",
+               b"<< /Length 28 >>\nstream\nBT /F1 12 Tf (Kinh) Tj ET   \nendstream",
+               b"<< /Type /Font /Subtype /Type0 /BaseFont /A /Encoding /Identity-H /DescendantFonts [6 0 R] >>",
+               b"<< /Type /Font /Subtype /CIDFontType2 /BaseFont /A /DW 500 /W [" + ranges + b" ] >>"]
+    out, places = b"%PDF-1.4\n", []
+    for n, text in enumerate(objects, 1):
+        places.append(len(out))
+        out += b"%d 0 obj\n%s\nendobj\n" % (n, text)
+    start = len(out)
+    out += b"xref\n0 7\n0000000000 65535 f \n" + b"".join(b"%010d 00000 n \n" % p for p in places)
+    return out + b"trailer\n<< /Size 7 /Root 1 0 R >>\nstartxref\n%d\n%%%%EOF\n" % start
+
+
+def costly():
+    def word(xml, encoding="utf-8"):
+        return zipped([("[Content_Types].xml", TYPES), ("word/document.xml", xml.encode(encoding))])
+    many = " ".join("a%d=''" % i for i in range(100000))
+    put("M06", "attributes.docx", word("<?xml version='1.0'?><w:document %s/>" % many))
+    put("M06", "utf16.docx", word("<?xml version='1.0' encoding='UTF-16'?><w:document %s/>" % many, "utf-16"))
+    put("M06", "deep.docx", word("".join("<a %s>" % " ".join("xmlns:x%d='y'" % (20 * i + k) for k in range(20)) for i in range(100))))
+    put("M06", "utf7.docx", word("<?xml version='1.0' encoding='UTF-7'?>+ADw-w/+AD4-"))
+    put("M06", "defaults.docx", word("<!DOCTYPE a [<!ATTLIST a %s>]><a/>" % " ".join("a%d CDATA '1'" % i for i in range(20000))))
+    put("M06", "attributes.odt", zipped([("mimetype", "application/vnd.oasis.opendocument.text"), ("content.xml", "<a %s/>" % many)]))
+    put("M06", "widths.pdf", pdf_widths())
+
+
 ordinary()
+costly()
 mismatched()
 dangerous()
 opaque()

@@ -183,8 +183,11 @@ judge(struct slice m, const struct who *w, char notes_out[200], enum sig_status 
 {
 	static const char *const names[] = {"X-VN-Doc"};
 	static char decision[8];
-	struct scan_params p = {
-	    trust, slice_str(w->domain), (int64_t)time(NULL) + w->later, banned, 4};
+	struct scan_params p = {.trust = trust,
+	    .domain = slice_str(w->domain),
+	    .now = (int64_t)time(NULL) + w->later,
+	    .banned = banned,
+	    .n_banned = 4};
 	struct arena *a = arena_new(4 << 20), *a2 = arena_new(4 << 20);
 	struct findings f, wire;
 	struct rule_facts facts;
