@@ -742,7 +742,7 @@ def main():
         make_mails(certs, mails)
         inst = root / "i"
         inst.mkdir()
-        m = Milter(inst, certs)
+        m = Milter(inst, certs, milter_scan_timeout_ms="3000")
         os.chdir(inst / "run")
         for script in sorted(HERE.glob("*.lua")):
             if script.name in ("lib.lua", "main.lua"):
