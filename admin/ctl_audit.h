@@ -20,6 +20,9 @@ int audit_open_one(struct ctl *c, const char *path);
 /* A public key or certificate in a file; NULL, told. */
 struct sign_key *audit_read_key(struct ctl *c, const char *path, size_t len);
 
+/* Whether s is a time as the log has it (UTC), or its beginning: a year, a month, a day, an hour, … (trace_span.c). */
+bool audit_is_time(const char *s);
+
 /* The records of all files, in order, until fn returns something else than 0, which is returned; a wrong line is told: EX_DATAERR. rec is fn's. */
 typedef int (*audit_record_fn)(void *arg, struct slice line, struct json *rec);
 int audit_walk(struct ctl *c, const struct audit_files *files, audit_record_fn fn, void *arg);

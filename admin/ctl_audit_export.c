@@ -9,7 +9,7 @@
 #include "admin/ctl_audit.h"
 #include "lib/err.h"
 
-enum { TIME_LEN = 27, SHOWN_RCPTS = 100, ROW_MAX = 1 << 21 };
+enum { SHOWN_RCPTS = 100, ROW_MAX = 1 << 21 };
 
 struct exporting {
 	const char *since, *until;
@@ -182,21 +182,6 @@ one(void *arg, struct slice line, struct json *rec)
 	return rc;
 }
 
-/* A beginning of "2026-11-22T10:00:00.000000Z" that is one of its parts. */
-static bool
-is_time(const char *s)
-{
-	static const char form[] = "dddd-dd-ddTdd:dd:dd.ddddddZ";
-	size_t n = strlen(s);
-
-	if (n > TIME_LEN || (n != 4 && n != 7 && n != 10 && n < 13))
-		return false;
-	for (size_t i = 0; i < n; i++)
-		if (form[i] == 'd' ? s[i] < '0' || s[i] > '9' : s[i] != form[i])
-			return false;
-	return true;
-}
-
 int
 audit_cmd_export(struct ctl *c, const struct audit_options *o)
 {
@@ -205,7 +190,8 @@ audit_cmd_export(struct ctl *c, const struct audit_options *o)
 	struct audit_files files = {0};
 	int rc;
 
-	if ((o->since != NULL && !is_time(o->since)) || (o->until != NULL && !is_time(o->until)))
+	if ((o->since != NULL && !audit_is_time(o->since)) ||
+	    (o->until != NULL && !audit_is_time(o->until)))
 		return ctl_usage(
 		    c, _("--since and --until take a time in UTC, as the log has it, or its "
 			 "beginning: 2026-11-22, 2026-11-22T10:30"));

@@ -173,6 +173,9 @@ result(struct ctl *c, const struct json *status)
 		rec = json_obj_new();
 		json_set_int(rec, "request", number(r, "request"));
 		json_set_str(rec, "state", state);
+		/* which mail: congvu trace finds it by that */
+		json_set_str(rec, "kind", json_cstr(json_get(r, "kind")));
+		json_set_str(rec, "value", json_cstr(json_get(r, "value")));
 		json_set_int(rec, "removed", number(r, "removed"));
 		json_set_int(rec, "left", number(r, "left"));
 		json_set_int(rec, "bodies_left", number(r, "bodies_left"));

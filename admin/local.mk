@@ -8,6 +8,7 @@ congvu_SOURCES = admin/congvu.c admin/ctl.h admin/commands.def admin/ctl_run.c a
 	admin/doctor_dns.c
 congvu_SOURCES += admin/ctl_store_rebuild.c admin/ctl_store_purge_queue.c
 congvu_SOURCES += admin/ctl_register.c
+congvu_SOURCES += admin/shown.h admin/shown.c admin/ctl_trace.h admin/ctl_trace.c admin/trace_line.c admin/trace_show.c admin/trace_span.c
 congvu_SOURCES += admin/ctl_store_space.c
 congvu_SOURCES += admin/ctl_mailbox.h admin/mailbox_commands.def admin/ctl_mailbox.c admin/ctl_mailbox_deleted.c admin/ctl_mailbox_hold.c \
 	admin/ctl_audit_note.c
@@ -68,3 +69,12 @@ CV_FUZZ += tests/fuzz/import_fuzz
 tests_fuzz_import_fuzz_SOURCES = tests/fuzz/fuzz.h tests/fuzz/import_fuzz.c admin/mboxfile.c admin/maildir.c $(CV_FUZZ_MAIN)
 tests_fuzz_import_fuzz_LDFLAGS = $(AM_LDFLAGS) $(CV_FUZZLINK)
 tests_fuzz_import_fuzz_LDADD = lib/libcvmail.a lib/libcvcrypto.a lib/libcv.a $(CV_MAIL_LIBS) $(CRYPTO_LIBS)
+
+check_PROGRAMS += tests/unit/shown_test
+TESTS += tests/unit/shown_test
+tests_unit_shown_test_SOURCES = tests/unit/shown_test.c admin/shown.c
+tests_unit_shown_test_LDADD = $(CV_MAIL_TEST_LIBS)
+CV_FUZZ += tests/fuzz/shown_fuzz
+tests_fuzz_shown_fuzz_SOURCES = tests/fuzz/shown_fuzz.c admin/shown.c admin/trace_line.c $(CV_FUZZ_MAIN)
+tests_fuzz_shown_fuzz_LDFLAGS = $(AM_LDFLAGS) $(CV_FUZZLINK)
+tests_fuzz_shown_fuzz_LDADD = lib/libcvjson.a lib/libcvmail.a lib/libcvcrypto.a lib/libcv.a $(JANSSON_LIBS) $(CRYPTO_LIBS) $(IDN_LIBS) $(CV_MAIL_LIBS)
