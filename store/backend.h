@@ -200,6 +200,8 @@ struct backend_stat {
 /* Berkeley DB and segments, in dir/db and dir/segments (made when missing). threads: for reads and bodies; one more thread commits. */
 struct seg_keys;
 struct backend_kv_options {
+	unsigned
+	    max_writes; /* rows that one transaction changes at most; 0: 60,000. Sizes the lock table, most of the time that opening takes */
 	const char *dir;
 	unsigned threads; /* 1 to 64 */
 	size_t cache_bytes;

@@ -657,7 +657,8 @@ on_settle(void *arg)
 static int
 files_open(struct bkv *b, const struct backend_kv_options *o)
 {
-	struct kv_options ko = {.cache_bytes = o->cache_bytes, .max_writes = 60000};
+	struct kv_options ko = {.cache_bytes = o->cache_bytes,
+	    .max_writes = o->max_writes == 0 ? 60000 : o->max_writes};
 	struct seg_loc last;
 	uint64_t next;
 	char *db = NULL, *segments = NULL;

@@ -606,8 +606,11 @@ check_account(void)
 int
 model_verify(struct crash_model *m, const char *dir, bool close)
 {
-	struct backend_kv_options o = {
-	    .dir = dir, .threads = 1, .cache_bytes = 8 << 20, .reserve = 1 << 20};
+	struct backend_kv_options o = {.dir = dir,
+	    .threads = 1,
+	    .cache_bytes = 8 << 20,
+	    .reserve = 1 << 20,
+	    .max_writes = 3000};
 	static struct slice special[4];
 	int err;
 

@@ -35,7 +35,7 @@ record() {
 }
 
 check() {
-	"$here/ledger_check" -d "$folder" -j "$(nproc)" "$@" "$dir/record"
+	"$here/ledger_check" -d "$folder" -j "${CRASH_JOBS:-$(nproc)}" "$@" "$dir/record"
 }
 
 # known WHERE PATH: why its absence cannot be seen; fails when it should be

@@ -21,7 +21,7 @@ QUEUE_PRELOAD=$here/shim.so "$here/queue_load" -n 400 -s "$seed" "$dir/record" 2
 	exit 1
 }
 check() {
-	"$here/queue_check" -d "$folder" -j "$(nproc)" -s "$seed" "$@" "$dir/record"
+	"$here/queue_check" -d "$folder" -j "${CRASH_JOBS:-$(nproc)}" -s "$seed" "$@" "$dir/record"
 }
 for files in spool db/log. db/; do
 	if check -n 400 -f 1 -i "$files" >"$dir/out" 2>&1; then
