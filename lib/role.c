@@ -29,6 +29,7 @@ static struct {
 	struct proc_page *page;
 	pid_t parent;
 	bool was_root;
+	void (*before_sandbox)(void);
 	struct {
 		char name[40];
 		int fd;
@@ -156,7 +157,7 @@ role_replaces(void)
 	return self.page != NULL && self.page->replaces != 0;
 }
 
-/* Some roles need TCP only in some configurations. */
+/* Some roles need TCP, or a daemon's socket, only in some configurations. */
 static const char *
 sandbox_name(void)
 {
@@ -166,6 +167,10 @@ sandbox_name(void)
 	if (strcmp(self.name, "milter") == 0)
 		return strncmp(conf_str(self.conf, "milter_listen"), "inet", 4) == 0 ? "milter-inet"
 										     : "milter";
+	if (strcmp(self.name, "milter-sign") == 0)
+		return conf_str(self.conf, "pkcs11_module")[0] == '\0' ? "milter-sign"
+		       : conf_bool(self.conf, "pkcs11_socket")         ? "milter-sign-socket"
+								       : "milter-sign-token";
 	if (strcmp(self.name, "smtpd-session") != 0)
 		return self.name;
 	for (size_t i = 0; i < n; i++)
@@ -202,6 +207,12 @@ close_secrets(void)
 }
 
 void
+role_before_sandbox(void (*fn)(void))
+{
+	self.before_sandbox = fn;
+}
+
+void
 role_enter(void)
 {
 	enum sandbox_state state;
@@ -223,6 +234,8 @@ role_enter(void)
 		self.page->uid = (uint32_t)uid;
 		sandbox_report_at(&self.page->bad_syscall);
 	}
+	if (self.before_sandbox != NULL)
+		self.before_sandbox();
 	state = sandbox_enter(sandbox_name());
 	if (self.page != NULL)
 		self.page->sandbox = (uint32_t)state;

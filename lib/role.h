@@ -28,6 +28,8 @@ bool role_replaces(void);
  * Exits when privileges cannot be dropped. Tells the parent through the status page whether the
  * sandbox is whole. */
 void role_enter(void);
+/* fn is called by role_enter as the role's user, before its sandbox: what has to be loaded by that user, and could not be later. */
+void role_before_sandbox(void (*fn)(void));
 /* The uid a named user has in this instance, for SO_PEERCRED checks; -1 ("any same uid") when the suite
  * does not run as root. Call before role_enter. user_option: for instance "user_smtpd". */
 int64_t role_uid_of(const char *user_option);

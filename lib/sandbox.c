@@ -36,6 +36,7 @@ enum {
 	SB_WRITE = 1 << 5,  /* reads and writes below its working folder */
 	SB_DLOPEN = 1 << 6, /* libraries load modules late (NSS, SASL) */
 	SB_SMALL = 1 << 7,  /* bounded memory and descriptors: parses hostile files */
+	SB_HABITS = 1 << 8, /* a stranger's module asks for syslog: refused, no death of it */
 };
 
 /* Beside its own list every role has the base: memory, time, signals, epoll, I/O on what it holds, accept. */
@@ -61,6 +62,8 @@ static const struct sandbox_role roles[] = {
 	{"milter-judge", SB_SMALL},
 	{"milter-ledger", SB_UNIX | SB_THREADS | SB_WRITE}, /* to milter-sign and syslog */
 	{"milter-sign", SB_WRITE},
+	{"milter-sign-token", SB_WRITE | SB_HABITS},		  /* pkcs11_module */
+	{"milter-sign-socket", SB_WRITE | SB_HABITS | SB_UNIX}, /* pkcs11_socket: the module asks a daemon */
 	{"test-role", SB_UNIX}, /* tests/unit/parent_test */
 	{"test-core", SB_WRITE},
 };
@@ -181,6 +184,12 @@ add_sockets(scmp_filter_ctx ctx, unsigned may)
 
 	if ((may & (SB_UNIX | SB_LISTEN)) != 0)
 		rc |= add_arg(ctx, SCMP_ACT_ALLOW, "socket", SCMP_A0_64(SCMP_CMP_EQ, AF_UNIX));
+	else if ((may & SB_HABITS) != 0)
+		rc |= add_arg(
+		    ctx, SCMP_ACT_ERRNO(EACCES), "socket", SCMP_A0_64(SCMP_CMP_EQ, AF_UNIX));
+	if ((may & SB_HABITS) != 0)
+		rc |= add_arg(
+		    ctx, SCMP_ACT_ERRNO(EACCES), "socket", SCMP_A0_64(SCMP_CMP_NE, AF_UNIX));
 	if ((may & SB_INET) != 0) {
 		rc |= add_arg(ctx, SCMP_ACT_ALLOW, "socket", SCMP_A0_64(SCMP_CMP_EQ, AF_INET));
 		rc |= add_arg(ctx, SCMP_ACT_ALLOW, "socket", SCMP_A0_64(SCMP_CMP_EQ, AF_INET6));
@@ -273,6 +282,14 @@ enter_seccomp(unsigned may)
 #define LL_FS_READ (1ull << 2 | 1ull << 3) /* read_file, read_dir */
 #define LL_NET_TCP 3ull                    /* ABI 4: bind, connect */
 
+static const char *also_readable;
+
+void
+sandbox_may_read(const char *path)
+{
+	also_readable = path;
+}
+
 struct ll_ruleset {
 	uint64_t handled_fs;
 	uint64_t handled_net;
@@ -321,6 +338,8 @@ enter_landlock(unsigned may)
 		rc |= ll_allow(fd, ".", rs.handled_fs & ~1ull); /* no execute */
 	for (size_t i = 0; (may & SB_READ) != 0 && readable[i] != NULL; i++)
 		rc |= ll_allow(fd, readable[i], LL_FS_READ);
+	if (also_readable != NULL)
+		rc |= ll_allow(fd, also_readable, LL_FS_READ);
 #ifdef CV_ASAN
 	rc |= ll_allow(fd, "/", LL_FS_READ);
 #endif

@@ -12,6 +12,8 @@ enum sandbox_state { SANDBOX_WHOLE = 1, SANDBOX_PARTIAL = 2, SANDBOX_NONE = 3 };
  * could not be entered it is one loud log line and SANDBOX_PARTIAL or _NONE, never an exit: the state is shown by
  * `congvu status`. A forbidden system call ends the process with SIGSYS. CONGVU_SANDBOX=none in the environment
  * leaves it out, loudly: for debuggers and valgrind. */
+/* Before it: a folder that the role may read beside what its row says. Borrowed until the end. */
+void sandbox_may_read(const char *path);
 enum sandbox_state sandbox_enter(const char *role);
 /* Where the number of a forbidden system call is written before the process dies of it. May be NULL. */
 void sandbox_report_at(int32_t *where);

@@ -13,7 +13,7 @@ milter_libcvledger_a_SOURCES = milter/ledger_client.h milter/ledger_proto.def mi
 # --- libcvsign.a: the checkpoint's text, keys; libcrypto. libcvsignclient.a: milter-sign's protocol, client side ---
 noinst_LIBRARIES += milter/libcvsign.a milter/libcvsignclient.a
 milter_libcvsign_a_SOURCES = milter/sign_text.h milter/sign_text.c milter/sign_key.h milter/sign_key.c milter/sign_row.h milter/sign_row.c \
-	milter/sign_mail.h milter/sign_mail.c
+	milter/sign_mail.h milter/sign_mail.c milter/sign_token.h milter/sign_token.c
 milter_libcvsign_a_CFLAGS = $(AM_CFLAGS) $(CRYPTO_CFLAGS)
 milter_libcvsignclient_a_SOURCES = milter/sign_client.h milter/sign_proto.def milter/sign_client.c
 
@@ -76,7 +76,7 @@ congvu_milter_ledger_SOURCES = milter/ledger.c milter/ledger_register.c milter/l
 	milter/ledger_checkpoint.c
 congvu_milter_ledger_LDADD = milter/libcvledger.a milter/libcvsignclient.a milter/libcvaudit.a lib/libcvjson.a lib/libcvmail.a \
 	lib/libcvcrypto.a $(CV_ROLE_LIBS) $(CV_MAIL_LIBS) $(JANSSON_LIBS) $(CRYPTO_LIBS) -lpthread
-congvu_milter_sign_SOURCES = milter/sign.c
+congvu_milter_sign_SOURCES = milter/sign.c milter/sign_box.h milter/sign_box.c
 congvu_milter_sign_LDADD = milter/libcvsign.a milter/libcvsignclient.a lib/libcvmail.a lib/libcvcrypto.a $(CV_ROLE_LIBS) $(CV_MAIL_LIBS) $(CRYPTO_LIBS)
 congvu_milter_scan_SOURCES = milter/scan.c
 congvu_milter_scan_LDADD = milter/libcvscan.a milter/libcvfindings.a lib/libcvdeflate.a lib/libcvmail.a lib/libcvjson.a lib/libcvcrypto.a \

@@ -4,10 +4,10 @@
  * that was written anew gets no signature, or one that gives it away. Without a key it runs and says so. */
 #include "config.h"
 
+#include "milter/sign_box.h"
 #include "milter/sign_client.h"
 #include "milter/sign_key.h"
 #include "milter/sign_mail.h"
-#include "milter/sign_row.h"
 #include "milter/sign_text.h"
 
 #include "lib/date.h"
@@ -26,6 +26,8 @@
 
 #define STATE_FILE "checkpoint.state"
 #define KEY_MAX 65536
+#define TOKEN_AGAIN_S 5
+#define END_MS 50
 
 static struct {
 	struct sign_key *audit_key; /* NULL: none */
@@ -34,11 +36,9 @@ static struct {
 	off_t rows_end;
 	bool state_bad;
 	uint64_t checkpoints, refused, mails;
-	struct mailbox {
-		char *address;
-		struct sign_mail_key *key;
-	} * boxes;
-	size_t n_boxes;
+	struct loop *loop;
+	struct loop_timer *end;
+	time_t began;
 } sg;
 
 /* ---- checkpoints ---- */
@@ -164,16 +164,23 @@ checkpoint(struct ipc_conn *c, uint32_t id, const struct sign_state *asked)
 
 /* ---- mail of functional mailboxes ---- */
 
-static const struct sign_mail_key *
-key_of(struct slice address)
+static void
+end(void *arg)
 {
-	size_t i;
+	(void)arg;
+	loop_stop(sg.loop);
+}
 
-	for (i = 0; i < sg.n_boxes; i++) {
-		if (slice_eq_str(address, sg.boxes[i].address))
-			return sg.boxes[i].key;
-	}
-	return NULL;
+/* A token that was pulled out, or whose daemon was begun anew, is reached again from the start alone. One that never works does not keep us
+ * from the audit log. */
+static void
+token_failed(void)
+{
+	if (time(NULL) - sg.began < TOKEN_AGAIN_S || loop_timer_is_set(sg.end))
+		return;
+	log_msg(LOG_LVL_ERROR, "sign_token",
+	    "the token does not sign any more: milter-sign ends, and begins anew");
+	loop_timer_set(sg.end, END_MS);
 }
 
 /* Every signature has its line: what the milter had signed can be held against the audit log. */
@@ -206,7 +213,7 @@ on_mail(struct ipc_conn *c, uint32_t id, struct ipc_reader *r)
 
 	if (ipc_reader_end(r) != 0 || digest.len != 32)
 		return ERR_PROTO;
-	key = key_of(address);
+	key = sign_box_key(address);
 	buf_init(&der, 65536);
 	buf_init(&reply, 131072);
 	err = key == NULL ? ERR_NOTFOUND : sign_mail_cms(key, digest.ptr, &der);
@@ -217,6 +224,8 @@ on_mail(struct ipc_conn *c, uint32_t id, struct ipc_reader *r)
 		ipc_reply(c, id, SIGN_MAILED, &reply, -1);
 	} else {
 		ipc_reply_err(c, id, err, "not signed");
+		if (key != NULL && sign_mail_key_is_token(key))
+			token_failed();
 	}
 	buf_done(&der);
 	buf_done(&reply);
@@ -246,22 +255,6 @@ on_msg(struct ipc_conn *c, uint16_t type, uint32_t id, struct ipc_reader *r, int
 
 /* ---- start ---- */
 
-/* Still as root: the files are nobody else's. 0, or an errno. */
-static int
-read_file(const char *path, struct buf *out)
-{
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY), en = 0;
-	ssize_t n = fd >= 0 ? read(fd, buf_reserve(out, KEY_MAX), KEY_MAX) : -1;
-
-	if (n < 0)
-		en = errno;
-	else
-		buf_commit(out, (size_t)n);
-	if (fd >= 0)
-		close(fd);
-	return en;
-}
-
 /* A key that is there and cannot be used is told, and the role goes on without it: mail does not wait for a signature. */
 static void
 load_audit_key(void)
@@ -272,7 +265,7 @@ load_audit_key(void)
 	int en;
 
 	buf_init(&pem, KEY_MAX);
-	en = read_file(path, &pem);
+	en = sign_read_file(path, false, &pem);
 	if (en == 0)
 		sg.audit_key = sign_key_private(buf_slice(&pem), &why);
 	if (sg.audit_key == NULL)
@@ -281,53 +274,6 @@ load_audit_key(void)
 		    en != 0 ? strerror(en) : why);
 	buf_wipe(&pem);
 	free(path);
-}
-
-static void
-bad_row(const char *row, const char *why)
-{
-	log_msg(LOG_LVL_ERROR, "gateway_sign", "\"%s\": %s: mail of this mailbox is deferred", row,
-	    why);
-}
-
-static void
-load_mailbox(const char *row)
-{
-	struct slice key_file, cert_file;
-	struct buf address, key, certs;
-	struct sign_mail_key *k = NULL;
-	const char *why = "";
-	char *path;
-	int en = 0;
-
-	buf_init(&address, 1024);
-	buf_init(&key, KEY_MAX);
-	buf_init(&certs, KEY_MAX);
-	if (sign_row_parse(row, &address, &key_file, &cert_file, &why) != 0) {
-		bad_row(row, why);
-		goto out;
-	}
-	path = conf_beside(role_conf(), key_file);
-	en = read_file(path, &key);
-	free(path);
-	path = conf_beside(role_conf(), cert_file);
-	if (en == 0)
-		en = read_file(path, &certs);
-	free(path);
-	if (en == 0)
-		k = sign_mail_key_new(
-		    buf_slice(&address), buf_slice(&key), buf_slice(&certs), &why);
-	if (k == NULL) {
-		bad_row(row, en != 0 ? strerror(en) : why);
-		goto out;
-	}
-	sg.boxes = xrealloc(sg.boxes, (sg.n_boxes + 1) * sizeof *sg.boxes);
-	sg.boxes[sg.n_boxes].address = xstrdup(buf_cstr(&address));
-	sg.boxes[sg.n_boxes++].key = k;
-out:
-	buf_done(&address);
-	buf_wipe(&key);
-	buf_done(&certs);
 }
 
 /* In the role's own folder, after the privileges were dropped. */
@@ -393,16 +339,17 @@ main(int argc, char **argv)
 {
 	static const struct ipc_server_ops ops = {.on_msg = on_msg};
 	struct loop *l;
-	size_t i;
 	int fd;
 
 	role_init(argc, argv, "milter-sign");
+	sg.began = time(NULL);
 	sign_key_init();
 	sign_mail_init();
 	load_audit_key();
-	for (i = 0; i < conf_list_len(role_conf(), "gateway_sign"); i++)
-		load_mailbox(conf_list_item(role_conf(), "gateway_sign", i));
-	l = loop_new();
+	sign_boxes_read();
+	role_before_sandbox(sign_boxes_open);
+	l = sg.loop = loop_new();
+	sg.end = loop_timer_new(l, end, NULL);
 	fd = role_fd("sign.ledger");
 	if (fd < 0)
 		fatal("milter-sign: no socket");
@@ -415,6 +362,6 @@ main(int argc, char **argv)
 	load_state();
 	load_rows();
 	role_stat_set(2, sg.audit_key != NULL);
-	role_stat_set(4, sg.n_boxes);
+	role_stat_set(4, sign_boxes());
 	return loop_run(l) == 0 ? 0 : EX_OSERR;
 }

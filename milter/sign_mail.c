@@ -3,6 +3,7 @@
 #include "config.h"
 
 #include "milter/sign_mail.h"
+#include "milter/sign_token.h"
 
 #include "lib/err.h"
 #include "lib/log.h"
@@ -23,6 +24,7 @@ struct sign_mail_key {
 	X509 *cert;
 	STACK_OF(X509) * others;
 	int64_t end;
+	bool in_token;
 };
 
 void
@@ -88,19 +90,34 @@ end_of(const X509 *cert)
 	return ASN1_TIME_to_tm(X509_get0_notAfter(cert), &tm) == 1 ? (int64_t)timegm(&tm) : 0;
 }
 
+static const char *
+read_key(struct sign_mail_key *k, struct slice key)
+{
+	const char *why = "no private key in PEM without a password";
+	BIO *in;
+
+	k->in_token = sign_token_is_uri(key);
+	if (k->in_token) {
+		k->key = sign_token_key(key, &why);
+	} else if (key.len <= PEM_MAX && (in = BIO_new_mem_buf(key.ptr, (int)key.len)) != NULL) {
+		k->key = PEM_read_bio_PrivateKey(in, NULL, no_password, NULL);
+		BIO_free(in);
+	}
+	return k->key == NULL ? why : NULL;
+}
+
 struct sign_mail_key *
 sign_mail_key_new(struct slice address, struct slice key, struct slice certs, const char **why_out)
 {
 	struct sign_mail_key *k = xcalloc(1, sizeof *k);
-	BIO *in = key.len <= PEM_MAX ? BIO_new_mem_buf(key.ptr, (int)key.len) : NULL;
 	const char *why;
 
 	k->others = sk_X509_new_null();
-	if (in == NULL || k->others == NULL)
+	if (k->others == NULL)
 		fatal("milter-sign: no memory");
-	k->key = PEM_read_bio_PrivateKey(in, NULL, no_password, NULL);
-	BIO_free(in);
-	why = k->key == NULL ? "no private key in PEM without a password" : read_certs(k, certs);
+	why = read_key(k, key);
+	if (why == NULL)
+		why = read_certs(k, certs);
 	if (why == NULL)
 		why = check(k, address);
 	ERR_clear_error();
@@ -122,6 +139,12 @@ sign_mail_key_free(struct sign_mail_key *k)
 	X509_free(k->cert);
 	sk_X509_pop_free(k->others, X509_free);
 	free(k);
+}
+
+bool
+sign_mail_key_is_token(const struct sign_mail_key *k)
+{
+	return k->in_token;
 }
 
 int64_t

@@ -245,6 +245,124 @@ def keys_that_do_not_fit(root, certs):
         m.stop()
 
 
+# ---- a key that stays in a token ----
+
+MODULE = pathlib.Path("/usr/lib/softhsm/libsofthsm2.so")
+PIN = "739155"
+
+
+class Token:
+    """softhsm2 in a folder of milter-sign's user, and a site whose mailbox has its key there alone."""
+
+    def __init__(self, root, certs):
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="cv-token-"))
+        self.folder.chmod(0o755)
+        (self.folder / "tokens").mkdir()
+        (self.folder / "conf").write_text("directories.tokendir = %s/tokens\nobjectstore.backend = file\nlog.level = ERROR\n" % self.folder)
+        self.env = dict(os.environ, SOFTHSM2_CONF=str(self.folder / "conf"))
+        self.util("--init-token", "--free", "--label", "congvu", "--pin", PIN, "--so-pin", "12345678")
+        self.util("--import", str(certs / "k1.key"), "--token", "congvu", "--label", "vanthu", "--id", "a1", "--pin", PIN)
+        self.own(run.SIGN_USER)
+        root.mkdir()
+        (root / "keys").mkdir(mode=0o700)
+        shutil.copy(certs / "vanthu.pem", root / "keys/vanthu.pem")
+        self.pin = root / "keys/pin"
+        self.pin.write_text(PIN + "\n")
+        self.pin.chmod(0o400)
+        self.options = dict(pkcs11_module=str(MODULE), pkcs11_pin_file="../keys/pin", pkcs11_dir=str(self.folder / "tokens"),
+                            pkcs11_env=["SOFTHSM2_CONF=%s/conf" % self.folder],
+                            gateway_sign=["vanthu@x.example=pkcs11:token=congvu;object=vanthu;type=private:../keys/vanthu.pem"])
+        self.root, self.certs = root, certs
+
+    def own(self, user):
+        if not os.geteuid():
+            subprocess.run(["chown", "-R", str(user), str(self.folder / "tokens")], check=True)
+
+    def util(self, *args):
+        subprocess.run(["softhsm2-util", *args], env=self.env, check=True, capture_output=True)
+
+    send, verdict = Site.send, Site.verdict
+
+    def start(self):
+        self.m = run.Milter(self.root, self.certs, **self.options)
+        os.chdir(self.root / "run")
+        for _ in range(100):  # until the directory answers
+            if b" T01 " not in self.send(BARE, qid="up")[1]:
+                break
+            time.sleep(0.1)
+        return self
+
+    def check(self, conf=None):
+        r = subprocess.run([str(run.BUILD / "congvu"), "-c", str(conf or self.root / "etc/congvu.conf"), "check", "--offline"], capture_output=True, text=True)
+        return r.stdout + r.stderr
+
+    def conf(self, name, **changes):
+        text = (self.root / "etc/congvu.conf").read_text()
+        for k, v in changes.items():
+            text = re.sub("(?m)^%s = .*$" % k, lambda m: '%s = %s' % (k, v), text)
+        path = self.root / "etc" / name
+        path.write_text(text)
+        return path
+
+    def stop(self):
+        os.chdir("/")
+        self.m.stop()
+        shutil.rmtree(self.folder)
+
+
+def key_in_a_token(t):
+    """Signed by a key that no file of ours has; the sandbox is whole, and the PIN is nowhere."""
+    for i in range(3):
+        signed(t, MIXED if i == 1 else PLAIN, "TOKEN%d" % i)
+    log = (t.root / "log").read_text()
+    assert re.search(r"event=role_up .*milter-sign/0 uid \d+, sandbox whole", log), log
+    pid, = t.m.pids("congvu-milter-sign")
+    everything = log + t.check() + "".join(
+        (pathlib.Path("/proc") / str(pid) / n).read_bytes().decode("latin-1") for n in ("cmdline", "environ")) + t.m.log.read_text()
+    assert PIN not in everything and "signs for vanthu@x.example" in everything, everything[-3000:]
+
+
+def the_token_goes_away(t):
+    """Deferred while it is away; milter-sign begins anew by itself, and logs in again."""
+    before = t.m.pids("congvu-milter-sign")
+    (t.folder / "tokens").rename(t.folder / "away")
+    cmd, data = t.send(PLAIN, "GONE")
+    assert cmd == b"y" and data.startswith(b"451 4.7.5 T06 "), data
+    assert t.m.pids("congvu-milter-sign") == before  # it is young: not in a loop
+    (t.folder / "away").rename(t.folder / "tokens")
+    for _ in range(60):
+        cmd, data = t.send(PLAIN, "CAME")
+        if cmd in b"ac":
+            break
+        time.sleep(0.2)
+    assert cmd in b"ac" and t.verdict("CAME")["gateway"]["signed"], data
+    assert "milter-sign ends, and begins anew" in (t.root / "log").read_text() and t.m.pids("congvu-milter-sign") != before
+
+
+def what_a_token_can_lack(t):
+    """congvu check says why mail of the mailbox would wait, and never the PIN; a wrong PIN is tried once."""
+    (t.root / "keys/wrong").write_text("9" * 6 + "\n")
+    (t.root / "keys/wrong").chmod(0o400)
+    (t.root / "keys/open").write_text(PIN + "\n")
+    (t.root / "keys/open").chmod(0o444)
+    row = '{"vanthu@x.example=pkcs11:token=congvu;object=%s:../keys/vanthu.pem"}'
+    two = '{"vanthu@x.example=pkcs11:token=congvu;object=vanthu:../keys/vanthu.pem", "b@x.example=pkcs11:token=congvu;object=vanthu:../keys/vanthu.pem"}'
+    for changes, why in ((dict(pkcs11_pin_file='"../keys/wrong"', gateway_sign=two), "not tried: the PIN was refused before"),
+                         (dict(pkcs11_pin_file='"../keys/open"'), "can be read by others"), (dict(gateway_sign=row % "none"), "object not found"),
+                         (dict(pkcs11_module='"/nonexistent/module.so"'), "pkcs11_module"),
+                         (dict(pkcs11_module='"%s"' % (run.SRC / "README.md")), "vanthu@x.example: "),
+                         (dict(gateway_sign=row % ("vanthu?pin-value=" + PIN)), "the PIN stands in pkcs11_pin_file"),
+                         (dict(pkcs11_env='{"SOFTHSM2_CONF=/nonexistent"}'), "vanthu@x.example: ")):
+        said = t.check(t.conf("other.conf", **changes))
+        assert why in said and "signs for vanthu@x.example" not in said, (changes, said)
+        assert changes.get("gateway_sign", "").find("pin-value") >= 0 or PIN not in said, said
+    if not os.geteuid():  # a token that milter-sign's user cannot reach
+        t.own(0)
+        assert "signs for" not in t.check(), "congvu check looks as root, milter-sign does not"
+        t.own(run.SIGN_USER)
+        assert "signs for" in t.check()
+
+
 # ---- under Postfix ----
 
 def under_postfix(root, certs):
@@ -317,6 +435,13 @@ def main():
         os.chdir("/")
         site.m.stop()
         run.check("keys_that_do_not_fit", lambda: keys_that_do_not_fit(root / "b", certs))
+        if MODULE.exists() and shutil.which("softhsm2-util"):
+            token = Token(root / "token", certs).start()
+            for step in (key_in_a_token, the_token_goes_away, what_a_token_can_lack):
+                run.check(step.__name__, lambda step=step: step(token))
+            token.stop()
+        else:
+            print("# keys in a token are left out: softhsm2 is not installed")
         if shutil.which("postfix") and shutil.which("smtp-sink") and not os.geteuid():
             run.check("under_postfix", lambda: under_postfix(root / "foreign", certs))
         else:

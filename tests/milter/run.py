@@ -178,6 +178,9 @@ def make_mails(certs, out):
 
 # ---- the instance ----
 
+ROLES = ("user_smtpd", "user_lookup", "user_milter", "user_scan", "user_ledger", "user_fetch", "user_sign")
+SIGN_USER = 61006
+
 def end_with_us():
     """In the child: whatever ends the test ends the programs too."""
     ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
@@ -197,8 +200,7 @@ class Milter:
         (root / "etc/token.key").write_text("00" * 32)
         (root / "etc/ldap.password").write_text("x")
         # as root: every role under a uid of its own, below a folder that only root may enter
-        roles = ("user_smtpd", "user_lookup", "user_milter", "user_scan", "user_ledger", "user_fetch", "user_sign")
-        user = {} if os.geteuid() else {u: str(61000 + n) for n, u in enumerate(roles)}
+        user = {} if os.geteuid() else {u: str(61000 + n) for n, u in enumerate(ROLES)}
         conf = dict(hostname="mail.x.example", run_dir="../run", ledger_dir="../var", sign_dir="../sign", audit_log="../var/audit.jsonl",
                     milter_socket_dir="../run/milter", trust_dir="trust", token_key_file="token.key",
                     ldap_password_file="ldap.password", policy_recipients_max="10000", **user)

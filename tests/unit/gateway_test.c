@@ -169,7 +169,10 @@ long_texts(void **state)
 static void
 rows(void **state)
 {
-	static const char *const bad[] = {"", "a@x", "a@x=k", "a@x=k:", "a@x=:c", "=k:c", "a=k:c"};
+	static const char *const bad[] = {"", "a@x", "a@x=k", "a@x=k:", "a@x=:c", "=k:c", "a=k:c",
+	    "a@x=pkcs11:", "a@x=pkcs11:token=t",
+	    "a@x=pkcs11:token=t:", "a@x=pkcs11:token=t?pin-value=1:c",
+	    "a@x=pkcs11:token=t?pin-source=file:c", "a@x=PKCS11:token=t?module-path=/m:c"};
 	struct slice key, certs;
 	struct buf address;
 	const char *why;
@@ -180,6 +183,14 @@ rows(void **state)
 	    sign_row_parse("VanThu@X.Example=a.key:b.pem", &address, &key, &certs, &why), 0);
 	assert_string_equal(buf_cstr(&address), "vanthu@x.example");
 	assert_true(slice_eq_str(key, "a.key") && slice_eq_str(certs, "b.pem"));
+	buf_done(&address);
+	/* RFC 7512: its colons and equal signs are its own */
+	buf_init(&address, 1000);
+	assert_int_equal(sign_row_parse("a@x.example=pkcs11:token=A:b;object=k:keys/c.pem",
+			     &address, &key, &certs, &why),
+	    0);
+	assert_true(slice_eq_str(key, "pkcs11:token=A:b;object=k"));
+	assert_true(slice_eq_str(certs, "keys/c.pem"));
 	buf_done(&address);
 	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
 		buf_init(&address, 1000);
