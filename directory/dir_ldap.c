@@ -1,5 +1,5 @@
-/* dir_ldap.c: dir.h over libldap: searches, password checks, writes, names. With dir_ldap_link.c, which has the connections, the only
- * includer of <ldap.h>. Runs in the worker threads of lookup and in congvu. RFC 4511, RFC 4513, RFC 4514;
+/* dir_ldap.c: dir.h over libldap: searches, password checks, writes, names. With dir_ldap_link.c, which has the connections, and
+ * dir_ldap_watch.c the only includer of <ldap.h>. Runs in the worker threads of lookup and in congvu. RFC 4511, RFC 4513, RFC 4514;
  * draft-behera-ldap-password-policy. */
 #include "config.h"
 
@@ -62,8 +62,8 @@ entry_attr_copy(LDAP *ld, LDAPMessage *m, const char *name, struct dir_attr *a)
 	return a->values == NULL ? ERR_NOMEM : err;
 }
 
-static int
-entry_copy(LDAP *ld, LDAPMessage *m, struct dir_entry *e)
+int
+dir_entry_copy(LDAP *ld, LDAPMessage *m, struct dir_entry *e)
 {
 	BerElement *ber = NULL;
 	size_t room = 0;
@@ -108,7 +108,7 @@ result_copy(LDAP *ld, LDAPMessage *res, struct dir_result **out)
 		err = ERR_NOMEM;
 	for (LDAPMessage *m = ldap_first_entry(ld, res); err == 0 && m != NULL;
 	     m = ldap_next_entry(ld, m))
-		err = entry_copy(ld, m, &r->entries[r->n_entries++]);
+		err = dir_entry_copy(ld, m, &r->entries[r->n_entries++]);
 	if (err == 0)
 		*out = r;
 	else

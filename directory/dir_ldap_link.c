@@ -152,8 +152,8 @@ dir_base(const struct dir *d)
 	return d->base;
 }
 
-static void
-link_close(struct link *l)
+void
+dir_link_close(struct link *l)
 {
 	if (l == NULL)
 		return;
@@ -169,7 +169,7 @@ pool_close(struct pool *p)
 		struct link *l = p->idle;
 
 		p->idle = l->next;
-		link_close(l);
+		dir_link_close(l);
 	}
 }
 
@@ -292,7 +292,7 @@ link_open_uri(struct dir *d, size_t uri, bool as_service, struct link **out)
 		log_str(&line, "detail", detail);
 		log_end(&line);
 		ldap_memfree(detail);
-		link_close(l);
+		dir_link_close(l);
 		return rc;
 	}
 	*out = l;
@@ -350,35 +350,12 @@ uri_probe_end(struct dir *d, size_t uri, bool is_up)
 	pthread_mutex_unlock(&d->lock);
 }
 
-int
-dir_link_get(struct dir *d, bool as_service, struct link **out)
+/* To the first server that answers. */
+static int
+link_open_any(struct dir *d, bool as_service, struct link **out)
 {
-	struct pool *p = as_service ? &d->service : &d->verify;
-	struct link *l;
 	int rc = LDAP_SERVER_DOWN;
 
-	for (;;) {
-		bool is_old;
-
-		pthread_mutex_lock(&d->lock);
-		l = p->idle;
-		if (l != NULL) {
-			p->idle = l->next;
-			p->n_idle--;
-		}
-		/* one to a server that is passed over now is no better than a new one; one to the second choice ends some time */
-		is_old = l != NULL && (d->down_until[l->uri] > dir_now_ms() ||
-					  (l->uri != 0 && dir_now_ms() - l->since > FAILBACK_MS));
-		pthread_mutex_unlock(&d->lock);
-		if (!is_old)
-			break;
-		link_close(l);
-	}
-	if (l != NULL) {
-		l->is_fresh = false;
-		*out = l;
-		return LDAP_SUCCESS;
-	}
 	for (size_t i = 0; i < d->n_uris; i++) {
 		uint64_t started = dir_now_ms();
 
@@ -399,6 +376,42 @@ dir_link_get(struct dir *d, bool as_service, struct link **out)
 			return rc;
 	}
 	return rc;
+}
+
+int
+dir_link_open(struct dir *d, struct link **out)
+{
+	return link_open_any(d, true, out);
+}
+
+int
+dir_link_get(struct dir *d, bool as_service, struct link **out)
+{
+	struct pool *p = as_service ? &d->service : &d->verify;
+	struct link *l;
+
+	for (;;) {
+		bool is_old;
+
+		pthread_mutex_lock(&d->lock);
+		l = p->idle;
+		if (l != NULL) {
+			p->idle = l->next;
+			p->n_idle--;
+		}
+		/* one to a server that is passed over now is no better than a new one; one to the second choice ends some time */
+		is_old = l != NULL && (d->down_until[l->uri] > dir_now_ms() ||
+					  (l->uri != 0 && dir_now_ms() - l->since > FAILBACK_MS));
+		pthread_mutex_unlock(&d->lock);
+		if (!is_old)
+			break;
+		dir_link_close(l);
+	}
+	if (l == NULL)
+		return link_open_any(d, as_service, out);
+	l->is_fresh = false;
+	*out = l;
+	return LDAP_SUCCESS;
 }
 
 bool
@@ -444,7 +457,7 @@ dir_link_put(
 			uri_failed(d, l->uri, started);
 		else if (l->is_fresh)
 			uri_pass_over(d, l->uri, SICK_MS);
-		link_close(l);
+		dir_link_close(l);
 		/* the others of the pool are as old: what ended one has likely ended them */
 		if (rc == LDAP_SERVER_DOWN) {
 			pthread_mutex_lock(&d->lock);
@@ -462,5 +475,5 @@ dir_link_put(
 		l = NULL;
 	}
 	pthread_mutex_unlock(&d->lock);
-	link_close(l);
+	dir_link_close(l);
 }

@@ -40,6 +40,9 @@ struct dir {
 uint64_t dir_now_ms(void); /* monotonic */
 struct timeval dir_timeval(const struct dir *d);
 
+/* A new connection, bound as the service, to the first server that answers. LDAP result code. */
+int dir_link_open(struct dir *d, struct link **out);
+void dir_link_close(struct link *l); /* NULL accepted */
 /* Takes a waiting connection, or opens one to the first server that answers. LDAP result code. */
 int dir_link_get(struct dir *d, bool as_service, struct link **out);
 /* Gives a connection back after an operation that ended with rc. started: when the operation began. as_reader: it may be tried
@@ -53,5 +56,9 @@ bool dir_rc_is_link_trouble(int rc);
 /* The result of a search on l: rc, or LDAP_SERVER_DOWN when libldap made a new connection for it, on which nobody was signed in: what
  * nobody may see is not what is not there. */
 int dir_link_rc(const struct link *l, int rc);
+
+struct ldapmsg;
+/* The entry of a search's answer. 0, ERR_NOMEM, ERR_TEMP; what it has so far is dir_result_free's. */
+int dir_entry_copy(struct ldap *ld, struct ldapmsg *m, struct dir_entry *e);
 
 #endif

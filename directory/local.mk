@@ -7,24 +7,25 @@ directory_libcvtoken_a_SOURCES = directory/token.h directory/token.c
 # --- the client of lookup: for sessions, ingest and the milter; no libldap, no libsasl2 ---
 noinst_LIBRARIES += directory/libcvlookup.a
 directory_libcvlookup_a_SOURCES = directory/lookup_client.h directory/lookup_client_priv.h directory/lookup_proto.def \
-	directory/lookup_proto.c directory/lookup_client.c directory/lookup_client_route.c \
+	directory/lookup_proto.c directory/lookup_client.c directory/lookup_client_route.c directory/lookup_client_watch.c \
 	directory/lookup_dns_client.h directory/lookup_dns_client.c
 
 # --- names and keys: pure ---
 noinst_LIBRARIES += directory/libcvnames.a
 directory_libcvnames_a_SOURCES = directory/escape.h directory/escape.c directory/saslprep.h directory/saslprep.c \
-	directory/scram.h directory/scram.c directory/dir_entry.c
+	directory/scram.h directory/scram.c directory/dir_entry.c directory/sync_value.h directory/sync_value.c
 directory_libcvnames_a_CFLAGS = $(AM_CFLAGS) $(IDN_CFLAGS)
 
 # --- libcvldap.a: the wrapper of libldap; its twin for tests is libcvdirfake.a ---
 noinst_LIBRARIES += directory/libcvldap.a
-directory_libcvldap_a_SOURCES = directory/dir.h directory/dir_ldap_priv.h directory/dir_ldap.c directory/dir_ldap_link.c
+directory_libcvldap_a_SOURCES = directory/dir.h directory/dir_ldap_priv.h directory/dir_ldap.c directory/dir_ldap_link.c \
+	directory/dir_watch.h directory/dir_ldap_watch.c
 directory_libcvldap_a_CFLAGS = $(AM_CFLAGS) $(LDAP_CFLAGS)
 
 # --- libcvpeople.a: who is who ---
 noinst_LIBRARIES += directory/libcvpeople.a
 directory_libcvpeople_a_SOURCES = directory/people.h directory/people_priv.h directory/people.c directory/people_func.c \
-	directory/people_rcpt.c directory/people_route.c
+	directory/people_rcpt.c directory/people_route.c directory/people_watch.c
 
 # --- libcvauth.a: the wrapper of Cyrus SASL ---
 noinst_LIBRARIES += directory/libcvauth.a
@@ -38,7 +39,7 @@ directory_libcvdns_a_CFLAGS = $(AM_CFLAGS) $(UNBOUND_CFLAGS)
 
 # --- the lookup role ---
 pkglibexec_PROGRAMS += congvu-lookup
-congvu_lookup_SOURCES = directory/lookup.c directory/lookup_dns.h directory/lookup_dns.c directory/lookup_login.h directory/lookup_login.c \
+congvu_lookup_SOURCES = directory/lookup.c directory/live.h directory/live.c directory/lookup_dns.h directory/lookup_dns.c directory/lookup_login.h directory/lookup_login.c \
 	directory/dns_rdata.h directory/dns_rdata.c directory/work.h directory/work.c directory/login_cache.h directory/login_cache.c \
 	directory/throttle.h directory/throttle.c directory/cert_person.h directory/cert_person.c
 congvu_lookup_LDADD = directory/libcvdns.a directory/libcvlookup.a directory/libcvtoken.a directory/libcvauth.a directory/libcvpeople.a \
@@ -62,12 +63,14 @@ directory_libcvdirfake_a_SOURCES = directory/dir_fake.h directory/dir_fake.c
 
 # --- unit tests ---
 CV_DIR_TESTS = tests/unit/token_test tests/unit/escape_test tests/unit/scram_test tests/unit/people_test tests/unit/auth_test \
-	tests/unit/ctl_rows_test tests/unit/login_cache_test tests/unit/throttle_test tests/unit/cert_person_test
+	tests/unit/ctl_rows_test tests/unit/login_cache_test tests/unit/throttle_test tests/unit/cert_person_test tests/unit/sync_value_test
 check_PROGRAMS += $(CV_DIR_TESTS)
 TESTS += $(CV_DIR_TESTS)
 CV_DIR_TEST_LIBS = directory/libcvnames.a lib/libcvmail.a lib/libcvcrypto.a lib/libcv.a $(IDN_LIBS) $(CV_MAIL_LIBS) $(CRYPTO_LIBS)
 tests_unit_token_test_SOURCES = tests/unit/token_test.c
 tests_unit_token_test_LDADD = directory/libcvtoken.a lib/libcvcrypto.a $(CV_TEST_LIBS) $(CRYPTO_LIBS)
+tests_unit_sync_value_test_SOURCES = tests/unit/sync_value_test.c
+tests_unit_sync_value_test_LDADD = $(CV_DIR_TEST_LIBS) $(CMOCKA_LIBS)
 tests_unit_escape_test_SOURCES = tests/unit/escape_test.c
 tests_unit_escape_test_LDADD = $(CV_DIR_TEST_LIBS) $(CMOCKA_LIBS)
 tests_unit_scram_test_SOURCES = tests/unit/scram_test.c
@@ -118,6 +121,11 @@ tests_fuzz_auth_fuzz_SOURCES = tests/fuzz/auth_fuzz.c $(CV_FUZZ_MAIN)
 tests_fuzz_auth_fuzz_LDFLAGS = $(AM_LDFLAGS) $(CV_FUZZLINK)
 tests_fuzz_auth_fuzz_LDADD = directory/libcvauth.a directory/libcvpeople.a directory/libcvdirfake.a lib/libcvconf.a \
 	$(CV_DIR_TEST_LIBS) $(CONFUSE_LIBS) $(SASL_LIBS) -lpthread
+
+CV_FUZZ += tests/fuzz/sync_value_fuzz
+tests_fuzz_sync_value_fuzz_SOURCES = tests/fuzz/sync_value_fuzz.c $(CV_FUZZ_MAIN)
+tests_fuzz_sync_value_fuzz_LDFLAGS = $(AM_LDFLAGS) $(CV_FUZZLINK)
+tests_fuzz_sync_value_fuzz_LDADD = $(CV_DIR_TEST_LIBS)
 
 # --- for tests/system/test_directory.py ---
 noinst_PROGRAMS += tests/system/lookup_probe

@@ -5,6 +5,7 @@
  * answer tells whether the name exists. */
 #include "config.h"
 
+#include "directory/live.h"
 #include "directory/lookup_client.h"
 #include "directory/lookup_dns.h"
 #include "directory/lookup_login.h"
@@ -58,7 +59,8 @@ static struct {
 	struct loop *loop;
 	struct work *work;
 	struct people *people;
-	struct dns *dns; /* for relay; NULL where no relay asks */
+	struct live *live; /* who is signed in */
+	struct dns *dns;   /* for relay; NULL where no relay asks */
 	struct exchange *buckets[BUCKETS];
 	uint32_t last_id;
 	struct loop_timer *sweep;
@@ -196,6 +198,7 @@ auth_done(struct job *j)
 	log_login(x, j->err);
 	exchange_end(x);
 	if (j->err == 0) {
+		live_login(self.live, &j->facts);
 		ipc_reply(j->conn, j->id, LOOKUP_AUTH_DONE, &j->reply, -1);
 	} else if (j->err == ERR_TEMP) {
 		ipc_reply_err(j->conn, j->id, j->err, "the directory does not answer");
@@ -217,6 +220,11 @@ jobs_done(void *arg, int events)
 			role_stat_set(2, ++self.n_failures);
 		role_stat_set(1, j->err != ERR_TEMP);
 		role_stat_set(4, lookup_login_throttled());
+		if (j->kind == JOB_LIVE) {
+			live_done(self.live, j);
+			job_free(j);
+			continue;
+		}
 		if (j->kind == JOB_AUTH_START || j->kind == JOB_AUTH_STEP)
 			auth_done(j);
 		else if (j->err != 0)
@@ -433,7 +441,7 @@ on_msg(struct ipc_conn *c, uint16_t type, uint32_t id, struct ipc_reader *r, int
 	if (fd >= 0)
 		close(fd);
 	role_stat_set(0, ++self.n_requests);
-	if (id == 0 && type != LOOKUP_AUTH_ABORT)
+	if (id == 0 && type != LOOKUP_AUTH_ABORT && type != LOOKUP_WATCH && type != LOOKUP_UNWATCH)
 		return ERR_PROTO;
 	switch (type) {
 	case LOOKUP_RCPT:
@@ -448,6 +456,10 @@ on_msg(struct ipc_conn *c, uint16_t type, uint32_t id, struct ipc_reader *r, int
 		return on_auth_step(c, id, r);
 	case LOOKUP_AUTH_ABORT:
 		return on_auth_abort(c, id, r);
+	case LOOKUP_WATCH:
+		return id != 0 ? ERR_PROTO : live_watch(self.live, c, r);
+	case LOOKUP_UNWATCH:
+		return id != 0 ? ERR_PROTO : live_unwatch(self.live, c, r);
 	case LOOKUP_MX:
 	case LOOKUP_HOST:
 		return lookup_dns_request(self.dns, c, type, id, r);
@@ -472,6 +484,7 @@ on_close(struct ipc_conn *c, void *arg)
 	struct client *client = ipc_user(c);
 
 	(void)arg;
+	live_conn_closed(self.live, c);
 	for (size_t i = 0; i < BUCKETS && client->n_exchanges > 0; i++) {
 		for (struct exchange **at = &self.buckets[i]; *at != NULL;) {
 			if ((*at)->conn == c)
@@ -637,6 +650,7 @@ main(int argc, char **argv)
 	static const struct ipc_server_ops ops = {on_open, on_msg, on_close};
 	struct work_params params = {.queue_max = QUEUE_MAX};
 	unsigned n_servers = 0;
+	struct dir *d;
 	int64_t uids[sizeof(doors) / sizeof(doors[0])];
 
 	role_init(argc, argv, "lookup");
@@ -648,7 +662,7 @@ main(int argc, char **argv)
 	for (size_t i = 0; i < sizeof(doors) / sizeof(doors[0]); i++)
 		uids[i] = role_fd(doors[i].socket) < 0 ? -1 : role_uid_of(doors[i].user_option);
 	self.loop = loop_new();
-	(void)directory_open();
+	d = directory_open();
 	if (role_fd("lookup.relay") >= 0)
 		dns_open();
 	sasl_open(&params);
@@ -656,6 +670,7 @@ main(int argc, char **argv)
 	crypto_warm_up(params.token_key);
 	role_enter();
 	self.work = work_new(&params);
+	self.live = live_new(self.loop, self.work, d, self.people, role_conf(), params.token_key);
 	{
 		struct loop_fd *f = loop_fd_new(self.loop, work_fd(self.work), jobs_done, NULL);
 

@@ -24,6 +24,7 @@ struct lookup_client {
 	struct ipc_client *ipc;
 	struct rcpt_call *calls;
 	struct lookup_auth *auths;
+	struct lookup_watches *watches;
 };
 struct lookup_auth {
 	struct lookup_client *client;
@@ -35,13 +36,45 @@ struct lookup_auth {
 	struct lookup_auth *next;
 };
 
+static void
+on_notify(void *arg, uint16_t type, struct ipc_reader *r)
+{
+	struct lookup_client *c = arg;
+
+	lookup_watches_notify(c->watches, type, r);
+}
+
+static void
+on_up(void *arg)
+{
+	struct lookup_client *c = arg;
+
+	lookup_watches_up(c->watches);
+}
+
+static void
+on_down(void *arg)
+{
+	struct lookup_client *c = arg;
+
+	lookup_watches_down(c->watches);
+}
+
 struct lookup_client *
 lookup_client_new(struct loop *l, const char *socket, uint32_t self)
 {
+	static const struct ipc_client_ops ops = {on_notify, on_up, on_down};
 	struct lookup_client *c = xcalloc(1, sizeof(*c));
 
-	c->ipc = ipc_client_new(l, socket, &lookup_proto, self, NULL, NULL);
+	c->watches = lookup_watches_new(c, l);
+	c->ipc = ipc_client_new(l, socket, &lookup_proto, self, &ops, c);
 	return c;
+}
+
+struct lookup_watches *
+lookup_client_watches(struct lookup_client *c)
+{
+	return c->watches;
 }
 
 struct ipc_client *
@@ -76,6 +109,7 @@ lookup_client_free(struct lookup_client *c)
 		free(c->calls);
 		c->calls = next;
 	}
+	lookup_watches_free(c->watches);
 	free(c);
 }
 
@@ -212,14 +246,12 @@ shares_parse(struct ipc_reader *r, struct lookup_login *l)
 	return 0;
 }
 
-/* final is borrowed from the payload; its ptr is NULL when there is none. */
-static int
-login_parse(struct ipc_reader *r, struct lookup_login *l, struct slice *final)
+int
+lookup_login_get(struct ipc_reader *r, struct lookup_login *l)
 {
 	struct slice ticket;
 	unsigned char *copy;
 	uint32_t n;
-	int err;
 
 	l->login = ipc_get_strdup(r);
 	l->account = ipc_get_strdup(r);
@@ -245,7 +277,17 @@ login_parse(struct ipc_reader *r, struct lookup_login *l, struct slice *final)
 		if (id->address == NULL)
 			return ERR_PROTO;
 	}
-	err = shares_parse(r, l);
+	if (l->login == NULL || l->account == NULL || l->address == NULL || l->name == NULL)
+		return ERR_PROTO;
+	return shares_parse(r, l);
+}
+
+/* final is borrowed from the payload; its ptr is NULL when there is none. */
+static int
+login_parse(struct ipc_reader *r, struct lookup_login *l, struct slice *final)
+{
+	int err = lookup_login_get(r, l);
+
 	if (err != 0)
 		return err;
 	*final = ipc_get_slice(r);
@@ -253,8 +295,6 @@ login_parse(struct ipc_reader *r, struct lookup_login *l, struct slice *final)
 		*final = slice_of(NULL, 0);
 	else if (final->ptr == NULL)
 		*final = slice_of("", 0);
-	if (l->login == NULL || l->account == NULL || l->address == NULL || l->name == NULL)
-		return ERR_PROTO;
 	return ipc_reader_end(r);
 }
 

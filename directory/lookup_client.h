@@ -116,6 +116,24 @@ int lookup_auth_step(struct lookup_auth *a, struct slice response);
 void lookup_auth_abort(struct lookup_auth *a); /* fn is not called any more; NULL accepted */
 /* Mechanisms to offer, as configured ("SCRAM-SHA-256 PLAIN LOGIN" split); from conf sasl_mechs. */
 
+/* Somebody who is signed in: hears of what changes in the directory for that person (LOOKUP_WATCH), also when lookup was restarted in between. */
+enum lookup_ended {
+	LOOKUP_ENDED_PERSON = 1, /* may not sign in any more */
+	LOOKUP_ENDED_EPOCH = 2,  /* all sessions were ended: sign in again */
+	LOOKUP_ENDED_TICKET = 3, /* the ticket is over, or not believed */
+};
+struct lookup_watch;
+struct lookup_watch_ops {
+	void (*on_ended)(
+	    void *arg, enum lookup_ended why); /* nothing follows; the watch is still to be freed */
+	/* what the person may is another now, or the ticket was renewed; l is the callee's (lookup_login_free) */
+	void (*on_changed)(void *arg, struct lookup_login *l);
+};
+/* ticket is copied. */
+struct lookup_watch *lookup_watch_new(
+    struct lookup_client *c, struct slice ticket, const struct lookup_watch_ops *ops, void *arg);
+void lookup_watch_free(struct lookup_watch *w); /* NULL accepted; also from its own calls */
+
 /* For the milter's threads: blocking. */
 enum lookup_owner_kind {
 	LOOKUP_OWNER_NONE = 0,

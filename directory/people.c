@@ -87,6 +87,16 @@ strings_add_take(struct strings *l, char *s, size_t max)
 	l->v[l->n++] = s;
 }
 
+bool
+strings_have(const struct strings *l, const char *s)
+{
+	for (size_t i = 0; i < l->n; i++) {
+		if (strcmp(l->v[i], s) == 0)
+			return true;
+	}
+	return false;
+}
+
 void
 strings_free(char **v, size_t n)
 {
@@ -198,8 +208,8 @@ template_check(const char *name, const char *tmpl, char **why_out)
 	return ERR_SYNTAX;
 }
 
-static const char **
-attr_list(const char *const *names, size_t n)
+const char **
+people_attr_list(const char *const *names, size_t n)
 {
 	const char **list = xcalloc(n + 1, sizeof(*list));
 	size_t k = 0;
@@ -231,7 +241,7 @@ attr_lists_make(struct people *p)
 	login[n++] = p->a_password_time;
 	login[n++] = p->a_scram_time;
 	login[n++] = p->a_version;
-	p->attrs_login = attr_list(login, n);
+	p->attrs_login = people_attr_list(login, n);
 	rcpt[m++] = "objectClass";
 	rcpt[m++] = p->a_account;
 	rcpt[m++] = p->a_func_account;
@@ -248,7 +258,7 @@ attr_lists_make(struct people *p)
 	rcpt[m++] = p->a_may_send;
 	for (size_t i = 0; i < p->n_member && m < 32; i++)
 		rcpt[m++] = p->a_member[i];
-	p->attrs_rcpt = attr_list(rcpt, m);
+	p->attrs_rcpt = people_attr_list(rcpt, m);
 	owner[o++] = "objectClass";
 	owner[o++] = p->a_account;
 	owner[o++] = p->a_func_account;
@@ -257,14 +267,15 @@ attr_lists_make(struct people *p)
 	owner[o++] = p->a_history;
 	owner[o++] = p->a_agency;
 	owner[o++] = p->a_cert;
-	p->attrs_owner = attr_list(owner, o);
+	p->attrs_owner = people_attr_list(owner, o);
 	func[f++] = p->a_func_account;
 	func[f++] = p->a_mail;
 	func[f++] = p->a_alias;
 	for (size_t i = 0; i < p->n_roster; i++)
 		func[f++] = p->roster[i].attr;
-	p->attrs_func = attr_list(func, f);
+	p->attrs_func = people_attr_list(func, f);
 	free(func);
+	people_watch_attrs_make(p);
 }
 
 static void
@@ -308,6 +319,7 @@ strings_load(const struct conf *c, struct people *p)
 	    {"dir_attr_password_time", &p->a_password_time},
 	    {"dir_attr_scram_time", &p->a_scram_time},
 	    {"dir_attr_version", &p->a_version},
+	    {"dir_attr_modified", &p->a_modified},
 	};
 
 	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++)
@@ -397,7 +409,7 @@ people_free(struct people *p)
 	    p->a_name, p->a_scram, p->a_cert, p->a_epoch, p->a_agency, p->a_history, p->a_locked,
 	    p->a_password_time, p->a_scram_time, p->a_version, p->a_member_of, p->a_forward,
 	    p->a_keep, p->a_reply_text, p->a_reply_subject, p->a_reply_from, p->a_reply_until,
-	    p->a_reply_days, p->a_may_send};
+	    p->a_reply_days, p->a_may_send, p->a_modified};
 
 	for (size_t i = 0; i < sizeof(strings) / sizeof(strings[0]); i++)
 		free(strings[i]);
@@ -410,6 +422,7 @@ people_free(struct people *p)
 	free(p->attrs_rcpt);
 	free(p->attrs_owner);
 	free(p->attrs_func);
+	free(p->attrs_watch);
 	free(p);
 }
 

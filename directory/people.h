@@ -55,10 +55,21 @@ struct person_mailboxes {
 	struct person_mailbox *v;
 	size_t n;
 	int64_t until; /* seconds since 1970: a delegation among them ends then; 0: none does */
+	char **
+	    deps; /* keys (people_change_keys) of what was read for it, normalized DNs and accounts; first those that stand for the person */
+	size_t n_deps, n_subjects;
 };
 /* Held directly, through posts and through groups, or delegated for now: then also the mailbox of a person (account "p-…"). */
 int people_mailboxes(struct people *p, const struct person *u, struct person_mailboxes **out);
 void person_mailboxes_free(struct person_mailboxes *m);
+
+/* ---- people_watch.c: what a change of the directory means for who is signed in ---- */
+/* What must be known of a changed entry; NULL-terminated, borrowed. */
+const char *const *people_watch_attrs(const struct people *p);
+/* The keys of a changed entry (with these attributes; of one that is gone its DN alone): is_subject false: of the entry itself; true: of those it names, who
+ * may have become something by it. */
+void people_change_keys(const struct people *p, const struct dir_entry *e,
+    void (*fn)(void *arg, const char *key, bool is_subject), void *arg);
 
 /* Who receives mail for an address. */
 struct people_target {

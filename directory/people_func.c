@@ -18,6 +18,7 @@ enum {
 	SUBJECTS_MAX = 200, /* groups and posts of one person */
 	LEVELS_MAX = 4,
 	FILTER_MAX = 256 * 1024,
+	DEPS_MAX = 1000, /* what one person's rights rest on */
 };
 
 /* The DNs that stand for a person: its own, its posts and groups, their groups. */
@@ -76,7 +77,7 @@ subjects_named(struct people *p, size_t first, size_t to, struct subjects *s)
 }
 
 static int
-subjects_of(struct people *p, const struct person *u, struct subjects *s)
+subjects_of(struct people *p, const struct person *u, bool with_groups, struct subjects *s)
 {
 	static const char *const none[] = {"1.1", NULL};
 	char *norm = dir_dn_norm(u->dn);
@@ -87,7 +88,7 @@ subjects_of(struct people *p, const struct person *u, struct subjects *s)
 		return ERR_TEMP;
 	subjects_add(s, u->dn, norm);
 	free(norm);
-	for (int level = 0; level < LEVELS_MAX && err == 0; level++) {
+	for (int level = 0; with_groups && level < LEVELS_MAX && err == 0; level++) {
 		struct dir_result *r = NULL;
 		struct buf f;
 		size_t next = s->dn.n;
@@ -159,6 +160,17 @@ ns_name(const char *address, const char *own)
 			*c = '_';
 	}
 	return name;
+}
+
+static void
+dep_add(struct person_mailboxes *m, const char *key)
+{
+	struct strings l = {m->deps, m->n_deps, m->n_deps};
+
+	/* with room == n a new one makes room */
+	strings_add_take(&l, xstrdup(key), DEPS_MAX);
+	m->deps = l.v;
+	m->n_deps = l.n;
 }
 
 /* The place of an account in the list, new or old; NULL when it is full. */
@@ -255,12 +267,14 @@ delegation_add(
 	enum people_kind kind;
 	int err;
 
+	dep_add(m, e->dn_norm);
 	if (delegator.len == 0 || time(NULL) < from || (to != 0 && time(NULL) >= to))
 		return 0;
 	rights_parse(dir_entry_value(e, "vnRights"), rights, &may_send);
 	err = dir_read(p->d, (const char *)delegator.ptr, p->attrs_owner, &r);
 	if (err != 0)
 		return err == ERR_NOTFOUND ? 0 : err;
+	dep_add(m, r->entries[0].dn_norm);
 	kind = people_kind_of(p, &r->entries[0]);
 	if (kind == PEOPLE_PERSON || kind == PEOPLE_FUNCTIONAL) {
 		mailbox_add(
@@ -309,8 +323,10 @@ rosters_add(
 	err = filter_for(p->func_filter, s, 0, &f);
 	if (err == 0)
 		err = dir_search(p->d, NULL, buf_cstr(&f), p->attrs_func, 0, &r);
-	for (size_t i = 0; err == 0 && i < r->n_entries; i++)
+	for (size_t i = 0; err == 0 && i < r->n_entries; i++) {
+		dep_add(m, r->entries[i].dn_norm);
 		held_add(p, u, &r->entries[i], s, m);
+	}
 	dir_result_free(r);
 	buf_done(&f);
 	return err;
@@ -324,8 +340,11 @@ people_mailboxes(struct people *p, const struct person *u, struct person_mailbox
 	int err = 0;
 
 	m->v = xcalloc(PEOPLE_MAILBOXES_MAX, sizeof(*m->v));
-	if (*p->func_filter != '\0' || *p->delegation_filter != '\0')
-		err = subjects_of(p, u, &s);
+	dep_add(m, u->account);
+	err = subjects_of(p, u, *p->func_filter != '\0' || *p->delegation_filter != '\0', &s);
+	for (size_t i = 0; i < s.norm.n; i++)
+		dep_add(m, s.norm.v[i]);
+	m->n_subjects = m->n_deps;
 	if (err == 0)
 		err = rosters_add(p, u, &s, m);
 	if (err == 0)
@@ -352,6 +371,7 @@ person_mailboxes_free(struct person_mailboxes *m)
 		strings_free(m->v[i].addresses, m->v[i].n_addresses);
 	}
 	free(m->v);
+	strings_free(m->deps, m->n_deps);
 	free(m);
 }
 

@@ -28,9 +28,13 @@ struct people {
 	size_t n_domains;
 	int64_t lockout_s;
 	/* what searches ask for; NULL-terminated; the names are borrowed from above */
-	const char **attrs_login, **attrs_rcpt, **attrs_owner, **attrs_func;
+	const char **attrs_login, **attrs_rcpt, **attrs_owner, **attrs_func, **attrs_watch;
+	char *a_modified;
 };
 
+/* NULL-terminated, of those that are not empty; the names are borrowed. */
+const char **people_attr_list(const char *const *names, size_t n);
+void people_watch_attrs_make(struct people *p); /* people_watch.c */
 /* The normalized address, malloc'd; NULL when it is none. */
 char *people_address(struct slice value);
 /* A list of strings; add takes s (NULL is ignored), drops doubles and what passes max. */
@@ -40,6 +44,7 @@ struct strings {
 };
 void strings_add_take(struct strings *l, char *s, size_t max);
 void strings_free(char **v, size_t n);
+bool strings_have(const struct strings *l, const char *s);
 /* The first mail value and the aliases of an entry, normalized. */
 void people_addresses(const struct people *p, const struct dir_entry *e, struct strings *l);
 enum people_kind people_kind_of(const struct people *p, const struct dir_entry *e);

@@ -13,7 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { TOKEN_VERSION = 1, TOKEN_SHARES_MAX = 100 };
+enum { TOKEN_VERSION = 2 };
 static const char token_aad[] = "congvu ticket 1";
 
 int
@@ -69,11 +69,14 @@ token_seal(const unsigned char key[32], const struct token *t, struct buf *out)
 	buf_append_u64(&plain, (uint64_t)t->issued);
 	buf_append_u64(&plain, (uint64_t)t->expires);
 	buf_append_u64(&plain, t->epoch);
+	buf_append(&plain, t->state, sizeof(t->state));
 	buf_append_u16(&plain, (uint16_t)t->n_shares);
 	for (size_t i = 0; i < t->n_shares; i++) {
 		put_str(&plain, t->shares[i].account);
 		put_str(&plain, t->shares[i].rights);
 		put_str(&plain, t->shares[i].name);
+		buf_append_u64(&plain, (uint64_t)t->shares[i].from);
+		buf_append_u64(&plain, (uint64_t)t->shares[i].until);
 	}
 	err = plain.err;
 	if (err == 0)
@@ -117,6 +120,17 @@ get_str(struct field_reader *r, char *out, size_t size)
 	r->rest = slice_from(r->rest, n);
 }
 
+static void
+get_bytes(struct field_reader *r, unsigned char *out, size_t n)
+{
+	if (r->bad || n > r->rest.len) {
+		r->bad = true;
+		return;
+	}
+	memcpy(out, r->rest.ptr, n);
+	r->rest = slice_from(r->rest, n);
+}
+
 static int
 token_parse(struct slice plain, struct token *t)
 {
@@ -130,6 +144,7 @@ token_parse(struct slice plain, struct token *t)
 	t->issued = (int64_t)get_num(&r, 8);
 	t->expires = (int64_t)get_num(&r, 8);
 	t->epoch = get_num(&r, 8);
+	get_bytes(&r, t->state, sizeof(t->state));
 	t->n_shares = get_num(&r, 2);
 	if (r.bad || t->n_shares > TOKEN_SHARES_MAX)
 		return ERR_DENIED;
@@ -140,6 +155,8 @@ token_parse(struct slice plain, struct token *t)
 		get_str(&r, t->shares[i].account, sizeof(t->shares[i].account));
 		get_str(&r, t->shares[i].rights, sizeof(t->shares[i].rights));
 		get_str(&r, t->shares[i].name, sizeof(t->shares[i].name));
+		t->shares[i].from = (int64_t)get_num(&r, 8);
+		t->shares[i].until = (int64_t)get_num(&r, 8);
 	}
 	return r.bad || r.rest.len > 0 ? ERR_DENIED : 0;
 }

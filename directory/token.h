@@ -6,11 +6,14 @@
 
 #include "lib/buf.h"
 
-#define TOKEN_MAX 32768
+#define TOKEN_MAX 48000
+#define TOKEN_SHARES_MAX 200
 struct token_share {
 	char account[48];
 	char rights[24]; /* RFC 4314 letters */
 	char name[200];  /* the name below the Other Users namespace, UTF-8 */
+	int64_t from,
+	    until; /* seconds since 1970, when these rights hold; 0: no bound. One account may stand here several times */
 };
 struct token {
 	char account[48];
@@ -18,8 +21,9 @@ struct token {
 	char address[320];
 	int64_t issued, expires; /* seconds since 1970 */
 	uint64_t epoch;
+	unsigned char state[32]; /* lookup's digest of what the person had when it was issued */
 	struct token_share *shares;
-	size_t n_shares; /* at most 100 */
+	size_t n_shares; /* at most TOKEN_SHARES_MAX */
 };
 /* key: 64 hex digits read from fd (whole file). 0 or ERR_SYNTAX, ERR_IO. */
 int token_key_read(int fd, unsigned char key_out[32]);

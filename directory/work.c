@@ -53,7 +53,18 @@ job_free(struct job *j)
 	free(j->login);
 	buf_wipe(&j->input);
 	buf_wipe(&j->reply);
+	login_facts_done(&j->facts);
 	free(j);
+}
+
+void
+login_facts_done(struct login_facts *f)
+{
+	for (size_t i = 0; i < f->n_deps; i++)
+		free(f->deps[i]);
+	free(f->deps);
+	f->deps = NULL;
+	f->n_deps = 0;
 }
 
 /* ---- recipients and senders ---- */
@@ -298,11 +309,12 @@ put_identities(struct buf *b, const struct person *u, const struct person_mailbo
 
 static int
 ticket_make(struct work *w, const struct person *u, const struct person_mailboxes *m,
-    int64_t expires, struct buf *out)
+    int64_t expires, const unsigned char state[32], struct buf *out)
 {
 	struct token t = {.expires = expires, .epoch = u->epoch};
 	int err;
 
+	memcpy(t.state, state, sizeof(t.state));
 	t.issued = time(NULL);
 	snprintf(t.account, sizeof(t.account), "%s", u->account);
 	snprintf(t.login, sizeof(t.login), "%s", u->login);
@@ -319,8 +331,42 @@ ticket_make(struct work *w, const struct person *u, const struct person_mailboxe
 	return err;
 }
 
+static void
+put_shares(struct buf *b, const struct person_mailboxes *m)
+{
+	ipc_put_u32(b, (uint32_t)m->n);
+	for (size_t i = 0; i < m->n; i++) {
+		ipc_put_str(b, m->v[i].account);
+		ipc_put_str(b, m->v[i].address);
+		ipc_put_str(b, m->v[i].ns_name);
+		ipc_put_str(b, m->v[i].rights);
+	}
+}
+
+/* A digest of all that the session is told, but for the ticket. */
 static int
-put_login(struct work *w, const struct person *u, struct slice final, bool has_final, struct buf *b)
+state_of(const struct person *u, const struct person_mailboxes *m, unsigned char state[32])
+{
+	struct buf b;
+	int err;
+
+	buf_init(&b, IPC_FRAME_MAX);
+	ipc_put_str(&b, u->login);
+	ipc_put_str(&b, u->account);
+	ipc_put_str(&b, u->address);
+	ipc_put_str(&b, u->name);
+	put_identities(&b, u, m);
+	put_shares(&b, m);
+	err = b.err;
+	if (err == 0)
+		sha256_of(buf_slice(&b), state);
+	buf_done(&b);
+	return err;
+}
+
+/* What a login is given, into b: all but the end of the exchange. f gets what live.c must know of it. */
+static int
+put_login(struct work *w, const struct person *u, struct buf *b, struct login_facts *f)
 {
 	int64_t expires = time(NULL) + conf_int(w->p.conf, "ticket_seconds");
 	struct person_mailboxes *m = NULL;
@@ -332,7 +378,9 @@ put_login(struct work *w, const struct person *u, struct slice final, bool has_f
 	if (err == 0 && m->until != 0 && m->until < expires)
 		expires = m->until;
 	if (err == 0)
-		err = ticket_make(w, u, m, expires, &ticket);
+		err = state_of(u, m, f->state);
+	if (err == 0)
+		err = ticket_make(w, u, m, expires, f->state, &ticket);
 	if (err == 0) {
 		ipc_put_str(b, u->login);
 		ipc_put_str(b, u->account);
@@ -341,20 +389,40 @@ put_login(struct work *w, const struct person *u, struct slice final, bool has_f
 		ipc_put_slice(b, buf_slice(&ticket));
 		ipc_put_i64(b, expires);
 		put_identities(b, u, m);
-		ipc_put_u32(b, (uint32_t)m->n);
-		for (size_t i = 0; i < m->n; i++) {
-			ipc_put_str(b, m->v[i].account);
-			ipc_put_str(b, m->v[i].address);
-			ipc_put_str(b, m->v[i].ns_name);
-			ipc_put_str(b, m->v[i].rights);
-		}
-		ipc_put_slice(b, final);
-		ipc_put_u8(b, has_final);
+		put_shares(b, m);
 		err = b->err;
+	}
+	if (err == 0) {
+		snprintf(f->account, sizeof(f->account), "%s", u->account);
+		snprintf(f->login, sizeof(f->login), "%s", u->login);
+		f->epoch = u->epoch;
+		f->expires = expires;
+		f->deps = m->deps;
+		f->n_deps = m->n_deps;
+		f->n_subjects = m->n_subjects;
+		m->deps = NULL;
+		m->n_deps = 0;
 	}
 	buf_wipe(&ticket);
 	person_mailboxes_free(m);
 	return err;
+}
+
+/* Who is signed in, anew: ERR_NOTFOUND when that person may not sign in any more. */
+static void
+do_live(struct work *w, struct job *j)
+{
+	struct person *u = NULL;
+
+	j->err = people_login(w->p.people, slice_str(j->login), &u);
+	/* the name may have been given to somebody else */
+	if (j->err == 0 && strcmp(u->account, j->address) != 0)
+		j->err = ERR_NOTFOUND;
+	if (j->err == 0)
+		j->err = put_login(w, u, &j->reply, &j->facts);
+	person_free(u);
+	if (j->err != 0 && j->err != ERR_NOTFOUND)
+		j->err = ERR_TEMP;
 }
 
 static void
@@ -374,8 +442,9 @@ do_auth(struct work *w, struct job *j)
 		j->is_more = true;
 		ipc_put_slice(&j->reply, buf_slice(&challenge));
 	} else if (res == AUTH_OK) {
-		j->err =
-		    put_login(w, auth_person(j->auth), buf_slice(&challenge), has_final, &j->reply);
+		j->err = put_login(w, auth_person(j->auth), &j->reply, &j->facts);
+		ipc_put_slice(&j->reply, buf_slice(&challenge));
+		ipc_put_u8(&j->reply, has_final);
 	}
 	buf_wipe(&challenge);
 }
@@ -398,6 +467,9 @@ job_run(struct work *w, struct job *j)
 	case JOB_AUTH_START:
 	case JOB_AUTH_STEP:
 		do_auth(w, j);
+		break;
+	case JOB_LIVE:
+		do_live(w, j);
 		break;
 	}
 	if (j->err == 0 && j->reply.err != 0)

@@ -6,25 +6,38 @@
 #include "directory/auth.h"
 #include "lib/ipc.h"
 
-enum job_kind { JOB_RCPT, JOB_ROUTE, JOB_SENDER, JOB_AUTH_START, JOB_AUTH_STEP };
+enum job_kind { JOB_RCPT, JOB_ROUTE, JOB_SENDER, JOB_AUTH_START, JOB_AUTH_STEP, JOB_LIVE };
 struct exchange;
+/* What a login was given, for live.c. */
+struct login_facts {
+	char account[48], login[256];
+	uint64_t epoch;
+	int64_t expires; /* of its ticket */
+	unsigned char
+	    state[32]; /* a digest of all it has and may: another one after any change of that */
+	char **deps;   /* what it rests on (people.h) */
+	size_t n_deps, n_subjects;
+};
+void login_facts_done(struct login_facts *f);
 struct job {
 	enum job_kind kind;
 	/* the caller's */
-	struct ipc_conn *conn; /* held */
+	struct ipc_conn *conn; /* held; LIVE: NULL */
 	uint32_t id;
 	uint64_t started_ms;
 	struct exchange *exchange;
 	/* in */
-	char *address, *login; /* RCPT, ROUTE, SENDER; login of a ROUTE: the envelope sender */
-	bool signed_in;        /* ROUTE: as that sender */
-	struct auth *auth;     /* START, STEP: only this job touches it */
+	char *address,
+	    *login; /* RCPT, ROUTE, SENDER; login of a ROUTE: the envelope sender; LIVE: login name, and account in address */
+	bool signed_in;    /* ROUTE: as that sender */
+	struct auth *auth; /* START, STEP: only this job touches it */
 	bool has_initial;
 	struct buf input; /* initial or response */
 	/* out */
 	int err;      /* not 0: an IPC_ERR */
 	bool is_more; /* AUTH: a challenge, put into reply without the exchange's number */
 	struct buf reply;
+	struct login_facts facts; /* after a login, and of LIVE */
 	struct job *next;
 };
 struct job *job_new(enum job_kind kind);

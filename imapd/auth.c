@@ -288,6 +288,7 @@ on_store_ready(void *arg, int err)
 		return;
 	}
 	c->state = CLIENT_AUTH;
+	client_watch(c);
 	c->d->n_logins++;
 	imap_parse_signed_in(&c->parse);
 	struct log_line l;

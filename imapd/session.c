@@ -390,6 +390,8 @@ client_free(struct client *c)
 	/* Completions of the store are never called after this. */
 	store_session_free(c->store);
 	c->store = NULL;
+	lookup_watch_free(c->watch);
+	c->watch = NULL;
 	if (c->cmd != NULL)
 		cmd_free(c->cmd);
 	selected_free(c->sel);
@@ -445,6 +447,8 @@ on_closing(void *arg)
 	struct client *c = arg;
 	store_session_free(c->store);
 	c->store = NULL;
+	lookup_watch_free(c->watch);
+	c->watch = NULL;
 	if (c->cmd != NULL)
 		cmd_free(c->cmd);
 	loop_timer_stop(c->timer);

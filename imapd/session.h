@@ -90,6 +90,7 @@ struct client {
 	struct imap_parse parse;
 	struct cmd *cmd; /* under way, or NULL */
 	struct store_session *store;
+	struct lookup_watch *watch; /* of the person signed in */
 	struct selected *sel;
 	struct loop_defer *defer; /* frees the client */
 	struct loop_timer *timer; /* until login; autologout; IDLE's keep-alive */
@@ -200,6 +201,9 @@ client_utf8(const struct client *c)
 }
 /* After a login: opens the store session, then answers the command. Takes l. */
 void client_signed_in(struct cmd *m, struct lookup_login *l);
+/* ---- directory.c: what changes in the directory for who is signed in ---- */
+/* From the login on. */
+void client_watch(struct client *c);
 /* Leaves the selected mailbox, silently. */
 void client_unselect(struct client *c);
 /* Ends all clients with BYE. */

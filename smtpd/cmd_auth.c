@@ -30,6 +30,7 @@ signed_in(struct client *c, struct lookup_login *login)
 	struct log_line l;
 
 	c->login = login;
+	client_watch(c);
 	c->auth_line = c->auth_final = false;
 	log_begin(&l, LOG_LVL_INFO, "login");
 	log_str(&l, "login", login->login);

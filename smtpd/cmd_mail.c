@@ -4,7 +4,6 @@
 
 #include "smtpd/session_priv.h"
 
-#include "lib/addr.h"
 #include "lib/err.h"
 #include "lib/log.h"
 
@@ -18,10 +17,7 @@ may_send_as(const struct client *c, struct slice from)
 	/* <> is for receipts and replies by machines */
 	if (!client_is_submission(c) || c->port == PORT_JUDGE || from.len == 0)
 		return true;
-	for (size_t i = 0; i < c->login->n_identities; i++)
-		if (addr_same(from, slice_str(c->login->identities[i].address)))
-			return true;
-	return false;
+	return client_may_send_as(c, from, NULL);
 }
 
 static void

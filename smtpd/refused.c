@@ -72,15 +72,6 @@ refused_sender(const struct client *c, const char *from)
 	buf_done(&text);
 }
 
-static bool
-is_identity(const struct client *c, struct slice address)
-{
-	for (size_t i = 0; i < c->login->n_identities; i++)
-		if (addr_same(address, slice_str(c->login->identities[i].address)))
-			return true;
-	return false;
-}
-
 const char *
 foreign_sender(const struct client *c, const struct msg *m, struct arena *a)
 {
@@ -100,7 +91,7 @@ foreign_sender(const struct client *c, const struct msg *m, struct arena *a)
 				const char *text = arena_printf(a, "%.*s@%.*s",
 				    (int)list->local.len, (const char *)list->local.ptr,
 				    (int)list->domain.len, (const char *)list->domain.ptr);
-				if (text == NULL || !is_identity(c, slice_str(text)))
+				if (text == NULL || !client_may_send_as(c, slice_str(text), NULL))
 					return text == NULL ? "?" : text;
 			}
 		}

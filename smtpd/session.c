@@ -273,6 +273,7 @@ client_free(struct client *c)
 	auth_reset(c);
 	txn_reset(c);
 	milters_free(c->milters);
+	lookup_watch_free(c->watch);
 	lookup_login_free(c->login);
 	loop_timer_free(c->delay);
 	pace_free(c->pace);
@@ -318,6 +319,8 @@ client_done(struct client *c)
 {
 	c->busy = false;
 	pace_step(c->pace);
+	if (c->ended != NULL)
+		client_bye(c, "4.7.0", c->ended);
 	if (smtpd.ending)
 		client_bye(c, "4.3.2", "Going down, come again");
 	client_kick(c);

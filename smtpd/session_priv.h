@@ -121,6 +121,8 @@ struct client {
 	bool eof, closing;
 	unsigned errors, auth_failures, idle_commands;
 	struct lookup_login *login;
+	struct lookup_watch *watch; /* what changes in the directory for it */
+	const char *ended;          /* not NULL: it may not go on; why, for its 421 */
 	char *mech;
 	struct lookup_auth *auth;
 	bool auth_line;                  /* the next line is a response of the exchange */
@@ -182,6 +184,13 @@ void cmd_expn(struct client *c, struct slice args);
 void cmd_help(struct client *c, struct slice args);
 void cmd_quit(struct client *c, struct slice args);
 void auth_reset(struct client *c);
+/* ---- directory.c: what changes in the directory for who is signed in ---- */
+/* From the login on. */
+void client_watch(struct client *c);
+/* Whether who is signed in may send as the address at this moment; of the functional mailbox or person it stands for *id_out, which may be NULL. */
+bool client_may_send_as(
+    const struct client *c, struct slice address, const struct lookup_identity **id_out);
+
 /* Whether the client showed a certificate to sign in with (SASL EXTERNAL). */
 bool auth_has_cert(struct client *c);
 

@@ -25,6 +25,9 @@ struct store_session {
 	bool ready, opening;
 	int dead; /* the ticket is not taken any more */
 	uint32_t open_handle;
+	bool renewing,
+	    renew_due; /* a renewal is on its way; the ticket is newer than what stored has */
+	uint32_t renew_handle;
 	store_done_fn fn; /* until the first answer */
 	void (*on_event)(void *arg, uint64_t mailbox, uint64_t modseq, bool gone);
 	void (*on_lost)(void *arg);
@@ -204,6 +207,53 @@ renew_watches(struct store_session *s)
 	}
 }
 
+static void session_renew(struct store_session *s);
+
+static void
+on_renewed(void *arg, int err, uint16_t type, struct ipc_reader *r, int fd)
+{
+	struct store_session *s = arg;
+
+	(void)type;
+	(void)r;
+	(void)fd;
+	s->renewing = false;
+	if (err == 0 || told(err) == ERR_TEMP) { /* a lost connection presents the ticket anew */
+		session_renew(s);
+		return;
+	}
+	s->dead = told(err);
+	for (struct store_call *k = s->calls; k != NULL; k = k->next)
+		k->deadline = 0;
+	if (s->on_lost != NULL)
+		s->on_lost(s->arg);
+}
+
+static void
+session_renew(struct store_session *s)
+{
+	struct buf b;
+
+	if (!s->ready || s->renewing || !s->renew_due)
+		return;
+	buf_init(&b, 65536);
+	ipc_put_u32(&b, s->id);
+	ipc_put_slice(&b, buf_slice(&s->ticket));
+	s->renewing = ipc_call(s->c->ipc, STORE_SESSION_RENEW, &b, -1, CALL_MS, on_renewed, s,
+			  &s->renew_handle) == 0;
+	s->renew_due = !s->renewing;
+	buf_wipe(&b);
+}
+
+void
+store_session_renew(struct store_session *s, struct slice ticket)
+{
+	buf_reset(&s->ticket);
+	buf_append_slice(&s->ticket, ticket);
+	s->renew_due = true;
+	session_renew(s);
+}
+
 static void
 on_session_reply(void *arg, int err, uint16_t type, struct ipc_reader *r, int fd)
 {
@@ -231,6 +281,7 @@ on_session_reply(void *arg, int err, uint16_t type, struct ipc_reader *r, int fd
 		return;
 	}
 	s->ready = true;
+	session_renew(s);
 	renew_watches(s);
 	send_waiting(s);
 	if (fn != NULL)
@@ -253,6 +304,7 @@ session_open(struct store_session *s)
 			k->payload.data[i] = (unsigned char)(s->id >> (24 - 8 * i));
 	ipc_put_u32(&b, s->id);
 	ipc_put_slice(&b, buf_slice(&s->ticket));
+	s->renew_due = false;
 	s->opening = ipc_call(s->c->ipc, STORE_SESSION_OPEN, &b, -1, OPEN_MS, on_session_reply, s,
 			 &s->open_handle) == 0;
 	buf_wipe(&b);
@@ -305,6 +357,8 @@ store_session_free(struct store_session *s)
 	*at = s->next;
 	if (s->opening)
 		ipc_cancel(s->c->ipc, s->open_handle);
+	if (s->renewing)
+		ipc_cancel(s->c->ipc, s->renew_handle);
 	while ((k = s->calls) != NULL) {
 		if (k->sent)
 			ipc_cancel(s->c->ipc, k->handle);

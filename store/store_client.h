@@ -24,6 +24,8 @@ typedef void (*store_done_fn)(void *arg, int err);
 struct store_session *store_session_new(struct store_client *c, struct slice ticket,
     store_done_fn fn, void (*on_event)(void *arg, uint64_t mailbox, uint64_t modseq, bool gone),
     void (*on_lost)(void *arg), void *arg);
+/* Another ticket of the same person, which counts from here on. When it is not taken the session ends as with an expired ticket. */
+void store_session_renew(struct store_session *s, struct slice ticket);
 void store_session_free(struct store_session *s); /* pending completions are never called */
 
 /* ---- mailboxes ---- */

@@ -37,6 +37,7 @@ static const struct handler {
 } handlers[] = {
     {STORE_SESSION_OPEN, on_session_open},
     {STORE_SESSION_CLOSE, on_session_close},
+    {STORE_SESSION_RENEW, on_session_renew},
     {STORE_LIST, on_list},
     {STORE_CREATE, on_create},
     {STORE_DELETE, on_delete},

@@ -33,7 +33,7 @@ is_subscribed(const struct account *a, const char *name)
 }
 
 static void
-put_mbox(struct buf *b, const struct session_account *sa, const struct mbox *m)
+put_mbox(struct buf *b, struct session_account *sa, const struct mbox *m)
 {
 	uint32_t attrs = m->use;
 
@@ -48,7 +48,8 @@ put_mbox(struct buf *b, const struct session_account *sa, const struct mbox *m)
 	ipc_put_str(b, sa->share);
 	ipc_put_str(b, m->name);
 	ipc_put_u32(b, attrs);
-	ipc_put_str(b, m->damaged ? "l" : sa->rights); /* nothing is known of it: \\Noselect */
+	ipc_put_str(
+	    b, m->damaged ? "l" : session_rights(sa)); /* nothing is known of it: \\Noselect */
 	ipc_put_u32(b, m->h.uidvalidity);
 	ipc_put_u32(b, m->h.uidnext);
 	ipc_put_u32(b, m->h.messages);
@@ -95,9 +96,9 @@ on_list(struct conn *c, uint32_t id, struct ipc_reader *r)
 		return ERR_PROTO;
 	buf_init(&b, IPC_FRAME_MAX);
 	for (size_t i = 0; i < s->n_accounts && next == 0; i++) {
-		const struct session_account *sa = &s->accounts[i];
+		struct session_account *sa = &s->accounts[i];
 
-		if (!rights_have(sa->rights, "l"))
+		if (!rights_have(session_rights(sa), "l"))
 			continue;
 		for (const struct mbox *m = sa->acc->mboxes; m != NULL; m = m->next, at++) {
 			if (at < start)
@@ -127,9 +128,9 @@ on_subs(struct conn *c, uint32_t id, struct ipc_reader *r)
 		return ERR_PROTO;
 	buf_init(&b, IPC_FRAME_MAX);
 	for (size_t i = 0; i < s->n_accounts && next == 0; i++) {
-		const struct session_account *sa = &s->accounts[i];
+		struct session_account *sa = &s->accounts[i];
 
-		if (!rights_have(sa->rights, "l"))
+		if (!rights_have(session_rights(sa), "l"))
 			continue;
 		for (const struct sub *u = sa->acc->subs; u != NULL; u = u->next, at++) {
 			if (at < start)

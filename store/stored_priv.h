@@ -283,11 +283,20 @@ void req_err(struct req *r, int err, const char *why);
 
 /* ---- stored_session.c ---- */
 
+/* Rights for a time: RFC 4314 letters; seconds since 1970, 0: no bound. */
+struct session_grant {
+	char rights[24];
+	int64_t from, until;
+};
 struct session_account {
 	struct account *acc;
-	char rights[32];
+	char rights[32];              /* session_rights */
+	struct session_grant *grants; /* of a shared one */
+	size_t n_grants;
 	char *share; /* "" for the own account */
 };
+/* The rights that hold at this moment; borrowed. */
+const char *session_rights(struct session_account *sa);
 struct session {
 	struct session *next;
 	struct stored *st;
@@ -319,6 +328,7 @@ void session_make(struct stored *st, struct slice ticket, session_fn fn, void *a
 void session_free(struct session *s); /* NULL accepted */
 int on_session_open(struct conn *c, uint32_t id, struct ipc_reader *r);
 int on_session_close(struct conn *c, uint32_t id, struct ipc_reader *r);
+int on_session_renew(struct conn *c, uint32_t id, struct ipc_reader *r);
 void conn_closed(struct conn *c); /* ends its sessions, drops the connection's reference */
 void conn_unref(struct conn *c);
 /* Reads the session number. NULL after it was answered (no such session, expired), or *err_out is ERR_PROTO. */
@@ -598,8 +608,9 @@ size_t index_in_memory(const struct stored *st); /* blocks of the mailboxes in m
 void watch_add(struct session *s, struct mbox *m);
 void watch_remove(struct session *s, struct mbox *m);
 void watch_session_done(struct session *s);
-void watch_tell_gone(struct mbox *m); /* and ends the watches */
-void mbox_changed(struct mbox *m);    /* after a commit */
+void watch_session_renewed(struct session *s); /* ends those its rights do not reach, and says so */
+void watch_tell_gone(struct mbox *m);          /* and ends the watches */
+void mbox_changed(struct mbox *m);             /* after a commit */
 int on_names_watch(struct conn *c, uint32_t id, struct ipc_reader *r);
 void names_changed(
     struct stored *st); /* mailboxes were made, renamed or removed: before anybody is answered */

@@ -83,6 +83,29 @@ rights_have(const char *rights, const char *need)
 	return true;
 }
 
+const char *
+session_rights(struct session_account *sa)
+{
+	int64_t now = now_s();
+	size_t n = 0;
+
+	if (sa->share[0] == '\0')
+		return RIGHTS_ALL;
+	/* in RFC 4314's order, each once, whichever grants give it */
+	for (const char *letter = RIGHTS_ALL; *letter != '\0'; letter++)
+		for (size_t i = 0; i < sa->n_grants; i++) {
+			const struct session_grant *g = &sa->grants[i];
+
+			if (now < g->from || (g->until != 0 && now >= g->until) ||
+			    strchr(g->rights, *letter) == NULL)
+				continue;
+			sa->rights[n++] = *letter;
+			break;
+		}
+	sa->rights[n] = '\0';
+	return sa->rights;
+}
+
 uint32_t
 rights_flags(const char *rights)
 {
@@ -107,6 +130,7 @@ session_free(struct session *s)
 	watch_session_done(s);
 	for (size_t i = 0; i < s->n_accounts; i++) {
 		account_unref(s->accounts[i].acc);
+		free(s->accounts[i].grants);
 		free(s->accounts[i].share);
 	}
 	free(s->accounts);
@@ -190,24 +214,39 @@ epoch_check(struct making *k)
 	}
 }
 
+/* sh: NULL for the own account. */
+static void
+grant_add(struct session *s, struct account *a, const struct token_share *sh)
+{
+	struct session_account *sa = s->accounts;
+	struct session_grant *g;
+
+	while (sa < s->accounts + s->n_accounts && sa->acc != a)
+		sa++;
+	if (sa == s->accounts + s->n_accounts) {
+		account_ref(a);
+		sa->acc = a;
+		sa->share = xstrdup(sh == NULL ? "" : sh->name);
+		s->n_accounts++;
+	}
+	if (sh == NULL)
+		return;
+	sa->grants = xrealloc(sa->grants, (sa->n_grants + 1) * sizeof *sa->grants);
+	g = &sa->grants[sa->n_grants++];
+	*g = (struct session_grant){.from = sh->from, .until = sh->until};
+	snprintf(g->rights, sizeof g->rights, "%s", sh->rights);
+}
+
 static void
 on_account(void *arg, int err, struct account *a)
 {
 	struct making *k = arg;
-	struct session_account *sa = &k->s->accounts[k->s->n_accounts];
 
 	/* A share that cannot be read is left out; the own account must be there. */
-	if (err == 0) {
-		const struct token_share *sh = k->at == 0 ? NULL : &k->t->shares[k->at - 1];
-
-		account_ref(a);
-		sa->acc = a;
-		snprintf(sa->rights, sizeof sa->rights, "%s", sh == NULL ? RIGHTS_ALL : sh->rights);
-		sa->share = xstrdup(sh == NULL ? "" : sh->name);
-		k->s->n_accounts++;
-	} else if (k->at == 0) {
+	if (err == 0)
+		grant_add(k->s, a, k->at == 0 ? NULL : &k->t->shares[k->at - 1]);
+	else if (k->at == 0)
 		k->err = err;
-	}
 	k->at++;
 	k->ready = true;
 	if (k->looping)
@@ -326,6 +365,70 @@ on_session_close(struct conn *c, uint32_t id, struct ipc_reader *r)
 	return 0;
 }
 
+static struct session *
+session_find(const struct conn *c, uint32_t number)
+{
+	struct session *s = c->sessions;
+
+	while (s != NULL && s->id != number)
+		s = s->next;
+	return s;
+}
+
+static void
+on_remade(void *arg, int err, struct session *fresh)
+{
+	struct opening *o = arg;
+	struct session *s = o->c->closed ? NULL : session_find(o->c, o->number);
+
+	if (err == 0 && s == NULL)
+		err = ERR_CLOSED;
+	/* another person's ticket is another session */
+	if (err == 0 && fresh->accounts[0].acc != s->accounts[0].acc)
+		err = ERR_DENIED;
+	if (err == 0) {
+		struct session old = *s;
+
+		s->accounts = fresh->accounts;
+		s->n_accounts = fresh->n_accounts;
+		s->expires = fresh->expires;
+		s->epoch = fresh->epoch;
+		fresh->accounts = old.accounts;
+		fresh->n_accounts = old.n_accounts;
+		watch_session_renewed(s);
+		/* what a name meant may have been in what is gone */
+		(void)ipc_notify(o->c->ipc, STORE_NAMES_CHANGED, NULL);
+		req_ok(&o->r);
+	} else {
+		req_err(&o->r, err, "ticket");
+	}
+	session_free(fresh);
+	conn_unref(o->c);
+	free(o);
+}
+
+int
+on_session_renew(struct conn *c, uint32_t id, struct ipc_reader *r)
+{
+	uint32_t number = ipc_get_u32(r);
+	struct slice ticket = ipc_get_slice(r);
+	struct opening *o;
+
+	if (ipc_reader_end(r) != 0 || id == 0)
+		return ERR_PROTO;
+	if (session_find(c, number) == NULL) {
+		ipc_reply_err(c->ipc, id, ERR_EXPIRED, "no such session");
+		return 0;
+	}
+	o = xcalloc(1, sizeof *o);
+	o->c = c;
+	c->refs++;
+	o->number = number;
+	req_init(&o->r, c->st, c->ipc, id, NULL);
+	session_make(c->st, ticket, on_remade, o);
+	return 0;
+}
+
 struct session *
 session_of(struct conn *c, uint32_t id, struct ipc_reader *r, int *err_out)
 {
@@ -355,12 +458,16 @@ session_mbox(
 		return ERR_NOTFOUND;
 	for (size_t i = 0; i < s->n_accounts; i++)
 		if (s->accounts[i].acc == m->acc) {
-			if (!rights_have(s->accounts[i].rights, need))
+			const char *rights = session_rights(&s->accounts[i]);
+
+			if (*rights == '\0')
+				return ERR_NOTFOUND;
+			if (!rights_have(rights, need))
 				return ERR_DENIED;
 			if (m->damaged)
 				return ERR_CORRUPT;
 			*m_out = m;
-			*rights_out = s->accounts[i].rights;
+			*rights_out = rights;
 			return 0;
 		}
 	return ERR_NOTFOUND; /* that it exists is nobody else's business */
@@ -372,7 +479,11 @@ session_account(
 {
 	for (size_t i = 0; i < s->n_accounts; i++)
 		if (account.len == 0 || slice_eq_str(account, s->accounts[i].acc->id)) {
-			if (!rights_have(s->accounts[i].rights, need))
+			const char *rights = session_rights(&s->accounts[i]);
+
+			if (*rights == '\0')
+				return ERR_NOTFOUND;
+			if (!rights_have(rights, need))
 				return ERR_DENIED;
 			*a_out = &s->accounts[i];
 			return 0;

@@ -88,6 +88,24 @@ watch_session_done(struct session *s)
 }
 
 void
+watch_session_renewed(struct session *s)
+{
+	struct watch *next;
+
+	for (struct watch *w = s->watches; w != NULL; w = next) {
+		const char *rights;
+		struct mbox *m;
+
+		next = w->next_of_session; /* w may end */
+		int err = session_mbox(s, w->m->id, "r", &m, &rights);
+		if (err == ERR_NOTFOUND || err == ERR_DENIED) {
+			tell(w, true);
+			watch_end(w);
+		}
+	}
+}
+
+void
 watch_tell_gone(struct mbox *m)
 {
 	while (m->watches != NULL) {

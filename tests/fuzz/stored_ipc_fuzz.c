@@ -42,7 +42,7 @@ border_waits(uint16_t type)
 static void
 sign_in(uint64_t epoch)
 {
-	static const struct token_share shares[] = {{"f-1", "lrswi", "vanthu"}};
+	static const struct token_share shares[] = {{"f-1", "lrswi", "vanthu", 0, 0}};
 	struct token t = {
 	    .account = "p-1", .login = "an", .address = "an@tinhmau.example", .epoch = epoch};
 	struct buf ticket, b;

@@ -324,6 +324,13 @@ store_session_new(struct store_client *c, struct slice ticket, store_done_fn fn,
 }
 
 void
+store_session_renew(struct store_session *s, struct slice ticket)
+{
+	(void)s;
+	(void)ticket;
+}
+
+void
 store_session_free(struct store_session *s)
 {
 	if (s == NULL)

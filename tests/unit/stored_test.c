@@ -801,7 +801,8 @@ watching(void **state)
 static void
 shares(void **state)
 {
-	struct token_share sh[2] = {{"f-1", "lr", "vanthu"}, {"f-2", "lrswipkxte", "so"}};
+	struct token_share sh[2] = {
+	    {"f-1", "lr", "vanthu", 0, 0}, {"f-2", "lrswipkxte", "so", 0, 0}};
 	struct store_session *s, *own;
 	uint64_t mb, rw;
 	uint32_t uid = 1;
@@ -897,12 +898,109 @@ tickets(void **state)
 	assert_int_equal(F->err, ERR_EXPIRED);
 }
 
+/* The id of the INBOX of a share, 0 when it is not seen. */
+static uint64_t
+share_inbox(struct store_session *s, const char *share, const char *rights)
+{
+	store_list(s, on_list, NULL);
+	wait_done();
+	for (size_t i = 0; i < F->n_boxes; i++)
+		if (strcmp(F->boxes[i].share, share) == 0 &&
+		    strcmp(F->boxes[i].name, "INBOX") == 0) {
+			assert_string_equal(F->boxes[i].rights, rights);
+			return F->boxes[i].id;
+		}
+	return 0;
+}
+
+/* Rights begin and end by the clock, in a session that is open; what several grants give is held together. */
+static void
+rights_by_date(void **state)
+{
+	int64_t now = (int64_t)time(NULL);
+	struct token_share sh[3] = {{"f-1", "lr", "vanthu", 0, now + 4},
+	    {"f-1", "ls", "vanthu", now + 2, 0}, {"f-2", "lrs", "so", 0, now}};
+	struct store_session *s;
+	uint64_t mb;
+
+	(void)state;
+	deliver("s1", "f-1", "to the office");
+	s = login_with("p-1", 0, sh, 3);
+	assert_int_equal(F->err, 0);
+	assert_int_equal(share_inbox(s, "so", ""), 0); /* over */
+	mb = share_inbox(s, "vanthu", "lr");
+	assert_true(mb != 0);
+	flags(s, mb, 1, STORE_ADD, MSG_SEEN, "", UINT64_MAX);
+	assert_int_equal(F->err, ERR_DENIED);
+	while (time(NULL) < now + 2)
+		spin(20);
+	assert_int_equal(share_inbox(s, "vanthu", "lrs"), mb);
+	flags(s, mb, 1, STORE_ADD, MSG_SEEN, "", UINT64_MAX);
+	assert_int_equal(F->err, 0);
+	while (time(NULL) < now + 4)
+		spin(20);
+	store_body(s, mb, 1, 0, 10, on_bytes, NULL);
+	wait_done();
+	assert_int_equal(F->err, ERR_DENIED);
+	assert_int_equal(share_inbox(s, "vanthu", "ls"), mb);
+	store_session_free(s);
+}
+
+static void
+renew(struct store_session *s, const char *account, const struct token_share *sh, size_t n)
+{
+	struct buf t;
+
+	buf_init(&t, 65536);
+	stored_run_ticket(&F->run, account, 0, (int64_t)time(NULL) + 1000, sh, n, &t);
+	store_session_renew(s, buf_slice(&t));
+	buf_done(&t);
+}
+
+/* A new ticket counts from here on: what it does not reach is gone, and who watched it hears that. */
+static void
+renewed(void **state)
+{
+	struct token_share sh[2] = {{"f-1", "lrs", "vanthu", 0, 0}, {"f-2", "lr", "so", 0, 0}};
+	struct store_session *s;
+	uint64_t mb;
+
+	(void)state;
+	deliver("s1", "f-1", "to the office");
+	s = login_with("p-1", 0, sh, 1);
+	mb = share_inbox(s, "vanthu", "lrs");
+	assert_int_equal(store_open(s, mb, true, true, on_opened, NULL), 0);
+	wait_done();
+	assert_int_equal(F->err, 0);
+	F->events = 0;
+	renew(s, "p-1", &sh[1], 1);
+	spin(50);
+	assert_int_equal(share_inbox(s, "vanthu", ""), 0);
+	assert_true(share_inbox(s, "so", "lr") != 0);
+	assert_int_equal(F->events, 1);
+	assert_true(F->event_gone && F->event_mailbox == mb);
+	flags(s, mb, 1, STORE_ADD, MSG_SEEN, "", UINT64_MAX);
+	assert_int_equal(F->err, ERR_NOTFOUND);
+	/* two at once: the last one counts */
+	renew(s, "p-1", NULL, 0);
+	renew(s, "p-1", sh, 2);
+	spin(50);
+	assert_true(share_inbox(s, "vanthu", "lrs") == mb && share_inbox(s, "so", "lr") != 0);
+	/* another person's ticket is another session */
+	F->lost = 0;
+	renew(s, "p-2", sh, 2);
+	spin(50);
+	assert_int_equal(F->lost, 1);
+	store_list(s, on_list, NULL);
+	store_session_free(s);
+}
+
 static void
 append(void **state)
 {
 	struct store_session *s = login("p-1");
 	struct deliver_message m = message("ap", "Subject: draft\r\n\r\n");
-	struct token_share sh = {"f-1", "lrsi", "vanthu"};
+	struct token_share sh = {"f-1", "lrsi", "vanthu", 0, 0};
 	struct buf t;
 	struct deliver_append a = {.mailbox = box(s, "Drafts")->id,
 	    .flags = MSG_DRAFT | MSG_SEEN,
@@ -1509,6 +1607,8 @@ main(void)
 	    T(names),
 	    T(watching),
 	    T(shares),
+	    T(rights_by_date),
+	    T(renewed),
 	    T(tickets),
 	    T(append),
 	    T(append_sent),

@@ -30,6 +30,10 @@ sample(struct token *t, struct token_share *shares)
 	strncat(shares[0].rights, "lrswipkxte", sizeof(shares[0].rights) - 1);
 	strncat(shares[0].name, "văn thư", sizeof(shares[0].name) - 1);
 	strncat(shares[1].account, "f-2", sizeof(shares[1].account) - 1);
+	shares[1].from = 1200;
+	shares[1].until = 1700;
+	t->state[0] = 0xab;
+	t->state[31] = 0xcd;
 }
 
 static void
@@ -53,6 +57,10 @@ test_round_trip(void **state)
 	assert_string_equal(o->shares[0].rights, "lrswipkxte");
 	assert_string_equal(o->shares[0].name, "văn thư");
 	assert_string_equal(o->shares[1].account, "f-2");
+	assert_int_equal(o->shares[0].from, 0);
+	assert_int_equal(o->shares[1].from, 1200);
+	assert_int_equal(o->shares[1].until, 1700);
+	assert_memory_equal(o->state, t.state, sizeof(t.state));
 	token_free(o);
 	o = NULL;
 	assert_int_equal(token_open(key, buf_slice(&b), 2000, &o), ERR_EXPIRED);
@@ -80,7 +88,7 @@ test_forged(void **state)
 		assert_int_equal(token_open(key, slice_of(b.data, i), 1500, &o), ERR_DENIED);
 	}
 	assert_null(o);
-	t.n_shares = 101;
+	t.n_shares = TOKEN_SHARES_MAX + 1;
 	assert_int_equal(token_seal(key, &t, &b), ERR_LIMIT);
 	buf_done(&b);
 }
