@@ -7,7 +7,7 @@ directory_libcvtoken_a_SOURCES = directory/token.h directory/token.c
 # --- the client of lookup: for sessions, ingest and the milter; no libldap, no libsasl2 ---
 noinst_LIBRARIES += directory/libcvlookup.a
 directory_libcvlookup_a_SOURCES = directory/lookup_client.h directory/lookup_client_priv.h directory/lookup_proto.def \
-	directory/lookup_proto.c directory/lookup_client.c directory/lookup_client_route.c directory/lookup_client_watch.c \
+	directory/lookup_proto.c directory/lookup_client.c directory/lookup_client_route.c directory/lookup_client_judge.c directory/lookup_client_watch.c \
 	directory/lookup_dns_client.h directory/lookup_dns_client.c
 
 # --- names and keys: pure ---
@@ -25,7 +25,7 @@ directory_libcvldap_a_CFLAGS = $(AM_CFLAGS) $(LDAP_CFLAGS)
 # --- libcvpeople.a: who is who ---
 noinst_LIBRARIES += directory/libcvpeople.a
 directory_libcvpeople_a_SOURCES = directory/people.h directory/people_priv.h directory/people.c directory/people_func.c \
-	directory/people_rcpt.c directory/people_route.c directory/people_watch.c
+	directory/people_rcpt.c directory/people_route.c directory/people_agency.c directory/people_watch.c
 
 # --- libcvauth.a: the wrapper of Cyrus SASL ---
 noinst_LIBRARIES += directory/libcvauth.a
@@ -40,7 +40,7 @@ directory_libcvdns_a_CFLAGS = $(AM_CFLAGS) $(UNBOUND_CFLAGS)
 # --- the lookup role ---
 pkglibexec_PROGRAMS += congvu-lookup
 congvu_lookup_SOURCES = directory/lookup.c directory/live.h directory/live.c directory/lookup_dns.h directory/lookup_dns.c directory/lookup_login.h directory/lookup_login.c \
-	directory/dns_rdata.h directory/dns_rdata.c directory/work.h directory/work.c directory/login_cache.h directory/login_cache.c \
+	directory/dns_rdata.h directory/dns_rdata.c directory/work.h directory/work_priv.h directory/work.c directory/work_judge.c directory/login_cache.h directory/login_cache.c \
 	directory/throttle.h directory/throttle.c directory/cert_person.h directory/cert_person.c
 congvu_lookup_LDADD = directory/libcvdns.a directory/libcvlookup.a directory/libcvtoken.a directory/libcvauth.a directory/libcvpeople.a \
 	directory/libcvldap.a directory/libcvnames.a lib/libcvmail.a lib/libcvcrypto.a $(CV_ROLE_LIBS) $(CV_MAIL_LIBS) \

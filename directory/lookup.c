@@ -231,9 +231,11 @@ jobs_done(void *arg, int events)
 			ipc_reply_err(j->conn, j->id, j->err, "lookup failed");
 		else
 			ipc_reply(j->conn, j->id,
-			    j->kind == JOB_RCPT    ? LOOKUP_RCPT_IS
-			    : j->kind == JOB_ROUTE ? LOOKUP_ROUTE_IS
-						   : LOOKUP_SENDER_IS,
+			    j->kind == JOB_RCPT     ? LOOKUP_RCPT_IS
+			    : j->kind == JOB_ROUTE  ? LOOKUP_ROUTE_IS
+			    : j->kind == JOB_MOVED  ? LOOKUP_MOVED_ARE
+			    : j->kind == JOB_MEMBER ? LOOKUP_MEMBER_IS
+						    : LOOKUP_SENDER_IS,
 			    &j->reply, -1);
 		ipc_release(j->conn);
 		self.n_busy--;
@@ -303,6 +305,27 @@ on_sender(struct ipc_conn *c, uint32_t id, struct ipc_reader *r)
 	j->address = ipc_get_strdup(r);
 	j->login = ipc_get_strdup(r);
 	if (ipc_reader_end(r) != 0 || j->address == NULL || j->login == NULL) {
+		job_free(j);
+		return ERR_PROTO;
+	}
+	job_start_take(c, id, j);
+	return 0;
+}
+
+/* A question about several addresses; member: within a group, named first. */
+static int
+on_list(struct ipc_conn *c, uint32_t id, struct ipc_reader *r, bool member)
+{
+	struct job *j = job_new(member ? JOB_MEMBER : JOB_MOVED);
+	uint32_t n;
+
+	if (member)
+		j->address = ipc_get_strdup(r);
+	n = ipc_get_count(r, LOOKUP_ASKED_MAX, 4);
+	j->list = xcalloc(n + 1, sizeof(*j->list));
+	while (j->n_list < n && (j->list[j->n_list] = ipc_get_strdup(r)) != NULL)
+		j->n_list++;
+	if (ipc_reader_end(r) != 0 || j->n_list < n || (member && j->address == NULL)) {
 		job_free(j);
 		return ERR_PROTO;
 	}
@@ -450,6 +473,9 @@ on_msg(struct ipc_conn *c, uint16_t type, uint32_t id, struct ipc_reader *r, int
 		return on_route(c, id, r);
 	case LOOKUP_SENDER:
 		return on_sender(c, id, r);
+	case LOOKUP_MOVED:
+	case LOOKUP_MEMBER:
+		return on_list(c, id, r, type == LOOKUP_MEMBER);
 	case LOOKUP_AUTH_START:
 		return on_auth_start(c, id, r);
 	case LOOKUP_AUTH_STEP:

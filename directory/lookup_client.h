@@ -150,9 +150,27 @@ struct lookup_sender {
 	size_t n_addresses, n_current; /* those of now come first */
 	struct slice *certs;           /* DER */
 	size_t n_certs;
+	char **authorities; /* what a person may sign: "QĐ;KT" (dir_attr_authority) */
+	size_t n_authorities;
+	char **symbols; /* abbreviations of the agency, its own first, and of those above it */
+	size_t n_symbols;
 };
 int lookup_sender_sync(struct ipc_sync *s, struct slice address, const char *login,
     unsigned timeout_ms, struct lookup_sender **out);
 void lookup_sender_free(struct lookup_sender *s);
+
+enum { LOOKUP_ASKED_MAX = 50 };
+/* Recipients whose owner has another address now. */
+struct lookup_moved {
+	char *was[LOOKUP_ASKED_MAX], *is[LOOKUP_ASKED_MAX]; /* was: as asked */
+	size_t n;
+};
+/* 0 (out: lookup_moved_done), ERR_TEMP. */
+int lookup_moved_sync(struct ipc_sync *s, const char *const *addresses, size_t n,
+    unsigned timeout_ms, struct lookup_moved *out);
+void lookup_moved_done(struct lookup_moved *m);
+/* Whether each address belongs to a group of the directory. 0; ERR_NOTFOUND: there is no such group; ERR_LIMIT: it is too large; ERR_TEMP. */
+int lookup_member_sync(struct ipc_sync *s, const char *group, const char *const *addresses,
+    size_t n, unsigned timeout_ms, bool *is_out);
 
 #endif

@@ -256,6 +256,7 @@ attr_lists_make(struct people *p)
 	rcpt[m++] = p->a_reply_until;
 	rcpt[m++] = p->a_reply_days;
 	rcpt[m++] = p->a_may_send;
+	rcpt[m++] = p->a_history;
 	for (size_t i = 0; i < p->n_member && m < 32; i++)
 		rcpt[m++] = p->a_member[i];
 	p->attrs_rcpt = people_attr_list(rcpt, m);
@@ -267,6 +268,7 @@ attr_lists_make(struct people *p)
 	owner[o++] = p->a_history;
 	owner[o++] = p->a_agency;
 	owner[o++] = p->a_cert;
+	owner[o++] = p->a_authority;
 	p->attrs_owner = people_attr_list(owner, o);
 	func[f++] = p->a_func_account;
 	func[f++] = p->a_mail;
@@ -292,6 +294,7 @@ strings_load(const struct conf *c, struct people *p)
 	    {"dir_group_filter", &p->group_filter},
 	    {"dir_member_filter", &p->member_filter},
 	    {"dir_delegation_filter", &p->delegation_filter},
+	    {"dir_agency_filter", &p->agency_filter},
 	    {"dir_class_person", &p->class_person},
 	    {"dir_class_func", &p->class_func},
 	    {"dir_class_group", &p->class_group},
@@ -315,6 +318,8 @@ strings_load(const struct conf *c, struct people *p)
 	    {"dir_attr_reply_until", &p->a_reply_until},
 	    {"dir_attr_reply_days", &p->a_reply_days},
 	    {"dir_attr_may_send", &p->a_may_send},
+	    {"dir_attr_authority", &p->a_authority},
+	    {"dir_attr_agency_abbrev", &p->a_abbrev},
 	    {"dir_attr_locked", &p->a_locked},
 	    {"dir_attr_password_time", &p->a_password_time},
 	    {"dir_attr_scram_time", &p->a_scram_time},
@@ -377,11 +382,13 @@ people_new(const struct conf *c, struct dir *d, struct people **out, char **why_
 	    {"dir_group_filter", &p->group_filter},
 	    {"dir_member_filter", &p->member_filter},
 	    {"dir_delegation_filter", &p->delegation_filter},
+	    {"dir_agency_filter", &p->agency_filter},
 	};
 	int err;
 
 	p->d = d;
 	p->lockout_s = conf_int(c, "dir_lockout_s");
+	p->moved_notice = conf_bool(c, "moved_notice");
 	strings_load(c, p);
 	err = lists_load(c, p, why_out);
 	for (size_t i = 0; err == 0 && i < sizeof(filters) / sizeof(filters[0]); i++) {
@@ -394,6 +401,7 @@ people_new(const struct conf *c, struct dir *d, struct people **out, char **why_
 		return err;
 	}
 	attr_lists_make(p);
+	p->agencies = people_agencies_new();
 	*out = p;
 	return 0;
 }
@@ -409,7 +417,8 @@ people_free(struct people *p)
 	    p->a_name, p->a_scram, p->a_cert, p->a_epoch, p->a_agency, p->a_history, p->a_locked,
 	    p->a_password_time, p->a_scram_time, p->a_version, p->a_member_of, p->a_forward,
 	    p->a_keep, p->a_reply_text, p->a_reply_subject, p->a_reply_from, p->a_reply_until,
-	    p->a_reply_days, p->a_may_send, p->a_modified};
+	    p->a_reply_days, p->a_may_send, p->a_modified, p->agency_filter, p->a_authority,
+	    p->a_abbrev};
 
 	for (size_t i = 0; i < sizeof(strings) / sizeof(strings[0]); i++)
 		free(strings[i]);
@@ -423,6 +432,7 @@ people_free(struct people *p)
 	free(p->attrs_owner);
 	free(p->attrs_func);
 	free(p->attrs_watch);
+	people_agencies_free(p->agencies);
 	free(p);
 }
 

@@ -11,6 +11,7 @@
 #define PEOPLE_HOPS 200           /* of one recipient */
 #define PEOPLE_MAILBOXES_MAX 100  /* functional mailboxes of one person */
 #define PEOPLE_ADDRESSES_MAX 1000 /* of one owner, history included */
+#define PEOPLE_AUTHORITIES_MAX 200
 
 struct people;
 /* Keeps d (not owned). Checks the filters and the roster option: ERR_SYNTAX with *why_out a malloc'd text. */
@@ -129,7 +130,11 @@ struct people_owner {
 	char *account, *agency;
 	char **addresses;              /* now and before, normalized, the primary first */
 	size_t n_addresses, n_current; /* those of now come first */
-	struct slice *certs;           /* DER */
+	char **former;                 /* those of the history, though one may still be an alias */
+	size_t n_former;
+	char **authorities; /* what the person may sign: "QĐ;KT" */
+	size_t n_authorities;
+	struct slice *certs; /* DER */
 	size_t n_certs;
 };
 /* 0 (kind PEOPLE_NONE: nobody); ERR_TEMP. */
@@ -138,5 +143,13 @@ void people_owner_free(struct people_owner *o);
 /* Whether the person may send as the address. */
 bool people_may_send(
     const struct person *u, const struct person_mailboxes *m, struct slice address);
+
+/* people_agency.c: abbreviations of an agency, by its own entry, and of those above it (H99.02.01: H99.02, H99), its own first; none where its own
+ * is not recorded. Remembered for PEOPLE_AGENCY_S. 0 (none: empty), ERR_TEMP. strings_free's of people_priv.h. */
+#define PEOPLE_AGENCY_S 5
+int people_agency_symbols(struct people *p, struct slice code, char ***out, size_t *n_out);
+/* Whether who has an address of now or before is a member of the group, nested ones included. 0; ERR_NOTFOUND (no such group); ERR_LIMIT (too
+ * large); ERR_TEMP. */
+int people_is_member(struct people *p, struct slice group, struct slice address, bool *is_out);
 
 #endif

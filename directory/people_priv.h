@@ -13,12 +13,12 @@ struct roster {
 struct people {
 	struct dir *d;
 	char *login_filter, *rcpt_filter, *sender_filter, *func_filter, *group_filter,
-	    *member_filter, *delegation_filter;
+	    *member_filter, *delegation_filter, *agency_filter;
 	char *class_person, *class_func, *class_group;
 	char *a_login, *a_account, *a_func_account, *a_mail, *a_alias, *a_name, *a_scram, *a_cert,
 	    *a_epoch;
 	char *a_member_of, *a_forward, *a_keep, *a_reply_text, *a_reply_subject, *a_reply_from,
-	    *a_reply_until, *a_reply_days, *a_may_send;
+	    *a_reply_until, *a_reply_days, *a_may_send, *a_authority, *a_abbrev;
 	char *a_agency, *a_history, *a_locked, *a_password_time, *a_scram_time, *a_version;
 	char **a_member;
 	size_t n_member;
@@ -27,6 +27,8 @@ struct people {
 	char **domains; /* normalized */
 	size_t n_domains;
 	int64_t lockout_s;
+	bool moved_notice;
+	struct people_agencies *agencies; /* people_agency.c's */
 	/* what searches ask for; NULL-terminated; the names are borrowed from above */
 	const char **attrs_login, **attrs_rcpt, **attrs_owner, **attrs_func, **attrs_watch;
 	char *a_modified;
@@ -59,8 +61,13 @@ void people_forwards_add(
 /* The automatic reply of an entry that is due at now, or who may send to a group. */
 void people_reply_read(
     const struct people *p, const struct dir_entry *e, int64_t now, struct people_rcpt *r);
+/* The notice that an address of the history has become another (P33), as the automatic reply of an entry that has none of its own. */
+void people_moved_read(
+    const struct people *p, const struct dir_entry *e, struct slice address, struct people_rcpt *r);
 void people_may_send_read(const struct people *p, const struct dir_entry *e, struct people_rcpt *r);
 void people_extras_free(struct people_rcpt *r);
+struct people_agencies *people_agencies_new(void);
+void people_agencies_free(struct people_agencies *a);
 /* Expands a filter and searches; logs what is wrong with it. */
 int people_search(struct people *p, const char *filter, struct slice name, const char *const *attrs,
     unsigned max, struct dir_result **out);

@@ -269,6 +269,8 @@ people_rcpt(struct people *p, struct slice address, struct people_rcpt **out)
 		people_may_send_read(p, &found->entries[0], r);
 	else
 		people_reply_read(p, &found->entries[0], (int64_t)time(NULL), r);
+	if (!r->is_group)
+		people_moved_read(p, &found->entries[0], address, r);
 	if (kind == PEOPLE_GROUP) {
 		err = group_expand(&x, &found->entries[0]);
 		if (err == ERR_LIMIT)
@@ -319,7 +321,8 @@ owner_fill(const struct people *p, const struct dir_entry *e, struct people_owne
 {
 	const struct dir_attr *history = dir_entry_attr(e, p->a_history);
 	const struct dir_attr *certs = dir_entry_attr(e, p->a_cert);
-	struct strings l = {0};
+	const struct dir_attr *may = dir_entry_attr(e, p->a_authority);
+	struct strings l = {0}, former = {0}, authorities = {0};
 	char account[48];
 
 	o->kind = people_kind_of(p, e);
@@ -341,9 +344,16 @@ owner_fill(const struct people *p, const struct dir_entry *e, struct people_owne
 		if (semicolon >= 0)
 			v.len = (size_t)semicolon;
 		strings_add_take(&l, people_address(slice_trim(v)), PEOPLE_ADDRESSES_MAX);
+		strings_add_take(&former, people_address(slice_trim(v)), PEOPLE_ADDRESSES_MAX);
 	}
 	o->addresses = l.v;
 	o->n_addresses = l.n;
+	o->former = former.v;
+	o->n_former = former.n;
+	for (size_t i = 0; may != NULL && i < may->n_values; i++)
+		strings_add_take(&authorities, slice_dup(may->values[i]), PEOPLE_AUTHORITIES_MAX);
+	o->authorities = authorities.v;
+	o->n_authorities = authorities.n;
 	if (certs == NULL && strchr(p->a_cert, ';') != NULL) {
 		/* a server that does not speak of the transfer option (AD) */
 		char *plain = strndup(p->a_cert, (size_t)(strchr(p->a_cert, ';') - p->a_cert));
@@ -405,6 +415,8 @@ people_owner_free(struct people_owner *o)
 	free(o->account);
 	free(o->agency);
 	strings_free(o->addresses, o->n_addresses);
+	strings_free(o->former, o->n_former);
+	strings_free(o->authorities, o->n_authorities);
 	for (size_t i = 0; i < o->n_certs; i++)
 		free((void *)(uintptr_t)o->certs[i].ptr);
 	free(o->certs);

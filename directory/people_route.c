@@ -8,6 +8,7 @@
 #include "lib/err.h"
 #include "lib/log.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -73,6 +74,57 @@ people_reply_read(
 		r->reply->text = xstrdup(""); /* a NUL in it */
 }
 
+static bool
+was_address(const struct people *p, const struct dir_entry *e, const char *address)
+{
+	const struct dir_attr *history = dir_entry_attr(e, p->a_history);
+	bool was = false;
+
+	/* "address;from;to" */
+	for (size_t i = 0; history != NULL && i < history->n_values && !was; i++) {
+		struct slice v = history->values[i];
+		ptrdiff_t semicolon = slice_index(v, ';');
+		char *one = people_address(
+		    slice_trim(slice_sub(v, 0, semicolon < 0 ? v.len : (size_t)semicolon)));
+
+		was = one != NULL && strcmp(one, address) == 0;
+		free(one);
+	}
+	return was;
+}
+
+void
+people_moved_read(
+    const struct people *p, const struct dir_entry *e, struct slice address, struct people_rcpt *r)
+{
+	char *now = people_address(dir_entry_value(e, p->a_mail)), *was = slice_dup(address);
+	struct strings l = {0};
+	char *text = NULL;
+
+	if (!p->moved_notice || r->reply != NULL || now == NULL || was == NULL ||
+	    strcmp(now, was) == 0 || !was_address(p, e, was))
+		goto out;
+	if (asprintf(&text,
+		"Địa chỉ %s đã đổi thành %s. Thư của quý vị đã được chuyển tới địa chỉ mới; lần "
+		"sau xin "
+		"gửi thẳng tới đó.\n\nThe address %s is now %s. Your message was delivered there; "
+		"please "
+		"use the new address from now on.\n",
+		was, now, was, now) < 0)
+		goto out;
+	r->reply = xcalloc(1, sizeof(*r->reply));
+	r->reply->text = text;
+	r->reply->subject = xstrdup("Địa chỉ đã đổi / Address changed");
+	r->reply->days = DAYS_MAX;
+	people_addresses(p, e, &l);
+	strings_add_take(&l, xstrdup(was), PEOPLE_ADDRESSES_MAX);
+	r->reply->addresses = l.v;
+	r->reply->n_addresses = l.n;
+out:
+	free(now);
+	free(was);
+}
+
 void
 people_may_send_read(const struct people *p, const struct dir_entry *e, struct people_rcpt *r)
 {
@@ -115,10 +167,28 @@ is_member(struct people *p, const struct people_rcpt *r, struct slice sender, bo
 	int err = people_owner(p, sender, &o);
 
 	*is_out = false;
-	for (size_t i = 0; err == 0 && i < r->n; i++)
+	/* nobody's address any more: no account */
+	for (size_t i = 0; err == 0 && o->account != NULL && i < r->n; i++)
 		*is_out |= o->account[0] != '\0' && strcmp(o->account, r->v[i].account) == 0;
 	if (err == 0)
 		people_owner_free(o);
+	return err;
+}
+
+int
+people_is_member(struct people *p, struct slice group, struct slice address, bool *is_out)
+{
+	struct people_rcpt *r = NULL;
+	bool is = false;
+	int err = people_rcpt(p, group, &r);
+
+	if (err == 0 && !r->is_group)
+		err = ERR_NOTFOUND;
+	if (err == 0 && people_is_ours(p, address))
+		err = is_member(p, r, address, &is);
+	people_rcpt_free(r);
+	if (err == 0)
+		*is_out = is;
 	return err;
 }
 

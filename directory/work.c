@@ -3,7 +3,7 @@
  * which are made for it; an exchange belongs to the one job that holds it. */
 #include "config.h"
 
-#include "directory/work.h"
+#include "directory/work_priv.h"
 
 #include "directory/lookup_client.h"
 #include "directory/token.h"
@@ -51,6 +51,9 @@ job_free(struct job *j)
 		return;
 	free(j->address);
 	free(j->login);
+	for (size_t i = 0; i < j->n_list; i++)
+		free(j->list[i]);
+	free(j->list);
 	buf_wipe(&j->input);
 	buf_wipe(&j->reply);
 	login_facts_done(&j->facts);
@@ -67,27 +70,7 @@ login_facts_done(struct login_facts *f)
 	f->n_deps = 0;
 }
 
-/* ---- recipients and senders ---- */
-
-/* Normalized; "postmaster" alone is that of the first domain (RFC 5321 4.1.1.3). NULL when it is no address. */
-static char *
-address_of(const struct work *w, const char *text)
-{
-	char *full = NULL, *norm = NULL;
-	struct buf b;
-
-	if (strchr(text, '@') == NULL && strcasecmp(text, "postmaster") == 0 &&
-	    conf_list_len(w->p.conf, "domains") > 0) {
-		if (asprintf(&full, "postmaster@%s", conf_list_item(w->p.conf, "domains", 0)) < 0)
-			full = NULL;
-	}
-	buf_init(&b, 1024);
-	if (addr_normalize(slice_str(full == NULL ? text : full), &b) == 0 && b.err == 0)
-		norm = slice_dup(buf_slice(&b));
-	buf_done(&b);
-	free(full);
-	return norm;
-}
+/* ---- recipients ---- */
 
 /* RFC 5321 4.5.1: a domain that takes mail has a postmaster. ERR_NOTFOUND for all other addresses. */
 static int
@@ -101,7 +84,7 @@ postmaster_rcpt(struct work *w, struct slice address, struct people_rcpt **out)
 	if (*to == '\0' || addr_split(address, &local, &domain) != 0 ||
 	    (!slice_caseeq_str(local, "postmaster") && !slice_caseeq_str(local, "abuse")))
 		return ERR_NOTFOUND;
-	norm = address_of(w, to);
+	norm = work_address(w->p.conf, to);
 	err = norm == NULL ? ERR_NOTFOUND : people_rcpt(w->p.people, slice_str(norm), out);
 	free(norm);
 	return err;
@@ -111,7 +94,7 @@ postmaster_rcpt(struct work *w, struct slice address, struct people_rcpt **out)
 static int
 find_rcpt(struct work *w, struct job *j, uint8_t *kind_out, struct people_rcpt **out)
 {
-	char *address = address_of(w, j->address);
+	char *address = work_address(w->p.conf, j->address);
 	struct people_rcpt *r = NULL;
 	int err = ERR_NOTFOUND;
 	uint8_t kind;
@@ -199,7 +182,7 @@ do_route(struct work *w, struct job *j)
 {
 	struct people_rcpt *r = NULL;
 	struct people_route *route = NULL;
-	char *sender = address_of(w, j->login);
+	char *sender = work_address(w->p.conf, j->login);
 	struct slice from = slice_str(sender == NULL ? "" : sender);
 	uint8_t kind = LOOKUP_RCPT_NONE;
 	bool may = true;
@@ -227,62 +210,6 @@ do_route(struct work *w, struct job *j)
 	free(sender);
 	people_route_free(route);
 	people_rcpt_free(r);
-}
-
-static int
-login_may_send(struct work *w, const char *login, struct slice address, bool *may_out)
-{
-	struct person_mailboxes *m = NULL;
-	struct person *u = NULL;
-	int err;
-
-	*may_out = false;
-	if (*login == '\0')
-		return 0;
-	err = people_login(w->p.people, slice_str(login), &u);
-	if (err == ERR_NOTFOUND)
-		return 0;
-	if (err == 0)
-		err = people_mailboxes(w->p.people, u, &m);
-	if (err == 0)
-		*may_out = people_may_send(u, m, address);
-	person_mailboxes_free(m);
-	person_free(u);
-	return err;
-}
-
-static void
-do_sender(struct work *w, struct job *j)
-{
-	char *address = address_of(w, j->address);
-	struct people_owner *o = NULL;
-	bool ours, may = false;
-	int err = 0;
-
-	ours = address != NULL && people_is_ours(w->p.people, slice_str(address));
-	if (ours)
-		err = people_owner(w->p.people, slice_str(address), &o);
-	if (ours && err == 0)
-		err = login_may_send(w, j->login, slice_str(address), &may);
-	free(address);
-	if (err != 0) {
-		j->err = ERR_TEMP;
-		people_owner_free(o);
-		return;
-	}
-	ipc_put_u8(&j->reply, ours);
-	ipc_put_u8(&j->reply, o == NULL ? LOOKUP_OWNER_NONE : (uint8_t)o->kind);
-	ipc_put_str(&j->reply, o == NULL || o->account == NULL ? "" : o->account);
-	ipc_put_str(&j->reply, o == NULL || o->agency == NULL ? "" : o->agency);
-	ipc_put_u8(&j->reply, may);
-	ipc_put_u32(&j->reply, o == NULL ? 0 : (uint32_t)o->n_addresses);
-	for (size_t i = 0; o != NULL && i < o->n_addresses; i++)
-		ipc_put_str(&j->reply, o->addresses[i]);
-	ipc_put_u32(&j->reply, o == NULL ? 0 : (uint32_t)o->n_certs);
-	for (size_t i = 0; o != NULL && i < o->n_certs; i++)
-		ipc_put_slice(&j->reply, o->certs[i]);
-	ipc_put_u32(&j->reply, o == NULL ? 0 : (uint32_t)o->n_current);
-	people_owner_free(o);
 }
 
 /* ---- logins ---- */
@@ -462,7 +389,13 @@ job_run(struct work *w, struct job *j)
 		do_route(w, j);
 		break;
 	case JOB_SENDER:
-		do_sender(w, j);
+		work_sender(&w->p, j);
+		break;
+	case JOB_MOVED:
+		work_moved(&w->p, j);
+		break;
+	case JOB_MEMBER:
+		work_member(&w->p, j);
 		break;
 	case JOB_AUTH_START:
 	case JOB_AUTH_STEP:

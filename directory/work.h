@@ -6,7 +6,16 @@
 #include "directory/auth.h"
 #include "lib/ipc.h"
 
-enum job_kind { JOB_RCPT, JOB_ROUTE, JOB_SENDER, JOB_AUTH_START, JOB_AUTH_STEP, JOB_LIVE };
+enum job_kind {
+	JOB_RCPT,
+	JOB_ROUTE,
+	JOB_SENDER,
+	JOB_MOVED,
+	JOB_MEMBER,
+	JOB_AUTH_START,
+	JOB_AUTH_STEP,
+	JOB_LIVE
+};
 struct exchange;
 /* What a login was given, for live.c. */
 struct login_facts {
@@ -29,7 +38,9 @@ struct job {
 	/* in */
 	char *address,
 	    *login; /* RCPT, ROUTE, SENDER; login of a ROUTE: the envelope sender; LIVE: login name, and account in address */
-	bool signed_in;    /* ROUTE: as that sender */
+	bool signed_in; /* ROUTE: as that sender */
+	char **list;    /* MOVED, MEMBER: addresses; address of a MEMBER: the group */
+	size_t n_list;
 	struct auth *auth; /* START, STEP: only this job touches it */
 	bool has_initial;
 	struct buf input; /* initial or response */

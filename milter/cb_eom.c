@@ -109,6 +109,21 @@ in_trouble(struct eom *e, int which, int err)
 	return err;
 }
 
+/* Copies, which outlive the answer that they are of. NULL: no memory. */
+static struct slice *
+slices_of(struct arena *a, char *const *v, size_t n)
+{
+	struct slice *list = arena_calloc(a, n + 1, sizeof *list);
+	size_t i;
+
+	for (i = 0; list != NULL && i < n; i++) {
+		list[i] = arena_slice(a, slice_str(v[i]));
+		if (list[i].ptr == NULL)
+			return NULL;
+	}
+	return list;
+}
+
 /* What the directory said of an author, as the rules see it. */
 static int
 fill_author(struct eom *e, struct rule_author *a, const struct lookup_sender *s)
@@ -135,7 +150,9 @@ fill_author(struct eom *e, struct rule_author *a, const struct lookup_sender *s)
 	a->n_current = s->n_current;
 	a->keys = (const unsigned char(*)[32])keys;
 	a->n_keys = n_keys;
-	return 0;
+	a->symbols = slices_of(e->arena, s->symbols, s->n_symbols);
+	a->n_symbols = a->symbols != NULL ? s->n_symbols : 0;
+	return a->symbols != NULL ? 0 : ERR_NOMEM;
 }
 
 /* Asks the directory about each author. */
@@ -360,7 +377,26 @@ ask_signer(struct eom *e)
 	return 0;
 }
 
-/* Whose certificates signed the documents of what is issued (P19): the directory says by their addresses. */
+/* Whose certificate it is by its first address. *out NULL: nobody is asked about. */
+static int
+ask_owner(struct eom *e, const struct find_sig *sig, struct lookup_sender **out)
+{
+	struct slice address = sig->addresses != NULL ? sig->addresses->value : slice_str("");
+	struct buf norm;
+	int err = 0;
+
+	*out = NULL;
+	if (address.len == 0 || address.len > 320 || memchr(address.ptr, 0, address.len) != NULL)
+		return 0;
+	buf_init(&norm, 1024);
+	if (addr_normalize(address, &norm) == 0 && norm.len <= 320)
+		err = lookup_sender_sync(
+		    e->slot->lookup, buf_slice(&norm), "", within(e, LOOKUP_MS), out);
+	buf_done(&norm);
+	return err;
+}
+
+/* Whose certificates signed the documents of what is issued (P19), and what these people may sign (P11). */
 static int
 ask_documents(struct eom *e)
 {
@@ -368,37 +404,68 @@ ask_documents(struct eom *e)
 	struct lookup_sender *s = NULL;
 	const struct find_sig *sig;
 	unsigned char *owners = arena_alloc(e->arena, FINDINGS_SIGS_MAX);
+	struct rule_authority *may = arena_calloc(e->arena, FINDINGS_SIGS_MAX, sizeof *may);
 	unsigned asked = 0;
 	size_t i = 0;
 	int err = 0;
 
-	if (owners == NULL)
+	if (owners == NULL || may == NULL)
 		return in_trouble(e, T_BUSY, ERR_NOMEM);
 	memset(owners, OWNER_NONE, FINDINGS_SIGS_MAX);
 	f->sig_owners = owners;
+	f->sig_authority = may;
 	for (sig = f->scan->sigs; sig != NULL && f->issued; sig = sig->next, i++) {
-		struct buf norm;
-
 		if (sig->coverage != SIG_DOCUMENT || sig->status != SIG_VALID ||
-		    sig->addresses == NULL || sig->addresses->value.len > 320 ||
-		    memchr(sig->addresses->value.ptr, 0, sig->addresses->value.len) != NULL ||
 		    asked++ >= DOC_SIGNERS_ASKED)
 			continue;
-		buf_init(&norm, 1024);
-		if (addr_normalize(sig->addresses->value, &norm) == 0 && norm.len <= 320)
-			err = lookup_sender_sync(
-			    e->slot->lookup, buf_slice(&norm), "", within(e, LOOKUP_MS), &s);
-		buf_done(&norm);
+		err = ask_owner(e, sig, &s);
 		if (err != 0)
 			return in_trouble(e, T_DIRECTORY, err);
-		if (s != NULL && s->is_ours)
+		if (s != NULL && s->is_ours) {
 			owners[i] = s->kind == LOOKUP_OWNER_PERSON       ? OWNER_PERSON
 				    : s->kind == LOOKUP_OWNER_FUNCTIONAL ? OWNER_FUNCTIONAL
 									 : OWNER_NONE;
+			may[i].n = s->n_authorities;
+			may[i].v = slices_of(e->arena, s->authorities, s->n_authorities);
+		}
 		lookup_sender_free(s);
-		s = NULL;
+		if (may[i].n > 0 && may[i].v == NULL)
+			return in_trouble(e, T_BUSY, ERR_NOMEM);
 	}
 	return 0;
+}
+
+/* Recipients that have another address now (P33): those of our domains, a bounded number of them. */
+static int
+ask_moved(struct eom *e)
+{
+	const char *asked[LOOKUP_ASKED_MAX];
+	struct rule_moved *list;
+	struct lookup_moved m;
+	size_t i, n = 0;
+	int err;
+
+	for (i = 0; i < e->msg->n_rcpts && n < LOOKUP_ASKED_MAX; i++) {
+		if (strlen(e->msg->rcpts[i]) <= 320 &&
+		    conf_is_our_address(role_conf(), e->msg->rcpts[i]))
+			asked[n++] = e->msg->rcpts[i];
+	}
+	if (n == 0)
+		return 0;
+	err = lookup_moved_sync(e->slot->lookup, asked, n, within(e, LOOKUP_MS), &m);
+	if (err != 0)
+		return in_trouble(e, T_DIRECTORY, err);
+	list = arena_calloc(e->arena, m.n + 1, sizeof *list);
+	for (i = 0; list != NULL && i < m.n; i++) {
+		list[i].was = arena_slice(e->arena, slice_str(m.was[i]));
+		list[i].is = arena_slice(e->arena, slice_str(m.is[i]));
+		if (list[i].was.ptr == NULL || list[i].is.ptr == NULL)
+			list = NULL;
+	}
+	e->facts.moved = list;
+	e->facts.n_moved = m.n;
+	lookup_moved_done(&m);
+	return list != NULL ? 0 : in_trouble(e, T_BUSY, ERR_NOMEM);
 }
 
 /* Since when nothing can be learnt of the signers' issuers: for each of them it must be longer than the grace. */
@@ -499,7 +566,8 @@ judge(struct eom *e)
 	if (judgement_read(header, milter_settings.official_headers,
 		milter_settings.n_official_headers, e->arena, &e->facts) != 0)
 		return in_trouble(e, T_BUSY, ERR_NOMEM);
-	if ((err = ask_documents(e)) != 0 || (err = ask_register(e)) != 0)
+	if ((err = ask_documents(e)) != 0 || (err = ask_moved(e)) != 0 ||
+	    (err = ask_register(e)) != 0)
 		return err;
 	read_grace(e);
 	read_origin(e, header);

@@ -18,8 +18,8 @@
 void
 doc_facts_init(struct doc_facts *d)
 {
-	struct buf *all[] = {
-	    &d->symbol, &d->type, &d->agency, &d->place, &d->date, &d->summary, &d->urgency};
+	struct buf *all[] = {&d->symbol, &d->type, &d->agency, &d->place, &d->date, &d->summary,
+	    &d->urgency, &d->capacity};
 	size_t i;
 
 	for (i = 0; i < sizeof all / sizeof *all; i++)
@@ -29,8 +29,8 @@ doc_facts_init(struct doc_facts *d)
 void
 doc_facts_done(struct doc_facts *d)
 {
-	struct buf *all[] = {
-	    &d->symbol, &d->type, &d->agency, &d->place, &d->date, &d->summary, &d->urgency};
+	struct buf *all[] = {&d->symbol, &d->type, &d->agency, &d->place, &d->date, &d->summary,
+	    &d->urgency, &d->capacity};
 	size_t i;
 
 	for (i = 0; i < sizeof all / sizeof *all; i++)
@@ -241,6 +241,51 @@ read_line(struct slice line, struct head *h, struct doc_facts *d)
 		h->above = first;
 }
 
+/* "KT. GIÁM ĐỐC" alone in its column: in whose place somebody signs. Of several ("TM. ỦY BAN NHÂN DÂN", below it "KT. CHỦ TỊCH") the last one is
+ * about the person. */
+static void
+capacity_of(struct slice piece, struct doc_facts *d)
+{
+	static const char *const marks[] = {"TUQ", "TM", "KT", "TL", "Q"};
+	struct slice rest;
+	size_t i, k;
+
+	piece = slice_trim(piece);
+	for (i = 0; i < sizeof marks / sizeof *marks; i++) {
+		if (!slice_starts(piece, marks[i]))
+			continue;
+		rest = slice_from(piece, strlen(marks[i]));
+		if (rest.len < 4 || rest.len > 200 || rest.ptr[0] != '.')
+			continue;
+		rest = slice_trim(slice_from(rest, 1));
+		for (k = 0; k < rest.len && !(rest.ptr[k] >= 'a' && rest.ptr[k] <= 'z') &&
+			    !(rest.ptr[k] >= '0' && rest.ptr[k] <= '9');
+		     k++)
+			;
+		if (k < rest.len || rest.len < 3)
+			continue;
+		buf_reset(&d->capacity);
+		buf_append_str(&d->capacity, marks[i]);
+		return;
+	}
+}
+
+/* All columns of all lines: signatures stand at the end. */
+static void
+read_capacity(struct slice text, struct doc_facts *d)
+{
+	size_t from = 0, i;
+
+	for (i = 0; i <= text.len; i++) {
+		if (i < text.len && text.ptr[i] != '\n' && text.ptr[i] != '\t' &&
+		    !slice_starts(slice_from(text, i), "   "))
+			continue;
+		if (i > from)
+			capacity_of(slice_sub(text, from, i - from), d);
+		from = i + 1;
+	}
+}
+
 static bool
 any(const struct doc_facts *d)
 {
@@ -261,6 +306,7 @@ doc_facts_text(struct slice text, struct doc_facts *d)
 		buf_reset(&all);
 		buf_append_slice(&all, text);
 	}
+	read_capacity(buf_slice(&all), d);
 	for (rest = buf_slice(&all); rest.len > 0 && n < LINES_MAX; n++) {
 		ptrdiff_t end = slice_index(rest, '\n');
 		struct slice line = slice_sub(rest, 0, end < 0 ? rest.len : (size_t)end);

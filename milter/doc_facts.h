@@ -13,6 +13,8 @@ struct doc_facts {
 	struct buf date;    /* "2026-03-12" */
 	struct buf summary; /* trích yếu */
 	struct buf urgency; /* "khan", "thuong khan", "hoa toc" */
+	struct buf
+	    capacity; /* of who signs: "TM", "Q", "KT", "TL", "TUQ"; empty: no mark is to be seen */
 };
 void doc_facts_init(struct doc_facts *d);
 void doc_facts_done(struct doc_facts *d);

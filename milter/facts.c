@@ -438,3 +438,33 @@ facts_document(
 	buf_done(&text);
 	return said.summary.err == ERR_NOMEM ? ERR_NOMEM : 0;
 }
+
+int
+facts_auto_forward(struct slice header, struct arena *a, struct rule_facts *f)
+{
+	/* value: the field's body begins so (NULL: any) */
+	static const struct {
+		const char *name, *value;
+	} marks[] = {{"Auto-Submitted", "auto-forwarded"},
+	    {"X-MS-Exchange-Organization-AutoForwarded", "true"},
+	    {"X-MS-Exchange-Inbox-Rules-Loop", NULL}, {"X-Sieve-Redirected-From", NULL},
+	    {"X-Forwarded-For", NULL}, {"X-Forwarded-To", NULL}, {"X-Autoforward", NULL},
+	    {"X-Auto-Forward", NULL}, {"X-Zimbra-Forwarded", NULL}};
+	struct hdr_field field;
+	size_t i, n;
+
+	for (i = 0; i < sizeof marks / sizeof *marks && f->auto_forward.len == 0; i++) {
+		for (n = 0; n < 8 && hdr_find(header, marks[i].name, n, &field); n++) {
+			struct slice body = slice_trim(field.body);
+
+			if (body.len == 0 ||
+			    (marks[i].value != NULL && !slice_casestarts(body, marks[i].value)))
+				continue;
+			f->auto_forward = arena_slice(a, slice_str(marks[i].name));
+			if (f->auto_forward.ptr == NULL)
+				return ERR_NOMEM;
+			break;
+		}
+	}
+	return 0;
+}

@@ -17,4 +17,7 @@ void facts_official(
 int facts_document(struct slice header, const char *const *header_names, size_t n_names,
     struct arena *a, struct rule_facts *f);
 
+/* Sets f->auto_forward when a header field says that a mail program forwarded the mail by itself. 0 or ERR_NOMEM. */
+int facts_auto_forward(struct slice header, struct arena *a, struct rule_facts *f);
+
 #endif

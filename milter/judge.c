@@ -5,6 +5,7 @@
 #include "config.h"
 
 #include "milter/policy_load.h"
+#include "milter/settings.h"
 #include "milter/facts.h"
 #include "milter/judgement.h"
 #include "milter/record.h"
@@ -34,19 +35,6 @@
 #define RCPTS_MAX 1000
 
 struct milter_settings milter_settings; /* record.c's */
-
-static const char **
-strings_of(const char *option, size_t *n_out)
-{
-	const char **list;
-	size_t i;
-
-	*n_out = conf_list_len(role_conf(), option);
-	list = xcalloc(*n_out + 1, sizeof *list);
-	for (i = 0; i < *n_out; i++)
-		list[i] = conf_list_item(role_conf(), option, i);
-	return list;
-}
 
 static void
 read_fd(const char *name, size_t max, struct buf *out)
@@ -213,13 +201,14 @@ judge(const struct world *w, struct slice whole, const struct policy *p, const s
 static void
 load_limits(struct world *w)
 {
-	const char *why, *item;
+	const char *option, *why, *item;
 	size_t i;
 
 	w->limits = modes_new();
-	w->rules.free_mail = strings_of("policy_free_mail", &w->rules.n_free_mail);
-	w->rules.symbols = strings_of("policy_agency_symbols", &w->rules.n_symbols);
-	w->rules.rcpts_max = (size_t)conf_int(role_conf(), "policy_recipients_max");
+	if (settings_rules(role_conf(), &w->rules, &option, &item, &why) != 0) {
+		log_msg(LOG_LVL_ERROR, "judge", "%s: \"%s\": %s", option, item, why);
+		exit(EX_CONFIG);
+	}
 	for (i = 0; i < conf_list_len(role_conf(), "policy_attachment_mb"); i++)
 		modes_add_limit(
 		    w->limits, conf_list_item(role_conf(), "policy_attachment_mb", i), &why);
@@ -269,8 +258,8 @@ main(int argc, char **argv)
 		fatal("judge: no memory");
 	free(dir);
 	smime_trust_need(w.trust, SMIME_REV_OFF);
-	w.banned = strings_of("policy_banned_extensions", &w.n_banned);
-	w.official = strings_of("policy_official_headers", &w.n_official);
+	w.banned = settings_list(role_conf(), "policy_banned_extensions", &w.n_banned);
+	w.official = settings_list(role_conf(), "policy_official_headers", &w.n_official);
 	load_limits(&w);
 	milter_settings.record_subject = true;
 	role_enter();

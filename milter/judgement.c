@@ -14,8 +14,10 @@ int
 judgement_read(struct slice header, const char *const *names, size_t n_names, struct arena *a,
     struct rule_facts *f)
 {
+	int err = facts_auto_forward(header, a, f);
+
 	facts_official(header, names, n_names, f);
-	return facts_document(header, names, n_names, a, f);
+	return err == 0 ? facts_document(header, names, n_names, a, f) : err;
 }
 
 static void

@@ -25,7 +25,7 @@ milter_libcvfindings_a_SOURCES = milter/symbol.h milter/symbol.c milter/doc_fact
 # --- libcvrule.a: the pure part of the policy ---
 noinst_LIBRARIES += milter/libcvrule.a
 milter_libcvrule_a_SOURCES = milter/rule.h milter/rules.def milter/rule.c milter/rule_form.c milter/rule_attach.c \
-	milter/rule_sign.c milter/rule_doc.c milter/register.h milter/register.c milter/facts.h milter/facts.c milter/modes.h milter/modes.c \
+	milter/rule_sign.c milter/rule_doc.c milter/rule_send.c milter/register.h milter/register.c milter/facts.h milter/facts.c milter/modes.h milter/modes.c \
 	milter/authres.h milter/authres.c milter/clearance.h milter/clearance.c
 CV_RULE_LIBS = milter/libcvrule.a milter/libcvfindings.a lib/libcvmail.a lib/libcvjson.a lib/libcvipc.a lib/libcvcrypto.a lib/libcv.a \
 	$(CV_MAIL_LIBS) $(CRYPTO_LIBS) $(JANSSON_LIBS)
@@ -34,7 +34,7 @@ CV_RULE_LIBS = milter/libcvrule.a milter/libcvfindings.a lib/libcvmail.a lib/lib
 noinst_LIBRARIES += milter/libcvpolicy.a milter/libcvpolicyread.a
 milter_libcvpolicy_a_SOURCES = milter/policy.h milter/policy_priv.h milter/policy_predicates.def milter/policy_build.c milter/policy_expr.c milter/policy_match.c \
 	milter/policy_predicates.c milter/policy_eval.c milter/policy_print.c milter/policy_load.h milter/policy_load.c milter/policy_sign.h milter/policy_sign.c milter/policy_record.h \
-	milter/policy_record.c milter/judgement.h milter/judgement.c
+	milter/policy_record.c milter/judgement.h milter/judgement.c milter/settings.h milter/settings.c
 nodist_milter_libcvpolicyread_a_SOURCES = milter/policy_grammar.c milter/policy_lexer.c
 milter_libcvpolicyread_a_CFLAGS = $(AM_CFLAGS) -Wno-shadow -Wno-cast-qual -Wno-missing-prototypes -Wno-undef -Wno-sign-compare -Wno-unused-function \
 	-Wno-unused-but-set-variable -Wno-unused-parameter
@@ -60,7 +60,7 @@ milter_libcvscan_a_SOURCES = milter/scan_message.h milter/scan_priv.h milter/sca
 	milter/scan_zip.c milter/scan_text.c milter/scan_uu.c milter/scan_xml.c milter/scan_office.c milter/scan_tnef.c milter/scan_inside.c \
 	milter/scan_pdf.h milter/scan_pdf.c milter/scan_pdf_sig.c milter/scan_pdf_text.c milter/pdf_content.c milter/secrecy.h milter/secrecy.c \
 	milter/smime.h milter/smime_priv.h milter/smime_trust.c milter/smime_cert.c milter/smime_chain.c milter/smime_cms.c \
-	milter/smime_rev.h milter/smime_rev.c milter/smime_ocsp.c milter/smime_ess.c
+	milter/smime_rev.h milter/smime_rev.c milter/smime_ocsp.c milter/smime_ess.c milter/smime_archive.c
 milter_libcvscan_a_CFLAGS = $(AM_CFLAGS) $(CRYPTO_CFLAGS) $(ARCHIVE_CFLAGS) $(MAGIC_CFLAGS) $(XML_CFLAGS) $(QPDF_CFLAGS)
 CV_SCAN_LIBS = milter/libcvscan.a milter/libcvfindings.a lib/libcvdeflate.a lib/libcvmail.a lib/libcvjson.a lib/libcvipc.a lib/libcvcrypto.a \
 	lib/libcv.a $(CV_MAIL_LIBS) $(CRYPTO_LIBS) $(ARCHIVE_LIBS) $(MAGIC_LIBS) $(XML_LIBS) $(QPDF_LIBS) $(ZLIB_LIBS) -lm $(JANSSON_LIBS)

@@ -9,6 +9,7 @@
 
 #include "milter/modes.h"
 #include "milter/policy_load.h"
+#include "milter/settings.h"
 #include "milter/rule.h"
 #include "milter/sign_row.h"
 
@@ -312,20 +313,6 @@ on_close(SMFICTX *ctx)
 	return SMFIS_CONTINUE;
 }
 
-static const char **
-strings_of(const char *option, size_t *n_out)
-{
-	const struct conf *c = role_conf();
-	const char **list;
-	size_t i;
-
-	*n_out = conf_list_len(c, option);
-	list = xcalloc(*n_out + 1, sizeof *list);
-	for (i = 0; i < *n_out; i++)
-		list[i] = conf_list_item(c, option, i);
-	return list;
-}
-
 static void
 bad_item(const char *option, const char *item, const char *why)
 {
@@ -417,26 +404,21 @@ load_settings(void)
 {
 	static struct rule_settings rules;
 	const struct conf *c = role_conf();
+	const char *option, *item, *why;
 
 	milter_settings.hostname = conf_str(c, "hostname");
 	milter_settings.scan_timeout_ms = (unsigned)conf_int(c, "milter_scan_timeout_ms");
 	milter_settings.size_max = (uint64_t)conf_int(c, "message_size_max") + MSG_HEADER_MAX;
 	milter_settings.official_headers =
-	    strings_of("policy_official_headers", &milter_settings.n_official_headers);
+	    settings_list(c, "policy_official_headers", &milter_settings.n_official_headers);
 	milter_settings.authserv =
-	    strings_of("policy_trusted_authserv", &milter_settings.n_authserv);
+	    settings_list(c, "policy_trusted_authserv", &milter_settings.n_authserv);
 	milter_settings.rev_refresh_s = (unsigned)conf_int(c, "revocation_refresh_s");
 	milter_settings.rev_wait_ms = (unsigned)conf_int(c, "revocation_wait_ms");
 	milter_settings.rev_grace_s = (unsigned)conf_int(c, "revocation_grace_s");
 	milter_settings.rev_fetch = strcmp(conf_str(c, "revocation_check"), "off") != 0;
-	rules.free_mail = strings_of("policy_free_mail", &rules.n_free_mail);
-	rules.symbols = strings_of("policy_agency_symbols", &rules.n_symbols);
-	rules.rcpts_max = (size_t)conf_int(c, "policy_recipients_max");
-	for (size_t i = 0; i < rules.n_symbols; i++) {
-		if (strchr(rules.symbols[i], '=') == NULL)
-			bad_item(
-			    "policy_agency_symbols", rules.symbols[i], "not AGENCY=ABBREVIATION");
-	}
+	if (settings_rules(c, &rules, &option, &item, &why) != 0)
+		bad_item(option, item, why);
 	milter_settings.rules = &rules;
 	load_modes();
 	load_policy();

@@ -29,6 +29,18 @@ struct rule_author {
 	size_t n_known, n_current;
 	const unsigned char (*keys)[32]; /* SHA-256 of the owner's certificates in the directory */
 	size_t n_keys;
+	const struct slice
+	    *symbols; /* abbreviations of the agency, by its own entry, and of those above it */
+	size_t n_symbols;
+};
+/* What a signer may sign: "TYPE;CAPACITY" each (dir_attr_authority). */
+struct rule_authority {
+	const struct slice *v;
+	size_t n;
+};
+/* A recipient whose owner has another address now. */
+struct rule_moved {
+	struct slice was, is;
 };
 /* What filters before ours found out about where a mail from outside comes from (authres.h). */
 enum rule_origin {
@@ -53,6 +65,9 @@ struct rule_settings {
 	const char *const *symbols; /* "AGENCY=ABBREVIATION" */
 	size_t n_symbols;
 	size_t rcpts_max; /* 0: no limit */
+	const char *const *
+	    inside; /* domains that mail may be forwarded to by a program (P27); those below them too */
+	size_t n_inside;
 };
 struct rule_facts {
 	bool authenticated;
@@ -79,6 +94,12 @@ struct rule_facts {
 	const struct clearances *clearances; /* NULL: every domain is cleared for all */
 	const unsigned char *
 	    sig_owners; /* enum rule_owner of each signature's signer, in their order; NULL: none is known */
+	const struct rule_authority
+	    *sig_authority; /* of the same signers; NULL: nothing is known */
+	const struct rule_moved *moved;
+	size_t n_moved;
+	struct slice
+	    auto_forward; /* the header field that says a program forwarded it; empty: none does */
 	struct rule_doc doc;
 	struct slice
 	    number_used; /* "QID, time" of another document with this number in the register; empty: none */

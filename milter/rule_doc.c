@@ -1,9 +1,11 @@
-/* rule_doc.c: rules about the documents that a mail carries: P13 to P16, P18 to P21, P26, P29 to P31, P34, M12. Pure; runs in milter. DOMAIN.md
+/* rule_doc.c: rules about the documents that a mail carries: P11, P13 to P16, P18 to P21, P26, P29 to P31, P34, M12. Pure; runs in milter. DOMAIN.md
  * C3. They bind what our people issue; M12 (case 39) is about every mail: what a signature does not cover is held whoever sends it. */
 #include "config.h"
 
 #include "milter/rule.h"
 #include "milter/symbol.h"
+
+#include "lib/fold.h"
 
 #include <string.h>
 
@@ -160,6 +162,107 @@ rule_appendix_unsigned(const struct rule_facts *f, struct buf *detail)
 	return true;
 }
 
+/* One half of "QĐ;KT" against what the document says; what it does not say is not held against anybody. */
+static bool
+half_fits(struct slice half, struct slice said, bool known)
+{
+	struct buf a, b;
+	bool same;
+
+	half = slice_trim(half);
+	if (slice_eq_str(half, "*") || !known)
+		return true;
+	if (said.len == 0)
+		return slice_eq_str(half, "-");
+	buf_init(&a, 65536);
+	buf_init(&b, 65536);
+	/* "qđ" is QĐ */
+	same = vn_fold(half, &a) == 0 && vn_fold(said, &b) == 0 &&
+	       slice_eq(buf_slice(&a), buf_slice(&b));
+	buf_done(&a);
+	buf_done(&b);
+	return same;
+}
+
+static bool
+may_sign(const struct rule_authority *a, struct slice type, struct slice capacity)
+{
+	size_t i;
+
+	for (i = 0; a != NULL && i < a->n; i++) {
+		ptrdiff_t at = slice_index(a->v[i], ';');
+		struct slice how = at < 0 ? slice_str("*") : slice_from(a->v[i], (size_t)at + 1);
+
+		if (half_fits(
+			slice_sub(a->v[i], 0, at < 0 ? a->v[i].len : (size_t)at), type, true) &&
+		    half_fits(how, capacity, capacity.len > 0))
+			return true;
+	}
+	return false;
+}
+
+/* Type and capacity as the text of this PDF has them; else the type of the mail's own symbol. False: neither says. */
+static bool
+doc_says(const struct rule_facts *f, struct slice part, struct slice *type, struct slice *capacity)
+{
+	const struct find_note *n;
+	const struct find_doc *d;
+
+	*type = f->doc.type;
+	*capacity = slice_str("");
+	for (n = f->scan->notes; n != NULL; n = n->next) {
+		if (slice_eq_str(n->id, "doc_capacity") && slice_eq(n->part, part))
+			*capacity = n->detail;
+	}
+	for (d = f->scan->docs; d != NULL; d = d->next) {
+		if (slice_eq(d->part, part) && d->symbol.len > 0) {
+			*type = d->type;
+			return true;
+		}
+	}
+	return f->doc.number != 0;
+}
+
+/* Of the persons who signed a document one must have the authority: others may have looked it through. */
+bool
+rule_no_authority(const struct rule_facts *f, struct buf *detail)
+{
+	struct slice type, capacity;
+	const struct find_part *p;
+	const struct find_sig *s, *by;
+	bool fits;
+	size_t nth;
+
+	for (p = f->scan->parts; p != NULL && f->issued && f->sig_authority != NULL; p = p->next) {
+		if (!is_pdf(p) || !doc_says(f, p->path, &type, &capacity))
+			continue;
+		by = NULL;
+		fits = false;
+		for (s = f->scan->sigs, nth = 0; s != NULL; s = s->next, nth++) {
+			if (s->coverage != SIG_DOCUMENT || !slice_eq(s->part, p->path) ||
+			    s->status != SIG_VALID || owner_of(f, s, nth) != OWNER_PERSON)
+				continue;
+			by = s;
+			fits |= may_sign(&f->sig_authority[nth], type, capacity);
+		}
+		if (by == NULL || fits)
+			continue;
+		tell_part(detail, p->path);
+		buf_append_str(detail, ": ");
+		buf_append_slice(
+		    detail, type.len > 0 ? slice_sub(type, 0, 20) : slice_str("công văn"));
+		if (capacity.len > 0) {
+			buf_append_str(detail, " ");
+			buf_append_slice(detail, slice_sub(capacity, 0, 8));
+			buf_append_byte(detail, '.');
+		}
+		buf_append_str(detail, ", signed by ");
+		buf_append_slice(detail, slice_sub(by->signer, 0, 120));
+		return true;
+	}
+	return false;
+}
+
 /* ---- number and symbol ---- */
 
 bool
@@ -180,16 +283,48 @@ rule_bad_symbol(const struct rule_facts *f, struct buf *detail)
 	return true;
 }
 
-/* The abbreviations that an agency, or one above it, may put behind a number: rows "H99.02=SNV". Whether there is any row; *fits: one of them is a
- * group of the symbol, *first: the first group. */
+/* Whether a row "H99.02=SNV" of policy_agency_symbols is about this agency or one above it. */
+static bool
+row_of(struct slice row, struct slice agency, struct slice *abbrev)
+{
+	ptrdiff_t eq = slice_index(row, '=');
+	struct slice code = slice_trim(slice_sub(row, 0, eq < 0 ? 0 : (size_t)eq));
+
+	*abbrev = slice_trim(slice_from(row, (size_t)(eq + 1)));
+	return code.len > 0 && agency.len >= code.len &&
+	       slice_caseeq(code, slice_sub(agency, 0, code.len)) &&
+	       (agency.len == code.len || agency.ptr[code.len] == '.');
+}
+
+/* Whether a group of a symbol is an abbreviation of the agency or of one above it, by the directory or by the option. *any: there is any. */
+static bool
+is_abbrev(const struct rule_facts *f, struct slice group, bool *any)
+{
+	const struct rule_author *a = &f->authors[0];
+	struct slice abbrev;
+	bool is = false;
+	size_t i;
+
+	for (i = 0; f->n_authors > 0 && i < a->n_symbols; i++) {
+		*any = true;
+		is |= slice_eq(a->symbols[i], group);
+	}
+	for (i = 0; f->n_authors > 0 && f->settings != NULL && i < f->settings->n_symbols; i++) {
+		if (row_of(slice_str(f->settings->symbols[i]), a->agency, &abbrev)) {
+			*any = true;
+			is |= slice_eq(abbrev, group);
+		}
+	}
+	return is;
+}
+
+/* Whether anything is known of the agency's abbreviations; *fits: a group of the symbol is one, *first: the first group is. */
 static bool
 symbol_agency(const struct rule_facts *f, bool *fits, bool *first)
 {
-	struct slice agency = f->n_authors > 0 ? f->authors[0].agency : slice_str("");
 	struct slice symbol = f->doc.symbol, group;
-	ptrdiff_t slash;
 	bool any = false, leading = true;
-	size_t i;
+	ptrdiff_t slash;
 
 	*fits = *first = false;
 	while ((slash = slice_index(symbol, '/')) >= 0)
@@ -199,20 +334,9 @@ symbol_agency(const struct rule_facts *f, bool *fits, bool *first)
 
 		group = slice_trim(slice_sub(symbol, 0, dash < 0 ? symbol.len : (size_t)dash));
 		symbol = slice_from(symbol, dash < 0 ? symbol.len : (size_t)dash + 1);
-		for (i = 0; f->settings != NULL && i < f->settings->n_symbols; i++) {
-			struct slice row = slice_str(f->settings->symbols[i]), code;
-			ptrdiff_t eq = slice_index(row, '=');
-
-			code = slice_trim(slice_sub(row, 0, eq < 0 ? 0 : (size_t)eq));
-			if (code.len == 0 || agency.len < code.len ||
-			    !slice_caseeq(code, slice_sub(agency, 0, code.len)) ||
-			    (agency.len > code.len && agency.ptr[code.len] != '.'))
-				continue;
-			any = true;
-			if (slice_eq(slice_trim(slice_from(row, (size_t)eq + 1)), group)) {
-				*fits = true;
-				*first |= leading;
-			}
+		if (is_abbrev(f, group, &any)) {
+			*fits = true;
+			*first |= leading;
 		}
 		leading = false;
 	}

@@ -68,6 +68,9 @@ add_document(struct scan_ctx *c, struct slice text, struct slice path)
 		f->date = findings_text(c->f, buf_slice(&d.date));
 		f->summary = findings_text(c->f, buf_slice(&d.summary));
 		f->urgency = findings_text(c->f, buf_slice(&d.urgency));
+		if (d.capacity.len > 0)
+			findings_note(
+			    c->f, "doc_capacity", NOTE_INFO, path, "%s", buf_cstr(&d.capacity));
 	}
 	doc_facts_done(&d);
 }

@@ -22,7 +22,9 @@ void smime_trust_free(struct smime_trust *t);
  * usable in it); of a file also ERR_IO, ERR_LIMIT. */
 int smime_trust_add(struct smime_trust *t, const char *domain, struct slice text, bool is_crl);
 int smime_trust_add_file(struct smime_trust *t, const char *domain, const char *path, bool is_crl);
-/* Everything below dir: <domain>/<file>.{pem,crt,cer,der,crl} and default/. A file that cannot be used is a log line, not an
+/* Certificates, PEM or one DER, of which one must be a recipient of what the domain's people encrypt (P30). 0, ERR_SYNTAX. */
+int smime_trust_add_archive(struct smime_trust *t, const char *domain, struct slice text);
+/* Everything below dir: <domain>/<file>.{pem,crt,cer,der,crl}, the certificates in <domain>/archive/, and default/. A file that cannot be used is a log line, not an
  * error; so is a missing folder. 0 or ERR_NOMEM. */
 int smime_trust_load(const char *dir, struct smime_trust **out);
 

@@ -13,12 +13,15 @@ struct stack_st_X509_CRL;
 struct X509_crl_st;
 struct asn1_string_st;
 struct CMS_SignerInfo_st;
+struct CMS_ContentInfo_st;
 
 /* One domain's anchors; NULL when there are none at all. Borrowed. */
 struct smime_domain {
 	char *name;
 	struct x509_store_st *store;
 	struct stack_st_X509_CRL *crls; /* the same CRLs as in the store */
+	struct stack_st_X509 *
+	    archive; /* certificates of which one must be able to read what is encrypted (P30); NULL: none */
 	size_t n_certs;
 	struct smime_domain *next;
 };
@@ -40,6 +43,14 @@ const char *smime_sigalg_weakness(const struct X509_algor_st *alg);
  * may be NULL. */
 const char *smime_ess_read(
     struct CMS_SignerInfo_st *si, struct x509_st *signer, struct findings *f, struct find_sig *s);
+
+/* smime_archive.c: notes "smime_no_archive" when an enveloped object names none of the domain's archive certificates as a recipient; nothing where the
+ * domain has none. */
+void smime_archive_check(const struct smime_domain *d, struct CMS_ContentInfo_st *cms,
+    struct slice part, struct findings *f);
+/* Takes certificates in, PEM or one DER. ERR_SYNTAX: there is none. */
+int smime_archive_add(struct smime_domain *d, struct slice text);
+void smime_archive_free(struct smime_domain *d);
 
 /* smime_chain.c: path and revocation of s's signer; sets status (when it was SIG_VALID), chain, rev, and what the findings want. */
 void smime_chain_check(const struct smime_domain *d, const struct smime_rev *r,

@@ -71,6 +71,7 @@ smime_trust_free(struct smime_trust *t)
 		next = d->next;
 		X509_STORE_free(d->store);
 		sk_X509_CRL_pop_free(d->crls, X509_CRL_free);
+		smime_archive_free(d);
 		free(d->name);
 		free(d);
 	}
@@ -251,7 +252,15 @@ smime_trust_add(struct smime_trust *t, const char *domain, struct slice text, bo
 }
 
 int
-smime_trust_add_file(struct smime_trust *t, const char *domain, const char *path, bool is_crl)
+smime_trust_add_archive(struct smime_trust *t, const char *domain, struct slice text)
+{
+	return smime_archive_add(get_domain(t, domain), text);
+}
+
+enum file_kind { FILE_OTHER, FILE_CERT, FILE_CRL, FILE_ARCHIVE };
+
+static int
+add_file(struct smime_trust *t, const char *domain, const char *path, enum file_kind kind)
 {
 	struct buf text;
 	int err;
@@ -259,46 +268,54 @@ smime_trust_add_file(struct smime_trust *t, const char *domain, const char *path
 	buf_init(&text, FILE_MAX);
 	err = read_file(path, &text);
 	if (err == 0)
-		err = smime_trust_add(t, domain, buf_slice(&text), is_crl);
+		err = kind == FILE_ARCHIVE
+			  ? smime_trust_add_archive(t, domain, buf_slice(&text))
+			  : smime_trust_add(t, domain, buf_slice(&text), kind == FILE_CRL);
 	buf_done(&text);
 	return err;
 }
 
-/* 1 certificate, 2 CRL, 0 neither, by the name's ending. */
-static int
+int
+smime_trust_add_file(struct smime_trust *t, const char *domain, const char *path, bool is_crl)
+{
+	return add_file(t, domain, path, is_crl ? FILE_CRL : FILE_CERT);
+}
+
+/* By the name's ending. */
+static enum file_kind
 file_kind(const char *name)
 {
 	static const char *const certs[] = {".pem", ".crt", ".cer", ".der"};
 	size_t i, len = strlen(name);
 
 	if (len < 5 || name[0] == '.')
-		return 0;
+		return FILE_OTHER;
 	for (i = 0; i < sizeof certs / sizeof *certs; i++) {
 		if (strcasecmp(name + len - 4, certs[i]) == 0)
-			return 1;
+			return FILE_CERT;
 	}
-	return strcasecmp(name + len - 4, ".crl") == 0 ? 2 : 0;
+	return strcasecmp(name + len - 4, ".crl") == 0 ? FILE_CRL : FILE_OTHER;
 }
 
 static void
-load_domain(struct smime_trust *t, const char *dir, const char *domain)
+load_folder(struct smime_trust *t, const char *folder, const char *domain, bool archive)
 {
-	char *folder = NULL, *path;
 	struct dirent *e;
 	struct log_line l;
-	DIR *dp;
-	int err, kind;
+	DIR *dp = opendir(folder);
+	enum file_kind kind;
+	char *path;
+	int err;
 
-	if (asprintf(&folder, "%s/%s", dir, domain) < 0)
-		fatal("smime: no memory");
-	dp = opendir(folder);
 	while (dp != NULL && (e = readdir(dp)) != NULL) {
 		kind = file_kind(e->d_name);
-		if (kind == 0)
+		if (archive && kind == FILE_CERT)
+			kind = FILE_ARCHIVE;
+		if (kind == FILE_OTHER || (archive && kind == FILE_CRL))
 			continue;
 		if (asprintf(&path, "%s/%s", folder, e->d_name) < 0)
 			fatal("smime: no memory");
-		err = smime_trust_add_file(t, domain, path, kind == 2);
+		err = add_file(t, domain, path, kind);
 		if (err != 0) {
 			log_begin(&l, LOG_LVL_ERROR, "trust_file_unusable");
 			log_str(&l, "file", path);
@@ -309,7 +326,20 @@ load_domain(struct smime_trust *t, const char *dir, const char *domain)
 	}
 	if (dp != NULL)
 		closedir(dp);
+}
+
+static void
+load_domain(struct smime_trust *t, const char *dir, const char *domain)
+{
+	char *folder = NULL, *archive = NULL;
+
+	if (asprintf(&folder, "%s/%s", dir, domain) < 0 ||
+	    asprintf(&archive, "%s/archive", folder) < 0)
+		fatal("smime: no memory");
+	load_folder(t, folder, domain, false);
+	load_folder(t, archive, domain, true);
 	free(folder);
+	free(archive);
 }
 
 int
@@ -334,6 +364,7 @@ smime_trust_load(const char *dir, struct smime_trust **out)
 		log_begin(&l, LOG_LVL_INFO, "trust_loaded");
 		log_str(&l, "domain", d->name);
 		log_u64(&l, "certificates", d->n_certs);
+		log_u64(&l, "archive", d->archive != NULL ? (uint64_t)sk_X509_num(d->archive) : 0);
 		log_u64(&l, "crls", (uint64_t)sk_X509_CRL_num(d->crls));
 		log_end(&l);
 	}

@@ -36,9 +36,8 @@ answer(struct slice address, struct slice login, struct buf *b)
 		ipc_put_str(b, "");
 		ipc_put_str(b, "");
 		ipc_put_u8(b, false);
-		ipc_put_u32(b, 0);
-		ipc_put_u32(b, 0);
-		ipc_put_u32(b, 0);
+		for (i = 0; i < 5; i++)
+			ipc_put_u32(b, 0);
 		return;
 	}
 	ipc_put_u8(b, people[i].kind);
@@ -51,15 +50,73 @@ answer(struct slice address, struct slice login, struct buf *b)
 		ipc_put_str(b, people[i].former);
 	ipc_put_u32(b, 0);
 	ipc_put_u32(b, 1);
+	ipc_put_u32(b, 0);
+	ipc_put_u32(b, 1);
+	ipc_put_str(b, "UBND");
+}
+
+/* Who has another address now: the former ones of the table. */
+static void
+answer_moved(struct ipc_reader *r, struct buf *b)
+{
+	const char *was[LOOKUP_ASKED_MAX], *is[LOOKUP_ASKED_MAX];
+	uint32_t n = ipc_get_count(r, LOOKUP_ASKED_MAX, 4), moved = 0;
+	size_t i;
+
+	for (; n > 0; n--) {
+		struct slice address = ipc_get_slice(r);
+
+		for (i = 0; i < sizeof people / sizeof *people; i++) {
+			if (people[i].former == NULL || !slice_eq_str(address, people[i].former))
+				continue;
+			was[moved] = people[i].former;
+			is[moved++] = people[i].address;
+		}
+	}
+	ipc_put_u32(b, moved);
+	for (i = 0; i < moved; i++) {
+		ipc_put_str(b, was[i]);
+		ipc_put_str(b, is[i]);
+	}
+}
+
+/* Group ketoan@x.example has manager@x.example. */
+static int
+answer_member(struct ipc_reader *r, struct buf *b)
+{
+	struct slice group = ipc_get_slice(r);
+	uint32_t n = ipc_get_count(r, LOOKUP_ASKED_MAX, 4);
+
+	ipc_put_u32(b, n);
+	for (; n > 0; n--)
+		ipc_put_u8(b, slice_eq_str(ipc_get_slice(r), "manager@x.example"));
+	return slice_eq_str(group, "ketoan@x.example") ? 0 : ERR_NOTFOUND;
 }
 
 static int
 on_msg(struct ipc_conn *c, uint16_t type, uint32_t id, struct ipc_reader *r, int fd, void *arg)
 {
-	struct slice address = ipc_get_slice(r), login = ipc_get_slice(r);
+	struct slice address, login;
 	struct buf b;
+	int err = 0;
 
 	(void)fd, (void)arg;
+	if (type == LOOKUP_MOVED || type == LOOKUP_MEMBER) {
+		buf_init(&b, 65536);
+		if (type == LOOKUP_MOVED)
+			answer_moved(r, &b);
+		else
+			err = answer_member(r, &b);
+		if (err != 0)
+			ipc_reply_err(c, id, err, "no such group");
+		else
+			ipc_reply(c, id, type == LOOKUP_MOVED ? LOOKUP_MOVED_ARE : LOOKUP_MEMBER_IS,
+			    &b, -1);
+		buf_done(&b);
+		return ipc_reader_end(r);
+	}
+	address = ipc_get_slice(r);
+	login = ipc_get_slice(r);
 	if (type != LOOKUP_SENDER || ipc_reader_end(r) != 0)
 		return ERR_PROTO;
 	if (slice_eq_str(address, "down@x.example")) {

@@ -213,6 +213,7 @@ case("case_38r_odf_basic", attached("a.odt", zipped(("mimetype", "application/vn
 
 class Pdf:
     """A small PDF that can be added to: objects by number, each revision with its own table."""
+    font_row = "/F1 5 0 R"
 
     def __init__(self, text="Xin chao", version="1.7", objects=(), catalog="", info=""):
         self.data, self.numbers, self.prev, self.fields = b"%PDF-" + version.encode() + b"\n%\xe2\xe3\xcf\xd3\n", {}, None, []
@@ -234,7 +235,7 @@ class Pdf:
 
     def page(self):
         annots = " /Annots [%s]" % " ".join("%d 0 R" % f for f in self.fields) if self.fields else ""
-        return ("<< /Type /Page /Parent 2 0 R /MediaBox [0 0 595 842] /Contents 4 0 R /Resources << /Font << /F1 5 0 R >> >>%s >>" % annots).encode()
+        return ("<< /Type /Page /Parent 2 0 R /MediaBox [0 0 595 842] /Contents 4 0 R /Resources << /Font << %s >> >>%s >>" % (self.font_row, annots)).encode()
 
     def write(self, objects):
         rows = []
@@ -448,7 +449,8 @@ def unicode_pdf(text):
     cmap = (b"/CIDInit /ProcSet findresource begin\n1 begincodespacerange <0000> <FFFF> endcodespacerange\n%d beginbfchar\n" % len(letters) +
             b"".join(b"<%04X> <%s>\n" % (code[c], c.encode("utf-16-be").hex().encode()) for c in letters) + b"endbfchar\nendcmap\n")
     p = Pdf()
-    p.write({3: p.page().replace(b"/F1 5 0 R", b"/F2 20 0 R"), 4: b"<< /Length %d >>\nstream\n%s\nendstream" % (len(show), show),
+    p.font_row = "/F2 20 0 R"
+    p.write({3: p.page(), 4: b"<< /Length %d >>\nstream\n%s\nendstream" % (len(show), show),
              20: b"<< /Type /Font /Subtype /Type0 /BaseFont /X /Encoding /Identity-H /DescendantFonts [21 0 R] /ToUnicode 22 0 R >>",
              21: b"<< /Type /Font /Subtype /CIDFontType2 /BaseFont /X /DW 500 /CIDSystemInfo << /Registry (Adobe) /Ordering (Identity) /Supplement 0 >> /FontDescriptor 23 0 R >>",
              23: b"<< /Type /FontDescriptor /FontName /X /Flags 4 /FontBBox [0 0 1000 1000] /ItalicAngle 0 /Ascent 800 /Descent -200 /CapHeight 700 /StemV 80 >>",
@@ -503,5 +505,34 @@ case("doc_p32_urgent_by_its_text", issued(page_of(unicode_pdf(HEAD))), "ok", "P3
 case("doc_p34_no_summary", issued(page_of(WHOLE), subject="15/QĐ-UBND"), "ok", "P34", who="office")
 case("doc_p34_empty_subject", issued(page_of(WHOLE), subject=""), "ok", "P34", who="office")
 case("doc_p34_the_document_has_it", issued(page_of(unicode_pdf(HEAD)), subject="15/QĐ-UBND"), "ok", "-P34", who="office")
+
+
+
+# --- P30: encrypted mail that the agency's archive can, or cannot, read; P11: who may sign what; P27: what programs forward
+
+def sealed(*names, options=("-aes256",)):
+    """EnvelopedData to these certificates, as the whole mail."""
+    der = subprocess.run(["openssl", "cms", "-encrypt", "-binary", "-outform", "DER", *options, *(str(CERTS / (n + ".pem")) for n in names)],
+                         input=PLAIN + b"\r\nKinh gui", capture_output=True, check=True).stdout
+    return (b"MIME-Version: 1.0\r\nContent-Type: application/pkcs7-mime; smime-type=enveloped-data; name=smime.p7m\r\n"
+            b"Content-Transfer-Encoding: base64\r\n\r\n" + b64(der))
+
+
+case("doc_p30_without_the_archive", FROM["staff"] + sealed("manager", "eve"), "P30", "smime_no_archive")
+case("doc_p30_with_the_archive", FROM["staff"] + sealed("manager", "archive"), "ok", "-smime_no_archive", who="staff")
+case("doc_p30_by_key_agreement", FROM["staff"] + sealed("manager", "ecarchive"), "ok", "-smime_no_archive", who="staff")
+case("doc_p30_authenveloped", FROM["staff"] + sealed("eve", options=("-aes-256-gcm",)), "P30", "smime_no_archive")
+case("doc_p30_from_outside", FROM["citizen"] + sealed("manager"), "ok", "smime_encrypted", who="citizen")
+case("doc_p30_signed_around_it", signed(sealed("eve"), "staff"), "P30", "smime_no_archive")
+KT = HEAD + "\nTM. ỦY BAN NHÂN DÂN\nKT. GIÁM ĐỐC\nPHÓ GIÁM ĐỐC"
+case("doc_p11_another_type", issued(page_of(unicode_pdf(HEAD.replace("QĐ-", "NQ-")).sign("manager").sign("vanthu"))), "ok", "P11", who="office")
+case("doc_p11_in_anothers_place", issued(page_of(unicode_pdf(KT).sign("manager").sign("vanthu"))), "ok", "P11", who="office")
+case("doc_p11_in_his_capacity", issued(page_of(unicode_pdf(KT.replace("KT.", "TL.")).sign("manager").sign("vanthu"))), "ok", "-P11", who="office")
+case("doc_p11_no_mark_to_be_seen", issued(page_of(unicode_pdf(HEAD).sign("manager").sign("vanthu"))), "ok", "-P11", who="office")
+case("doc_p11_one_of_two_may", issued(page_of(unicode_pdf(KT).sign("eve").sign("manager").sign("vanthu"))), "ok", "-P11", who="office")
+case("doc_p27_by_a_program", FROM["staff"] + b"X-MS-Exchange-Inbox-Rules-Loop: manager@x.example\r\n" + PLAIN + b"\r\nx\r\n", "ok", "-P27", who="staff")
+case("doc_p27_free_mail_by_a_program", FROM["staff"] + b"Auto-Submitted: auto-forwarded\r\n" + PLAIN + b"\r\nx\r\n", "P27", who="staff")
+case("doc_p27_free_mail_by_hand", FROM["staff"] + b"Auto-Submitted: no\r\nResent-From: manager@x.example\r\n" + PLAIN + b"\r\nx\r\n", "ok", "-P27", who="staff")
+case("doc_p27_free_mail_of_a_citizen", FROM["citizen"] + b"X-Forwarded-To: manager@x.example\r\n" + PLAIN + b"\r\nx\r\n", "ok", "-P27", who="citizen")
 
 (DIR / "cases.tsv").write_text("".join("\t".join(c) + "\n" for c in CASES))

@@ -87,8 +87,30 @@ set_owners(const struct findings *f, unsigned char owners[FINDINGS_SIGS_MAX])
 				: OWNER_PERSON;
 }
 
+/* The manager signs decisions by order (TL.) and in his own name, eve everything in the head's place (P11). */
+static const struct rule_authority *
+authorities_of(const struct findings *f, struct rule_authority out[FINDINGS_SIGS_MAX])
+{
+	static struct slice manager[2], eve[1];
+	const struct find_sig *s;
+	size_t i = 0;
+
+	manager[0] = slice_str("TB;*");
+	manager[1] = slice_str("qđ; TL");
+	eve[0] = slice_str("*;KT");
+	for (s = f->sigs; s != NULL; s = s->next, i++) {
+		bool is_eve =
+		    s->addresses != NULL && slice_eq_str(s->addresses->value, "eve@x.example");
+
+		out[i] =
+		    is_eve ? (struct rule_authority){eve, 1} : (struct rule_authority){manager, 2};
+	}
+	return out;
+}
+
 static const char *const free_mail[] = {"gmail.com"}, *const symbols[] = {"H99=UBND", "H99.02=SNV"};
-static const struct rule_settings settings = {free_mail, 1, symbols, 2, 100};
+static const char *const inside[] = {"x.example", "gov.vn"};
+static const struct rule_settings settings = {free_mail, 1, symbols, 2, 100, inside, 2};
 
 static void
 judge(struct slice m, const struct one *t)
@@ -107,6 +129,7 @@ judge(struct slice m, const struct one *t)
 	struct rule_facts facts;
 	struct verdict v;
 	unsigned char owners[FINDINGS_SIGS_MAX];
+	struct rule_authority authorities[FINDINGS_SIGS_MAX];
 	struct buf enc, reply;
 	const char *got;
 
@@ -128,12 +151,14 @@ judge(struct slice m, const struct one *t)
 	}
 	facts_official(header, names, 1, &facts);
 	assert_int_equal(facts_document(header, names, 1, a2, &facts), 0);
+	assert_int_equal(facts_auto_forward(header, a2, &facts), 0);
 	facts.settings = &settings;
 	rcpt = slice_str(strstr(t->name, "free_mail") != NULL ? "dan@Gmail.com" : "an@x.example");
 	facts.rcpts = &rcpt;
 	facts.n_rcpts = 1;
 	set_owners(&wire, owners);
 	facts.sig_owners = owners;
+	facts.sig_authority = authorities_of(&wire, authorities);
 	rule_judge(&facts, &v);
 	got = v.decision != NULL ? v.decision->id : "ok";
 	if (strcmp(got, t->rule) != 0) {

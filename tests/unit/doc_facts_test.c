@@ -48,6 +48,28 @@ texts(void **state)
 	check(true, "", "||||||");
 }
 
+/* Whether somebody signs in another's place. */
+static void
+capacities(void **state)
+{
+	static const char *const v[][2] = {{"KT. GIÁM ĐỐC\nPHÓ GIÁM ĐỐC", "KT"},
+	    {"Nơi nhận:   TM. ỦY BAN NHÂN DÂN\n- Như trên;   KT. CHỦ TỊCH", "KT"},
+	    {"TUQ. CHỦ TỊCH", "TUQ"}, {"Q. GIÁM ĐỐC\r\n", "Q"}, {"TL.BỘ TRƯỞNG", "TL"},
+	    {"TM. ỦY BAN NHÂN DÂN\nCHỦ TỊCH", "TM"}, {"GIÁM ĐỐC", ""}, {"Q. 5 TP MẪU", ""},
+	    {"Kt. giám đốc", ""}, {"KT. Giám đốc", ""}, {"KT.", ""}, {"XKT. GIÁM ĐỐC", ""}};
+	struct doc_facts d;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof v / sizeof *v; i++) {
+		doc_facts_init(&d);
+		doc_facts_text(slice_str(v[i][0]), &d);
+		if (strcmp(buf_cstr(&d.capacity), v[i][1]) != 0)
+			fail_msg("%s: %s", v[i][0], buf_cstr(&d.capacity));
+		doc_facts_done(&d);
+	}
+}
+
 static void
 subjects(void **state)
 {
@@ -63,7 +85,8 @@ subjects(void **state)
 int
 main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(texts), cmocka_unit_test(subjects)};
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(texts), cmocka_unit_test(capacities), cmocka_unit_test(subjects)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -50,7 +50,8 @@ setup(void **state)
 	    "binhtv", "mail", "BinhTV@TinhMau.example", "vnMailAlias", "binh@tinhmau.example",
 	    "vnStatus", "active", "displayName", "Bình", "userPassword", "secret", "vnEpoch", "3",
 	    "vnAgencyRef", "H99", "vnAddressHistory", "old@tinhmau.example;2020;2021",
-	    "authPassword", "SCRAM-SHA-256$1:a$b:c");
+	    "vnSigningAuthority", "QĐ;KT", "vnSigningAuthority", "*;TL", "authPassword",
+	    "SCRAM-SHA-256$1:a$b:c");
 	ENTRY("vnStaffId=2" PEOPLE, "objectClass", "vnCivilServant", "vnStaffId", "2", "uid",
 	    "huong", "mail", "huong@tinhmau.example", "vnStatus", "active", "pwdAccountLockedTime",
 	    "000001010000Z");
@@ -104,6 +105,14 @@ setup(void **state)
 	    "vnStaffId=16" PEOPLE, "vnMaySend", "members", "vnMaySend", "Boss@elsewhere.example");
 	ENTRY("cn=ig,o=x", "objectClass", "groupOfNames", "objectClass", "vnMailGroup", "cn", "ig",
 	    "mail", "ig@tinhmau.example", "member", "vnStaffId=2" PEOPLE, "vnMaySend", "inside");
+	ENTRY("vnStaffId=18" PEOPLE, "objectClass", "vnCivilServant", "vnStaffId", "18", "mail",
+	    "now18@tinhmau.example", "vnMailAlias", "was18@tinhmau.example", "vnMailAlias",
+	    "other18@tinhmau.example", "vnAddressHistory", "Was18@tinhmau.example;2020;2026");
+	ENTRY("vnAgencyCode=H99,o=x", "objectClass", "vnAgency", "vnAgencyCode", "H99",
+	    "vnAgencyAbbrev", "UBND");
+	ENTRY("vnAgencyCode=H99.02,o=x", "objectClass", "vnAgency", "vnAgencyCode", "H99.02",
+	    "vnAgencyAbbrev", "SNV");
+	ENTRY("vnAgencyCode=H99.03,o=x", "objectClass", "vnAgency", "vnAgencyCode", "H99.03");
 	return people_new(conf, dir, &people, &why);
 }
 
@@ -288,6 +297,84 @@ test_plain_tree(void **state)
 }
 
 static void
+symbols(const char *code, const char *want)
+{
+	char **v = NULL, got[200] = "";
+	size_t n = 0;
+
+	assert_int_equal(people_agency_symbols(people, slice_str(code), &v, &n), 0);
+	for (size_t i = 0; i < n; i++) {
+		snprintf(got + strlen(got), sizeof(got) - strlen(got), "%s ", v[i]);
+		free(v[i]);
+	}
+	free(v);
+	assert_string_equal(got, want);
+}
+
+/* By the agency's own entry and those above it; an agency without one of its own is not measured by others'. */
+static void
+test_agency_symbols(void **state)
+{
+	(void)state;
+	symbols("H99.02", "SNV UBND ");
+	symbols("H99.02", "SNV UBND "); /* remembered */
+	symbols("H99", "UBND ");
+	symbols("H99.03", "");
+	symbols("H99.02.01", "");
+	symbols("H98", "");
+	symbols("", "");
+	symbols("*", "");
+}
+
+static void
+member(const char *group, const char *address, int err, bool want)
+{
+	bool is = !want;
+
+	assert_int_equal(people_is_member(people, slice_str(group), slice_str(address), &is), err);
+	if (err == 0)
+		assert_int_equal(is, want);
+}
+
+static void
+test_member(void **state)
+{
+	(void)state;
+	/* through a post, a nested group that closes a circle, an alias, a former address */
+	member("g@tinhmau.example", "binhtv@tinhmau.example", 0, true);
+	member("g@tinhmau.example", "huong@tinhmau.example", 0, true);
+	member("g@tinhmau.example", "binh@tinhmau.example", 0, true);
+	member("g@tinhmau.example", "old@tinhmau.example", 0, true);
+	member("g@tinhmau.example", "twin3@tinhmau.example", 0, false);
+	member("g@tinhmau.example", "nobody@tinhmau.example", 0, false);
+	member("g@tinhmau.example", "x@elsewhere.example", 0, false);
+	member("huong@tinhmau.example", "huong@tinhmau.example", ERR_NOTFOUND, false);
+	member("none@tinhmau.example", "huong@tinhmau.example", ERR_NOTFOUND, false);
+}
+
+/* Who writes to an address of before is told the one of now (P33); not who writes to an alias. */
+static void
+test_moved_notice(void **state)
+{
+	struct people_rcpt *r = NULL;
+
+	(void)state;
+	assert_int_equal(people_rcpt(people, slice_str("was18@tinhmau.example"), &r), 0);
+	assert_non_null(r->reply);
+	assert_non_null(strstr(
+	    r->reply->text, "Địa chỉ was18@tinhmau.example đã đổi thành now18@tinhmau.example."));
+	assert_non_null(strstr(r->reply->text, "is now now18@tinhmau.example."));
+	assert_int_equal(r->reply->days, 30);
+	people_rcpt_free(r);
+	assert_int_equal(people_rcpt(people, slice_str("other18@tinhmau.example"), &r), 0);
+	assert_null(r->reply);
+	people_rcpt_free(r);
+	assert_int_equal(people_rcpt(people, slice_str("now18@tinhmau.example"), &r), 0);
+	assert_null(r->reply);
+	people_rcpt_free(r);
+}
+
+static void
 test_owner(void **state)
 {
 	struct people_owner *o = NULL;
@@ -298,6 +385,10 @@ test_owner(void **state)
 	assert_string_equal(o->account, "p-1");
 	assert_int_equal(o->n_addresses, 3);
 	assert_string_equal(o->addresses[2], "old@tinhmau.example");
+	assert_int_equal(o->n_former, 1);
+	assert_string_equal(o->former[0], "old@tinhmau.example");
+	assert_int_equal(o->n_authorities, 2);
+	assert_string_equal(o->authorities[0], "QĐ;KT");
 	people_owner_free(o);
 	assert_int_equal(people_owner(people, slice_str("nobody@tinhmau.example"), &o), 0);
 	assert_int_equal(o->kind, PEOPLE_NONE);
@@ -477,6 +568,9 @@ main(void)
 	    cmocka_unit_test(test_reply_rule),
 	    cmocka_unit_test(test_plain_tree),
 	    cmocka_unit_test(test_owner),
+	    cmocka_unit_test(test_agency_symbols),
+	    cmocka_unit_test(test_member),
+	    cmocka_unit_test(test_moved_notice),
 	    cmocka_unit_test(test_down),
 	    cmocka_unit_test(test_configuration),
 	};

@@ -262,6 +262,97 @@ p28_send_as(void **state)
 /* ---- attachments ---- */
 
 static void
+p27_auto_forward(void **state)
+{
+	static const char *const inside[] = {"x.example", "gov.vn"};
+	static const struct rule_settings settings = {.inside = inside, .n_inside = 2};
+	struct slice rcpts[] = {
+	    slice_str("binh@x.example"), slice_str("an@so.tinh.gov.vn"), slice_str("an@gov.vn")};
+
+	(void)state;
+	facts.settings = &settings;
+	facts.rcpts = rcpts;
+	facts.n_rcpts = 3;
+	facts.auto_forward = slice_str("X-Autoforward");
+	DECIDES("ok");
+	rcpts[1] = slice_str("an@notgov.vn");
+	DECIDES("P27");
+	EVIDENCE("X-Autoforward, to an@notgov.vn");
+	/* by hand; and from outside it is others' business */
+	facts.auto_forward = slice_str("");
+	DECIDES("ok");
+	facts.auto_forward = slice_str("X-Autoforward");
+	facts.authenticated = facts.authors[0].is_ours = false;
+	DECIDES("ok");
+}
+
+static void
+p30_archive_copy(void **state)
+{
+	(void)state;
+	scan.encrypted = true;
+	DECIDES("ok");
+	findings_note(&scan, "smime_no_archive", NOTE_WARN, slice_str("2"),
+	    "none of 3 recipients is the agency's archive");
+	DECIDES("P30");
+	EVIDENCE("part 2: none of 3 recipients");
+	facts.authenticated = facts.authors[0].is_ours = false;
+	DECIDES("ok");
+}
+
+static void
+p33_recipient_has_another_address(void **state)
+{
+	static const struct rule_moved moved[] = {{{(const unsigned char *)"old@x.example", 13},
+	    {(const unsigned char *)"new@x.example", 13}}};
+	struct buf b;
+
+	(void)state;
+	DECIDES("ok");
+	NOT_NOTED("P33");
+	facts.moved = moved;
+	facts.n_moved = 1;
+	DECIDES("ok");
+	NOTED("P33:warn");
+	buf_init(&b, 200);
+	assert_true(rule_moved(&facts, &b));
+	assert_string_equal(buf_cstr(&b), "old@x.example -> new@x.example");
+	buf_done(&b);
+}
+
+/* The agency's own record comes before, and beside, the option. */
+static void
+p14_by_the_agencys_record(void **state)
+{
+	static const char *const rows[] = {"H99.02=SNVX"};
+	static const struct rule_settings settings = {.symbols = rows, .n_symbols = 1};
+	static const struct slice symbols[] = {
+	    {(const unsigned char *)"SNV", 3}, {(const unsigned char *)"UBND", 4}};
+
+	(void)state;
+	facts.official = facts.issued = true;
+	signature("vanthu@x.example");
+	part("a.pdf", "pdf", PART_ATTACHED);
+	facts.authors[0].agency = slice_str("H99.02");
+	facts.doc.number = 15;
+	facts.doc.type = slice_str("QĐ");
+	facts.doc.symbol = slice_str("15/QĐ-STC");
+	DECIDES("ok");
+	facts.authors[0].symbols = symbols;
+	facts.authors[0].n_symbols = 2;
+	DECIDES("P14");
+	EVIDENCE("15/QĐ-STC, agency H99.02");
+	facts.doc.symbol = slice_str("15/QĐ-SNV");
+	DECIDES("ok");
+	facts.doc.symbol = slice_str("15/QĐ-UBND");
+	DECIDES("ok");
+	facts.doc.symbol = slice_str("15/QĐ-SNVX");
+	DECIDES("P14");
+	facts.settings = &settings;
+	DECIDES("ok");
+}
+
+static void
 p12_secrecy_mark(void **state)
 {
 	(void)state;
@@ -746,12 +837,13 @@ main(void)
 	    T(p05_revoked), T(p06_revocation_unknown), T(p08_former_address),
 	    T(p08_not_for_an_address_of_now), T(p09_agency_key),
 	    T(p09_is_content_with_the_agencys_key), T(m09_replies_of_an_office), T(p28_send_as),
-	    T(p12_secrecy_mark), T(p17_issued_document_is_pdf), T(p17_lets_ordinary_mail_be),
-	    T(p22_programs_and_macros), T(p23_locked_archive), T(p24_content_and_name),
-	    T(p25_size_of_all_attachments), T(p35_own_address_from_outside),
-	    T(p35_not_for_others_nor_signed_mail), T(authentication_results_are_read),
-	    T(modes_by_scope), T(modes_that_are_wrong), T(limits_by_scope),
-	    T(each_mode_does_what_it_says), T(the_stricter_of_two),
+	    T(p12_secrecy_mark), T(p27_auto_forward), T(p30_archive_copy),
+	    T(p33_recipient_has_another_address), T(p14_by_the_agencys_record),
+	    T(p17_issued_document_is_pdf), T(p17_lets_ordinary_mail_be), T(p22_programs_and_macros),
+	    T(p23_locked_archive), T(p24_content_and_name), T(p25_size_of_all_attachments),
+	    T(p35_own_address_from_outside), T(p35_not_for_others_nor_signed_mail),
+	    T(authentication_results_are_read), T(modes_by_scope), T(modes_that_are_wrong),
+	    T(limits_by_scope), T(each_mode_does_what_it_says), T(the_stricter_of_two),
 	    T(refusals_fit_and_tell_everything), T(marks_are_found), T(talk_of_secrets_is_no_mark),
 	    T(html_is_read_as_shown)};
 

@@ -86,6 +86,8 @@ leaf weak root k1024 leaf email:manager@x.example 3650
 leaf ec root kec leaf email:manager@x.example 3650
 leaf stranger other k1 leaf email:manager@x.example 3650
 leaf revoked root k1 leaf email:manager@x.example 3650
+leaf archive root k1 encrypt email:luutru@x.example 3650
+leaf ecarchive root kec leaf email:luutru@x.example 3650
 
 printf 'Content-Type: text/plain; charset=utf-8\r\n\r\nXin chào,  \r\nkính gửi. \r\n' >content.bin
 # header protection: RFC 9788, its forerunner, and a message inside (RFC 8551 3.1); one whose From is somebody else's
@@ -117,10 +119,11 @@ sign receipt -signer manager.pem -inkey k1.key -md sha256 -receipt_request_all -
 sign two -signer manager.pem -inkey k1.key -signer eve.pem -inkey k1.key -md sha256
 sign twostranger -signer manager.pem -inkey k1.key -signer stranger.pem -inkey k1.key -md sha256
 openssl crl2pkcs7 -nocrl -certfile manager.pem -outform DER -out certsonly.der
-openssl cms -encrypt -binary -in content.bin -outform DER -out encrypted.der -aes256 manager.pem || cp certsonly.der encrypted.der
+openssl cms -encrypt -binary -in content.bin -outform DER -out encrypted.der -aes256 manager.pem archive.pem || cp certsonly.der encrypted.der
 { cat manager.der; printf 'x'; } >trailing.der
 
-mkdir -p trust/x.example trust/crl.example trust/old.example trust/y.example
+mkdir -p trust/x.example/archive trust/crl.example trust/old.example trust/y.example
+cat archive.pem ecarchive.pem >trust/x.example/archive/luutru.pem
 cp root.pem trust/x.example/root.pem
 cp root.pem trust/crl.example/root.pem
 cp root.pem trust/old.example/root.pem
