@@ -253,6 +253,7 @@ main(int argc, char **argv)
 	charset_preload();
 	scan_magic_init();
 	scan_xml_init();
+	scan_ole_init();
 	dir = conf_path(role_conf(), "trust_dir");
 	if (smime_trust_load(dir, &w.trust) != 0)
 		fatal("judge: no memory");

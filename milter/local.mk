@@ -57,13 +57,14 @@ CV_POLICY_LIBS = milter/libcvpolicy.a milter/libcvpolicyread.a milter/libcvpolic
 noinst_LIBRARIES += milter/libcvscan.a
 milter_libcvscan_a_SOURCES = milter/scan_message.h milter/scan_priv.h milter/scan_message.c milter/scan_protected.c milter/scan_part.c \
 	milter/scan_type.c milter/scan_name.c milter/scan_archive.c milter/scan_magic.c milter/scan_family.c milter/scan_ole.c \
+	milter/scan_ole.h milter/scan_gsf.c milter/scan_ole_tree.c milter/scan_ole_package.c milter/scan_ole_word.c milter/scan_ole_sheet.c milter/scan_ole_slides.c milter/scan_rtf.c milter/scan_encoded.c \
 	milter/scan_zip.c milter/scan_text.c milter/scan_uu.c milter/scan_xml.c milter/scan_office.c milter/scan_tnef.c milter/scan_inside.c \
 	milter/scan_pdf.h milter/scan_pdf.c milter/scan_pdf_sig.c milter/scan_pdf_text.c milter/pdf_content.c milter/secrecy.h milter/secrecy.c \
 	milter/smime.h milter/smime_priv.h milter/smime_trust.c milter/smime_cert.c milter/smime_chain.c milter/smime_cms.c \
 	milter/smime_rev.h milter/smime_rev.c milter/smime_ocsp.c milter/smime_ess.c milter/smime_archive.c
-milter_libcvscan_a_CFLAGS = $(AM_CFLAGS) $(CRYPTO_CFLAGS) $(ARCHIVE_CFLAGS) $(MAGIC_CFLAGS) $(XML_CFLAGS) $(QPDF_CFLAGS)
+milter_libcvscan_a_CFLAGS = $(AM_CFLAGS) $(CRYPTO_CFLAGS) $(ARCHIVE_CFLAGS) $(MAGIC_CFLAGS) $(GSF_CFLAGS) $(XML_CFLAGS) $(QPDF_CFLAGS)
 CV_SCAN_LIBS = milter/libcvscan.a milter/libcvfindings.a lib/libcvdeflate.a lib/libcvmail.a lib/libcvjson.a lib/libcvipc.a lib/libcvcrypto.a \
-	lib/libcv.a $(CV_MAIL_LIBS) $(CRYPTO_LIBS) $(ARCHIVE_LIBS) $(MAGIC_LIBS) $(XML_LIBS) $(QPDF_LIBS) $(ZLIB_LIBS) -lm $(JANSSON_LIBS)
+	lib/libcv.a $(CV_MAIL_LIBS) $(CRYPTO_LIBS) $(ARCHIVE_LIBS) $(MAGIC_LIBS) $(GSF_LIBS) $(XML_LIBS) $(QPDF_LIBS) $(ZLIB_LIBS) -lm $(JANSSON_LIBS)
 
 # --- the parent: sockets and roles ---
 sbin_PROGRAMS += congvu-milter
@@ -80,12 +81,12 @@ congvu_milter_sign_SOURCES = milter/sign.c milter/sign_box.h milter/sign_box.c
 congvu_milter_sign_LDADD = milter/libcvsign.a milter/libcvsignclient.a lib/libcvmail.a lib/libcvcrypto.a $(CV_ROLE_LIBS) $(CV_MAIL_LIBS) $(CRYPTO_LIBS)
 congvu_milter_scan_SOURCES = milter/scan.c
 congvu_milter_scan_LDADD = milter/libcvscan.a milter/libcvfindings.a lib/libcvdeflate.a lib/libcvmail.a lib/libcvjson.a lib/libcvcrypto.a \
-	$(CV_ROLE_LIBS) $(CV_MAIL_LIBS) $(CRYPTO_LIBS) $(ARCHIVE_LIBS) $(MAGIC_LIBS) $(XML_LIBS) $(QPDF_LIBS) $(ZLIB_LIBS) -lm $(JANSSON_LIBS)
+	$(CV_ROLE_LIBS) $(CV_MAIL_LIBS) $(CRYPTO_LIBS) $(ARCHIVE_LIBS) $(MAGIC_LIBS) $(GSF_LIBS) $(XML_LIBS) $(QPDF_LIBS) $(ZLIB_LIBS) -lm $(JANSSON_LIBS)
 
 pkglibexec_PROGRAMS += congvu-milter-judge
 congvu_milter_judge_SOURCES = milter/judge.c milter/record.h milter/record.c
 congvu_milter_judge_LDADD = $(CV_POLICY_LIBS) milter/libcvscan.a milter/libcvfindings.a lib/libcvdeflate.a lib/libcvmail.a lib/libcvjson.a lib/libcvcrypto.a \
-	$(CV_ROLE_LIBS) $(CV_MAIL_LIBS) $(CRYPTO_LIBS) $(ARCHIVE_LIBS) $(MAGIC_LIBS) $(XML_LIBS) $(QPDF_LIBS) $(ZLIB_LIBS) -lm $(JANSSON_LIBS)
+	$(CV_ROLE_LIBS) $(CV_MAIL_LIBS) $(CRYPTO_LIBS) $(ARCHIVE_LIBS) $(MAGIC_LIBS) $(GSF_LIBS) $(XML_LIBS) $(QPDF_LIBS) $(ZLIB_LIBS) -lm $(JANSSON_LIBS)
 
 congvu_milter_filter_SOURCES = milter/milter.c milter/milter_priv.h milter/backend.c milter/revcache.c milter/cb_connect.c milter/cb_envelope.c \
 	milter/cb_header.c milter/cb_body.c milter/cb_eom.c milter/gateway.h milter/gateway.c milter/gateway_mime.h milter/gateway_mime.c milter/edits.c milter/record.h milter/record.c

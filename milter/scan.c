@@ -276,6 +276,7 @@ main(int argc, char **argv)
 	charset_preload();
 	scan_magic_init();
 	scan_xml_init();
+	scan_ole_init();
 	load_banned();
 	dir = conf_path(role_conf(), "trust_dir");
 	if (smime_trust_load(dir, &sc.trust) != 0)

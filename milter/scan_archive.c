@@ -53,6 +53,14 @@ over_budget(struct scan_ctx *c, size_t packed)
 		   c->unpacked / SCAN_RATIO_MAX > (packed > 0 ? packed : 1));
 }
 
+/* What is looked into beside archives. */
+static bool
+is_document(const char *type)
+{
+	return strcmp(type, "ole2") == 0 || strcmp(type, "pdf") == 0 || strcmp(type, "rtf") == 0 ||
+	       strcmp(type, "tnef") == 0;
+}
+
 /* Reads a member: its head, and all of it when it may be an archive itself, or whole is said. 0 or a part flag. */
 static uint32_t
 read_member(struct scan_ctx *c, struct archive *a, size_t packed, bool whole, struct buf *content,
@@ -80,8 +88,7 @@ read_member(struct scan_ctx *c, struct archive *a, size_t packed, bool whole, st
 		if (!typed && content->len >= HEAD_MAX) {
 			*type = scan_type(buf_slice(content));
 			typed = true;
-			keep =
-			    whole || type->cls == CLASS_ARCHIVE || strcmp(type->name, "ole2") == 0;
+			keep = whole || type->cls == CLASS_ARCHIVE || is_document(type->name);
 		}
 		if (keep && content->len >= SCAN_MEMBER_MAX)
 			return PART_LIMIT;
@@ -116,6 +123,15 @@ add_member(struct scan_ctx *c, struct slice path, struct slice name, struct slic
 }
 
 static void
+member_path(struct buf *out, struct slice path, struct slice name)
+{
+	buf_reset(out);
+	buf_append_slice(out, slice_sub(path, 0, 200));
+	buf_append_byte(out, '!');
+	buf_append_slice(out, slice_sub(name, 0, 200));
+}
+
+static void
 look_at_member(struct scan_ctx *c, struct archive *a, struct archive_entry *e, bool raw,
     struct slice bytes, struct slice path)
 {
@@ -123,7 +139,6 @@ look_at_member(struct scan_ctx *c, struct archive *a, struct archive_entry *e, b
 	struct slice name = slice_str(given != NULL ? given : "");
 	struct buf norm, content, inner;
 	struct scan_type type;
-	struct ole_facts ole;
 	struct slice ext;
 	uint64_t size = 0;
 	uint32_t flags;
@@ -142,10 +157,10 @@ look_at_member(struct scan_ctx *c, struct archive *a, struct archive_entry *e, b
 	}
 	if (scan_malware(buf_slice(&content)))
 		flags |= PART_MALWARE;
-	if (strcmp(type.name, "ole2") == 0 && !(flags & PART_LIMIT)) {
-		scan_ole(buf_slice(&content), &ole);
-		type.name = ole.type;
-		flags |= (ole.macro ? PART_MACRO : 0) | (ole.locked ? PART_ENCRYPTED : 0);
+	if (is_document(type.name) && !(flags & (PART_LIMIT | PART_ENCRYPTED))) {
+		member_path(&inner, path, name);
+		flags |= scan_look(c, buf_slice(&content), scan_name_ext(buf_slice(&norm)),
+		    buf_slice(&inner), &type);
 	}
 	if (type.cls == CLASS_EXEC) {
 		ext = scan_name_ext(buf_slice(&norm));
@@ -156,9 +171,7 @@ look_at_member(struct scan_ctx *c, struct archive *a, struct archive_entry *e, b
 			flags &= ~(uint32_t)PART_MISMATCH;
 	}
 	if (type.cls == CLASS_ARCHIVE && !(flags & (PART_LIMIT | PART_BROKEN | PART_ENCRYPTED))) {
-		buf_append_slice(&inner, slice_sub(path, 0, 200));
-		buf_append_byte(&inner, '!');
-		buf_append_slice(&inner, slice_sub(name, 0, 200));
+		member_path(&inner, path, name);
 		flags |= PART_ARCHIVE |
 			 scan_archive(c, buf_slice(&content), buf_slice(&inner), &type.name);
 	}

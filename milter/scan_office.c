@@ -65,8 +65,8 @@ starts_dde(struct slice s)
 }
 
 /* The instructions of fields, each behind FIELD_MARK. */
-static bool
-is_dde(struct slice s)
+bool
+scan_office_dde(struct slice s)
 {
 	bool yes = false;
 
@@ -91,7 +91,7 @@ is_dde(struct slice s)
 static void
 field_ends(struct reader *r)
 {
-	r->dde |= is_dde(buf_slice(&r->field)) || starts_dde(buf_slice(&r->outer));
+	r->dde |= scan_office_dde(buf_slice(&r->field)) || starts_dde(buf_slice(&r->outer));
 	if (r->depth > 0)
 		r->depth--;
 	if (r->depth == 0) {
@@ -113,8 +113,8 @@ field_char(struct reader *r, struct scan_xml *x)
 }
 
 /* Fetched from elsewhere when the document is opened: over the network, not from the disk of who wrote it (Word names local templates so). */
-static bool
-is_remote(struct slice target)
+bool
+scan_office_remote(struct slice target)
 {
 	static const char *const schemes[] = {"http:", "https:", "ftp:", "mhtml:", "ms-", "\\\\",
 	    "//", "script:", "data:", "file:\\\\\\\\", "file:////", "x-usc:", "dav"};
@@ -144,7 +144,7 @@ relationship(struct reader *r, struct scan_xml *x)
 	type = buf_slice(&r->t);
 	target = buf_slice(&r->b);
 	for (i = 0; i < sizeof kinds / sizeof *kinds; i++) {
-		if (has_suffix(type, kinds[i]) && is_remote(target)) {
+		if (has_suffix(type, kinds[i]) && scan_office_remote(target)) {
 			r->z->remote = true;
 			findings_note(r->c->f, "office_external", NOTE_REJECT, r->path, "%s %.*s",
 			    kinds[i] + 1, (int)(target.len < 120 ? target.len : 120),
@@ -162,7 +162,7 @@ on_open(struct reader *r, const char *name, struct scan_xml *x)
 	else if (strcmp(name, "fldChar") == 0)
 		field_char(r, x);
 	else if (strcmp(name, "fldSimple") == 0 && scan_xml_attr(x, "instr", &r->a))
-		r->dde |= is_dde(buf_slice(&r->a));
+		r->dde |= scan_office_dde(buf_slice(&r->a));
 	else if (strcmp(name, "ddeLink") == 0 || strcmp(name, "dde-source") == 0 ||
 		 strcmp(name, "dde-connection-decl") == 0)
 		r->dde = true;
@@ -271,7 +271,7 @@ scan_office_member(struct scan_ctx *c, struct zip_facts *z, struct slice name, s
 	buf_init(&r.outer, FIELD_MAX);
 	z->too_much |= scan_xml_walk(c, content, on_event, &r) == ERR_LIMIT;
 	/* fields that are never closed are instructions all the same */
-	r.dde |= is_dde(buf_slice(&r.field));
+	r.dde |= scan_office_dde(buf_slice(&r.field));
 	if (r.dde)
 		findings_note(c->f, "office_dde", NOTE_REJECT, path, "%.*s",
 		    (int)(name.len < 100 ? name.len : 100), (const char *)name.ptr);

@@ -46,9 +46,9 @@ note_name(const char *name, struct ole_facts *f)
 	    {"Book", "xls", false, false}, {"PowerPoint Document", "ppt", false, false},
 	    {"VisioDocument", "vsd", false, false},
 	    {"__properties_version1.0", "msg", false, false},
-	    {"EncryptedPackage", "ooxml", false, true}, {"_VBA_PROJECT", NULL, true, false},
-	    {"_VBA_PROJECT_CUR", NULL, true, false}, {"VBA", NULL, true, false},
-	    {"Macros", NULL, true, false}};
+	    {"EncryptedPackage", "ooxml", false, true}, {"EncryptedSummary", NULL, false, true},
+	    {"_VBA_PROJECT", NULL, true, false}, {"_VBA_PROJECT_CUR", NULL, true, false},
+	    {"VBA", NULL, true, false}, {"Macros", NULL, true, false}};
 	size_t i;
 
 	for (i = 0; i < sizeof known / sizeof *known; i++) {
@@ -59,6 +59,9 @@ note_name(const char *name, struct ole_facts *f)
 		f->macro |= known[i].macro;
 		f->locked |= known[i].locked;
 	}
+	/* the first character of some is a control */
+	f->object |= strcasecmp(name[0] < ' ' ? name + 1 : name, "Ole10Native") == 0 ||
+		     strcasecmp(name, "Package") == 0 || strcasecmp(name, "VBA") == 0;
 }
 
 /* A workbook's globals from their BOF on: a sheet of kind 1 is an Excel 4 macro sheet; FILEPASS is a password. [MS-XLS] 2.4.28, 2.4.117 */

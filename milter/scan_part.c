@@ -69,7 +69,6 @@ scan_look(struct scan_ctx *c, struct slice bytes, struct slice ext, struct slice
 	static const char *const archives[] = {
 	    "zip", "rar", "7z", "cab", "iso", "tar", "gz", "tgz", "docx", "xlsx", "pptx", "odt"};
 	struct scan_type t = scan_type(bytes);
-	struct ole_facts ole;
 	uint32_t flags = 0;
 	size_t i;
 
@@ -85,12 +84,12 @@ scan_look(struct scan_ctx *c, struct slice bytes, struct slice ext, struct slice
 		flags |= scan_pdf(c, bytes, path);
 	if (strcmp(t.name, "tnef") == 0)
 		flags |= scan_winmail(c, bytes, path);
+	if (strcmp(t.name, "rtf") == 0)
+		flags |= scan_rtf(c, bytes, path);
 	if (t.cls == CLASS_ARCHIVE)
 		flags |= PART_ARCHIVE | scan_archive(c, bytes, path, &t.name);
 	if (strcmp(t.name, "ole2") == 0) {
-		scan_ole(bytes, &ole);
-		t.name = ole.type;
-		flags |= (ole.macro ? PART_MACRO : 0) | (ole.locked ? PART_ENCRYPTED : 0);
+		flags |= scan_ole_file(c, bytes, path, &t.name);
 		*type_out = t;
 		return flags;
 	}
@@ -401,7 +400,7 @@ scan_leaf(struct scan_ctx *c, struct slice whole, const struct mime_part *part, 
 			p->flags = (p->flags & ~(uint32_t)PART_MALWARE) | PART_HIDDEN_MALWARE;
 	}
 	if (t.name[0] == '\0' && !c->late)
-		p->flags |= scan_uu(c->p, bytes);
+		p->flags |= scan_encoded(c, bytes, path);
 	/* "#!" in plain text that is shown, not attached, is talk about scripts */
 	if (strcmp(t.name, "script") == 0 && p->name_raw.len == 0 &&
 	    slice_eq_str(part->type, "text"))

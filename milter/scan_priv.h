@@ -56,8 +56,20 @@ uint32_t scan_name(const struct scan_params *p, struct slice name, struct buf *n
 /* The ending of a normalized name, without dot; empty when none. */
 struct slice scan_name_ext(struct slice norm);
 
-/* scan_uu.c: flags of the names of files that stand uuencoded in a text. */
-uint32_t scan_uu(const struct scan_params *p, struct slice text);
+/* scan_uu.c: flags of the names of files that stand uuencoded in a text; each is told, with the lines behind its first (on may be NULL). */
+typedef void uu_fn(void *arg, struct slice name, bool base64, struct slice lines);
+uint32_t scan_uu(const struct scan_params *p, struct slice text, uu_fn *on, void *arg);
+
+/* scan_encoded.c: files in a text by uuencode, yEnc and BinHex: each judged like an attachment. Flags for the part. */
+uint32_t scan_encoded(struct scan_ctx *c, struct slice text, struct slice path);
+/* What stands behind the line (or colon) that begins a file, to its end; at most what out takes. */
+void encoded_uu(struct slice lines, struct buf *out);
+void encoded_uu64(struct slice lines, struct buf *out);
+void encoded_yenc(struct slice lines, struct buf *out);
+void encoded_binhex(struct slice s, struct buf *out);
+
+/* scan_rtf.c: objects, fields, templates and text of RTF. Flags for the part. */
+uint32_t scan_rtf(struct scan_ctx *c, struct slice bytes, struct slice path);
 
 /* scan_type.c: the type by our own table; static text. */
 enum scan_class { CLASS_OTHER, CLASS_EXEC, CLASS_ARCHIVE };
@@ -74,8 +86,14 @@ bool scan_family_fits(struct slice ext, const char *type, struct slice bytes);
 struct ole_facts {
 	const char *type; /* "doc", "xls", "ppt", "msg", "ooxml" (encrypted), "ole2"; static */
 	bool macro, locked;
+	bool object; /* files or macros are said to be inside */
 };
 void scan_ole(struct slice bytes, struct ole_facts *f);
+/* scan_ole_tree.c: the same, and its streams one by one: macros, texts, and each file inside judged like an attachment. Flags for the part. */
+uint32_t scan_ole_file(
+    struct scan_ctx *c, struct slice bytes, struct slice path, const char **type_out);
+
+void scan_ole_init(void); /* scan_gsf.c: before the sandbox */
 
 /* scan_zip.c: what kind of document a zip is, told by its members. */
 void scan_zip_member(struct zip_facts *z, struct slice name, struct slice content);
@@ -93,7 +111,10 @@ int scan_xml_walk(struct scan_ctx *c, struct slice bytes, scan_xml_fn *on, void 
 /* In XML_OPEN: the value of the attribute of that local name. */
 bool scan_xml_attr(struct scan_xml *x, const char *local, struct buf *out);
 
-/* scan_office.c: members of OOXML and ODF packages. path: of the package. */
+/* scan_office.c: whether a target is fetched from elsewhere when a document is opened; whether a field's instruction starts a program. */
+bool scan_office_remote(struct slice target);
+bool scan_office_dde(struct slice instruction);
+/* Members of OOXML and ODF packages. path: of the package. */
 bool scan_office_wants(struct slice name);
 void scan_office_member(struct scan_ctx *c, struct zip_facts *z, struct slice name,
     struct slice content, struct slice path);

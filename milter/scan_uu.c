@@ -60,14 +60,14 @@ is_base64(struct slice line)
 }
 
 uint32_t
-scan_uu(const struct scan_params *p, struct slice text)
+scan_uu(const struct scan_params *p, struct slice text, uu_fn *on, void *arg)
 {
 	uint32_t flags = 0;
 	unsigned files = 0;
 	bool at_start = true;
 
 	while (text.len > 0 && files < FILES_MAX) {
-		struct slice line, next, rest, name = {NULL, 0};
+		struct slice line, next, rest, body, name = {NULL, 0};
 		bool base64 = false;
 		struct buf norm;
 
@@ -86,6 +86,7 @@ scan_uu(const struct scan_params *p, struct slice text)
 		} else if (slice_casestarts(line, "begin ")) {
 			name = name_of(slice_from(line, 6));
 		}
+		body = rest;
 		next = take_line(&rest);
 		if (name.len == 0 || line.len > LINE_MAX_OCTETS ||
 		    !(base64 ? is_base64(next) : is_uu(next)))
@@ -94,6 +95,8 @@ scan_uu(const struct scan_params *p, struct slice text)
 		buf_init(&norm, 2048);
 		flags |= scan_name(p, name, &norm);
 		buf_done(&norm);
+		if (on != NULL)
+			on(arg, name, base64, body);
 	}
 	return flags & (PART_BANNED_NAME | PART_DOUBLE_EXT | PART_DECEPTIVE_NAME);
 }

@@ -63,7 +63,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	MUST(ole.type != NULL);
 	scan_family_fits(name, t.name, bytes);
 	scan_family_fits(scan_name_ext(name), ole.type, bytes);
-	scan_uu(&params, bytes);
+	scan_uu(&params, bytes, NULL, NULL);
 	buf_init(&b, 256);
 	buf_init(&text, 1 << 22);
 	secrecy_in_subject(bytes, &b);

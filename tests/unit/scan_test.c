@@ -85,8 +85,9 @@ uuencoded_names_are_judged(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof t / sizeof *t; i++)
-		if (scan_uu(&params, slice_str(t[i].text)) != t[i].flags)
-			fail_msg("%s: flags %x", t[i].text, scan_uu(&params, slice_str(t[i].text)));
+		if (scan_uu(&params, slice_str(t[i].text), NULL, NULL) != t[i].flags)
+			fail_msg("%s: flags %x", t[i].text,
+			    scan_uu(&params, slice_str(t[i].text), NULL, NULL));
 }
 
 static void

@@ -1,0 +1,83 @@
+/* scan_ole_slides.c: a PowerPoint document's records: texts, and the storages of objects and of VBA, which stand packed among them. [MS-PPT] 2.3.1 (record
+ * headers), 2.10.34 (ExOleObjStg), 2.9.41 (texts). Containers are walked into by going on behind their header. Pure; runs in milter-scan. */
+#include "config.h"
+
+#include "milter/scan_ole.h"
+
+#include "lib/deflate.h"
+
+#include <string.h>
+
+#define RECORDS_MAX 1000000
+#define OBJECTS_MAX 256
+
+enum {
+	R_TEXT_CHARS = 0x0fa0,
+	R_TEXT_BYTES = 0x0fa8,
+	R_OBJECT = 0x1011,
+	R_CRYPT = 0x2f14,
+};
+
+static uint32_t
+le(const unsigned char *p, unsigned n)
+{
+	uint32_t v = 0;
+
+	while (n-- > 0)
+		v = v << 8 | p[n];
+	return v;
+}
+
+/* zlib's form: two octets of header, then DEFLATE. */
+static void
+unpack(struct slice in, struct buf *out)
+{
+	struct deflate *d = deflate_new();
+	size_t used;
+	int n;
+
+	in = slice_from(in, 2);
+	while (d != NULL && out->len < SCAN_MEMBER_MAX) {
+		unsigned char *room = buf_reserve(out, 32768);
+
+		if (room == NULL || (n = deflate_read(d, in, &used, room, 32768)) <= 0)
+			break;
+		in = slice_from(in, used);
+		buf_commit(out, (size_t)n);
+	}
+	deflate_free(d);
+}
+
+void
+ole_slides(struct slice s, struct ole_doc *d, ole_object_fn *on, void *arg)
+{
+	unsigned n, objects = 0;
+
+	for (n = 0; n < RECORDS_MAX && s.len >= 8; n++) {
+		unsigned head = le(s.ptr, 2), type = le(s.ptr + 2, 2);
+		struct slice data = slice_sub(s, 8, le(s.ptr + 4, 4));
+
+		s = slice_from(s, 8);
+		if ((head & 0xf) == 0xf) {
+			d->locked |= type == R_CRYPT;
+			continue;
+		}
+		s = slice_from(s, data.len);
+		if (type == R_TEXT_CHARS) {
+			ole_utf16(data, d->text);
+			buf_append_byte(d->text, '\n');
+		} else if (type == R_TEXT_BYTES) {
+			ole_latin(data, d->text);
+			buf_append_byte(d->text, '\n');
+		} else if (type == R_OBJECT && objects++ < OBJECTS_MAX) {
+			struct buf b;
+
+			buf_init(&b, SCAN_MEMBER_MAX + 65536);
+			if (head >> 4 == 1 && data.len > 6)
+				unpack(slice_from(data, 4), &b);
+			on(arg, head >> 4 == 1 ? buf_slice(&b) : data);
+			buf_done(&b);
+		}
+	}
+	d->text->err = 0;
+}
