@@ -25,6 +25,12 @@ static const char mailbox_usage[] =
 #undef MAILBOX_COMMAND
     "";
 
+static const char directory_usage[] =
+#define DIRECTORY_COMMAND(name, fn, usage) usage "\n"
+#include "admin/directory_commands.def"
+#undef DIRECTORY_COMMAND
+    "";
+
 static const char policy_usage[] =
 #define POLICY_COMMAND(name, fn, usage) usage "\n"
 #include "admin/policy_commands.def"

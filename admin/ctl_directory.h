@@ -39,6 +39,11 @@ struct ctl_rows {
 int ctl_rows_parse(struct slice text, struct ctl_rows *out, char **why_out);
 void ctl_rows_done(struct ctl_rows *r);
 
+/* The subcommands of `congvu directory`. */
+#define DIRECTORY_COMMAND(name, fn, usage) int fn(struct ctl *c, int argc, char **argv);
+#include "admin/directory_commands.def"
+#undef DIRECTORY_COMMAND
+
 /* "" for none. */
 const char *ctl_value(const struct dir_entry *e, const char *attr);
 

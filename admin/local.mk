@@ -18,6 +18,9 @@ congvu_SOURCES += admin/ctl_mailbox_import.h admin/ctl_mailbox_import.c admin/ct
 	admin/import_source.h admin/import_files.c admin/import_mbox.c admin/import_list.h admin/import_list.c admin/mboxfile.h admin/mboxfile.c \
 	admin/maildir.h admin/maildir.c
 congvu_SOURCES += admin/ctl_store_purge.c
+congvu_SOURCES += admin/directory_commands.def admin/ctl_directory_verbs.c
+congvu_SOURCES += admin/ctl_directory_tree.h admin/ctl_directory_tree.c admin/ctl_directory_check.c admin/ctl_directory_check_links.c \
+	admin/ctl_directory_check_names.c admin/ctl_directory_check_dates.c
 congvu_SOURCES += admin/ctl_policy.h admin/policy_commands.def admin/ctl_policy.c admin/ctl_policy_check.c admin/ctl_policy_diff.c \
 	admin/ctl_policy_rewind.c admin/ctl_policy_sign.c admin/ctl_explain.c admin/check_policy.c
 congvu_CPPFLAGS = $(AM_CPPFLAGS) -DSBINDIR='"$(sbindir)"' -DLOCALEDIR='"$(localedir)"'

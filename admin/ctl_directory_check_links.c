@@ -1,0 +1,164 @@
+/* ctl_directory_check_links.c: references between entries: DNs that lead nowhere or to what is closed, groups that contain themselves or more
+ * than lookup expands, mailboxes that nobody holds. Runs in congvu. */
+#include "config.h"
+
+#include <string.h>
+#include <strings.h>
+
+#include "admin/ctl_directory_tree.h"
+#include "directory/people.h"
+
+enum { WALK_MAX = 200000 };
+
+static const struct {
+	enum tree_part part;
+	const char *attr;
+} links[] = {
+    {TREE_GROUPS, "member"},
+    {TREE_POSTS, "roleOccupant"},
+    {TREE_MAILBOXES, "vnHolder"},
+    {TREE_MAILBOXES, "vnDelegate"},
+    {TREE_MAILBOXES, "vnReader"},
+    {TREE_DELEGATIONS, "vnDelegator"},
+    {TREE_DELEGATIONS, "vnDelegateTo"},
+    {TREE_OFFICERS, "roleOccupant"},
+};
+
+/* What a groupOfNames without members has to name, and refint leaves behind. */
+static bool
+is_nobody(const char *dn)
+{
+	return strcasecmp(dn, "cn=nobody") == 0;
+}
+
+static void
+check_link(struct tree_check *x, const struct dir_entry *e, const char *attr, const char *dn)
+{
+	const struct tree_row *to = tree_by_dn(x->t, dn);
+
+	if (to == NULL)
+		tree_tell(x, WARN, "dangling", e,
+		    _("%s names %s, which is not there: take the value away (congvu group remove, "
+		      "post release, delegate revoke)"),
+		    attr, dn);
+	else if (to->part == TREE_PEOPLE && !tree_is_active(to->e) &&
+		 strcmp(attr, "vnDelegator") != 0)
+		tree_tell(x, WARN, "closed", e,
+		    _("%s names %s, who has left or is suspended: take the value away, or it comes "
+		      "back with the person"),
+		    attr, dn);
+}
+
+static void
+check_links(struct tree_check *x)
+{
+	for (size_t l = 0; l < sizeof(links) / sizeof(links[0]); l++)
+		for (size_t i = 0; i < tree_count(x->t, links[l].part); i++) {
+			const struct dir_entry *e = &x->t->part[links[l].part]->entries[i];
+			const struct dir_attr *a = dir_entry_attr(e, links[l].attr);
+
+			for (size_t v = 0; tree_is_active(e) && a != NULL && v < a->n_values; v++) {
+				const char *dn = (const char *)a->values[v].ptr;
+
+				if (links[l].part != TREE_GROUPS || !is_nobody(dn))
+					check_link(x, e, links[l].attr, dn);
+			}
+		}
+}
+
+/* ---- groups ---- */
+
+struct walk {
+	const struct dir_entry *path[PEOPLE_GROUP_DEPTH + 1];
+	size_t visits, members;
+	bool cycle, deep;
+};
+
+static void
+group_walk(const struct tree *t, const struct dir_entry *group, size_t depth, struct walk *w)
+{
+	const struct dir_attr *a = dir_entry_attr(group, "member");
+
+	for (size_t i = 0; i < depth; i++)
+		if (w->path[i] == group) {
+			w->cycle = true;
+			return;
+		}
+	if (depth > PEOPLE_GROUP_DEPTH) {
+		w->deep = true;
+		return;
+	}
+	w->path[depth] = group;
+	for (size_t i = 0; a != NULL && i < a->n_values && w->visits < WALK_MAX; i++) {
+		const struct tree_row *row = tree_by_dn(t, (const char *)a->values[i].ptr);
+
+		w->visits++;
+		w->members += row != NULL && row->part != TREE_GROUPS;
+		if (row != NULL && row->part == TREE_GROUPS)
+			group_walk(t, row->e, depth + 1, w);
+	}
+}
+
+static bool
+has_rule(const struct dir_entry *e)
+{
+	return dir_entry_attr(e, "vnMemberAgency") != NULL ||
+	       dir_entry_attr(e, "vnMemberKind") != NULL ||
+	       dir_entry_attr(e, "vnMemberTitle") != NULL ||
+	       dir_entry_attr(e, "vnMemberRole") != NULL;
+}
+
+static void
+check_groups(struct tree_check *x)
+{
+	for (size_t i = 0; i < tree_count(x->t, TREE_GROUPS); i++) {
+		const struct dir_entry *e = &x->t->part[TREE_GROUPS]->entries[i];
+		struct walk w = {.cycle = false};
+
+		if (!tree_is_active(e))
+			continue;
+		group_walk(x->t, e, 0, &w);
+		if (w.cycle)
+			tree_tell(x, WARN, "cycle", e,
+			    _("it contains itself, through its members: mail is delivered once, "
+			      "but "
+			      "nobody can tell who is in it; take one of the values of member "
+			      "away"));
+		if (w.deep)
+			tree_tell(x, BAD, "group-depth", e,
+			    _("its groups are nested deeper than %d: mail to it is refused; nest "
+			      "them less"),
+			    PEOPLE_GROUP_DEPTH);
+		if (w.members > PEOPLE_GROUP_MAX)
+			tree_tell(x, BAD, "group-size", e,
+			    _("it has %zu members or more, and mail to more than %d is refused: "
+			      "divide it"),
+			    w.members, PEOPLE_GROUP_MAX);
+		if (w.members == 0 && !w.deep && !has_rule(e))
+			tree_tell(
+			    x, WARN, "group-empty", e, _("it has no member: nobody gets its mail"));
+	}
+}
+
+static void
+check_mailboxes(struct tree_check *x)
+{
+	for (size_t i = 0; i < tree_count(x->t, TREE_MAILBOXES); i++) {
+		const struct dir_entry *e = &x->t->part[TREE_MAILBOXES]->entries[i];
+
+		if (tree_is_active(e) && dir_entry_attr(e, "vnHolder") == NULL &&
+		    dir_entry_attr(e, "vnDelegate") == NULL &&
+		    dir_entry_attr(e, "vnReader") == NULL)
+			tree_tell(x, WARN, "unheld", e,
+			    _("nobody holds or reads this mailbox: set vnHolder to a post or a "
+			      "person"));
+	}
+}
+
+void
+tree_check_links(struct tree_check *x)
+{
+	check_links(x);
+	check_groups(x);
+	check_mailboxes(x);
+}

@@ -1,0 +1,107 @@
+"""congvu directory check on a tree that slapd's overlays would not have let grow: loaded past them by slapadd."""
+
+import json
+import subprocess
+import time
+
+import pytest
+
+from slapd import BASE, BUILD, Slapd, b64, person_ldif
+from test_directory_access import delegation_ldif, group_ldif, mailbox_ldif, person, post_ldif
+
+# slapadd wants the values of an attribute together: those of vnAssignment may go on behind
+FINE = "displayName;x-fold: Tran Van Binh (SKHCN)\ncn;x-fold: Tran Van Binh\nsn;x-fold: Tran\ngivenName;x-fold: Binh\n" \
+    "vnAssignment: primary;H99.02;;20200101;;1/QĐ\n"
+
+
+def agency(code, above="", extra="vnStatus: active\n"):
+    return ("dn: vnAgencyCode=%s,%sou=agencies,%s\nobjectClass: organizationalUnit\nobjectClass: vnAgency\nvnAgencyCode: %s\nou: %s\n"
+            "displayName: %s\nvnAgencyAbbrev: SKHCN\n%s\n" % (code, above, BASE, code, code, code, extra))
+
+
+def staff(n, uid=None, extra="", folded=True):
+    return person_ldif(n, "Trần Văn Bình", uid or "u%d" % n, "xxxxxxxx", extra=(FINE if folded else "") + extra, scram=False)
+
+
+def group(name, *members, extra=""):
+    return group_ldif(name, "H99.02").replace("member: cn=nobody\n", "displayName: %s\n%s%s" % (name, "".join("member: %s\n" % m for m in members), extra))
+
+
+def days_ago(n):
+    return time.strftime("%Y%m%d", time.localtime(time.time() - n * 86400))
+
+
+BROKEN = "".join([
+    agency("H99"), agency("H99.02", "vnAgencyCode=H99,"), agency("H99.09", "vnAgencyCode=H99,", "vnStatus: closed\nvnSuccessor: H99.77\n"),
+    agency("H99.09.01", "vnAgencyCode=H99.09,vnAgencyCode=H99,"), agency("H99.10", "vnAgencyCode=H99,", "vnValidTo: 20200101000000Z\n"),
+    post_ldif("H99.02", "vnAgencyCode=H99.02,vnAgencyCode=H99,ou=agencies," + BASE).replace("cn: van thu", "cn: Văn thư\nroleOccupant: " + person(42)),
+    staff(1), staff(2, "u1", "vnMailAlias: u1@tinhmau.example\n").replace("mail: u1@", "mail: u2@"),
+    staff(3, extra="vnAddressHistory: ai@tinhmau.example;20100101;%s\n" % days_ago(3000)),
+    staff(4, "ai"), staff(5, extra="vnAddressHistory: lau@tinhmau.example;20000101;%s\n" % days_ago(4000)), staff(6, "lau"),
+    staff(7, folded=False), staff(8).replace("displayName", "description"), staff(9).replace("vnAgencyRef: H99.02", "vnAgencyRef: H99.99"),
+    staff(10, extra="vnAssignment: seconded;H99.02;;hôm qua;;2/QĐ\n"), staff(11, extra="vnAssignment: concurrent;H99.88;H99.88-gd;20200101;20190101;2/QĐ\n"),
+    staff(12, extra="vnAssignment: seconded;H99;;20200101;20210101;2/QĐ\nvnConcurrentAgency: H99\n"), staff(13, extra="vnValidTo: 20200101000000Z\n"),
+    staff(14).replace("(SKHCN)", "(STTTT)").replace(b64("Trần Văn Bình (SKHCN)".encode()), b64("Trần Văn Bình (STTTT)".encode())), staff(15).replace("vnStatus: active", "vnStatus: closed"),
+    staff(16).replace("vnAgencyRef: H99.02", "vnAgencyRef: H99.09"),
+    mailbox_ldif("vt", "H99.02").replace("cn: vt", "cn: vt\ndisplayName: vt"), mailbox_ldif("vt2", "H99.02").replace("cn: vt2", "cn: vt2\ndisplayName: vt2\nvnHolder: " + person(15)),
+    group("a", "cn=b,ou=groups," + BASE), group("b", "cn=a,ou=groups," + BASE, person(1)), group("rong", "cn=nobody"), group("tot", person(1), "cn=nobody"),
+    group("lon", *["vnStaffId=%06d,ou=people,%s" % (n % 6 + 1, BASE) + "," * 0 for n in range(6)]),
+    "".join(group("sau%d" % n, "cn=sau%d,ou=groups,%s" % (n + 1, BASE)) for n in range(10)), group("sau10", person(1)),
+    group("quytac", "cn=nobody", extra="vnMemberAgency: H99.98\n"),
+    delegation_ldif("x", person(77)).replace("vnDecisionRef: 1/QĐ\n", "vnValidFrom: 20250101000000Z\nvnValidTo: 20240101000000Z\n"),
+    "dn: cn=hr,ou=officers,%s\nobjectClass: organizationalRole\nobjectClass: vnHrOfficer\ncn: hr\nvnHrOf: H99\nvnHrOf: H99.10\nvnHrOf: H98\n\n" % BASE,
+])
+WANTED = {  # what is found, of whom, and a word of it
+    ("dangling", "vnPositionCode=H99.02-vanthu", "000042"), ("dangling", "vnDelegationId=x", "000077"), ("closed", "vnMailboxId=vt2", "000015"),
+    ("login-doubled", "vnStaffId=000001", "000002"), ("address-doubled", "vnStaffId=000001", "u1@tinhmau.example"),
+    ("address-protected", "vnStaffId=000004", "ai@tinhmau.example"), ("not-folded", "vnStaffId=000007", "cn;x-fold"), ("not-folded", "vnPositionCode=H99.02-vanthu", "cn;x-fold"),
+    ("no-display", "vnStaffId=000008", "Trần Văn Bình (SKHCN)"), ("no-agency", "vnStaffId=000009", "H99.99"), ("not-assigned", "vnStaffId=000009", "H99.99"),
+    ("assignment", "vnStaffId=000010", "hôm qua"), ("no-agency", "vnStaffId=000011", "H99.88"), ("no-post", "vnStaffId=000011", "H99.88-gd"),
+    ("assignment", "vnStaffId=000011", "20190101"), ("not-assigned", "vnStaffId=000012", "H99,"), ("expired", "vnStaffId=000013", "20200101"),
+    ("display-differs", "vnStaffId=000014", "STTTT"), ("agency-closed", "vnStaffId=000016", "H99.09"), ("not-assigned", "vnStaffId=000016", "H99.09"),
+    ("unheld", "vnMailboxId=vt,", "vnHolder"), ("cycle", "cn=a,", "itself"), ("cycle", "cn=b,", "itself"), ("group-empty", "cn=rong,", "no member"),
+    ("group-depth", "cn=sau0,", "8"), ("group-depth", "cn=sau1,", "8"), ("no-agency", "cn=quytac,", "H99.98"), ("no-decision", "vnDelegationId=x", "vnDecisionRef"),
+    ("no-date", "vnDelegationId=x", "before"), ("no-agency", "vnAgencyCode=H99.09,", "H99.77"), ("agency-closed", "vnAgencyCode=H99.09.01,", "closed"),
+    ("expired", "vnAgencyCode=H99.10,", "20200101"), ("no-agency", "cn=hr,", "H98"), ("officer", "cn=hr,", "H99.02 below")}
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("check")
+    slapd = Slapd(folder / "ldap")
+    slapd.stop()
+    subprocess.run("slapadd -q -f slapd.conf && chown -R --reference=. db", shell=True, cwd=slapd.dir, input=BROKEN, text=True, check=True)
+    slapd.start()
+    (folder / "congvu.conf").write_text('hostname = "localhost"\ndomains = {"tinhmau.example"}\nrun_dir = "%s"\nldap_base = "%s"\nldap_uris = {"%s"}\n'
+                                        'admin_bind_dn = "cn=hr,ou=services,%s"\nadmin_password_file = "%s"\n' % (
+                                            folder, BASE, slapd.uri, BASE, slapd.dir / "hr.password"))
+    slapd.conf = folder / "congvu.conf"
+    yield slapd
+    slapd.stop()
+
+
+def check(site, *more, code=65):
+    r = subprocess.run([BUILD / "congvu", "-c", site.conf, "--json", "directory", "check", *more], capture_output=True, text=True, timeout=60)
+    assert r.returncode == code, r.stdout + r.stderr
+    return json.loads(r.stdout)
+
+
+def test_check_finds_each_fault_and_nothing_else(site):
+    got = check(site)
+    found = [f for f in got["findings"] if f["result"] != "ok"]
+    missing = {w for w in WANTED if not any(f["check"] == w[0] and f["text"].startswith(w[1]) and w[2] in f["text"] for f in found)}
+    more = [f for f in found if not any(f["check"] == w[0] and f["text"].startswith(w[1]) and w[2] in f["text"] for w in WANTED)]
+    assert not missing and not more
+    assert "16 people, 5 agencies, 1 posts, 2 mailboxes" in got["findings"][-1]["text"]
+
+
+def test_repair_fills_in_what_follows_and_nothing_else(site):
+    before = site.as_hr("ldapsearch", "-LLL", "-o", "ldif-wrap=no", "-b", BASE, "(objectClass=*)").stdout.splitlines()
+    done = check(site, "--repair")
+    assert "3 entries were completed" in done["findings"][-1]["text"]
+    after = site.as_hr("ldapsearch", "-LLL", "-o", "ldif-wrap=no", "-b", BASE, "(objectClass=*)").stdout.splitlines()
+    assert not set(before) - set(after)
+    added = set(after) - set(before)
+    assert {line.split(":")[0] for line in added} <= {"displayName", "displayName;x-fold", "cn;x-fold"} and added
+    assert not {"not-folded", "no-display", "repair"} & {f["check"] for f in check(site)["findings"]}
+    assert "no member" in subprocess.run([BUILD / "congvu", "-c", site.conf, "--lang", "en", "directory", "check"], capture_output=True, text=True).stdout
