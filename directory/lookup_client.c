@@ -265,7 +265,7 @@ lookup_login_get(struct ipc_reader *r, struct lookup_login *l)
 		memcpy(copy, ticket.ptr, ticket.len);
 	l->ticket = slice_of(copy, ticket.len);
 	l->expires = ipc_get_i64(r);
-	n = ipc_get_count(r, LIST_MAX, 5);
+	n = ipc_get_count(r, LIST_MAX, 21);
 	l->identities = calloc((size_t)n + 1, sizeof(*l->identities));
 	if (l->identities == NULL)
 		return ERR_NOMEM;
@@ -274,6 +274,8 @@ lookup_login_get(struct ipc_reader *r, struct lookup_login *l)
 
 		id->address = ipc_get_strdup(r);
 		id->functional = ipc_get_u8(r) != 0;
+		id->from = ipc_get_i64(r);
+		id->until = ipc_get_i64(r);
 		if (id->address == NULL)
 			return ERR_PROTO;
 	}

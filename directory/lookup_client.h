@@ -69,6 +69,8 @@ int lookup_route(struct lookup_client *c, struct slice address, const char *send
 struct lookup_identity {
 	char *address; /* normalized */
 	bool functional;
+	int64_t from,
+	    until; /* seconds since 1970, when one may send as it; 0: no bound. An address may stand here several times */
 };
 struct lookup_share {
 	char *account; /* "f-…" */

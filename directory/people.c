@@ -241,6 +241,7 @@ attr_lists_make(struct people *p)
 	login[n++] = p->a_password_time;
 	login[n++] = p->a_scram_time;
 	login[n++] = p->a_version;
+	login[n++] = "vnAssignment";
 	p->attrs_login = people_attr_list(login, n);
 	rcpt[m++] = "objectClass";
 	rcpt[m++] = p->a_account;
@@ -273,6 +274,8 @@ attr_lists_make(struct people *p)
 	func[f++] = p->a_func_account;
 	func[f++] = p->a_mail;
 	func[f++] = p->a_alias;
+	func[f++] = "vnValidFrom";
+	func[f++] = "vnValidTo";
 	for (size_t i = 0; i < p->n_roster; i++)
 		func[f++] = p->roster[i].attr;
 	p->attrs_func = people_attr_list(func, f);
@@ -386,6 +389,7 @@ people_new(const struct conf *c, struct dir *d, struct people **out, char **why_
 	};
 	int err;
 
+	tzset(); /* dates are local; later there are no files to read the zone from */
 	p->d = d;
 	p->lockout_s = conf_int(c, "dir_lockout_s");
 	p->moved_notice = conf_bool(c, "moved_notice");
@@ -476,6 +480,27 @@ people_time(struct slice v)
 	return timegm(&tm);
 }
 
+int64_t
+people_date(struct slice v)
+{
+	struct tm tm = {.tm_isdst = -1};
+	int field[3] = {0};
+
+	if (v.len != 8)
+		return people_time(v);
+	for (size_t i = 0; i < 8; i++) {
+		int *f = &field[i < 4 ? 0 : i < 6 ? 1 : 2];
+
+		if (v.ptr[i] < '0' || v.ptr[i] > '9')
+			return 0;
+		*f = *f * 10 + (v.ptr[i] - '0');
+	}
+	tm.tm_year = field[0] - 1900;
+	tm.tm_mon = field[1] - 1;
+	tm.tm_mday = field[2];
+	return mktime(&tm);
+}
+
 static bool
 is_locked_now(const struct people *p, const struct dir_entry *e)
 {
@@ -497,6 +522,7 @@ person_make(const struct people *p, const struct dir_entry *e)
 	int64_t changed = people_time(dir_entry_value(e, p->a_password_time));
 	int64_t made = people_time(dir_entry_value(e, p->a_scram_time));
 	const struct dir_attr *scram = dir_entry_attr(e, p->a_scram);
+	const struct dir_attr *assigned = dir_entry_attr(e, "vnAssignment");
 	struct strings l = {0};
 	char account[48];
 
@@ -515,6 +541,11 @@ person_make(const struct people *p, const struct dir_entry *e)
 	u->is_locked = is_locked_now(p, e);
 	/* a minute of grace: the two are written by two clocks */
 	u->keys_are_old = made != 0 && changed > made + 60;
+	l = (struct strings){0};
+	for (size_t i = 0; assigned != NULL && i < assigned->n_values; i++)
+		strings_add_take(&l, slice_dup(assigned->values[i]), PEOPLE_ASSIGNMENTS_MAX);
+	u->assignments = l.v;
+	u->n_assignments = l.n;
 	l = (struct strings){0};
 	for (size_t i = 0; scram != NULL && i < scram->n_values; i++)
 		strings_add_take(&l, slice_dup(scram->values[i]), 16);
@@ -596,6 +627,7 @@ person_free(struct person *u)
 	free(u->agency);
 	free(u->version);
 	strings_free(u->addresses, u->n_addresses);
+	strings_free(u->assignments, u->n_assignments);
 	for (size_t i = 0; i < u->n_scram; i++)
 		explicit_bzero(u->scram[i], strlen(u->scram[i]));
 	strings_free(u->scram, u->n_scram);

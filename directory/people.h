@@ -8,8 +8,10 @@
 
 #define PEOPLE_GROUP_MAX 10000 /* members of a group, all levels together */
 #define PEOPLE_GROUP_DEPTH 8
-#define PEOPLE_HOPS 200           /* of one recipient */
-#define PEOPLE_MAILBOXES_MAX 100  /* functional mailboxes of one person */
+#define PEOPLE_HOPS 200          /* of one recipient */
+#define PEOPLE_MAILBOXES_MAX 100 /* functional mailboxes of one person */
+#define PEOPLE_ASSIGNMENTS_MAX 200
+#define PEOPLE_GRANTS_MAX 200     /* of one person, in all mailboxes together */
 #define PEOPLE_ADDRESSES_MAX 1000 /* of one owner, history included */
 #define PEOPLE_AUTHORITIES_MAX 200
 
@@ -32,6 +34,8 @@ struct person {
 	bool keys_are_old; /* the SCRAM keys are of an earlier password */
 	char **addresses;  /* primary first, then aliases; normalized */
 	size_t n_addresses;
+	char **assignments; /* values of vnAssignment, as they are */
+	size_t n_assignments;
 	char **scram; /* values of the SCRAM attribute */
 	size_t n_scram;
 };
@@ -43,11 +47,19 @@ int people_login(struct people *p, struct slice name, struct person **out);
 void person_free(struct person *u);
 int people_verify(struct people *p, const struct person *u, struct slice password);
 
-/* A functional mailbox as a person holds it. */
+/* What somebody may do for a time: RFC 4314 letters, sending as; seconds since 1970, 0: no bound. */
+struct person_grant {
+	char rights[24];
+	bool may_send;
+	int64_t from, until;
+};
+/* A functional mailbox as a person holds it, now or later. */
 struct person_mailbox {
 	char *account, *address;
-	char *ns_name; /* its name below the namespace of other users */
-	char rights[24];
+	char *ns_name;               /* its name below the namespace of other users */
+	struct person_grant *grants; /* none is over */
+	size_t n_grants;
+	char rights[24]; /* of the grants that hold now, together */
 	bool may_send;
 	char **addresses; /* primary first, aliases; normalized */
 	size_t n_addresses;
@@ -55,7 +67,6 @@ struct person_mailbox {
 struct person_mailboxes {
 	struct person_mailbox *v;
 	size_t n;
-	int64_t until; /* seconds since 1970: a delegation among them ends then; 0: none does */
 	char **
 	    deps; /* keys (people_change_keys) of what was read for it, normalized DNs and accounts; first those that stand for the person */
 	size_t n_deps, n_subjects;

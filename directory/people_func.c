@@ -21,31 +21,92 @@ enum {
 	DEPS_MAX = 1000, /* what one person's rights rest on */
 };
 
-/* The DNs that stand for a person: its own, its posts and groups, their groups. */
+/* When something holds, seconds since 1970; 0: no bound. */
+struct window {
+	int64_t from, until;
+};
+
+static struct window
+window_both(struct window a, struct window b)
+{
+	if (b.from > a.from)
+		a.from = b.from;
+	if (b.until != 0 && (a.until == 0 || b.until < a.until))
+		a.until = b.until;
+	return a;
+}
+
+/* Over, or never. */
+static bool
+window_is_past(struct window w)
+{
+	return w.until != 0 && (w.until <= time(NULL) || w.until <= w.from);
+}
+
+/* Of an entry: vnValidFrom, vnValidTo. */
+static struct window
+window_of(const struct dir_entry *e)
+{
+	return (struct window){people_time(dir_entry_value(e, "vnValidFrom")),
+	    people_time(dir_entry_value(e, "vnValidTo"))};
+}
+
+/* What stands for a person: its own DN, its posts and groups, their groups; one DN several times when it does so for several times. */
+struct subject {
+	char *dn, *norm;
+	struct window w;
+};
 struct subjects {
-	struct strings dn, norm;
+	struct subject v[SUBJECTS_MAX];
+	size_t n;
+	struct strings past; /* DNs that did: a change of theirs may have them do it again */
 };
 
 static void
-subjects_add(struct subjects *s, const char *dn, const char *norm)
+subjects_add(struct subjects *s, const char *dn, const char *norm, struct window w)
 {
-	size_t before = s->norm.n;
-
-	strings_add_take(&s->norm, xstrdup(norm), SUBJECTS_MAX);
-	if (s->norm.n > before)
-		strings_add_take(&s->dn, xstrdup(dn), SUBJECTS_MAX);
+	if (window_is_past(w)) {
+		strings_add_take(&s->past, xstrdup(norm), SUBJECTS_MAX);
+		return;
+	}
+	if (s->n == SUBJECTS_MAX)
+		return;
+	for (size_t i = 0; i < s->n; i++)
+		if (strcmp(s->v[i].norm, norm) == 0 && s->v[i].w.from == w.from &&
+		    s->v[i].w.until == w.until)
+			return;
+	s->v[s->n++] = (struct subject){xstrdup(dn), xstrdup(norm), w};
 }
 
-/* "(|" filter for each DN from first on ")" */
+static void
+subjects_free(struct subjects *s)
+{
+	for (size_t i = 0; i < s->n; i++) {
+		free(s->v[i].dn);
+		free(s->v[i].norm);
+	}
+	strings_free(s->past.v, s->past.n);
+	free(s);
+}
+
+static bool
+is_before(const struct subjects *s, size_t i)
+{
+	for (size_t k = 0; k < i; k++)
+		if (strcmp(s->v[k].norm, s->v[i].norm) == 0)
+			return true;
+	return false;
+}
+
+/* filter for each DN from first on */
 static int
 filter_for(const char *tmpl, const struct subjects *s, size_t first, struct buf *f)
 {
 	int err = 0;
 
-	buf_append_str(f, "(|");
-	for (size_t i = first; err == 0 && i < s->dn.n; i++)
-		err = escape_template(tmpl, slice_of(NULL, 0), slice_str(s->dn.v[i]), f);
-	buf_append_str(f, ")");
+	for (size_t i = first; err == 0 && i < s->n; i++)
+		if (!is_before(s, i))
+			err = escape_template(tmpl, slice_of(NULL, 0), slice_str(s->v[i].dn), f);
 	return err != 0 ? err : f->err;
 }
 
@@ -60,14 +121,14 @@ subjects_named(struct people *p, size_t first, size_t to, struct subjects *s)
 		struct dir_result *r = NULL;
 		const struct dir_attr *a;
 
-		err = dir_read(p->d, s->dn.v[i], attrs, &r);
+		err = dir_read(p->d, s->v[i].dn, attrs, &r);
 		a = err == 0 ? dir_entry_attr(&r->entries[0], p->a_member_of) : NULL;
 		for (size_t k = 0; a != NULL && k < a->n_values; k++) {
 			const char *dn = (const char *)a->values[k].ptr;
 			char *norm = dir_dn_norm(dn);
 
 			if (norm != NULL)
-				subjects_add(s, dn, norm);
+				subjects_add(s, dn, norm, s->v[i].w);
 			free(norm);
 		}
 		dir_result_free(r);
@@ -76,43 +137,155 @@ subjects_named(struct people *p, size_t first, size_t to, struct subjects *s)
 	return err;
 }
 
+/* ---- posts by assignment: kind;agency;post;from;to;decision ---- */
+
+static struct slice
+field(struct slice v, unsigned n)
+{
+	for (;; n--) {
+		ptrdiff_t semi = slice_index(v, ';');
+		struct slice one = semi < 0 ? v : slice_sub(v, 0, (size_t)semi);
+
+		if (n == 0)
+			return slice_trim(one);
+		if (semi < 0)
+			return slice_of(NULL, 0);
+		v = slice_from(v, (size_t)semi + 1);
+	}
+}
+
+static struct slice
+assigned_post(const struct person *u, size_t i)
+{
+	return field(slice_str(u->assignments[i]), 2);
+}
+
+static void
+assigned_filter(const struct person *u, struct buf *f)
+{
+	for (size_t i = 0; i < u->n_assignments; i++) {
+		struct slice post = assigned_post(u, i);
+
+		if (post.len == 0 || post.len > 200)
+			continue;
+		buf_append_str(f, "(vnPositionCode=");
+		escape_filter(post, f);
+		buf_append_byte(f, ')');
+	}
+}
+
+/* A post whose assignments the person's own entry names is held when these say, whatever roleOccupant says. False: they do not name it. */
+static bool
+assigned_add(const struct person *u, const struct dir_entry *e, struct subjects *s)
+{
+	bool found = false;
+
+	for (size_t i = 0; i < u->n_assignments; i++) {
+		struct slice v = slice_str(u->assignments[i]), post = assigned_post(u, i);
+		struct window w = {people_date(field(v, 3)), people_date(field(v, 4))};
+
+		if (post.len == 0 || !dir_entry_has_value(e, "vnPositionCode", post))
+			continue;
+		found = true;
+		subjects_add(s, e->dn, e->dn_norm, window_both(w, window_of(e)));
+	}
+	return found;
+}
+
+/* ---- all that stand for a person ---- */
+
+/* A group or post is held through its members and occupants: for as long as these are it. */
+static void
+group_add(
+    const struct people *p, const struct dir_entry *e, size_t first, size_t to, struct subjects *s)
+{
+	bool found = false;
+
+	for (size_t i = first; i < to; i++) {
+		bool names = false;
+
+		for (size_t k = 0; k < p->n_member && !names; k++) {
+			const struct dir_attr *a = dir_entry_attr(e, p->a_member[k]);
+
+			for (size_t n = 0; a != NULL && n < a->n_values && !names; n++) {
+				char *norm = dir_dn_norm((const char *)a->values[n].ptr);
+
+				names = norm != NULL && strcmp(norm, s->v[i].norm) == 0;
+				free(norm);
+			}
+		}
+		if (names)
+			subjects_add(s, e->dn, e->dn_norm, window_both(s->v[i].w, window_of(e)));
+		found = found || names;
+	}
+	/* members were not asked for; or the filter found it by something else */
+	for (size_t i = first; i < to && !found; i++)
+		subjects_add(s, e->dn, e->dn_norm, window_both(s->v[i].w, window_of(e)));
+}
+
+static int
+level_add(struct people *p, const struct person *u, size_t first, size_t to, struct subjects *s)
+{
+	const char **attrs = xcalloc(p->n_member + 4, sizeof(*attrs));
+	struct dir_result *r = NULL;
+	bool dated = false;
+	struct buf f;
+	size_t n = 0;
+	int err;
+
+	attrs[n++] = "vnPositionCode";
+	attrs[n++] = "vnValidFrom";
+	attrs[n++] = "vnValidTo";
+	/* members, of whom there may be thousands, only to tell which of the subjects it is by: when it matters */
+	for (size_t i = first; i < to; i++)
+		dated = dated || s->v[i].w.from != 0 || s->v[i].w.until != 0;
+	for (size_t i = 0; dated && i < p->n_member; i++)
+		attrs[n++] = p->a_member[i];
+	buf_init(&f, FILTER_MAX);
+	buf_append_str(&f, "(|");
+	err = filter_for(p->group_filter, s, first, &f);
+	if (first == 0)
+		assigned_filter(u, &f);
+	buf_append_str(&f, ")");
+	if (err == 0)
+		err = f.err;
+	if (err == 0)
+		err = dir_search(p->d, NULL, buf_cstr(&f), attrs, 0, &r);
+	for (size_t i = 0; err == 0 && i < r->n_entries; i++)
+		if (first != 0 || !assigned_add(u, &r->entries[i], s))
+			group_add(p, &r->entries[i], first, to, s);
+	dir_result_free(r);
+	buf_done(&f);
+	free(attrs);
+	return err;
+}
+
 static int
 subjects_of(struct people *p, const struct person *u, bool with_groups, struct subjects *s)
 {
-	static const char *const none[] = {"1.1", NULL};
 	char *norm = dir_dn_norm(u->dn);
 	size_t first = 0;
 	int err = 0;
 
 	if (norm == NULL)
 		return ERR_TEMP;
-	subjects_add(s, u->dn, norm);
+	subjects_add(s, u->dn, norm, (struct window){0, 0});
 	free(norm);
 	for (int level = 0; with_groups && level < LEVELS_MAX && err == 0; level++) {
-		struct dir_result *r = NULL;
-		struct buf f;
-		size_t next = s->dn.n;
+		size_t next = s->n;
 
 		if (first == next)
 			break;
 		if (*p->a_member_of != '\0')
 			err = subjects_named(p, first, next, s);
-		if (err != 0 || *p->group_filter == '\0') {
-			first = next;
-			continue;
-		}
-		buf_init(&f, FILTER_MAX);
-		err = filter_for(p->group_filter, s, first, &f);
-		if (err == 0)
-			err = dir_search(p->d, NULL, buf_cstr(&f), none, 0, &r);
-		for (size_t i = 0; err == 0 && i < r->n_entries; i++)
-			subjects_add(s, r->entries[i].dn, r->entries[i].dn_norm);
-		dir_result_free(r);
-		buf_done(&f);
+		if (err == 0 && *p->group_filter != '\0')
+			err = level_add(p, u, first, next, s);
 		first = next;
 	}
 	return err;
 }
+
+/* ---- grants ---- */
 
 static void
 rights_merge(char rights[24], const char *more)
@@ -125,22 +298,6 @@ rights_merge(char rights[24], const char *more)
 			rights[n + 1] = '\0';
 		}
 	}
-}
-
-static bool
-names_subject(const struct dir_entry *e, const char *attr, const struct subjects *s)
-{
-	const struct dir_attr *a = dir_entry_attr(e, attr);
-	bool found = false;
-
-	for (size_t i = 0; a != NULL && i < a->n_values && !found; i++) {
-		char *norm = dir_dn_norm((const char *)a->values[i].ptr);
-
-		for (size_t j = 0; norm != NULL && j < s->norm.n && !found; j++)
-			found = strcmp(norm, s->norm.v[j]) == 0;
-		free(norm);
-	}
-	return found;
 }
 
 /* RFC 2342 other users' namespace: the local part, or the whole address when its domain is not the person's. A slash
@@ -187,10 +344,50 @@ mailbox_place(struct person_mailboxes *m, const char *account)
 	return &m->v[m->n++];
 }
 
+static size_t
+grants_in_all(const struct person_mailboxes *m)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < m->n; i++)
+		n += m->v[i].n_grants;
+	return n;
+}
+
+static void
+grant_add(struct person_mailboxes *m, struct person_mailbox *b, const char *rights, bool may_send,
+    struct window w)
+{
+	int64_t now = time(NULL);
+	struct person_grant *g;
+
+	if (now >= w.from && (w.until == 0 || now < w.until)) {
+		rights_merge(b->rights, rights);
+		b->may_send = b->may_send || may_send;
+	}
+	/* of the same time: one */
+	for (size_t i = 0; i < b->n_grants; i++) {
+		g = &b->grants[i];
+		if (g->from == w.from && g->until == w.until) {
+			rights_merge(g->rights, rights);
+			g->may_send = g->may_send || may_send;
+			return;
+		}
+	}
+	if (grants_in_all(m) == PEOPLE_GRANTS_MAX) {
+		log_msg(LOG_LVL_WARN, "too_many_grants", "%s: not all are given", b->account);
+		return;
+	}
+	b->grants = xrealloc(b->grants, (b->n_grants + 1) * sizeof(*b->grants));
+	g = &b->grants[b->n_grants++];
+	*g = (struct person_grant){.may_send = may_send, .from = w.from, .until = w.until};
+	rights_merge(g->rights, rights);
+}
+
 /* Enters an entry with these rights, or adds them to what is held of it already. */
 static void
 mailbox_add(const struct people *p, const struct person *u, const struct dir_entry *e, char prefix,
-    const char *rights, bool may_send, struct person_mailboxes *m)
+    const char *rights, bool may_send, struct window w, struct person_mailboxes *m)
 {
 	struct slice id = dir_entry_value(e, prefix == 'f' ? p->a_func_account : p->a_account);
 	struct person_mailbox *b = NULL;
@@ -199,12 +396,11 @@ mailbox_add(const struct people *p, const struct person *u, const struct dir_ent
 
 	people_account(prefix, id, account);
 	people_addresses(p, e, &l);
-	if (rights[0] != '\0' && id.len > 0 && l.n > 0 && strcmp(account, u->account) != 0)
+	if (rights[0] != '\0' && id.len > 0 && l.n > 0 && strcmp(account, u->account) != 0 &&
+	    !window_is_past(w))
 		b = mailbox_place(m, account);
-	if (b != NULL) {
-		rights_merge(b->rights, rights);
-		b->may_send = b->may_send || may_send;
-	}
+	if (b != NULL)
+		grant_add(m, b, rights, may_send, w);
 	if (b == NULL || b->addresses != NULL) {
 		strings_free(l.v, l.n);
 		return;
@@ -217,21 +413,22 @@ mailbox_add(const struct people *p, const struct person *u, const struct dir_ent
 		b->ns_name = xstrdup(b->address);
 }
 
-/* What the roster attributes of a functional mailbox give to any of the subjects. */
+/* What one roster attribute of a functional mailbox gives to any of the subjects. */
 static void
-held_add(const struct people *p, const struct person *u, const struct dir_entry *e,
-    const struct subjects *s, struct person_mailboxes *m)
+roster_add(const struct people *p, const struct person *u, const struct dir_entry *e,
+    const struct roster *row, const struct subjects *s, struct person_mailboxes *m)
 {
-	char rights[24] = "";
-	bool may_send = false;
+	const struct dir_attr *a = dir_entry_attr(e, row->attr);
 
-	for (size_t i = 0; i < p->n_roster; i++) {
-		if (!names_subject(e, p->roster[i].attr, s))
-			continue;
-		rights_merge(rights, p->roster[i].rights);
-		may_send = may_send || p->roster[i].may_send;
+	for (size_t i = 0; a != NULL && i < a->n_values; i++) {
+		char *norm = dir_dn_norm((const char *)a->values[i].ptr);
+
+		for (size_t j = 0; norm != NULL && j < s->n; j++)
+			if (strcmp(norm, s->v[j].norm) == 0)
+				mailbox_add(p, u, e, 'f', row->rights, row->may_send,
+				    window_both(s->v[j].w, window_of(e)), m);
+		free(norm);
 	}
-	mailbox_add(p, u, e, 'f', rights, may_send, m);
 }
 
 /* vnRights: RFC 4314 letters and the word send, in any order. */
@@ -255,12 +452,12 @@ rights_parse(struct slice v, char rights[24], bool *may_send)
 }
 
 static int
-delegation_add(
-    struct people *p, const struct person *u, const struct dir_entry *e, struct person_mailboxes *m)
+delegation_add(struct people *p, const struct person *u, const struct dir_entry *e,
+    const struct subjects *s, struct person_mailboxes *m)
 {
 	struct slice delegator = dir_entry_value(e, "vnDelegator");
-	int64_t from = people_time(dir_entry_value(e, "vnValidFrom"));
-	int64_t to = people_time(dir_entry_value(e, "vnValidTo"));
+	const struct dir_attr *to = dir_entry_attr(e, "vnDelegateTo");
+	struct window w = window_of(e);
 	struct dir_result *r = NULL;
 	char rights[24] = "";
 	bool may_send = false;
@@ -268,7 +465,7 @@ delegation_add(
 	int err;
 
 	dep_add(m, e->dn_norm);
-	if (delegator.len == 0 || time(NULL) < from || (to != 0 && time(NULL) >= to))
+	if (delegator.len == 0 || window_is_past(w))
 		return 0;
 	rights_parse(dir_entry_value(e, "vnRights"), rights, &may_send);
 	err = dir_read(p->d, (const char *)delegator.ptr, p->attrs_owner, &r);
@@ -276,11 +473,16 @@ delegation_add(
 		return err == ERR_NOTFOUND ? 0 : err;
 	dep_add(m, r->entries[0].dn_norm);
 	kind = people_kind_of(p, &r->entries[0]);
-	if (kind == PEOPLE_PERSON || kind == PEOPLE_FUNCTIONAL) {
-		mailbox_add(
-		    p, u, &r->entries[0], kind == PEOPLE_PERSON ? 'p' : 'f', rights, may_send, m);
-		if (to != 0 && (m->until == 0 || to < m->until))
-			m->until = to;
+	/* through a post or group: for as long as that stands for the person */
+	for (size_t i = 0; to != NULL && i < to->n_values; i++) {
+		char *norm = dir_dn_norm((const char *)to->values[i].ptr);
+
+		for (size_t j = 0; norm != NULL && j < s->n; j++)
+			if (strcmp(norm, s->v[j].norm) == 0 &&
+			    (kind == PEOPLE_PERSON || kind == PEOPLE_FUNCTIONAL))
+				mailbox_add(p, u, &r->entries[0], kind == PEOPLE_PERSON ? 'p' : 'f',
+				    rights, may_send, window_both(w, s->v[j].w), m);
+		free(norm);
 	}
 	dir_result_free(r);
 	return 0;
@@ -291,7 +493,7 @@ delegations_add(
     struct people *p, const struct person *u, const struct subjects *s, struct person_mailboxes *m)
 {
 	static const char *const attrs[] = {
-	    "vnDelegator", "vnRights", "vnValidFrom", "vnValidTo", NULL};
+	    "vnDelegator", "vnDelegateTo", "vnRights", "vnValidFrom", "vnValidTo", NULL};
 	struct dir_result *r = NULL;
 	struct buf f;
 	int err;
@@ -299,11 +501,15 @@ delegations_add(
 	if (*p->delegation_filter == '\0')
 		return 0;
 	buf_init(&f, FILTER_MAX);
+	buf_append_str(&f, "(|");
 	err = filter_for(p->delegation_filter, s, 0, &f);
+	buf_append_str(&f, ")");
+	if (err == 0)
+		err = f.err;
 	if (err == 0)
 		err = dir_search(p->d, NULL, buf_cstr(&f), attrs, 0, &r);
 	for (size_t i = 0; err == 0 && i < r->n_entries && i < PEOPLE_MAILBOXES_MAX; i++)
-		err = delegation_add(p, u, &r->entries[i], m);
+		err = delegation_add(p, u, &r->entries[i], s, m);
 	dir_result_free(r);
 	buf_done(&f);
 	return err;
@@ -320,12 +526,17 @@ rosters_add(
 	if (*p->func_filter == '\0')
 		return 0;
 	buf_init(&f, FILTER_MAX);
+	buf_append_str(&f, "(|");
 	err = filter_for(p->func_filter, s, 0, &f);
+	buf_append_str(&f, ")");
+	if (err == 0)
+		err = f.err;
 	if (err == 0)
 		err = dir_search(p->d, NULL, buf_cstr(&f), p->attrs_func, 0, &r);
 	for (size_t i = 0; err == 0 && i < r->n_entries; i++) {
 		dep_add(m, r->entries[i].dn_norm);
-		held_add(p, u, &r->entries[i], s, m);
+		for (size_t k = 0; k < p->n_roster; k++)
+			roster_add(p, u, &r->entries[i], &p->roster[k], s, m);
 	}
 	dir_result_free(r);
 	buf_done(&f);
@@ -336,21 +547,22 @@ int
 people_mailboxes(struct people *p, const struct person *u, struct person_mailboxes **out)
 {
 	struct person_mailboxes *m = xcalloc(1, sizeof(*m));
-	struct subjects s = {0};
-	int err = 0;
+	struct subjects *s = xcalloc(1, sizeof(*s));
+	int err;
 
 	m->v = xcalloc(PEOPLE_MAILBOXES_MAX, sizeof(*m->v));
 	dep_add(m, u->account);
-	err = subjects_of(p, u, *p->func_filter != '\0' || *p->delegation_filter != '\0', &s);
-	for (size_t i = 0; i < s.norm.n; i++)
-		dep_add(m, s.norm.v[i]);
+	err = subjects_of(p, u, *p->func_filter != '\0' || *p->delegation_filter != '\0', s);
+	for (size_t i = 0; i < s->n; i++)
+		dep_add(m, s->v[i].norm);
 	m->n_subjects = m->n_deps;
+	for (size_t i = 0; i < s->past.n; i++)
+		dep_add(m, s->past.v[i]);
 	if (err == 0)
-		err = rosters_add(p, u, &s, m);
+		err = rosters_add(p, u, s, m);
 	if (err == 0)
-		err = delegations_add(p, u, &s, m);
-	strings_free(s.dn.v, s.dn.n);
-	strings_free(s.norm.v, s.norm.n);
+		err = delegations_add(p, u, s, m);
+	subjects_free(s);
 	if (err != 0) {
 		person_mailboxes_free(m);
 		return ERR_TEMP;
@@ -368,6 +580,7 @@ person_mailboxes_free(struct person_mailboxes *m)
 		free(m->v[i].account);
 		free(m->v[i].address);
 		free(m->v[i].ns_name);
+		free(m->v[i].grants);
 		strings_free(m->v[i].addresses, m->v[i].n_addresses);
 	}
 	free(m->v);

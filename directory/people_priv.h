@@ -54,6 +54,8 @@ enum people_kind people_kind_of(const struct people *p, const struct dir_entry *
 char *people_text(const struct dir_entry *e, const char *attr, const char *fallback);
 /* A GeneralizedTime as slapd writes it (RFC 4517 3.3.13, UTC): seconds since 1970, 0 when it is none. */
 int64_t people_time(struct slice v);
+/* A date as the schema has it in fields: "20250701", the first moment of that day here, or a GeneralizedTime; 0 when it is none. */
+int64_t people_date(struct slice v);
 /* ---- people_route.c ---- */
 /* What the entry of a person or functional mailbox says of forwarding; all of it is dropped past a bound. */
 void people_forwards_add(

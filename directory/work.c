@@ -215,22 +215,32 @@ do_route(struct work *w, struct job *j)
 /* ---- logins ---- */
 
 static void
+put_identity(struct buf *b, const char *address, bool functional, int64_t from, int64_t until)
+{
+	ipc_put_str(b, address);
+	ipc_put_u8(b, functional);
+	ipc_put_i64(b, from);
+	ipc_put_i64(b, until);
+}
+
+static void
 put_identities(struct buf *b, const struct person *u, const struct person_mailboxes *m)
 {
 	size_t n = u->n_addresses;
 
 	for (size_t i = 0; i < m->n; i++)
-		n += m->v[i].may_send ? m->v[i].n_addresses : 0;
+		for (size_t g = 0; g < m->v[i].n_grants; g++)
+			n += m->v[i].grants[g].may_send ? m->v[i].n_addresses : 0;
 	ipc_put_u32(b, (uint32_t)n);
-	for (size_t i = 0; i < u->n_addresses; i++) {
-		ipc_put_str(b, u->addresses[i]);
-		ipc_put_u8(b, 0);
-	}
+	for (size_t i = 0; i < u->n_addresses; i++)
+		put_identity(b, u->addresses[i], false, 0, 0);
 	for (size_t i = 0; i < m->n; i++) {
-		for (size_t k = 0; m->v[i].may_send && k < m->v[i].n_addresses; k++) {
-			ipc_put_str(b, m->v[i].addresses[k]);
-			ipc_put_u8(b, m->v[i].account[0] == 'f');
-		}
+		const struct person_mailbox *x = &m->v[i];
+
+		for (size_t g = 0; g < x->n_grants; g++)
+			for (size_t k = 0; x->grants[g].may_send && k < x->n_addresses; k++)
+				put_identity(b, x->addresses[k], x->account[0] == 'f',
+				    x->grants[g].from, x->grants[g].until);
 	}
 }
 
@@ -246,23 +256,34 @@ ticket_make(struct work *w, const struct person *u, const struct person_mailboxe
 	snprintf(t.account, sizeof(t.account), "%s", u->account);
 	snprintf(t.login, sizeof(t.login), "%s", u->login);
 	snprintf(t.address, sizeof(t.address), "%s", u->address);
-	t.shares = xcalloc(m->n + 1, sizeof(*t.shares));
-	t.n_shares = m->n;
-	for (size_t i = 0; i < m->n; i++) {
-		snprintf(t.shares[i].account, sizeof(t.shares[i].account), "%s", m->v[i].account);
-		snprintf(t.shares[i].rights, sizeof(t.shares[i].rights), "%s", m->v[i].rights);
-		snprintf(t.shares[i].name, sizeof(t.shares[i].name), "%s", m->v[i].ns_name);
-	}
+	t.shares = xcalloc(PEOPLE_GRANTS_MAX + 1, sizeof(*t.shares));
+	for (size_t i = 0; i < m->n; i++)
+		for (size_t g = 0; g < m->v[i].n_grants; g++) {
+			struct token_share *s = &t.shares[t.n_shares++];
+
+			snprintf(s->account, sizeof(s->account), "%s", m->v[i].account);
+			snprintf(s->rights, sizeof(s->rights), "%s", m->v[i].grants[g].rights);
+			snprintf(s->name, sizeof(s->name), "%s", m->v[i].ns_name);
+			s->from = m->v[i].grants[g].from;
+			s->until = m->v[i].grants[g].until;
+		}
 	err = token_seal(w->p.token_key, &t, out);
 	free(t.shares);
 	return err;
 }
 
+/* Those that are held now. */
 static void
 put_shares(struct buf *b, const struct person_mailboxes *m)
 {
-	ipc_put_u32(b, (uint32_t)m->n);
+	size_t n = 0;
+
+	for (size_t i = 0; i < m->n; i++)
+		n += m->v[i].rights[0] != '\0';
+	ipc_put_u32(b, (uint32_t)n);
 	for (size_t i = 0; i < m->n; i++) {
+		if (m->v[i].rights[0] == '\0')
+			continue;
 		ipc_put_str(b, m->v[i].account);
 		ipc_put_str(b, m->v[i].address);
 		ipc_put_str(b, m->v[i].ns_name);
@@ -283,7 +304,15 @@ state_of(const struct person *u, const struct person_mailboxes *m, unsigned char
 	ipc_put_str(&b, u->address);
 	ipc_put_str(&b, u->name);
 	put_identities(&b, u, m);
-	put_shares(&b, m);
+	/* grants, and not what of them holds now: a date that comes changes nothing that the ticket does not say */
+	for (size_t i = 0; i < m->n; i++)
+		for (size_t g = 0; g < m->v[i].n_grants; g++) {
+			ipc_put_str(&b, m->v[i].account);
+			ipc_put_str(&b, m->v[i].ns_name);
+			ipc_put_str(&b, m->v[i].grants[g].rights);
+			ipc_put_i64(&b, m->v[i].grants[g].from);
+			ipc_put_i64(&b, m->v[i].grants[g].until);
+		}
 	err = b.err;
 	if (err == 0)
 		sha256_of(buf_slice(&b), state);
@@ -301,9 +330,6 @@ put_login(struct work *w, const struct person *u, struct buf *b, struct login_fa
 	int err = people_mailboxes(w->p.people, u, &m);
 
 	buf_init(&ticket, TOKEN_MAX);
-	/* the right to a delegated mailbox ends with the delegation */
-	if (err == 0 && m->until != 0 && m->until < expires)
-		expires = m->until;
 	if (err == 0)
 		err = state_of(u, m, f->state);
 	if (err == 0)

@@ -274,7 +274,9 @@ tell(struct client *c)
 {
 	struct selected *s = c->sel;
 	if (s->gone) {
-		client_bye(c, "[UNAVAILABLE] The mailbox was deleted", "mailbox_deleted");
+		client_bye(c,
+		    "[UNAVAILABLE] The mailbox was deleted, or your right to read it ended",
+		    "mailbox_deleted");
 		finish(c);
 		return;
 	}
@@ -424,7 +426,7 @@ on_changes(void *arg, int err, uint64_t highest, bool more, uint64_t forgotten,
 {
 	struct client *c = arg;
 	struct selected *s = c->sel;
-	if (err == ERR_GONE || err == ERR_NOTFOUND) {
+	if (err == ERR_GONE || err == ERR_NOTFOUND || err == ERR_DENIED) {
 		s->gone = true;
 		tell(c);
 		return;
@@ -479,7 +481,7 @@ on_reopened(void *arg, int err, const struct store_opened *o)
 		ask_changes(c);
 		return;
 	}
-	if (err == 0 || err == ERR_NOTFOUND || err == ERR_GONE)
+	if (err == 0 || err == ERR_NOTFOUND || err == ERR_GONE || err == ERR_DENIED)
 		s->gone = true;
 	else
 		s->stale = true;

@@ -7,6 +7,8 @@
 #include "lib/addr.h"
 #include "lib/log.h"
 
+#include <time.h>
+
 static void
 on_ended(void *arg, enum lookup_ended why)
 {
@@ -61,11 +63,17 @@ bool
 client_may_send_as(
     const struct client *c, struct slice address, const struct lookup_identity **id_out)
 {
-	for (size_t i = 0; i < c->login->n_identities; i++)
-		if (addr_same(address, slice_str(c->login->identities[i].address))) {
+	int64_t now = (int64_t)time(NULL);
+
+	for (size_t i = 0; i < c->login->n_identities; i++) {
+		const struct lookup_identity *id = &c->login->identities[i];
+
+		if (now >= id->from && (id->until == 0 || now < id->until) &&
+		    addr_same(address, slice_str(id->address))) {
 			if (id_out != NULL)
-				*id_out = &c->login->identities[i];
+				*id_out = id;
 			return true;
 		}
+	}
 	return false;
 }

@@ -188,6 +188,17 @@ do_token(size_t id, const char *hexkey, const char *hexticket)
 		json_set_str(j, "login", t->login);
 		json_set_int(j, "epoch", (int64_t)t->epoch);
 		json_set_int(j, "shares", (int64_t)t->n_shares);
+		struct json *grants = json_arr_new();
+		for (size_t i = 0; i < t->n_shares; i++) {
+			struct json *g = json_obj_new();
+
+			json_set_str(g, "account", t->shares[i].account);
+			json_set_str(g, "rights", t->shares[i].rights);
+			json_set_int(g, "from", t->shares[i].from);
+			json_set_int(g, "until", t->shares[i].until);
+			json_push_take(grants, g);
+		}
+		json_set_take(j, "grants", grants);
 		json_set_str(j, "share", t->n_shares > 0 ? t->shares[0].name : NULL);
 	}
 	token_free(t);

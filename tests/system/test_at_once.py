@@ -140,3 +140,134 @@ def test_a_raised_epoch_ends_sessions(server, directory):
     # others have not noticed, and the person signs in again
     with session(server, user) as m:
         assert m.select("INBOX")[0] == "OK"
+
+
+# --- posts, not passwords
+
+def shared(server, user, address):
+    """The IMAP names of a functional mailbox's folders, as the user's session m lists them."""
+    local = address.split("@")[0]
+
+    def names(m):
+        return [n for n in (client.name_of(row) for row in m.list()[1] if row) if n.split("/")[-2:] == [local, "INBOX"] or n.split("/")[-1] == local]
+    return names
+
+
+def stamp(seconds):
+    return time.strftime("%Y%m%d%H%M%SZ", time.gmtime(time.time() + seconds))
+
+
+def may_mail(s, address):
+    code = s.docmd("MAIL", "FROM:<%s>" % address)[0]
+    if code == 250:
+        s.docmd("RSET")
+    return code == 250
+
+
+def test_a_post_changes_hands(server, directory):
+    """Who is made holder has the mailbox in the session that is open, who is taken off loses it there."""
+    server.wait_up()
+    user, box = server.user("staff", agency="STC"), server.mailbox("SKHCN")["address"]
+    dn, who = directory.mailbox(box), directory.person(user)
+    names = shared(server, user, box)
+    with session(server, user) as m:
+        s = server.submission(user)
+        try:
+            assert not names(m) and not may_mail(s, box)
+            directory.modify(dn, "add: vnDelegate", "vnDelegate: " + who)
+            assert until(lambda: names(m)) < LIMIT and until(lambda: may_mail(s, box)) < LIMIT
+            inbox = names(m)[0]
+            assert m.select(client.quoted(inbox))[0] == "OK"
+            # a group in between, and other rights
+            directory.modify(dn, "delete: vnDelegate", "vnDelegate: " + who, "-", "add: vnReader", "vnReader: cn=at-once,ou=groups," + directory.base)
+            directory.add("cn=at-once,ou=groups," + directory.base, "objectClass: groupOfNames", "cn: at-once", "member: " + who)
+            until(lambda: not may_mail(s, box))
+            until(lambda: m.select(client.quoted(inbox))[0] == "OK")
+            idle(m)
+            directory.delete("cn=at-once,ou=groups," + directory.base)
+            line, took = heard(m)
+            assert line is not None and line.startswith(b"* BYE [UNAVAILABLE] ") and b"right to read" in line, line
+            with session(server, user) as again:
+                assert not names(again)
+        finally:
+            client.close(s)
+            if "cn: at-once\n" in directory.search("(cn=at-once)", "cn"):
+                directory.delete("cn=at-once,ou=groups," + directory.base)
+            if "cn=at-once" in directory.search("(mail=%s)" % box, "vnReader"):
+                directory.modify(dn, "delete: vnReader", "vnReader: cn=at-once,ou=groups," + directory.base)
+
+
+def test_rights_by_date(server, directory):
+    """A delegation begins and ends by its dates, in sessions that are open, and also while the directory is away."""
+    user, box = server.user("staff", agency="STC"), server.mailbox("SKHCN")["address"]
+    dn = "vnDelegationId=at-once,ou=delegations," + directory.base
+    names = shared(server, user, box)
+    with session(server, user) as m:
+        s = server.submission(user)
+        directory.add(dn, "objectClass: vnDelegation", "vnDelegationId: at-once", "vnDelegator: " + directory.mailbox(box),
+                      "vnDelegateTo: " + directory.person(user), "vnRights: lrs send", "vnValidFrom: " + stamp(3), "vnValidTo: " + stamp(6),
+                      "vnDecisionRef: 5/QD")
+        began = time.time()
+        try:
+            time.sleep(1.2)  # for the ticket to come: it brings what is to begin
+            assert not names(m) and not may_mail(s, box)
+            server.slapd("stop")
+            until(lambda: names(m) and may_mail(s, box))
+            assert time.time() - began < 4.5
+            inbox = names(m)[0]
+            assert m.select(client.quoted(inbox))[0] == "OK"
+            m.close()
+            until(lambda: not may_mail(s, box))
+            assert 5 <= time.time() - began < 7.5
+            assert m.select(client.quoted(inbox))[0] == "NO" and not names(m)
+        finally:
+            server.slapd("start")
+            client.close(s)
+            until(lambda: directory.search("(vnDelegationId=at-once)", "1.1"))
+            directory.delete(dn)
+
+
+def test_slapd_and_lookup_restarted_in_between(server, directory):
+    """What was changed while nobody could hear of it is told when the directory, or lookup, is back; and nobody was dropped meanwhile."""
+    user = server.user("staff", agency="SKHCN")
+    dn = directory.person(user)
+    with session(server, user) as m:
+        m.select("INBOX", readonly=True)
+        idle(m)
+        for pid in server.processes("congvu-lookup"):
+            os.kill(pid, signal.SIGKILL)
+        server.wait_up()
+        server.slapd("stop")
+        assert heard(m, 1.5)[0] is None
+        server.slapd("start")
+        assert heard(m, 0.5)[0] is None
+        directory.modify(dn, "replace: vnStatus", "vnStatus: suspended")
+        try:
+            line, took = heard(m)
+            assert line is not None and line.startswith(b"* BYE [CONTACTADMIN]"), line
+        finally:
+            directory.modify(dn, "replace: vnStatus", "vnStatus: active")
+
+
+def test_a_new_alias_and_group_receive_at_once(server, directory):
+    user = server.user("staff", agency="SKHCN")
+    dn, address = directory.person(user), "batdau.%d@%s" % (time.time(), server.domain)
+    group = "cn=at-once2,ou=groups," + directory.base
+    s = server.mx()
+    s.ehlo("mail.ngoai.example")
+
+    def taken(rcpt):
+        assert s.docmd("MAIL", "FROM:<citizen@ngoai.example>")[0] == 250
+        code = s.docmd("RCPT", "TO:<%s>" % rcpt)[0]
+        s.docmd("RSET")
+        return code == 250
+    try:
+        assert not taken(address) and not taken("nhom." + address)
+        directory.modify(dn, "add: vnMailAlias", "vnMailAlias: " + address)
+        directory.add(group, "objectClass: groupOfNames", "objectClass: vnMailGroup", "cn: at-once2", "mail: nhom." + address, "member: " + dn)
+        until(lambda: taken(address) and taken("nhom." + address))
+        directory.delete(group)
+        directory.modify(dn, "delete: vnMailAlias", "vnMailAlias: " + address)
+        until(lambda: not taken(address) and not taken("nhom." + address))
+    finally:
+        client.close(s)

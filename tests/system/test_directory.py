@@ -292,8 +292,14 @@ def test_delegations(site, imapd, milter):
     assert [i["address"] for i in login["identities"]] == ["khoavk@tinhmau.example", "vanthu.skhcn@tinhmau.example", "skhcn@tinhmau.example"]
     assert milter.call("sender", "vanthu.skhcn@tinhmau.example", "khoavk")["may"]
     assert not milter.call("sender", "binhtv@tinhmau.example", "khoavk")["may"]
-    # the ticket ends with the delegation
-    assert 2900 < login["expires"] - time.time() <= 3000
+    # the rights have their dates in the ticket; what is to come is there already, what is over is not
+    token = imapd.call("token", KEY, login["ticket"])
+    assert sorted((g["account"], g["rights"]) for g in token["grants"]) == [
+        ("f-duongday", "lrs"), ("f-vt", "lrs"), ("f-vt", "wi"), ("p-000001", "lr")]
+    dates = {g["rights"]: (round(g["from"] - time.time(), -2), round(g["until"] - time.time(), -2) if g["until"] else 0) for g in token["grants"]
+             if g["account"] == "f-vt"}
+    assert dates == {"lrs": (-100, 3000), "wi": (-100, 0)}
+    assert all(900 < g["from"] - time.time() <= 1000 for g in token["grants"] if g["account"] == "f-duongday")
     site.as_hr("ldapdelete", data="".join("vnDelegationId=%s,ou=delegations,%s\n" % (d, BASE) for d in (
         "now", "more", "leader", "past", "future", "closed", "dangling", "own")))
     assert imapd.plain("khoavk", "ascii-Password-5")["login"]["shares"] == []

@@ -8,6 +8,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "tests/unit/unit.h"
@@ -296,6 +297,136 @@ test_plain_tree(void **state)
 	conf_free(c);
 }
 
+/* "20250701093000Z", so many seconds from now */
+static const char *
+stamp(int64_t after)
+{
+	static char text[8][20];
+	static unsigned n;
+	time_t t = time(NULL) + after;
+	struct tm tm;
+
+	n = (n + 1) % 8;
+	gmtime_r(&t, &tm);
+	strftime(text[n], sizeof(text[n]), "%Y%m%d%H%M%SZ", &tm);
+	return text[n];
+}
+
+static const struct person_mailbox *
+box_of(const struct person_mailboxes *m, const char *account)
+{
+	for (size_t i = 0; i < m->n; i++)
+		if (strcmp(m->v[i].account, account) == 0)
+			return &m->v[i];
+	return NULL;
+}
+
+static bool
+has_dep(const struct person_mailboxes *m, const char *key, bool subject)
+{
+	for (size_t i = 0; i < (subject ? m->n_subjects : m->n_deps); i++)
+		if (strcmp(m->deps[i], key) == 0)
+			return true;
+	return false;
+}
+
+static void
+keys_count(void *arg, const char *key, bool is_subject)
+{
+	unsigned *n = arg;
+
+	n[is_subject]++;
+	assert_true(strlen(key) > 2);
+}
+
+/* Posts by dated assignments, also through a group, and delegations to a post: the grants say from when until when. */
+static void
+test_by_date(void **state)
+{
+	const struct person_mailbox *b;
+	struct person_mailboxes *m = NULL;
+	struct person *u = NULL;
+	struct dir_result *r = NULL;
+	char now[80], past[80], later[80];
+	unsigned keys[2] = {0, 0};
+	int64_t t = time(NULL);
+
+	(void)state;
+	snprintf(now, sizeof(now), "concurrent;H99;P-now;20200101;%s;1/QD", stamp(1000));
+	snprintf(past, sizeof(past), "primary;H99;P-past;20200101;%s;1/QD", stamp(-5));
+	snprintf(later, sizeof(later), "seconded;H99; P-later ;%s;;1/QD", stamp(500));
+	ENTRY("vnStaffId=70" PEOPLE, "objectClass", "vnCivilServant", "vnStaffId", "70", "uid",
+	    "dated", "mail", "dated@tinhmau.example", "vnStatus", "active", "vnAssignment", now,
+	    "vnAssignment", past, "vnAssignment", later, "vnAssignment", "primary;H99;;20200101;;x",
+	    "vnAssignment", "nonsense");
+	/* of past and later the occupant is named as well: the assignment counts */
+	ENTRY("vnPositionCode=P-now,o=x", "vnPositionCode", "P-now");
+	ENTRY("vnPositionCode=P-past,o=x", "vnPositionCode", "P-past", "roleOccupant",
+	    "vnStaffId=70" PEOPLE);
+	ENTRY("vnPositionCode=P-later,o=x", "vnPositionCode", "P-later", "roleOccupant",
+	    "vnStaffId=70" PEOPLE, "vnValidTo", stamp(900));
+	ENTRY("vnPositionCode=P-plain,o=x", "vnPositionCode", "P-plain", "roleOccupant",
+	    "vnStaffId=70" PEOPLE, "vnValidFrom", "20200101000000Z");
+	ENTRY("cn=dated,o=x", "objectClass", "vnMailGroup", "member", "vnPositionCode=P-now,o=x");
+	ENTRY("vnMailboxId=d1,o=x", "objectClass", "vnFunctionalMailbox", "vnMailboxId", "d1",
+	    "mail", "d1@tinhmau.example", "vnHolder", "vnPositionCode=P-now,o=x", "vnReader",
+	    "vnPositionCode=P-plain,o=x");
+	ENTRY("vnMailboxId=d2,o=x", "objectClass", "vnFunctionalMailbox", "vnMailboxId", "d2",
+	    "mail", "d2@tinhmau.example", "vnHolder", "vnPositionCode=P-past,o=x");
+	ENTRY("vnMailboxId=d3,o=x", "objectClass", "vnFunctionalMailbox", "vnMailboxId", "d3",
+	    "mail", "d3@tinhmau.example", "vnHolder", "vnPositionCode=P-later,o=x");
+	ENTRY("vnMailboxId=d4,o=x", "objectClass", "vnFunctionalMailbox", "vnMailboxId", "d4",
+	    "mail", "d4@tinhmau.example", "vnDelegate", "cn=dated,o=x", "vnValidTo", stamp(300));
+	ENTRY("vnDelegationId=d5,o=x", "objectClass", "vnDelegation", "vnDelegator",
+	    "vnStaffId=1" PEOPLE, "vnDelegateTo", "vnPositionCode=P-later,o=x", "vnRights",
+	    "lr send", "vnValidFrom", stamp(600));
+	assert_int_equal(people_login(people, slice_str("dated"), &u), 0);
+	assert_int_equal(u->n_assignments, 5);
+	assert_int_equal(people_mailboxes(people, u, &m), 0);
+	assert_int_equal(m->n, 4);
+	assert_non_null(b = box_of(m, "f-d1"));
+	assert_int_equal(b->n_grants, 2);
+	assert_string_equal(b->rights, "lrswipkxte");
+	for (size_t i = 0; i < 2; i++) {
+		const struct person_grant *g = &b->grants[i];
+
+		if (g->may_send) {
+			assert_string_equal(g->rights, "lrswipkxte");
+			assert_true(
+			    g->from > 1577000000 && g->until >= t + 1000 && g->until <= t + 1002);
+		} else {
+			assert_string_equal(g->rights, "lrs");
+			assert_int_equal(g->until, 0);
+		}
+	}
+	assert_null(box_of(m, "f-d2"));
+	assert_non_null(b = box_of(m, "f-d3"));
+	assert_string_equal(b->rights, "");
+	assert_int_equal(b->n_grants, 1);
+	assert_true(b->grants[0].from >= t + 500 && b->grants[0].until >= t + 900 &&
+		    b->grants[0].until <= t + 902);
+	assert_false(people_may_send(u, m, slice_str("d3@tinhmau.example")));
+	assert_non_null(b = box_of(m, "f-d4")); /* through the group: the shorter of both */
+	assert_true(b->may_send && b->grants[0].until >= t + 300 && b->grants[0].until <= t + 302);
+	assert_non_null(b = box_of(m, "p-1"));
+	assert_true(!b->may_send && b->grants[0].from >= t + 600);
+	/* what it rests on */
+	assert_true(has_dep(m, "p-70", true) && has_dep(m, "vnpositioncode=p-now,o=x", true));
+	assert_true(has_dep(m, "vnpositioncode=p-past,o=x", false) &&
+		    !has_dep(m, "vnpositioncode=p-past,o=x", true));
+	assert_true(has_dep(m, "vnmailboxid=d2,o=x", false) == false);
+	assert_true(
+	    has_dep(m, "vndelegationid=d5,o=x", false) && has_dep(m, "vnstaffid=1" PEOPLE, false));
+	/* and what a change of one of these tells */
+	assert_int_equal(dir_read(dir, "cn=dated,o=x", people_watch_attrs(people), &r), 0);
+	people_change_keys(people, &r->entries[0], keys_count, keys);
+	assert_int_equal(keys[0], 1);
+	assert_int_equal(keys[1], 1);
+	dir_result_free(r);
+	person_mailboxes_free(m);
+	person_free(u);
+}
+
 static void
 symbols(const char *code, const char *want)
 {
@@ -567,6 +698,7 @@ main(void)
 	    cmocka_unit_test(test_may_send),
 	    cmocka_unit_test(test_reply_rule),
 	    cmocka_unit_test(test_plain_tree),
+	    cmocka_unit_test(test_by_date),
 	    cmocka_unit_test(test_owner),
 	    cmocka_unit_test(test_agency_symbols),
 	    cmocka_unit_test(test_member),
