@@ -185,6 +185,7 @@ result_text(int rc, uint8_t how)
 	return rc == 0 && how == 1  ? "done"
 	       : rc == 0            ? "later"
 	       : rc == ERR_CONFLICT ? "conflict"
+	       : rc == ERR_DENIED   ? "quarantine"
 	       : rc == ERR_AGAIN    ? "busy"
 				    : "gone";
 }
@@ -195,6 +196,7 @@ result_label(int rc, uint8_t how)
 	return rc == 0 && how == 1  ? _("done")
 	       : rc == 0            ? _("it is being delivered now: when that ends")
 	       : rc == ERR_CONFLICT ? _("not in its state (congvu queue show)")
+	       : rc == ERR_DENIED   ? _("a milter holds it: congvu quarantine release, or delete")
 	       : rc == ERR_AGAIN    ? _("it is being delivered now: try again")
 				    : _("it is gone");
 }
@@ -211,9 +213,10 @@ queue_change(
 	for (size_t i = 0; code == 0 && i < ch.n; i++) {
 		uint8_t how = 0;
 		int rc = change_one(s, &ch.v[i], action, &how);
-		if (rc != 0 && rc != ERR_CONFLICT && rc != ERR_AGAIN && rc != ERR_NOTFOUND)
+		if (rc != 0 && rc != ERR_CONFLICT && rc != ERR_AGAIN && rc != ERR_NOTFOUND &&
+		    rc != ERR_DENIED)
 			code = queue_fail(c, rc);
-		else if (rc == ERR_CONFLICT || rc == ERR_AGAIN)
+		else if (rc == ERR_CONFLICT || rc == ERR_AGAIN || rc == ERR_DENIED)
 			worst = ctl_exit_code(rc);
 		if (code == 0 && list != NULL) {
 			struct json *j = json_obj_new();

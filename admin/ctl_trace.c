@@ -169,6 +169,52 @@ gather(struct tracing *t, struct slice line, const char *path, uint64_t number)
 	return 0;
 }
 
+static void
+sort_mails(struct tracing *t)
+{
+	t->by_group = xcalloc(t->n + 1, sizeof *t->by_group);
+	for (size_t i = 0; i < t->n; i++) {
+		t->mails[i].records = json_arr_new();
+		t->by_group[i] = &t->mails[i];
+	}
+	qsort(t->by_group, t->n, sizeof *t->by_group, by_group);
+}
+
+int
+trace_gather(struct ctl *c, struct trace_mail *mails, size_t n, const char *since)
+{
+	struct tracing t = {.c = c, .mails = mails, .n = n, .purges = json_arr_new()};
+	struct audit_files files = {0};
+	struct trace_span span = {{0}, {0}};
+	size_t from, to;
+	int rc;
+
+	snprintf(span.since, sizeof span.since, "%s", since);
+	sort_mails(&t);
+	rc = audit_open_files(c, NULL, &files);
+	if (rc == 0) {
+		trace_span_files(c, &files, &span, &from, &to);
+		rc = each_line(&t, &files, from, files.n, gather);
+	}
+	audit_files_done(&files);
+	json_free(t.purges);
+	free(t.by_group);
+	return rc;
+}
+
+const struct json *
+trace_verdict(const struct trace_mail *m, const char *qid)
+{
+	for (size_t i = json_len(m->records); i > 0; i--) {
+		const struct json *r = json_at(m->records, i - 1);
+
+		if (strcmp(json_cstr(json_get(r, "event")), "verdict") == 0 &&
+		    strcmp(json_cstr(json_get(r, "qid")), qid) == 0)
+			return r;
+	}
+	return NULL;
+}
+
 /* ---- purges, as far as they name a Message-ID ---- */
 
 static bool
@@ -278,12 +324,7 @@ trace(struct tracing *t, const struct trace_want *w, const char *file)
 		rc = each_line(t, &files, from, to, look);
 	if (w->qid != NULL)
 		t->first_file = from;
-	t->by_group = xcalloc(t->n + 1, sizeof *t->by_group);
-	for (size_t i = 0; i < t->n; i++) {
-		t->mails[i].records = json_arr_new();
-		t->by_group[i] = &t->mails[i];
-	}
-	qsort(t->by_group, t->n, sizeof *t->by_group, by_group);
+	sort_mails(t);
 	/* what becomes of a mail comes later, whatever the span */
 	if (rc == 0 && t->n > 0)
 		rc = each_line(t, &files, t->first_file, files.n, gather);

@@ -48,6 +48,11 @@ struct trace_mail {
 	uint64_t bad;  /* lines that are not as they were written */
 	uint64_t more; /* records that are not kept */
 };
+/* Everything the log has of mails whose groups are set (records NULL), from since on (trace_span; "": all). The caller frees the records. 0 or an exit
+ * code, told. */
+int trace_gather(struct ctl *c, struct trace_mail *mails, size_t n, const char *since);
+/* The verdict of a queue id among a mail's records, the last one; NULL. */
+const struct json *trace_verdict(const struct trace_mail *m, const char *qid);
 void trace_print(const struct trace_mail *m, bool whole);
 /* Its records as they are, and beside them what is dangerous to show in a form that is not ("shown"). */
 struct json *trace_json(const struct trace_mail *m);

@@ -42,7 +42,8 @@ cb_abort(struct session *s)
 }
 
 int
-cb_envfrom(struct session *s, const char *from, const char *login, const char *tls, const char *qid)
+cb_envfrom(struct session *s, const char *from, const char *login, const char *tls, const char *qid,
+    const char *release)
 {
 	struct msg *m;
 
@@ -57,6 +58,7 @@ cb_envfrom(struct session *s, const char *from, const char *login, const char *t
 	m->from = path_dup(m->arena, from);
 	m->login = login != NULL && login[0] != '\0' ? arena_strdup(m->arena, login) : NULL;
 	m->qid = qid != NULL ? arena_strdup(m->arena, qid) : NULL;
+	m->release = release != NULL && release[0] != '\0' ? arena_strdup(m->arena, release) : NULL;
 	if (tls != NULL && s->tls == NULL)
 		s->tls = xstrdup(tls);
 	return m->from != NULL ? 0 : ERR_NOMEM;

@@ -553,6 +553,8 @@ judge(struct eom *e)
 
 	e->facts.authenticated = e->msg->login != NULL;
 	e->facts.null_sender = e->msg->from[0] == '\0';
+	if (e->msg->release != NULL && strchr(e->msg->release, ' ') != NULL)
+		e->facts.released = slice_str(strchr(e->msg->release, ' ') + 1);
 	e->facts.official_why = "";
 	if (e->msg->err == ERR_LIMIT)
 		return in_trouble(e, T_SIZE, ERR_LIMIT);

@@ -180,6 +180,9 @@ edits_verdict(const struct rule_facts *f, const struct verdict *v, struct buf *o
 		buf_appendf(out, "held (%s)", v->decision->id);
 	else
 		buf_append_str(out, "accept");
+	if (f->released.len > 0)
+		buf_appendf(
+		    out, "; released=%.*s", (int)f->released.len, (const char *)f->released.ptr);
 	buf_appendf(out, "; official=%s", f->official ? "yes" : "no");
 	if (f->official_why[0] != '\0')
 		buf_appendf(out, " (%s)", f->official_why);

@@ -303,8 +303,10 @@ batch_over(void *arg, bool done, int err)
 static bool
 event_ok(uint16_t type, struct slice event)
 {
-	return type == LEDGER_NOTE ? slice_starts(event, "store_") && event.len <= 64
-				   : slice_eq_str(event, "verdict") || slice_eq_str(event, "load");
+	return type == LEDGER_NOTE
+		   ? (slice_starts(event, "store_") || slice_starts(event, "quarantine_")) &&
+			 event.len <= 64
+		   : slice_eq_str(event, "verdict") || slice_eq_str(event, "load");
 }
 
 static int

@@ -67,7 +67,8 @@ on_negotiate(SMFICTX *ctx, unsigned long f0, unsigned long f1, unsigned long f2,
 {
 	static char at_connect[] = "j {client_addr} {daemon_name}",
 		    at_helo[] = "{tls_version} {cipher}",
-		    at_from[] = "i {auth_authen} {auth_type} {tls_version} {mail_addr}",
+		    at_from[] =
+			"i {auth_authen} {auth_type} {tls_version} {mail_addr} {cv_release}",
 		    at_rcpt[] = "i {rcpt_addr}", at_data[] = "i", at_end[] = "i {auth_authen}";
 
 	(void)f2, (void)f3;
@@ -131,7 +132,7 @@ static sfsistat
 on_envfrom(SMFICTX *ctx, char **argv)
 {
 	int err = cb_envfrom(session_of(ctx), argv[0], macro(ctx, "{auth_authen}"),
-	    macro(ctx, "{tls_version}"), macro(ctx, "i"));
+	    macro(ctx, "{tls_version}"), macro(ctx, "i"), macro(ctx, "{cv_release}"));
 
 	return err == 0 ? SMFIS_CONTINUE : defer(ctx);
 }

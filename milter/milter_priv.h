@@ -21,6 +21,8 @@ struct msg {
 	char **rcpts;
 	size_t n_rcpts;
 	char *login, *qid; /* NULL: none */
+	char *
+	    release; /* "QID RULES": officers released it from the quarantine (smtpd's {cv_release}); NULL */
 };
 /* One connection of the MTA. */
 struct session {
@@ -54,8 +56,8 @@ void outcome_done(struct outcome *o);
 struct session *cb_connect(const char *client_ip);
 void cb_close(struct session *s);
 /* cb_envelope.c: 0 or ERR_NOMEM */
-int cb_envfrom(
-    struct session *s, const char *from, const char *login, const char *tls, const char *qid);
+int cb_envfrom(struct session *s, const char *from, const char *login, const char *tls,
+    const char *qid, const char *release);
 int cb_envrcpt(struct session *s, const char *rcpt);
 void cb_abort(struct session *s);
 /* cb_header.c, cb_body.c: what goes wrong stands in msg->err and is told at the end of the message. */

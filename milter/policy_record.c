@@ -332,6 +332,7 @@ policy_facts_from(const struct json *rec, struct arena *a, struct policy_replay 
 	out->action = text_of(decision, "action", a);
 	out->rule = text_of(decision, "rule", a);
 	out->policy_id = text_of(policy, "id", a);
+	out->rules.released = text_of(json_get(rec, "released"), "rules", a);
 	out->policy_sha256 = text_of(policy, "sha256", a);
 	out->policy_version = json_int(json_get(policy, "version"), 0);
 	out->at = time_of(json_cstr(json_get(rec, "ts")));

@@ -131,6 +131,19 @@ findings_json(const struct record_input *in)
 	return arr;
 }
 
+/* Two officers let it go: under which queue id it was held, and what it is exempt from. */
+static struct json *
+released_json(const char *release)
+{
+	struct json *o = json_obj_new();
+	struct slice s = slice_str(release);
+	ptrdiff_t sp = slice_index(s, ' ');
+
+	json_set_slice(o, "qid", slice_sub(s, 0, sp < 0 ? s.len : (size_t)sp));
+	json_set_slice(o, "rules", sp < 0 ? slice_str("") : slice_from(s, (size_t)sp + 1));
+	return o;
+}
+
 /* The mail was signed here, or why not. */
 static struct json *
 gateway_json(const struct gateway *g)
@@ -187,6 +200,8 @@ build(const struct record_input *in, int cut)
 	json_set_take(
 	    rec, "documents", f != NULL && cut < 2 ? findings_docs_json(f) : json_arr_new());
 	json_set_take(rec, "parts", f != NULL && cut < 1 ? findings_parts_json(f) : json_arr_new());
+	if (in->msg->release != NULL)
+		json_set_take(rec, "released", released_json(in->msg->release));
 	if (in->gateway != NULL)
 		json_set_take(rec, "gateway", gateway_json(in->gateway));
 	json_set_take(rec, "timing_ms", timing_json(in));

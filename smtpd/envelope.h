@@ -27,6 +27,8 @@ enum envelope_flag {
 	ENV_WARNED = 16, /* the sender was told that it waits */
 	ENV_JUDGE =
 	    32, /* a milter could not judge it yet: it goes by judge.sock through smtpd-session again */
+	ENV_RELEASED =
+	    64, /* two officers released it from the quarantine (queue_release.c): the same way, exempt from what held it */
 };
 enum rcpt_state {
 	RCPT_LOCAL = 1,  /* to lmtp_route */

@@ -27,8 +27,10 @@ struct lmtp_message {
 	const char *from;
 	const char *id_hex;      /* the delivery id; sent when the server offers XCVID */
 	const char *ret, *envid; /* DSN; NULL or "": none */
-	/* To be judged anew by our own smtpd-session: who submitted it, and from where; only to who offers XCVJUDGE. NULL: not that. */
+	/* To be judged anew by our own smtpd-session: who submitted it ("": nobody signed in), and from where; only to who offers XCVJUDGE. NULL: not that. */
 	const char *judge_login, *judge_ip;
+	const char
+	    *judge_release; /* officers released it: as QUEUE_ENTRY says; NULL or "": not that */
 	bool eight_bit;
 	bool
 	    smtputf8; /* it cannot go without SMTPUTF8 (RFC 6531): 5.6.7 where an SMTP server lacks it */

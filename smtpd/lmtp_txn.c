@@ -234,7 +234,10 @@ put_mail(const struct lmtp_talk *t, struct buf *b)
 	if ((t->ext.bits & (SMTP_EXT_XCVID | SMTP_EXT_XCVJUDGE)) && m->id_hex != NULL)
 		buf_appendf(b, " XCVID=%s", m->id_hex);
 	if (m->judge_login != NULL) {
-		put_hex(b, " XCVLOGIN=", m->judge_login);
+		if (m->judge_login[0] != '\0')
+			put_hex(b, " XCVLOGIN=", m->judge_login);
+		if (m->judge_release != NULL && m->judge_release[0] != '\0')
+			put_hex(b, " XCVRELEASE=", m->judge_release);
 		put_hex(b, " XCVADDR=", m->judge_ip);
 	}
 	if ((t->ext.bits & SMTP_EXT_DSN) && t->p.smtp && m->ret != NULL && m->ret[0] != '\0')

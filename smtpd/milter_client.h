@@ -26,6 +26,7 @@ struct milter_env {
 	unsigned tls_bits;
 	const char *auth_type, *auth_authen;
 	const char *qid;       /* {i} */
+	const char *release;   /* {cv_release}: "QID RULES" of a message that officers released */
 	const char *mail_from; /* without <> */
 	const char *const *mail_args;
 	size_t n_mail_args;

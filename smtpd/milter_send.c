@@ -51,6 +51,7 @@ put_stage_macros(struct milter *m, char stage, struct buf *b)
 		break;
 	case 'M':
 		MACRO("i", e->qid);
+		MACRO("{cv_release}", e->release);
 		MACRO("{auth_type}", e->auth_type);
 		MACRO("{auth_authen}", e->auth_authen);
 		MACRO("{mail_addr}", e->mail_from);

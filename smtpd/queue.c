@@ -450,6 +450,8 @@ on_msg(struct ipc_conn *c, uint16_t type, uint32_t id, struct ipc_reader *r, int
 		return queue_msg_list(c, id, r);
 	case QUEUE_CHANGE:
 		return queue_msg_change(c, id, r);
+	case QUEUE_RELEASE:
+		return queue_msg_release(c, id, r);
 	case QUEUE_SHOW:
 		return queue_msg_show(c, id, r);
 	default:
@@ -477,6 +479,7 @@ static void
 read_conf(const struct conf *conf)
 {
 	queue.hostname = conf_str(conf, "hostname");
+	queue.conf = conf;
 	queue.lifetime_ms = conf_int(conf, "queue_lifetime_s") * 1000;
 	queue.warn_ms = conf_int(conf, "queue_warn_s") * 1000;
 	for (size_t i = 0;

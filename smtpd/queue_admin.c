@@ -79,11 +79,9 @@ hold(struct qent *e, struct qrow *row)
 static int
 release(struct qent *e, struct qrow *row)
 {
-	if (e->state != QUEUE_ST_ONHOLD && e->state != QUEUE_ST_QUARANTINE)
+	if (e->state != QUEUE_ST_ONHOLD)
 		return ERR_CONFLICT;
 	row->due = queue_now_ms();
-	row->env.flags &= ~(uint32_t)ENV_QUARANTINE;
-	row->env.quarantine = "";
 	return set_state(&e->id, row, QUEUE_ST_QUEUED);
 }
 
@@ -125,6 +123,10 @@ apply(const struct change *ch, struct qent *e)
 
 	if (r != 0)
 		return r;
+	/* what a milter put aside is two officers' business (queue_release.c) */
+	if (e->state == QUEUE_ST_QUARANTINE && ch->action != QUEUE_DO_HOLD &&
+	    ch->action != QUEUE_DO_RETRY)
+		return ERR_DENIED;
 	switch (ch->action) {
 	case QUEUE_DO_HOLD:
 		return hold(e, &row);
@@ -135,6 +137,15 @@ apply(const struct change *ch, struct qent *e)
 	default:
 		return delete (ch, &row, ch->action == QUEUE_DO_BOUNCE);
 	}
+}
+
+int
+queue_delete(const struct delivery_id *id, struct qrow *row, bool report)
+{
+	static struct change ch;
+
+	ch = (struct change){.id = *id};
+	return delete (&ch, row, report);
 }
 
 void

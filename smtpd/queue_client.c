@@ -218,6 +218,9 @@ give_entry(struct queue_call *k, int err, struct ipc_reader *r)
 		e.attempt = ipc_get_u32(r);
 		e.hurry = ipc_get_u8(r) != 0;
 		err = envelope_get(r, k->arena, &e.env);
+		e.release = arena_slicedup(k->arena, ipc_get_slice(r));
+		if (err == 0 && (e.release == NULL || ipc_reader_end(r) != 0))
+			err = ERR_PROTO;
 	}
 	k->fn.next(k->arg, err, &e);
 }

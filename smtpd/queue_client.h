@@ -31,6 +31,14 @@ enum queue_action {
 	QUEUE_DO_DELETE = 4,
 	QUEUE_DO_BOUNCE = 5
 };
+enum queue_release { /* of QUEUE_RELEASE */
+	QUEUE_RELEASE_REQUEST = 1,
+	QUEUE_RELEASE_CONFIRM = 2,
+	QUEUE_RELEASE_WITHDRAW = 3,
+	QUEUE_RELEASE_DELETE = 4,
+	QUEUE_RELEASE_BOUNCE = 5, /* and its sender gets a report */
+	QUEUE_RELEASE_SHOW = 6,   /* by is not asked for */
+};
 
 /* Content up to this many octets travels and is kept inline; above by a descriptor. */
 enum { QUEUE_INLINE_MAX = 131072 };
@@ -80,6 +88,7 @@ struct queue_entry {
 	uint32_t attempt;
 	bool hurry;          /* a person asked for it: no waiting for destinations that were down */
 	struct envelope env; /* in the arena of the call to queue_next */
+	const char *release; /* "", or as QUEUE_ENTRY has it; likewise */
 };
 typedef void (*queue_next_fn)(void *arg, int err, const struct queue_entry *e);
 struct queue_call *queue_next(struct queue_client *c, struct arena *a, queue_next_fn fn, void *arg);

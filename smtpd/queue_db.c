@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ROW_VERSION = 1 };
+enum { ROW_VERSION = 1, ROW_VERSION_RELEASE = 2 };
 
 struct qdb {
 	struct kv *kv;
@@ -241,7 +241,9 @@ qdb_count(const struct qdb *db)
 static int
 row_put(const struct qrow *row, struct buf *b)
 {
-	ipc_put_u8(b, ROW_VERSION);
+	bool release = row->release.by != NULL && row->release.by[0] != '\0';
+
+	ipc_put_u8(b, release ? ROW_VERSION_RELEASE : ROW_VERSION);
 	ipc_put_u8(b, row->state);
 	ipc_put_i64(b, row->arrived);
 	ipc_put_i64(b, row->due);
@@ -249,7 +251,28 @@ row_put(const struct qrow *row, struct buf *b)
 	ipc_put_u64(b, row->skip);
 	ipc_put_u64(b, row->size);
 	ipc_put_u8(b, row->has_inline);
-	return envelope_put(b, &row->env);
+	envelope_put(b, &row->env);
+	if (release) {
+		ipc_put_str(b, row->release.by);
+		ipc_put_str(b, row->release.reason);
+		ipc_put_str(b, row->release.decision);
+		ipc_put_str(b, row->release.rules);
+		ipc_put_i64(b, row->release.at);
+		ipc_put_str(b, row->release.confirmed_by);
+		ipc_put_str(b, row->release.refused);
+	}
+	return b->err;
+}
+
+static const char *
+get_text(struct ipc_reader *r, struct arena *a)
+{
+	struct slice s = ipc_get_slice(r);
+	const char *p = r->err == 0 && slice_index(s, '\0') < 0 ? arena_slicedup(a, s) : NULL;
+
+	if (p == NULL && r->err == 0)
+		r->err = ERR_PROTO;
+	return p == NULL ? "" : p;
 }
 
 static int
@@ -258,7 +281,8 @@ row_get(struct slice value, struct arena *a, struct qrow *row)
 	struct ipc_reader r;
 
 	ipc_reader_init(&r, value);
-	if (ipc_get_u8(&r) != ROW_VERSION)
+	uint8_t version = ipc_get_u8(&r);
+	if (version != ROW_VERSION && version != ROW_VERSION_RELEASE)
 		return ERR_CORRUPT;
 	row->state = ipc_get_u8(&r);
 	row->arrived = ipc_get_i64(&r);
@@ -270,6 +294,16 @@ row_get(struct slice value, struct arena *a, struct qrow *row)
 	int err = envelope_get(&r, a, &row->env);
 	if (err == ERR_NOMEM)
 		return err;
+	row->release = (struct qrelease){"", "", "", "", 0, "", ""};
+	if (version == ROW_VERSION_RELEASE) {
+		row->release.by = get_text(&r, a);
+		row->release.reason = get_text(&r, a);
+		row->release.decision = get_text(&r, a);
+		row->release.rules = get_text(&r, a);
+		row->release.at = ipc_get_i64(&r);
+		row->release.confirmed_by = get_text(&r, a);
+		row->release.refused = get_text(&r, a);
+	}
 	return err != 0 || ipc_reader_end(&r) != 0 ? ERR_CORRUPT : 0;
 }
 

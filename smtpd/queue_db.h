@@ -31,6 +31,14 @@ struct qrow {
 	uint64_t skip, size;
 	bool has_inline;
 	struct envelope env; /* strings in the arena given to qdb_get */
+	/* Two officers and the quarantine (queue_release.c); by "": nobody asked. */
+	struct qrelease {
+		const char *by, *reason, *decision;
+		const char *rules; /* that held it, and that it is to be exempt from: "P23,P15" */
+		int64_t at;        /* ms since 1970: when it was requested, or confirmed */
+		const char *confirmed_by; /* "": nobody yet */
+		const char *refused;      /* what the policy said of an earlier release; "" */
+	} release;
 };
 
 struct qdb;

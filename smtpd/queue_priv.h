@@ -28,6 +28,7 @@ struct queue {
 	uint64_t waits_ms[QUEUE_WAITS_MAX];
 	size_t n_waits;
 	int64_t lifetime_ms, warn_ms;
+	const struct conf *conf; /* security_officers */
 	uint64_t last_us;
 	unsigned char instance;
 	struct arena *arena; /* of the request under way */
@@ -99,6 +100,17 @@ int queue_msg_change(struct ipc_conn *c, uint32_t id, struct ipc_reader *r);
 int queue_msg_show(struct ipc_conn *c, uint32_t id, struct ipc_reader *r);
 /* Does what a person asked for while the message was under way. */
 void queue_lease_ended(const struct delivery_id *id);
+
+/* ---- queue_release.c: congvu, and what the policy says of a release ---- */
+int queue_msg_release(struct ipc_conn *c, uint32_t id, struct ipc_reader *r);
+/* The field release of QUEUE_ENTRY. */
+int queue_release_put(struct buf *b, const struct delivery_id *id, const struct qrow *row);
+/* Whether a released message was refused for all that it is for: it is then no report's business but goes back to the quarantine, durably at
+ * the next sync. */
+bool queue_release_refused(const struct qrow *row, const uint8_t *result);
+int queue_release_back(const struct delivery_id *id, struct qrow *row, const uint8_t *result);
+/* Recipients go, or with none named (n 0) the message; report: its sender is told. */
+int queue_delete(const struct delivery_id *id, struct qrow *row, bool report);
 
 /* ---- queue_list.c: congvu ---- */
 int queue_msg_list(struct ipc_conn *c, uint32_t id, struct ipc_reader *r);

@@ -113,7 +113,8 @@ put_entry(struct buf *b, const struct qent *e, const struct qrow *row)
 	delivery_id_put(b, &e->id);
 	ipc_put_u32(b, row->attempts);
 	ipc_put_u8(b, e->hurry);
-	return envelope_put(b, &env);
+	envelope_put(b, &env);
+	return queue_release_put(b, &e->id, row);
 }
 
 /* A message that cannot be given stays where it is and is looked at again later; the others go on. */
@@ -338,8 +339,11 @@ queue_settle(
 	struct queue_bounce b;
 	struct buf header;
 
-	s.expired =
-	    kind == QUEUE_SETTLE_ATTEMPT && queue_now_ms() - row->arrived > queue.lifetime_ms;
+	/* what was held until now has its time from now on */
+	int64_t since = (row->env.flags & ENV_RELEASED) ? row->release.at : row->arrived;
+	s.expired = kind == QUEUE_SETTLE_ATTEMPT && queue_now_ms() - since > queue.lifetime_ms;
+	if (queue_release_refused(row, result))
+		return queue_release_back(id, row, result);
 	s.told = arena_calloc(queue.arena, 2 * (size_t)row->env.n_rcpts + 1, sizeof(*s.told));
 	if (s.told == NULL)
 		return ERR_NOMEM;

@@ -281,6 +281,7 @@ start_job(struct work *w, struct relay_dest *d, uint32_t from, uint32_t n)
 		.envid = e->envid,
 		.judge_login = is_judged(w) ? e->login : NULL,
 		.judge_ip = e->client_ip,
+		.judge_release = w->entry.release,
 		.eight_bit = e->flags & ENV_8BIT,
 		.smtputf8 = needs_utf8(w, from, n),
 		.header = buf_slice(&w->header),

@@ -51,7 +51,7 @@ static const struct command {
 bool
 client_is_submission(const struct client *c)
 {
-	return c->port != PORT_MX;
+	return c->port != PORT_MX && !c->judge_mx;
 }
 
 /* relay brings the name of who did. */

@@ -95,6 +95,8 @@ struct txn {
 	unsigned refuse_code; /* a milter's answer to DATA, told at the end of BDAT */
 	char *refuse_text;
 	struct deliver *deliver;
+	const char *release;      /* "QID RULES" of a message that officers released; NULL */
+	struct slice release_sum; /* hexadecimal SHA-256 of the reason it was held for */
 	uint64_t began_ms;
 };
 
@@ -124,6 +126,7 @@ struct client {
 	struct lookup_watch *watch; /* what changes in the directory for it */
 	const char *ended;          /* not NULL: it may not go on; why, for its 421 */
 	char *mech;
+	bool judge_mx; /* judge.sock: what relay brings now came by the MX port */
 	struct lookup_auth *auth;
 	bool auth_line;                  /* the next line is a response of the exchange */
 	bool auth_final;                 /* it answers the server's final data: must be empty */
@@ -233,6 +236,8 @@ const char *foreign_sender(const struct client *c, const struct msg *m, struct a
 /* MAIL by judge.sock: who submitted it, and from where. 0; ERR_UNSUPPORTED: parameters where they have no business; ERR_SYNTAX: they are
  * missing; ERR_NOMEM. */
 int judge_mail(struct client *c, const struct smtp_mail *m);
+/* Whether the milter's reason is the one that officers released the message from: it is then held no more for that. */
+bool judge_is_released(const struct txn *t, const char *reason);
 /* The id MAIL gets: another one than the message has in the queue, always the same. */
 void judge_id(const struct txn *t, struct delivery_id *out);
 /* At the end of the message: the rest of the id, by who was accepted. What comes again with the same recipients is the same delivery; what comes with those

@@ -123,7 +123,8 @@ enum {
 	P_ORCPT = 128,
 	P_JUDGE_ID = 256,
 	P_JUDGE_LOGIN = 512,
-	P_JUDGE_IP = 1024
+	P_JUDGE_IP = 1024,
+	P_JUDGE_RELEASE = 2048
 };
 
 /* Hexadecimal, of at most max octets; without NUL unless it is binary. */
@@ -139,7 +140,7 @@ hex_param(struct slice v, size_t max, bool binary, struct arena *a, struct slice
 	return binary ? n == max : slice_index(*out, '\0') < 0;
 }
 
-/* XCVID, XCVLOGIN, XCVADDR: 0 when it is none of them. */
+/* XCVID, XCVLOGIN, XCVADDR, XCVRELEASE: 0 when it is none of them. */
 static int
 judge_param(struct slice key, struct slice value, struct arena *a, struct smtp_mail *m)
 {
@@ -150,7 +151,8 @@ judge_param(struct slice key, struct slice value, struct arena *a, struct smtp_m
 		int bit;
 	} params[] = {{"XCVID", 16, &m->judge_id, P_JUDGE_ID},
 	    {"XCVLOGIN", 200, &m->judge_login, P_JUDGE_LOGIN},
-	    {"XCVADDR", 45, &m->judge_ip, P_JUDGE_IP}};
+	    {"XCVADDR", 45, &m->judge_ip, P_JUDGE_IP},
+	    {"XCVRELEASE", 300, &m->judge_release, P_JUDGE_RELEASE}};
 
 	for (size_t i = 0; i < sizeof(params) / sizeof(params[0]); i++)
 		if (slice_caseeq_str(key, params[i].key))

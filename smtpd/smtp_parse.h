@@ -34,6 +34,7 @@ struct smtp_mail {
 	struct slice ret, envid; /* DSN: "FULL" or "HDRS"; xtext as sent; ptr NULL when not given */
 	/* XCVID, XCVLOGIN, XCVADDR: ours, from relay by judge.sock and nobody else; ptr NULL when not given. 16 octets; a login; an IP address. */
 	struct slice judge_id, judge_login, judge_ip;
+	struct slice judge_release; /* XCVRELEASE: "QID RULES SHA-256"; likewise */
 };
 struct smtp_rcpt {
 	struct slice to;    /* "local@domain", or "postmaster" */

@@ -3,9 +3,16 @@
 import base64
 import datetime
 import hashlib
+import io
 import json
+import os
+import pwd
 import re
 import secrets
+import signal
+import subprocess
+import time
+import zipfile
 
 import client
 import pytest
@@ -74,8 +81,9 @@ def test_the_whole_way_is_shown(server, sent):
                  "accept 250", "policy ", "250 2.0.0 Delivered as " + sent["qid"]):
         assert part in said, (part, said)
     assert "nhận" in server.congvu("trace", sent["qid"], "--lang", "vi").stdout
-    short = way(server, "--from", sent["sender"]["address"], "--limit", "2")
-    assert all(len(line) > 30 for line in short.splitlines()) and "congvu trace QID" in short
+    letter(server, sent["sender"], sent["to"], "Thư nữa")
+    r = server.congvu("trace", "--from", sent["sender"]["address"])
+    assert r.returncode == 0 and len([x for x in r.stdout.splitlines() if " accept " in x]) >= 2 and sent["qid"] in r.stdout
     for args in ([], ["a", "b"], ["--limit", "0", "x"], ["--digest", "12"], ["--day", "yesterday"], ["--day", "2026-01-01", "--since", "2026"], ["x\"y"]):
         assert server.congvu("trace", *args).returncode == 64, args
 
@@ -139,3 +147,203 @@ def test_files_of_other_days_are_not_read(server, tmp_path):
     assert [m["id"] for m in trace(server, *asked, "--since", "2026-03-05T00", "--limit", "1")] == ["q5-7"]
     # what comes of a mail comes later, whatever day was asked for; so files after that are read, those before are not
     assert server.congvu("trace", *asked, "--until", "2026-03-01").returncode != 0
+
+
+# ---- congvu quarantine
+
+def as_officer(server, name, *args, code=0):
+    """congvu as sudo runs it for somebody."""
+    env = dict(os.environ, SUDO_UID=str(pwd.getpwnam(name).pw_uid), SUDO_USER=name)
+    r = server.congvu("quarantine", *args, env=env)
+    assert r.returncode == code, (args, r.returncode, r.stdout + r.stderr)
+    return r.stdout + r.stderr
+
+
+def restart(server, *binaries):
+    for binary in binaries:
+        for pid in server.processes(binary):
+            os.kill(pid, signal.SIGKILL)
+    server.wait_up()
+
+
+@pytest.fixture(scope="module")
+def officers(server):
+    if open("/proc/self/loginuid").read().strip() != "4294967295":
+        pytest.skip("this login has a uid of its own, which outweighs sudo's")
+    text = server.conf.read_text()
+    server.conf.write_text(text + '\nsecurity_officers = {"daemon", "bin"}\n')
+    restart(server, "congvu-smtpd-queue")
+    yield "daemon", "bin"
+    server.conf.write_text(text)
+    restart(server, "congvu-smtpd-queue")
+
+
+def locked_zip():
+    b = io.BytesIO()
+    with zipfile.ZipFile(b, "w") as z:
+        z.writestr("bang-luong.txt", secrets.token_hex(40))
+    data = bytearray(b.getvalue())
+    data[6] |= 1  # encrypted: local header, central directory
+    data[data.index(b"PK\1\2") + 8] |= 1
+    return bytes(data)
+
+
+def held(server, sender=None, rcpts=None):
+    """A mail that P23 holds; its Message-ID and queue id."""
+    sender = sender or server.user("clerk", agency="SKHCN")
+    rcpts = rcpts or [server.user("staff", agency="SKHCN"), server.user("staff", agency="STC")]
+    mid, code, said = letter(server, sender, rcpts, "Tệp có khóa", [client.attachment("bang-luong.zip", locked_zip(), "application/zip")])
+    assert code == 250 and "Held for review" in said, said
+    return mid, said.split()[-1], sender, rcpts
+
+
+def copies(server, user, mid):
+    m = server.imap(user)
+    m.select("INBOX")
+    _, data = m.uid("SEARCH", "HEADER", "Message-ID", '"%s"' % mid)
+    client.close(m)
+    return len(data[0].split())
+
+
+def records(server, qid):
+    return [r for m in trace(server, qid) for r in m["records"]]
+
+
+def in_quarantine(server, qid):
+    return [x for x in json.loads(server.congvu("--json", "quarantine", "list").stdout) if x["qid"] == qid]
+
+
+def wait_for(what, seconds=30):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        found = what()
+        if found:
+            return found
+        time.sleep(0.1)
+    raise AssertionError("it did not come to that")
+
+
+def test_two_officers_release(server, officers):
+    """One asks, another one confirms; nobody else, not the same one, not congvu queue. Judged anew, exempt from P23 alone, delivered once."""
+    one, two = officers
+    mid, qid, sender, rcpts = held(server)
+    x, = in_quarantine(server, qid)
+    assert (x["rule"], x["ticket"], x["release"]) == ("P23", qid, None) and x["agency"] and 0 <= x["age_s"] < 60
+    said = as_officer(server, one, "show", qid)
+    for part in ("P23", "Tệp nén có mật khẩu cần duyệt", "Locked archive held", "bang-luong.zip  [.zip]", "quarantine", sender["address"], "Tệp có khóa"):
+        assert part in said, (part, said)
+    # no way round
+    for verb in ("release", "delete", "retry"):
+        r = server.congvu("queue", verb, qid)
+        assert r.returncode in (73, 77), (verb, r.stdout)
+    assert "congvu quarantine release" in server.congvu("queue", "release", qid).stdout
+    assert server.congvu("queue", "hold", qid).returncode == 0 and server.congvu("queue", "release", qid).returncode == 77
+    as_officer(server, "nobody", "release", qid, "--reason", "x", code=77)
+    as_officer(server, one, "release", qid, "--confirm", code=73)
+    assert "--confirm" in as_officer(server, one, "release", qid, "--reason", "đã gọi người gửi", "--decision", "12/QĐ-STP")
+    said = as_officer(server, one, "release", qid, "--confirm", code=77)
+    assert "another officer" in said, said
+    assert in_quarantine(server, qid)[0]["release"]["by"] == one and copies(server, rcpts[0], mid) == 0
+    as_officer(server, one, "release", qid, "--withdraw")
+    as_officer(server, two, "release", qid, "--confirm", code=73)
+    as_officer(server, one, "release", qid, "--reason", "đã gọi người gửi")
+    as_officer(server, two, "release", qid, "--confirm")
+    mail = server.fetch(rcpts[0], mid, wait=30)
+    assert b"released=P23" in mail and b"X-Congvu-Verdict: accept" in mail
+    assert server.fetch(rcpts[1], mid, wait=30) and [copies(server, r, mid) for r in rcpts] == [1, 1]
+    assert in_quarantine(server, qid) == []
+    # the whole way, in one piece, by the first queue id; what was tried and refused is there too
+    way_ = wait_for(lambda: (lambda r: r if r[-1]["event"] == "outcome" and len(r) > 5 else None)(records(server, qid)))
+    events = [r["event"] for r in way_]
+    assert events[:2] == ["verdict", "outcome"] and events[-2:] == ["verdict", "outcome"], events
+    assert events.count("quarantine_denied") == 2 and events.count("quarantine_release_confirm") == 1
+    confirm = way_[events.index("quarantine_release_confirm")]
+    assert (confirm["by"], confirm["requested_by"], confirm["rules"], confirm["reason"]) == (two, one, "P23", "đã gọi người gửi")
+    last = way_[-2]
+    assert last["released"] == {"qid": qid, "rules": "P23"} and last["decision"]["action"] == "accept"
+    assert ("P23", "enforce") in [(f["id"], f.get("mode")) for f in last["findings"]]
+    assert "exempt from P23" in way(server, qid) and "requested_by " + one in way(server, qid)
+    assert server.congvu("audit", "verify").returncode == 0
+
+
+def test_a_release_is_judged_by_the_policy_now_in_force(server, officers):
+    """What the policy refuses meanwhile does not go out: it is in the quarantine again, and says why; then it is deleted."""
+    one, two = officers
+    mid, qid, sender, rcpts = held(server)
+    text = server.conf.read_text()
+    try:
+        server.conf.write_text(text + '\npolicy_banned_extensions = {"zip"}\n')
+        restart(server, "congvu-milter-filter", "congvu-milter-scan")
+        as_officer(server, one, "release", qid, "--reason", "x")
+        as_officer(server, two, "release", qid, "--confirm")
+        x = wait_for(lambda: in_quarantine(server, qid))[0]
+        assert "P22" in x["release"]["refused"] and x["rule"] == "P23", x
+        assert "the policy refused an earlier release" in as_officer(server, one, "list")
+    finally:
+        server.conf.write_text(text)
+        restart(server, "congvu-milter-filter", "congvu-milter-scan")
+    assert copies(server, rcpts[0], mid) == 0
+    as_officer(server, two, "release", qid, "--confirm", code=73)  # that one was used up
+    as_officer(server, one, "delete", qid, code=64)
+    as_officer(server, "nobody", "delete", qid, "--reason", "x", code=77)
+    as_officer(server, one, "delete", qid, "--reason", "rác")
+    assert in_quarantine(server, qid) == [] and records(server, qid)[-1]["event"] == "quarantine_delete"
+    as_officer(server, one, "show", qid, code=67)
+
+
+def test_killed_between_the_steps(server, officers):
+    """congvu between the audit log and the queue, then queue, relay and session: delivered once, and audited before."""
+    one, two = officers
+    mid, qid, sender, rcpts = held(server)
+    as_officer(server, one, "release", qid, "--reason", "x")
+    ledger, queue = server.one("congvu-milter-ledger"), server.one("congvu-smtpd-queue")
+    relay = server.one("congvu-relay")
+    stopped = [ledger, relay]
+    for pid in stopped:
+        os.kill(pid, signal.SIGSTOP)
+    env = dict(os.environ, SUDO_UID=str(pwd.getpwnam(two).pw_uid), SUDO_USER=two)
+    p = subprocess.Popen([str(server.prefix / "bin/congvu"), "-c", str(server.conf), "quarantine", "release", qid, "--confirm"], env=env,
+                         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
+    try:
+        # it has asked the queue, and waits for the ledger to take its connection
+        wait_for(lambda: re.search(r"LISTEN +[1-9][0-9]* .*ledger\.admin\.sock", subprocess.run(["ss", "-xl"], capture_output=True, text=True).stdout))
+        assert p.poll() is None and in_quarantine(server, qid)
+        os.kill(queue, signal.SIGSTOP)
+        stopped.append(queue)
+        os.kill(ledger, signal.SIGCONT)
+        wait_for(lambda: any(r["event"] == "quarantine_release_confirm" for r in records(server, qid)))
+        assert p.poll() is None
+    finally:
+        p.kill()
+        p.wait()
+        for pid in stopped:
+            os.kill(pid, signal.SIGCONT)
+    # the audit log has it; again, until it is done: the queue does it once
+    wait_for(lambda: server.congvu("queue", "list").returncode == 0)
+    if in_quarantine(server, qid):
+        as_officer(server, two, "release", qid, "--confirm")
+    assert in_quarantine(server, qid) == []
+    for binary in ("congvu-relay", "congvu-smtpd-queue", "congvu-smtpd-session", "congvu-milter-filter", "congvu-ingest", "congvu-relay"):
+        restart(server, binary)
+    assert server.fetch(rcpts[0], mid, wait=60) and server.fetch(rcpts[1], mid, wait=60)
+    wait_for(lambda: qid not in server.congvu("queue", "list").stdout, 60)
+    assert [copies(server, r, mid) for r in rcpts] == [1, 1]
+
+
+def test_what_nobody_signed_in_for(server, officers):
+    """Mail from outside, by the MX port: held, released, judged as mail of that port."""
+    one, two = officers
+    to = server.user("staff", agency="STC")
+    mid = client.new_id("ngoai.example")
+    mail = client.header("lan@ngoai.example", [to["address"]], "Hồ sơ", mid) + client.multipart(
+        [client.text_part("x\n"), client.attachment("ho-so.zip", locked_zip(), "application/zip")])
+    s = server.mx()
+    code, said = client.transaction(s, "lan@ngoai.example", [to["address"]], mail)
+    client.close(s)
+    said = said.decode() if isinstance(said, bytes) else said
+    assert code == 250 and "Held" in said, said
+    qid = said.split()[-1]
+    as_officer(server, two, "release", qid, "--reason", "hồ sơ của dân")
+    as_officer(server, one, "release", qid, "--confirm")
+    assert b"released=P23" in server.fetch(to, mid, wait=30)
+    assert records(server, qid)[-2]["session"]["auth"] == "" and copies(server, to, mid) == 1
