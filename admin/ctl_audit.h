@@ -27,6 +27,10 @@ bool audit_is_time(const char *s);
 typedef int (*audit_record_fn)(void *arg, struct slice line, struct json *rec);
 int audit_walk(struct ctl *c, const struct audit_files *files, audit_record_fn fn, void *arg);
 
+/* The whole verification; what it found goes to fn (NULL: it is printed). 0 or an exit code, told. */
+struct audit_report;
+typedef void (*audit_verified_fn)(void *arg, const struct audit_report *r);
+int audit_verify_run(struct ctl *c, const struct audit_options *o, audit_verified_fn fn, void *arg);
 int audit_cmd_verify(struct ctl *c, const struct audit_options *o);
 int audit_cmd_export(struct ctl *c, const struct audit_options *o);
 int audit_cmd_prove(struct ctl *c, const struct audit_options *o, const char *qid);

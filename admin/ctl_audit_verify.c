@@ -273,7 +273,7 @@ print_report(const struct audit_report *r, const struct audit_files *files, bool
 }
 
 int
-audit_cmd_verify(struct ctl *c, const struct audit_options *o)
+audit_verify_run(struct ctl *c, const struct audit_options *o, audit_verified_fn fn, void *arg)
 {
 	struct audit_verifier *v = audit_verifier_new();
 	struct audit_files files = {0};
@@ -302,11 +302,21 @@ audit_cmd_verify(struct ctl *c, const struct audit_options *o)
 	}
 	if (rc == 0) {
 		r = audit_verifier_end(v);
-		rc = c->json ? report_json(r, &files) : print_report(r, &files, o->key != NULL);
+		if (fn != NULL)
+			fn(arg, r);
+		else
+			rc = c->json ? report_json(r, &files)
+				     : print_report(r, &files, o->key != NULL);
 	}
 	if (rows_fd >= 0)
 		close(rows_fd);
 	audit_verifier_free(v);
 	audit_files_done(&files);
 	return rc;
+}
+
+int
+audit_cmd_verify(struct ctl *c, const struct audit_options *o)
+{
+	return audit_verify_run(c, o, NULL, NULL);
 }

@@ -8,6 +8,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <openssl/err.h>
 #include <openssl/x509v3.h>
@@ -155,4 +156,19 @@ client_cert_done(struct client_cert *c)
 	for (size_t i = 0; i < c->n; i++)
 		free(c->addresses[i]);
 	c->n = 0;
+}
+
+int64_t
+client_cert_not_after(struct slice der)
+{
+	const unsigned char *p = der.ptr;
+	X509 *cert = der.len == 0 || der.len > 65536 ? NULL : d2i_X509(NULL, &p, (long)der.len);
+	int64_t t = 0;
+	struct tm tm;
+
+	if (cert != NULL && ASN1_TIME_to_tm(X509_get0_notAfter(cert), &tm) == 1)
+		t = (int64_t)timegm(&tm);
+	X509_free(cert);
+	ERR_clear_error();
+	return t;
 }

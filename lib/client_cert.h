@@ -26,5 +26,7 @@ struct client_cert {
 int client_cert_check(
     const struct client_cas *c, struct slice der, struct client_cert *out, const char **why_out);
 void client_cert_done(struct client_cert *c);
+/* Until when a certificate (DER) is valid, seconds since 1970; 0: it is none. Nothing else of it is looked at. */
+int64_t client_cert_not_after(struct slice der);
 
 #endif

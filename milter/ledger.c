@@ -330,13 +330,13 @@ take_record(uint16_t type, struct ipc_reader *r, struct json **rec_out)
 }
 
 static int
-take_outcome(struct ipc_reader *r, struct json **rec_out)
+take_outcome(uint16_t type, struct ipc_reader *r, struct json **rec_out)
 {
 	struct json *rec = json_obj_new(), *env = json_obj_new(), *session = json_obj_new(),
 		    *arr = json_arr_new(), *o;
 	uint32_t i, n;
 
-	json_set_str(rec, "event", "outcome");
+	json_set_str(rec, "event", type == LEDGER_DELIVERY ? "delivery" : "outcome");
 	json_set_slice(rec, "qid", ipc_get_slice(r));
 	json_set_int(rec, "code", ipc_get_u32(r));
 	json_set_slice(rec, "enhanced", ipc_get_slice(r));
@@ -424,7 +424,8 @@ on_msg(struct ipc_conn *c, uint16_t type, uint32_t id, struct ipc_reader *r, int
 		return ERR_PROTO;
 	if (type == LEDGER_REGISTER)
 		return on_register(c, id, r);
-	err = type == LEDGER_OUTCOME ? take_outcome(r, &rec) : take_record(type, r, &rec);
+	err = type == LEDGER_OUTCOME || type == LEDGER_DELIVERY ? take_outcome(type, r, &rec)
+								: take_record(type, r, &rec);
 	if (err == 0 && type == LEDGER_NOTE)
 		json_set_int(rec, "uid", ipc_peer_uid(c));
 	if (err == ERR_PROTO)
@@ -438,7 +439,7 @@ on_msg(struct ipc_conn *c, uint16_t type, uint32_t id, struct ipc_reader *r, int
 		ipc_reply_err(c, id, err, "not recorded");
 		return 0;
 	}
-	enqueue(c, id, rec, type != LEDGER_OUTCOME);
+	enqueue(c, id, rec, type != LEDGER_OUTCOME && type != LEDGER_DELIVERY);
 	return 0;
 }
 
@@ -521,6 +522,7 @@ main(int argc, char **argv)
 	checkpoint_init(led.loop, enqueue_checkpoint);
 	serve("ledger.milter", IPC_MILTER, "user_milter");
 	serve("ledger.smtpd", IPC_SMTPD, "user_smtpd");
+	serve("ledger.relay", IPC_RELAY, "user_relay");
 	serve("ledger.admin", IPC_ADMIN, NULL);
 	role_enter();
 	if (ledger_file_start(led.file, led.loop, batch_over, NULL) != 0)

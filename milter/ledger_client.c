@@ -137,8 +137,8 @@ outcome_part(struct ipc_client *c, const struct ledger_outcome *o, const struct 
 		ipc_put_str(&b, rcpts[i].detail);
 	}
 	err = b.err != 0 ? b.err
-			 : ipc_call(c, LEDGER_OUTCOME, &b, -1, timeout_ms, on_recorded, call,
-			       &call->handle);
+			 : ipc_call(c, o->later ? LEDGER_DELIVERY : LEDGER_OUTCOME, &b, -1,
+			       timeout_ms, on_recorded, call, &call->handle);
 	if (err != 0) {
 		free(call);
 	} else {

@@ -24,6 +24,7 @@ struct ledger_outcome {
 	unsigned code;
 	const struct ledger_rcpt *rcpts;
 	size_t n_rcpts;
+	bool later; /* relay's: LEDGER_DELIVERY */
 };
 /* smtpd: on the loop. More recipients than fit a record make several records with the same qid. fn(arg, err, seq of the last). An outcome that could not be told is logged by the caller; the mail goes on. */
 typedef void (*ledger_outcome_fn)(void *arg, int err, uint64_t seq);

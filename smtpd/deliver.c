@@ -613,6 +613,42 @@ may_be_submitted(struct deliver *d)
 	return true;
 }
 
+/* The refusal that security officers hear of at once: "5.7.1 P12 ...". */
+static bool
+is_alarm(const char *text)
+{
+	const char *sp = strchr(text, ' ');
+
+	return conf_list_len(role_conf(), "alert_mail") > 0 && sp != NULL &&
+	       strncmp(sp + 1, "P12 ", 4) == 0;
+}
+
+static void
+on_alert(void *arg, int err)
+{
+	struct deliver *d = arg;
+
+	d->c->call = NULL;
+	if (err !=
+	    0) /* the audit log has the verdict; who reads this log sees that nobody was told */
+		log_msg(LOG_LVL_ERROR, "alert_not_sent", "%s: %s", d->t->qid, err_name(err));
+	finish(d, d->code, d->text);
+}
+
+/* The officers' mail is durable before the sender hears the refusal. */
+static void
+alarm_officers(struct deliver *d, unsigned code, const char *text)
+{
+	const struct client *c = d->c;
+
+	d->code = code;
+	d->text = text;
+	d->c->call = queue_alert(smtpd.queue, "P12", d->t->qid,
+	    c->login != NULL ? c->login->login : "", c->ip, on_alert, d);
+	if (d->c->call == NULL)
+		on_alert(d, ERR_TEMP);
+}
+
 static void
 on_milters(void *arg, const struct milter_verdict *v)
 {
@@ -631,7 +667,10 @@ on_milters(void *arg, const struct milter_verdict *v)
 		    code >= 500 ? "5.7.1 Refused by policy" : "4.7.1 Try again later";
 		const char *text =
 		    v->text != NULL && v->text[0] != '\0' ? arena_strdup(t->arena, v->text) : usual;
-		finish(d, code, text == NULL ? usual : text);
+		if (text != NULL && v->kind == MILTER_REJECT && is_alarm(text))
+			alarm_officers(d, code, text);
+		else
+			finish(d, code, text == NULL ? usual : text);
 		return;
 	}
 	if (v->kind == MILTER_DISCARD) {

@@ -25,13 +25,13 @@ congvu_smtpd_session_SOURCES = smtpd/session_priv.h smtpd/session.c smtpd/sessio
 congvu_smtpd_session_LDADD = smtpd/libcvsmtp.a directory/libcvlookup.a milter/libcvledger.a lib/libcvmail.a lib/libcvtls.a \
 	lib/libcvcrypto.a $(CV_ROLE_LIBS) $(CV_MAIL_LIBS) $(SSL_LIBS) $(CRYPTO_LIBS)
 congvu_smtpd_queue_SOURCES = smtpd/queue_priv.h smtpd/queue.c smtpd/queue_bounce.c smtpd/queue_reply.c smtpd/queue_relay.c smtpd/queue_list.c \
-	smtpd/queue_admin.c smtpd/queue_release.c \
+	smtpd/queue_admin.c smtpd/queue_release.c smtpd/queue_alert.c \
 	smtpd/queue_db.h smtpd/queue_db.c smtpd/queue_spool.h \
 	smtpd/queue_spool.c
 congvu_smtpd_queue_LDADD = smtpd/libcvsmtp.a store/libcvkv.a lib/libcvmail.a lib/libcvcrypto.a $(CV_ROLE_LIBS) \
 	$(CV_MAIL_LIBS) $(CRYPTO_LIBS) $(DB_LIBS) -lpthread
 congvu_relay_SOURCES = smtpd/relay_priv.h smtpd/relay.c smtpd/relay_dest.c smtpd/relay_try.c smtpd/relay_conn.c smtpd/relay_self.c
-congvu_relay_LDADD = smtpd/libcvsmtp.a directory/libcvlookup.a lib/libcvmail.a lib/libcvtls.a lib/libcvcrypto.a $(CV_ROLE_LIBS) $(CV_MAIL_LIBS) $(SSL_LIBS) \
+congvu_relay_LDADD = smtpd/libcvsmtp.a directory/libcvlookup.a milter/libcvledger.a lib/libcvmail.a lib/libcvtls.a lib/libcvcrypto.a $(CV_ROLE_LIBS) $(CV_MAIL_LIBS) $(SSL_LIBS) \
 	$(CRYPTO_LIBS)
 
 # --- unit tests and fuzz targets (tests/system/test_smtpd.py drives the binaries between fakes) ---

@@ -450,6 +450,8 @@ on_msg(struct ipc_conn *c, uint16_t type, uint32_t id, struct ipc_reader *r, int
 		return queue_msg_list(c, id, r);
 	case QUEUE_CHANGE:
 		return queue_msg_change(c, id, r);
+	case QUEUE_ALERT:
+		return queue_msg_alert(c, id, r);
 	case QUEUE_RELEASE:
 		return queue_msg_release(c, id, r);
 	case QUEUE_SHOW:

@@ -372,6 +372,22 @@ queue_auto_reply(struct queue_client *c, const char *account, const char *to, un
 	return call_send(k, QUEUE_REPLY, &b, -1);
 }
 
+struct queue_call *
+queue_alert(struct queue_client *c, const char *rule, const char *qid, const char *login,
+    const char *client_ip, queue_done_fn fn, void *arg)
+{
+	struct queue_call *k = call_new(c, IPC_OK, arg);
+	struct buf b;
+
+	k->fn.done = fn;
+	buf_init(&b, 2048);
+	ipc_put_str(&b, rule);
+	ipc_put_str(&b, qid);
+	ipc_put_str(&b, login);
+	ipc_put_str(&b, client_ip);
+	return call_send(k, QUEUE_ALERT, &b, -1);
+}
+
 static void
 on_revoked(void *arg, int err)
 {

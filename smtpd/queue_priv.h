@@ -112,6 +112,9 @@ int queue_release_back(const struct delivery_id *id, struct qrow *row, const uin
 /* Recipients go, or with none named (n 0) the message; report: its sender is told. */
 int queue_delete(const struct delivery_id *id, struct qrow *row, bool report);
 
+/* ---- queue_alert.c ---- */
+int queue_msg_alert(struct ipc_conn *c, uint32_t id, struct ipc_reader *r);
+
 /* ---- queue_list.c: congvu ---- */
 int queue_msg_list(struct ipc_conn *c, uint32_t id, struct ipc_reader *r);
 /* What LIST says of a message. row is changed by it. */

@@ -8,6 +8,7 @@
 #include "lib/err.h"
 #include "lib/log.h"
 #include "lib/role.h"
+#include "milter/ledger_client.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,6 +24,7 @@ enum {
 	HANDED_BACK_MS = 5000, /* what only would wait for a full destination */
 	SECRET_MAX = 4096,
 	RESULT_TRIES = 5,
+	LEDGER_MS = 5000,
 };
 #define SETTLED UINT32_MAX /* in work.at: the queue has forgotten the recipient */
 
@@ -122,10 +124,41 @@ why_of(const struct work *w, const struct lmtp_rcpt *x)
 
 /* Puts results into res: those the queue was not told yet; or, last, all of them, also those to be tried again: what it knows already
  * it does not mind. */
+static void
+on_recorded(void *arg, int err, uint64_t seq)
+{
+	(void)arg, (void)seq;
+	/* this log has each result with its queue id all the same; a site without our milter has no audit log */
+	if (err != 0)
+		log_msg(LOG_LVL_DEBUG, "delivery_not_recorded", "%s", err_name(err));
+}
+
+/* The audit log hears what became of recipients for good: congvu trace. */
+static void
+record(const struct work *w, const struct ledger_rcpt *rcpts, size_t n)
+{
+	char qid[QID_LEN + 1];
+
+	delivery_id_qid(&w->entry.id, qid);
+	struct ledger_outcome o = {.qid = qid,
+	    .enhanced = "",
+	    .text = "",
+	    .from = w->entry.env.from,
+	    .login = w->entry.env.login,
+	    .client_ip = w->entry.env.client_ip,
+	    .later = true,
+	    .rcpts = rcpts,
+	    .n_rcpts = n};
+	int err = n == 0 ? 0 : ledger_outcome(relay.ledger, &o, LEDGER_MS, on_recorded, NULL, NULL);
+	if (err != 0)
+		on_recorded(NULL, err, 0);
+}
+
 static uint32_t
 collect(struct work *w, struct queue_rcpt_result *res, bool last)
 {
-	uint32_t n = 0;
+	struct ledger_rcpt *ends = arena_calloc(w->arena, w->n + 1, sizeof(*ends));
+	uint32_t n = 0, n_ends = 0;
 
 	for (uint32_t i = 0; i < w->n; i++) {
 		const struct lmtp_rcpt *x = &w->rcpts[i];
@@ -136,11 +169,18 @@ collect(struct work *w, struct queue_rcpt_result *res, bool last)
 			log_rcpt(w, x);
 			relay.deliveries += x->result == LMTP_DELIVERED;
 			relay.failures += x->result != LMTP_DELIVERED;
+			if (is_end && ends != NULL)
+				ends[n_ends++] = (struct ledger_rcpt){x->address,
+				    x->result != LMTP_DELIVERED        ? "refused"
+				    : (w->entry.env.flags & ENV_JUDGE) ? "judged"
+								       : "delivered",
+				    why_of(w, x)};
 		}
 		w->told[i] = true;
 		res[n++] = (struct queue_rcpt_result){
 		    .index = w->at[i], .result = result_of(w, x, i), .why = why_of(w, x)};
 	}
+	record(w, ends, n_ends);
 	role_stat_set(0, relay.deliveries);
 	role_stat_set(1, relay.failures);
 	return n;
@@ -575,6 +615,8 @@ main(int argc, char **argv)
 	relay_self_init(conf);
 	relay_dest_init(conf);
 	relay.queue = queue_client_new(relay.loop, "queue.relay.sock", IPC_RELAY, on_wake, NULL);
+	relay.ledger =
+	    ipc_client_new(relay.loop, "ledger.relay.sock", &ledger_proto, IPC_RELAY, NULL, NULL);
 	relay.lookup = lookup_client_new(relay.loop, "lookup.relay.sock", IPC_RELAY);
 	role_enter();
 	ask();

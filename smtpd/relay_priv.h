@@ -11,6 +11,7 @@ struct relay {
 	struct loop *loop;
 	struct queue_client *queue;
 	struct lookup_client *lookup;
+	struct ipc_client *ledger; /* the audit log; nobody answers where our milter does not run */
 	struct relay_routes *routes;
 	struct relay_route local; /* lmtp_route */
 	const char *hostname;

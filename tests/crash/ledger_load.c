@@ -226,7 +226,8 @@ work(struct worker *w)
 	tell(w->verdict ? 'V' : 'U', w->n, 0);
 	if (!w->verdict) {
 		struct ledger_rcpt rcpt = {"an@tinhmau.example", "delivered", ""};
-		struct ledger_outcome o = {qid, "2.0.0", pad, "", "", "127.0.0.1", 250, &rcpt, 1};
+		struct ledger_outcome o = {
+		    qid, "2.0.0", pad, "", "", "127.0.0.1", 250, &rcpt, 1, false};
 
 		err = ledger_outcome(T.smtp, &o, 4000, on_outcome, w, NULL);
 	} else {

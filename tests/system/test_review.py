@@ -253,7 +253,9 @@ def test_two_officers_release(server, officers):
     assert server.fetch(rcpts[1], mid, wait=30) and [copies(server, r, mid) for r in rcpts] == [1, 1]
     assert in_quarantine(server, qid) == []
     # the whole way, in one piece, by the first queue id; what was tried and refused is there too
-    way_ = wait_for(lambda: (lambda r: r if r[-1]["event"] == "outcome" and len(r) > 5 else None)(records(server, qid)))
+    way_ = wait_for(lambda: (lambda r: r if any(x["event"] == "delivery" for x in r) else None)(records(server, qid)))
+    judged = way_.pop([r["event"] for r in way_].index("delivery"))
+    assert judged["qid"] == qid and {x["result"] for x in judged["rcpts"]} == {"judged"}
     events = [r["event"] for r in way_]
     assert events[:2] == ["verdict", "outcome"] and events[-2:] == ["verdict", "outcome"], events
     assert events.count("quarantine_denied") == 2 and events.count("quarantine_release_confirm") == 1
@@ -346,4 +348,90 @@ def test_what_nobody_signed_in_for(server, officers):
     as_officer(server, two, "release", qid, "--reason", "hồ sơ của dân")
     as_officer(server, one, "release", qid, "--confirm")
     assert b"released=P23" in server.fetch(to, mid, wait=30)
-    assert records(server, qid)[-2]["session"]["auth"] == "" and copies(server, to, mid) == 1
+    assert [r for r in records(server, qid) if r["event"] == "verdict"][-1]["session"]["auth"] == "" and copies(server, to, mid) == 1
+
+
+def test_what_the_queue_does_later_is_in_the_way(server):
+    """The store is away: the outcome says queued, and the delivery that comes later stands behind it."""
+    a, c = server.user("staff", agency="SKHCN"), server.user("clerk", agency="SKHCN")
+    stopped = list(server.processes("congvu-ingest"))
+    for pid in stopped:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        mid, code, said = letter(server, c, [a], "Thư đến muộn")
+        assert code == 250 and "Queued" in said, said
+    finally:
+        for pid in stopped:
+            os.kill(pid, signal.SIGCONT)
+    assert server.fetch(a, mid, wait=60) is not None
+    r = wait_for(lambda: [x for x in records(server, said.split()[-1]) if x["event"] == "delivery"])
+    assert [(x["address"], x["result"]) for x in r[0]["rcpts"]] == [(a["address"], "delivered")]
+    assert "delivery" in way(server, mid)
+
+
+# ---- congvu report, alerts
+
+def test_daily_report(server, sent, tmp_path):
+    """By rule, agency, signer; what is only noted; certificates of the directory; revocation; the log. In JSON, English and Vietnamese."""
+    clerk, box, to = server.user("clerk", agency="SKHCN"), server.mailbox("SKHCN"), server.user("staff", agency="STC")
+    today = datetime.date.today().isoformat()
+    before = json.loads(server.congvu("--json", "report", "daily", "--day", today, "--no-verify").stdout)
+    rule = lambda r, k: sum(x[k] for x in r["rules"] if x["rule"] == "P01")
+    mid = client.new_id(server.domain)
+    ends_soon = "het.han.%s@%s" % (secrets.token_hex(3), server.domain)
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", tmp_path / "k", "-out",
+                    tmp_path / "c.pem", "-days", "10", "-subj", "/CN=Het Han", "-addext", "subjectAltName=email:" + ends_soon], check=True, capture_output=True)
+    r = server.congvu("staff", "hire", "--name", "Trần Hết Hạn", "--agency", json.loads(server.congvu("--json", "agency", "list").stdout)[0]["code"],
+                      "--mail", ends_soon, "--cert", tmp_path / "c.pem", "--decision", "1/QĐ-TEST")
+    assert r.returncode == 0, r.stderr
+    unsigned = client.header(box["address"], [to["address"]], "Công văn", mid) + client.text_part("Không ký số.\n")
+    assert server.submit(clerk, box["address"], [to["address"]], unsigned)[0] == 550
+    report = json.loads(server.congvu("--json", "report", "daily", "--day", today).stdout)
+    assert rule(report, "rejected") == rule(before, "rejected") + 1
+    assert report["mails"]["rejected"] == before["mails"]["rejected"] + 1 and report["mails"]["verdicts"] == before["mails"]["verdicts"] + 1
+    assert sum(a["rejected"] for a in report["agencies"]) == report["mails"]["rejected"] and report["mails"]["altered_records"] == 0
+    log = report["audit_log"]
+    assert log["ok"] and log["why"] is None and log["records"] == log["last_seq"] > 0 and log["checkpoints"] > 0
+    certs = report["certificates"]
+    assert certs["why"] is None and certs["looked_at"] > 0
+    assert [e["days"] in (9, 10) for e in certs["ends"] if e["who"] == ends_soon] == [True], certs
+    # the records of that day, counted otherwise
+    day = [json.loads(line) for line in open(server.audit_log, encoding="utf-8")]
+    ours = [r for r in day if r["event"] == "verdict" and report["since"] <= r["ts"] <= report["until"]]
+    assert len(ours) >= report["mails"]["verdicts"] and before["mails"]["verdicts"] < len(ours)
+    said = server.congvu("report", "daily", "--day", today, "--no-verify").stdout
+    assert "refused" in said and "P01" in said and "not verified" in said
+    assert "không nhận" in server.congvu("report", "daily", "--day", today, "--no-verify", "--lang", "vi").stdout
+    empty = json.loads(server.congvu("--json", "report", "daily", "--day", "2001-01-01", "--no-verify").stdout)
+    assert empty["mails"]["verdicts"] == 0 and empty["rules"] == []
+    for args in (["report"], ["report", "weekly"], ["report", "daily", "--day", "x"]):
+        assert server.congvu(*args).returncode == 64
+
+
+def test_officers_hear_of_a_secrecy_mark(server):
+    """The mail is there before the refusal; several are one mail; nothing of the content; kill -9 of the queue loses none."""
+    officer, c, a = server.user("head", agency="STC"), server.user("clerk", agency="SKHCN"), server.user("staff", agency="STC")
+    text = server.conf.read_text()
+    server.conf.write_text(text + '\nalert_mail = {"%s"}\nalert_gap_s = 4\n' % officer["address"])
+    restart(server, "congvu-smtpd-queue", "congvu-smtpd-session")
+    word = secrets.token_hex(6)
+    try:
+        tickets = []
+        for n in range(4):
+            mid, code, said = letter(server, c, [a], "TỐI MẬT " + word, text="Độ mật: TỐI MẬT\n" + word + "\n")
+            assert code == 550 and "P12 " in said, said
+            tickets.append(said.split("[ticket ")[1].split("]")[0])
+        os.kill(server.one("congvu-smtpd-queue"), signal.SIGKILL)
+        m = server.imap(officer)
+
+        def alerts():
+            m.select("INBOX")
+            _, data = m.uid("SEARCH", "HEADER", "Message-ID", ".alert@")
+            return [m.uid("FETCH", u, "(BODY[])")[1][0][1].decode() for u in data[0].split()]
+        got = wait_for(lambda: (lambda x: x if all(any(t in y for y in x) for t in tickets) else None)(alerts()), 40)
+        assert len([y for y in got if any(t in y for t in tickets)]) == 2, got  # the first at once, the others together
+        assert not any(word in y or a["address"] in y for y in got) and c["login"] in got[-1] and "congvu trace" in got[-1]
+        client.close(m)
+    finally:
+        server.conf.write_text(text)
+        restart(server, "congvu-smtpd-queue", "congvu-smtpd-session")
