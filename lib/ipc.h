@@ -160,4 +160,7 @@ void ipc_sync_connect_limit(struct ipc_sync *s, unsigned ms);
 int ipc_sync_call(struct ipc_sync *s, uint16_t type, const struct buf *payload, int fd,
     unsigned timeout_ms, uint16_t *type_out, struct buf *reply, int *fd_out);
 
+/* A connected (or connecting) UNIX socket, or -1 with errno. */
+int ipc_connect(const char *path, bool nonblock);
+
 #endif

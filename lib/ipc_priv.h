@@ -78,7 +78,5 @@ int ipc_chan_fill(struct ipc_chan *ch);
 /* The next whole frame, its descriptor in f->fd (the caller's): 0, ERR_AGAIN, ERR_PROTO. The payload is borrowed
  * until the next fill. */
 int ipc_chan_next(struct ipc_chan *ch, const struct ipc_view *v, struct ipc_frame *f);
-/* A connected (or connecting) UNIX socket, or -1 with errno. */
-int ipc_connect(const char *path, bool nonblock);
 
 #endif

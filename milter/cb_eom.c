@@ -5,6 +5,7 @@
 #include "config.h"
 
 #include "milter/authres.h"
+#include "milter/clamd.h"
 #include "milter/facts.h"
 #include "milter/gateway.h"
 #include "milter/ledger_client.h"
@@ -58,8 +59,10 @@ static const struct trouble {
 	"Too many forged result fields."},
     {"T06", "451", "4.7.5", "Chưa ký được thay cho hộp thư cơ quan; hãy gửi lại sau.",
 	"The mailbox's signature cannot be made now; try again later."},
+    {"T07", "451", "4.7.1", "Chưa kiểm tra được mã độc; hãy gửi lại sau.",
+	"The virus scanner cannot be asked now; try again later."},
 };
-enum { T_DIRECTORY, T_SCAN, T_LEDGER, T_BUSY, T_POLICY, T_SIZE, T_FORGED, T_SIGN };
+enum { T_DIRECTORY, T_SCAN, T_LEDGER, T_BUSY, T_POLICY, T_SIZE, T_FORGED, T_SIGN, T_CLAMD };
 
 struct eom {
 	struct session *session;
@@ -342,6 +345,40 @@ ask_scanner(struct eom *e)
 	return 0;
 }
 
+/* The site's virus scanner, where there is one. What it did not look at is never clean: M06 asks a person; when it cannot be asked the site decides. */
+static int
+ask_clamd(struct eom *e)
+{
+	enum clamd_answer answer;
+	const char *id = NULL;
+	struct buf text;
+	int err = 0;
+
+	if (milter_settings.clamd_socket == NULL)
+		return 0;
+	buf_init(&text, 512);
+	answer = clamd_ask(milter_settings.clamd_socket, e->msg->fd, e->msg->size,
+	    milter_settings.clamd_max, within(e, milter_settings.clamd_timeout_ms), &text);
+	if (answer == CLAMD_FOUND)
+		id = "clamd_found";
+	else if (answer == CLAMD_UNSCANNED ||
+		 (answer == CLAMD_FAILED && milter_settings.clamd_failure == CLAMD_HOLD))
+		id = "clamd_unscanned";
+	else if (answer == CLAMD_FAILED)
+		id = "clamd_down";
+	if (id != NULL)
+		findings_note(&e->findings, id,
+		    strcmp(id, "clamd_down") == 0 ? NOTE_WARN : NOTE_REJECT, slice_str(""), "%s",
+		    buf_cstr(&text));
+	if (answer == CLAMD_FAILED) {
+		log_msg(LOG_LVL_WARN, "clamd", "%s: %s", e->qid, buf_cstr(&text));
+		if (milter_settings.clamd_failure == CLAMD_TEMPFAIL)
+			err = in_trouble(e, T_CLAMD, ERR_TEMP);
+	}
+	buf_done(&text);
+	return err;
+}
+
 /* An agency's mail that is not signed with the agency's key: whether with a key of who signed in (P09) is the directory's to say. */
 static int
 ask_signer(struct eom *e)
@@ -563,7 +600,7 @@ judge(struct eom *e)
 	if (fill_recipients(e) != 0 || facts_read(header, e->arena, &e->facts) != 0)
 		return in_trouble(e, T_BUSY, ERR_NOMEM);
 	if ((err = ask_directory(e)) != 0 || (err = sign_for_mailbox(e)) != 0 ||
-	    (err = ask_scanner(e)) != 0 || (err = ask_signer(e)) != 0)
+	    (err = ask_scanner(e)) != 0 || (err = ask_clamd(e)) != 0 || (err = ask_signer(e)) != 0)
 		return err;
 	if (judgement_read(header, milter_settings.official_headers,
 		milter_settings.n_official_headers, e->arena, &e->facts) != 0)

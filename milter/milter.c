@@ -401,6 +401,25 @@ load_gateway(void)
 }
 
 static void
+load_clamd(void)
+{
+	static const char *const ways[] = {"tempfail", "hold", "accept"};
+	const struct conf *c = role_conf();
+	const char *how = conf_str(c, "clamd_on_failure");
+	size_t i;
+
+	milter_settings.clamd_max = (uint64_t)conf_int(c, "clamd_max_bytes");
+	milter_settings.clamd_timeout_ms = (unsigned)conf_int(c, "clamd_timeout_ms");
+	for (i = 0; i < 3 && strcmp(how, ways[i]) != 0; i++)
+		;
+	if (i == 3)
+		bad_item("clamd_on_failure", how, "neither tempfail nor hold nor accept");
+	milter_settings.clamd_failure = (int)i;
+	if (conf_str(c, "clamd_socket")[0] != '\0')
+		milter_settings.clamd_socket = conf_path(c, "clamd_socket");
+}
+
+static void
 load_settings(void)
 {
 	static struct rule_settings rules;
@@ -424,6 +443,7 @@ load_settings(void)
 	load_modes();
 	load_policy();
 	load_gateway();
+	load_clamd();
 }
 
 /* libmilter takes no inherited descriptor, so the socket is made here, still as root: from within its folder, since the whole path may

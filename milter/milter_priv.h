@@ -123,6 +123,10 @@ struct milter_settings {
 	const struct policy *policy; /* NULL: the built-in one alone */
 	bool policy_refused;         /* it is the one before: policy_file cannot be used */
 	bool record_subject;
+	char *clamd_socket; /* NULL: none is asked */
+	uint64_t clamd_max;
+	unsigned clamd_timeout_ms;
+	enum { CLAMD_TEMPFAIL, CLAMD_HOLD, CLAMD_ACCEPT } clamd_failure;
 };
 extern struct milter_settings milter_settings;
 

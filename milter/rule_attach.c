@@ -56,10 +56,23 @@ rule_banned(const struct rule_facts *f, struct buf *detail)
 	return true;
 }
 
+/* What the site's virus scanner said of the whole message. */
+static bool
+clamd_said(const struct rule_facts *f, const char *id, struct buf *detail)
+{
+	const struct find_note *n = findings_note_find(f->scan, id);
+
+	if (n == NULL)
+		return false;
+	buf_append_str(detail, "clamd: ");
+	buf_append_slice(detail, slice_sub(n->detail, 0, 120));
+	return true;
+}
+
 bool
 rule_malware(const struct rule_facts *f, struct buf *detail)
 {
-	return any_part(f, PART_MALWARE, detail);
+	return any_part(f, PART_MALWARE, detail) || clamd_said(f, "clamd_found", detail);
 }
 
 /* Case 34: a reading that not every program takes, so that a person decides. */
@@ -90,7 +103,7 @@ rule_unscannable(const struct rule_facts *f, struct buf *detail)
 		buf_append_str(detail, "too many parts");
 		return true;
 	}
-	return any_part(f, PART_LIMIT, detail);
+	return any_part(f, PART_LIMIT, detail) || clamd_said(f, "clamd_unscanned", detail);
 }
 
 bool

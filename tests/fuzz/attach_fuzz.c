@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "milter/clamd.h"
 #include "milter/facts.h"
 #include "milter/modes.h"
 #include "milter/scan_priv.h"
@@ -61,6 +62,11 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	MUST(t.name != NULL);
 	scan_ole(bytes, &ole);
 	MUST(ole.type != NULL);
+	buf_init(&b, 256);
+	if (clamd_read(bytes, &b) == CLAMD_CLEAN)
+		MUST(slice_eq_str(bytes, "stream: OK"));
+	MUST(slice_is_ascii(buf_slice(&b)) && slice_index(buf_slice(&b), '\n') < 0);
+	buf_done(&b);
 	scan_family_fits(name, t.name, bytes);
 	scan_family_fits(scan_name_ext(name), ole.type, bytes);
 	scan_uu(&params, bytes, NULL, NULL);
