@@ -36,7 +36,7 @@ void ole_slides(struct slice s, struct ole_doc *d, ole_object_fn *on, void *arg)
 
 /* scan_ole_package.c: a packaged file ([MS-OLEDS] 2.3.6 and what Windows' Object Packager writes): name and content; false: it is none. */
 bool ole_package(struct slice s, struct slice *name_out, struct slice *data_out);
-/* UTF-16LE to UTF-8, controls as spaces. */
+/* UTF-16LE to UTF-8; CR ends a line, other controls are spaces. */
 void ole_utf16(struct slice s, struct buf *out);
 /* One octet a character (windows-1252), the same. */
 void ole_latin(struct slice s, struct buf *out);

@@ -66,6 +66,16 @@ ole_package(struct slice s, struct slice *name_out, struct slice *data_out)
 	return true;
 }
 
+/* Lines end in CR, or in a vertical tab inside a paragraph; other controls are spaces. */
+static void
+put(struct buf *out, uint32_t cp)
+{
+	if (cp == '\r' || cp == '\n' || cp == 0x0b)
+		buf_append_byte(out, '\n');
+	else
+		uni_append(out, cp < ' ' ? ' ' : cp);
+}
+
 void
 ole_utf16(struct slice s, struct buf *out)
 {
@@ -81,7 +91,7 @@ ole_utf16(struct slice s, struct buf *out)
 		} else if (cp >= 0xd800 && cp < 0xe000) {
 			cp = '?';
 		}
-		uni_append(out, cp < ' ' && cp != '\n' ? ' ' : cp);
+		put(out, cp);
 	}
 }
 
@@ -98,8 +108,6 @@ ole_latin(struct slice s, struct buf *out)
 	for (i = 0; i < s.len; i++) {
 		unsigned char c = s.ptr[i];
 
-		uni_append(out, c >= 0x80 && c < 0xa0  ? high[c - 0x80]
-				: c < ' ' && c != '\n' ? ' '
-						       : c);
+		put(out, c >= 0x80 && c < 0xa0 ? high[c - 0x80] : c);
 	}
 }

@@ -189,7 +189,7 @@ def record(kind, data, version=0, instance=0):
 
 
 VBA = ole({"VBA": {"dir": b"x", "_VBA_PROJECT": b"\xcc\x61"}})
-SLIDE = record(0x3e8, record(0xfa0, "UBND TỈNH MẪU\rSố: 29/QĐ-UBND".replace("\r", "\n").encode("utf-16-le")) + record(0xfa8, b"Kinh gui"), 0xf)
+SLIDE = record(0x3e8, record(0xfa0, "UBND TỈNH MẪU\rSố: 29/QĐ-UBND".encode("utf-16-le")) + record(0xfa8, b"Kinh gui"), 0xf)
 case("trinh-chieu.ppt", ole({"PowerPoint Document": SLIDE}), "ok", text="29/QĐ-UBND")
 case("vba.ppt", ole({"PowerPoint Document": SLIDE + record(0x1011, struct.pack("<I", len(VBA)) + zlib.compress(VBA), 0, 1)}), "P22",
      inner="object macro")
@@ -316,5 +316,11 @@ case("g.txt", HELLO + uu(b"a.zip", zipped(("b.exe", b"x"))), "P22", inner="a.zip
 case("h.txt", HELLO + b"begin-base64 644 anh.jpg\r\n" + base64.encodebytes(EXE).replace(b"\n", b"\r\n") + b"====\r\n", "P24", inner="anh.jpg executable")
 case("i.txt", HELLO + b"=ybegin is how yEnc begins; (This file must be converted with BinHex 4.0) is a sentence\r\nbegin 644 a.txt\r\n", "ok")
 case("j.txt", (HELLO + yenc(b"a.txt", b"x")) * 100, "M06")
+
+# --- what LibreOffice wrote
+
+OFFICE = pathlib.Path(__file__).resolve().parents[1] / "data/office"
+for written in ("vb.doc", "vb.rtf"):
+    case(written, (OFFICE / written).read_bytes(), "ok", note="!rtf_object", text="15/QĐ-UBND")
 
 (DIR / "cases.tsv").write_text("\n".join(CASES) + "\n")
