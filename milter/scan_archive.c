@@ -58,7 +58,7 @@ static bool
 is_document(const char *type)
 {
 	return strcmp(type, "ole2") == 0 || strcmp(type, "pdf") == 0 || strcmp(type, "rtf") == 0 ||
-	       strcmp(type, "tnef") == 0;
+	       strcmp(type, "tnef") == 0 || strcmp(type, "activemime") == 0;
 }
 
 /* Reads a member: its head, and all of it when it may be an archive itself, or whole is said. 0 or a part flag. */
@@ -147,8 +147,10 @@ look_at_member(struct scan_ctx *c, struct archive *a, struct archive_entry *e, b
 	buf_init(&content, SCAN_MEMBER_MAX + 65536);
 	buf_init(&inner, FINDINGS_TEXT_MAX);
 	flags = scan_name(c->p, slice_sub(name, 0, 1000), &norm);
-	flags |= read_member(
-	    c, a, bytes.len, c->zip != NULL && scan_office_wants(name), &content, &type, &size);
+	ext = scan_name_ext(buf_slice(&norm));
+	flags |= read_member(c, a, bytes.len,
+	    (c->zip != NULL && scan_office_wants(name)) || scan_is_mail(ext, slice_str("?")),
+	    &content, &type, &size);
 	if (archive_entry_is_encrypted(e) || archive_entry_is_data_encrypted(e))
 		flags = (flags & ~(uint32_t)PART_BROKEN) | PART_ENCRYPTED;
 	if (c->zip != NULL && !raw) {
@@ -157,13 +159,13 @@ look_at_member(struct scan_ctx *c, struct archive *a, struct archive_entry *e, b
 	}
 	if (scan_malware(buf_slice(&content)))
 		flags |= PART_MALWARE;
-	if (is_document(type.name) && !(flags & (PART_LIMIT | PART_ENCRYPTED))) {
+	if ((is_document(type.name) ||
+		(type.name[0] == '\0' && scan_is_mail(ext, buf_slice(&content)))) &&
+	    !(flags & (PART_LIMIT | PART_ENCRYPTED))) {
 		member_path(&inner, path, name);
-		flags |= scan_look(c, buf_slice(&content), scan_name_ext(buf_slice(&norm)),
-		    buf_slice(&inner), &type);
+		flags |= scan_look(c, buf_slice(&content), ext, buf_slice(&inner), &type);
 	}
 	if (type.cls == CLASS_EXEC) {
-		ext = scan_name_ext(buf_slice(&norm));
 		flags |= PART_EXEC |
 			 (ext.len > 0 && !(flags & PART_BANNED_NAME) && !raw ? PART_MISMATCH : 0);
 		/* a shell script of any name in a source archive is content, not a disguise */

@@ -6,6 +6,7 @@
 #include "milter/secrecy.h"
 
 #include "lib/crypto.h"
+#include "lib/deflate.h"
 #include "lib/uni.h"
 
 #include <string.h>
@@ -85,6 +86,72 @@ scan_inside(struct scan_ctx *c, struct slice name, struct slice bytes, struct sl
 	buf_done(&found);
 	buf_done(&inner);
 	c->depth--;
+	return flags;
+}
+
+void
+scan_inflate(struct slice s, size_t max, struct buf *out)
+{
+	struct deflate *d = deflate_new();
+	struct slice in = slice_from(s, 2);
+	size_t used;
+	int n;
+
+	while (d != NULL && out->len < max) {
+		unsigned char *room = buf_reserve(out, 32768);
+
+		if (room == NULL)
+			break;
+		n = deflate_read(d, in, &used, room, 32768);
+		if (n <= 0)
+			break;
+		in = slice_from(in, used);
+		buf_commit(out, (size_t)n);
+	}
+	deflate_free(d);
+}
+
+bool
+scan_is_mail(struct slice ext, struct slice bytes)
+{
+	static const char *const exts[] = {"eml", "emlx", "mht", "mhtml"};
+	size_t i;
+
+	for (i = 0; i < sizeof exts / sizeof *exts; i++) {
+		if (slice_caseeq_str(ext, exts[i]))
+			return bytes.len > 0;
+	}
+	return slice_casestarts(bytes, "MIME-Version:");
+}
+
+uint32_t
+scan_mail_file(struct scan_ctx *c, struct slice bytes, struct slice path)
+{
+	uint64_t size = c->f->attach_size;
+
+	if (c->depth >= SCAN_DEPTH_MAX || scan_late(c))
+		return PART_LIMIT;
+	scan_entity(c, bytes, path, COVER_OTHER);
+	/* the file itself counts, not once more what is in it */
+	c->f->attach_size = size;
+	return 0;
+}
+
+uint32_t
+scan_activemime(struct scan_ctx *c, struct slice bytes, struct slice path)
+{
+	ptrdiff_t at = slice_index(slice_sub(bytes, 10, 256), 'x');
+	uint32_t flags = PART_LIMIT;
+	struct buf b;
+
+	buf_init(&b, SCAN_MEMBER_MAX + 65536);
+	if (at >= 0)
+		scan_inflate(slice_from(bytes, 10 + (size_t)at), SCAN_MEMBER_MAX, &b);
+	c->unpacked += b.len;
+	if (b.len > 0)
+		flags = scan_inside(c, slice_str("ActiveMime"), buf_slice(&b), path) &
+			(PART_LIMIT | PART_ENCRYPTED | PART_MACRO);
+	buf_done(&b);
 	return flags;
 }
 

@@ -4,8 +4,6 @@
 
 #include "milter/scan_ole.h"
 
-#include "lib/deflate.h"
-
 #include <string.h>
 
 #define RECORDS_MAX 1000000
@@ -26,26 +24,6 @@ le(const unsigned char *p, unsigned n)
 	while (n-- > 0)
 		v = v << 8 | p[n];
 	return v;
-}
-
-/* zlib's form: two octets of header, then DEFLATE. */
-static void
-unpack(struct slice in, struct buf *out)
-{
-	struct deflate *d = deflate_new();
-	size_t used;
-	int n;
-
-	in = slice_from(in, 2);
-	while (d != NULL && out->len < SCAN_MEMBER_MAX) {
-		unsigned char *room = buf_reserve(out, 32768);
-
-		if (room == NULL || (n = deflate_read(d, in, &used, room, 32768)) <= 0)
-			break;
-		in = slice_from(in, used);
-		buf_commit(out, (size_t)n);
-	}
-	deflate_free(d);
 }
 
 void
@@ -74,7 +52,7 @@ ole_slides(struct slice s, struct ole_doc *d, ole_object_fn *on, void *arg)
 
 			buf_init(&b, SCAN_MEMBER_MAX + 65536);
 			if (head >> 4 == 1 && data.len > 6)
-				unpack(slice_from(data, 4), &b);
+				scan_inflate(slice_from(data, 4), SCAN_MEMBER_MAX, &b);
 			on(arg, head >> 4 == 1 ? buf_slice(&b) : data);
 			buf_done(&b);
 		}

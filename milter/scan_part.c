@@ -84,6 +84,10 @@ scan_look(struct scan_ctx *c, struct slice bytes, struct slice ext, struct slice
 		flags |= scan_pdf(c, bytes, path);
 	if (strcmp(t.name, "tnef") == 0)
 		flags |= scan_winmail(c, bytes, path);
+	if (strcmp(t.name, "activemime") == 0)
+		flags |= scan_activemime(c, bytes, path);
+	if (t.name[0] == '\0' && scan_is_mail(ext, bytes))
+		flags |= scan_mail_file(c, bytes, path);
 	if (strcmp(t.name, "rtf") == 0)
 		flags |= scan_rtf(c, bytes, path);
 	if (t.cls == CLASS_ARCHIVE)

@@ -5,7 +5,6 @@
 
 #include "milter/scan_pdf.h"
 
-#include "lib/deflate.h"
 #include "lib/err.h"
 #include "lib/uni.h"
 
@@ -93,29 +92,6 @@ pdf_close(struct pdf *p)
 		qpdf_cleanup(&p->q);
 }
 
-/* zlib's form: two octets of header, then DEFLATE. What breaks off gives what came before, as readers show it. */
-static void
-inflate_flate(struct slice raw, size_t max, struct buf *out)
-{
-	struct deflate *d = deflate_new();
-	struct slice in = slice_from(raw, 2);
-	size_t used;
-	int n;
-
-	while (d != NULL && out->len < max) {
-		unsigned char *room = buf_reserve(out, 32768);
-
-		if (room == NULL)
-			break;
-		n = deflate_read(d, in, &used, room, 32768);
-		if (n <= 0)
-			break;
-		in = slice_from(in, used);
-		buf_commit(out, (size_t)n);
-	}
-	deflate_free(d);
-}
-
 static bool
 is_plain_flate(struct pdf *p, qpdf_oh dict)
 {
@@ -165,7 +141,7 @@ pdf_stream(struct pdf *p, unsigned oh, size_t max, struct buf *out)
 			return false;
 	}
 	if (plain)
-		inflate_flate(slice_of(data, len), max, out);
+		scan_inflate(slice_of(data, len), max, out);
 	else
 		buf_append(out, data, len < max ? len : max);
 	free(data);

@@ -126,6 +126,14 @@ bool scan_tnef(struct slice bytes, tnef_fn *on_file, tnef_text_fn *on_text, void
 
 /* scan_inside.c: a file inside another (TNEF, PDF, OLE): judged like an attachment, and listed when it is suspicious. Its flags. */
 uint32_t scan_inside(struct scan_ctx *c, struct slice name, struct slice bytes, struct slice path);
+/* zlib's form (two octets of header, then DEFLATE), at most max octets of it; what breaks off gives what came before. */
+void scan_inflate(struct slice s, size_t max, struct buf *out);
+/* A message in a file: by its ending, or since it begins like one, as Word writes web archives. */
+bool scan_is_mail(struct slice ext, struct slice bytes);
+/* Its parts, judged like those of the mail itself. Flags for the part. */
+uint32_t scan_mail_file(struct scan_ctx *c, struct slice bytes, struct slice path);
+/* What Word and Outlook wrap OLE2 files in (macros of a web archive): unpacked and judged. */
+uint32_t scan_activemime(struct scan_ctx *c, struct slice bytes, struct slice path);
 uint32_t scan_winmail(struct scan_ctx *c, struct slice bytes, struct slice path);
 /* Known malware: the harmless test file that every scanner finds (EICAR). */
 bool scan_malware(struct slice bytes);

@@ -45,6 +45,7 @@ static const struct {
     {0, "II*\0", 4, {"tiff", CLASS_OTHER}},
     {0, "MM\0*", 4, {"tiff", CLASS_OTHER}},
     {0, "{\\rt", 4, {"rtf", CLASS_OTHER}}, /* Word asks for no more */
+    {0, "ActiveMime", 10, {"activemime", CLASS_OTHER}},
     {0, "<?xml", 5, {"xml", CLASS_OTHER}},
     {0, "\x78\x9f\x3e\x22", 4, {"tnef", CLASS_OTHER}},
 };

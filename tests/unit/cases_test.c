@@ -255,6 +255,7 @@ main(void)
 	run((const char *const[]){"/usr/bin/python3", script, dir, certs, NULL});
 	smime_init();
 	scan_xml_init();
+	scan_ole_init();
 	snprintf(script, sizeof script, "%s/trust", certs);
 	if (smime_trust_load(script, &trust) != 0 || (n = load()) < 40)
 		return 1;

@@ -317,6 +317,27 @@ case("h.txt", HELLO + b"begin-base64 644 anh.jpg\r\n" + base64.encodebytes(EXE).
 case("i.txt", HELLO + b"=ybegin is how yEnc begins; (This file must be converted with BinHex 4.0) is a sentence\r\nbegin 644 a.txt\r\n", "ok")
 case("j.txt", (HELLO + yenc(b"a.txt", b"x")) * 100, "M06")
 
+# --- messages in files, and Word's web archives
+
+def mail(name, data, ctype=b"application/octet-stream"):
+    return (b"MIME-Version: 1.0\r\nSubject: x\r\nContent-Type: multipart/related; boundary=b1\r\n\r\n--b1\r\nContent-Type: text/html\r\n\r\n<p>x\r\n--b1\r\n"
+            b"Content-Type: " + ctype + b"; name=\"" + name + b"\"\r\nContent-Transfer-Encoding: base64\r\n\r\n" +
+            base64.encodebytes(data).replace(b"\n", b"\r\n") + b"\r\n--b1--\r\n")
+
+
+def activemime(data):
+    return b"ActiveMime\0\0\1\xf0" + b"\4\0\0\0\xff\xff\xff\xff\0\0\7\xf0" + struct.pack("<I", len(data)) + b"\0" * 20 + zlib.compress(data)
+
+
+case("thu.eml", mail(b"setup.exe", EXE), "P22")
+case("thu.eml", mail(b"a.txt", b"Kinh gui"), "ok")
+case("eml.zip", zipped(("thu.eml", mail(b"setup.exe", EXE))), "P22")
+case("eml-ok.zip", zipped(("thu.eml", mail(b"a.txt", b"Kinh gui"))), "ok")
+case("trang.mht", mail(b"editdata.mso", activemime(VBA)), "P22", inner="ActiveMime macro")
+case("macro.doc", mail(b"editdata.mso", activemime(VBA)), "P22", inner="ActiveMime macro")
+case("object.mht", mail(b"oledata.mso", activemime(ole({"\1Ole10Native": package("a.txt", b"x")}))), "ok")
+
+
 # --- what LibreOffice wrote
 
 OFFICE = pathlib.Path(__file__).resolve().parents[1] / "data/office"
