@@ -129,6 +129,22 @@ def dies_of_all(m):
     assert [n["id"] for n in r["findings"] if n["id"] == "scan_failed"] and not [n for n in r["findings"] if n["id"][0] == "P"], r["findings"]
 
 
+def documents_in_the_sandbox(m):
+    """What inside_test looks into, through the real scanner: its libraries do their work where there are no files and few calls, and no scanner dies."""
+    folder = m.root / "inside"
+    folder.mkdir()
+    subprocess.run([sys.executable, str(run.SRC / "tests/unit/inside_make.py"), str(folder)], check=True)
+    pids = sorted(m.pids(SCAN))
+    rows = [line.split("\t") for line in (folder / "cases.tsv").read_text().splitlines()]
+    c = run.Client(m.sock)
+    for path, name, rule, *_ in rows:
+        c.message("inside-" + path, run.attachment(name, (folder / path).read_bytes()), login="")
+    got = {r["qid"]: r["decision"]["rule"] for r in run.read_log(m.log) if r["event"] == "verdict" and r["qid"].startswith("inside-")}
+    wrong = [(name, got.get("inside-" + path), rule) for path, name, rule, *_ in rows if got.get("inside-" + path) != (rule if rule != "ok" else "")]
+    assert len(rows) > 60 and not wrong, wrong
+    assert sorted(m.pids(SCAN)) == pids, "a scanner died"
+
+
 # ---- clamd ----
 
 class Clamd(threading.Thread):
@@ -252,7 +268,7 @@ def main():
         (root / "i").mkdir()
         m = run.Milter(root / "i", certs, milter_scan_timeout_ms="1000")
         os.chdir(root / "i/run")
-        for fn in (killed_once, dies_of_its_contents, hangs, dies_of_all):
+        for fn in (documents_in_the_sandbox, killed_once, dies_of_its_contents, hangs, dies_of_all):
             run.check(fn.__name__, lambda fn=fn: fn(m))
         m.stop()
         (root / "c").mkdir()
