@@ -165,6 +165,8 @@ ctl_exit_code(int err)
 	case ERR_DENIED:
 	case ERR_AUTH:
 	case ERR_EXPIRED:
+	case ERR_LOCKED:
+	case ERR_MUST_CHANGE:
 		return EX_NOPERM;
 	case ERR_TEMP:
 	case ERR_TIMEOUT:

@@ -451,7 +451,7 @@ check_directory(
 		goto out;
 	rc = dir_open_conf(k->conf, dn, buf_slice(&password), &d);
 	if (rc == 0 && dn[0] != '\0')
-		rc = dir_verify(d, dn, buf_slice(&password));
+		rc = dir_verify(d, dn, buf_slice(&password), NULL);
 	if (rc == 0)
 		rc = dir_read(d, base, attrs, &found);
 	if (rc == 0)

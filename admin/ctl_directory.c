@@ -12,6 +12,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sysexits.h>
 #include <unistd.h>
 
@@ -99,10 +101,14 @@ int
 ctl_dir_open(
     const struct ctl *c, const char *bind_dn, const char *password_file, struct ctl_dir *out)
 {
+	static const struct rlimit none = {0, 0};
 	char *path = NULL;
 	struct buf password;
 	int rc, err;
 
+	/* HR's password, and others, are in this process: no core file of it, and nobody looks in */
+	if (setrlimit(RLIMIT_CORE, &none) != 0 || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0)
+		return ctl_fail(c, EX_OSERR, "RLIMIT_CORE, PR_SET_DUMPABLE: %s", strerror(errno));
 	buf_init(&password, 1024);
 	if (bind_dn == NULL)
 		bind_dn = conf_str(c->conf, "admin_bind_dn");

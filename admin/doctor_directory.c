@@ -276,7 +276,7 @@ probe_as_staff(struct check *k, struct dir *admin)
 		finding(k, BAD, "probe", _("admin_bind_dn cannot add %s: %s"), dn,
 		    why != NULL ? why : err_name(rc));
 	} else if (dir_open_conf(k->conf, dn, slice_str(password), &d) != 0 ||
-		   dir_verify(d, dn, slice_str(password)) != 0) {
+		   dir_verify(d, dn, slice_str(password), NULL) != 0) {
 		finding(k, WARN, "probe", _("%s was added, but cannot sign in: not checked"), dn);
 	} else if (check_hidden(k, d, _("any person who signs in"))) {
 		finding(k, GOOD, "probe", _("a person who signs in reads no password of others"));

@@ -12,11 +12,14 @@
 struct auth_source {
 	/* As people_login and people_verify. */
 	int (*find)(void *arg, struct slice name, struct person **out);
-	int (*verify)(void *arg, const struct person *u, struct slice password);
+	int (*verify)(void *arg, struct person *u, struct slice password);
 	/* Whose a client's certificate is, as cert_person; NULL: EXTERNAL is not offered. */
 	int (*by_cert)(void *arg, struct slice der, struct person **out, char **name_out);
 	void *arg;
 	unsigned char secret[32]; /* for decoys: the same in all lookup processes */
+	/* As people_admit and people_count_wrong. Either may be NULL. */
+	int (*admit)(void *arg, const struct person *u, bool by_password);
+	void (*count_wrong)(void *arg, const struct person *u);
 	/* Asked before a password or a proof is looked at: false when there were too many wrong ones of late. u is NULL for a name that
 	 * is not there. tried: what came of it. Either may be NULL. */
 	bool (*may_try)(void *arg, const struct person *u, struct slice name, const char *ip);
@@ -41,7 +44,7 @@ void auth_free(struct auth *a); /* NULL accepted */
 enum auth_result { AUTH_MORE, AUTH_OK, AUTH_FAILED };
 /* The first step has has_initial and initial, later ones the response. MORE: challenge (reset first) is for the client. OK:
  * challenge is the final data, *has_final tells whether there is any. FAILED: *err_out is ERR_AUTH (also for a name that is not
- * there), ERR_DENIED, ERR_EXPIRED, ERR_LIMIT (too many wrong ones of late: not looked at), ERR_TEMP, ERR_SYNTAX, ERR_UNSUPPORTED (channel
+ * there), ERR_DENIED, ERR_EXPIRED, ERR_MUST_CHANGE, ERR_LOCKED, ERR_LIMIT (too many wrong ones of late: not looked at), ERR_TEMP, ERR_SYNTAX, ERR_UNSUPPORTED (channel
  * binding). */
 enum auth_result auth_start(struct auth *a, bool has_initial, struct slice initial,
     struct buf *challenge, bool *has_final, int *err_out);

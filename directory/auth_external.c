@@ -34,10 +34,14 @@ auth_external(const struct auth_source *s, struct slice der, struct slice authzi
 		err = ERR_LIMIT;
 		goto out;
 	}
-	if (err == ERR_NOTFOUND || (err == 0 && u->is_locked))
+	if (err == 0 && u->policy.state == PPOLICY_LOCKED)
+		err = ERR_LIMIT;
+	else if (err == ERR_NOTFOUND)
 		err = ERR_AUTH;
 	else if (err == 0 && authzid.len > 0 && !auth_may_act_as(u, authzid))
 		err = ERR_DENIED;
+	if (err == 0 && s->admit != NULL)
+		err = s->admit(s->arg, u, false);
 	if (s->tried != NULL && (err == 0 || err == ERR_AUTH))
 		s->tried(s->arg, u, shown, ip, err == 0);
 out:

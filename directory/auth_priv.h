@@ -19,7 +19,7 @@ int auth_scram_binding(const char *mech, struct slice initial, bool plus_is_offe
 bool auth_may_act_as(const struct person *u, struct slice want);
 
 /* EXTERNAL's only step: the certificate (DER) and what the client says it wants to be ("": itself). 0: *person_out is the caller's; ERR_AUTH,
- * ERR_DENIED, ERR_LIMIT, ERR_TEMP. *name_out: malloc'd or NULL, whatever is returned. */
+ * ERR_DENIED, ERR_LIMIT, ERR_LOCKED, ERR_TEMP. *name_out: malloc'd or NULL, whatever is returned. */
 int auth_external(const struct auth_source *s, struct slice der, struct slice authzid,
     const char *ip, struct person **person_out, char **name_out);
 

@@ -139,9 +139,12 @@ cb_canon_user(sasl_conn_t *conn, void *context, const char *in, unsigned in_len,
 	return rc;
 }
 
+/* What the directory has locked after wrong tries is not looked at either: the answer is the same for the right password. */
 static int
 may_try(struct auth *a)
 {
+	if (a->person != NULL && a->person->policy.state == PPOLICY_LOCKED)
+		return ERR_LIMIT;
 	if (self.source->may_try != NULL &&
 	    !self.source->may_try(self.source->arg, a->person, slice_str(auth_name(a)), a->ip))
 		return ERR_LIMIT;
@@ -365,6 +368,12 @@ is_plaintext(const char *mech)
 	return strcasecmp(mech, "PLAIN") == 0 || strcasecmp(mech, "LOGIN") == 0;
 }
 
+static bool
+is_scram(const char *mech)
+{
+	return strncasecmp(mech, "SCRAM-", 6) == 0;
+}
+
 static int
 conn_setup(struct auth *a, const struct auth_params *p)
 {
@@ -518,6 +527,11 @@ finish(struct auth *a, int rc, const char *out, unsigned out_len, struct buf *ch
 	}
 	if (rc == SASL_CONTINUE)
 		return AUTH_MORE;
+	if (rc == SASL_OK && a->err == 0 && !a->is_decoy && a->person != NULL &&
+	    is_scram(a->mech) && self.source->admit != NULL) {
+		a->err = self.source->admit(self.source->arg, a->person, true);
+		rc = a->err == 0 ? SASL_OK : SASL_BADAUTH;
+	}
 	/* the last word is ours: nobody is let in whom the directory did not name */
 	if (rc == SASL_OK && (a->person == NULL || a->is_decoy || a->err != 0))
 		rc = SASL_BADAUTH;
@@ -525,6 +539,9 @@ finish(struct auth *a, int rc, const char *out, unsigned out_len, struct buf *ch
 		*has_final = out != NULL;
 	else
 		*err_out = err_of(a, rc);
+	if (a->is_tried && is_scram(a->mech) && *err_out == ERR_AUTH && a->person != NULL &&
+	    !a->is_decoy && self.source->count_wrong != NULL)
+		self.source->count_wrong(self.source->arg, a->person);
 	if (a->is_tried && self.source->tried != NULL && (rc == SASL_OK || *err_out == ERR_AUTH))
 		self.source->tried(
 		    self.source->arg, a->person, slice_str(auth_name(a)), a->ip, rc == SASL_OK);

@@ -36,7 +36,7 @@ auth_scram_value(const struct auth_source *s, const struct person *u, struct sli
 	struct slice hash = hash_mech(mech);
 
 	*is_decoy_out = false;
-	for (size_t i = 0; u != NULL && !u->is_locked && !u->keys_are_old && i < u->n_scram; i++) {
+	for (size_t i = 0; u != NULL && !u->keys_are_old && i < u->n_scram; i++) {
 		struct slice v = slice_str(u->scram[i]);
 
 		if (v.len > hash.len && v.ptr[hash.len] == '$' &&

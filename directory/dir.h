@@ -62,9 +62,14 @@ int dir_search(struct dir *d, const char *base, const char *filter, const char *
 /* One entry by its DN: *out has exactly one. ERR_NOTFOUND, ERR_TEMP. */
 int dir_read(struct dir *d, const char *dn, const char *const *attrs, struct dir_result **out);
 
-/* Whether password is that of dn, by an LDAP bind on a connection of its own. 0; ERR_AUTH (wrong; an empty password always
- * is: RFC 4513 5.1.2 would make it anonymous); ERR_EXPIRED (password policy); ERR_TEMP. */
-int dir_verify(struct dir *d, const char *dn, struct slice password);
+/* Whether password is that of dn, by an LDAP bind on a connection of its own. 0; ERR_AUTH (wrong, or the account is locked; an empty
+ * password always is wrong: RFC 4513 5.1.2 would make it anonymous); ERR_EXPIRED and ERR_MUST_CHANGE (right, and the password policy is
+ * against it); ERR_TEMP. says_out, when not NULL: what the policy says of a password that is taken. */
+struct dir_says {
+	int64_t expires_s;  /* it expires in so many seconds; -1: nothing was said */
+	int32_t grace_left; /* it has expired, and is taken so many times more; -1: it has not */
+};
+int dir_verify(struct dir *d, const char *dn, struct slice password, struct dir_says *says_out);
 
 /* ---- writing: admin only ---- */
 enum dir_mod_op { DIR_MOD_ADD, DIR_MOD_DELETE, DIR_MOD_REPLACE };

@@ -68,6 +68,27 @@ struct staff_away {
 };
 int dir_admin_away(struct dir_admin *a, const char *who, const struct staff_away *p,
     enum change *change_out, char **why_out);
+/* ---- passwords: the hash that a bind is verified by and the SCRAM keys, in one change ---- */
+/* Somebody's account, by id, login name or address. */
+struct staff_account {
+	char *dn, *id, *uid, *mail, *display;
+	bool is_frozen;   /* an administrator has locked it */
+	bool must_change; /* the password is a first one */
+	uint64_t epoch;   /* sessions and tickets of a smaller one are over */
+	int64_t changed;  /* when it was set, seconds since 1970; 0: not known */
+};
+int dir_admin_account(
+    struct dir_admin *a, const char *who, struct staff_account *out, char **why_out);
+void staff_account_done(struct staff_account *s);
+/* "kmtw-3xhn-p7rd": 12 of 31 signs that nobody confuses, 59 bits; appended. */
+void dir_admin_password_make(struct buf *out);
+/* Ends a lock by wrong tries as well, and the sessions that are open with the password before. must_change: a first password, with which nobody signs in until it is changed. */
+int dir_admin_password_set(struct dir_admin *a, const struct staff_account *s,
+    struct slice password, bool must_change, char **why_out);
+/* Whether it is the password now (a first one and an expired one are), within first_days if it is a first one. ERR_AUTH, ERR_EXPIRED
+ * (a first password past its time), ERR_TEMP, with words. */
+int dir_admin_password_is(struct dir_admin *a, const struct staff_account *s, struct slice password,
+    unsigned first_days, char **why_out);
 /* Functional mailboxes whose roster names the person or one of its posts. */
 int dir_admin_held(struct dir_admin *a, const char *dn, struct dir_result **out, char **why_out);
 

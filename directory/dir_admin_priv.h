@@ -67,6 +67,10 @@ int admin_address_make(struct dir_admin *a, const char *name, const struct agenc
     char **uid_out, char **mail_out, char **why_out);
 int admin_address_given(
     struct dir_admin *a, const char *given, char **uid_out, char **mail_out, char **why_out);
+/* Too short, too long, or with what RFC 4013 does not allow: ERR_SYNTAX with words. */
+int admin_password_check(struct slice password, char **why_out);
+/* The hash and the SCRAM keys of one password: they go into the directory together. */
+int admin_password_mods(struct dir_admin *a, struct slice password, struct mods *m, char **why_out);
 /* The DN of the clerks' post of an agency, malloc'd. */
 char *admin_clerk_post(const struct agency_cache *g);
 

@@ -7,19 +7,16 @@
 
 #include "directory/escape.h"
 #include "directory/saslprep.h"
-#include "directory/scram.h"
-#include "lib/crypto.h"
 #include "lib/err.h"
 #include "lib/fold.h"
 #include "lib/log.h"
-#include "lib/mime.h"
 #include "lib/utf7.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { PASSWORD_MIN = 8, TRIES_MAX = 1000 };
+enum { TRIES_MAX = 1000 };
 
 static const char *const staff_attrs[] = {"vnStaffId", "uid", "mail", "cn", "displayName", "title",
     "vnAgencyRef", "vnRole", "vnStatus", "vnDecisionRef", "employeeNumber", "vnMailAlias",
@@ -50,70 +47,8 @@ check(const struct staff_hire *p, char **why_out)
 		p->id[strspn(p->id, "0123456789abcdefghijklmnopqrstuvwxyz-")] != '\0'))
 		err = admin_fail(why_out, ERR_SYNTAX,
 		    "the id must be at most 20 digits, small letters and hyphens");
-	if (err == 0 && p->password.len > 0 && p->password.len < PASSWORD_MIN)
-		err = admin_fail(
-		    why_out, ERR_SYNTAX, "the password is shorter than %d bytes", PASSWORD_MIN);
-	return err;
-}
-
-/* ---- passwords ---- */
-
-/* "kmtw-3xhn-p7rd": 12 of 31 signs that nobody confuses, 59 bits. */
-static void
-password_make(struct buf *out)
-{
-	static const char signs[] = "abcdefghjkmnpqrstuvwxyz23456789";
-	unsigned char r;
-
-	for (int i = 0; i < 12; i++) {
-		do {
-			random_bytes(&r, 1);
-		} while (r >= 248); /* 8 * 31 */
-		if (i > 0 && i % 4 == 0)
-			buf_append_byte(out, '-');
-		buf_append_byte(out, (unsigned char)signs[r % 31]);
-	}
-}
-
-/* The hash and the SCRAM keys of one password: they go into the directory together. */
-static int
-password_mods(struct dir_admin *a, struct slice password, struct mods *m, char **why_out)
-{
-	unsigned char digest[64 + 16];
-	struct buf prepared, salted, text;
-	int err;
-
-	buf_init(&prepared, 4096);
-	buf_init(&salted, 8192);
-	buf_init(&text, 1024);
-	err = saslprep(password, false, &prepared);
-	if (err != 0) {
-		err = admin_fail(why_out, ERR_SYNTAX,
-		    "the password holds characters that RFC 4013 does not allow");
-		goto out;
-	}
-	err = scram_make(password, &text);
-	if (err == 0)
-		mods_add(m, "authPassword", buf_slice(&text));
-	mods_now(m, "vnScramTime");
-	buf_wipe(&text);
-	if (strcasecmp(a->hash, "server") == 0) {
-		mods_add(m, "userPassword", buf_slice(&prepared));
-		goto out;
-	}
-	random_bytes(digest + 64, 16);
-	buf_append_slice(&salted, buf_slice(&prepared));
-	buf_append(&salted, digest + 64, 16);
-	sha512_of(buf_slice(&salted), digest);
-	buf_append_str(&text, "{SSHA512}");
-	b64_encode(slice_of(digest, sizeof(digest)), false, &text);
-	mods_add(m, "userPassword", buf_slice(&text));
-out:
-	if (err == 0)
-		err = m->err;
-	buf_wipe(&prepared);
-	buf_wipe(&salted);
-	buf_wipe(&text);
+	if (err == 0 && p->password.len > 0)
+		err = admin_password_check(p->password, why_out);
 	return err;
 }
 
@@ -166,7 +101,7 @@ person_add(struct dir_admin *a, const struct staff_hire *p, const struct agency_
 	mods_text(&m, "vnDecisionRef", p->decision);
 	mods_add(&m, "userCertificate;binary", p->cert);
 	if (err == 0)
-		err = password_mods(a, password, &m, why_out);
+		err = admin_password_mods(a, password, &m, why_out);
 	if (err == 0)
 		err = dir_add(a->d, h->dn, m.m, m.n, why_out);
 	buf_done(&name);
@@ -309,7 +244,7 @@ hire_new(struct dir_admin *a, const struct staff_hire *p, const struct agency_ca
 	buf_init(&password, SASLPREP_MAX);
 	buf_append_slice(&password, p->password);
 	if (password.len == 0)
-		password_make(&password);
+		dir_admin_password_make(&password);
 	err = p->mail != NULL ? admin_address_given(a, p->mail, &h->uid, &h->mail, why_out)
 			      : admin_address_make(a, p->name, g, &h->uid, &h->mail, why_out);
 	if (err == 0 && asprintf(&h->display, "%s (%s)", p->name, g->abbrev) < 0)

@@ -273,9 +273,12 @@ dir_read(struct dir *d, const char *dn, const char *const *attrs, struct dir_res
 }
 
 int
-dir_verify(struct dir *d, const char *dn, struct slice password)
+dir_verify(struct dir *d, const char *dn, struct slice password, struct dir_says *says_out)
 {
 	const struct fake_entry *e = entry_find(d, dn);
+
+	if (says_out != NULL)
+		*says_out = (struct dir_says){-1, -1};
 
 	if (d->fail != 0)
 		return d->fail;
@@ -285,6 +288,29 @@ dir_verify(struct dir *d, const char *dn, struct slice password)
 			return 0;
 	}
 	return ERR_AUTH;
+}
+
+int
+dir_modify(struct dir *d, const char *dn, const struct dir_mod *mods, size_t n_mods, char **why_out)
+{
+	struct fake_entry *e = NULL;
+
+	(void)why_out;
+	if (d->fail != 0)
+		return d->fail;
+	for (size_t i = 0; i < d->n; i++)
+		e = strcmp(d->v[i].dn, dn) == 0 ? &d->v[i] : e;
+	if (e == NULL)
+		return ERR_NOTFOUND;
+	/* what tests need: values are added */
+	for (size_t i = 0; i < n_mods; i++) {
+		for (size_t k = 0; k < mods[i].n_values; k++) {
+			e->attrs = xrealloc(e->attrs, (e->n_attrs + 2) * sizeof(*e->attrs));
+			e->attrs[e->n_attrs++] = xstrdup(mods[i].name);
+			e->attrs[e->n_attrs++] = slice_dup(mods[i].values[k]);
+		}
+	}
+	return 0;
 }
 
 /* ---- names: no escapes but those that stand in the tests ---- */

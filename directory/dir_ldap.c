@@ -193,21 +193,27 @@ dir_read(struct dir *d, const char *dn, const char *const *attrs, struct dir_res
 
 /* ---- verifying passwords ---- */
 
-static bool
-says_expired(LDAP *ld, LDAPControl **ctrls)
+/* What the policy's answer says: 0, ERR_EXPIRED or ERR_MUST_CHANGE. */
+static int
+policy_says(LDAP *ld, LDAPControl **ctrls, struct dir_says *says)
 {
 	LDAPControl *c = ldap_control_find(LDAP_CONTROL_PASSWORDPOLICYRESPONSE, ctrls, NULL);
-	ber_int_t expire, grace;
+	ber_int_t expire = -1, grace = -1;
 	LDAPPasswordPolicyError e = PP_noError;
 
 	if (c == NULL ||
 	    ldap_parse_passwordpolicy_control(ld, c, &expire, &grace, &e) != LDAP_SUCCESS)
-		return false;
-	return e == PP_passwordExpired || e == PP_changeAfterReset;
+		return 0;
+	says->expires_s = expire;
+	says->grace_left = (int32_t)grace;
+	return e == PP_passwordExpired    ? ERR_EXPIRED
+	       : e == PP_changeAfterReset ? ERR_MUST_CHANGE
+					  : 0;
 }
 
 static int
-verify_once(struct dir *d, struct link *l, const char *dn, struct slice password, bool *expired)
+verify_once(struct dir *d, struct link *l, const char *dn, struct slice password,
+    struct dir_says *says, int *policy_err)
 {
 	LDAPControl policy = {(char *)(uintptr_t)LDAP_CONTROL_PASSWORDPOLICYREQUEST, {0, NULL}, 0};
 	LDAPControl *ctrls[] = {&policy, NULL}, **answer = NULL;
@@ -227,16 +233,16 @@ verify_once(struct dir *d, struct link *l, const char *dn, struct slice password
 	rc = ldap_parse_result(l->ld, res, &code, NULL, NULL, NULL, &answer, 1);
 	if (rc != LDAP_SUCCESS)
 		return rc;
-	*expired = answer != NULL && says_expired(l->ld, answer);
+	*policy_err = answer == NULL ? 0 : policy_says(l->ld, answer, says);
 	ldap_controls_free(answer);
 	return code;
 }
 
 int
-dir_verify(struct dir *d, const char *dn, struct slice password)
+dir_verify(struct dir *d, const char *dn, struct slice password, struct dir_says *says_out)
 {
-	int rc = LDAP_SERVER_DOWN;
-	bool expired = false;
+	struct dir_says says = {-1, -1};
+	int rc = LDAP_SERVER_DOWN, policy_err = 0;
 
 	/* RFC 4513 5.1.2: a bind with a DN and no password succeeds as anonymous */
 	if (password.len == 0 || *dn == '\0')
@@ -250,20 +256,22 @@ dir_verify(struct dir *d, const char *dn, struct slice password)
 			break;
 		}
 		started = dir_now_ms();
-		rc = verify_once(d, l, dn, password, &expired);
+		rc = verify_once(d, l, dn, password, &says, &policy_err);
 		dir_link_put(d, false, true, l, rc, started);
 		if (dir_rc_is_answer(rc))
 			break;
 	}
+	if (says_out != NULL)
+		*says_out = says;
 	switch (rc) {
 	case LDAP_SUCCESS:
-		return expired ? ERR_EXPIRED : 0;
+		return policy_err;
 	case LDAP_INVALID_CREDENTIALS:
 	case LDAP_INAPPROPRIATE_AUTH:
 	case LDAP_NO_SUCH_OBJECT:
 	case LDAP_INVALID_DN_SYNTAX:
 	case LDAP_CONSTRAINT_VIOLATION:
-		return expired ? ERR_EXPIRED : ERR_AUTH;
+		return policy_err != 0 ? policy_err : ERR_AUTH;
 	default:
 		log_failure("bind", dn, rc);
 		return ERR_TEMP;

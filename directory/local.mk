@@ -13,7 +13,7 @@ directory_libcvlookup_a_SOURCES = directory/lookup_client.h directory/lookup_cli
 # --- names and keys: pure ---
 noinst_LIBRARIES += directory/libcvnames.a
 directory_libcvnames_a_SOURCES = directory/escape.h directory/escape.c directory/saslprep.h directory/saslprep.c \
-	directory/scram.h directory/scram.c directory/dir_entry.c directory/sync_value.h directory/sync_value.c
+	directory/scram.h directory/scram.c directory/dir_entry.c directory/sync_value.h directory/sync_value.c directory/ppolicy.h directory/ppolicy.c
 directory_libcvnames_a_CFLAGS = $(AM_CFLAGS) $(IDN_CFLAGS)
 
 # --- libcvldap.a: the wrapper of libldap; its twin for tests is libcvdirfake.a ---
@@ -25,7 +25,7 @@ directory_libcvldap_a_CFLAGS = $(AM_CFLAGS) $(LDAP_CFLAGS)
 # --- libcvpeople.a: who is who ---
 noinst_LIBRARIES += directory/libcvpeople.a
 directory_libcvpeople_a_SOURCES = directory/people.h directory/people_priv.h directory/people.c directory/people_func.c \
-	directory/people_rcpt.c directory/people_route.c directory/people_agency.c directory/people_watch.c
+	directory/people_rcpt.c directory/people_route.c directory/people_agency.c directory/people_watch.c directory/people_policy.c
 
 # --- libcvauth.a: the wrapper of Cyrus SASL ---
 noinst_LIBRARIES += directory/libcvauth.a
@@ -62,11 +62,13 @@ check_LIBRARIES += directory/libcvdirfake.a
 directory_libcvdirfake_a_SOURCES = directory/dir_fake.h directory/dir_fake.c
 
 # --- unit tests ---
-CV_DIR_TESTS = tests/unit/token_test tests/unit/escape_test tests/unit/scram_test tests/unit/people_test tests/unit/auth_test \
+CV_DIR_TESTS = tests/unit/ppolicy_test tests/unit/token_test tests/unit/escape_test tests/unit/scram_test tests/unit/people_test tests/unit/auth_test \
 	tests/unit/ctl_rows_test tests/unit/login_cache_test tests/unit/throttle_test tests/unit/cert_person_test tests/unit/sync_value_test
 check_PROGRAMS += $(CV_DIR_TESTS)
 TESTS += $(CV_DIR_TESTS)
 CV_DIR_TEST_LIBS = directory/libcvnames.a lib/libcvmail.a lib/libcvcrypto.a lib/libcv.a $(IDN_LIBS) $(CV_MAIL_LIBS) $(CRYPTO_LIBS)
+tests_unit_ppolicy_test_SOURCES = tests/unit/ppolicy_test.c
+tests_unit_ppolicy_test_LDADD = $(CV_DIR_TEST_LIBS) $(CMOCKA_LIBS)
 tests_unit_token_test_SOURCES = tests/unit/token_test.c
 tests_unit_token_test_LDADD = directory/libcvtoken.a lib/libcvcrypto.a $(CV_TEST_LIBS) $(CRYPTO_LIBS)
 tests_unit_sync_value_test_SOURCES = tests/unit/sync_value_test.c
@@ -136,7 +138,7 @@ tests_system_lookup_probe_LDADD = directory/libcvlookup.a directory/libcvtoken.a
 # --- agencies and staff as congvu writes them ---
 noinst_LIBRARIES += directory/libcvdiradmin.a
 directory_libcvdiradmin_a_SOURCES = directory/dir_admin.h directory/dir_admin_priv.h directory/dir_admin.c \
-	directory/dir_admin_agency.c directory/dir_admin_names.c directory/dir_admin_staff.c directory/dir_admin_mail.c
+	directory/dir_admin_agency.c directory/dir_admin_names.c directory/dir_admin_staff.c directory/dir_admin_mail.c directory/dir_admin_password.c
 # What congvu links for agency and staff, besides lib's.
 CV_CTL_DIR_LIBS = directory/libcvdiradmin.a directory/libcvldap.a directory/libcvnames.a lib/libcvmail.a lib/libcvcrypto.a
 CV_CTL_DIR_SYSLIBS = $(LDAP_LIBS) -llber $(IDN_LIBS) $(CV_MAIL_LIBS) $(CRYPTO_LIBS)

@@ -297,6 +297,9 @@ login_parse(struct ipc_reader *r, struct lookup_login *l, struct slice *final)
 		*final = slice_of(NULL, 0);
 	else if (final->ptr == NULL)
 		*final = slice_of("", 0);
+	l->password_until = ipc_get_i64(r);
+	l->is_grace = ipc_get_u8(r) != 0;
+	l->grace_left = ipc_get_u32(r);
 	return ipc_reader_end(r);
 }
 
@@ -316,8 +319,8 @@ auth_send_abort(struct lookup_auth *a)
 static int
 auth_err(int err)
 {
-	static const int told[] = {
-	    ERR_AUTH, ERR_DENIED, ERR_EXPIRED, ERR_LIMIT, ERR_SYNTAX, ERR_UNSUPPORTED};
+	static const int told[] = {ERR_AUTH, ERR_DENIED, ERR_EXPIRED, ERR_MUST_CHANGE, ERR_LOCKED,
+	    ERR_LIMIT, ERR_SYNTAX, ERR_UNSUPPORTED};
 
 	for (size_t i = 0; i < sizeof(told) / sizeof(told[0]); i++) {
 		if (err == told[i])

@@ -83,8 +83,12 @@ struct lookup_login {
 	char *account;
 	char *address; /* primary */
 	char *name;
-	struct slice ticket;                /* for stored and ingest */
-	int64_t expires;                    /* seconds since 1970 */
+	struct slice ticket; /* for stored and ingest */
+	int64_t expires;     /* seconds since 1970 */
+	int64_t
+	    password_until; /* when the password expires, seconds since 1970, if it is time to say so; else 0 */
+	bool is_grace;                      /* it has expired, and was taken once more */
+	uint32_t grace_left;                /* so many times again */
 	struct lookup_identity *identities; /* addresses this person may send as, the own first */
 	size_t n_identities;
 	struct lookup_share *shares; /* functional mailboxes with the rights held now */
@@ -96,7 +100,8 @@ void lookup_login_free(struct lookup_login *l);
 enum lookup_auth_result { LOOKUP_AUTH_MORE, LOOKUP_AUTH_OK, LOOKUP_AUTH_FAILED };
 struct lookup_auth;
 /* MORE: challenge (not base64). OK: login is the callee's (lookup_login_free), challenge is the server's final data, ptr NULL
- * when there is none. FAILED: err is ERR_AUTH, ERR_DENIED, ERR_EXPIRED, ERR_LIMIT (too many wrong logins of late: not looked at), ERR_TEMP, ERR_SYNTAX or ERR_UNSUPPORTED. After OK and
+ * when there is none. FAILED: err is ERR_AUTH, ERR_DENIED, ERR_LIMIT (too many wrong logins of late: not looked at), ERR_TEMP, ERR_SYNTAX,
+ * ERR_UNSUPPORTED, or of right credentials ERR_EXPIRED, ERR_MUST_CHANGE (a first password) or ERR_LOCKED (by an administrator). After OK and
  * FAILED the exchange is over and freed. */
 typedef void (*lookup_auth_fn)(void *arg, enum lookup_auth_result res, int err,
     struct slice challenge, struct lookup_login *login);

@@ -7,6 +7,7 @@
 #include "directory/auth.h"
 #include "directory/cert_person.h"
 #include "directory/login_cache.h"
+#include "directory/scram.h"
 #include "directory/throttle.h"
 #include "lib/crypto.h"
 #include "lib/err.h"
@@ -44,20 +45,61 @@ find_person(void *arg, struct slice name, struct person **out)
 	return people_login(self.people, name, out);
 }
 
+/* The server says of an account that somebody has locked only that it does not sign in; the stored keys tell who may hear more. */
 static int
-verify_person(void *arg, const struct person *u, struct slice password)
+verify_frozen(const struct person *u, struct slice password)
+{
+	for (size_t i = 0; !u->keys_are_old && i < u->n_scram; i++) {
+		if (scram_fits(slice_str(u->scram[i]), password))
+			return ERR_LOCKED;
+	}
+	return ERR_AUTH;
+}
+
+static int
+verify_person(void *arg, struct person *u, struct slice password)
 {
 	uint64_t now = ms_of(CLOCK_MONOTONIC);
+	struct dir_says says;
 	int err;
 
 	(void)arg;
-	/* whether a lock still holds is the directory's to say */
-	if (!u->is_locked && login_cache_has(self.cache, u->dn, u->version, password, now))
-		return 0;
-	err = people_verify(self.people, u, password);
-	if (err == 0)
+	if (u->policy.state == PPOLICY_FROZEN)
+		return verify_frozen(u, password);
+	/* each login of grace is the server's to count */
+	if (u->policy.state != PPOLICY_GRACE &&
+	    login_cache_has(self.cache, u->dn, u->version, password, now))
+		return people_admit(self.people, u, true);
+	err = people_verify(self.people, u, password, &says);
+	if (err != 0)
+		return err;
+	if (says.grace_left >= 0) {
+		/* the server does not know of those by SCRAM */
+		if (u->policy.state == PPOLICY_EXPIRED)
+			return ERR_EXPIRED;
+		if (u->policy.state != PPOLICY_GRACE)
+			u->policy = (struct ppolicy_verdict){
+			    .state = PPOLICY_GRACE, .grace_left = (uint32_t)says.grace_left};
+	} else if (says.expires_s >= 0) {
+		u->policy.until = time(NULL) + says.expires_s;
+	}
+	if (says.grace_left < 0)
 		login_cache_put(self.cache, u->dn, u->version, password, now);
-	return err;
+	return 0;
+}
+
+static int
+admit_person(void *arg, const struct person *u, bool by_password)
+{
+	(void)arg;
+	return people_admit(self.people, u, by_password);
+}
+
+static void
+count_wrong(void *arg, const struct person *u)
+{
+	(void)arg;
+	people_count_wrong(self.people, u);
 }
 
 static int
@@ -191,8 +233,12 @@ int
 lookup_login_open(const struct conf *c, struct people *people, const unsigned char token_key[32],
     const char **what_out)
 {
-	static struct auth_source source = {
-	    .find = find_person, .verify = verify_person, .may_try = may_try, .tried = tried};
+	static struct auth_source source = {.find = find_person,
+	    .verify = verify_person,
+	    .may_try = may_try,
+	    .tried = tried,
+	    .admit = admit_person,
+	    .count_wrong = count_wrong};
 	const char **mechs;
 	size_t n;
 	int err;

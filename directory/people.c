@@ -225,7 +225,7 @@ static void
 attr_lists_make(struct people *p)
 {
 	size_t n = 0, m = 0, o = 0;
-	const char *login[16], *rcpt[32], *owner[16];
+	const char *login[24], *rcpt[32], *owner[16];
 	const char **func = xcalloc(p->n_roster + 8, sizeof(*func));
 	size_t f = 0;
 
@@ -238,6 +238,13 @@ attr_lists_make(struct people *p)
 	login[n++] = p->a_epoch;
 	login[n++] = p->a_agency;
 	login[n++] = p->a_locked;
+	login[n++] = p->a_reset;
+	login[n++] = p->a_policy;
+	login[n++] = p->a_grace;
+	login[n++] = p->a_grace_scram;
+	login[n++] = "pwdStartTime";
+	login[n++] = "pwdEndTime";
+	login[n++] = "pwdLastSuccess";
 	login[n++] = p->a_password_time;
 	login[n++] = p->a_scram_time;
 	login[n++] = p->a_version;
@@ -324,6 +331,10 @@ strings_load(const struct conf *c, struct people *p)
 	    {"dir_attr_authority", &p->a_authority},
 	    {"dir_attr_agency_abbrev", &p->a_abbrev},
 	    {"dir_attr_locked", &p->a_locked},
+	    {"dir_attr_reset", &p->a_reset},
+	    {"dir_attr_policy", &p->a_policy},
+	    {"dir_attr_grace", &p->a_grace},
+	    {"dir_attr_grace_scram", &p->a_grace_scram},
 	    {"dir_attr_password_time", &p->a_password_time},
 	    {"dir_attr_scram_time", &p->a_scram_time},
 	    {"dir_attr_version", &p->a_version},
@@ -393,6 +404,8 @@ people_new(const struct conf *c, struct dir *d, struct people **out, char **why_
 	p->d = d;
 	p->lockout_s = conf_int(c, "dir_lockout_s");
 	p->moved_notice = conf_bool(c, "moved_notice");
+	p->policy_dn = people_policy_dn(c);
+	pthread_mutex_init(&p->policies_lock, NULL);
 	strings_load(c, p);
 	err = lists_load(c, p, why_out);
 	for (size_t i = 0; err == 0 && i < sizeof(filters) / sizeof(filters[0]); i++) {
@@ -422,10 +435,11 @@ people_free(struct people *p)
 	    p->a_password_time, p->a_scram_time, p->a_version, p->a_member_of, p->a_forward,
 	    p->a_keep, p->a_reply_text, p->a_reply_subject, p->a_reply_from, p->a_reply_until,
 	    p->a_reply_days, p->a_may_send, p->a_modified, p->agency_filter, p->a_authority,
-	    p->a_abbrev};
+	    p->a_abbrev, p->a_reset, p->a_policy, p->a_grace, p->a_grace_scram, p->policy_dn};
 
 	for (size_t i = 0; i < sizeof(strings) / sizeof(strings[0]); i++)
 		free(strings[i]);
+	people_policies_free(p);
 	strings_free(p->a_member, p->n_member);
 	strings_free(p->domains, p->n_domains);
 	for (size_t i = 0; i < p->n_roster; i++)
@@ -457,30 +471,6 @@ people_is_ours(const struct people *p, struct slice address)
 /* ---- signing in ---- */
 
 int64_t
-people_time(struct slice v)
-{
-	struct tm tm = {0};
-	int field[6] = {0};
-	static const int width[6] = {4, 2, 2, 2, 2, 2};
-	size_t at = 0;
-
-	for (int f = 0; f < 6; f++) {
-		for (int i = 0; i < width[f]; i++, at++) {
-			if (at >= v.len || v.ptr[at] < '0' || v.ptr[at] > '9')
-				return 0;
-			field[f] = field[f] * 10 + (v.ptr[at] - '0');
-		}
-	}
-	tm.tm_year = field[0] - 1900;
-	tm.tm_mon = field[1] - 1;
-	tm.tm_mday = field[2];
-	tm.tm_hour = field[3];
-	tm.tm_min = field[4];
-	tm.tm_sec = field[5];
-	return timegm(&tm);
-}
-
-int64_t
 people_date(struct slice v)
 {
 	struct tm tm = {.tm_isdst = -1};
@@ -499,19 +489,6 @@ people_date(struct slice v)
 	tm.tm_mon = field[1] - 1;
 	tm.tm_mday = field[2];
 	return mktime(&tm);
-}
-
-static bool
-is_locked_now(const struct people *p, const struct dir_entry *e)
-{
-	struct slice v = dir_entry_value(e, p->a_locked);
-
-	if (v.len == 0)
-		return false;
-	/* draft-behera 5.3.3: this value is for ever; other ones run out, though the attribute may stay */
-	if (slice_starts(v, "000001010000"))
-		return true;
-	return p->lockout_s == 0 || time(NULL) < people_time(v) + p->lockout_s;
 }
 
 static struct person *
@@ -538,7 +515,6 @@ person_make(const struct people *p, const struct dir_entry *e)
 	u->agency = people_text(e, p->a_agency, "");
 	u->version = people_text(e, p->a_version, "");
 	(void)slice_to_u64(dir_entry_value(e, p->a_epoch), UINT64_MAX, &u->epoch);
-	u->is_locked = is_locked_now(p, e);
 	/* a minute of grace: the two are written by two clocks */
 	u->keys_are_old = made != 0 && changed > made + 60;
 	l = (struct strings){0};
@@ -557,6 +533,7 @@ person_make(const struct people *p, const struct dir_entry *e)
 int
 people_login(struct people *p, struct slice name, struct person **out)
 {
+	struct ppolicy_verdict verdict;
 	struct dir_result *r = NULL;
 	int err;
 
@@ -578,7 +555,11 @@ people_login(struct people *p, struct slice name, struct person **out)
 		err = ERR_NOTFOUND;
 	}
 	if (err == 0)
+		err = people_policy_judge(p, &r->entries[0], &verdict);
+	if (err == 0) {
 		*out = person_make(p, &r->entries[0]);
+		(*out)->policy = verdict;
+	}
 	dir_result_free(r);
 	return err;
 }
@@ -609,9 +590,10 @@ people_has_account(struct people *p, struct slice account)
 }
 
 int
-people_verify(struct people *p, const struct person *u, struct slice password)
+people_verify(
+    struct people *p, const struct person *u, struct slice password, struct dir_says *says_out)
 {
-	return dir_verify(p->d, u->dn, password);
+	return dir_verify(p->d, u->dn, password, says_out);
 }
 
 void

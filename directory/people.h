@@ -5,6 +5,7 @@
 #define CV_PEOPLE_H
 
 #include "directory/dir.h"
+#include "directory/ppolicy.h"
 
 #define PEOPLE_GROUP_MAX 10000 /* members of a group, all levels together */
 #define PEOPLE_GROUP_DEPTH 8
@@ -30,7 +31,7 @@ struct person {
 	char *dn, *login, *account, *address, *name, *agency;
 	char *version; /* differs after every change of the entry; "" when not known */
 	uint64_t epoch;
-	bool is_locked;    /* password policy: the account is locked now */
+	struct ppolicy_verdict policy;
 	bool keys_are_old; /* the SCRAM keys are of an earlier password */
 	char **addresses;  /* primary first, then aliases; normalized */
 	size_t n_addresses;
@@ -45,7 +46,14 @@ int people_has_account(struct people *p, struct slice account);
 /* By the name given at sign-in. 0; ERR_NOTFOUND (none, or the filter does not let it sign in, or more than one); ERR_TEMP. */
 int people_login(struct people *p, struct slice name, struct person **out);
 void person_free(struct person *u);
-int people_verify(struct people *p, const struct person *u, struct slice password);
+/* As dir_verify. */
+int people_verify(
+    struct people *p, const struct person *u, struct slice password, struct dir_says *says_out);
+/* The password policy's last word on right credentials that no bind has seen: 0, ERR_LOCKED, ERR_MUST_CHANGE, ERR_EXPIRED. by_password:
+ * not by a certificate or a ticket, which the age of a password does not concern. A login of grace is written down. */
+int people_admit(struct people *p, const struct person *u, bool by_password);
+/* A wrong proof was given where no bind was made: the directory hears of a wrong password, so that its own lock counts it. */
+void people_count_wrong(struct people *p, const struct person *u);
 
 /* What somebody may do for a time: RFC 4314 letters, sending as; seconds since 1970, 0: no bound. */
 struct person_grant {

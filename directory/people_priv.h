@@ -4,6 +4,8 @@
 
 #include "directory/people.h"
 
+#include <pthread.h>
+
 /* One row of option dir_func_roster: DNs in attr hold these rights. */
 struct roster {
 	char *attr;
@@ -29,6 +31,10 @@ struct people {
 	int64_t lockout_s;
 	bool moved_notice;
 	struct people_agencies *agencies; /* people_agency.c's */
+	char *a_reset, *a_policy, *a_grace, *a_grace_scram;
+	char *policy_dn; /* of those whose entry names none; "": none */
+	struct policy_kept *policies;
+	pthread_mutex_t policies_lock;
 	/* what searches ask for; NULL-terminated; the names are borrowed from above */
 	const char **attrs_login, **attrs_rcpt, **attrs_owner, **attrs_func, **attrs_watch;
 	char *a_modified;
@@ -52,10 +58,18 @@ void people_addresses(const struct people *p, const struct dir_entry *e, struct 
 enum people_kind people_kind_of(const struct people *p, const struct dir_entry *e);
 /* The first value of an attribute as a malloc'd string, or fallback's copy. NULs end it. */
 char *people_text(const struct dir_entry *e, const char *attr, const char *fallback);
-/* A GeneralizedTime as slapd writes it (RFC 4517 3.3.13, UTC): seconds since 1970, 0 when it is none. */
-int64_t people_time(struct slice v);
 /* A date as the schema has it in fields: "20250701", the first moment of that day here, or a GeneralizedTime; 0 when it is none. */
 int64_t people_date(struct slice v);
+static inline int64_t
+people_time(struct slice v)
+{
+	return ppolicy_time(v);
+}
+/* ---- people_policy.c ---- */
+/* What the entry of somebody who signs in says of the password policy, judged now. 0, ERR_TEMP (the policy cannot be read). */
+char *people_policy_dn(const struct conf *c); /* malloc'd */
+void people_policies_free(struct people *p);
+int people_policy_judge(struct people *p, const struct dir_entry *e, struct ppolicy_verdict *out);
 /* ---- people_route.c ---- */
 /* What the entry of a person or functional mailbox says of forwarding; all of it is dropped past a bound. */
 void people_forwards_add(

@@ -62,6 +62,45 @@ scram_make(struct slice password, struct buf *out)
 	return err;
 }
 
+/* What stands before sep; the rest without it stays. False: no sep. */
+static bool
+cut(struct slice *rest, char sep, struct slice *out)
+{
+	const unsigned char *p =
+	    rest->len == 0 ? NULL : memchr(rest->ptr, (unsigned char)sep, rest->len);
+
+	if (p == NULL)
+		return false;
+	*out = slice_sub(*rest, 0, (size_t)(p - rest->ptr));
+	*rest = slice_from(*rest, out->len + 1);
+	return true;
+}
+
+bool
+scram_fits(struct slice value, struct slice password)
+{
+	struct slice scheme, count, salt64, stored64;
+	struct buf salt, stored;
+	struct scram_keys k;
+	uint64_t iterations = 0;
+	bool fits = false;
+
+	buf_init(&salt, 256);
+	buf_init(&stored, 64);
+	if (cut(&value, '$', &scheme) && cut(&value, ':', &count) && cut(&value, '$', &salt64) &&
+	    cut(&value, ':', &stored64) && slice_eq_str(scheme, "SCRAM-SHA-256") &&
+	    slice_to_u64(count, SCRAM_ITERATIONS_MAX, &iterations) == 0 && iterations > 0 &&
+	    b64_decode(salt64, true, &salt) == 0 && b64_decode(stored64, true, &stored) == 0 &&
+	    stored.len == sizeof(k.stored)) {
+		scram_derive(password, buf_slice(&salt), (unsigned)iterations, &k);
+		fits = secret_eq(k.stored, stored.data, sizeof(k.stored));
+		explicit_bzero(&k, sizeof(k));
+	}
+	buf_wipe(&stored);
+	buf_done(&salt);
+	return fits;
+}
+
 int
 scram_decoy(const unsigned char secret[32], struct slice name, bool sha1, struct buf *out)
 {

@@ -18,6 +18,10 @@ int scram_format(
     struct slice salt, unsigned iterations, const struct scram_keys *k, struct buf *out);
 /* Keys with a random salt for a password as typed: 0 or ERR_SYNTAX (saslprep). */
 int scram_make(struct slice password, struct buf *out);
+/* Whether value, SCRAM-SHA-256 as scram_format gives it, is of the password that saslprep has prepared; at most SCRAM_ITERATIONS_MAX
+ * rounds are done for it. */
+#define SCRAM_ITERATIONS_MAX 100000
+bool scram_fits(struct slice value, struct slice password);
 /* Well-formed keys that no password fits, the same for the same name and secret at every call: so that a name that is not
  * there looks as one that is. sha1: for SCRAM-SHA-1. */
 int scram_decoy(const unsigned char secret[32], struct slice name, bool sha1, struct buf *out);

@@ -368,8 +368,9 @@ do_live(struct work *w, struct job *j)
 	struct person *u = NULL;
 
 	j->err = people_login(w->p.people, slice_str(j->login), &u);
-	/* the name may have been given to somebody else */
-	if (j->err == 0 && strcmp(u->account, j->address) != 0)
+	/* the name may have been given to somebody else; and who was locked by an administrator is out */
+	if (j->err == 0 &&
+	    (strcmp(u->account, j->address) != 0 || u->policy.state == PPOLICY_FROZEN))
 		j->err = ERR_NOTFOUND;
 	if (j->err == 0)
 		j->err = put_login(w, u, &j->reply, &j->facts);
@@ -398,6 +399,9 @@ do_auth(struct work *w, struct job *j)
 		j->err = put_login(w, auth_person(j->auth), &j->reply, &j->facts);
 		ipc_put_slice(&j->reply, buf_slice(&challenge));
 		ipc_put_u8(&j->reply, has_final);
+		ipc_put_i64(&j->reply, auth_person(j->auth)->policy.until);
+		ipc_put_u8(&j->reply, auth_person(j->auth)->policy.state == PPOLICY_GRACE);
+		ipc_put_u32(&j->reply, auth_person(j->auth)->policy.grace_left);
 	}
 	buf_wipe(&challenge);
 }

@@ -7,6 +7,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "imapd/session.h"
 #include "lib/client_cert.h"
@@ -56,7 +57,16 @@ answer_failure(struct cmd *m, int err)
 		cmd_no(m, "[AUTHORIZATIONFAILED] This account may not sign in here");
 		break;
 	case ERR_EXPIRED:
-		cmd_no(m, "[EXPIRED] The password has expired");
+		cmd_no(m, "[EXPIRED] Mat khau da het han, hay doi mat khau moi / The password has "
+			  "expired: change it");
+		break;
+	case ERR_MUST_CHANGE:
+		cmd_no(m, "[EXPIRED] Mat khau lan dau phai duoc doi truoc khi dung / A first "
+			  "password must be changed before use");
+		break;
+	case ERR_LOCKED:
+		cmd_no(m, "[CONTACTADMIN] Tai khoan bi khoa, hay lien he don vi quan tri / The "
+			  "account is locked: see your administrator");
 		break;
 	case ERR_SYNTAX:
 		cmd_bad(m, "The authentication exchange is malformed");
@@ -97,7 +107,8 @@ auth_fail(struct cmd *m, int err)
 	struct client *c = m->c;
 	a->err = err;
 	m->on_line = NULL;
-	bool wrong = err == ERR_AUTH || err == ERR_DENIED || err == ERR_EXPIRED || err == ERR_LIMIT;
+	bool wrong = err == ERR_AUTH || err == ERR_DENIED || err == ERR_EXPIRED ||
+		     err == ERR_MUST_CHANGE || err == ERR_LOCKED || err == ERR_LIMIT;
 	if (wrong)
 		c->auth_failures++;
 	log_failure(m, err);
@@ -305,10 +316,30 @@ on_store_ready(void *arg, int err)
 	buf_done(&b);
 }
 
+/* What the person ought to see while the mail client works still. */
+static void
+warn_of_password(struct client *c, const struct lookup_login *l)
+{
+	int64_t days = (l->password_until - (int64_t)time(NULL)) / 86400;
+
+	if (l->is_grace)
+		client_printf(c,
+		    "* OK [ALERT] Mat khau da het han, con dang nhap duoc %u lan: hay doi ngay / "
+		    "The "
+		    "password has expired, %u logins are left: change it now\r\n",
+		    l->grace_left, l->grace_left);
+	else if (l->password_until != 0)
+		client_printf(c,
+		    "* OK [ALERT] Mat khau het han sau %lld ngay / The password expires in %lld "
+		    "days\r\n",
+		    (long long)(days < 0 ? 0 : days), (long long)(days < 0 ? 0 : days));
+}
+
 void
 client_signed_in(struct cmd *m, struct lookup_login *l)
 {
 	struct client *c = m->c;
+	warn_of_password(c, l);
 	free(c->login);
 	free(c->account);
 	c->login = xstrdup(l->login);

@@ -30,6 +30,8 @@ static const char *const names[] = {
     "canceled",
     "expired",
     "auth",
+    "locked",
+    "must_change",
 };
 _Static_assert(sizeof(names) / sizeof(names[0]) == -ERR_LAST, "every code has its name");
 

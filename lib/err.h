@@ -28,7 +28,9 @@ enum err {
 	ERR_CANCELED = -21,    /* given up by the caller */
 	ERR_EXPIRED = -22,     /* a ticket, password or certificate is past its time */
 	ERR_AUTH = -23,        /* wrong credentials */
-	ERR_LAST = -24
+	ERR_LOCKED = -24,      /* right credentials of an account that somebody has locked */
+	ERR_MUST_CHANGE = -25, /* a first password: good for being changed only */
+	ERR_LAST = -26
 };
 
 /* The name of e in lower case ("not_found"), for logs; "unknown_error" for others. Static. */

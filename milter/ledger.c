@@ -304,7 +304,8 @@ static bool
 event_ok(uint16_t type, struct slice event)
 {
 	return type == LEDGER_NOTE
-		   ? (slice_starts(event, "store_") || slice_starts(event, "quarantine_")) &&
+		   ? (slice_starts(event, "store_") || slice_starts(event, "quarantine_") ||
+			 slice_starts(event, "password_")) &&
 			 event.len <= 64
 		   : slice_eq_str(event, "verdict") || slice_eq_str(event, "load");
 }

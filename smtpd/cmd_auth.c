@@ -37,7 +37,14 @@ signed_in(struct client *c, struct lookup_login *login)
 	log_str(&l, "mech", c->mech);
 	log_str(&l, "client", c->ip);
 	log_end(&l);
-	reply(c, 235, "2.7.0", "Authentication successful");
+	if (login->is_grace)
+		reply(c, 235, "2.7.0",
+		    "Mật khẩu đã hết hạn, hãy đổi ngay / Authentication successful, but the "
+		    "password "
+		    "has expired: change it now (%u logins are left)",
+		    login->grace_left);
+	else
+		reply(c, 235, "2.7.0", "Authentication successful");
 	client_done(c);
 }
 
@@ -87,7 +94,19 @@ failed(struct client *c, int err)
 		}
 		break;
 	case ERR_EXPIRED:
-		reply(c, 535, "5.7.8", "Mật khẩu đã hết hạn / The password has expired");
+		reply(c, 535, "5.7.8",
+		    "Mật khẩu đã hết hạn, hãy đổi mật khẩu mới / The password has expired: change "
+		    "it");
+		break;
+	case ERR_MUST_CHANGE:
+		reply(c, 535, "5.7.8",
+		    "Mật khẩu lần đầu phải được đổi trước khi dùng / A first password must be "
+		    "changed before use");
+		break;
+	case ERR_LOCKED: /* RFC 5248, X.7.13 */
+		reply(c, 535, "5.7.13",
+		    "Tài khoản bị khóa, hãy liên hệ đơn vị quản trị / The account is locked: see "
+		    "your administrator");
 		break;
 	case ERR_DENIED:
 		reply(c, 535, "5.7.8", "Tài khoản không được phép / The account may not sign in");

@@ -36,7 +36,7 @@ find(void *arg, struct slice name, struct person **out)
 }
 
 static int
-verify(void *arg, const struct person *u, struct slice password)
+verify(void *arg, struct person *u, struct slice password)
 {
 	(void)arg;
 	(void)u;

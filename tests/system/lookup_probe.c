@@ -102,6 +102,8 @@ login_json(const struct lookup_login *l)
 	json_set_str(j, "address", l->address);
 	json_set_str(j, "name", l->name);
 	json_set_int(j, "expires", l->expires);
+	json_set_int(j, "password_until", l->password_until);
+	json_set_int(j, "grace_left", l->is_grace ? (int64_t)l->grace_left : -1);
 	set_hex(j, "ticket", l->ticket);
 	for (size_t i = 0; i < l->n_identities; i++) {
 		struct json *id = json_obj_new();

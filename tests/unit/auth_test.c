@@ -17,11 +17,12 @@
 
 static struct {
 	int find_err, verify_err;
-	bool locked, old_keys, no_keys;
+	enum ppolicy_state state;
+	bool old_keys, no_keys;
 	char *scram;
 	bool hold; /* no try may be made */
 	int cert_err;
-	unsigned n_verified, n_good, n_wrong;
+	unsigned n_verified, n_good, n_wrong, n_admit, n_counted;
 	char who[40], ip[40]; /* of the last outcome */
 } table;
 
@@ -46,14 +47,14 @@ find(void *arg, struct slice name, struct person **out)
 	u->n_scram = table.no_keys ? 0 : 1;
 	if (table.no_keys)
 		free(u->scram[0]);
-	u->is_locked = table.locked;
+	u->policy.state = table.state;
 	u->keys_are_old = table.old_keys;
 	*out = u;
 	return 0;
 }
 
 static int
-verify(void *arg, const struct person *u, struct slice password)
+verify(void *arg, struct person *u, struct slice password)
 {
 	(void)arg;
 	(void)u;
@@ -95,12 +96,36 @@ tried(void *arg, const struct person *u, struct slice name, const char *ip, bool
 }
 
 static int
+admit(void *arg, const struct person *u, bool by_password)
+{
+	(void)arg;
+	table.n_admit++;
+	return u->policy.state == PPOLICY_FROZEN                       ? ERR_LOCKED
+	       : by_password && u->policy.state == PPOLICY_MUST_CHANGE ? ERR_MUST_CHANGE
+	       : by_password && u->policy.state == PPOLICY_EXPIRED     ? ERR_EXPIRED
+								       : 0;
+}
+
+static void
+count_wrong(void *arg, const struct person *u)
+{
+	(void)arg;
+	assert_string_equal(u->login, "binhtv");
+	table.n_counted++;
+}
+
+static int
 setup(void **state)
 {
 	static const char *const mechs[] = {
 	    "SCRAM-SHA-256", "SCRAM-SHA-256-PLUS", "PLAIN", "LOGIN"};
-	static struct auth_source source = {
-	    .find = find, .verify = verify, .may_try = may_try, .tried = tried, .by_cert = by_cert};
+	static struct auth_source source = {.find = find,
+	    .verify = verify,
+	    .may_try = may_try,
+	    .tried = tried,
+	    .by_cert = by_cert,
+	    .admit = admit,
+	    .count_wrong = count_wrong};
 	struct buf b;
 
 	(void)state;
@@ -283,15 +308,21 @@ test_external(void **state)
 		assert_int_equal(external("other", none, step), ERR_AUTH);
 	}
 	assert_true(table.n_good == 6 && table.n_wrong == 2);
-	/* nobody's, or of somebody who is locked: wrong, and counted */
+	/* nobody's: wrong, and counted */
 	table.cert_err = ERR_NOTFOUND;
 	assert_int_equal(external("DER", none, false), ERR_AUTH);
 	assert_string_equal(table.who, "?binhtv@tinhmau.example");
 	table.cert_err = 0;
-	table.locked = true;
-	assert_int_equal(external("DER", none, false), ERR_AUTH);
-	table.locked = false;
-	assert_int_equal(table.n_wrong, 4);
+	assert_int_equal(table.n_wrong, 3);
+	/* of somebody who is locked; the age of a password is no matter here */
+	table.state = PPOLICY_LOCKED;
+	assert_int_equal(external("DER", none, false), ERR_LIMIT);
+	table.state = PPOLICY_FROZEN;
+	assert_int_equal(external("DER", none, false), ERR_LOCKED);
+	table.state = PPOLICY_EXPIRED;
+	assert_int_equal(external("DER", none, false), 0);
+	table.state = PPOLICY_OK;
+	assert_int_equal(table.n_wrong, 3);
 	/* not looked at; not to be told */
 	table.hold = true;
 	assert_int_equal(external("DER", none, false), ERR_LIMIT);
@@ -299,7 +330,7 @@ test_external(void **state)
 	table.hold = false;
 	table.cert_err = ERR_TEMP;
 	assert_int_equal(external("DER", none, false), ERR_TEMP);
-	assert_true(table.n_good == 6 && table.n_wrong == 4);
+	assert_true(table.n_good == 7 && table.n_wrong == 3);
 	/* not offered */
 	assert_int_equal(auth_new(&p, &a), ERR_UNSUPPORTED);
 	p.peer_cert = slice_str("DER");
@@ -413,9 +444,11 @@ test_scram(void **state)
 	assert_int_equal(scram(mech, "n,,", "", "binhtv", "wrong"), ERR_AUTH);
 	assert_int_equal(scram(mech, "n,,", "", "nobody", "wrong"), ERR_AUTH);
 	assert_int_equal(scram(mech, "n,a=huong,", "", "binhtv", "Mật khẩu"), ERR_DENIED);
-	table.locked = true;
-	assert_int_equal(scram(mech, "n,,", "", "binhtv", "Mật khẩu"), ERR_AUTH);
-	table.locked = false;
+	/* locked: the same for the right and the wrong one */
+	table.state = PPOLICY_LOCKED;
+	assert_int_equal(scram(mech, "n,,", "", "binhtv", "Mật khẩu"), ERR_LIMIT);
+	assert_int_equal(scram(mech, "n,,", "", "binhtv", "wrong"), ERR_LIMIT);
+	table.state = PPOLICY_OK;
 	table.old_keys = true;
 	assert_int_equal(scram(mech, "n,,", "", "binhtv", "Mật khẩu"), ERR_AUTH);
 	table.old_keys = false;
@@ -424,6 +457,30 @@ test_scram(void **state)
 	table.no_keys = false;
 	table.find_err = ERR_TEMP;
 	assert_int_equal(scram(mech, "n,,", "", "binhtv", "Mật khẩu"), ERR_TEMP);
+}
+
+/* The password policy is told to who has the right password, and to nobody else; a wrong proof is counted where a wrong password is. */
+static void
+test_policy(void **state)
+{
+	static const struct {
+		enum ppolicy_state state;
+		int err;
+	} rows[] = {{PPOLICY_FROZEN, ERR_LOCKED}, {PPOLICY_MUST_CHANGE, ERR_MUST_CHANGE},
+	    {PPOLICY_EXPIRED, ERR_EXPIRED}, {PPOLICY_GRACE, 0}};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		table.state = rows[i].state;
+		assert_int_equal(
+		    scram("SCRAM-SHA-256", "n,,", "", "binhtv", "Mật khẩu"), rows[i].err);
+		table.n_counted = table.n_admit = 0;
+		assert_int_equal(scram("SCRAM-SHA-256", "n,,", "", "binhtv", "wrong"), ERR_AUTH);
+		assert_true(table.n_counted == 1 && table.n_admit == 0);
+	}
+	assert_int_equal(scram("SCRAM-SHA-256", "n,,", "", "nobody", "wrong"), ERR_AUTH);
+	assert_int_equal(once("PLAIN", "\0binhtv\0wrong", 13), ERR_AUTH);
+	assert_int_equal(table.n_counted, 1); /* the bind has been counted by the server */
 }
 
 static void
@@ -491,6 +548,7 @@ main(void)
 	    cmocka_unit_test_teardown(test_not_offered, reset),
 	    cmocka_unit_test_teardown(test_external, reset),
 	    cmocka_unit_test_teardown(test_scram, reset),
+	    cmocka_unit_test_teardown(test_policy, reset),
 	    cmocka_unit_test_teardown(test_channel_binding, reset),
 	};
 	int rc;

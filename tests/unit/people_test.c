@@ -140,14 +140,14 @@ test_login(void **state)
 	assert_int_equal(u->n_addresses, 2);
 	assert_int_equal(u->epoch, 3);
 	assert_int_equal(u->n_scram, 1);
-	assert_false(u->is_locked);
+	assert_int_equal(u->policy.state, PPOLICY_OK);
 	assert_false(u->keys_are_old);
-	assert_int_equal(people_verify(people, u, slice_str("secret")), 0);
-	assert_int_equal(people_verify(people, u, slice_str("Secret")), ERR_AUTH);
-	assert_int_equal(people_verify(people, u, slice_str("")), ERR_AUTH);
+	assert_int_equal(people_verify(people, u, slice_str("secret"), NULL), 0);
+	assert_int_equal(people_verify(people, u, slice_str("Secret"), NULL), ERR_AUTH);
+	assert_int_equal(people_verify(people, u, slice_str(""), NULL), ERR_AUTH);
 	person_free(u);
 	assert_int_equal(people_login(people, slice_str("huong"), &u), 0);
-	assert_true(u->is_locked);
+	assert_int_equal(u->policy.state, PPOLICY_FROZEN);
 	person_free(u);
 	assert_int_equal(people_login(people, slice_str("guid"), &u), 0);
 	assert_true(u->keys_are_old);
@@ -541,7 +541,7 @@ test_down(void **state)
 	assert_int_equal(people_login(people, slice_str("binhtv"), &u), 0);
 	dir_fake_fail(dir, ERR_TEMP);
 	assert_int_equal(people_login(people, slice_str("binhtv"), &v), ERR_TEMP);
-	assert_int_equal(people_verify(people, u, slice_str("secret")), ERR_TEMP);
+	assert_int_equal(people_verify(people, u, slice_str("secret"), NULL), ERR_TEMP);
 	assert_int_equal(people_mailboxes(people, u, &m), ERR_TEMP);
 	assert_int_equal(people_owner(people, slice_str("x@tinhmau.example"), &o), ERR_TEMP);
 	targets("binhtv@tinhmau.example", ERR_TEMP);

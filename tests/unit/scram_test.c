@@ -124,6 +124,31 @@ test_values(void **state)
 	buf_done(&b);
 }
 
+/* Of a password or not; values that are none fit nothing, and cost no more than the bound. */
+static void
+test_fits(void **state)
+{
+	static const char *const bad[] = {"", "SCRAM-SHA-256", "SCRAM-SHA-256$",
+	    "SCRAM-SHA-256$0:YQ==$YQ==:YQ==", "SCRAM-SHA-256$100001:YQ==$YQ==:YQ==",
+	    "SCRAM-SHA-256$4096:$$:", "SCRAM-SHA-256$x:YQ==$YQ==:YQ==",
+	    "SCRAM-SHA-256$4096:YQ==$YQ==:YQ==", "SCRAM-SHA-1$4096:YQ==$YQ==:YQ==",
+	    "SCRAM-SHA-256$4096:!$!:!"};
+	struct buf a;
+
+	(void)state;
+	buf_init(&a, 1024);
+	assert_int_equal(scram_make(slice_str("Mật khẩu"), &a), 0);
+	assert_true(scram_fits(buf_slice(&a), slice_str("Mật khẩu")));
+	assert_false(scram_fits(buf_slice(&a), slice_str("Mật khẩu ")));
+	assert_false(scram_fits(buf_slice(&a), slice_str("")));
+	/* all up to the colon behind StoredKey is needed */
+	for (size_t n = 0; n <= 19 + 24 + 1 + 44; n += 4)
+		assert_false(scram_fits(slice_sub(buf_slice(&a), 0, n), slice_str("Mật khẩu")));
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		assert_false(scram_fits(slice_str(bad[i]), slice_str("Mật khẩu")));
+	buf_done(&a);
+}
+
 int
 main(void)
 {
@@ -131,6 +156,7 @@ main(void)
 	    cmocka_unit_test(test_saslprep),
 	    cmocka_unit_test(test_rfc7677),
 	    cmocka_unit_test(test_values),
+	    cmocka_unit_test(test_fits),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
