@@ -14,6 +14,7 @@
 
 struct args {
 	const char *password_file, *out, *bind_dn, *bind_password_file;
+	const char *name, *services;
 	bool from_stdin, must_change, unlock;
 };
 
@@ -140,23 +141,39 @@ ctl_password(struct ctl *c, int argc, char **argv)
 	    {"must-change", NULL, &a.must_change},
 	    {"unlock", NULL, &a.unlock},
 	    {"out", &a.out, NULL},
+	    {"name", &a.name, NULL},
+	    {"for", &a.services, NULL},
 	    {"bind-dn", &a.bind_dn, NULL},
 	    {"bind-password-file", &a.bind_password_file, NULL},
 	    {NULL, NULL, NULL},
 	};
 	int rc = ctl_options(c, options, &argc, argv);
-	bool is_set, is_slip, is_change;
+	struct password_app app;
+	bool is_set, is_slip, is_change, is_app;
 
 	if (rc != 0)
 		return rc;
 	is_set = argc == 3 && strcmp(argv[1], "set") == 0;
 	is_slip = argc >= 3 && strcmp(argv[1], "slip") == 0 && a.out != NULL;
 	is_change = argc == 3 && strcmp(argv[1], "change") == 0;
-	if (!is_set && !is_slip && !is_change)
-		return ctl_usage(c, "%s", _("set, slip (with --out) or change: whose?"));
+	app = (struct password_app){.verb = argc > 2 ? argv[2] : "",
+	    .who = argc > 3 ? argv[3] : NULL,
+	    .which = argc > 4 ? argv[4] : NULL,
+	    .name = a.name,
+	    .services = a.services,
+	    .out = a.out};
+	is_app = argc >= 4 && strcmp(argv[1], "app") == 0 &&
+		 ((argc == 4 && strcmp(app.verb, "add") == 0 && a.name != NULL) ||
+		     (argc == 4 && strcmp(app.verb, "list") == 0) ||
+		     (argc == 5 && strcmp(app.verb, "revoke") == 0));
+	if (!is_set && !is_slip && !is_change && !is_app)
+		return ctl_usage(c, "%s",
+		    _("set, slip (with --out), change, app add (with --name), app list, app "
+		      "revoke: whose?"));
 	rc = ctl_dir_open(c, a.bind_dn, a.bind_password_file, &d);
 	if (rc == 0)
-		rc = is_set    ? set(c, &d, argv[2], &a)
+		rc = is_app    ? ctl_password_app(c, &d, &app)
+		     : is_set  ? set(c, &d, argv[2], &a)
 		     : is_slip ? ctl_password_slip(c, &d, argv + 2, (size_t)argc - 2, a.out)
 			       : change(c, &d, argv[2], &a);
 	ctl_dir_close(&d);

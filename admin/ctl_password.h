@@ -18,4 +18,11 @@ int ctl_password_note(
 /* `congvu password slip`: first passwords for these people into a file that must not be there yet. */
 int ctl_password_slip(struct ctl *c, struct ctl_dir *d, char **who, size_t n, const char *out);
 
+/* `congvu password app add|list|revoke`. which: id or name, to be revoked. */
+struct password_app {
+	const char *verb, *who, *which;
+	const char *name, *services, *out;
+};
+int ctl_password_app(struct ctl *c, struct ctl_dir *d, const struct password_app *a);
+
 #endif

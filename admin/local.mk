@@ -11,7 +11,7 @@ congvu_SOURCES += admin/ctl_register.c
 congvu_SOURCES += admin/shown.h admin/shown.c admin/ctl_trace.h admin/ctl_trace.c admin/trace_line.c admin/trace_show.c admin/trace_span.c \
 	admin/ctl_quarantine.h admin/ctl_quarantine.c admin/ctl_quarantine_release.c \
 	admin/report_tally.h admin/report_tally.c admin/ctl_report.h admin/ctl_report.c admin/report_state.c
-congvu_SOURCES += admin/ctl_password.c admin/ctl_password.h admin/ctl_password_ask.c admin/ctl_password_slip.c
+congvu_SOURCES += admin/ctl_password.c admin/ctl_password.h admin/ctl_password_ask.c admin/ctl_password_slip.c admin/ctl_password_app.c
 congvu_SOURCES += admin/ctl_store_space.c
 congvu_SOURCES += admin/ctl_mailbox.h admin/mailbox_commands.def admin/ctl_mailbox.c admin/ctl_mailbox_deleted.c admin/ctl_mailbox_hold.c \
 	admin/ctl_audit_note.c

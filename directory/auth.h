@@ -11,8 +11,8 @@
 /* Where an exchange finds people: people.c in lookup, a table in tests. */
 struct auth_source {
 	/* As people_login and people_verify. */
-	int (*find)(void *arg, struct slice name, struct person **out);
-	int (*verify)(void *arg, struct person *u, struct slice password);
+	int (*find)(void *arg, struct slice name, const char *service, struct person **out);
+	int (*verify)(void *arg, struct person *u, const char *service, struct slice password);
 	/* Whose a client's certificate is, as cert_person; NULL: EXTERNAL is not offered. */
 	int (*by_cert)(void *arg, struct slice der, struct person **out, char **name_out);
 	void *arg;

@@ -28,7 +28,7 @@ struct auth {
 	sasl_callback_t callbacks[8];
 	sasl_channel_binding_t binding;
 	char mech[SASL_MECHNAMEMAX + 1];
-	char *binding_name, *ip;
+	char *binding_name, *ip, *service;
 	struct buf exporter, endpoint;
 	struct buf cert; /* EXTERNAL: there is no conn then */
 	char *name;      /* as given, prepared */
@@ -175,11 +175,12 @@ cb_checkpass(sasl_conn_t *conn, void *context, const char *user, const char *pas
 	if (a->err != 0 || password.len == 0)
 		a->err = ERR_AUTH;
 	if (a->err == 0 && a->person == NULL)
-		a->err = self.source->find(self.source->arg, name, &a->person);
+		a->err = self.source->find(self.source->arg, name, a->service, &a->person);
 	if ((a->err == 0 || a->err == ERR_NOTFOUND) && may_try(a) != 0)
 		a->err = ERR_LIMIT;
 	if (a->err == 0)
-		a->err = self.source->verify(self.source->arg, a->person, buf_slice(&password));
+		a->err = self.source->verify(
+		    self.source->arg, a->person, a->service, buf_slice(&password));
 	if (a->err == ERR_NOTFOUND)
 		a->err = ERR_AUTH;
 	buf_wipe(&password);
@@ -213,7 +214,9 @@ static int
 scram_value(struct auth *a, struct buf *value)
 {
 	struct slice name = slice_str(auth_name(a));
-	int err = a->person != NULL ? 0 : self.source->find(self.source->arg, name, &a->person);
+	int err = a->person != NULL
+		      ? 0
+		      : self.source->find(self.source->arg, name, a->service, &a->person);
 
 	if (err != 0 && err != ERR_NOTFOUND)
 		return err;
@@ -408,6 +411,7 @@ auth_new(const struct auth_params *p, struct auth **out)
 	a = xcalloc(1, sizeof(*a));
 	snprintf(a->mech, sizeof(a->mech), "%s", p->mech);
 	a->ip = xstrdup(p->client_ip == NULL ? "" : p->client_ip);
+	a->service = xstrdup(p->service);
 	buf_init(&a->exporter, 256);
 	buf_init(&a->endpoint, 256);
 	buf_init(&a->cert, CLIENT_CERT_MAX);
@@ -438,6 +442,7 @@ auth_free(struct auth *a)
 	buf_done(&a->cert);
 	free(a->binding_name);
 	free(a->ip);
+	free(a->service);
 	free(a->name);
 	free(a);
 }

@@ -89,6 +89,15 @@ int dir_admin_password_set(struct dir_admin *a, const struct staff_account *s,
  * (a first password past its time), ERR_TEMP, with words. */
 int dir_admin_password_is(struct dir_admin *a, const struct staff_account *s, struct slice password,
     unsigned first_days, char **why_out);
+/* App passwords of a person. services: "imap", "smtp", NULL-terminated. password_out gets it; it is kept nowhere. */
+int dir_admin_app_add(struct dir_admin *a, const struct staff_account *s, const char *name,
+    const char *const *services, struct buf *password_out, char **why_out);
+/* vnAppId, description (the name), vnAppService, vnValidFrom of each. */
+int dir_admin_apps(
+    struct dir_admin *a, const struct staff_account *s, struct dir_result **out, char **why_out);
+/* By id or name. Ends the sessions that are open. */
+int dir_admin_app_revoke(
+    struct dir_admin *a, const struct staff_account *s, const char *which, char **why_out);
 /* Functional mailboxes whose roster names the person or one of its posts. */
 int dir_admin_held(struct dir_admin *a, const char *dn, struct dir_result **out, char **why_out);
 

@@ -25,7 +25,7 @@ directory_libcvldap_a_CFLAGS = $(AM_CFLAGS) $(LDAP_CFLAGS)
 # --- libcvpeople.a: who is who ---
 noinst_LIBRARIES += directory/libcvpeople.a
 directory_libcvpeople_a_SOURCES = directory/people.h directory/people_priv.h directory/people.c directory/people_func.c \
-	directory/people_rcpt.c directory/people_route.c directory/people_agency.c directory/people_watch.c directory/people_policy.c
+	directory/people_rcpt.c directory/people_route.c directory/people_agency.c directory/people_watch.c directory/people_policy.c directory/people_app.c
 
 # --- libcvauth.a: the wrapper of Cyrus SASL ---
 noinst_LIBRARIES += directory/libcvauth.a
@@ -109,6 +109,10 @@ CV_FUZZ += tests/fuzz/fetch_fuzz
 tests_fuzz_fetch_fuzz_SOURCES = tests/fuzz/fetch_fuzz.c $(CV_FUZZ_MAIN)
 tests_fuzz_fetch_fuzz_LDFLAGS = $(AM_LDFLAGS) $(CV_FUZZLINK)
 tests_fuzz_fetch_fuzz_LDADD = $(CV_FETCH_TEST_LIBS)
+CV_FUZZ += tests/fuzz/signin_fuzz
+tests_fuzz_signin_fuzz_SOURCES = tests/fuzz/signin_fuzz.c $(CV_FUZZ_MAIN)
+tests_fuzz_signin_fuzz_LDFLAGS = $(AM_LDFLAGS) $(CV_FUZZLINK)
+tests_fuzz_signin_fuzz_LDADD = directory/libcvpeople.a directory/libcvdirfake.a lib/libcvconf.a $(CV_DIR_TEST_LIBS) $(CONFUSE_LIBS)
 CV_FUZZ += tests/fuzz/token_fuzz tests/fuzz/escape_fuzz tests/fuzz/rows_fuzz tests/fuzz/auth_fuzz
 tests_fuzz_token_fuzz_SOURCES = tests/fuzz/token_fuzz.c $(CV_FUZZ_MAIN)
 tests_fuzz_token_fuzz_LDFLAGS = $(AM_LDFLAGS) $(CV_FUZZLINK)
@@ -138,7 +142,7 @@ tests_system_lookup_probe_LDADD = directory/libcvlookup.a directory/libcvtoken.a
 # --- agencies and staff as congvu writes them ---
 noinst_LIBRARIES += directory/libcvdiradmin.a
 directory_libcvdiradmin_a_SOURCES = directory/dir_admin.h directory/dir_admin_priv.h directory/dir_admin.c \
-	directory/dir_admin_agency.c directory/dir_admin_names.c directory/dir_admin_staff.c directory/dir_admin_mail.c directory/dir_admin_password.c
+	directory/dir_admin_agency.c directory/dir_admin_names.c directory/dir_admin_staff.c directory/dir_admin_mail.c directory/dir_admin_password.c directory/dir_admin_app.c
 # What congvu links for agency and staff, besides lib's.
 CV_CTL_DIR_LIBS = directory/libcvdiradmin.a directory/libcvldap.a directory/libcvnames.a lib/libcvmail.a lib/libcvcrypto.a
 CV_CTL_DIR_SYSLIBS = $(LDAP_LIBS) -llber $(IDN_LIBS) $(CV_MAIL_LIBS) $(CRYPTO_LIBS)

@@ -172,6 +172,8 @@ log_login(const struct exchange *x, int err)
 		log_str(&l, "account", auth_person(x->auth)->account);
 	else
 		log_err(&l, "error", err);
+	if (err == 0 && auth_person(x->auth)->app_id != NULL)
+		log_str(&l, "app", auth_person(x->auth)->app_id);
 	log_end(&l);
 }
 

@@ -39,10 +39,23 @@ ms_of(clockid_t clock)
 }
 
 static int
-find_person(void *arg, struct slice name, struct person **out)
+find_person(void *arg, struct slice name, const char *service, struct person **out)
 {
+	struct slice person, id;
+	struct person *u = NULL;
+	int err;
+
 	(void)arg;
-	return people_login(self.people, name, out);
+	if (!people_app_name(name, &person, &id))
+		return people_login(self.people, name, out);
+	err = people_login(self.people, person, &u);
+	if (err == 0)
+		err = people_app(self.people, u, id, service);
+	if (err == 0)
+		*out = u;
+	else
+		person_free(u);
+	return err;
 }
 
 /* The server says of an account that somebody has locked only that it does not sign in; the stored keys tell who may hear more. */
@@ -56,14 +69,39 @@ verify_frozen(const struct person *u, struct slice password)
 	return ERR_AUTH;
 }
 
+static int admit_person(void *arg, const struct person *u, bool by_password);
+
+/* By the keys of an app password, which u has. */
 static int
-verify_person(void *arg, struct person *u, struct slice password)
+verify_app(const struct person *u, struct slice password)
 {
 	uint64_t now = ms_of(CLOCK_MONOTONIC);
+
+	if (!login_cache_has(self.cache, u->dn, u->app_version, password, now)) {
+		if (!scram_fits(slice_str(u->scram[0]), password))
+			return ERR_AUTH;
+		login_cache_put(self.cache, u->dn, u->app_version, password, now);
+	}
+	return admit_person(NULL, u, true);
+}
+
+static int
+verify_person(void *arg, struct person *u, const char *service, struct slice password)
+{
+	uint64_t now = ms_of(CLOCK_MONOTONIC);
+	struct slice id;
 	struct dir_says says;
 	int err;
 
 	(void)arg;
+	if (u->app_id == NULL && people_app_id(password, &id)) {
+		err = people_app(self.people, u, id, service);
+		/* a password of one's own may look like that */
+		if (err != 0 && err != ERR_NOTFOUND)
+			return err;
+	}
+	if (u->app_id != NULL)
+		return verify_app(u, password);
 	if (u->policy.state == PPOLICY_FROZEN)
 		return verify_frozen(u, password);
 	/* each login of grace is the server's to count */
@@ -92,6 +130,9 @@ static int
 admit_person(void *arg, const struct person *u, bool by_password)
 {
 	(void)arg;
+	/* a telephone that connects all the time would use up what is left for changing the password */
+	if (u->app_id != NULL && u->policy.state == PPOLICY_GRACE)
+		return 0;
 	return people_admit(self.people, u, by_password);
 }
 
@@ -99,7 +140,8 @@ static void
 count_wrong(void *arg, const struct person *u)
 {
 	(void)arg;
-	people_count_wrong(self.people, u);
+	if (u->app_id == NULL)
+		people_count_wrong(self.people, u);
 }
 
 static int

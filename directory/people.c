@@ -331,6 +331,7 @@ strings_load(const struct conf *c, struct people *p)
 	    {"dir_attr_authority", &p->a_authority},
 	    {"dir_attr_agency_abbrev", &p->a_abbrev},
 	    {"dir_attr_locked", &p->a_locked},
+	    {"dir_app_filter", &p->app_filter},
 	    {"dir_attr_reset", &p->a_reset},
 	    {"dir_attr_policy", &p->a_policy},
 	    {"dir_attr_grace", &p->a_grace},
@@ -435,7 +436,8 @@ people_free(struct people *p)
 	    p->a_password_time, p->a_scram_time, p->a_version, p->a_member_of, p->a_forward,
 	    p->a_keep, p->a_reply_text, p->a_reply_subject, p->a_reply_from, p->a_reply_until,
 	    p->a_reply_days, p->a_may_send, p->a_modified, p->agency_filter, p->a_authority,
-	    p->a_abbrev, p->a_reset, p->a_policy, p->a_grace, p->a_grace_scram, p->policy_dn};
+	    p->a_abbrev, p->app_filter, p->a_reset, p->a_policy, p->a_grace, p->a_grace_scram,
+	    p->policy_dn};
 
 	for (size_t i = 0; i < sizeof(strings) / sizeof(strings[0]); i++)
 		free(strings[i]);
@@ -597,6 +599,16 @@ people_verify(
 }
 
 void
+person_keys_free(struct person *u)
+{
+	for (size_t i = 0; i < u->n_scram; i++)
+		explicit_bzero(u->scram[i], strlen(u->scram[i]));
+	strings_free(u->scram, u->n_scram);
+	u->scram = NULL;
+	u->n_scram = 0;
+}
+
+void
 person_free(struct person *u)
 {
 	if (u == NULL)
@@ -610,8 +622,8 @@ person_free(struct person *u)
 	free(u->version);
 	strings_free(u->addresses, u->n_addresses);
 	strings_free(u->assignments, u->n_assignments);
-	for (size_t i = 0; i < u->n_scram; i++)
-		explicit_bzero(u->scram[i], strlen(u->scram[i]));
-	strings_free(u->scram, u->n_scram);
+	person_keys_free(u);
+	free(u->app_id);
+	free(u->app_version);
 	free(u);
 }

@@ -39,6 +39,7 @@ struct person {
 	size_t n_assignments;
 	char **scram; /* values of the SCRAM attribute */
 	size_t n_scram;
+	char *app_id, *app_version; /* they are of this app password; NULL: the person's own */
 };
 /* Whether an entry has the id that an account of the store ("p-…" of a person, "f-…" of a functional mailbox) is named after: 0, ERR_NOTFOUND (also of an
  * account whose name is a digest), ERR_TEMP. */
@@ -46,6 +47,17 @@ int people_has_account(struct people *p, struct slice account);
 /* By the name given at sign-in. 0; ERR_NOTFOUND (none, or the filter does not let it sign in, or more than one); ERR_TEMP. */
 int people_login(struct people *p, struct slice name, struct person **out);
 void person_free(struct person *u);
+/* App passwords: "kmtw-3xhn-p7rd-qqab-z4h9"; the first group is the id. */
+#define PEOPLE_APP_SIGNS "abcdefghjkmnpqrstuvwxyz23456789"
+#define PEOPLE_APP_ID_LEN 4
+#define PEOPLE_APP_GROUPS 5
+/* Whether a password has that form. id_out: within it. */
+bool people_app_id(struct slice password, struct slice *id_out);
+/* Whether a login name has the form "binhtv/kmtw", for mechanisms that must know the keys before the password. Within it. */
+bool people_app_name(struct slice name, struct slice *person_out, struct slice *id_out);
+/* Gives u, in place of the own keys, those of the person's app password of that id that is good for the service ("imap", "smtp"). 0,
+ * ERR_NOTFOUND, ERR_TEMP. */
+int people_app(struct people *p, struct person *u, struct slice id, const char *service);
 /* As dir_verify. */
 int people_verify(
     struct people *p, const struct person *u, struct slice password, struct dir_says *says_out);

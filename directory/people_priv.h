@@ -31,6 +31,7 @@ struct people {
 	int64_t lockout_s;
 	bool moved_notice;
 	struct people_agencies *agencies; /* people_agency.c's */
+	char *app_filter;
 	char *a_reset, *a_policy, *a_grace, *a_grace_scram;
 	char *policy_dn; /* of those whose entry names none; "": none */
 	struct policy_kept *policies;
@@ -65,6 +66,7 @@ people_time(struct slice v)
 {
 	return ppolicy_time(v);
 }
+void person_keys_free(struct person *u);
 /* ---- people_policy.c ---- */
 /* What the entry of somebody who signs in says of the password policy, judged now. 0, ERR_TEMP (the policy cannot be read). */
 char *people_policy_dn(const struct conf *c); /* malloc'd */

@@ -15,12 +15,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 static const char *const mechs[] = {"PLAIN", "LOGIN", "SCRAM-SHA-256", "SCRAM-SHA-256-PLUS"};
 
 static int
-find(void *arg, struct slice name, struct person **out)
+find(void *arg, struct slice name, const char *service, struct person **out)
 {
 	struct person *u;
 	struct buf b;
 
 	(void)arg;
+	(void)service;
 	if (!slice_eq_str(name, "u"))
 		return name.len % 7 == 3 ? ERR_TEMP : ERR_NOTFOUND;
 	u = xcalloc(1, sizeof(*u));
@@ -36,9 +37,10 @@ find(void *arg, struct slice name, struct person **out)
 }
 
 static int
-verify(void *arg, struct person *u, struct slice password)
+verify(void *arg, struct person *u, const char *service, struct slice password)
 {
 	(void)arg;
+	(void)service;
 	(void)u;
 	(void)password;
 	return ERR_AUTH;

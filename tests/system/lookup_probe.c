@@ -21,6 +21,7 @@ static struct {
 	struct loop *loop;
 	struct lookup_client *client;
 	struct ipc_sync *sync;
+	const char *service;
 	struct lookup_auth *auths[IDS];
 	struct buf in;
 	int pending;
@@ -214,7 +215,7 @@ do_start(size_t id, const char *mech, bool tls, const char *hex, const char *ip)
 {
 	unsigned char bytes[8192];
 	struct lookup_auth_params p = {.mech = mech,
-	    .service = "imap",
+	    .service = self.service,
 	    .client_ip = ip == NULL ? "192.0.2.1" : ip,
 	    .tls = tls,
 	    .has_initial = strcmp(hex, "-") != 0};
@@ -328,6 +329,7 @@ main(int argc, char **argv)
 		self.sync = ipc_sync_new(argv[1], &lookup_proto, role);
 	else
 		self.client = lookup_client_new(self.loop, argv[1], role);
+	self.service = strcmp(argv[2], "smtpd") == 0 ? "smtp" : "imap";
 	f = loop_fd_new(self.loop, 0, on_input, NULL);
 	loop_fd_want(f, LOOP_READ);
 	loop_run(self.loop);

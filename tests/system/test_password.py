@@ -223,6 +223,79 @@ def test_a_remembered_login_hears_of_the_policy(imapd, site):
     assert both(imapd, "user16") == ("locked", "locked")
 
 
+# --- app passwords
+
+def test_app_passwords(ctl, imapd, lookup, site, tmp_path):
+    out = tmp_path / "app"
+    made = ctl("password", "app", "add", "user20", "--name", "Điện thoại", "--out", out)
+    word = out.read_text().strip()
+    assert made["id"] == word[:4] and "password" not in made and out.stat().st_mode & 0o777 == 0o600 and len(word) == 24
+    other = ctl("password", "app", "add", "user20", "--name", "Máy tính ở nhà", "--for", "imap")
+    foreign = ctl("password", "app", "add", "user21", "--name", "Điện thoại")["password"]
+    ctl("password", "app", "add", "user20", "--name", "Điện thoại", code=73)
+    ctl("password", "app", "add", "user20", "--name", "x", "--for", "ldap", code=64)
+    smtpd = lookup.probe("smtpd")
+    for probe in (imapd, smtpd):
+        for _ in range(2):
+            assert probe.plain("user20", word)["login"]["account"] == "p-000020"
+        assert probe.plain("user20/" + word[:4], word)["result"] == "ok"
+        assert probe.scram("user20@tinhmau.example/" + word[:4], word)["server_ok"]
+        # the other person's, another id, a sign changed; and one's own password is not the device's
+        for name, wrong in (("user20", foreign), ("user21", word), ("user20", word[:-1] + ("a" if word[-1] != "a" else "b")),
+                            ("user20/" + other["id"], word), ("user20/" + word[:4], FIRST), ("user20/zzzz", word), ("nobody/" + word[:4], word)):
+            assert probe.plain(name, wrong)["err"] == "auth", name
+            assert probe.scram(name, wrong)["err"] == "auth", name
+        assert both(probe, "user20") == (None, None)
+    # for IMAP alone
+    assert imapd.plain("user20", other["password"])["result"] == "ok" and smtpd.plain("user20", other["password"])["err"] == "auth"
+    assert smtpd.scram("user20/" + other["id"], other["password"])["err"] == "auth"
+    # in the directory: to nobody but who verifies, and good for no bind
+    listed = ctl("password", "app", "list", "user20")
+    assert {(r["id"], r["name"], tuple(r["services"])) for r in listed} == {
+        (word[:4], "Điện thoại", ("imap", "smtp")), (other["id"], "Máy tính ở nhà", ("imap",))}
+    dump = subprocess.run(["/usr/sbin/slapcat", "-f", "slapd.conf", "-o", "ldif-wrap=no"], cwd=site.dir, capture_output=True, text=True,
+                          timeout=60).stdout
+    assert word not in dump and word[5:] not in dump
+    bind = ["ldapsearch", "-x", "-LLL", "-H", site.uri, "-b", "ou=apppasswords," + BASE]
+    assert subprocess.run([*bind, "-D", person(20), "-w", word], capture_output=True, timeout=60).returncode == 49
+    seen = subprocess.run([*bind, "-D", person(22), "-w", unicodedata.normalize("NFKC", FIRST)], capture_output=True, text=True, timeout=60)
+    assert word[:4] not in seen.stdout
+    # locked, or with a first password: nor the devices
+    site.modify("dn: %s\nchangetype: modify\nadd: pwdAccountLockedTime\npwdAccountLockedTime: 000001010000Z\n" % person(20))
+    assert both(imapd, "user20/" + word[:4], word) == ("locked", "locked")
+    site.modify("dn: %s\nchangetype: modify\ndelete: pwdAccountLockedTime\n" % person(20))
+    # revoked by itself
+    assert imapd.plain("user20", word)["result"] == "ok"
+    ctl("password", "app", "revoke", "user20", "Điện thoại")
+    assert imapd.plain("user20", word)["err"] == "auth" and imapd.scram("user20/" + word[:4], word)["err"] == "auth"
+    assert imapd.plain("user20", other["password"])["result"] == "ok" and both(imapd, "user20") == (None, None)
+    ctl("password", "app", "revoke", "user20", "Điện thoại", code=67)
+    assert "app=" + other["id"] in lookup.log_text()
+
+
+# --- no secret where it does not belong
+
+def test_secrets_stay_in_memory(lookup, imapd, ctl, site):
+    """Of all that was typed in these tests: nothing in a log, in a command line, in an environment; and no core file can be made."""
+    mine = "Bí mật chẳng ai hay %d" % time.time_ns()
+    ctl("password", "set", "user23", "--password-stdin", data=mine + "\n")
+    assert both(imapd, "user23", mine) == (None, None)
+    assert imapd.plain("user23", "sai " + mine)["err"] == "auth"
+    assert imapd.auth("LOGIN", None, mine.encode(), mine.encode())["err"] == "auth"
+    forms = [unicodedata.normalize(f, mine).encode() for f in FORMS]
+    forms += [base64.b64encode(f) for f in forms] + [f.hex().encode() for f in forms]
+    log = lookup.log_text()
+    # the name that was given is logged, and may be what somebody typed in the wrong field: it alone
+    log = "\n".join(line for line in log.splitlines() if "mech=LOGIN" not in line).encode()
+    assert not [f for f in forms if f in log]
+    for p in ("cmdline", "environ"):
+        assert not [f for f in forms if f in open("/proc/%d/%s" % (lookup.proc.pid, p), "rb").read()]
+    limits = open("/proc/%d/limits" % lookup.proc.pid).read()
+    assert [line.split()[4:6] for line in limits.splitlines() if line.startswith("Max core")] == [["0", "0"]]
+    # not dumpable: its /proc entries are root's
+    assert os.stat("/proc/%d/environ" % lookup.proc.pid).st_uid == 0
+
+
 # --- what mail clients are told, on the whole suite
 
 def told(server, person, word):

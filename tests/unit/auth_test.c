@@ -27,11 +27,12 @@ static struct {
 } table;
 
 static int
-find(void *arg, struct slice name, struct person **out)
+find(void *arg, struct slice name, const char *service, struct person **out)
 {
 	struct person *u;
 
 	(void)arg;
+	assert_string_equal(service, "imap");
 	if (table.find_err != 0)
 		return table.find_err;
 	if (!slice_eq_str(name, "binhtv"))
@@ -54,10 +55,11 @@ find(void *arg, struct slice name, struct person **out)
 }
 
 static int
-verify(void *arg, struct person *u, struct slice password)
+verify(void *arg, struct person *u, const char *service, struct slice password)
 {
 	(void)arg;
 	(void)u;
+	assert_string_equal(service, "imap");
 	table.n_verified++;
 	if (table.verify_err != 0)
 		return table.verify_err;
@@ -71,7 +73,7 @@ by_cert(void *arg, struct slice der, struct person **out, char **name_out)
 	*name_out = slice_eq_str(der, "DER") ? xstrdup("binhtv@tinhmau.example") : NULL;
 	if (table.cert_err != 0)
 		return table.cert_err;
-	return slice_eq_str(der, "DER") ? find(arg, slice_str("binhtv"), out) : ERR_AUTH;
+	return slice_eq_str(der, "DER") ? find(arg, slice_str("binhtv"), "imap", out) : ERR_AUTH;
 }
 
 static bool

@@ -1,0 +1,163 @@
+/* ctl_password_app.c: `congvu password app add|list|revoke`: a password for each device, so that a lost telephone costs one of them. Runs in
+ * congvu. */
+#include "config.h"
+
+#include "admin/ctl_password.h"
+
+#include "lib/err.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+/* "imap,smtp"; NULL: both. 0, or ERR_SYNTAX. */
+static int
+services_of(const char *list, const char *out[3])
+{
+	bool imap = list == NULL || strcmp(list, "imap") == 0 || strcmp(list, "imap,smtp") == 0 ||
+		    strcmp(list, "smtp,imap") == 0;
+	bool smtp = list == NULL || strcmp(list, "smtp") == 0 || strcmp(list, "imap,smtp") == 0 ||
+		    strcmp(list, "smtp,imap") == 0;
+	size_t n = 0;
+
+	if (imap)
+		out[n++] = "imap";
+	if (smtp)
+		out[n++] = "smtp";
+	out[n] = NULL;
+	return n == 0 ? ERR_SYNTAX : 0;
+}
+
+/* The password, once: into a file that nobody else reads, or on the terminal. */
+static int
+hand_over(struct ctl *c, const struct staff_account *s, const char *name, struct slice password,
+    int fd, const char *path)
+{
+	struct json *j;
+
+	if (fd >= 0) {
+		if (dprintf(fd, "%.*s\n", (int)password.len, (const char *)password.ptr) < 0 ||
+		    fsync(fd) != 0)
+			return ctl_fail(c, EX_IOERR, "%s: %s", path, strerror(errno));
+	}
+	if (c->json) {
+		j = json_obj_new();
+		json_set_str(j, "result", "added");
+		json_set_slice(j, "id", slice_sub(password, 0, 4));
+		json_set_str(j, "name", name);
+		json_set_str(j, "login", s->uid);
+		if (fd < 0)
+			json_set_slice(j, "password", password);
+		return ctl_json_take(j, 0);
+	}
+	printf("%s %s: %s\n", s->mail, name, _("an app password is made; it is shown this once"));
+	if (fd < 0)
+		printf("%.*s\n", (int)password.len, (const char *)password.ptr);
+	printf(_("login name: %s (or %s/%.4s for SCRAM)\n"), s->uid, s->uid,
+	    (const char *)password.ptr);
+	return 0;
+}
+
+static int
+add(struct ctl *c, struct ctl_dir *d, const struct staff_account *s, const struct password_app *a)
+{
+	struct json *more = json_obj_new();
+	const char *services[3];
+	struct buf password;
+	char *why = NULL;
+	int fd = -1, rc, err;
+
+	json_set_str(more, "name", a->name);
+	if (services_of(a->services, services) != 0) {
+		json_free(more);
+		return ctl_usage(c, "%s", _("app add: --for is imap, smtp or imap,smtp"));
+	}
+	if (a->out != NULL &&
+	    (fd = open(a->out, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600)) < 0) {
+		json_free(more);
+		return ctl_fail(c, EX_CANTCREAT, "%s: %s", a->out, strerror(errno));
+	}
+	buf_init(&password, 64);
+	rc = ctl_password_note(c, "password_app_add", s, more);
+	if (rc == 0) {
+		err = dir_admin_app_add(d->admin, s, a->name, services, &password, &why);
+		rc = err != 0 ? ctl_dir_fail(c, s->mail, err, why)
+			      : hand_over(c, s, a->name, buf_slice(&password), fd, a->out);
+	}
+	if (fd >= 0)
+		close(fd);
+	buf_wipe(&password);
+	return rc;
+}
+
+static int
+list(struct ctl *c, struct ctl_dir *d, const struct staff_account *s)
+{
+	struct json *rows = json_arr_new();
+	struct dir_result *r = NULL;
+	char *why = NULL;
+	int err = dir_admin_apps(d->admin, s, &r, &why);
+
+	for (size_t i = 0; err == 0 && i < r->n_entries; i++) {
+		const struct dir_entry *e = &r->entries[i];
+		const struct dir_attr *of = dir_entry_attr(e, "vnAppService");
+		struct json *row = json_obj_new(), *services = json_arr_new();
+
+		for (size_t k = 0; of != NULL && k < of->n_values; k++)
+			json_push_take(services, json_str_new(of->values[k]));
+		json_set_str(row, "id", ctl_value(e, "vnAppId"));
+		json_set_str(row, "name", ctl_value(e, "description"));
+		json_set_str(row, "made", ctl_value(e, "vnValidFrom"));
+		json_set_take(row, "services", services);
+		if (!c->json)
+			printf("%s  %s  %s\n", ctl_value(e, "vnAppId"), ctl_value(e, "vnValidFrom"),
+			    ctl_value(e, "description"));
+		json_push_take(rows, row);
+	}
+	dir_result_free(r);
+	if (err == 0 && c->json)
+		return ctl_json_take(rows, 0);
+	json_free(rows);
+	return err != 0 ? ctl_dir_fail(c, s->mail, err, why) : 0;
+}
+
+static int
+app_revoke(struct ctl *c, struct ctl_dir *d, const struct staff_account *s, const char *which)
+{
+	struct json *more = json_obj_new(), *j;
+	char *why = NULL;
+	int rc, err;
+
+	json_set_str(more, "which", which);
+	rc = ctl_password_note(c, "password_app_revoke", s, more);
+	if (rc != 0)
+		return rc;
+	err = dir_admin_app_revoke(d->admin, s, which, &why);
+	if (err != 0)
+		return ctl_dir_fail(c, s->mail, err, why);
+	if (!c->json) {
+		printf("%s %s: %s\n", s->mail, which, _("revoked; sessions that are open end"));
+		return 0;
+	}
+	j = json_obj_new();
+	json_set_str(j, "result", "revoked");
+	json_set_str(j, "which", which);
+	return ctl_json_take(j, 0);
+}
+
+int
+ctl_password_app(struct ctl *c, struct ctl_dir *d, const struct password_app *a)
+{
+	struct staff_account s = {0};
+	char *why = NULL;
+	int rc, err = dir_admin_account(d->admin, a->who, &s, &why);
+
+	rc = err != 0                       ? ctl_dir_fail(c, a->who, err, why)
+	     : strcmp(a->verb, "add") == 0  ? add(c, d, &s, a)
+	     : strcmp(a->verb, "list") == 0 ? list(c, d, &s)
+					    : app_revoke(c, d, &s, a->which);
+	staff_account_done(&s);
+	return rc;
+}
