@@ -1,5 +1,5 @@
 /* auth.h: one SASL exchange (RFC 4422) as lookup runs it: PLAIN (RFC 4616), LOGIN, SCRAM-SHA-256 and -PLUS (RFC 5802,
- * RFC 7677), EXTERNAL. auth_sasl.c is the only includer of <sasl/...>. Steps block (they ask the directory): worker threads only; one thread at a
+ * RFC 7677), EXTERNAL, GSSAPI (RFC 4752). auth_sasl.c is the only includer of <sasl/...>. Steps block (they ask the directory): worker threads only; one thread at a
  * time for one exchange, any number for different ones. */
 #ifndef CV_AUTH_H
 #define CV_AUTH_H
@@ -15,6 +15,9 @@ struct auth_source {
 	int (*verify)(void *arg, struct person *u, const char *service, struct slice password);
 	/* Whose a client's certificate is, as cert_person; NULL: EXTERNAL is not offered. */
 	int (*by_cert)(void *arg, struct slice der, struct person **out, char **name_out);
+	/* Whose a Kerberos principal of our realm is, as people_principal; NULL: nobody's. */
+	int (*by_principal)(void *arg, struct slice name, struct person **out);
+	const char *hostname; /* of the services "imap/HOST" and "smtp/HOST"; NULL: none */
 	void *arg;
 	unsigned char secret[32]; /* for decoys: the same in all lookup processes */
 	/* As people_admit and people_count_wrong. Either may be NULL. */

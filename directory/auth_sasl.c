@@ -108,6 +108,7 @@ cb_verifyfile(void *context, const char *file, sasl_verify_type_t type)
 	name = name == NULL ? file : name + 1;
 	if ((strstr(name, "libplain.") != NULL && offers("PLAIN")) ||
 	    (strstr(name, "liblogin.") != NULL && offers("LOGIN")) ||
+	    (strstr(name, "libgssapiv2.") != NULL && offers("GSSAPI")) ||
 	    (strstr(name, "libscram.") != NULL && strstr(self.mechs, "SCRAM-") != NULL))
 		return SASL_OK;
 	return SASL_CONTINUE;
@@ -187,6 +188,28 @@ cb_checkpass(sasl_conn_t *conn, void *context, const char *user, const char *pas
 	return a->err == 0 ? SASL_OK : a->err == ERR_TEMP ? SASL_UNAVAIL : SASL_BADAUTH;
 }
 
+static bool
+is_gssapi(const struct auth *a)
+{
+	return strcasecmp(a->mech, "GSSAPI") == 0;
+}
+
+/* Kerberos has verified who it is: whose name that is, and whether that person may sign in. Principals of another realm have an '@' left in
+ * their name here. */
+static int
+principal_person(struct auth *a, struct slice principal)
+{
+	int err = self.source->by_principal == NULL
+		      ? ERR_NOTFOUND
+		      : self.source->by_principal(self.source->arg, principal, &a->person);
+
+	if (err == 0 || err == ERR_NOTFOUND)
+		err = may_try(a) != 0 ? ERR_LIMIT : err == 0 ? 0 : ERR_AUTH;
+	if (err == 0 && self.source->admit != NULL)
+		err = self.source->admit(self.source->arg, a->person, false);
+	return err;
+}
+
 /* Who acts as whom: auth_may_act_as. */
 static int
 cb_proxy_policy(sasl_conn_t *conn, void *context, const char *requested, unsigned requested_len,
@@ -200,6 +223,11 @@ cb_proxy_policy(sasl_conn_t *conn, void *context, const char *requested, unsigne
 	(void)realm;
 	(void)realm_len;
 	(void)props;
+	if (is_gssapi(a)) {
+		a->err = principal_person(a, slice_of(authid, authid_len));
+		if (a->err != 0)
+			return a->err == ERR_TEMP ? SASL_UNAVAIL : SASL_BADAUTH;
+	}
 	if (slice_caseeq(want, slice_of(authid, authid_len)) ||
 	    (a->person != NULL && auth_may_act_as(a->person, want)))
 		return SASL_OK;
@@ -388,8 +416,9 @@ conn_setup(struct auth *a, const struct auth_params *p)
 	    CALLBACK(SASL_CB_PROXY_POLICY, cb_proxy_policy, a), {SASL_CB_LIST_END, NULL, NULL}};
 
 	memcpy(a->callbacks, list, sizeof(list));
-	if (sasl_server_new(p->service, "congvu", NULL, NULL, NULL, a->callbacks, SASL_SUCCESS_DATA,
-		&a->conn) != SASL_OK ||
+	if (sasl_server_new(p->service,
+		self.source->hostname == NULL ? "congvu" : self.source->hostname, NULL, NULL, NULL,
+		a->callbacks, SASL_SUCCESS_DATA, &a->conn) != SASL_OK ||
 	    sasl_setprop(a->conn, SASL_SEC_PROPS, &security) != SASL_OK ||
 	    sasl_setprop(a->conn, SASL_SSF_EXTERNAL, &external) != SASL_OK)
 		return ERR_NOMEM;

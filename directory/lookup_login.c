@@ -6,6 +6,7 @@
 
 #include "directory/auth.h"
 #include "directory/cert_person.h"
+#include "directory/gssapi_env.h"
 #include "directory/login_cache.h"
 #include "directory/scram.h"
 #include "directory/throttle.h"
@@ -124,6 +125,13 @@ verify_person(void *arg, struct person *u, const char *service, struct slice pas
 	if (says.grace_left < 0)
 		login_cache_put(self.cache, u->dn, u->version, password, now);
 	return 0;
+}
+
+static int
+person_by_principal(void *arg, struct slice name, struct person **out)
+{
+	(void)arg;
+	return people_principal(self.people, name, out);
 }
 
 static int
@@ -271,6 +279,20 @@ external_open(const struct conf *c, const char **what_out)
 	return err;
 }
 
+/* GSSAPI is off where no keytab is given; sasl_mechs alone says whether it is offered. */
+static int
+gssapi_open(const struct conf *c, struct auth_source *source)
+{
+	int fd = role_fd("gssapi_keytab"), err;
+
+	if (fd < 0)
+		return 0;
+	err = gssapi_env(fd, conf_str(c, "gssapi_realm"));
+	source->by_principal = person_by_principal;
+	source->hostname = conf_str(c, "hostname");
+	return err;
+}
+
 int
 lookup_login_open(const struct conf *c, struct people *people, const unsigned char token_key[32],
     const char **what_out)
@@ -298,6 +320,10 @@ lookup_login_open(const struct conf *c, struct people *people, const unsigned ch
 		return err;
 	if (self.cas != NULL)
 		source.by_cert = person_by_cert;
+	*what_out = "gssapi_keytab, gssapi_realm";
+	err = gssapi_open(c, &source);
+	if (err != 0)
+		return err;
 	*what_out = "sasl_mechs";
 	mechs = list_of(c, "sasl_mechs", &n);
 	err = auth_init(mechs, n, &source);

@@ -332,6 +332,7 @@ strings_load(const struct conf *c, struct people *p)
 	    {"dir_attr_agency_abbrev", &p->a_abbrev},
 	    {"dir_attr_locked", &p->a_locked},
 	    {"dir_app_filter", &p->app_filter},
+	    {"dir_principal_filter", &p->principal_filter},
 	    {"dir_attr_reset", &p->a_reset},
 	    {"dir_attr_policy", &p->a_policy},
 	    {"dir_attr_grace", &p->a_grace},
@@ -436,8 +437,8 @@ people_free(struct people *p)
 	    p->a_password_time, p->a_scram_time, p->a_version, p->a_member_of, p->a_forward,
 	    p->a_keep, p->a_reply_text, p->a_reply_subject, p->a_reply_from, p->a_reply_until,
 	    p->a_reply_days, p->a_may_send, p->a_modified, p->agency_filter, p->a_authority,
-	    p->a_abbrev, p->app_filter, p->a_reset, p->a_policy, p->a_grace, p->a_grace_scram,
-	    p->policy_dn};
+	    p->a_abbrev, p->app_filter, p->principal_filter, p->a_reset, p->a_policy, p->a_grace,
+	    p->a_grace_scram, p->policy_dn};
 
 	for (size_t i = 0; i < sizeof(strings) / sizeof(strings[0]); i++)
 		free(strings[i]);
@@ -532,8 +533,8 @@ person_make(const struct people *p, const struct dir_entry *e)
 	return u;
 }
 
-int
-people_login(struct people *p, struct slice name, struct person **out)
+static int
+login_by(struct people *p, const char *filter, struct slice name, struct person **out)
 {
 	struct ppolicy_verdict verdict;
 	struct dir_result *r = NULL;
@@ -541,7 +542,7 @@ people_login(struct people *p, struct slice name, struct person **out)
 
 	if (name.len == 0 || name.len > 255 || memchr(name.ptr, 0, name.len) != NULL)
 		return ERR_NOTFOUND;
-	err = people_search(p, p->login_filter, name, p->attrs_login, 2, &r);
+	err = people_search(p, filter, name, p->attrs_login, 2, &r);
 	if (err == ERR_LIMIT || (err == 0 && r->n_entries > 1)) {
 		struct log_line l;
 
@@ -564,6 +565,22 @@ people_login(struct people *p, struct slice name, struct person **out)
 	}
 	dir_result_free(r);
 	return err;
+}
+
+int
+people_login(struct people *p, struct slice name, struct person **out)
+{
+	return login_by(p, p->login_filter, name, out);
+}
+
+int
+people_principal(struct people *p, struct slice name, struct person **out)
+{
+	/* "imap/host", "binhtv/admin" are no people */
+	if (name.len == 0 || memchr(name.ptr, '/', name.len) != NULL ||
+	    memchr(name.ptr, '@', name.len) != NULL)
+		return ERR_NOTFOUND;
+	return login_by(p, p->principal_filter, name, out);
 }
 
 int

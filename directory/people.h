@@ -46,6 +46,8 @@ struct person {
 int people_has_account(struct people *p, struct slice account);
 /* By the name given at sign-in. 0; ERR_NOTFOUND (none, or the filter does not let it sign in, or more than one); ERR_TEMP. */
 int people_login(struct people *p, struct slice name, struct person **out);
+/* The same of a Kerberos principal of our realm, by its name without the realm; nobody of one with an instance ("binhtv/admin"). */
+int people_principal(struct people *p, struct slice name, struct person **out);
 void person_free(struct person *u);
 /* App passwords: "kmtw-3xhn-p7rd-qqab-z4h9"; the first group is the id. */
 #define PEOPLE_APP_SIGNS "abcdefghjkmnpqrstuvwxyz23456789"

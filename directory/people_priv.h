@@ -31,7 +31,7 @@ struct people {
 	int64_t lockout_s;
 	bool moved_notice;
 	struct people_agencies *agencies; /* people_agency.c's */
-	char *app_filter;
+	char *app_filter, *principal_filter;
 	char *a_reset, *a_policy, *a_grace, *a_grace_scram;
 	char *policy_dn; /* of those whose entry names none; "": none */
 	struct policy_kept *policies;

@@ -20,7 +20,7 @@ static const struct parent_role roles[] = {
 	.count_option = "lookup_processes",
 	.sockets = (const char *const[]){"lookup.imapd", NULL},
 	.secrets = (const char *const[]){"token_key_file", "ldap_password_file",
-	    "tls_client_ca_file", NULL},
+	    "tls_client_ca_file", "gssapi_keytab", NULL},
 	.expendable = true,
 	.replaceable = true},
     {.name = "imapd-session",
