@@ -12,6 +12,11 @@ tests_bench_load_sink_LDADD = $(CV_LOAD_LIBS)
 LOADS =
 ROUNDS = 3
 BENCH_FLAGS =
-.PHONY: bench
+PEOPLE = 60000
+.PHONY: bench bench-directory
 bench: all
 	CONGVU_BUILD=$(abs_builddir) /usr/bin/python3 $(top_srcdir)/tests/bench/bench.py --rounds $(ROUNDS) --loads "$(LOADS)" $(BENCH_FLAGS)
+	$(if $(LOADS),,$(MAKE) bench-directory)
+# the directory of a merged province: load, look-ups, the searches of mail clients (PEOPLE=300: in seconds)
+bench-directory: all
+	CONGVU_BUILD=$(abs_builddir) /usr/bin/python3 $(top_srcdir)/tests/bench/directory.py $(PEOPLE)

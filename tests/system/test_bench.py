@@ -30,3 +30,10 @@ def test_each_load_runs(tmp_path):
             assert got[entry["figure"]] is not None and got["n"] > 0, name
     assert all(v > 0 for v in result["sink"].values())
     assert "| delivery, 4 KB, 20 sessions |" in r.stdout
+
+
+def test_directory_bench_runs():
+    r = subprocess.run([sys.executable, TOP / "tests/bench/directory.py", "300"], env=dict(os.environ, CONGVU_BUILD=str(BUILD), PYTHONDONTWRITEBYTECODE="1"),
+                       capture_output=True, text=True, timeout=120)
+    assert r.returncode == 0, r.stdout + r.stderr
+    assert r.stdout.count("\nbook client=") == 24 and "\nbook_equal n=20 p50_ms=" in r.stdout, r.stdout

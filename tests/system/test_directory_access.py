@@ -5,6 +5,7 @@ import subprocess
 
 import pytest
 
+from ldap_client import CLIENTS, Ldap, client_filter
 from slapd import BASE, Slapd, b64, person_ldif
 
 PASSWORD = "ascii-Password-%d"
@@ -233,3 +234,20 @@ def test_nobody_dumps_the_address_book(site):
             r = site.tool("ldapsearch", who, "-LLL", "-z", "max", *paged, "-b", BASE, "(objectClass=inetOrgPerson)", "1.1")
             got = r.stdout.count("dn: vnStaffId")
             assert (got <= 200 and r.returncode in (4, 11)) if who == STAFF else (250 < got <= most and r.returncode == 0), (who, paged, got, r.returncode)
+
+
+def test_mail_clients_find_people_without_marks(site):
+    """Each client's own filter, what is typed with marks, without them, and by part of the address; a certificate comes along."""
+    cert = b"0\x03\x02\x01\x05"
+    site.add(person_ldif(30, "Đặng Thị Thu Hường", "huongdtt", "x" * 8, scram=False, extra="displayName;x-fold: Dang Thi Thu Huong (SKHCN)\n"
+                         "cn;x-fold: Dang Thi Thu Huong\nsn;x-fold: Dang\ngivenName;x-fold: Huong\nuserSMIMECertificate:: %s\n" % b64(cert)))
+    book = Ldap(int(site.uri.rsplit(":", 1)[1]), STAFF, PASSWORD % 1)
+    for client in CLIENTS:
+        for typed in ("huong", "Hường", "Dang", "đặng", "huongdtt"):
+            found, result = book.search(BASE, client_filter(client, typed), attrs=("displayName", "mail", "userSMIMECertificate"))
+            mine = [e for e in found if b"huongdtt@tinhmau.example" in e]
+            assert result == 0 and len(mine) == 1 and "Đặng Thị Thu Hường (SKHCN)".encode() in mine[0] and cert in mine[0], (client, typed)
+        assert book.search(BASE, client_filter(client, "khong co ai"))[0] == []
+    # the tree of agencies, level by level
+    assert len(book.search("vnAgencyCode=H99,ou=agencies," + BASE, "(objectClass=vnAgency)", attrs=("ou",))[0]) == 3
+    book.close()
