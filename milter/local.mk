@@ -137,6 +137,18 @@ tests_unit_policy_test_LDADD = $(CV_POLICY_LIBS) $(CV_RULE_LIBS) $(CMOCKA_LIBS)
 check_PROGRAMS += tests/milter/fake_lookup
 tests_milter_fake_lookup_SOURCES = tests/milter/fake_lookup.c
 tests_milter_fake_lookup_LDADD = directory/libcvlookup.a lib/libcvmail.a $(CV_ROLE_LIBS) $(CV_MAIL_LIBS)
+# the scanner with faults made on purpose; MUTATIONS=10000 of messages and documents through the real filter: make mutate
+check_PROGRAMS += tests/milter/scan_faults
+tests_milter_scan_faults_SOURCES = milter/scan.c tests/milter/scan_faults.c
+tests_milter_scan_faults_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=scan_message
+tests_milter_scan_faults_LDADD = $(congvu_milter_scan_LDADD)
+EXTRA_DIST += tests/milter/robust.py
+TESTS += tests/milter/robust.py
+MUTATIONS = 10000
+MUTATE_SEED = 1
+.PHONY: mutate
+mutate: all tests/milter/fake_lookup
+	srcdir=$(srcdir) CV_BUILDDIR=$(abs_builddir) MUTATIONS=$(MUTATIONS) MUTATE_SEED=$(MUTATE_SEED) /usr/bin/python3 $(top_srcdir)/tests/milter/robust.py
 EXTRA_DIST += tests/milter/run.py tests/milter/lib.lua tests/milter/main.lua tests/milter/abort.lua tests/milter/attachments.lua \
 	tests/milter/bad_signatures.lua tests/milter/directory_down.lua tests/milter/everyday.lua tests/milter/headers.lua \
 	tests/milter/signed_official.lua tests/milter/unsigned_official.lua

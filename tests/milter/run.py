@@ -187,13 +187,15 @@ def end_with_us():
 
 
 class Milter:
-    def __init__(self, root, certs, ends_with=None, **more):
+    def __init__(self, root, certs, ends_with=None, scan=None, **more):
         self.root = root
         self.ends_with = ends_with  # what its log says when it cannot start, where that is what is wanted
         (root / "etc").mkdir()
         (root / "bin").mkdir()
         for name in ("filter", "scan", "ledger", "sign"):
             shutil.copy(BUILD / ("congvu-milter-" + name), root / "bin")
+        if scan:  # with faults made on purpose
+            shutil.copy(scan, root / "bin/congvu-milter-scan")
         shutil.copy(BUILD / "congvu-fetch", root / "bin")
         shutil.copy(BUILD / "tests/milter/fake_lookup", root / "bin/congvu-lookup")
         shutil.copytree(certs / "trust", root / "etc/trust")

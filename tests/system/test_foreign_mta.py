@@ -1,7 +1,9 @@
 """Our filter under foreign MTAs, Debian's Postfix and Debian's Sendmail: the same verdicts and words as under our smtpd, what is relayed is what
 was sent, what needs a person's eyes is held, and nothing passes while the audit log cannot be written. Their macros come in other
-orders and at other stages than ours."""
+orders and at other stages than ours. What is signed for a mailbox arrives as it was signed (tests/milter/gateway.py has Postfix)."""
 
+import email
+import email.policy
 import importlib.util
 import os
 import pathlib
@@ -119,7 +121,7 @@ MAILER(`smtp')
 
 
 class Sendmail:
-    def __init__(self, run, root, ports):
+    def __init__(self, run, root, ports, more=""):
         cache = BUILD / "tests/cache/sendmail"
         rc = subprocess.run(["sh", str(SRC / "tests/system/sendmail_unpack.sh"), str(cache)], timeout=300).returncode
         if rc == 77:
@@ -128,7 +130,7 @@ class Sendmail:
         self.dir = root / "sm"
         self.dir.mkdir()
         (self.dir / "queue").mkdir(mode=0o700)
-        (self.dir / "t.mc").write_text(MC.format(dir=self.dir, **ports))
+        (self.dir / "t.mc").write_text(MC.format(dir=self.dir, **ports) + more)
         cf = cache / "usr/share/sendmail/cf"
         text = subprocess.run(["m4", "-D_CF_DIR_=%s/" % cf, str(cf / "m4/cf.m4"), str(self.dir / "t.mc")], check=True, capture_output=True).stdout
         (self.dir / "t.cf").write_bytes(text)
@@ -219,3 +221,49 @@ def test_the_same_verdicts_under(make, run, mails):
     assert actions[:5] + actions[-1:] == ["reject", "accept", "reject", "reject", "quarantine", "accept"], actions
     # the MTA's own queue ids, and the client's address
     assert all(len(r["qid"]) > 5 and r["session"]["ip"] == "127.0.0.1" for r in verdicts), [(r["qid"], r["session"]) for r in verdicts]
+
+
+def test_signed_for_a_mailbox_under_sendmail(run, mails):
+    """Sendmail applies the changed header and body: what it relays is what openssl verifies."""
+    root = mails / "gateway"
+    root.mkdir()
+    root.chmod(0o755)
+    (root / "i/keys").mkdir(parents=True)
+    for name, to in (("k1.key", "vanthu.key"), ("vanthu.pem", "vanthu.pem")):
+        shutil.copy(mails / "certs" / name, root / "i/keys" / to)
+    ports = dict(port=run.free_port(), sink=run.free_port(), milter=run.free_port())
+    sink = Sink(root)
+    sink.start(ports["sink"])
+    m = run.Milter(root / "i", mails / "certs", milter_listen="inet:%d@127.0.0.1" % ports["milter"],
+                   gateway_sign=["vanthu@x.example=../keys/vanthu.key:../keys/vanthu.pem"])
+    mta = None
+    text = "Kính gửi: các đơn vị.\nFrom day on\n.\n"
+    raw = ("From: vanthu@x.example\nTo: b@y.example\nSubject: Thong bao\nMIME-Version: 1.0\nContent-Type: text/plain; charset=utf-8\n"
+           "Content-Transfer-Encoding: 8bit\nMessage-ID: <sm@x.example>\n\n" + text).encode().replace(b"\n", b"\r\n")
+    try:
+        # nobody signs in here: the macro says who did
+        mta = Sendmail(run, root, ports, "LOCAL_CONFIG\nD{auth_authen}binh\n")
+        c = connect(ports["port"])
+        for _ in range(50):
+            try:
+                c.sendmail("vanthu@x.example", ["b@y.example"], raw, mail_options=["BODY=8BITMIME"])
+                break
+            except smtplib.SMTPDataError as e:
+                assert b" T01 " in e.smtp_error, e
+                time.sleep(0.1)
+        c.quit()
+        got = sink.wait(b"<sm@x.example>")
+    finally:
+        if mta is not None:
+            mta.stop()
+        sink.proc.terminate()
+        sink.proc.wait()
+        m.stop()
+    # smtp-sink has lines of its own before, and an empty one behind
+    message = got[got.index(b"X-Congvu-Verdict"):].replace(b"\n", b"\r\n")
+    r = subprocess.run(["openssl", "cms", "-verify", "-CAfile", str(mails / "certs/root.pem"), "-purpose", "smimesign"], input=message, capture_output=True)
+    assert r.returncode == 0, r.stderr
+    part = email.message_from_bytes(r.stdout, policy=email.policy.default)
+    assert part.get_content().replace("\r\n", "\n") == text, part
+    verdict, = [r for r in run.read_log(m.log) if r["event"] == "verdict" and r["decision"]["action"] == "accept"]
+    assert verdict["gateway"]["signed"] and [(s["status"], s["coverage"]) for s in verdict["sig"]] == [("valid", "whole")]
