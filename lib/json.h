@@ -1,5 +1,5 @@
 /* json.h: JSON values behind a thin interface; json.c is the only includer of <jansson.h>. Strings set from bytes are made
- * valid UTF-8 (bad bytes and NUL become U+FFFD). Canonical form: sorted keys, no spaces, ASCII with \u escapes, integers
+ * valid UTF-8 (bad bytes and NUL become U+FFFD). Canonical form: sorted keys, no spaces, ASCII with \u escapes (DEL stands as it is), integers
  * only. Setters accept NULL children and latch nothing: no memory is fatal(). Used by the ledger, the milter, congvu. */
 #ifndef CV_JSON_H
 #define CV_JSON_H

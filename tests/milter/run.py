@@ -329,9 +329,9 @@ class Client:
 # ---- the audit log, read by someone else ----
 
 def canonical(obj):
-    """Sorted keys, no spaces, ASCII; escapes with capital hex digits."""
+    """Sorted keys, no spaces, ASCII; escapes with capital hex digits; DEL, which JSON lets be, stands as it is."""
     text = json.dumps(obj, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
-    return re.sub(r"\\\\|\\u[0-9a-f]{4}", lambda m: m[0] if m[0] == "\\\\" else "\\u" + m[0][2:].upper(), text)
+    return re.sub(r"\\\\|\\u[0-9a-f]{4}", lambda m: m[0] if m[0] == "\\\\" else "\x7f" if m[0] == "\\u007f" else "\\u" + m[0][2:].upper(), text)
 
 
 def read_log(path):
