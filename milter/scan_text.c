@@ -104,8 +104,8 @@ is_legacy(struct slice s)
 }
 
 static void
-note_encoding(struct scan_ctx *c, struct slice charset, struct slice bytes, struct slice utf8,
-    struct slice path)
+note_encoding(struct scan_ctx *c, struct slice charset, struct slice bytes, bool is_utf8,
+    struct slice utf8, struct slice path)
 {
 	struct buf latin;
 
@@ -113,7 +113,7 @@ note_encoding(struct scan_ctx *c, struct slice charset, struct slice bytes, stru
 		findings_note(
 		    c->f, "text_undeclared", NOTE_WARN, path, "8-bit text that names no charset");
 	buf_init(&latin, 8 * TEXT_MAX);
-	if (!uni_valid(slice_sub(bytes, 0, TEXT_MAX))) {
+	if (!is_utf8) {
 		charset_to_utf8(slice_str("iso-8859-1"), slice_sub(bytes, 0, 65536), &latin);
 		utf8 = buf_slice(&latin);
 	}
@@ -138,28 +138,30 @@ void
 scan_text(struct scan_ctx *c, const struct mime_part *part, struct slice bytes, struct slice path)
 {
 	struct slice charset = param(part->params, "charset");
+	struct slice head = slice_sub(bytes, 0, TEXT_MAX), s;
 	struct buf utf8, plain, found;
-	struct slice s;
+	bool is_utf8;
 
 	if (charset.len == 0 && bytes.len >= 2 && bytes.ptr[0] == 0xff && bytes.ptr[1] == 0xfe)
 		charset = slice_str("utf-16le");
 	buf_init(&utf8, 8 * TEXT_MAX);
 	buf_init(&plain, 8 * TEXT_MAX);
 	buf_init(&found, 256);
-	charset_to_utf8(
-	    charset.len > 0 ? charset : slice_str("utf-8"), slice_sub(bytes, 0, TEXT_MAX), &utf8);
+	is_utf8 = charset_to_utf8(charset.len > 0 ? charset : slice_str("utf-8"), head, &utf8);
+	if (charset.len > 0 && !slice_caseeq_str(charset, "utf-8"))
+		is_utf8 = uni_valid(head); /* whatever it is called */
 	s = buf_slice(&utf8);
-	note_encoding(c, charset, bytes, s, path);
+	note_encoding(c, charset, bytes, is_utf8, s, path);
 	if (slice_eq_str(part->subtype, "html")) {
 		secrecy_html_text(s, &plain);
 		s = buf_slice(&plain);
 	}
 	if (secrecy_in_text(s, &found)) {
 		note(c, path, "text", &found);
-	} else if (!uni_valid(slice_sub(bytes, 0, TEXT_MAX))) {
+	} else if (!is_utf8) {
 		/* what is no UTF-8 is shown as Latin by many: TCVN3 and VNI look so */
 		buf_reset(&utf8);
-		charset_to_utf8(slice_str("windows-1252"), slice_sub(bytes, 0, TEXT_MAX), &utf8);
+		charset_to_utf8(slice_str("windows-1252"), head, &utf8);
 		if (secrecy_in_text(buf_slice(&utf8), &found))
 			note(c, path, "text", &found);
 	}

@@ -407,21 +407,86 @@ line_marked(struct slice line, struct buf *found)
 	return false;
 }
 
-/* Cheap look before the dear one: every mark ends in a "t" behind something like "a". */
+/* ---- a cheap look before the dear one: most lines are told by two letters, as they stand there ---- */
+
+static bool
+is_ascii_decoration(unsigned char c)
+{
+	return c < 0x80 && is_decoration(c);
+}
+
+/* Whether a piece may be a stamp or a phrase, by its first two octets behind decoration: those begin with M, T or "do", "mu". What is not ASCII is for
+ * the dear look. No normal form makes another letter of an ASCII one. */
+static bool
+may_begin(struct slice s)
+{
+	unsigned char one, two;
+	size_t i = 0;
+
+	while (i < s.len && is_ascii_decoration(s.ptr[i]))
+		i++;
+	if (i == s.len || s.ptr[i] >= 0x80)
+		return i < s.len;
+	one = s.ptr[i++] | 0x20;
+	while (i < s.len && s.ptr[i] <= ' ')
+		i++;
+	if (i == s.len || (one != 'm' && one != 't' && one != 'd'))
+		return false;
+	two = s.ptr[i] >= 0x80 ? 0x80 : s.ptr[i] | 0x20;
+	return two == 0x80 || (one == 'm' && (two == 'a' || two == 'u')) ||
+	       (one == 't' && (two == 'o' || two == 'u')) || (one == 'd' && two == 'o');
+}
+
+/* Three blanks in a row: one of them stands at every third place. */
+static const unsigned char *
+wide_gap(const unsigned char *p, size_t n)
+{
+	for (size_t i = 2; i < n; i += 3) {
+		size_t from = i, to = i;
+
+		if (p[i] != ' ')
+			continue;
+		while (from > 0 && p[from - 1] == ' ')
+			from--;
+		while (to + 1 < n && p[to + 1] == ' ')
+			to++;
+		if (to - from >= 2)
+			return p + from;
+	}
+	return NULL;
+}
+
+/* Where the next column of a line begins, as line_marked parts them; NULL: nowhere. */
+static const unsigned char *
+next_column(const unsigned char *p, size_t n)
+{
+	const unsigned char *tab = memchr(p, '\t', n), *bar, *gap;
+
+	if (tab != NULL)
+		n = (size_t)(tab - p);
+	bar = memchr(p, '|', n);
+	if (bar != NULL)
+		n = (size_t)(bar - p);
+	gap = wide_gap(p, n);
+	return gap != NULL ? gap : bar != NULL ? bar : tab;
+}
+
 static bool
 may_be_marked(struct slice line)
 {
-	size_t i;
+	const unsigned char *at;
 
 	if (line.len < 3 || line.len > LINE_MAX_LEN)
 		return false;
-	for (i = 1; i < line.len; i++) {
-		/* the other scripts' "T" begin with octets CE, D0 and EF */
-		if ((line.ptr[i] | 0x20) == 't' || line.ptr[i] == 0xce || line.ptr[i] == 0xd0 ||
-		    line.ptr[i] == 0xef)
+	for (;;) {
+		if (may_begin(line))
 			return true;
+		/* behind one column the next begins, and decoration is passed over */
+		at = next_column(line.ptr + 1, line.len - 1);
+		if (at == NULL)
+			return false;
+		line = slice_from(line, (size_t)(at - line.ptr));
 	}
-	return false;
 }
 
 bool
