@@ -319,12 +319,23 @@ look(struct warnings *w)
 	int64_t today = (int64_t)time(NULL) / DAY;
 	const struct policy_rule *r;
 	const struct policy_setting *s;
+	struct policy_errors meant;
+	struct buf why;
 
 	for (r = w->p->rules; r != NULL; r = r->next)
 		look_at_rule(w, r, today);
 	for (s = w->p->settings; s != NULL; s = s->next)
 		if (s->until < today)
 			warn(w, s->pos, _("this setting ended on %s"), policy_day_text(s->until));
+	policy_warnings(w->p, &meant);
+	for (size_t i = 0; i < meant.n; i++)
+		warn(w, meant.v[i].pos, "%s",
+		    strcmp(w->c->lang, "vi") == 0 ? meant.v[i].vi : meant.v[i].en);
+	buf_init(&why, 4096);
+	if (policy_version_check(w->c->conf, w->p, &why) == ERR_DENIED)
+		warn(w, (struct policy_pos){1, 1}, _("the milter would not take it: %s"),
+		    buf_cstr(&why));
+	buf_done(&why);
 	if (w->p->n_tests == 0)
 		warn(w, (struct policy_pos){1, 1}, "%s",
 		    _("no test \"FILE\" expect ...: nothing shows that the rules do what they "

@@ -214,24 +214,36 @@ diff_list(
 			tell(d, "+", what, none, none, new->v[i]);
 }
 
+/* A group of the directory is as if it had one member: that group. */
+static struct policy_list
+list_of(struct policy_group *g)
+{
+	return g->directory.len > 0 ? (struct policy_list){&g->directory, 1} : g->members;
+}
+
 static void
 diff_groups(struct diff *d, const struct policy *old, const struct policy *new)
 {
 	static const struct policy_list none;
-	const struct policy_group *g, *other;
+	struct policy_list was, is;
+	struct policy_group *g, *other;
 	char what[POLICY_STRING_MAX + 16];
 
 	for (g = old->groups; g != NULL; g = g->next) {
-		other = policy_group_find(new, g->name);
+		for (other = new->groups; other != NULL && !slice_eq(other->name, g->name);)
+			other = other->next;
+		was = list_of(g);
+		is = other != NULL ? list_of(other) : none;
 		snprintf(what, sizeof what, "group \"%.*s\"", (int)g->name.len,
 		    (const char *)g->name.ptr);
-		diff_list(d, what, &g->members, other != NULL ? &other->members : &none);
+		diff_list(d, what, &was, &is);
 	}
 	for (g = new->groups; g != NULL; g = g->next) {
 		snprintf(what, sizeof what, "group \"%.*s\"", (int)g->name.len,
 		    (const char *)g->name.ptr);
+		is = list_of(g);
 		if (policy_group_find(old, g->name) == NULL)
-			diff_list(d, what, &none, &g->members);
+			diff_list(d, what, &none, &is);
 	}
 }
 

@@ -25,7 +25,7 @@ congvu_SOURCES += admin/directory_commands.def admin/ctl_directory_verbs.c
 congvu_SOURCES += admin/ctl_directory_tree.h admin/ctl_directory_tree.c admin/ctl_directory_check.c admin/ctl_directory_check_links.c \
 	admin/ctl_directory_check_names.c admin/ctl_directory_check_dates.c
 congvu_SOURCES += admin/ctl_policy.h admin/policy_commands.def admin/ctl_policy.c admin/ctl_policy_check.c admin/ctl_policy_diff.c \
-	admin/ctl_policy_rewind.c admin/ctl_policy_sign.c admin/ctl_explain.c admin/check_policy.c
+	admin/ctl_policy_rewind.c admin/ctl_policy_back.c admin/ctl_policy_sign.c admin/ctl_explain.c admin/check_policy.c
 congvu_CPPFLAGS = $(AM_CPPFLAGS) -DSBINDIR='"$(sbindir)"' -DLOCALEDIR='"$(localedir)"'
 congvu_LDADD = store/libcvstore.a store/libcvseghead.a smtpd/libcvsmtp.a directory/libcvdiradmin.a directory/libcvpeople.a milter/libcvledger.a $(CV_POLICY_LIBS) milter/libcvfindings.a milter/libcvaudit.a milter/libcvsign.a directory/libcvldap.a directory/libcvnames.a lib/libcvtls.a lib/libcvjson.a \
 	lib/libcvcrypto.a lib/libcvmail.a lib/libcvparent.a lib/libcvconf.a lib/libcvipc.a lib/libcvloop.a lib/libcv.a \

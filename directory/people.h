@@ -181,8 +181,9 @@ bool people_may_send(
  * is not recorded. Remembered for PEOPLE_AGENCY_S. 0 (none: empty), ERR_TEMP. strings_free's of people_priv.h. */
 #define PEOPLE_AGENCY_S 5
 int people_agency_symbols(struct people *p, struct slice code, char ***out, size_t *n_out);
-/* Whether who has an address of now or before is a member of the group, nested ones included. 0; ERR_NOTFOUND (no such group); ERR_LIMIT (too
+/* Whether each address (normalized; NULL: no) is, or was, a member's of the group, nested ones included. 0; ERR_NOTFOUND (no such group); ERR_LIMIT (too
  * large); ERR_TEMP. */
-int people_is_member(struct people *p, struct slice group, struct slice address, bool *is_out);
+int people_members(
+    struct people *p, struct slice group, char *const *addresses, size_t n, bool *is_out);
 
 #endif

@@ -176,19 +176,19 @@ is_member(struct people *p, const struct people_rcpt *r, struct slice sender, bo
 }
 
 int
-people_is_member(struct people *p, struct slice group, struct slice address, bool *is_out)
+people_members(struct people *p, struct slice group, char *const *addresses, size_t n, bool *is_out)
 {
 	struct people_rcpt *r = NULL;
-	bool is = false;
 	int err = people_rcpt(p, group, &r);
 
 	if (err == 0 && !r->is_group)
 		err = ERR_NOTFOUND;
-	if (err == 0 && people_is_ours(p, address))
-		err = is_member(p, r, address, &is);
+	for (size_t i = 0; err == 0 && i < n; i++) {
+		is_out[i] = false;
+		if (addresses[i] != NULL && people_is_ours(p, slice_str(addresses[i])))
+			err = is_member(p, r, slice_str(addresses[i]), &is_out[i]);
+	}
 	people_rcpt_free(r);
-	if (err == 0)
-		*is_out = is;
 	return err;
 }
 

@@ -152,20 +152,19 @@ work_moved(const struct work_params *w, struct job *j)
 void
 work_member(const struct work_params *w, struct job *j)
 {
-	char *group = work_address(w->conf, j->address);
+	char *group = work_address(w->conf, j->address), *list[LOOKUP_ASKED_MAX];
+	bool is[LOOKUP_ASKED_MAX] = {false};
 
+	for (size_t i = 0; i < j->n_list; i++)
+		list[i] = work_address(w->conf, j->list[i]);
 	if (group == NULL || !people_is_ours(w->people, slice_str(group)))
 		j->err = ERR_NOTFOUND;
+	else
+		j->err = people_members(w->people, slice_str(group), list, j->n_list, is);
 	ipc_put_u32(&j->reply, (uint32_t)j->n_list);
-	for (size_t i = 0; j->err == 0 && i < j->n_list; i++) {
-		char *address = work_address(w->conf, j->list[i]);
-		bool is = false;
-
-		if (address != NULL)
-			j->err =
-			    people_is_member(w->people, slice_str(group), slice_str(address), &is);
-		ipc_put_u8(&j->reply, is);
-		free(address);
+	for (size_t i = 0; i < j->n_list; i++) {
+		ipc_put_u8(&j->reply, is[i]);
+		free(list[i]);
 	}
 	free(group);
 	if (j->err != 0 && j->err != ERR_NOTFOUND)

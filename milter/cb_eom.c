@@ -8,6 +8,7 @@
 #include "milter/clamd.h"
 #include "milter/facts.h"
 #include "milter/gateway.h"
+#include "milter/groups.h"
 #include "milter/ledger_client.h"
 #include "milter/ledger_register.h"
 #include "milter/judgement.h"
@@ -525,6 +526,30 @@ read_grace(struct eom *e)
 	e->facts.rev_grace_over = unknown && all_over;
 }
 
+/* What the policy asks about groups of the directory. */
+static int
+ask_groups(struct eom *e)
+{
+	const char *from[RULE_FROM_MAX];
+	struct rule_member *list =
+	    arena_calloc(e->arena, RULE_MEMBERS_MAX, sizeof(struct rule_member));
+	size_t i;
+	int err;
+
+	for (i = 0; list != NULL && i < e->facts.n_authors; i++) {
+		from[i] = arena_slicedup(e->arena, e->facts.authors[i].address);
+		if (from[i] == NULL)
+			list = NULL;
+	}
+	if (list == NULL)
+		return in_trouble(e, T_BUSY, ERR_NOMEM);
+	err = groups_ask(milter_settings.policy, e->slot->lookup, from, e->facts.n_authors,
+	    (const char *const *)e->msg->rcpts, e->msg->n_rcpts, within(e, LOOKUP_MS), list,
+	    &e->facts.n_members);
+	e->facts.members = list;
+	return err == 0 ? 0 : in_trouble(e, T_DIRECTORY, err);
+}
+
 static int
 fill_recipients(struct eom *e)
 {
@@ -606,7 +631,7 @@ judge(struct eom *e)
 		milter_settings.n_official_headers, e->arena, &e->facts) != 0)
 		return in_trouble(e, T_BUSY, ERR_NOMEM);
 	if ((err = ask_documents(e)) != 0 || (err = ask_moved(e)) != 0 ||
-	    (err = ask_register(e)) != 0)
+	    (err = ask_groups(e)) != 0 || (err = ask_register(e)) != 0)
 		return err;
 	read_grace(e);
 	read_origin(e, header);

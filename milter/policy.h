@@ -107,6 +107,9 @@ struct policy_setting {
 struct policy_group {
 	struct slice name;
 	struct policy_list members; /* normalized */
+	struct slice
+	    directory; /* the address of a group of the directory, whose members these are; empty: members */
+	bool asked_from, asked_to; /* a condition asks it of authors, of recipients */
 	struct policy_pos pos;
 	struct policy_group *next;
 };
@@ -147,6 +150,8 @@ struct policy_errors {
 int policy_compile(
     struct slice text, const char *file, struct policy **out, struct policy_errors *errors_out);
 void policy_free(struct policy *p); /* NULL accepted */
+/* What is no error but may not be meant: "mode P*" that takes the rule about state secrets down with it. POLICY_ERRORS_MAX at most. */
+void policy_warnings(const struct policy *p, struct policy_errors *out);
 
 /* The table of predicates. */
 struct policy_predicate {

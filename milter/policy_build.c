@@ -193,23 +193,51 @@ policy_group_find(const struct policy *p, struct slice name)
 	return NULL;
 }
 
-void
-policy_on_group(
-    struct policy_build *b, struct policy_pos pos, struct slice name, const struct policy_items *l)
+static struct policy_group *
+new_group(struct policy_build *b, struct policy_pos pos, struct slice name)
 {
 	struct policy_group *g;
 
 	if (!once(b, pos, policy_group_find(b->p, name) != NULL, name) || b->p->n_groups == 1000)
-		return;
+		return NULL;
 	g = policy_alloc(b, sizeof *g);
 	if (g == NULL)
-		return;
+		return NULL;
 	g->name = name;
 	g->pos = pos;
-	fill(b, &g->members, l, policy_make_address);
 	*b->groups_end = g;
 	b->groups_end = &g->next;
 	b->p->n_groups++;
+	return g;
+}
+
+void
+policy_on_group(
+    struct policy_build *b, struct policy_pos pos, struct slice name, const struct policy_items *l)
+{
+	struct policy_group *g = new_group(b, pos, name);
+
+	if (g != NULL)
+		fill(b, &g->members, l, policy_make_address);
+}
+
+void
+policy_on_directory_group(
+    struct policy_build *b, struct policy_pos pos, struct slice name, struct slice address)
+{
+	const struct policy_group *other;
+	struct policy_group *g = new_group(b, pos, name);
+	size_t n = 0;
+
+	if (g == NULL)
+		return;
+	g->directory = policy_make_address(b, pos, address);
+	for (other = b->p->groups; other != NULL; other = other->next)
+		n += other->directory.len > 0;
+	/* each of them may be asked for every mail, of authors and of recipients */
+	if (n > RULE_MEMBERS_MAX / 2)
+		policy_error_at(b, pos, "quá %d nhóm của danh bạ",
+		    "more than %d groups of the directory", RULE_MEMBERS_MAX / 2);
 }
 
 void
@@ -233,8 +261,7 @@ policy_on_scope(
 		s->name = policy_make_address(b, pos, name);
 	} else {
 		s->name = name;
-		if (!policy_agency_ok(name))
-			policy_error_at(b, pos, "không phải mã cơ quan", "no agency code");
+		policy_agency_ok(b, pos, name);
 	}
 	b->scope = s;
 }
@@ -451,6 +478,8 @@ policy_on_test(struct policy_build *b, struct policy_pos pos, struct slice file,
 	t->pos = pos;
 	if (t->as.len > 0)
 		t->as = policy_make_address(b, pos, t->as);
+	if (t->agency.len > 0)
+		policy_agency_ok(b, pos, t->agency);
 	memset(&b->test, 0, sizeof b->test);
 	*b->tests_end = t;
 	b->tests_end = &t->next;

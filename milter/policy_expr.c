@@ -61,18 +61,42 @@ policy_make_domain(struct policy_build *b, struct policy_pos pos, struct slice s
 }
 
 bool
-policy_agency_ok(struct slice s)
+policy_agency_ok(struct policy_build *b, struct policy_pos pos, struct slice s)
 {
+	bool digit = false, ok = s.len > 0;
 	size_t i;
 
 	for (i = 0; i < s.len; i++) {
 		unsigned char c = s.ptr[i];
 
-		if (!((c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-			c == '.' || c == '-' || c == '_'))
-			return false;
+		digit |= c >= '0' && c <= '9';
+		ok &= (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+		      c == '.' || c == '-' || c == '_';
 	}
-	return s.len > 0;
+	if (!ok)
+		policy_error_at(b, pos, "không phải mã cơ quan", "no agency code");
+	else if (!digit)
+		/* it would be checked, and never apply */
+		policy_error_at(b, pos, "\"%.*s\" là chữ viết tắt; cần mã cơ quan, như H37.02",
+		    "\"%.*s\" is an abbreviation; an agency is named by its code, like H37.02",
+		    (int)(s.len < 80 ? s.len : 80), (const char *)s.ptr);
+	return ok && digit;
+}
+
+/* Which side a group of the directory will be asked about. */
+static void
+mark_asked(struct policy *p, struct slice name, const char *predicate)
+{
+	struct policy_group *g;
+
+	for (g = p->groups; g != NULL; g = g->next) {
+		if (!slice_eq(g->name, name))
+			continue;
+		if (strcmp(predicate, "FromMemberOf") == 0)
+			g->asked_from = true;
+		else
+			g->asked_to = true;
+	}
 }
 
 static struct slice
@@ -148,6 +172,7 @@ argument(struct policy_build *b, struct policy_expr *e, enum policy_arg kind,
 			    "neither an IP address nor a network (ADDRESS/BITS)");
 		return it->s;
 	case POLICY_ARG_GROUP:
+		mark_asked(b->p, it->s, policy_predicates[e->pred].name);
 		if (policy_group_find(b->p, it->s) == NULL)
 			policy_error_at(b, it->pos,
 			    "không có nhóm \"%.*s\"; khai nhóm trước khi dùng",
@@ -171,8 +196,7 @@ argument(struct policy_build *b, struct policy_expr *e, enum policy_arg kind,
 			    (int)(it->s.len < 40 ? it->s.len : 40), (const char *)it->s.ptr);
 		return it->s;
 	case POLICY_ARG_AGENCIES:
-		if (!policy_agency_ok(it->s))
-			policy_error_at(b, it->pos, "không phải mã cơ quan", "no agency code");
+		policy_agency_ok(b, it->pos, it->s);
 		return it->s;
 	case POLICY_ARG_NAMES:
 		if (strcmp(policy_predicates[e->pred].name, "SignatureStatusIs") == 0)

@@ -30,7 +30,7 @@ typedef void *yyscan_t;
 int policy_yylex(POLICY_YYSTYPE *v, struct policy_pos *l, yyscan_t scanner);
 static void policy_yyerror(const struct policy_pos *l, yyscan_t scanner, struct policy_build *b, const char *msg);
 }
-%token T_POLICY "policy" T_VERSION "version" T_OWNER "owner" T_EXPIRES "expires" T_ORGANIZATION "organization" T_GROUP "group"
+%token T_POLICY "policy" T_VERSION "version" T_OWNER "owner" T_EXPIRES "expires" T_ORGANIZATION "organization" T_GROUP "group" T_DIRECTORY "directory"
 %token T_GLOBAL "global" T_DOMAIN "domain" T_AGENCY "agency" T_PERSON "person" T_MODE "mode" T_LIMIT "limit" T_RULE "rule"
 %token T_MONITOR "monitor" T_WARN "warn" T_DESCRIPTION "description" T_WHEN "when" T_AND "and" T_OR "or" T_NOT "not" T_EXCEPT "except"
 %token T_REASON "reason" T_UNTIL "until" T_THEN "then" T_REJECT "reject" T_TEMPFAIL "tempfail" T_QUARANTINE "quarantine" T_NOTE "note"
@@ -54,6 +54,7 @@ statements: %empty
     ;
 statement: T_ORGANIZATION names_list ';'	{ policy_on_organization(b, &$2); }
     | T_GROUP T_STRING '{' name_items '}'	{ policy_on_group(b, @2, $2, &$4); }
+    | T_GROUP T_STRING T_DIRECTORY T_STRING ';'	{ policy_on_directory_group(b, @2, $2, $4); }
     | T_GLOBAL '{' { policy_on_scope(b, @1, POLICY_GLOBAL, slice_str("")); } settings '}'
     | scope_kind name '{' { policy_on_scope(b, @2, $1, $2); } settings '}' { b->scope = &b->p->global; }
     | setting

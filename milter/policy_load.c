@@ -139,9 +139,9 @@ write_file(const char *dir, const char *name, const char *end, struct slice byte
 }
 
 static struct json *
-read_state(const char *dir)
+read_state_file(const char *dir, const char *name)
 {
-	char *path = in_folder(dir, "current", ".json");
+	char *path = in_folder(dir, name, ".json");
 	struct json *j = NULL;
 	struct buf b;
 
@@ -151,6 +151,12 @@ read_state(const char *dir)
 	buf_done(&b);
 	free(path);
 	return j;
+}
+
+static struct json *
+read_state(const char *dir)
+{
+	return read_state_file(dir, "current");
 }
 
 static void
@@ -212,6 +218,106 @@ policy_archived(const struct conf *c, struct slice sha256, struct policy **out, 
 	char *dir = conf_path(c, "policy_archive");
 	int err = load_archived(dir, sha256, out, why);
 
+	free(dir);
+	return err;
+}
+
+/* ---- versions ---- */
+
+/* The highest version of that name that was ever in force; 0: none. An archive of before there was highest.json has the one in force. */
+static uint64_t
+highest_of(const char *dir, const struct json *state, struct slice id)
+{
+	struct json *all = read_state_file(dir, "highest");
+	char *name = slice_dup(id);
+	int64_t v = name != NULL ? json_int(json_get(all, name), 0) : 0, now = 0;
+
+	if (slice_eq(json_str(json_get(state, "id")), id))
+		now = json_int(json_get(state, "version"), 0);
+	json_free(all);
+	free(name);
+	return (uint64_t)(v > now ? v : now > 0 ? now : 0);
+}
+
+static int
+version_check(const struct conf *c, const char *dir, const struct json *state,
+    const struct policy *p, struct buf *why)
+{
+	uint64_t highest = highest_of(dir, state, p->id);
+	bool edited = conf_int(c, "policy_signatures") == 0 && p->version == highest &&
+		      slice_eq(json_str(json_get(state, "id")), p->id);
+
+	if (p->version > highest || edited ||
+	    slice_eq_str(json_str(json_get(state, "sha256")), p->sha256))
+		return 0;
+	buf_appendf(why,
+	    "version %llu of \"%.*s\" is not above %llu, which was in force: an older policy is "
+	    "not put "
+	    "back; raise its version and have it signed (congvu policy back)",
+	    (unsigned long long)p->version, (int)p->id.len, (const char *)p->id.ptr,
+	    (unsigned long long)highest);
+	return ERR_DENIED;
+}
+
+int
+policy_version_check(const struct conf *c, const struct policy *p, struct buf *why)
+{
+	char *dir = conf_path(c, "policy_archive");
+	struct json *state = read_state(dir);
+	int err = version_check(c, dir, state, p, why);
+
+	json_free(state);
+	free(dir);
+	return err;
+}
+
+/* Before the policy is used: 0 once the floor is on stable storage. */
+static int
+raise_floor(const char *dir, const struct json *state, const struct policy *p)
+{
+	struct json *all = read_state_file(dir, "highest");
+	char *name = slice_dup(p->id);
+	struct buf b;
+	int err = 0;
+
+	if (all == NULL)
+		all = json_obj_new();
+	buf_init(&b, STATE_MAX);
+	if (name == NULL || p->version > INT64_MAX)
+		err = ERR_LIMIT;
+	else if (json_int(json_get(all, name), 0) < (int64_t)p->version) {
+		/* names of before highest.json */
+		if (json_len(all) == 0 && json_str(json_get(state, "id")).len > 0)
+			json_set_int(all, json_cstr(json_get(state, "id")),
+			    json_int(json_get(state, "version"), 0));
+		json_set_int(all, name, (int64_t)p->version);
+		err = json_pretty(all, &b);
+		if (err == 0)
+			err = write_file(dir, "highest", ".json", buf_slice(&b));
+	}
+	buf_done(&b);
+	json_free(all);
+	free(name);
+	return err;
+}
+
+struct json *
+policy_highest(const struct conf *c)
+{
+	char *dir = conf_path(c, "policy_archive");
+	struct json *all = read_state_file(dir, "highest");
+
+	free(dir);
+	return all;
+}
+
+int
+policy_archived_text(const struct conf *c, const char *sha256, struct buf *out)
+{
+	char *dir = conf_path(c, "policy_archive"), *path = in_folder(dir, sha256, ".policy");
+	int err = policy_read_file(path, out);
+
+	free(path);
 	free(dir);
 	return err;
 }
@@ -297,6 +403,9 @@ enter(const char *dir, const struct policy *p, const char *file, struct slice te
 	json_set_int(now, "since",
 	    same ? json_int(json_get(state, "since"), (int64_t)time(NULL)) : (int64_t)time(NULL));
 	json_set_take(now, "refused", NULL);
+	if (raise_floor(dir, state, p) != 0)
+		log_msg(LOG_LVL_ERROR, "policy_archive",
+		    "%s/highest.json cannot be written: an older policy could be put back", dir);
 	write_state(dir, now);
 	json_free(now);
 }
@@ -343,6 +452,12 @@ policy_in_force(const struct conf *c, struct policy_in_force *out)
 			known =
 			    slice_eq_str(json_str(json_get(state, "sha256")), out->policy->sha256);
 			err = signed_enough(c, file, buf_slice(&text), known, &out->why);
+		}
+		if (err == 0) {
+			buf_appendf(&out->why, "%s: ", file);
+			err = version_check(c, dir, state, out->policy, &out->why);
+			if (err == 0)
+				buf_reset(&out->why);
 		}
 		if (err != 0) {
 			policy_free(out->policy);

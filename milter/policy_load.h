@@ -7,6 +7,7 @@
 #include "milter/policy_sign.h"
 
 #include "lib/conf.h"
+#include "lib/json.h"
 
 /* Reads at most POLICY_FILE_MAX + 1 octets. 0, ERR_NOTFOUND, ERR_IO. */
 int policy_read_file(const char *path, struct buf *out);
@@ -28,11 +29,20 @@ struct policy_in_force {
 	struct buf why; /* policy_in_force_done */
 };
 /* At the start of milter: policy_file; when it cannot be used, the last one that was in force, from policy_archive. What is loaded is
- * archived by its SHA-256, and archive/current.json says so. ERR_NOTFOUND: none can be used (why says it); 0 with policy NULL: none is configured. */
+ * archived by its SHA-256, and archive/current.json says so, highest.json which version of each name it came to. ERR_NOTFOUND: none can be used (why says it); 0 with policy NULL: none is configured. */
 int policy_in_force(const struct conf *c, struct policy_in_force *out);
 void policy_in_force_done(struct policy_in_force *f);
+/* Versions rise: whether p may follow what was in force. Refused (ERR_DENIED, why): a version that is not above the highest one that was ever in force
+ * under its name, unless it is the very policy in force, or, where no signatures are asked for, another text of the version in force. So no older policy can
+ * be put back, whoever signed it then: who wants it back gives its text a new version and has that signed (congvu policy back). */
+int policy_version_check(const struct conf *c, const struct policy *p, struct buf *why);
 /* A policy of the archive by its SHA-256 in hex; its octets are checked against it. 0, ERR_NOTFOUND, ERR_CORRUPT (why). */
 int policy_archived(
     const struct conf *c, struct slice sha256, struct policy **out, struct buf *why_out);
+
+/* The octets of one that policy_archived gave. 0, ERR_NOTFOUND, ERR_IO. */
+int policy_archived_text(const struct conf *c, const char *sha256, struct buf *out);
+/* Name: highest version that was in force. The caller's; NULL: none is kept yet. */
+struct json *policy_highest(const struct conf *c);
 
 #endif

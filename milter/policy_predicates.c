@@ -185,6 +185,31 @@ pred_from(struct policy_ctx *c, const struct policy_expr *e)
 	return POLICY_NO;
 }
 
+/* What the directory said of those of the groups that are its; unknown where it was not asked. */
+static enum policy_tri
+in_directory(struct policy_ctx *c, const struct policy_list *groups, bool of_rcpts)
+{
+	enum policy_tri t = POLICY_NO;
+	const struct rule_facts *f = c->f->rules;
+	const struct policy_group *g;
+	size_t i, k;
+
+	for (i = 0; i < groups->n; i++) {
+		g = policy_group_find(c->p, groups->v[i]);
+		if (g == NULL || g->directory.len == 0)
+			continue;
+		for (k = 0; k < f->n_members && (f->members[k].of_rcpts != of_rcpts ||
+						    !slice_eq(f->members[k].group, g->directory));
+		     k++)
+			;
+		if (k < f->n_members && f->members[k].is)
+			return yes(c, of_rcpts ? "recipient in" : "From in", g->directory);
+		if (k == f->n_members)
+			t = POLICY_UNKNOWN;
+	}
+	return t;
+}
+
 enum policy_tri
 pred_from_member(struct policy_ctx *c, const struct policy_expr *e)
 {
@@ -196,7 +221,7 @@ pred_from_member(struct policy_ctx *c, const struct policy_expr *e)
 		if (in_groups(c, a[i].address, &e->args))
 			return yes(c, "From", a[i].address);
 	}
-	return POLICY_NO;
+	return in_directory(c, &e->args, false);
 }
 
 enum policy_tri
@@ -341,7 +366,12 @@ pred_to(struct policy_ctx *c, const struct policy_expr *e)
 enum policy_tri
 pred_to_member(struct policy_ctx *c, const struct policy_expr *e)
 {
-	return any_rcpt(c, e, rcpt_member);
+	enum policy_tri t = any_rcpt(c, e, rcpt_member), d;
+
+	if (t == POLICY_YES)
+		return t;
+	d = in_directory(c, &e->args, true);
+	return d == POLICY_NO ? t : d;
 }
 
 enum policy_tri

@@ -3,6 +3,8 @@
 
 #include "milter/policy_priv.h"
 
+#include <stdio.h>
+
 #include <time.h>
 
 const char *
@@ -148,5 +150,45 @@ policy_print_setting(const struct policy_setting *s, struct buf *out)
 	if (s->until != INT64_MAX) {
 		buf_append_str(out, " until ");
 		policy_print_day(s->until, out);
+	}
+}
+
+/* Whether the same scope says something of P12 itself. */
+static bool
+names_p12(const struct policy *p, const struct policy_scope *scope)
+{
+	const struct policy_setting *s;
+	ptrdiff_t p12 = rule_index(slice_str("P12"));
+
+	for (s = p->settings; s != NULL; s = s->next) {
+		if (s->builtin == p12 && s->limit == 0 && s->scope->kind == scope->kind &&
+		    slice_eq(s->scope->name, scope->name) && s->own == NULL)
+			return true;
+	}
+	return false;
+}
+
+void
+policy_warnings(const struct policy *p, struct policy_errors *out)
+{
+	const struct policy_setting *s;
+	struct policy_error *e;
+
+	out->n = 0;
+	for (s = p->settings; s != NULL && out->n < POLICY_ERRORS_MAX; s = s->next) {
+		if (s->builtin != -1 || s->mode == MODE_ENFORCE || names_p12(p, s->scope))
+			continue;
+		e = &out->v[out->n++];
+		e->pos = s->pos;
+		snprintf(e->vi, sizeof e->vi,
+		    "\"mode P* %s\" gồm cả P12 (bí mật nhà nước): thư có dấu mật sẽ đi qua; nếu "
+		    "không muốn, thêm "
+		    "\"mode P12 enforce;\" ở cùng chỗ",
+		    rule_mode_name(s->mode));
+		snprintf(e->en, sizeof e->en,
+		    "\"mode P* %s\" takes in P12 (state secrets): marked mail would pass; add "
+		    "\"mode P12 "
+		    "enforce;\" in the same place unless that is meant",
+		    rule_mode_name(s->mode));
 	}
 }

@@ -51,7 +51,8 @@ const char *policy_nearest(struct slice word, const char *const *candidates, siz
 /* policy_expr.c: normal forms of an argument, in the program's memory; an error is noted for what is none. */
 struct slice policy_make_address(struct policy_build *b, struct policy_pos pos, struct slice s);
 struct slice policy_make_domain(struct policy_build *b, struct policy_pos pos, struct slice s);
-bool policy_agency_ok(struct slice s);
+/* False: an error was noted. */
+bool policy_agency_ok(struct policy_build *b, struct policy_pos pos, struct slice s);
 
 /* Called by the grammar. */
 void policy_on_head(struct policy_build *b, struct policy_pos pos, struct slice id,
@@ -59,6 +60,8 @@ void policy_on_head(struct policy_build *b, struct policy_pos pos, struct slice 
 void policy_on_organization(struct policy_build *b, const struct policy_items *l);
 void policy_on_group(
     struct policy_build *b, struct policy_pos pos, struct slice name, const struct policy_items *l);
+void policy_on_directory_group(
+    struct policy_build *b, struct policy_pos pos, struct slice name, struct slice address);
 void policy_on_scope(
     struct policy_build *b, struct policy_pos pos, enum policy_scope_kind kind, struct slice name);
 void policy_on_mode(struct policy_build *b, struct policy_pos pos, struct slice rule,

@@ -98,6 +98,22 @@ subject_json(const struct rule_facts *rules, struct slice header)
 	return j;
 }
 
+static struct json *
+members_json(const struct rule_facts *rules)
+{
+	struct json *list = json_arr_new(), *o;
+	size_t i;
+
+	for (i = 0; i < rules->n_members; i++) {
+		o = json_obj_new();
+		json_set_slice(o, "group", rules->members[i].group);
+		json_set_str(o, "of", rules->members[i].of_rcpts ? "rcpt" : "from");
+		json_set_bool(o, "is", rules->members[i].is);
+		json_push_take(list, o);
+	}
+	return list;
+}
+
 struct json *
 policy_facts_json(const struct rule_facts *rules, const unsigned char *hits, struct slice header)
 {
@@ -119,6 +135,8 @@ policy_facts_json(const struct rule_facts *rules, const unsigned char *hits, str
 	json_set_bool(o, "issued", rules->issued);
 	json_set_bool(o, "encrypted", rules->scan != NULL && rules->scan->encrypted);
 	json_set_int(o, "attach_size", rules->scan != NULL ? (int64_t)rules->scan->attach_size : 0);
+	if (rules->n_members > 0)
+		json_set_take(o, "members", members_json(rules));
 	json_set_take(o, "subject", subject_json(rules, header));
 	return o;
 }
@@ -275,6 +293,21 @@ read_rcpts(const struct json *rec, struct arena *a, struct policy_replay *out)
 }
 
 static void
+read_members(const struct json *list, struct arena *a, struct policy_replay *out)
+{
+	struct rule_member *m;
+	size_t i;
+
+	for (i = 0; i < json_len(list) && i < RULE_MEMBERS_MAX; i++) {
+		m = &out->members[out->rules.n_members++];
+		m->group = text_of(json_at(list, i), "group", a);
+		m->of_rcpts = strcmp(json_cstr(json_get(json_at(list, i), "of")), "rcpt") == 0;
+		m->is = json_bool(json_get(json_at(list, i), "is"));
+	}
+	out->rules.members = out->members;
+}
+
+static void
 read_facts(const struct json *rec, struct arena *a, struct policy_replay *out)
 {
 	const struct json *facts = json_get(rec, "facts"), *list = json_get(facts, "hits");
@@ -292,6 +325,7 @@ read_facts(const struct json *rec, struct arena *a, struct policy_replay *out)
 	out->rules.issued = json_bool(json_get(facts, "issued"));
 	out->scan.encrypted = json_bool(json_get(facts, "encrypted"));
 	out->scan.attach_size = size_of(facts, "attach_size");
+	read_members(json_get(facts, "members"), a, out);
 	out->has_hits = list != NULL;
 	for (i = 0; i < json_len(list) && i < 64; i++) {
 		rule = rule_index(json_str(json_at(list, i)));

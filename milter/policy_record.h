@@ -21,7 +21,8 @@ struct policy_replay {
 	struct findings scan;
 	struct policy_facts facts;
 	unsigned char hits[64];
-	struct slice details[64];      /* of the hits, where the record tells */
+	struct slice details[64]; /* of the hits, where the record tells */
+	struct rule_member members[RULE_MEMBERS_MAX];
 	struct policy_found found[32]; /* what rules of that policy's own found */
 	size_t n_found;
 	bool has_hits; /* else hits is only what was found in modes above off */

@@ -69,6 +69,12 @@ struct rule_settings {
 	    inside; /* domains that mail may be forwarded to by a program (P27); those below them too */
 	size_t n_inside;
 };
+/* What the directory said of a group: whether an author, or a recipient, is a member. */
+#define RULE_MEMBERS_MAX 32
+struct rule_member {
+	struct slice group; /* its address */
+	bool of_rcpts, is;
+};
 struct rule_facts {
 	bool authenticated;
 	bool null_sender;   /* MAIL FROM:<> */
@@ -100,6 +106,8 @@ struct rule_facts {
 	    *sig_authority; /* of the same signers; NULL: nothing is known */
 	const struct rule_moved *moved;
 	size_t n_moved;
+	const struct rule_member *members; /* what was asked; others are not known */
+	size_t n_members;
 	struct slice
 	    auto_forward; /* the header field that says a program forwarded it; empty: none does */
 	struct rule_doc doc;

@@ -30,6 +30,10 @@ rule A-017 expires 2099-06-30 {
 rule A-018 expires 2099-06-30 monitor { when SubjectContainsWords "thử nghiệm" then reject vi "Không thử." en "No tests." }
 rule A-019 expires 2099-06-30 { when HeaderContainsWords ("X-Desk", "hold me") then quarantine vi "Chờ duyệt." en "For review." }
 rule A-020 expires 2020-06-30 { when SubjectContainsWords "tất cả" then reject vi "Hết hạn." en "Expired." }
+group "ke-toan" directory "ketoan@x.example";
+group "khong-co" directory "nogroup@x.example";
+rule A-021 expires 2099-06-30 { when HeaderContainsWords ("X-Desk", "members") and (FromMemberOf "ke-toan" or SentToMemberOf ("khong-co", "ke-toan"))
+    then reject vi "Nhóm." en "Group." }
 """
 PLAIN = b"From: %s\r\nSubject: %s\r\n%s\r\nx\r\n"
 
@@ -111,6 +115,20 @@ def groups_and_exceptions(s):
     assert s.send("POL3", exe, rcpts=(b"<thu@x.example>",))[0] == b"c"
     r = s.record("POL3")
     assert [(f["mode"], f["detail"]) for f in r["findings"] if f["id"] == "A-017"] == [("log", "except: REQ-112")], r["findings"]
+
+
+def groups_of_the_directory(s):
+    """An author, or a recipient, who is in a group of the directory; the record knows what the directory said; a group that is not there has no members."""
+    mail = PLAIN % (b"manager@x.example", b"x", b"X-Desk: members\r\n")
+    cmd, text = s.send("GRP1", mail)
+    assert cmd == b"y" and "A-021 Nhom. / Group. (" in text and "ketoan@x.example" in text, text
+    mail = PLAIN % (b"eve@x.example", b"x", b"X-Desk: members\r\n")
+    assert s.send("GRP2", mail, login="eve")[0] == b"c"
+    assert s.send("GRP3", mail, login="eve", rcpts=(b"<b@x.example>", b"<manager@x.example>"))[0] == b"y"
+    assert {"group": "ketoan@x.example", "of": "from", "is": False} in s.record("GRP2")["facts"]["members"]
+    for qid, action in (("GRP1", "reject"), ("GRP2", "accept"), ("GRP3", "reject")):
+        got = json.loads(congvu(s, "--json", "explain", qid)[1])
+        assert got["same"] and got["replayed_action"] == action, (qid, got)
 
 
 def monitor_mode_is_recorded_alone(s):
@@ -306,6 +324,28 @@ def two_officers(root, certs):
         sign(s, "anh", "bich")
         s.restart()
         assert s.send("S2", mail)[0] == b"c" and s.record("S2")["policy"]["version"] == 2 and s.current()["refused"] is None
+        # an older policy, signed by both then and now: it is not put back
+        newer = s.file.read_text()
+        s.file.write_text(POLICY % 1)
+        sign(s, "anh", "bich")
+        out = congvu(s, "policy", "check", str(s.file), "--no-tests")[1]
+        assert "the milter would not take it: version 1 of \"tinh\" is not above 2" in out, out
+        # nor is another text of the same version, which may be older as well
+        for text in (POLICY % 1, newer + "mode P34 off;\n"):
+            s.file.write_text(text)
+            sign(s, "anh", "bich")
+            s.restart(reload=True)
+            assert s.send("S3", mail)[0] == b"c" and s.record("S3")["policy"]["version"] == 2
+            assert "is not above 2" in s.current()["refused"]["why"], s.current()
+        assert json.loads((s.archive / "highest.json").read_text()) == {"tinh": 2}
+        # on purpose: with the next version, signed anew
+        os.unlink(str(s.file))
+        code, out, err = congvu(s, "policy", "back", s.first_sha, str(s.file))
+        assert code == 0 and "version 1 as version 3" in out, (out, err)
+        assert s.file.read_text() == POLICY % 3
+        sign(s, "anh", "bich")
+        s.restart(reload=True)
+        assert s.send("S4", mail)[0] == b"c" and s.record("S4")["policy"]["version"] == 3 and s.current()["refused"] is None
     finally:
         s.stop()
 
@@ -328,7 +368,7 @@ def main():
         subprocess.run(["sh", str(run.SRC / "tests/unit/smime_certs.sh"), str(certs)], check=True, capture_output=True)
         s = Site(root / "a", certs, POLICY % 1)
         try:
-            for fn in (own_rule_refuses, groups_and_exceptions, monitor_mode_is_recorded_alone, own_rule_holds, expired_rule_is_silent,
+            for fn in (own_rule_refuses, groups_and_exceptions, groups_of_the_directory, monitor_mode_is_recorded_alone, own_rule_holds, expired_rule_is_silent,
                        modes_by_agency, secret_subject_is_not_recorded, archived, broken_file_leaves_the_old_one, mended_file_takes_over,
                        changed_archive_is_not_believed, explain_under_the_policy_of_then, explain_under_another,
                        rewind_says_what_would_have_been, status_tells):

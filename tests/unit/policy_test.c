@@ -172,6 +172,10 @@ errors_have_place_and_words(void **state)
 	    "built-in");
 	refused(HEAD RULE_OF("Official") RULE_OF("Official"), 5, 6, "above already");
 	refused(HEAD RULE_OF("Official and"), 4, 49, "not understood");
+	refused(HEAD "agency SKHCN { mode P17 off; }", 4, 8, "\"SKHCN\" is an abbreviation");
+	refused(HEAD RULE_OF("AgencyIs (\"H37.02\", \"SKHCN\")"), 4, 56, "is an abbreviation");
+	refused(HEAD "test \"a.eml\" agency SNV expect accept;", 4, 1, "is an abbreviation");
+	refused(HEAD "group \"a\" directory \"no address\";", 4, 7, "address");
 	refused(HEAD "mode P99 off;", 4, 6, "no rule \"P99\"");
 	refused(HEAD "mode P17 of;", 4, 10, "off, log, warn or enforce");
 	refused(HEAD "mode P17 off until 2030-01-01;", 4, 6, "reason");
@@ -315,6 +319,65 @@ subject_header_size(void **state)
 	rules.official_why = "symbol";
 	HITS("Official");
 	evidence("symbol");
+}
+
+#define DIRECTORY \
+	HEAD "group \"kt\" directory \"KeToan@tinh.example\"; group \"b\" { \"x@y.example\" }\n"
+
+/* A group of the directory: what was asked of it is known, the rest is neither yes nor no. */
+static void
+groups_of_the_directory(void **state)
+{
+	static const struct rule_member yes[] = {
+	    {{(const unsigned char *)"ketoan@tinh.example", 19}, false, true},
+	    {{(const unsigned char *)"ketoan@tinh.example", 19}, true, false}};
+	const struct policy_group *g;
+
+	(void)state;
+	load(DIRECTORY RULE_OF("FromMemberOf (\"kt\", \"b\")"));
+	g = policy_group_find(policy, slice_str("kt"));
+	assert_true(g->asked_from && !g->asked_to);
+	assert_true(slice_eq_str(g->directory, "ketoan@tinh.example"));
+	assert_string_equal(decision(), "");
+	assert_int_equal(result.n_hits, 1);
+	assert_int_equal(result.hits[0].certain, POLICY_UNKNOWN);
+	rules.members = yes;
+	rules.n_members = 2;
+	assert_string_equal(decision(), "A-1");
+	evidence("ketoan@tinh.example");
+	load(DIRECTORY RULE_OF("SentToMemberOf \"kt\""));
+	g = policy_group_find(policy, slice_str("kt"));
+	assert_true(g->asked_to && !g->asked_from);
+	assert_string_equal(decision(), "");
+	assert_int_equal(result.n_hits, 0);
+	load(DIRECTORY RULE_OF("not SentToMemberOf \"kt\""));
+	assert_string_equal(decision(), "A-1");
+}
+
+static void
+warnings_of(const char *text, size_t n, const char *words)
+{
+	struct policy_errors w;
+
+	load(text);
+	policy_warnings(policy, &w);
+	assert_int_equal(w.n, n);
+	if (n > 0)
+		assert_non_null(strstr(w.v[0].en, words));
+}
+
+static void
+what_may_not_be_meant(void **state)
+{
+	(void)state;
+	warnings_of(HEAD "mode P* log;", 1, "\"mode P* log\" takes in P12");
+	warnings_of(HEAD "mode P* log; mode P12 enforce;", 0, "");
+	warnings_of(HEAD "mode P* enforce;", 0, "");
+	/* said in one place it does not hold in another, which is nearer */
+	warnings_of(HEAD "mode P12 enforce; agency H37.02 { mode P* warn; }", 1, "mode P* warn");
+	warnings_of(HEAD "agency H37.02 { mode P* warn; mode P12 enforce; }", 0, "");
+	warnings_of(
+	    HEAD "agency H37.02 { mode P* off; } agency H37.03 { mode P12 enforce; }", 1, "off");
 }
 
 static void
@@ -533,9 +596,10 @@ main(void)
 #define T(fn) cmocka_unit_test_setup_teardown(fn, begin, end)
 	const struct CMUnitTest tests[] = {T(errors_have_place_and_words),
 	    T(nesting_and_numbers_are_bounded), T(who_and_to_whom), T(subject_header_size),
-	    T(attachments_and_signatures), T(first_decision_wins_and_findings_accumulate),
-	    T(verdicts_join), T(exceptions_expiry_scope), T(settings_of_the_nearest_scope),
-	    T(cost_is_bounded), T(printed_and_read_again)};
+	    T(groups_of_the_directory), T(what_may_not_be_meant), T(attachments_and_signatures),
+	    T(first_decision_wins_and_findings_accumulate), T(verdicts_join),
+	    T(exceptions_expiry_scope), T(settings_of_the_nearest_scope), T(cost_is_bounded),
+	    T(printed_and_read_again)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
