@@ -16,6 +16,8 @@ judgement_read(struct slice header, const char *const *names, size_t n_names, st
 {
 	int err = facts_auto_forward(header, a, f);
 
+	if (err == 0)
+		err = sio_label_read(header, a, &f->sio);
 	facts_official(header, names, n_names, f);
 	return err == 0 ? facts_document(header, names, n_names, a, f) : err;
 }

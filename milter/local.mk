@@ -25,7 +25,7 @@ milter_libcvfindings_a_SOURCES = milter/symbol.h milter/symbol.c milter/doc_fact
 # --- libcvrule.a: the pure part of the policy ---
 noinst_LIBRARIES += milter/libcvrule.a
 milter_libcvrule_a_SOURCES = milter/rule.h milter/rules.def milter/rule.c milter/rule_form.c milter/rule_attach.c \
-	milter/rule_sign.c milter/rule_doc.c milter/rule_send.c milter/register.h milter/register.c milter/facts.h milter/facts.c milter/modes.h milter/modes.c \
+	milter/rule_sign.c milter/rule_doc.c milter/rule_send.c milter/sio_label.h milter/sio_label.c milter/register.h milter/register.c milter/facts.h milter/facts.c milter/modes.h milter/modes.c \
 	milter/authres.h milter/authres.c milter/clearance.h milter/clearance.c
 CV_RULE_LIBS = milter/libcvrule.a milter/libcvfindings.a lib/libcvmail.a lib/libcvjson.a lib/libcvipc.a lib/libcvcrypto.a lib/libcv.a \
 	$(CV_MAIL_LIBS) $(CRYPTO_LIBS) $(JANSSON_LIBS)
@@ -190,3 +190,8 @@ CV_FUZZ += tests/fuzz/policy_record_fuzz
 tests_fuzz_policy_record_fuzz_SOURCES = tests/fuzz/policy_record_fuzz.c $(CV_FUZZ_MAIN)
 tests_fuzz_policy_record_fuzz_LDFLAGS = $(AM_LDFLAGS) $(CV_FUZZLINK)
 tests_fuzz_policy_record_fuzz_LDADD = $(CV_POLICY_LIBS) milter/libcvfindings.a lib/libcvjson.a lib/libcvconf.a $(CV_RULE_LIBS) $(CONFUSE_LIBS)
+
+CV_FUZZ += tests/fuzz/sio_label_fuzz
+tests_fuzz_sio_label_fuzz_SOURCES = tests/fuzz/sio_label_fuzz.c $(CV_FUZZ_MAIN)
+tests_fuzz_sio_label_fuzz_LDFLAGS = $(AM_LDFLAGS) $(CV_FUZZLINK)
+tests_fuzz_sio_label_fuzz_LDADD = $(CV_RULE_LIBS)

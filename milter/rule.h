@@ -5,6 +5,7 @@
 
 #include "milter/clearance.h"
 #include "milter/findings.h"
+#include "milter/sio_label.h"
 
 #define RULE_FROM_MAX 8
 
@@ -68,6 +69,9 @@ struct rule_settings {
 	const char *const *
 	    inside; /* domains that mail may be forwarded to by a program (P27); those below them too */
 	size_t n_inside;
+	const char *const
+	    *lists; /* addresses of mailing lists whose signatures are accepted (RFC 2634 4) */
+	size_t n_lists;
 };
 /* What the directory said of a group: whether an author, or a recipient, is a member. */
 #define RULE_MEMBERS_MAX 32
@@ -106,6 +110,7 @@ struct rule_facts {
 	    *sig_authority; /* of the same signers; NULL: nothing is known */
 	const struct rule_moved *moved;
 	size_t n_moved;
+	struct sio_label sio;              /* the header field SIO-Label */
 	const struct rule_member *members; /* what was asked; others are not known */
 	size_t n_members;
 	struct slice

@@ -102,6 +102,57 @@ rule_bind(const struct find_sig *s, const struct rule_author *a)
 	return best;
 }
 
+/* Whether a mailing list that the site allows signed this layer. */
+static bool
+by_allowed_list(const struct rule_facts *f, const struct find_sig *s)
+{
+	const struct sig_address *sa;
+	size_t i;
+
+	for (sa = s->ml_expansion ? s->addresses : NULL; sa != NULL; sa = sa->next) {
+		for (i = 0; f->settings != NULL && i < f->settings->n_lists; i++) {
+			if (addr_same(sa->value, slice_str(f->settings->lists[i])))
+				return true;
+		}
+	}
+	return false;
+}
+
+/* Whether in is the signature of all that outer signed, not of a part of it: "1" in "", "2.1" in "2", "~" in an opaque "". */
+static bool
+directly_inside(const struct find_sig *in, const struct find_sig *outer)
+{
+	struct slice rest;
+
+	if (in->coverage != SIG_INNER || in->part.len <= outer->part.len ||
+	    !slice_eq(slice_sub(in->part, 0, outer->part.len), outer->part))
+		return false;
+	rest = slice_from(in->part, outer->part.len);
+	return slice_eq_str(rest, outer->opaque ? "~" : outer->part.len > 0 ? ".1" : "1");
+}
+
+/* What an allowed list signed is bound by the author's own signature just inside (RFC 2634 4: the list signs around it). */
+static enum rule_bind
+bound_through_list(
+    const struct rule_facts *f, const struct find_sig *outer, const struct rule_author *a)
+{
+	const struct find_sig *s;
+	enum rule_bind b, best = BIND_NONE;
+
+	if (!by_allowed_list(f, outer))
+		return BIND_NONE;
+	for (s = f->scan->sigs; s != NULL; s = s->next) {
+		if (!directly_inside(s, outer))
+			continue;
+		/* each of its signers must be good */
+		if (s->status != SIG_VALID || s->rev == REV_REVOKED)
+			return BIND_NONE;
+		b = rule_bind(s, a);
+		best = b > best ? b : best;
+	}
+	return best;
+}
+
 /* The best binding of an author by any whole signature. */
 static enum rule_bind
 bound(const struct rule_facts *f, const struct rule_author *a)
@@ -111,6 +162,8 @@ bound(const struct rule_facts *f, const struct rule_author *a)
 
 	for (s = f->scan->sigs; s != NULL; s = s->next) {
 		b = whole(s) && s->status == SIG_VALID ? rule_bind(s, a) : BIND_NONE;
+		if (b == BIND_NONE && whole(s) && s->status == SIG_VALID)
+			b = bound_through_list(f, s, a);
 		if (b > best)
 			best = b;
 	}
@@ -248,6 +301,19 @@ rule_rev_note(const struct rule_facts *f, struct buf *detail)
 	return s != NULL;
 }
 
+static bool
+inside_allowed_list(const struct rule_facts *f, const struct find_sig *s)
+{
+	const struct find_sig *outer;
+
+	for (outer = f->scan->sigs; outer != NULL; outer = outer->next) {
+		if (whole(outer) && outer->status == SIG_VALID && by_allowed_list(f, outer) &&
+		    directly_inside(s, outer))
+			return true;
+	}
+	return false;
+}
+
 /* Whether the directory names keys for the mailbox, and none of them signed. */
 static bool
 key_not_named(const struct rule_facts *f, const struct rule_author *a)
@@ -256,7 +322,7 @@ key_not_named(const struct rule_facts *f, const struct rule_author *a)
 	size_t i;
 
 	for (s = f->scan->sigs; s != NULL; s = s->next) {
-		if (!whole(s) || s->status != SIG_VALID)
+		if (s->status != SIG_VALID || !(whole(s) || inside_allowed_list(f, s)))
 			continue;
 		for (i = 0; i < a->n_keys; i++) {
 			if (memcmp(s->cert_sha256, a->keys[i], 32) == 0)
@@ -395,27 +461,100 @@ rule_time_skew(const struct rule_facts *f, struct buf *detail)
 	return false;
 }
 
-/* Case 31: no recipient's domain may be cleared for less than what a label says, whichever layer carries it. Our label or a stranger's: what is
- * marked does not go there. */
+/* The first recipient's domain that is cleared for less than this. */
+static bool
+above_clearance(const struct rule_facts *f, int level, struct buf *detail)
+{
+	size_t i;
+
+	for (i = 0; level >= 0 && i < f->n_rcpts; i++) {
+		struct slice domain = rule_domain_of(f->rcpts[i]);
+		int cleared = clearances_of(f->clearances, domain);
+
+		if (level <= cleared)
+			continue;
+		buf_append_str(detail, "label ");
+		clearance_name(level, detail);
+		buf_append_str(detail, ", ");
+		buf_append_slice(detail, slice_sub(domain, 0, 120));
+		buf_append_str(detail, " is cleared for ");
+		clearance_name(cleared, detail);
+		return true;
+	}
+	return false;
+}
+
+/* Case 31: no recipient's domain may be cleared for less than what a label says, whichever layer carries it, or the header field SIO-Label (RFC 7444). Our
+ * label or a stranger's: what is marked does not go there. */
 bool
 rule_label(const struct rule_facts *f, struct buf *detail)
 {
 	const struct find_sig *s;
-	size_t i;
 
 	for (s = f->scan->sigs; s != NULL; s = s->next) {
-		for (i = 0; s->label >= 0 && i < f->n_rcpts; i++) {
-			struct slice domain = rule_domain_of(f->rcpts[i]);
-			int cleared = clearances_of(f->clearances, domain);
+		if (above_clearance(f, s->label, detail))
+			return true;
+	}
+	return f->sio.there && above_clearance(f, f->sio.level, detail);
+}
 
-			if (s->label <= cleared)
-				continue;
-			buf_append_str(detail, "label ");
+/* What anybody can read of the label must be what was signed. */
+static bool
+labels_differ(const struct rule_facts *f, struct buf *detail)
+{
+	const struct find_sig *s;
+
+	if (!f->sio.there)
+		return false;
+	if (f->sio.bad != NULL) {
+		buf_append_str(detail, f->sio.bad);
+		return true;
+	}
+	for (s = f->scan->sigs; s != NULL; s = s->next) {
+		if (!whole(s) || s->label < 0)
+			continue;
+		if (f->sio.level >= 0 && f->sio.level != s->label) {
+			buf_append_str(detail, "SIO-Label ");
+			clearance_name(f->sio.level, detail);
+			buf_append_str(detail, ", signed ");
 			clearance_name(s->label, detail);
-			buf_append_str(detail, ", ");
-			buf_append_slice(detail, slice_sub(domain, 0, 120));
-			buf_append_str(detail, " is cleared for ");
-			clearance_name(cleared, detail);
+			return true;
+		}
+		if (f->sio.policy.len > 0 && s->label_policy.len > 0 &&
+		    !slice_eq(f->sio.policy, s->label_policy)) {
+			buf_append_str(detail, "policy ");
+			buf_append_slice(detail, slice_sub(f->sio.policy, 0, 80));
+			buf_append_str(detail, ", signed ");
+			buf_append_slice(detail, slice_sub(s->label_policy, 0, 80));
+			return true;
+		}
+	}
+	return false;
+}
+
+bool
+rule_labels_differ(const struct rule_facts *f, struct buf *detail)
+{
+	return rule_enforced(f) && labels_differ(f, detail);
+}
+
+bool
+rule_labels_differ_outside(const struct rule_facts *f, struct buf *detail)
+{
+	return !rule_enforced(f) && labels_differ(f, detail);
+}
+
+/* A list that nobody allowed: of our own mail always, of others' where the site says which lists there are. */
+bool
+rule_list_unlisted(const struct rule_facts *f, struct buf *detail)
+{
+	const struct find_sig *s;
+
+	if (!rule_enforced(f) && (f->settings == NULL || f->settings->n_lists == 0))
+		return false;
+	for (s = f->scan->sigs; s != NULL; s = s->next) {
+		if (whole(s) && s->ml_expansion && !by_allowed_list(f, s)) {
+			buf_append_slice(detail, slice_sub(s->signer, 0, 120));
 			return true;
 		}
 	}

@@ -32,6 +32,7 @@ settings_rules(const struct conf *c, struct rule_settings *out, const char **opt
 	memset(out, 0, sizeof *out);
 	out->free_mail = settings_list(c, "policy_free_mail", &out->n_free_mail);
 	out->symbols = settings_list(c, "policy_agency_symbols", &out->n_symbols);
+	out->lists = settings_list(c, "policy_mailing_lists", &out->n_lists);
 	out->rcpts_max = (size_t)conf_int(c, "policy_recipients_max");
 	/* what is inside: our own domains, and those that mail may be forwarded to */
 	for (i = 0; i < n + more; i++)

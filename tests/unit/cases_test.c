@@ -110,7 +110,7 @@ authorities_of(const struct findings *f, struct rule_authority out[FINDINGS_SIGS
 
 static const char *const free_mail[] = {"gmail.com"}, *const symbols[] = {"H99=UBND", "H99.02=SNV"};
 static const char *const inside[] = {"x.example", "gov.vn"};
-static const struct rule_settings settings = {free_mail, 1, symbols, 2, 100, inside, 2};
+static const struct rule_settings settings = {free_mail, 1, symbols, 2, 100, inside, 2, NULL, 0};
 
 static void
 judge(struct slice m, const struct one *t)

@@ -7,6 +7,7 @@
 #include "milter/facts.h"
 #include "milter/modes.h"
 #include "milter/secrecy.h"
+#include "milter/sio_label.h"
 #include "tests/unit/unit.h"
 
 #include <stdio.h>
@@ -350,6 +351,131 @@ p14_by_the_agencys_record(void **state)
 	DECIDES("P14");
 	facts.settings = &settings;
 	DECIDES("ok");
+}
+
+/* Case 13: what a list signed around the author's own signature is the author's, when the site allows the list. */
+static void
+m16_mailing_lists(void **state)
+{
+	static const char *const lists[] = {"Tin@lists.example"};
+	static const struct rule_settings settings = {.lists = lists, .n_lists = 1};
+	struct find_sig *outer = signature("tin@lists.example"), *in;
+
+	(void)state;
+	facts.official = true;
+	outer->ml_expansion = true;
+	DECIDES("P07");
+	in = signature("vanthu@x.example");
+	in->coverage = SIG_INNER;
+	in->part = slice_str("1");
+	DECIDES("P07");
+	NOTED("M16:enforce");
+	facts.settings = &settings;
+	DECIDES("ok");
+	NOTED("N09:warn");
+	/* with the agency's key inside, which P09 wants */
+	facts.authors[0].owner = OWNER_FUNCTIONAL;
+	facts.authors[0].keys = (const unsigned char(*)[32])key;
+	facts.authors[0].n_keys = 1;
+	DECIDES("ok");
+	outer->cert_sha256[0] = 9;
+	DECIDES("ok");
+	in->cert_sha256[0] = 8;
+	DECIDES("P09");
+	in->cert_sha256[0] = 7;
+	facts.authors[0].owner = OWNER_PERSON;
+	/* inside of what the list added to it, or not good: it is nobody's */
+	in->part = slice_str("1.2");
+	DECIDES("P07");
+	in->part = slice_str("1");
+	in->status = SIG_BAD;
+	DECIDES("P07");
+	in->status = SIG_VALID;
+	in->rev = REV_REVOKED;
+	DECIDES("P07");
+	in->rev = REV_GOOD;
+	DECIDES("ok");
+	/* without the attribute it is somebody's signature, not a list's */
+	outer->ml_expansion = false;
+	DECIDES("P07");
+	outer->ml_expansion = true;
+	/* from outside: refused where the site says which lists there are, and this is none */
+	facts.official = facts.authenticated = facts.authors[0].is_ours = false;
+	DECIDES("ok");
+	findings_add_address(&scan, in, false, slice_str("x"));
+	outer->addresses = in->addresses;
+	DECIDES("M16");
+	facts.settings = NULL;
+	DECIDES("ok");
+}
+
+static void
+label(const char *header, int level, const char *policy, const char *bad)
+{
+	assert_int_equal(sio_label_read(slice_str(header), arena, &facts.sio), 0);
+	assert_true(facts.sio.there);
+	if (facts.sio.level != level || !slice_eq_str(facts.sio.policy, policy) ||
+	    strcmp(facts.sio.bad != NULL ? facts.sio.bad : "", bad) != 0)
+		fail_msg("%s: %d %.*s %s", header, facts.sio.level, (int)facts.sio.policy.len,
+		    (const char *)facts.sio.policy.ptr, facts.sio.bad);
+}
+
+#define SIO "SIO-Label: marking=\"SECRET\"; fgcolor=black; bgcolor=red;\r\n type=\":ess\"; "
+
+/* RFC 7444: what the header says, beside what was signed, and beside what a recipient is cleared for. */
+static void
+m17_sio_label(void **state)
+{
+	struct find_sig *s = signature("vanthu@x.example");
+	struct slice rcpt = slice_str("an@y.example");
+	const char *why;
+
+	(void)state;
+	assert_int_equal(sio_label_read(slice_str("Subject: x\r\n"), arena, &facts.sio), 0);
+	assert_false(facts.sio.there);
+	label(SIO "label=\"MQkGBCoDBAUCAQQ=\"\r\n", 4, "1.2.3.4.5", "");
+	label("SIO-Label: type=\":ess\"; label*0=\"MQkGBCoDBAU\"; label*1=\"CAQM=\"\r\n", 3,
+	    "1.2.3.4.5", "");
+	label("SIO-Label: marking*=utf-8''T%E1%BB%90I%20M%E1%BA%ACT\r\n", 4, "", "");
+	label("SIO-Label: marking=\"INTERNAL\"; type=\":xml\"; label=\"PHg+\"\r\n", -1, "", "");
+	label(SIO "label=\"MQkGBCoDBAUCAQM=\"\r\n", 4, "1.2.3.4.5", ""); /* the marking says more */
+	label(SIO "label=\"MQkGBCoD\"\r\n", 4, "", "its label cannot be read");
+	label(SIO "label=\"MQYGBCoDBAU=\"; label=\"\"\r\n", 4, "1.2.3.4.5",
+	    "a parameter stands twice");
+	label("SIO-Label: fgcolor=red\r\n", -1, "", "neither label nor marking");
+	label("SIO-Label: marking=MAT\r\nSIO-Label: marking=UNCLASSIFIED\r\n", 3, "",
+	    "more than one SIO-Label");
+
+	label(SIO "label=\"MQkGBCoDBAUCAQQ=\"\r\n", 4, "1.2.3.4.5", "");
+	s->label = -1;
+	DECIDES("ok");
+	s->label = 4;
+	s->label_policy = slice_str("1.2.3.4.5");
+	DECIDES("ok");
+	s->label = 2;
+	DECIDES("M17");
+	EVIDENCE("SIO-Label secret, signed restricted");
+	s->label = 4;
+	s->label_policy = slice_str("1.2.3.4.6");
+	DECIDES("M17");
+	EVIDENCE("policy 1.2.3.4.5, signed 1.2.3.4.6");
+	facts.authenticated = facts.authors[0].is_ours = false;
+	DECIDES("ok");
+	NOTED("N10:warn");
+	/* M11 reads it too */
+	s->label = -1;
+	facts.rcpts = &rcpt;
+	facts.n_rcpts = 1;
+	{
+		struct clearances *c = clearances_new();
+
+		assert_int_equal(clearances_add(c, "*=restricted", &why), 0);
+		facts.clearances = c;
+		DECIDES("M11");
+		EVIDENCE("label secret, y.example is cleared for restricted");
+		facts.clearances = NULL;
+		clearances_free(c);
+	}
 }
 
 static void
@@ -837,8 +963,8 @@ main(void)
 	    T(p05_revoked), T(p06_revocation_unknown), T(p08_former_address),
 	    T(p08_not_for_an_address_of_now), T(p09_agency_key),
 	    T(p09_is_content_with_the_agencys_key), T(m09_replies_of_an_office), T(p28_send_as),
-	    T(p12_secrecy_mark), T(p27_auto_forward), T(p30_archive_copy),
-	    T(p33_recipient_has_another_address), T(p14_by_the_agencys_record),
+	    T(p12_secrecy_mark), T(m16_mailing_lists), T(m17_sio_label), T(p27_auto_forward),
+	    T(p30_archive_copy), T(p33_recipient_has_another_address), T(p14_by_the_agencys_record),
 	    T(p17_issued_document_is_pdf), T(p17_lets_ordinary_mail_be), T(p22_programs_and_macros),
 	    T(p23_locked_archive), T(p24_content_and_name), T(p25_size_of_all_attachments),
 	    T(p35_own_address_from_outside), T(p35_not_for_others_nor_signed_mail),

@@ -381,7 +381,7 @@ static const struct {
     {"case_31e_label_that_cannot_be_read", FROM DOC, "badlabel.der", NULL, CLEAR, staff, "P02",
 	NULL},
     {"case_31f_signed_receipt_asked_for", FROM DOC, "receipt.der", NULL, CLEAR, staff, "ok", "N08"},
-    {"case_31g_list_signed_it_anew", FROM DOC, "listed.der", NULL, CLEAR, staff, "ok", "N09"},
+    {"case_31g_list_signed_it_anew", FROM DOC, "listed.der", NULL, CLEAR, staff, "M16", "N09"},
     {"also_signing_certificate_names_the_signer", FROM DOC, "cades.der", NULL, CLEAR, staff, "ok",
 	NULL},
     {"also_signing_certificate_names_another", FROM DOC, "othercert.der", NULL, CLEAR, staff, "P02",
