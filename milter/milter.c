@@ -5,6 +5,7 @@
 #include "config.h"
 
 #include "milter/gateway.h"
+#include "milter/ledger_client.h"
 #include "milter/milter_priv.h"
 
 #include "milter/modes.h"
@@ -354,6 +355,8 @@ load_modes(void)
 	buf_done(&text);
 }
 
+static char *policy_why; /* why the file's is not in force; "": it is */
+
 /* A policy that cannot be used leaves the last one in force; without any there is no start, since mail would go unjudged. */
 static void
 load_policy(void)
@@ -377,6 +380,7 @@ load_policy(void)
 	if (f.old)
 		log_slice(&l, "why", slice_sub(buf_slice(&f.why), 0, 800));
 	log_end(&l);
+	policy_why = slice_dup(f.old ? slice_sub(buf_slice(&f.why), 0, 800) : slice_str(""));
 }
 
 static void
@@ -474,6 +478,44 @@ open_socket(void)
 	free(name);
 }
 
+/* The audit log's chain says which policy is in force from here on, and which one was refused: the archive alone could be put back with its highest
+ * versions. In a thread of its own: the ledger may come up after us, and mail does not wait for this. */
+static void *
+tell_policy(void *arg)
+{
+	const struct policy *p = milter_settings.policy;
+	struct json *rec = json_obj_new();
+	struct backend_slot *slot;
+	int err = ERR_TEMP, tries;
+	uint64_t seq = 0;
+	struct buf text;
+
+	json_set_str(rec, "event", "load");
+	json_set_str(rec, "program", "milter");
+	json_set_slice(rec, "policy_id", p->id);
+	json_set_int(rec, "policy_version", (int64_t)p->version);
+	json_set_str(rec, "policy_sha256", p->sha256);
+	json_set_str(rec, "policy_refused", arg);
+	buf_init(&text, 65536);
+	if (json_canonical(rec, &text) != 0)
+		fatal("milter: no memory");
+	json_free(rec);
+	for (tries = 0; err != 0 && tries < 30; tries++) {
+		slot = backend_take(10000);
+		if (slot != NULL) {
+			err = ledger_record_sync(slot->ledger, buf_slice(&text), 8000, &seq);
+			backend_give(slot);
+		}
+		if (err != 0)
+			sleep(1);
+	}
+	if (err != 0)
+		log_msg(LOG_LVL_ERROR, "policy_not_recorded",
+		    "the audit log could not be told which policy is in force: %s", err_name(err));
+	buf_done(&text);
+	return NULL;
+}
+
 /* libmilter looks whether it should end every five seconds, and its own signal thread would do no better. So it runs in a thread, and
  * the first thread, which the kernel prefers for signals to the process, waits for SIGTERM. Mail under way is deferred by the MTA, as it is
  * when a connection to a filter is lost. */
@@ -523,6 +565,10 @@ main(int argc, char **argv)
 	role_stat_set(4, milter_settings.policy != NULL ? milter_settings.policy->version : 0);
 	role_stat_set(5, milter_settings.policy_refused);
 	revcache_start();
+	if (milter_settings.policy != NULL &&
+	    (pthread_create(&thread, NULL, tell_policy, policy_why) != 0 ||
+		pthread_detach(thread) != 0))
+		fatal("milter: no thread");
 	if (pthread_create(&thread, NULL, serve, NULL) != 0)
 		fatal("milter: no thread");
 	sigwait(&stop, &signo);

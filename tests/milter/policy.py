@@ -338,6 +338,14 @@ def two_officers(root, certs):
             assert s.send("S3", mail)[0] == b"c" and s.record("S3")["policy"]["version"] == 2
             assert "is not above 2" in s.current()["refused"]["why"], s.current()
         assert json.loads((s.archive / "highest.json").read_text()) == {"tinh": 2}
+        end = time.monotonic() + 15
+        while True:
+            loads = [r for r in run.read_log(s.m.log) if r["event"] == "load" and r["program"] == "milter"]
+            if len([r for r in loads if "is not above 2" in r["policy_refused"]]) == 2:
+                break
+            assert time.monotonic() < end, loads
+            time.sleep(0.05)
+        assert [r["policy_version"] for r in loads][-1] == 2 and loads[0]["policy_sha256"] == s.first_sha and loads[0]["policy_refused"] == "", loads
         # on purpose: with the next version, signed anew
         os.unlink(str(s.file))
         code, out, err = congvu(s, "policy", "back", s.first_sha, str(s.file))
