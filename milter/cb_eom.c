@@ -702,6 +702,7 @@ word(struct eom *e, struct outcome *o)
 	}
 	edits_authres(&e->facts, milter_settings.hostname, &o->authres);
 	edits_verdict(&e->facts, &e->verdict, &o->verdict);
+	o->urgent = edits_urgent(&e->facts, &e->verdict, buf_slice(&e->msg->header));
 }
 
 static const char *

@@ -197,3 +197,11 @@ edits_verdict(const struct rule_facts *f, const struct verdict *v, struct buf *o
 		buf_appendf(out, "%s%s", told++ == 0 ? "; notes=" : ",", v->notes[i].rule->id);
 	}
 }
+
+bool
+edits_urgent(const struct rule_facts *f, const struct verdict *v, struct slice header)
+{
+	return v->hits[RULE_ROW_rule_urgent] &&
+	       rule_mode_of(f, &rule_table[RULE_ROW_rule_urgent]) >= MODE_WARN &&
+	       hdr_count(header, "Importance") == 0;
+}

@@ -184,12 +184,12 @@ set_reply(SMFICTX *ctx, struct outcome *o)
 
 /* At the top, as trace fields are: what the client sent follows untouched. */
 static int
-insert(SMFICTX *ctx, const char *name, struct buf *value)
+insert(SMFICTX *ctx, const char *name, const char *value)
 {
 	union {
 		const char *c;
 		char *p;
-	} n = {.c = name}, v = {.c = buf_cstr(value)};
+	} n = {.c = name}, v = {.c = value};
 
 	return smfi_insheader(ctx, 0, n.p, v.p);
 }
@@ -272,8 +272,10 @@ apply(SMFICTX *ctx, struct outcome *o)
 		if (smfi_chgheader(ctx, o->drop[i].owned, o->drop[i].index, NULL) != MI_SUCCESS)
 			return defer(ctx);
 	}
-	if (insert(ctx, "X-Congvu-Verdict", &o->verdict) != MI_SUCCESS ||
-	    insert(ctx, "Authentication-Results", &o->authres) != MI_SUCCESS)
+	/* Programs show it: the urgent document stands out in the clerk's mailbox */
+	if ((o->urgent && insert(ctx, "Importance", "high") != MI_SUCCESS) ||
+	    insert(ctx, "X-Congvu-Verdict", buf_cstr(&o->verdict)) != MI_SUCCESS ||
+	    insert(ctx, "Authentication-Results", buf_cstr(&o->authres)) != MI_SUCCESS)
 		log_msg(LOG_LVL_WARN, "header_not_added", "the MTA takes no header fields from us");
 	/* nothing comes after us that we would want to skip: go on, so that other filters see it */
 	return SMFIS_CONTINUE;

@@ -39,6 +39,7 @@ struct outcome {
 	const char *code, *enhanced; /* "550", "5.7.1" */
 	struct buf text;             /* ASCII */
 	struct buf authres, verdict; /* header bodies to insert */
+	bool urgent;                 /* an urgent document that no field marks so yet (P32) */
 	struct {
 		const char *name; /* static */
 		char *owned;      /* the name as in the message, when it is not static */
@@ -71,6 +72,8 @@ struct rule_facts;
 struct verdict;
 void edits_drop(struct slice header, const char *authserv_id, struct outcome *o);
 void edits_authres(const struct rule_facts *f, const char *authserv_id, struct buf *out);
+/* Whether the mail is to be marked as important: an urgent document (P32 is not off or only logged) without a field that says so. */
+bool edits_urgent(const struct rule_facts *f, const struct verdict *v, struct slice header);
 void edits_verdict(const struct rule_facts *f, const struct verdict *v, struct buf *out);
 
 /* backend.c: connections to lookup, milter-scan and milter-ledger, shared by libmilter's threads. */

@@ -115,6 +115,9 @@ def make_mails(certs, out):
             b"Content-Transfer-Encoding: base64\r\n\r\n" + wrap(pdf) + b"\r\n--in--\r\n")
     put("official.eml", signed(certs, sign(certs, body, "vanthu"), b"vanthu@x.example",
                                "Subject: =?utf-8?Q?15/Q=C4=90-UBND?=\r\n".encode(), body))
+    hurry = "Subject: =?utf-8?Q?[H=E1=BB=8Fa_t=E1=BB=91c]_15/Q=C4=90-UBND_V/v_h=E1=BB=8Dp?=\r\n".encode()
+    put("urgent.eml", signed(certs, sign(certs, body, "vanthu"), b"vanthu@x.example", hurry, body))
+    put("urgent_marked.eml", signed(certs, sign(certs, body, "vanthu"), b"vanthu@x.example", b"Importance: normal\r\n" + hurry, body))
     manager = (certs / "manager.der").read_bytes()
     put("clerk_key.eml", signed(certs, sign(certs, body, "manager"), b"vanthu@x.example", b"Subject: x\r\n", body))
     put("others_key.eml", signed(certs, sign(certs, body, "eve"), b"vanthu@x.example", b"Subject: x\r\n", body))
