@@ -24,6 +24,7 @@ sys.path.insert(0, str(HERE))
 import account  # noqa: E402
 import cyrus  # noqa: E402
 import loads  # noqa: E402
+import milter_bench  # noqa: E402
 import report  # noqa: E402
 import sides  # noqa: E402
 
@@ -124,8 +125,8 @@ class Bench:
 
     def run(self):
         chosen = [x for x in loads.ALL if not self.args.loads or any(x.name.startswith(p) for p in self.args.loads)]
-        if not chosen:
-            sys.exit("no load of that name; there are: " + " ".join(x.name for x in loads.ALL))
+        if not chosen and not {"milter", "sink"} & set(self.args.loads):
+            sys.exit("no load of that name; there are: milter sink " + " ".join(x.name for x in loads.ALL))
         if any(self.wants_big(x) for x in chosen):
             self.fill()
         self.result["loads"] = {}
@@ -146,6 +147,12 @@ class Bench:
             self.result["pss"] = {n: s.group.pss() for n, s in self.sides.items() if n != "cyrus"}
         if not self.args.loads or "sink" in self.args.loads:
             self.result["sink"] = self.sink()
+        if not self.args.loads or "milter" in self.args.loads:
+            self.result["milter"] = self.milter()
+
+    def milter(self):
+        """Signed mails through libmilter, with no SMTP server: apart from the sides, and while those are idle."""
+        return milter_bench.measure(self.args.short, self.args.rounds, say)
 
     def sink(self):
         """What the generators can do when the other end costs next to nothing."""

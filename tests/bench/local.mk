@@ -9,12 +9,19 @@ tests_bench_load_imap_LDADD = $(CV_LOAD_LIBS)
 tests_bench_load_sink_SOURCES = tests/bench/load_sink.c $(CV_LOAD_SOURCES)
 tests_bench_load_sink_LDADD = $(CV_LOAD_LIBS)
 
+# the milter part (milter_bench.py): an MTA that only asks a milter, and libcrypto alone
+noinst_PROGRAMS += tests/bench/load_milter tests/bench/cms_bench
+tests_bench_load_milter_SOURCES = tests/bench/load_milter.c
+tests_bench_load_milter_LDADD = lib/libcv.a -lpthread
+tests_bench_cms_bench_SOURCES = tests/bench/cms_bench.c
+tests_bench_cms_bench_LDADD = lib/libcv.a $(CRYPTO_LIBS)
+
 LOADS =
 ROUNDS = 3
 BENCH_FLAGS =
 PEOPLE = 60000
 .PHONY: bench bench-directory
-bench: all
+bench: all tests/milter/fake_lookup
 	CONGVU_BUILD=$(abs_builddir) /usr/bin/python3 $(top_srcdir)/tests/bench/bench.py --rounds $(ROUNDS) --loads "$(LOADS)" $(BENCH_FLAGS)
 	$(if $(LOADS),,$(MAKE) bench-directory)
 # the directory of a merged province: load, look-ups, the searches of mail clients (PEOPLE=300: in seconds)
