@@ -283,11 +283,18 @@ enter_seccomp(unsigned may)
 #define LL_NET_TCP 3ull                    /* ABI 4: bind, connect */
 
 static const char *also_readable;
+static int also_writable = -1;
 
 void
 sandbox_may_read(const char *path)
 {
 	also_readable = path;
+}
+
+void
+sandbox_may_write(int dir_fd)
+{
+	also_writable = dir_fd;
 }
 
 struct ll_ruleset {
@@ -338,6 +345,12 @@ enter_landlock(unsigned may)
 		rc |= ll_allow(fd, ".", rs.handled_fs & ~1ull); /* no execute */
 	for (size_t i = 0; (may & SB_READ) != 0 && readable[i] != NULL; i++)
 		rc |= ll_allow(fd, readable[i], LL_FS_READ);
+	if (also_writable >= 0) {
+		struct landlock_path_beneath_attr below = {rs.handled_fs & ~1ull, also_writable};
+
+		rc |=
+		    (int)syscall(SYS_landlock_add_rule, fd, LANDLOCK_RULE_PATH_BENEATH, &below, 0);
+	}
 	if (also_readable != NULL)
 		rc |= ll_allow(fd, also_readable, LL_FS_READ);
 #ifdef CV_ASAN

@@ -14,6 +14,8 @@ enum sandbox_state { SANDBOX_WHOLE = 1, SANDBOX_PARTIAL = 2, SANDBOX_NONE = 3 };
  * leaves it out, loudly: for debuggers and valgrind. */
 /* Before it: a folder that the role may read beside what its row says. Borrowed until the end. */
 void sandbox_may_read(const char *path);
+/* The same of an open folder, to write below it. */
+void sandbox_may_write(int dir_fd);
 enum sandbox_state sandbox_enter(const char *role);
 /* Where the number of a forbidden system call is written before the process dies of it. May be NULL. */
 void sandbox_report_at(int32_t *where);

@@ -33,8 +33,7 @@ cb_abort(struct session *s)
 	if (m == NULL)
 		return;
 	s->msg = NULL;
-	if (m->fd >= 0)
-		close(m->fd);
+	msg_file_done(&m->file);
 	buf_done(&m->header);
 	free(m->rcpts);
 	arena_free(m->arena);
@@ -52,8 +51,7 @@ cb_envfrom(struct session *s, const char *from, const char *login, const char *t
 	s->msg = m;
 	buf_init(&m->header, MSG_HEADER_MAX);
 	m->arena = arena_new(ENVELOPE_CAP);
-	m->fd = memfd_create("message", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-	if (m->arena == NULL || m->fd < 0)
+	if (msg_file_new(&m->file) != 0 || m->arena == NULL)
 		return ERR_NOMEM;
 	m->from = path_dup(m->arena, from);
 	m->login = login != NULL && login[0] != '\0' ? arena_strdup(m->arena, login) : NULL;

@@ -223,15 +223,20 @@ scan_once(struct eom *e, struct backend_scanner *scanner, enum scan_msg how, int
 
 /* By any scanner that is free. ERR_AGAIN: none came free in time; ERR_TEMP: it could not be asked; others: asked, and it has no answer. */
 static int
-scan_by_any(
-    struct eom *e, enum scan_msg how, int message, struct slice domain, struct findings *out)
+scan_by_any(struct eom *e, enum scan_msg how, struct msg_file *file, struct slice domain,
+    struct findings *out)
 {
 	struct backend_scanner *scanner = backend_take_scanner(within(e, TURN_MS));
-	int err;
+	int err = ERR_TEMP, fd;
 
 	if (scanner == NULL)
 		return ERR_AGAIN;
-	err = scan_once(e, scanner, how, message, domain, out);
+	/* behind the turn: so many are in memory as there are scanners */
+	fd = msg_file_sealed(file);
+	if (fd >= 0) {
+		err = scan_once(e, scanner, how, fd, domain, out);
+		close(fd);
+	}
 	backend_give_scanner(scanner);
 	return err;
 }
@@ -241,16 +246,15 @@ static bool
 scanners_work(struct eom *e)
 {
 	static const char plain[] = "From: <>\r\n\r\n";
-	int fd = memfd_create("probe", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	struct msg_file probe;
 	struct findings f;
 	bool good;
 
-	good =
-	    fd >= 0 && write(fd, plain, sizeof plain - 1) == (ssize_t)sizeof plain - 1 &&
-	    fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL) == 0 &&
-	    scan_by_any(e, SCAN_MESSAGE, fd, slice_str(""), &f) == 0;
-	if (fd >= 0)
-		close(fd);
+	if (msg_file_new(&probe) != 0)
+		return false;
+	good = msg_file_put(&probe, plain, sizeof plain - 1) == 0 &&
+	       scan_by_any(e, SCAN_MESSAGE, &probe, slice_str(""), &f) == 0;
+	msg_file_done(&probe);
 	return good;
 }
 
@@ -267,7 +271,7 @@ nothing_inspected(struct eom *e, int err)
 	if (p == NULL)
 		return in_trouble(e, T_BUSY, ERR_NOMEM);
 	p->flags = PART_LIMIT;
-	e->findings.size = e->msg->size;
+	e->findings.size = e->msg->file.size;
 	findings_note(&e->findings, "scan_failed", NOTE_REJECT, slice_str(""),
 	    "the scanner dies of this message");
 	e->uninspected = true;
@@ -280,15 +284,15 @@ static int
 scan_with_care(struct eom *e, struct slice domain)
 {
 	uint64_t from = now_us();
-	int err = scan_by_any(e, SCAN_MESSAGE, e->msg->fd, domain, &e->findings);
+	int err = scan_by_any(e, SCAN_MESSAGE, &e->msg->file, domain, &e->findings);
 
 	if (err != 0 && err != ERR_AGAIN && err != ERR_TEMP && err != ERR_TIMEOUT &&
 	    now_us() - from < (uint64_t)milter_settings.scan_timeout_ms * 900)
-		err = scan_by_any(e, SCAN_MESSAGE, e->msg->fd, domain, &e->findings);
+		err = scan_by_any(e, SCAN_MESSAGE, &e->msg->file, domain, &e->findings);
 	if (err != 0 && err != ERR_AGAIN && err != ERR_TEMP) {
 		log_msg(LOG_LVL_WARN, "scan_shallow", "%s: %s: its contents are not inspected",
 		    e->qid, err_name(err));
-		err = scan_by_any(e, SCAN_SHALLOW, e->msg->fd, domain, &e->findings);
+		err = scan_by_any(e, SCAN_SHALLOW, &e->msg->file, domain, &e->findings);
 		if (err != 0 && err != ERR_AGAIN && err != ERR_TEMP)
 			return nothing_inspected(e, err);
 	}
@@ -331,9 +335,6 @@ ask_scanner(struct eom *e)
 	bool again = false;
 	int err;
 
-	if (fcntl(e->msg->fd, F_ADD_SEALS,
-		F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL) != 0)
-		return in_trouble(e, T_BUSY, ERR_IO);
 	do {
 		err = scan_with_care(e, domain);
 		if (err != 0)
@@ -358,7 +359,7 @@ ask_clamd(struct eom *e)
 	if (milter_settings.clamd_socket == NULL)
 		return 0;
 	buf_init(&text, 512);
-	answer = clamd_ask(milter_settings.clamd_socket, e->msg->fd, e->msg->size,
+	answer = clamd_ask(milter_settings.clamd_socket, e->msg->file.fd, e->msg->file.size,
 	    milter_settings.clamd_max, within(e, milter_settings.clamd_timeout_ms), &text);
 	if (answer == CLAMD_FOUND)
 		id = "clamd_found";
@@ -635,8 +636,8 @@ judge(struct eom *e)
 		return err;
 	read_grace(e);
 	read_origin(e, header);
-	err = judgement_live(&e->judgement, &e->facts, header, e->session->client_ip, e->msg->size,
-	    e->arena, &e->verdict);
+	err = judgement_live(&e->judgement, &e->facts, header, e->session->client_ip,
+	    e->msg->file.size, e->arena, &e->verdict);
 	e->judged = err != ERR_NOMEM;
 	if (err != 0)
 		return in_trouble(e, err == ERR_LIMIT ? T_POLICY : T_BUSY, err);
@@ -753,7 +754,7 @@ log_outcome(const struct eom *e, const struct outcome *o, uint64_t seq)
 	log_u64(&l, "seq", seq);
 	log_slice(&l, "from", e->facts.n_authors > 0 ? e->facts.authors[0].address : slice_str(""));
 	log_str(&l, "auth", e->msg->login);
-	log_u64(&l, "size", e->msg->size);
+	log_u64(&l, "size", e->msg->file.size);
 	log_u64(&l, "us", now_us() - e->started_us);
 	if (e->trouble != NULL)
 		log_err(&l, "err", e->trouble_err);
@@ -810,7 +811,7 @@ cb_eom(struct session *s, const char *qid, struct outcome *o)
 		lookup_sender_free(e.senders[i]);
 	backend_give(e.slot);
 	o->gateway = e.gateway;
-	o->body_fd = e.msg->fd;
+	o->body_fd = e.msg->file.fd;
 	buf_done(&e.origin);
 	buf_done(&e.entry);
 	arena_free(e.arena);

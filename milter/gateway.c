@@ -221,9 +221,7 @@ sign_whole(struct msg *m, struct slice whole, struct ipc_sync *sign, struct sign
 		s.fd = memfd_create("signed", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 		err = s.fd < 0 ? ERR_NOMEM : make(whole, root, &s, sign, what, timeout_ms, g);
 		if (err == 0 && g->refused == NULL) {
-			close(m->fd);
-			m->fd = s.fd;
-			m->size = s.size;
+			msg_file_replace(&m->file, s.fd, s.size);
 			s.fd = -1;
 			g->done = true;
 		}
@@ -241,8 +239,8 @@ gateway_sign(struct msg *m, struct ipc_sync *sign, struct slice address, const c
 {
 	struct sign_mail what = {
 	    .address = address, .qid = slice_str(qid), .login = slice_str(m->login)};
-	size_t size = (size_t)m->size; /* it changes below */
-	void *p = mmap(NULL, size, PROT_READ, MAP_PRIVATE, m->fd, 0);
+	size_t size = (size_t)m->file.size; /* it changes below */
+	void *p = mmap(NULL, size, PROT_READ, MAP_PRIVATE, m->file.fd, 0);
 	int err;
 
 	if (p == MAP_FAILED)

@@ -144,7 +144,7 @@ judge(const struct world *w, struct slice whole, const struct policy *p, const s
 	static const char *const actions[] = {"", "reject", "tempfail", "accept", "quarantine"};
 	struct arena *a = arena_new(MEMORY);
 	struct session session = {.no_hold = false};
-	struct msg m = {.size = whole.len, .fd = -1};
+	struct msg m = {.file = {.fd = -1, .size = whole.len}};
 	struct rule_facts f;
 	struct findings scan;
 	struct judgement j = {

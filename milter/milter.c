@@ -559,6 +559,7 @@ main(int argc, char **argv)
 	smfi_settimeout(IDLE_S);
 	open_socket();
 	backend_init((unsigned)conf_int(role_conf(), "milter_scanners"));
+	msg_file_init();
 	role_enter();
 	sigemptyset(&stop);
 	sigaddset(&stop, SIGTERM);

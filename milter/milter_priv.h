@@ -2,6 +2,7 @@
 #ifndef CV_MILTER_PRIV_H
 #define CV_MILTER_PRIV_H
 
+#include "milter/msg_file.h"
 #include "lib/arena.h"
 #include "lib/ipc.h"
 
@@ -11,13 +12,12 @@
 
 /* One message under way. */
 struct msg {
-	struct arena *arena; /* envelope */
-	struct buf header;   /* as it goes into the message, CRLF line ends */
-	int fd;              /* memfd: header, empty line, body */
-	uint64_t size;
-	bool has_body; /* the header is in the memfd */
-	int err;       /* ERR_LIMIT: too large; others: could not be kept */
-	char *from;    /* envelope, without angle brackets; "" for the null sender */
+	struct arena *arena;  /* envelope */
+	struct buf header;    /* as it goes into the message, CRLF line ends */
+	struct msg_file file; /* header, empty line, body */
+	bool has_body;        /* the header is in the file */
+	int err;              /* ERR_LIMIT: too large; others: could not be kept */
+	char *from;           /* envelope, without angle brackets; "" for the null sender */
 	char **rcpts;
 	size_t n_rcpts;
 	char *login, *qid; /* NULL: none */

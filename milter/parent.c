@@ -60,6 +60,7 @@ static const struct parent_role roles[] = {
 
 static const struct parent_dir dirs[] = {
     {"milter_socket_dir", "user_milter"},
+    {"milter_spool_dir", "user_milter"},
 };
 
 int

@@ -68,7 +68,7 @@ set_message(struct json *rec, const struct record_input *in)
 	for (i = 0; in->facts != NULL && i < in->facts->n_authors; i++)
 		json_push_take(arr, json_str_new(slice_sub(in->facts->authors[i].address, 0, 400)));
 	json_set_take(rec, "hdr_from", arr);
-	json_set_int(rec, "size", (int64_t)in->msg->size);
+	json_set_int(rec, "size", (int64_t)in->msg->file.size);
 	if (in->facts != NULL && in->facts->scan != NULL)
 		set_hash(rec, "body_sha256", in->facts->scan->body_sha256);
 	else

@@ -186,6 +186,7 @@ ledger_dir = "../var/ledger"
 audit_log = "../var/ledger/audit.jsonl"
 audit_key_file = "audit.key"
 sign_dir = "../var/sign"
+milter_spool_dir = "../var/milter"
 trust_dir = "trust"
 """ % dict({k: b(k) for k in PORTS}, domain=people.DOMAIN,
                 postmaster=people.mailbox_of(people.AGENCIES[0][1]), base=BASE_DN, admin=self.admin_options()))

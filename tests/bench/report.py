@@ -117,8 +117,8 @@ def milter_part(result):
            "message; the share is CMS_verify's CPU of ours; load average %s:" % "/".join("%.1f" % v for v in result["load_average"]), ""]
     out += table(["mail", "Congvu", "CPU ms", "p50 / p99 ms", "goal p99", "CMS_verify", "share", "opendkim", "× opendkim"], milter_bench.rows(result, number))
     if m:
-        out += ["", "Memory: %.0f MiB idle (PSS of all of the milter's processes); with %d messages of %.0f MB held before their end %.0f MiB and %.0f MiB in memory files; at most "
-                "%.0f MiB while they are judged, the slowest after %.1f s." % (m["idle_pss"] / 2**20, m["sessions"], m["octets"] / 1e6, m["held_pss"] / 2**20, m["held_shm"] / 2**20,
+        out += ["", "Memory: %.0f MiB idle (PSS of all of the milter's processes); with %d messages of %.0f MB held before their end PSS %.0f MiB, %.0f MiB in memory files and %.0f MiB on disk; PSS at most "
+                "%.0f MiB while they are judged, the slowest after %.1f s." % (m["idle_pss"] / 2**20, m["sessions"], m["octets"] / 1e6, m["held_pss"] / 2**20, m["held"]["memory"] / 2**20, m["held"]["disk"] / 2**20,
                                                                              m["peak_pss"] / 2**20, m["max_ms"] / 1000)]
     return out
 

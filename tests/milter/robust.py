@@ -5,6 +5,7 @@ form (make mutate)."""
 
 import base64
 import concurrent.futures
+import hashlib
 import os
 import pathlib
 import random
@@ -82,6 +83,53 @@ def all_scanners_loop(m):
             return
         time.sleep(0.1)
     raise AssertionError("not back")
+
+
+# ---- memory ----
+
+def begin(m, qid, raw):
+    """A message but for its end."""
+    c = run.Client(m.sock)
+    c.packet(b"D", b"Mi\0" + qid.encode() + b"\0")
+    head, _, body = raw.partition(b"\r\n\r\n")
+    steps = [(b"M", b"<a@x.example>\0"), (b"R", b"<b@x.example>\0")]
+    steps += [(b"L", line.replace(b": ", b"\0", 1) + b"\0") for line in head.split(b"\r\n")] + [(b"N", b"")]
+    steps += [(b"B", body[at:at + 65000]) for at in range(0, len(body), 65000)]
+    for cmd, data in steps:
+        c.packet(cmd, data)
+        assert c.reply()[0] == b"c"
+    return c
+
+
+def files_of(m):
+    pid, = m.pids("congvu-milter-filter")
+    found = [(os.readlink(p), p.stat().st_size) for p in pathlib.Path("/proc/%d/fd" % pid).iterdir()]
+    return ([n for what, n in found if what.startswith("/memfd:message")], [n for what, n in found if "/spool/" in what and what.endswith("(deleted)")])
+
+
+def memory_is_bounded(m):
+    """More than milter_memory_mb under way goes to disk, without a name; it is judged as any other, and nothing stays."""
+    raws = [b"From: dan@citizen.example\r\nSubject: x\r\n\r\n" + (b"%06d Kinh gui\r\n" % i) * 200000 for i in range(5)]
+    under_way = [begin(m, "DISK%d" % i, raw) for i, raw in enumerate(raws)]
+    in_memory, on_disk = files_of(m)
+    assert sum(in_memory) < 2 << 20 and sum(on_disk) > 10 << 20, (in_memory, on_disk)
+    assert not list((m.root / "spool").iterdir()) and (m.root / "spool").stat().st_mode & 0o777 == 0o711
+    under_way.pop().s.close()  # given up
+    for c in under_way:
+        c.packet(b"E")
+        while (got := c.reply()[0]) not in (b"c", b"a", b"y"):
+            pass
+        assert got == b"c"
+    for i, raw in enumerate(raws[:-1]):
+        r = [r for r in run.read_log(m.log) if r["event"] == "verdict" and r["qid"] == "DISK%d" % i][-1]
+        assert r["decision"]["action"] == "accept" and r["body_sha256"] == hashlib.sha256(raw.partition(b"\r\n\r\n")[2]).hexdigest() and r["size"] == len(raw)
+    for c in under_way:
+        c.s.close()
+    for _ in range(100):
+        if files_of(m) == ([], []):
+            return
+        time.sleep(0.05)
+    raise AssertionError(files_of(m))
 
 
 # ---- mutations ----
@@ -207,8 +255,9 @@ def main():
         subprocess.run(["sh", str(run.SRC / "tests/unit/smime_certs.sh"), str(certs)], check=True)
         run.make_mails(certs, mails)
         (root / "m").mkdir()
-        m = run.Milter(root / "m", certs)
+        m = run.Milter(root / "m", certs, milter_memory_mb="1")
         os.chdir(root / "m/run")
+        run.check("memory_is_bounded", lambda: memory_is_bounded(m))
         run.check("mutated_messages", lambda: mutated_messages(m, mails))
         m.stop()
         if MUTATIONS <= 1000:

@@ -207,7 +207,7 @@ class Milter:
         # as root: every role under a uid of its own, below a folder that only root may enter
         user = {} if os.geteuid() else {u: str(61000 + n) for n, u in enumerate(ROLES)}
         conf = dict(hostname="mail.x.example", run_dir="../run", ledger_dir="../var", sign_dir="../sign", audit_log="../var/audit.jsonl",
-                    milter_socket_dir="../run/milter", trust_dir="trust", token_key_file="token.key",
+                    milter_socket_dir="../run/milter", milter_spool_dir="../spool", trust_dir="trust", token_key_file="token.key",
                     ldap_password_file="ldap.password", policy_recipients_max="10000", **user)
         conf.update(more)
         text = "".join('%s = %s\n' % (k, "{%s}" % ", ".join('"%s"' % i for i in v) if isinstance(v, list) else '"%s"' % v)
