@@ -23,7 +23,8 @@ congvu_SOURCES += admin/ctl_mailbox_import.h admin/ctl_mailbox_import.c admin/ct
 congvu_SOURCES += admin/ctl_store_purge.c
 congvu_SOURCES += admin/directory_commands.def admin/ctl_directory_verbs.c
 congvu_SOURCES += admin/ctl_directory_tree.h admin/ctl_directory_tree.c admin/ctl_directory_check.c admin/ctl_directory_check_links.c \
-	admin/ctl_directory_check_names.c admin/ctl_directory_check_dates.c
+	admin/ctl_directory_check_names.c admin/ctl_directory_check_dates.c admin/ctl_directory_files.h admin/ctl_directory_files.c \
+	admin/ctl_directory_init.c admin/ctl_directory_upgrade.c
 congvu_SOURCES += admin/ctl_policy.h admin/policy_commands.def admin/ctl_policy.c admin/ctl_policy_check.c admin/ctl_policy_diff.c \
 	admin/ctl_policy_rewind.c admin/ctl_policy_back.c admin/ctl_policy_sign.c admin/ctl_explain.c admin/check_policy.c
 congvu_CPPFLAGS = $(AM_CPPFLAGS) -DSBINDIR='"$(sbindir)"' -DLOCALEDIR='"$(localedir)"'

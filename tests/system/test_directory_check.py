@@ -1,12 +1,15 @@
-"""congvu directory check on a tree that slapd's overlays would not have let grow: loaded past them by slapadd."""
+"""congvu directory init, upgrade and check; check on a tree that slapd's overlays would not have let grow: loaded past them by slapadd."""
 
 import json
+import os
+import re
+import shutil
 import subprocess
 import time
 
 import pytest
 
-from slapd import BASE, BUILD, Slapd, b64, person_ldif
+from slapd import BASE, BUILD, SCRIPT, Slapd, b64, person_ldif
 from test_directory_access import delegation_ldif, group_ldif, mailbox_ldif, person, post_ldif
 
 # slapadd wants the values of an attribute together: those of vnAssignment may go on behind
@@ -72,10 +75,7 @@ def site(tmp_path_factory):
     slapd.stop()
     subprocess.run("slapadd -q -f slapd.conf && chown -R --reference=. db", shell=True, cwd=slapd.dir, input=BROKEN, text=True, check=True)
     slapd.start()
-    (folder / "congvu.conf").write_text('hostname = "localhost"\ndomains = {"tinhmau.example"}\nrun_dir = "%s"\nldap_base = "%s"\nldap_uris = {"%s"}\n'
-                                        'admin_bind_dn = "cn=hr,ou=services,%s"\nadmin_password_file = "%s"\n' % (
-                                            folder, BASE, slapd.uri, BASE, slapd.dir / "hr.password"))
-    slapd.conf = folder / "congvu.conf"
+    slapd.conf = conf_of(folder, slapd)
     yield slapd
     slapd.stop()
 
@@ -105,3 +105,124 @@ def test_repair_fills_in_what_follows_and_nothing_else(site):
     assert {line.split(":")[0] for line in added} <= {"displayName", "displayName;x-fold", "cn;x-fold"} and added
     assert not {"not-folded", "no-display", "repair"} & {f["check"] for f in check(site)["findings"]}
     assert "no member" in subprocess.run([BUILD / "congvu", "-c", site.conf, "--lang", "en", "directory", "check"], capture_output=True, text=True).stdout
+
+
+# --- init and upgrade
+
+def conf_of(folder, slapd):
+    (folder / "congvu.conf").write_text('hostname = "localhost"\ndomains = {"tinhmau.example"}\nrun_dir = "%s"\nldap_base = "%s"\nldap_uris = {"%s"}\n'
+                                        'admin_bind_dn = "cn=hr,ou=services,%s"\nadmin_password_file = "%s"\n' % (
+                                            folder, BASE, slapd.uri, BASE, slapd.dir / "hr.password"))
+    return folder / "congvu.conf"
+
+
+def congvu(conf, *args, code=0):
+    r = subprocess.run([BUILD / "congvu", "-c", conf, "--json", "directory", *args], capture_output=True, text=True, timeout=60,
+                       env=dict(os.environ, CONGVU_SCHEMA_DIR=str(SCRIPT.parent)))
+    assert r.returncode == code, r.stdout + r.stderr
+    return json.loads(r.stdout) if code == 0 else r.stderr
+
+
+def config_of(slapd):
+    """Definitions and indexes, as slapd tells them, without their order."""
+    r = subprocess.run(["ldapsearch", "-x", "-LLL", "-o", "ldif-wrap=no", "-H", slapd.uri, "-D", "cn=config", "-y", slapd.dir / "config.password", "-b", "cn=config",
+                        "(|(cn=*congvu)(olcSuffix=%s))" % BASE, "olcAttributeTypes", "olcObjectClasses", "olcDbIndex"], capture_output=True, text=True, check=True)
+    return {re.sub(r"\{\d+\}|[()$ ]", "", line) for line in r.stdout.splitlines() if line.startswith("olc")}
+
+
+def test_upgrade_brings_an_older_server_to_this_version(tmp_path, monkeypatch):
+    old = tmp_path / "old"
+    shutil.copytree(SCRIPT.parent, old)
+    schema = (old / "congvu.schema").read_text()
+    for number in ("50", "61"):
+        schema = re.sub(r"attributetype \( congvuAttr:%s .*?\n\n" % number, "", schema, flags=re.S)
+    schema = schema.replace(" $ vnMailDomain", "").replace("vnAssignment $ ", "").replace("DESC 'Code of a post'", "DESC 'What was said before'")
+    (old / "congvu.schema").write_text(schema[:schema.index("objectclass ( congvuClass:9")] + schema[schema.index("objectclass ( congvuClass:11"):])
+    conf = re.sub("overlay\t\tconstraint.*", "", (old / "slapd.conf.in").read_text(), flags=re.S)
+    conf = re.sub("access to attrs=(vnAssignment|vnAgencyRef,vnConcurrentAgency,vnAssignment).*?\n(?=access|#)", "", conf, flags=re.S)
+    (old / "slapd.conf.in").write_text(conf.replace("index\tvnStatus,vnRole,title\t\teq\n", "").replace("uid,mail\t\t\teq,sub", "uid,mail\t\t\teq"))
+    base = (old / "base.ldif.in").read_text()
+    (old / "base.ldif.in").write_text(base.replace("vnSchemaVersion: 2", "vnSchemaVersion: 1").replace("dn: ou=officers,@BASE@\nobjectClass: organizationalUnit\nou: officers\n\n", ""))
+    monkeypatch.setattr("slapd.SCRIPT", old / "slapd-instance")
+    server = Slapd(tmp_path / "ldap", args=["--config"])
+    try:
+        conf, password = conf_of(tmp_path, server), server.dir / "config.password"
+        server.add(agency("H99") + staff(1).replace("vnAssignment: primary;H99.02;;20200101;;1/QĐ\n", ""))
+        before = config_of(server)
+        would = congvu(conf, "upgrade", "--config-password-file", password, "--dry-run")
+        assert would["dry_run"] and config_of(server) == before
+        did = congvu(conf, "upgrade", "--config-password-file", password)
+        assert did["changes"] == would["changes"]
+        rows = {(c["what"], c["name"], c["change"]) for c in did["changes"]}
+        assert rows >= {("schema", "vnAssignment", "added"), ("schema", "vnMailDomain", "added"), ("schema", "vnPositionCode", "changed"), ("schema", "vnHrOfficer", "added"),
+                        ("schema", "vnCivilServant", "changed"), ("index", "title eq", "added"), ("index", "mail eq,sub", "changed"),
+                        ("tree", "vnSchemaVersion", "changed"), ("tree", "ou=officers," + BASE, "added")}
+        assert len(rows) == len(did["changes"]) == 14, rows
+        assert congvu(conf, "upgrade", "--config-password-file", password)["changes"] == []
+        # what was there is found by the new index, and the new attribute is taken
+        server.modify("dn: %s\nchangetype: modify\nadd: vnAssignment\nvnAssignment: primary;H99;;20200101;;1/QĐ\n-\nadd: title\ntitle: Phó phòng\n" % person(1))
+        assert "u1@" in server.as_hr("ldapsearch", "-LLL", "-b", BASE, "(title=Phó phòng)", "mail").stdout
+        monkeypatch.setattr("slapd.SCRIPT", SCRIPT)
+        new = Slapd(tmp_path / "new", args=["--config"])
+        try:
+            assert config_of(server) == config_of(new) != before
+        finally:
+            new.stop()
+        assert "password" in congvu(conf, "upgrade", code=64)
+    finally:
+        server.stop()
+
+
+def test_init_fills_an_empty_server(tmp_path):
+    server = Slapd(tmp_path / "ldap")
+    server.stop()
+    subprocess.run("rm -f db/*", shell=True, cwd=server.dir, check=True)
+    text = (server.dir / "slapd.conf").read_text()
+    (server.dir / "slapd.conf").write_text(text.replace("directory\tdb\n", "directory\tdb\nrootpw\tall-of-it\n"))
+    (tmp_path / "root.password").write_text("all-of-it")
+    server.start()
+    try:
+        conf = conf_of(tmp_path, server)
+        how = ("init", "--bind-dn", "cn=overlays," + BASE, "--bind-password-file", tmp_path / "root.password", "--org", "Tỉnh Mẫu",
+               "--lookup-password-file", server.dir / "lookup.password", "--hr-password-file", server.dir / "hr.password")
+        would = congvu(conf, *how, "--dry-run")["changes"]
+        assert server.as_hr("ldapsearch", "-LLL", "-b", BASE, check=False).returncode != 0
+        assert congvu(conf, *how)["changes"] == would and would[0] == {"what": "tree", "name": BASE, "change": "added"}
+        assert congvu(conf, *how)["changes"] == []
+        # it works as one that slapd-instance made: HR adds, the check is content
+        server.add(agency("H99").replace("ou: H99", "ou: So"))
+        assert congvu(conf, "check")["ok"]
+        assert "dn: " + BASE in server.as_hr("ldapsearch", "-LLL", "-s", "base", "-b", BASE, "(o=Tỉnh Mẫu)", "1.1").stdout
+    finally:
+        server.stop()
+
+
+def test_slapd_instance_upgrades_its_own(tmp_path, monkeypatch):
+    old = tmp_path / "old"
+    shutil.copytree(SCRIPT.parent, old)
+    conf = (old / "slapd.conf.in").read_text()
+    (old / "slapd.conf.in").write_text(conf.replace("index\tvnStatus,vnRole,title\t\teq\n", "").replace("sizelimit\t500", "sizelimit\t499"))
+    schema = (old / "congvu.schema").read_text()
+    (old / "congvu.schema").write_text(schema.replace("DESC 'Code of a post'", "DESC 'What was said before'"))
+    monkeypatch.setattr("slapd.SCRIPT", old / "slapd-instance")
+    server = Slapd(tmp_path / "ldap", args=["--public", "--maxsize", "2147483648"])
+    try:
+        server.add(agency("H99") + staff(1).replace("vnStatus", "title: Phó phòng\nvnStatus"))
+        monkeypatch.setattr("slapd.SCRIPT", SCRIPT)
+        pid = (server.dir / "slapd.pid").read_text()
+        would = server.run("upgrade", "--dry-run")
+        assert "+sizelimit\t500" in would and "-\tDESC 'What was said before'" in would and (server.dir / "slapd.pid").read_text() == pid
+        assert "is upgraded" in server.run("upgrade")
+        assert (server.dir / "slapd.pid").read_text() != pid
+        assert "u1@" in server.as_hr("ldapsearch", "-LLL", "-b", BASE, "(title=Phó phòng)", "mail").stdout
+        now = (server.dir / "slapd.conf").read_text()
+        assert "maxsize\t\t2147483648" in now and "\tby * read" in now and "sizelimit\t500" in now and "@" not in re.sub(r"[#].*|.*constraint.*", "", now)
+        assert "is of this version" in server.run("upgrade")
+        # what slapd does not take leaves the server as it was
+        (old / "slapd.conf.in").write_text(conf + "no-such-directive\n")
+        monkeypatch.setattr("slapd.SCRIPT", old / "slapd-instance")
+        with pytest.raises(AssertionError, match="as it was before"):
+            server.run("upgrade")
+        assert (server.dir / "slapd.conf").read_text() == now and "u1@" in server.as_hr("ldapsearch", "-LLL", "-b", BASE, "(uid=u1)", "mail").stdout
+    finally:
+        server.stop()
