@@ -265,6 +265,10 @@ attr_lists_make(struct people *p)
 	rcpt[m++] = p->a_reply_days;
 	rcpt[m++] = p->a_may_send;
 	rcpt[m++] = p->a_history;
+	rcpt[m++] = "vnMemberAgency";
+	rcpt[m++] = "vnMemberKind";
+	rcpt[m++] = "vnMemberTitle";
+	rcpt[m++] = "vnMemberRole";
 	for (size_t i = 0; i < p->n_member && m < 32; i++)
 		rcpt[m++] = p->a_member[i];
 	p->attrs_rcpt = people_attr_list(rcpt, m);

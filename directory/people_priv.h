@@ -90,4 +90,7 @@ void people_agencies_free(struct people_agencies *a);
 int people_search(struct people *p, const char *filter, struct slice name, const char *const *attrs,
     unsigned max, struct dir_result **out);
 
+/* people_rules.c: whoever is in a group by its rules, with attrs_rcpt; NULL when it has none. ERR_LIMIT: more than PEOPLE_GROUP_MAX. */
+int people_by_rules(struct people *p, const struct dir_entry *group, struct dir_result **out);
+
 #endif

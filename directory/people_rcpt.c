@@ -127,6 +127,23 @@ members_add(struct expansion *x, const struct dir_entry *e)
 	return 0;
 }
 
+static int member_take(struct expansion *x, const struct dir_entry *e);
+
+/* Those who are in a group by its rules. */
+static int
+members_by_rules(struct expansion *x, const struct dir_entry *group)
+{
+	struct dir_result *r = NULL;
+	int err = people_by_rules(x->p, group, &r);
+
+	for (size_t i = 0; err == 0 && r != NULL && i < r->n_entries; i++)
+		if (set_add(&x->seen, r->entries[i].dn_norm))
+			err = x->seen.n > PEOPLE_GROUP_MAX ? ERR_LIMIT
+							   : member_take(x, &r->entries[i]);
+	dir_result_free(r);
+	return err;
+}
+
 /* Takes a member: persons and mailboxes become targets, groups and posts give the next level. */
 static int
 member_take(struct expansion *x, const struct dir_entry *e)
@@ -136,7 +153,10 @@ member_take(struct expansion *x, const struct dir_entry *e)
 
 	if (err == 0 && (kind == PEOPLE_PERSON || kind == PEOPLE_FUNCTIONAL))
 		(void)target_add(x, e, kind);
-	else if (err == 0 && *x->p->a_member_of != '\0')
+	if (err == 0 && kind == PEOPLE_GROUP)
+		err = members_by_rules(x, e);
+	if (err == 0 && kind != PEOPLE_PERSON && kind != PEOPLE_FUNCTIONAL &&
+	    *x->p->a_member_of != '\0')
 		strings_add_take(&x->groups, xstrdup(e->dn), PEOPLE_GROUP_MAX);
 	return err;
 }

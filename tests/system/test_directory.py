@@ -861,6 +861,29 @@ def test_changes_count_at_once(site, imapd):
     assert imapd.plain("nhapnd", "other-Password-1")["err"] == "auth"
 
 
+# --- groups by rule
+
+def test_groups_by_rule(site, smtpd):
+    """Each kind of rule that a group has must be met; who has left is in none; a post elsewhere counts; nothing matches a star."""
+    def someone(n, agency, title, role, more=""):
+        return person_ldif(n, "Người Số %d" % n, "quytac%d" % n, "x" * 8, scram=False, extra="title: %s\nvnRole: %s\n%s" % (title, role, more)).replace(
+            "vnAgencyRef: H99.02", "vnAgencyRef: " + agency)
+    names = ("agency", "kind", "two", "both", "titled", "none", "star", "nested")
+    site.add("".join("dn: vnAgencyCode=%s,ou=agencies,%s\nobjectClass: organizationalUnit\nobjectClass: vnAgency\nou: x\nvnAgencyCode: %s\nvnAgencyKind: %s\n\n" % (
+        c, BASE, c, k) for c, k in (("H99.30", "sector"), ("H99.31", "sector"), ("H99.32", "board"))) +
+        someone(300, "H99.30", "Giám đốc", "head") + someone(301, "H99.30", "Văn thư", "clerk") + someone(302, "H99.31", "Văn thư", "clerk") +
+        someone(303, "H99.32", "Văn thư", "clerk", "vnConcurrentAgency: H99.30\n") + someone(304, "H99.30", "Văn thư", "clerk").replace("vnStatus: active", "vnStatus: closed") +
+        "".join(group_ldif("qt-" + n, ["cn=nobody"] + (["cn=qt-both,ou=groups," + BASE] if n == "nested" else []), "qt-%s@tinhmau.example" % n).rstrip("\n") + "\n" + rules + "\n"
+                for n, rules in zip(names, (
+                    "vnMemberAgency: H99.30\n", "vnMemberKind: sector\n", "vnMemberAgency: H99.31\nvnMemberAgency: h99.32\n", "vnMemberKind: sector\nvnMemberRole: clerk\n",
+                    "vnMemberTitle: giám đốc\n", "vnMemberKind: commune\n", "vnMemberAgency: *\n", ""))))
+
+    def who(name):
+        got = smtpd.call("rcpt", "qt-%s@tinhmau.example" % name)
+        return sorted(int(t["account"][2:]) for t in got["targets"]) if got["kind"] != 3 else None
+    assert [who(n) for n in names] == [[300, 301, 303], [300, 301, 302, 303], [302, 303], [301, 302, 303], [300], None, None, [301, 302, 303]]
+
+
 # --- slapd: schema and access
 
 def test_registry_of_oids():
