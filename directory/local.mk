@@ -7,7 +7,7 @@ directory_libcvtoken_a_SOURCES = directory/token.h directory/token.c
 # --- the client of lookup: for sessions, ingest and the milter; no libldap, no libsasl2 ---
 noinst_LIBRARIES += directory/libcvlookup.a
 directory_libcvlookup_a_SOURCES = directory/lookup_client.h directory/lookup_client_priv.h directory/lookup_proto.def \
-	directory/lookup_proto.c directory/lookup_client.c directory/lookup_client_route.c directory/lookup_client_judge.c directory/lookup_client_watch.c \
+	directory/lookup_proto.c directory/lookup_client.c directory/lookup_client_route.c directory/lookup_client_judge.c directory/lookup_client_watch.c directory/lookup_client_acl.c \
 	directory/lookup_dns_client.h directory/lookup_dns_client.c
 
 # --- names and keys: pure ---
@@ -25,7 +25,7 @@ directory_libcvldap_a_CFLAGS = $(AM_CFLAGS) $(LDAP_CFLAGS)
 # --- libcvpeople.a: who is who ---
 noinst_LIBRARIES += directory/libcvpeople.a
 directory_libcvpeople_a_SOURCES = directory/people.h directory/people_priv.h directory/people.c directory/people_func.c \
-	directory/people_rcpt.c directory/people_rules.c directory/people_route.c directory/people_agency.c directory/people_watch.c directory/people_policy.c directory/people_app.c
+	directory/people_rcpt.c directory/people_rules.c directory/people_route.c directory/people_agency.c directory/people_watch.c directory/people_acl.c directory/people_policy.c directory/people_app.c
 
 # --- libcvauth.a: the wrapper of Cyrus SASL ---
 noinst_LIBRARIES += directory/libcvauth.a

@@ -237,6 +237,7 @@ jobs_done(void *arg, int events)
 			    : j->kind == JOB_ROUTE  ? LOOKUP_ROUTE_IS
 			    : j->kind == JOB_MOVED  ? LOOKUP_MOVED_ARE
 			    : j->kind == JOB_MEMBER ? LOOKUP_MEMBER_IS
+			    : j->kind == JOB_ACL    ? LOOKUP_ACL_IS
 						    : LOOKUP_SENDER_IS,
 			    &j->reply, -1);
 		ipc_release(j->conn);
@@ -328,6 +329,23 @@ on_list(struct ipc_conn *c, uint32_t id, struct ipc_reader *r, bool member)
 	while (j->n_list < n && (j->list[j->n_list] = ipc_get_strdup(r)) != NULL)
 		j->n_list++;
 	if (ipc_reader_end(r) != 0 || j->n_list < n || (member && j->address == NULL)) {
+		job_free(j);
+		return ERR_PROTO;
+	}
+	job_start_take(c, id, j);
+	return 0;
+}
+
+static int
+on_acl(struct ipc_conn *c, uint32_t id, struct ipc_reader *r)
+{
+	struct job *j = job_new(JOB_ACL);
+
+	buf_done(&j->input);
+	buf_init(&j->input, TOKEN_MAX);
+	buf_append_slice(&j->input, ipc_get_slice(r));
+	j->address = ipc_get_strdup(r);
+	if (ipc_reader_end(r) != 0 || j->address == NULL) {
 		job_free(j);
 		return ERR_PROTO;
 	}
@@ -484,6 +502,8 @@ on_msg(struct ipc_conn *c, uint16_t type, uint32_t id, struct ipc_reader *r, int
 		return on_auth_step(c, id, r);
 	case LOOKUP_AUTH_ABORT:
 		return on_auth_abort(c, id, r);
+	case LOOKUP_ACL:
+		return on_acl(c, id, r);
 	case LOOKUP_WATCH:
 		return id != 0 ? ERR_PROTO : live_watch(self.live, c, r);
 	case LOOKUP_UNWATCH:

@@ -273,7 +273,10 @@ lookup_login_get(struct ipc_reader *r, struct lookup_login *l)
 		struct lookup_identity *id = &l->identities[l->n_identities++];
 
 		id->address = ipc_get_strdup(r);
-		id->functional = ipc_get_u8(r) != 0;
+		uint8_t kind = ipc_get_u8(r);
+
+		id->functional = kind == LOOKUP_IDENTITY_FUNCTIONAL;
+		id->own = kind == LOOKUP_IDENTITY_OWN;
 		id->from = ipc_get_i64(r);
 		id->until = ipc_get_i64(r);
 		if (id->address == NULL)

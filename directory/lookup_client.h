@@ -66,17 +66,23 @@ typedef void (*lookup_route_fn)(void *arg, int err, const struct lookup_route *r
 int lookup_route(struct lookup_client *c, struct slice address, const char *sender, bool signed_in,
     unsigned timeout_ms, lookup_route_fn fn, void *arg);
 
+enum lookup_identity_kind { /* as LOOKUP_AUTH_DONE has it */
+	LOOKUP_IDENTITY_OWN = 0,
+	LOOKUP_IDENTITY_FUNCTIONAL = 1,
+	LOOKUP_IDENTITY_DELEGATED = 2,
+};
 struct lookup_identity {
 	char *address; /* normalized */
 	bool functional;
-	int64_t from,
-	    until; /* seconds since 1970, when one may send as it; 0: no bound. An address may stand here several times */
+	bool own; /* the person's; else of a functional mailbox, or of somebody who delegated */
+	/* seconds since 1970, when one may send as it; 0: no bound. An address may stand here several times */
+	int64_t from, until;
 };
 struct lookup_share {
 	char *account; /* "f-…" */
 	char *address;
 	char *name;   /* below the namespace of other users; the same as in the ticket */
-	char *rights; /* RFC 4314 letters, "lrswipkxte" */
+	char *rights; /* RFC 4314 letters, "lrswipkxtea" */
 };
 struct lookup_login {
 	char *login; /* the name as the directory has it */
@@ -140,6 +146,19 @@ struct lookup_watch_ops {
 struct lookup_watch *lookup_watch_new(
     struct lookup_client *c, struct slice ticket, const struct lookup_watch_ops *ops, void *arg);
 void lookup_watch_free(struct lookup_watch *w); /* NULL accepted; also from its own calls */
+
+/* Who has which rights in an account, as the directory has it now. */
+struct lookup_ace {
+	char *identifier; /* a login name; or "$" and the name of a post or group */
+	char *rights;     /* RFC 4314 letters */
+};
+/* err: 0 with n of v, borrowed for the call; ERR_DENIED (the ticket gives no right 'a' there), ERR_NOTFOUND, ERR_TEMP. */
+typedef void (*lookup_acl_fn)(void *arg, int err, const struct lookup_ace *v, size_t n);
+struct lookup_acl_call;
+/* NULL: too much queued. fn is called later, unless it is canceled. */
+struct lookup_acl_call *lookup_acl(struct lookup_client *c, struct slice ticket,
+    struct slice account, lookup_acl_fn fn, void *arg);
+void lookup_acl_cancel(struct lookup_acl_call *k); /* NULL accepted */
 
 /* For the milter's threads: blocking. */
 enum lookup_owner_kind {

@@ -164,7 +164,7 @@ rights_ok(const char *s)
 	return strlen(s) < 24 && s[strspn(s, "lrswipkxtea")] == '\0';
 }
 
-/* "vnHolder:lrswipkxte:send" */
+/* "vnHolder:lrswipkxtea:send" */
 static int
 roster_parse(const char *row, struct roster *r)
 {
@@ -588,28 +588,53 @@ people_principal(struct people *p, struct slice name, struct person **out)
 }
 
 int
-people_has_account(struct people *p, struct slice account)
+people_by_account(struct people *p, struct slice account, struct dir_result **out)
 {
 	bool func = slice_starts(account, "f-");
 	const char *attr = func ? p->a_func_account : p->a_account;
-	const char *attrs[] = {attr, NULL};
+	const char **attrs = xcalloc(p->n_roster + 2, sizeof(*attrs));
 	struct dir_result *r = NULL;
 	char *filter = NULL, made[48];
 	bool found = false;
-	int err;
+	int err = ERR_NOTFOUND;
 
-	if (account.len < 3 || (!func && !slice_starts(account, "p-")) || attr == NULL)
-		return ERR_NOTFOUND;
-	if (asprintf(&filter, "(%s=%%s)", attr) < 0)
-		fatal("out of memory");
-	err = people_search(p, filter, slice_from(account, 2), attrs, 10, &r);
-	free(filter);
+	attrs[0] = attr;
+	for (size_t i = 0; i < p->n_roster; i++)
+		attrs[i + 1] = p->roster[i].attr;
+	if (account.len >= 3 && (func || slice_starts(account, "p-")) && *attr != '\0') {
+		if (asprintf(&filter, "(%s=%%s)", attr) < 0)
+			fatal("out of memory");
+		err = people_search(p, filter, slice_from(account, 2), attrs, 10, &r);
+		free(filter);
+	}
 	for (size_t i = 0; err == 0 && i < r->n_entries && !found; i++) {
 		people_account(func ? 'f' : 'p', dir_entry_value(&r->entries[i], attr), made);
 		found = slice_eq_str(account, made);
+		if (found && i > 0) { /* it alone counts */
+			struct dir_entry other = r->entries[0];
+
+			r->entries[0] = r->entries[i];
+			r->entries[i] = other;
+		}
 	}
+	free(attrs);
+	if (err == 0 && !found)
+		err = ERR_NOTFOUND;
+	if (err == 0)
+		*out = r;
+	else
+		dir_result_free(r);
+	return err;
+}
+
+int
+people_has_account(struct people *p, struct slice account)
+{
+	struct dir_result *r = NULL;
+	int err = people_by_account(p, account, &r);
+
 	dir_result_free(r);
-	return err != 0 ? err : found ? 0 : ERR_NOTFOUND;
+	return err;
 }
 
 int

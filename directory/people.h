@@ -105,6 +105,20 @@ const char *const *people_watch_attrs(const struct people *p);
 void people_change_keys(const struct people *p, const struct dir_entry *e,
     void (*fn)(void *arg, const char *key, bool is_subject), void *arg);
 
+/* ---- people_acl.c ---- */
+#define PEOPLE_ACL_MAX 200
+struct people_ace {
+	char *identifier; /* login name; "$" and the name of a post or group */
+	char rights[24];
+};
+struct people_acl {
+	struct people_ace v[PEOPLE_ACL_MAX];
+	size_t n;
+};
+/* Who has which rights in an account of the store, now. 0, ERR_NOTFOUND, ERR_TEMP. */
+int people_acl(struct people *p, struct slice account, struct people_acl **out);
+void people_acl_free(struct people_acl *l);
+
 /* Who receives mail for an address. */
 struct people_target {
 	char *account, *address, *name;

@@ -287,8 +287,8 @@ subjects_of(struct people *p, const struct person *u, bool with_groups, struct s
 
 /* ---- grants ---- */
 
-static void
-rights_merge(char rights[24], const char *more)
+void
+people_rights_merge(char rights[24], const char *more)
 {
 	for (; *more != '\0'; more++) {
 		size_t n = strlen(rights);
@@ -362,14 +362,14 @@ grant_add(struct person_mailboxes *m, struct person_mailbox *b, const char *righ
 	struct person_grant *g;
 
 	if (now >= w.from && (w.until == 0 || now < w.until)) {
-		rights_merge(b->rights, rights);
+		people_rights_merge(b->rights, rights);
 		b->may_send = b->may_send || may_send;
 	}
 	/* of the same time: one */
 	for (size_t i = 0; i < b->n_grants; i++) {
 		g = &b->grants[i];
 		if (g->from == w.from && g->until == w.until) {
-			rights_merge(g->rights, rights);
+			people_rights_merge(g->rights, rights);
 			g->may_send = g->may_send || may_send;
 			return;
 		}
@@ -381,7 +381,7 @@ grant_add(struct person_mailboxes *m, struct person_mailbox *b, const char *righ
 	b->grants = xrealloc(b->grants, (b->n_grants + 1) * sizeof(*b->grants));
 	g = &b->grants[b->n_grants++];
 	*g = (struct person_grant){.may_send = may_send, .from = w.from, .until = w.until};
-	rights_merge(g->rights, rights);
+	people_rights_merge(g->rights, rights);
 }
 
 /* Enters an entry with these rights, or adds them to what is held of it already. */
@@ -432,8 +432,8 @@ roster_add(const struct people *p, const struct person *u, const struct dir_entr
 }
 
 /* vnRights: RFC 4314 letters and the word send, in any order. */
-static void
-rights_parse(struct slice v, char rights[24], bool *may_send)
+void
+people_rights_parse(struct slice v, char rights[24], bool *may_send)
 {
 	while (v.len > 0) {
 		ptrdiff_t space = slice_index(v, ' ');
@@ -445,7 +445,7 @@ rights_parse(struct slice v, char rights[24], bool *may_send)
 			char one[2] = {(char)word.ptr[i], '\0'};
 
 			if (one[0] != '\0' && strchr("lrswipkxtea", one[0]) != NULL)
-				rights_merge(rights, one);
+				people_rights_merge(rights, one);
 		}
 		v = slice_from(v, word.len + 1);
 	}
@@ -467,7 +467,7 @@ delegation_add(struct people *p, const struct person *u, const struct dir_entry 
 	dep_add(m, e->dn_norm);
 	if (delegator.len == 0 || window_is_past(w))
 		return 0;
-	rights_parse(dir_entry_value(e, "vnRights"), rights, &may_send);
+	people_rights_parse(dir_entry_value(e, "vnRights"), rights, &may_send);
 	err = dir_read(p->d, (const char *)delegator.ptr, p->attrs_owner, &r);
 	if (err != 0)
 		return err == ERR_NOTFOUND ? 0 : err;

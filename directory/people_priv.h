@@ -72,6 +72,12 @@ void person_keys_free(struct person *u);
 char *people_policy_dn(const struct conf *c); /* malloc'd */
 void people_policies_free(struct people *p);
 int people_policy_judge(struct people *p, const struct dir_entry *e, struct ppolicy_verdict *out);
+/* The entry that an account of the store is named after, in *out alone, with the owner's attributes and rosters. 0, ERR_NOTFOUND, ERR_TEMP. */
+int people_by_account(struct people *p, struct slice account, struct dir_result **out);
+/* ---- people_func.c ---- */
+void people_rights_merge(char rights[24], const char *more);
+/* vnRights: RFC 4314 letters and the word send, in any order; added to rights. */
+void people_rights_parse(struct slice v, char rights[24], bool *may_send);
 /* ---- people_route.c ---- */
 /* What the entry of a person or functional mailbox says of forwarding; all of it is dropped past a bound. */
 void people_forwards_add(

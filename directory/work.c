@@ -215,10 +215,11 @@ do_route(struct work *w, struct job *j)
 /* ---- logins ---- */
 
 static void
-put_identity(struct buf *b, const char *address, bool functional, int64_t from, int64_t until)
+put_identity(
+    struct buf *b, const char *address, enum lookup_identity_kind kind, int64_t from, int64_t until)
 {
 	ipc_put_str(b, address);
-	ipc_put_u8(b, functional);
+	ipc_put_u8(b, (uint8_t)kind);
 	ipc_put_i64(b, from);
 	ipc_put_i64(b, until);
 }
@@ -233,13 +234,15 @@ put_identities(struct buf *b, const struct person *u, const struct person_mailbo
 			n += m->v[i].grants[g].may_send ? m->v[i].n_addresses : 0;
 	ipc_put_u32(b, (uint32_t)n);
 	for (size_t i = 0; i < u->n_addresses; i++)
-		put_identity(b, u->addresses[i], false, 0, 0);
+		put_identity(b, u->addresses[i], LOOKUP_IDENTITY_OWN, 0, 0);
 	for (size_t i = 0; i < m->n; i++) {
 		const struct person_mailbox *x = &m->v[i];
 
 		for (size_t g = 0; g < x->n_grants; g++)
 			for (size_t k = 0; x->grants[g].may_send && k < x->n_addresses; k++)
-				put_identity(b, x->addresses[k], x->account[0] == 'f',
+				put_identity(b, x->addresses[k],
+				    x->account[0] == 'f' ? LOOKUP_IDENTITY_FUNCTIONAL
+							 : LOOKUP_IDENTITY_DELEGATED,
 				    x->grants[g].from, x->grants[g].until);
 	}
 }
@@ -379,6 +382,46 @@ do_live(struct work *w, struct job *j)
 		j->err = ERR_TEMP;
 }
 
+/* Whether the ticket gives the right to administer the account at this moment. */
+static bool
+may_administer(const struct token *t, const char *account)
+{
+	int64_t now = time(NULL);
+
+	if (strcmp(t->account, account) == 0)
+		return true;
+	for (size_t i = 0; i < t->n_shares; i++) {
+		const struct token_share *s = &t->shares[i];
+
+		if (strcmp(s->account, account) == 0 && now >= s->from &&
+		    (s->until == 0 || now < s->until) && strchr(s->rights, 'a') != NULL)
+			return true;
+	}
+	return false;
+}
+
+static void
+do_acl(struct work *w, struct job *j)
+{
+	struct people_acl *l = NULL;
+	struct token *t = NULL;
+
+	if (token_open(w->p.token_key, buf_slice(&j->input), time(NULL), &t) != 0 ||
+	    !may_administer(t, j->address))
+		j->err = ERR_DENIED;
+	else
+		j->err = people_acl(w->p.people, slice_str(j->address), &l);
+	if (j->err == 0) {
+		ipc_put_u32(&j->reply, (uint32_t)l->n);
+		for (size_t i = 0; i < l->n; i++) {
+			ipc_put_str(&j->reply, l->v[i].identifier);
+			ipc_put_str(&j->reply, l->v[i].rights);
+		}
+	}
+	people_acl_free(l);
+	token_free(t);
+}
+
 static void
 do_auth(struct work *w, struct job *j)
 {
@@ -433,6 +476,9 @@ job_run(struct work *w, struct job *j)
 		break;
 	case JOB_LIVE:
 		do_live(w, j);
+		break;
+	case JOB_ACL:
+		do_acl(w, j);
 		break;
 	}
 	if (j->err == 0 && j->reply.err != 0)

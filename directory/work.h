@@ -14,7 +14,8 @@ enum job_kind {
 	JOB_MEMBER,
 	JOB_AUTH_START,
 	JOB_AUTH_STEP,
-	JOB_LIVE
+	JOB_LIVE,
+	JOB_ACL
 };
 struct exchange;
 /* What a login was given, for live.c. */

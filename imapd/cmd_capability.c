@@ -38,6 +38,8 @@ static const char *const signed_in[] = {
     "BINARY",
     "PREVIEW",
     "MULTIAPPEND",
+    "ACL",
+    "RIGHTS=kxte",
     "QUOTA",
     "QUOTA=RES-STORAGE",
     "QUOTA=RES-MESSAGE",

@@ -164,6 +164,20 @@ on_uids(void *arg, int err, const struct store_uid *u, size_t n, uint32_t next_u
 		select_failed(m, err);
 }
 
+void
+selected_rights(struct selected *s, struct slice rights)
+{
+	buf_reset(&s->rights);
+	buf_append_slice(&s->rights, rights);
+	struct slice r = buf_slice(&s->rights);
+	s->may_seen = !s->examine && slice_index(r, 's') >= 0;
+	/* RFC 4314 5.2: read-only when nothing may be changed. */
+	bool any = false;
+	for (const char *p = "istwex"; *p != '\0'; p++)
+		any = any || slice_index(r, (unsigned char)*p) >= 0;
+	s->read_only = s->examine || !any;
+}
+
 static void
 on_opened(void *arg, int err, const struct store_opened *o)
 {
@@ -178,14 +192,8 @@ on_opened(void *arg, int err, const struct store_opened *o)
 	s->uidnext = o->uidnext;
 	s->view.modseq = o->highest_modseq;
 	buf_append_slice(&s->keywords, o->keywords);
-	buf_append_slice(&s->rights, o->rights);
-	struct slice r = buf_slice(&s->rights);
-	s->may_seen = !st->examine && slice_index(r, 's') >= 0;
-	/* RFC 4314 5.2: read-only when nothing may be changed. */
-	bool any = false;
-	for (const char *p = "istwex"; *p != '\0'; p++)
-		any = any || slice_index(r, (unsigned char)*p) >= 0;
-	s->read_only = st->examine || !any;
+	s->examine = st->examine;
+	selected_rights(s, o->rights);
 	st->recent_from = o->recent_from;
 	err = store_uids(m->c->store, s->mailbox, 1, on_uids, m);
 	if (err)

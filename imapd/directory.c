@@ -28,6 +28,12 @@ on_changed(void *arg, struct lookup_login *l)
 		buf_append_slice(&c->ticket, l->ticket);
 		if (c->store != NULL && c->ticket.err == 0)
 			store_session_renew(c->store, buf_slice(&c->ticket));
+		/* what is selected is opened anew, with the rights of now; in IDLE at once */
+		if (c->sel != NULL && c->store != NULL) {
+			c->sel->lost = c->sel->stale = true;
+			if (c->cmd != NULL && c->cmd->on_event != NULL)
+				c->cmd->on_event(c->cmd);
+		}
 	}
 	lookup_login_free(l);
 }

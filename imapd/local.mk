@@ -21,7 +21,7 @@ imapd_libcvimapd_a_SOURCES = imapd/session.h imapd/session.c imapd/sync.c imapd/
 	imapd/commands.h imapd/commands.c imapd/status_item.h imapd/fetch_priv.h imapd/fetch_bytes.c imapd/fetch_binary.c \
 	imapd/fetch_structure.c imapd/search_run.h imapd/search_run.c imapd/row_walk.h imapd/row_walk.c imapd/fetch_preview.c imapd/cmd_sort.c imapd/cmd_thread.c imapd/cmd_append.c imapd/cmd_authenticate.c imapd/cmd_capability.c imapd/cmd_close.c imapd/cmd_compress.c imapd/cmd_quota.c \
 	imapd/cmd_copy.c imapd/cmd_create.c imapd/cmd_enable.c imapd/cmd_expunge.c imapd/cmd_fetch.c imapd/cmd_id.c \
-	imapd/cmd_idle.c imapd/directory.c imapd/cmd_list.c imapd/cmd_login.c imapd/cmd_namespace.c imapd/cmd_search.c imapd/cmd_select.c \
+	imapd/cmd_idle.c imapd/directory.c imapd/cmd_acl.c imapd/cmd_list.c imapd/cmd_login.c imapd/cmd_namespace.c imapd/cmd_search.c imapd/cmd_select.c \
 	imapd/cmd_starttls.c imapd/cmd_status.c imapd/cmd_store.c
 # messages read many at a time
 imapd_libcvimapd_a_SOURCES += imapd/ahead.h imapd/ahead.c

@@ -61,6 +61,7 @@ struct own_change {
 struct selected {
 	uint64_t mailbox;
 	uint32_t uidvalidity, uidnext;
+	bool examine; /* by EXAMINE */
 	bool read_only;
 	bool may_seen; /* \Seen may be set: the right 's' */
 	bool stale;    /* the store said that something changed */
@@ -219,6 +220,8 @@ void sync_own(struct selected *s, uint32_t uid, uint64_t modseq);
  * store is not asked for what is known. */
 void sync_own_end(struct selected *s, uint64_t highest, const struct store_uid *changed, size_t n);
 void selected_free(struct selected *s);
+/* What the rights let this client do in it, from here on (cmd_select.c). */
+void selected_rights(struct selected *s, struct slice rights);
 /* "* FLAGS (…)" when keywords has a word the client does not know yet. */
 void sync_keywords(struct client *c, struct slice keywords);
 /* "(\Seen $Label)" */

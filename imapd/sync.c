@@ -478,6 +478,7 @@ on_reopened(void *arg, int err, const struct store_opened *o)
 	struct selected *s = c->sel;
 	if (err == 0 && o->uidvalidity == s->uidvalidity) {
 		s->lost = false;
+		selected_rights(s, o->rights);
 		ask_changes(c);
 		return;
 	}

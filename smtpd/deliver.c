@@ -545,7 +545,8 @@ wait_for_judgement(struct deliver *d, const char *why)
 	}
 	d->waits = true;
 	d->ch.body_replaced = false;
-	if (msg_parse(&d->msg, d->content, t->arena) == 0 && render(d) == 0 &&
+	if (msg_parse(&d->msg, d->content, t->arena) == 0 &&
+	    sender_stamp(d->c, &d->msg, t->arena) == 0 && render(d) == 0 &&
 	    make_envelope(d, is_any, &e) == 0) {
 		struct queue_message m = queue_message(d);
 		d->c->call = queue_commit(smtpd.queue, &t->id, &e, &m, on_commit, d);
@@ -721,6 +722,10 @@ deliver_start(struct client *c)
 	}
 	if (msg_count(&d->msg, "Received") > HOPS_MAX) {
 		finish(d, 554, "5.4.6 Too many hops: the message goes round in circles");
+		return;
+	}
+	if (sender_stamp(c, &d->msg, t->arena) != 0) {
+		finish(d, 451, "4.3.0 No memory");
 		return;
 	}
 	size_t forged = msg_remove_results(&d->msg, smtpd.authserv_id);

@@ -232,6 +232,10 @@ void refused_sender(const struct client *c, const char *from);
  * or static. */
 const char *foreign_sender(const struct client *c, const struct msg *m, struct arena *a);
 
+/* ---- sender.c ---- */
+/* Sender: in a submitted message that is written as somebody else. 0, ERR_NOMEM, ERR_SYNTAX, ERR_LIMIT. */
+int sender_stamp(const struct client *c, struct msg *m, struct arena *arena);
+
 /* ---- judge.c: mail that waits to be judged ---- */
 /* MAIL by judge.sock: who submitted it, and from where. 0; ERR_UNSUPPORTED: parameters where they have no business; ERR_SYNTAX: they are
  * missing; ERR_NOMEM. */

@@ -246,7 +246,7 @@ def test_many_exchanges_interleaved(imapd, smtpd):
 
 def test_mailboxes_by_post(imapd):
     login = imapd.plain("huonglt", "ascii-Password-2")["login"]
-    assert login["shares"] == [{"account": "f-vt", "address": "vanthu.skhcn@tinhmau.example", "name": "vanthu.skhcn", "rights": "lrswipkxte"}]
+    assert login["shares"] == [{"account": "f-vt", "address": "vanthu.skhcn@tinhmau.example", "name": "vanthu.skhcn", "rights": "lrswipkxtea"}]
     assert login["identities"] == [{"address": "huonglt@tinhmau.example", "functional": False},
                                    {"address": "vanthu.skhcn@tinhmau.example", "functional": True},
                                    {"address": "skhcn@tinhmau.example", "functional": True}]

@@ -175,7 +175,7 @@ test_mailboxes(void **state)
 	assert_int_equal(m->n, 2);
 	assert_string_equal(m->v[0].account, "f-a");
 	assert_string_equal(m->v[0].ns_name, "vt");
-	assert_string_equal(m->v[0].rights, "lrswipkxte");
+	assert_string_equal(m->v[0].rights, "lrswipkxtea");
 	assert_string_equal(m->v[1].account, "f-b");
 	assert_string_equal(
 	    m->v[1].rights, "lrswipte"); /* of the delegate's group and the reader's, together */
@@ -386,12 +386,12 @@ test_by_date(void **state)
 	assert_int_equal(m->n, 4);
 	assert_non_null(b = box_of(m, "f-d1"));
 	assert_int_equal(b->n_grants, 2);
-	assert_string_equal(b->rights, "lrswipkxte");
+	assert_string_equal(b->rights, "lrswipkxtea");
 	for (size_t i = 0; i < 2; i++) {
 		const struct person_grant *g = &b->grants[i];
 
 		if (g->may_send) {
-			assert_string_equal(g->rights, "lrswipkxte");
+			assert_string_equal(g->rights, "lrswipkxtea");
 			assert_true(
 			    g->from > 1577000000 && g->until >= t + 1000 && g->until <= t + 1002);
 		} else {

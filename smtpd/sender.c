@@ -1,0 +1,80 @@
+/* sender.c: who really wrote: a message submitted with From of a functional mailbox, or of somebody who delegated, gets Sender: with the address of the person
+ * who is signed in (RFC 5322 3.6.2), before milters see it; the body, which signatures cover, is not touched. Runs in smtpd-session. */
+#include "config.h"
+
+#include "smtpd/session_priv.h"
+
+#include "lib/addr.h"
+#include "lib/err.h"
+#include "lib/log.h"
+
+/* The identity that an address of the header stands for; NULL: none. */
+static const struct lookup_identity *
+identity_of(const struct client *c, const struct addr *a, struct arena *arena)
+{
+	const struct lookup_identity *id = NULL;
+	const char *text = arena_printf(arena, "%.*s@%.*s", (int)a->local.len,
+	    (const char *)a->local.ptr, (int)a->domain.len, (const char *)a->domain.ptr);
+
+	if (text == NULL || !client_may_send_as(c, slice_str(text), &id))
+		return NULL;
+	return id;
+}
+
+/* How many mailboxes the fields of that name have; of them *own_out are the person's own; *other_out gets one that is not, or NULL. */
+static size_t
+count(const struct client *c, const struct msg *m, const char *name, struct arena *arena,
+    size_t *own_out, const char **other_out)
+{
+	const struct msg_field *f;
+	struct addr *list;
+	size_t n = 0;
+
+	*own_out = 0;
+	*other_out = NULL;
+	for (size_t i = 0; (f = msg_find(m, name, i)) != NULL; i++) {
+		if (addr_list_parse(f->value, 100, arena, &list, NULL) != 0)
+			continue;
+		for (; list != NULL; list = list->next) {
+			const struct lookup_identity *id;
+
+			if (list->kind != ADDR_MAILBOX)
+				continue;
+			n++;
+			id = identity_of(c, list, arena);
+			if (id != NULL && id->own)
+				(*own_out)++;
+			else if (id != NULL)
+				*other_out = id->address;
+		}
+	}
+	return n;
+}
+
+int
+sender_stamp(const struct client *c, struct msg *m, struct arena *arena)
+{
+	static const char sender[] = "Sender";
+	const char *as, *ignored;
+	struct log_line l;
+	size_t own;
+	int err = 0;
+
+	if (!client_is_submission(c) || c->port == PORT_JUDGE || c->login->address[0] == '\0' ||
+	    foreign_sender(c, m, arena) != NULL) /* that is refused */
+		return 0;
+	(void)count(c, m, "From", arena, &own, &as);
+	if (as == NULL)
+		return 0;
+	log_begin(&l, LOG_LVL_INFO, "sent_as");
+	log_str(&l, "login", c->login->login);
+	log_str(&l, "as", as);
+	log_str(&l, "qid", c->t->qid);
+	log_end(&l);
+	if (msg_count(m, sender) == 1 && count(c, m, sender, arena, &own, &ignored) == 1 &&
+	    own == 1)
+		return 0;
+	while (err == 0 && msg_count(m, sender) > 0)
+		err = msg_change(m, 1, slice_str(sender), slice_str(""), false);
+	return err != 0 ? err : msg_add(m, slice_str(sender), slice_str(c->login->address), false);
+}
