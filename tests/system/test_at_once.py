@@ -271,3 +271,17 @@ def test_a_new_alias_and_group_receive_at_once(server, directory):
         until(lambda: not taken(address) and not taken("nhom." + address))
     finally:
         client.close(s)
+
+
+def test_a_directory_without_content_synchronization(server, directory):
+    """What was modified is asked for: a little later, and still within the limit."""
+    conf = server.conf.read_text()
+    server.conf.write_text(conf + 'dir_watch = "poll"\n')
+    try:
+        assert server.congvu("reload").returncode == 0
+        server.wait_up()
+        test_a_frozen_person_is_out(server, directory)
+    finally:
+        server.conf.write_text(conf)
+        assert server.congvu("reload").returncode == 0
+        server.wait_up()
