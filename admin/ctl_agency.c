@@ -1,8 +1,9 @@
-/* ctl_agency.c: `congvu agency add|list`: agencies, with the clerks' post and the functional mailbox of each. Runs in congvu. */
+/* ctl_agency.c: `congvu agency add|list|show|move|rename|close`: agencies, with the clerks' post and the functional mailbox of each. Runs in congvu. */
 #include "config.h"
 
 #include "admin/ctl.h"
-#include "admin/ctl_directory.h"
+#include "admin/ctl_change.h"
+#include "admin/ctl_table.h"
 
 #include "lib/err.h"
 
@@ -13,7 +14,9 @@
 
 struct args {
 	struct agency_add p;
-	const char *cert_file, *bind_dn, *bind_password_file;
+	const char *cert_file, *successor, *code;
+	bool top, move;
+	struct change_args change;
 };
 
 static int
@@ -21,6 +24,7 @@ agency_add(struct ctl *c, struct ctl_dir *d, struct args *a)
 {
 	enum change change = CHANGE_NONE;
 	char *why = NULL;
+	struct json *j;
 	struct buf cert;
 	int rc = 0, err;
 
@@ -31,18 +35,10 @@ agency_add(struct ctl *c, struct ctl_dir *d, struct args *a)
 		goto out;
 	a->p.cert = buf_slice(&cert);
 	err = dir_admin_agency_add(d->admin, &a->p, &change, &why);
-	if (err != 0) {
-		rc = ctl_dir_fail(c, a->p.code, err, why);
-	} else if (c->json) {
-		struct json *j = json_obj_new();
-
-		json_set_str(j, "result", change_name(change));
-		json_set_str(j, "code", a->p.code);
-		json_set_str(j, "mailbox", a->p.mailbox);
-		rc = ctl_json_take(j, 0);
-	} else {
-		printf("%s: %s\n", a->p.code, _(change_name(change)));
-	}
+	j = json_obj_new();
+	json_set_str(j, "code", a->p.code);
+	json_set_str(j, "mailbox", a->p.mailbox);
+	rc = ctl_change_told(c, &a->change, d, a->p.code, err, change, why, j);
 out:
 	buf_done(&cert);
 	return rc;
@@ -99,6 +95,7 @@ agency_list(struct ctl *c, struct ctl_dir *d)
 {
 	struct dir_result *r = NULL, *boxes = NULL;
 	struct json *list = json_arr_new();
+	struct ctl_table *t = ctl_table_new(6);
 	char *why = NULL;
 	int err = dir_admin_agencies(d->admin, &r, &why);
 
@@ -110,27 +107,166 @@ agency_list(struct ctl *c, struct ctl_dir *d)
 			const struct dir_entry *e = &r->entries[i];
 			const char *mailbox = mailbox_of(boxes, ctl_value(e, "vnAgencyCode"));
 
-			if (c->json)
-				json_push_take(list, agency_json(e, mailbox));
-			else
-				printf("%-12s %-8s %-8s %s%s%s\n", ctl_value(e, "vnAgencyCode"),
-				    ctl_value(e, "vnAgencyAbbrev"), ctl_value(e, "vnAgencyKind"),
-				    ctl_value(e, "ou"), *mailbox == '\0' ? "" : "  ", mailbox);
+			json_push_take(list, agency_json(e, mailbox));
+			ctl_table_cell(t, ctl_value(e, "vnAgencyCode"));
+			ctl_table_cell(t, ctl_value(e, "vnAgencyAbbrev"));
+			ctl_table_cell(t, ctl_value(e, "vnAgencyKind"));
+			ctl_table_cell(t, ctl_value(e, "vnStatus"));
+			ctl_table_cell(t, ctl_value(e, "ou"));
+			ctl_table_cell(t, mailbox);
 		}
 	}
 	dir_result_free(r);
 	dir_result_free(boxes);
-	if (err == 0 && c->json)
-		return ctl_json_take(list, 0);
-	json_free(list);
-	return err == 0 ? 0 : ctl_dir_fail(c, "list", err, why);
+	return ctl_listed(c, list, t, "list", err, why);
+}
+
+/* ---- one ---- */
+
+/* The values of one attribute of many, as an array. */
+static struct json *
+column_json(const struct dir_result *r, const char *attr)
+{
+	struct json *list = json_arr_new();
+
+	for (size_t i = 0; i < r->n_entries; i++)
+		json_push_take(list, json_str_new(dir_entry_value(&r->entries[i], attr)));
+	return list;
+}
+
+static void
+print_column(const char *label, const struct dir_result *r, const char *id, const char *name)
+{
+	struct buf b;
+
+	for (size_t i = 0; i < r->n_entries; i++) {
+		buf_init(&b, 65536);
+		ctl_shown(slice_str(ctl_value(&r->entries[i], id)), &b);
+		buf_append_str(&b, " ");
+		ctl_shown(slice_str(ctl_value(&r->entries[i], name)), &b);
+		printf("  ");
+		ctl_label(label, 18);
+		printf("%s\n", buf_cstr(&b));
+		buf_done(&b);
+	}
+}
+
+static int
+agency_show(struct ctl *c, struct ctl_dir *d, const struct args *a)
+{
+	static const struct {
+		const char *key, *label, *attr;
+	} shown[] = {{"name", "name", "ou"}, {"abbrev", "abbreviation", "vnAgencyAbbrev"},
+	    {"kind", "kind", "vnAgencyKind"}, {"status", "status", "vnStatus"},
+	    {"from", "from", "vnValidFrom"}, {"to", "until", "vnValidTo"},
+	    {"legacy_code", "legacy code", "vnLegacyCode"}};
+	struct agency_view v;
+	const struct dir_entry *e;
+	struct json *j;
+	char *why = NULL, parent[64], count[24];
+	int err = dir_admin_agency_show(d->admin, a->code, &v, &why), rc = 0;
+
+	if (err != 0)
+		return ctl_dir_fail(c, a->code, err, why);
+	e = &v.agency->entries[0];
+	parent_of(e, parent);
+	if (c->json) {
+		j = json_obj_new();
+		json_set_str(j, "code", ctl_value(e, "vnAgencyCode"));
+		json_set_str(j, "parent", *parent == '\0' ? NULL : parent);
+		for (size_t i = 0; i < sizeof(shown) / sizeof(shown[0]); i++)
+			json_set_str(j, shown[i].key, ctl_value(e, shown[i].attr));
+		json_set_take(j, "predecessors", ctl_values_json(e, "vnPredecessor"));
+		json_set_take(j, "successors", ctl_values_json(e, "vnSuccessor"));
+		json_set_take(j, "decisions", ctl_values_json(e, "vnDecisionRef"));
+		json_set_take(j, "mailboxes", column_json(v.mailboxes, "mail"));
+		json_set_take(j, "posts", column_json(v.posts, "vnPositionCode"));
+		json_set_take(j, "groups", column_json(v.groups, "cn"));
+		json_set_int(j, "people", (int64_t)v.people->n_entries);
+		json_set_int(j, "agencies_below", (int64_t)v.below->n_entries - 1);
+		rc = ctl_json_take(j, 0);
+	} else {
+		print_column(ctl_value(e, "vnAgencyCode"), v.agency, "vnAgencyAbbrev", "ou");
+		for (size_t i = 1; i < sizeof(shown) / sizeof(shown[0]); i++) {
+			if (*ctl_value(e, shown[i].attr) == '\0')
+				continue;
+			printf("  ");
+			ctl_label(_(shown[i].label), 18);
+			printf("%s\n", ctl_when(ctl_value(e, shown[i].attr)));
+		}
+		print_column(_("mailbox"), v.mailboxes, "mail", "displayName");
+		print_column(_("post"), v.posts, "vnPositionCode", "cn");
+		print_column(_("group"), v.groups, "cn", "displayName");
+		snprintf(count, sizeof(count), "%zu", v.people->n_entries);
+		printf("  ");
+		ctl_label(_("people"), 18);
+		printf("%s\n", count);
+	}
+	agency_view_done(&v);
+	return rc;
+}
+
+static int
+agency_move(struct ctl *c, struct ctl_dir *d, struct args *a)
+{
+	enum change change = CHANGE_NONE;
+	char *why = NULL;
+	int err;
+
+	if (a->top == (a->p.parent != NULL))
+		return ctl_usage(c, "%s", _("where to? --parent CODE or --top"));
+	err = dir_admin_agency_move(
+	    d->admin, a->code, a->p.parent, a->change.decision, &change, &why);
+	return ctl_change_told(c, &a->change, d, a->code, err, change, why, NULL);
+}
+
+static int
+agency_rename(struct ctl *c, struct ctl_dir *d, struct args *a)
+{
+	enum change change = CHANGE_NONE;
+	char *why = NULL;
+	int err = dir_admin_agency_rename(
+	    d->admin, a->code, a->p.name, a->p.abbrev, a->change.decision, &change, &why);
+
+	return ctl_change_told(c, &a->change, d, a->code, err, change, why, NULL);
+}
+
+static int
+agency_close(struct ctl *c, struct ctl_dir *d, struct args *a)
+{
+	enum change change = CHANGE_NONE;
+	char *why = NULL;
+	int err = dir_admin_agency_close(
+	    d->admin, a->code, a->successor, a->move, a->change.decision, &change, &why);
+
+	return ctl_change_told(c, &a->change, d, a->code, err, change, why, NULL);
+}
+
+static int
+run(struct ctl *c, struct args *a, const char *verb, bool named)
+{
+	struct ctl_dir d = {0};
+	int rc;
+
+	rc = ctl_change_open(c, &a->change, &d);
+	if (rc == 0) {
+		a->p.decision = a->change.decision == NULL ? "" : a->change.decision;
+		a->change.decision = a->p.decision;
+		rc = !named && strcmp(verb, "add") == 0 ? agency_add(c, &d, a)
+		     : !named                           ? agency_list(c, &d)
+		     : strcmp(verb, "show") == 0        ? agency_show(c, &d, a)
+		     : strcmp(verb, "move") == 0        ? agency_move(c, &d, a)
+		     : strcmp(verb, "rename") == 0      ? agency_rename(c, &d, a)
+							: agency_close(c, &d, a);
+	}
+	ctl_dir_close(&d);
+	return rc;
 }
 
 int
 ctl_agency(struct ctl *c, int argc, char **argv)
 {
 	struct args a = {0};
-	struct ctl_dir d = {0};
 	const struct ctl_option options[] = {
 	    {"code", &a.p.code, NULL},
 	    {"name", &a.p.name, NULL},
@@ -139,24 +275,27 @@ ctl_agency(struct ctl *c, int argc, char **argv)
 	    {"parent", &a.p.parent, NULL},
 	    {"mailbox", &a.p.mailbox, NULL},
 	    {"mailbox-cert", &a.cert_file, NULL},
-	    {"decision", &a.p.decision, NULL},
-	    {"bind-dn", &a.bind_dn, NULL},
-	    {"bind-password-file", &a.bind_password_file, NULL},
+	    {"successor", &a.successor, NULL},
+	    {"top", NULL, &a.top},
+	    {"move", NULL, &a.move},
+	    CTL_CHANGE_OPTIONS(a.change),
 	    {NULL, NULL, NULL},
 	};
-	bool add;
+	static const char *const plain[] = {"add", "list"}, *const of_one[] = {
+								"show", "move", "rename", "close"};
+	bool known = false;
 	int rc = ctl_options(c, options, &argc, argv);
 
 	if (rc != 0)
 		return rc;
-	add = argc == 2 && strcmp(argv[1], "add") == 0;
-	if (!add && !(argc == 2 && strcmp(argv[1], "list") == 0))
-		return ctl_usage(c, "%s", _("add or list?"));
-	if (add && a.p.code == NULL)
+	for (size_t i = 0; i < 2; i++)
+		known = known || (argc == 2 && strcmp(argv[1], plain[i]) == 0);
+	for (size_t i = 0; i < 4; i++)
+		known = known || (argc == 3 && strcmp(argv[1], of_one[i]) == 0);
+	if (!known)
+		return ctl_usage(c, "%s", _("add, list, show, move, rename or close: which?"));
+	if (strcmp(argv[1], "add") == 0 && a.p.code == NULL)
 		return ctl_usage(c, "%s", _("--code is needed"));
-	rc = ctl_dir_open(c, a.bind_dn, a.bind_password_file, &d);
-	if (rc == 0)
-		rc = add ? agency_add(c, &d, &a) : agency_list(c, &d);
-	ctl_dir_close(&d);
-	return rc;
+	a.code = argv[2];
+	return run(c, &a, argv[1], argc == 3);
 }

@@ -3,6 +3,7 @@
 
 #include "admin/ctl_directory.h"
 
+#include "admin/dir_journal.h"
 #include "lib/err.h"
 #include "lib/log.h"
 #include "lib/mime.h"
@@ -139,6 +140,7 @@ void
 ctl_dir_close(struct ctl_dir *d)
 {
 	dir_admin_free(d->admin);
+	dir_journal_free(d->journal);
 	dir_close(d->dir);
 }
 

@@ -1,9 +1,10 @@
-/* ctl_staff.c: `congvu staff hire|list|show|forward|away`: one person, or a list of them on one connection. Runs in congvu. */
+/* ctl_staff.c: `congvu staff hire|list|show`, and the table of all its verbs: one person, or a list of them on one connection. Runs in congvu. */
 #include "config.h"
 
 #include "admin/ctl.h"
-#include "admin/ctl_directory.h"
+#include "admin/ctl_change.h"
 #include "admin/ctl_staff.h"
+#include "admin/ctl_table.h"
 
 #include "lib/err.h"
 
@@ -13,8 +14,9 @@
 #include <sysexits.h>
 
 struct args {
-	const char *name, *agency, *role, *decision, *title, *id, *mail, *employee_number, *cert;
-	const char *password_file, *file, *bind_dn, *bind_password_file, *who;
+	const char *name, *agency, *role, *title, *id, *mail, *employee_number, *cert;
+	const char *password_file, *file, *who;
+	struct change_args change;
 };
 
 /* ---- hire ---- */
@@ -62,7 +64,7 @@ hire_one(struct ctl *c, struct ctl_dir *d, const struct args *a)
 	    .agency = a->agency,
 	    .title = a->title,
 	    .role = a->role,
-	    .decision = a->decision,
+	    .decision = a->change.decision,
 	    .id = a->id,
 	    .mail = a->mail,
 	    .employee_number = a->employee_number};
@@ -80,10 +82,14 @@ hire_one(struct ctl *c, struct ctl_dir *d, const struct args *a)
 	if (rc == 0 && err != 0)
 		rc = ctl_dir_fail(c, a->name == NULL ? "hire" : a->name, err, why);
 	if (rc == 0 && c->json) {
-		rc = ctl_json_take(hired_json(&p, &h), 0);
+		struct json *j = hired_json(&p, &h);
+
+		ctl_change_json(&a->change, d, h.change, j);
+		rc = ctl_json_take(j, 0);
 	} else if (rc == 0) {
 		printf("%s %s: %s, %s, %s %s\n", h.id, _(change_name(h.change)), h.display, h.mail,
 		    _("login name"), h.uid);
+		ctl_change_print(&a->change, d);
 		if (h.password != NULL)
 			printf("%s: %s\n", _("password"), h.password);
 	}
@@ -128,7 +134,7 @@ hire_rows(struct ctl *c, struct ctl_dir *d, const struct args *a, const struct c
 		    .id = row->id,
 		    .agency = row->agency == NULL ? a->agency : row->agency,
 		    .role = row->role == NULL ? a->role : row->role,
-		    .decision = row->decision == NULL ? a->decision : row->decision,
+		    .decision = row->decision == NULL ? a->change.decision : row->decision,
 		    .mail = row->mail,
 		    .employee_number = row->employee_number,
 		    .password = slice_str(row->password)};
@@ -206,39 +212,26 @@ staff_list(struct ctl *c, struct ctl_dir *d, const struct args *a)
 	struct dir_result *r = NULL;
 	struct json *list = json_arr_new();
 	char *why = NULL;
+	struct ctl_table *t = ctl_table_new(6);
 	int err = dir_admin_staff(d->admin, a->agency, &r, &why);
 
-	if (err != 0) {
-		json_free(list);
-		return ctl_dir_fail(c, "list", err, why);
-	}
+	if (err != 0)
+		return ctl_listed(c, list, t, "list", err, why);
 	qsort(r->entries, r->n_entries, sizeof(*r->entries), by_id);
 	for (size_t i = 0; i < r->n_entries; i++) {
 		const struct dir_entry *e = &r->entries[i];
 
 		if (c->json)
 			json_push_take(list, staff_json(e));
-		else
-			printf("%-8s %-16s %-32s %-9s %s\n", ctl_value(e, "vnStaffId"),
-			    ctl_value(e, "uid"), ctl_value(e, "mail"), ctl_value(e, "vnStatus"),
-			    ctl_value(e, "displayName"));
+		ctl_table_cell(t, ctl_value(e, "vnStaffId"));
+		ctl_table_cell(t, ctl_value(e, "uid"));
+		ctl_table_cell(t, ctl_value(e, "mail"));
+		ctl_table_cell(t, ctl_value(e, "vnStatus"));
+		ctl_table_cell(t, ctl_value(e, "displayName"));
+		ctl_table_cell(t, ctl_value(e, "title"));
 	}
 	dir_result_free(r);
-	if (c->json)
-		return ctl_json_take(list, 0);
-	json_free(list);
-	return 0;
-}
-
-static struct json *
-strings_json(const struct dir_entry *e, const char *attr)
-{
-	const struct dir_attr *at = dir_entry_attr(e, attr);
-	struct json *list = json_arr_new();
-
-	for (size_t i = 0; at != NULL && i < at->n_values; i++)
-		json_push_take(list, json_str_new(at->values[i]));
-	return list;
+	return ctl_listed(c, list, t, "list", 0, NULL);
 }
 
 static void
@@ -247,6 +240,33 @@ print_labelled(const char *label, const char *value)
 	printf("  ");
 	ctl_label(label, 15);
 	printf("%s\n", value);
+}
+
+/* kind;agency;post;from;to;decision */
+static void
+print_assignments(const struct dir_entry *e)
+{
+	const struct dir_attr *at = dir_entry_attr(e, "vnAssignment");
+
+	for (size_t i = 0; at != NULL && i < at->n_values; i++) {
+		char *text = slice_dup(at->values[i]), *rest = text, *f[6] = {NULL};
+		struct buf b;
+
+		for (size_t k = 0; k < 6; k++)
+			f[k] = k == 5 ? rest : strsep(&rest, ";");
+		buf_init(&b, 65536);
+		buf_appendf(
+		    &b, "%s %s %s", _(f[0]), f[1] == NULL ? "" : f[1], f[2] == NULL ? "" : f[2]);
+		if (f[3] != NULL && *f[3] != '\0')
+			buf_appendf(&b, " %s %s", _("from"), ctl_when(f[3]));
+		if (f[4] != NULL && *f[4] != '\0')
+			buf_appendf(&b, " %s %s", _("until"), ctl_when(f[4]));
+		if (f[5] != NULL && *f[5] != '\0')
+			buf_appendf(&b, " (%s)", f[5]);
+		print_labelled(_("assignment"), buf_cstr(&b));
+		buf_done(&b);
+		free(text);
+	}
 }
 
 static int
@@ -279,8 +299,11 @@ staff_show(struct ctl *c, struct ctl_dir *d, const struct args *a)
 			json_push_take(
 			    boxes, json_str_new(dir_entry_value(&held->entries[i], "mail")));
 		json_set_str(j, "dn", e->dn);
-		json_set_take(j, "aliases", strings_json(e, "vnMailAlias"));
-		json_set_take(j, "decisions", strings_json(e, "vnDecisionRef"));
+		json_set_take(j, "aliases", ctl_values_json(e, "vnMailAlias"));
+		json_set_take(j, "decisions", ctl_values_json(e, "vnDecisionRef"));
+		json_set_take(j, "assignments", ctl_values_json(e, "vnAssignment"));
+		json_set_take(j, "former_addresses", ctl_values_json(e, "vnAddressHistory"));
+		json_set_str(j, "epoch", ctl_value(e, "vnEpoch"));
 		json_set_take(j, "mailboxes", boxes);
 		json_set_int(j, "certificates", certs == NULL ? 0 : (int64_t)certs->n_values);
 		err = ctl_staff_mail_show(c, d, e->dn, j);
@@ -289,6 +312,7 @@ staff_show(struct ctl *c, struct ctl_dir *d, const struct args *a)
 		printf("%s  %s\n", ctl_value(e, "vnStaffId"), ctl_value(e, "displayName"));
 		for (size_t i = 0; i < sizeof(shown) / sizeof(shown[0]); i++)
 			print_labelled(_(shown[i].label), ctl_value(e, shown[i].attr));
+		print_assignments(e);
 		for (size_t i = 0; i < held->n_entries; i++)
 			print_labelled(_("mailbox"), ctl_value(&held->entries[i], "mail"));
 		snprintf(count, sizeof(count), "%zu", certs == NULL ? (size_t)0 : certs->n_values);
@@ -300,60 +324,125 @@ staff_show(struct ctl *c, struct ctl_dir *d, const struct args *a)
 	return err != 0 ? ctl_dir_fail(c, a->who, err, NULL) : 0;
 }
 
+/* ---- all verbs ---- */
+
+struct all_args {
+	struct args a;
+	struct staff_mail_args m;
+	struct staff_change_args x;
+};
+
+static int
+verb_hire(struct ctl *c, struct ctl_dir *d, struct all_args *all)
+{
+	return all->a.file != NULL ? hire_many(c, d, &all->a) : hire_one(c, d, &all->a);
+}
+
+static int
+verb_list(struct ctl *c, struct ctl_dir *d, struct all_args *all)
+{
+	return staff_list(c, d, &all->a);
+}
+
+static int
+verb_show(struct ctl *c, struct ctl_dir *d, struct all_args *all)
+{
+	return staff_show(c, d, &all->a);
+}
+
+static int
+verb_forward(struct ctl *c, struct ctl_dir *d, struct all_args *all)
+{
+	return ctl_staff_forward(c, d, &all->m);
+}
+
+static int
+verb_away(struct ctl *c, struct ctl_dir *d, struct all_args *all)
+{
+	return ctl_staff_away(c, d, &all->m);
+}
+
+static int
+verb_change(struct ctl *c, struct ctl_dir *d, struct all_args *all)
+{
+	return ctl_staff_change(c, d, &all->x);
+}
+
+static const struct verb {
+	const char *name;
+	int argc;
+	int (*fn)(struct ctl *c, struct ctl_dir *d, struct all_args *all);
+} verbs[] = {{"hire", 2, verb_hire}, {"list", 2, verb_list}, {"show", 3, verb_show},
+    {"forward", 3, verb_forward}, {"away", 3, verb_away}, {"transfer", 3, verb_change},
+    {"second", 3, verb_change}, {"return", 3, verb_change}, {"freeze", 3, verb_change},
+    {"unfreeze", 3, verb_change}, {"leave", 3, verb_change}};
+
+static int
+run(struct ctl *c, const struct verb *verb, struct all_args *all)
+{
+	struct ctl_dir d = {0};
+	int rc = ctl_change_open(c, &all->a.change, &d);
+
+	if (rc == 0)
+		rc = verb->fn(c, &d, all);
+	ctl_dir_close(&d);
+	return rc;
+}
+
 int
 ctl_staff(struct ctl *c, int argc, char **argv)
 {
-	struct args a = {0};
-	struct ctl_dir d = {0};
-	struct staff_mail_args m = {0};
-	bool from_stdin = false, hire, list, show, forward, away;
+	struct all_args all = {.a = {0}};
+	struct args *a = &all.a;
+	struct staff_mail_args *m = &all.m;
+	bool from_stdin = false;
+	const struct verb *verb = NULL;
 	const struct ctl_option options[] = {
-	    {"name", &a.name, NULL},
-	    {"agency", &a.agency, NULL},
-	    {"role", &a.role, NULL},
-	    {"decision", &a.decision, NULL},
-	    {"title", &a.title, NULL},
-	    {"id", &a.id, NULL},
-	    {"mail", &a.mail, NULL},
-	    {"employee-number", &a.employee_number, NULL},
-	    {"cert", &a.cert, NULL},
-	    {"password-file", &a.password_file, NULL},
+	    {"name", &a->name, NULL},
+	    {"agency", &a->agency, NULL},
+	    {"role", &a->role, NULL},
+	    {"title", &a->title, NULL},
+	    {"id", &a->id, NULL},
+	    {"mail", &a->mail, NULL},
+	    {"employee-number", &a->employee_number, NULL},
+	    {"cert", &a->cert, NULL},
+	    {"password-file", &a->password_file, NULL},
 	    {"password-stdin", NULL, &from_stdin},
-	    {"file", &a.file, NULL},
-	    {"to", &m.to, NULL},
-	    {"no-copy", NULL, &m.no_copy},
-	    {"off", NULL, &m.off},
-	    {"text-file", &m.text_file, NULL},
-	    {"subject", &m.subject, NULL},
-	    {"from", &m.from, NULL},
-	    {"until", &m.until, NULL},
-	    {"days", &m.days, NULL},
-	    {"bind-dn", &a.bind_dn, NULL},
-	    {"bind-password-file", &a.bind_password_file, NULL},
+	    {"file", &a->file, NULL},
+	    {"to", &m->to, NULL},
+	    {"no-copy", NULL, &m->no_copy},
+	    {"off", NULL, &m->off},
+	    {"text-file", &m->text_file, NULL},
+	    {"subject", &m->subject, NULL},
+	    {"from", &m->from, NULL},
+	    {"until", &m->until, NULL},
+	    {"days", &m->days, NULL},
+	    {"concurrent", NULL, &all.x.concurrent},
+	    CTL_CHANGE_OPTIONS(a->change),
 	    {NULL, NULL, NULL},
 	};
 	int rc = ctl_options(c, options, &argc, argv);
 
 	if (rc != 0)
 		return rc;
-	hire = argc == 2 && strcmp(argv[1], "hire") == 0;
-	list = argc == 2 && strcmp(argv[1], "list") == 0;
-	show = argc == 3 && strcmp(argv[1], "show") == 0;
-	forward = argc == 3 && strcmp(argv[1], "forward") == 0;
-	away = argc == 3 && strcmp(argv[1], "away") == 0;
-	if (!hire && !list && !show && !forward && !away)
-		return ctl_usage(c, "%s", _("hire, list, show, forward or away: whom?"));
+	for (size_t i = 0; argc > 1 && i < sizeof(verbs) / sizeof(verbs[0]); i++)
+		if (strcmp(argv[1], verbs[i].name) == 0 && argc == verbs[i].argc)
+			verb = &verbs[i];
+	if (verb == NULL)
+		return ctl_usage(c, "%s",
+		    _("hire, list, show, transfer, second, return, freeze, unfreeze, leave, "
+		      "forward or away: whom?"));
 	if (from_stdin)
-		a.password_file = "-";
-	a.who = m.who = argv[2];
-	rc = ctl_dir_open(c, a.bind_dn, a.bind_password_file, &d);
-	if (rc == 0)
-		rc = show             ? staff_show(c, &d, &a)
-		     : forward        ? ctl_staff_forward(c, &d, &m)
-		     : away           ? ctl_staff_away(c, &d, &m)
-		     : list           ? staff_list(c, &d, &a)
-		     : a.file != NULL ? hire_many(c, &d, &a)
-				      : hire_one(c, &d, &a);
-	ctl_dir_close(&d);
-	return rc;
+		a->password_file = "-";
+	a->who = m->who = argv[2];
+	all.x.verb = verb->name;
+	all.x.who = a->who;
+	all.x.agency = a->agency;
+	all.x.title = a->title;
+	all.x.role = a->role;
+	all.x.mail = a->mail;
+	all.x.from = m->from;
+	all.x.until = m->until;
+	all.x.change = &a->change;
+	return run(c, verb, &all);
 }

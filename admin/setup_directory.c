@@ -8,7 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "admin/ctl_directory.h"
+#include "admin/ctl_change.h"
 #include "admin/setup.h"
 #include "lib/err.h"
 #include "lib/log.h"
@@ -264,13 +264,14 @@ add_agency(struct setup *s, struct agency_add *p, enum change *change, char **wh
 	int err = ERR_TEMP;
 
 	for (int waited = 0; err == ERR_TEMP && waited < WAIT_MS; waited += STEP_MS) {
-		struct ctl_dir d = {NULL, NULL};
+		const struct change_args args = {.decision = p->decision};
+		struct ctl_dir d = {0};
 
 		free(*why);
 		*why = NULL;
 		if (waited > 0)
 			nanosleep(&nap, NULL);
-		if (ctl_dir_open(s->c, NULL, NULL, &d) != 0)
+		if (ctl_change_open(s->c, &args, &d) != 0)
 			return ERR_IO; /* said */
 		err = dir_admin_agency_add(d.admin, p, change, why);
 		ctl_dir_close(&d);

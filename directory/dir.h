@@ -86,6 +86,8 @@ int dir_add(
 int dir_modify(
     struct dir *d, const char *dn, const struct dir_mod *mods, size_t n_mods, char **why_out);
 int dir_delete(struct dir *d, const char *dn, char **why_out);
+/* Puts an entry, with all that is below it, below another parent; its RDN stays. */
+int dir_move(struct dir *d, const char *dn, const char *new_parent, char **why_out);
 
 /* ---- names ---- */
 /* The DN in one spelling for comparison (RFC 4514 unescaped and escaped again, lower case ASCII): malloc'd, NULL when it is no DN. */

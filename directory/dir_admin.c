@@ -7,6 +7,7 @@
 #include "directory/escape.h"
 #include "lib/err.h"
 #include "lib/fold.h"
+#include "lib/json.h"
 #include "lib/log.h"
 #include "lib/utf7.h"
 
@@ -34,17 +35,13 @@ dir_admin_free(struct dir_admin *a)
 {
 	if (a == NULL)
 		return;
-	while (a->agencies != NULL) {
-		struct agency_cache *g = a->agencies;
-
-		a->agencies = g->next;
-		free(g->code);
-		free(g->dn);
-		free(g->name);
-		free(g->abbrev);
-		free(g);
-	}
+	admin_agency_forget(a);
 	free(a->domain);
+	free(a->who);
+	free(a->op);
+	free(a->target);
+	free(a->decision);
+	json_free(a->changes);
 	free(a);
 }
 
@@ -140,26 +137,33 @@ mods_done(struct mods *m)
 	arena_free(m->arena);
 }
 
-void
-mods_add(struct mods *m, const char *name, struct slice value)
+/* The place of an attribute and what is done to it; NULL when there is no room. */
+static struct dir_mod *
+mods_at(struct mods *m, enum dir_mod_op op, const char *name)
 {
-	struct dir_mod *found = NULL;
+	for (size_t i = 0; i < m->n; i++) {
+		if (m->m[i].op == op && strcmp(m->m[i].name, name) == 0)
+			return &m->m[i];
+	}
+	if (m->n == MODS_MAX) {
+		m->err = ERR_LIMIT;
+		return NULL;
+	}
+	m->m[m->n] = (struct dir_mod){.op = op, .name = name};
+	return &m->m[m->n++];
+}
+
+static void
+mods_put(struct mods *m, enum dir_mod_op op, const char *name, struct slice value)
+{
+	struct dir_mod *found;
 	struct slice *values;
 
-	if (value.len == 0 || m->err != 0)
+	if ((value.len == 0 && op != DIR_MOD_REPLACE) || m->err != 0)
 		return;
-	for (size_t i = 0; i < m->n; i++) {
-		if (strcmp(m->m[i].name, name) == 0)
-			found = &m->m[i];
-	}
-	if (found == NULL) {
-		if (m->n == MODS_MAX) {
-			m->err = ERR_LIMIT;
-			return;
-		}
-		found = &m->m[m->n++];
-		*found = (struct dir_mod){.op = DIR_MOD_ADD, .name = name};
-	}
+	found = mods_at(m, op, name);
+	if (found == NULL || value.len == 0)
+		return;
 	values = arena_calloc(m->arena, found->n_values + 1, sizeof(*values));
 	if (values == NULL) {
 		m->err = ERR_NOMEM;
@@ -175,32 +179,64 @@ mods_add(struct mods *m, const char *name, struct slice value)
 }
 
 void
+mods_add(struct mods *m, const char *name, struct slice value)
+{
+	mods_put(m, DIR_MOD_ADD, name, value);
+}
+
+void
+mods_delete(struct mods *m, const char *name, struct slice value)
+{
+	mods_put(m, DIR_MOD_DELETE, name, value);
+}
+
+void
+mods_replace(struct mods *m, const char *name, const char *value)
+{
+	mods_put(m, DIR_MOD_REPLACE, name, value == NULL ? slice_of(NULL, 0) : slice_str(value));
+}
+
+void
 mods_str(struct mods *m, const char *name, const char *value)
 {
 	if (value != NULL)
 		mods_add(m, name, slice_str(value));
 }
 
-void
-mods_text(struct mods *m, const char *name, const char *value)
+static void
+mods_put_text(struct mods *m, enum dir_mod_op op, const char *name, const char *value)
 {
 	char *twin = arena_printf(m->arena, "%s;x-fold", name);
 	struct buf nfc, folded;
 
 	if (value == NULL || twin == NULL)
 		return;
+	if (op == DIR_MOD_REPLACE) /* the old twin goes, whatever comes */
+		mods_put(m, op, twin, slice_of(NULL, 0));
 	buf_init(&nfc, 8192);
 	buf_init(&folded, 8192);
 	if (utf8_nfc(slice_str(value), &nfc) != 0) {
 		m->err = ERR_SYNTAX;
 	} else {
-		mods_add(m, name, buf_slice(&nfc));
+		mods_put(m, op, name, buf_slice(&nfc));
 		if (vn_ascii(buf_slice(&nfc), &folded) == 0 &&
 		    !slice_eq(buf_slice(&folded), buf_slice(&nfc)))
-			mods_add(m, twin, buf_slice(&folded));
+			mods_put(m, op, twin, buf_slice(&folded));
 	}
 	buf_done(&nfc);
 	buf_done(&folded);
+}
+
+void
+mods_text(struct mods *m, const char *name, const char *value)
+{
+	mods_put_text(m, DIR_MOD_ADD, name, value);
+}
+
+void
+mods_replace_text(struct mods *m, const char *name, const char *value)
+{
+	mods_put_text(m, DIR_MOD_REPLACE, name, value);
 }
 
 void
@@ -223,14 +259,21 @@ mods_fmt(struct mods *m, const char *name, const char *fmt, ...)
 }
 
 void
-mods_now(struct mods *m, const char *name)
+admin_now(char out[20])
 {
 	time_t now = time(NULL);
 	struct tm tm;
-	char text[32];
 
 	gmtime_r(&now, &tm);
-	strftime(text, sizeof(text), "%Y%m%d%H%M%SZ", &tm);
+	strftime(out, 20, "%Y%m%d%H%M%SZ", &tm);
+}
+
+void
+mods_now(struct mods *m, const char *name)
+{
+	char text[20];
+
+	admin_now(text);
 	mods_str(m, name, text);
 }
 
@@ -254,10 +297,43 @@ admin_find(struct dir_admin *a, const char *filter, const char *value, const cha
 	return 0;
 }
 
+const struct agency_cache *
+admin_agency_keep(struct dir_admin *a, const char *code, const char *dn, const char *name,
+    const char *abbrev, bool closed)
+{
+	struct agency_cache *g = xcalloc(1, sizeof(*g));
+
+	g->code = xstrdup(code);
+	g->dn = xstrdup(dn);
+	g->name = xstrdup(name);
+	g->abbrev = xstrdup(abbrev);
+	g->closed = closed;
+	g->next = a->agencies;
+	a->agencies = g;
+	return g;
+}
+
+void
+admin_agency_forget(struct dir_admin *a)
+{
+	while (a->agencies != NULL) {
+		struct agency_cache *g = a->agencies;
+
+		a->agencies = g->next;
+		free(g->code);
+		free(g->dn);
+		free(g->name);
+		free(g->abbrev);
+		free(g);
+	}
+}
+
 int
 admin_agency(struct dir_admin *a, const char *code, const struct agency_cache **out, char **why_out)
 {
-	static const char *const attrs[] = {"vnAgencyCode", "ou", "vnAgencyAbbrev", NULL};
+	static const char *const attrs[] = {
+	    "vnAgencyCode", "ou", "vnAgencyAbbrev", "vnStatus", NULL};
+	const struct dir_entry *e;
 	struct dir_result *r = NULL;
 	struct agency_cache *g;
 	int err;
@@ -277,16 +353,25 @@ admin_agency(struct dir_admin *a, const char *code, const struct agency_cache **
 		return admin_fail(why_out, ERR_NOTFOUND,
 		    "there is no agency with the code %s: add it first (congvu agency add)", code);
 	}
-	g = xcalloc(1, sizeof(*g));
-	g->code = xstrdup((const char *)dir_entry_value(&r->entries[0], "vnAgencyCode").ptr);
-	g->dn = xstrdup(r->entries[0].dn);
-	g->name = slice_dup(dir_entry_value(&r->entries[0], "ou"));
-	g->abbrev = slice_dup(dir_entry_value(&r->entries[0], "vnAgencyAbbrev"));
-	g->next = a->agencies;
-	a->agencies = g;
+	e = &r->entries[0];
+	*out = admin_agency_keep(a, admin_value(e, "vnAgencyCode"), e->dn, admin_value(e, "ou"),
+	    admin_value(e, "vnAgencyAbbrev"), admin_is_over(e));
 	dir_result_free(r);
-	*out = g;
 	return 0;
+}
+
+int
+admin_agency_open(
+    struct dir_admin *a, const char *code, const struct agency_cache **out, char **why_out)
+{
+	const struct agency_cache *g = NULL;
+	int err = admin_agency(a, code, &g, why_out);
+
+	if (err == 0 && g->closed)
+		err = admin_fail(why_out, ERR_GONE, "the agency %s is closed", g->code);
+	if (err == 0)
+		*out = g;
+	return err;
 }
 
 int
@@ -312,26 +397,20 @@ admin_same(const struct dir_entry *e, const char *attr, const char *wanted, cons
 
 int
 admin_ensure_value(struct dir_admin *a, const struct dir_entry *e, const char *attr,
-    struct slice value, const char *decision, bool replace, bool *changed, char **why_out)
+    struct slice value, bool replace, char **why_out)
 {
-	const struct dir_attr *have = dir_entry_attr(e, attr);
-	struct slice cite = slice_str(decision);
-	struct dir_mod m[2] = {
-	    {replace ? DIR_MOD_REPLACE : DIR_MOD_ADD, attr, &value, 1},
-	    {DIR_MOD_ADD, "vnDecisionRef", &cite, 1},
-	};
-	size_t n = 1;
+	struct mods m;
 	int err;
 
-	for (size_t i = 0; have != NULL && i < have->n_values; i++) {
-		if (slice_eq(have->values[i], value) && (!replace || have->n_values == 1))
-			return 0;
+	mods_init(&m);
+	if (replace) {
+		m.m[0] = (struct dir_mod){DIR_MOD_REPLACE, attr, &value, 1};
+		m.n = 1;
+	} else {
+		mods_add(&m, attr, value);
 	}
-	if (!dir_entry_has_value(e, "vnDecisionRef", cite))
-		n = 2;
-	err = dir_modify(a->d, e->dn, m, n, why_out);
-	if (err == 0)
-		*changed = true;
+	err = admin_modify(a, e->dn, &m, why_out);
+	mods_done(&m);
 	return err;
 }
 

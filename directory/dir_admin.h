@@ -5,11 +5,29 @@
 #define CV_DIR_ADMIN_H
 
 #include "directory/dir.h"
+#include "lib/json.h"
 
 struct dir_admin;
 /* d stays the caller's. */
 struct dir_admin *dir_admin_new(const struct conf *c, struct dir *d);
 void dir_admin_free(struct dir_admin *a);
+
+/* Where changes are written down before they are made, and what became of them; NULL: nowhere. begin and end embrace the writes of one change: nobody
+ * else's come between. rec is taken. Each gives 0 or an enum err with *why_out as below. */
+struct dir_admin_journal {
+	int (*begin)(void *arg, char **why_out);
+	int (*write)(void *arg, struct json *rec, char **why_out); /* durable when it returns */
+	void (*end)(void *arg);
+	void *arg;
+};
+/* Borrowed; who: whose doing it is, copied. */
+void dir_admin_set_journal(
+    struct dir_admin *a, const struct dir_admin_journal *journal, const char *who);
+/* From now on changes are worked out and not made. */
+void dir_admin_set_dry_run(struct dir_admin *a, bool on);
+/* What the last change wrote, or would: an array of {"write": add|modify|move, "dn", "new_parent", "attributes": [{"attr", "removed", "added"}]};
+ * a value is a string, {"base64": …} or, of a password, "(secret)". Borrowed until the next change; never NULL. */
+const struct json *dir_admin_changes(const struct dir_admin *a);
 
 /* What a call did. */
 enum change { CHANGE_NONE, CHANGE_ADDED, CHANGE_CHANGED };
@@ -27,6 +45,23 @@ struct agency_add {
 };
 int dir_admin_agency_add(
     struct dir_admin *a, const struct agency_add *p, enum change *change_out, char **why_out);
+/* Below another agency (parent NULL: to the top), with all below it. ERR_CONFLICT: below itself; ERR_GONE: closed. */
+int dir_admin_agency_move(struct dir_admin *a, const char *code, const char *parent,
+    const char *decision, enum change *change_out, char **why_out);
+/* Another name, abbreviation, or both (NULL: as it is), and with it what is made of them: how its people, mailbox and clerks' post are shown. */
+int dir_admin_agency_rename(struct dir_admin *a, const char *code, const char *name,
+    const char *abbrev, const char *decision, enum change *change_out, char **why_out);
+/* ERR_CONFLICT while people, held posts, mailboxes, groups or agencies are in it; with move they go to the successor. successor NULL: none. */
+int dir_admin_agency_close(struct dir_admin *a, const char *code, const char *successor, bool move,
+    const char *decision, enum change *change_out, char **why_out);
+struct agency_view {
+	struct dir_result *agency; /* one entry */
+	struct dir_result *below;  /* agencies not closed, itself among them */
+	struct dir_result *people, *mailboxes, *groups, *posts; /* that are not at an end */
+};
+int dir_admin_agency_show(
+    struct dir_admin *a, const char *code, struct agency_view *out, char **why_out);
+void agency_view_done(struct agency_view *v);
 /* All agencies: vnAgencyCode, ou, vnAgencyAbbrev, vnAgencyKind, mail, vnStatus, … */
 int dir_admin_agencies(struct dir_admin *a, struct dir_result **out, char **why_out);
 /* All functional mailboxes: vnMailboxId, mail, vnAgencyRef, displayName. */
@@ -68,6 +103,104 @@ struct staff_away {
 };
 int dir_admin_away(struct dir_admin *a, const char *who, const struct staff_away *p,
     enum change *change_out, char **why_out);
+/* To another agency, title, role or address (NULL: as it is): the DN stays, posts and places in groups and mailboxes of the old agency end, the old
+ * address stays an alias. */
+struct staff_transfer {
+	const char *agency, *title, *role, *mail, *decision;
+};
+int dir_admin_transfer(struct dir_admin *a, const char *who, const struct staff_transfer *p,
+    enum change *change_out, char **why_out);
+/* A second place for a time (seconded: until is needed) or as long as it lasts (concurrent). Days: "2026-11-30". Given with other days it is these. */
+struct staff_second {
+	const char *agency, *from, *until, *decision;
+	bool concurrent;
+};
+int dir_admin_second(struct dir_admin *a, const char *who, const struct staff_second *p,
+    enum change *change_out, char **why_out);
+/* Ends it now, with posts and places there. */
+int dir_admin_return(struct dir_admin *a, const char *who, const char *agency, const char *decision,
+    enum change *change_out, char **why_out);
+/* Nobody signs in as who is frozen, and all sessions end (vnEpoch); or the other way. */
+int dir_admin_freeze(struct dir_admin *a, const char *who, bool freeze, const char *decision,
+    enum change *change_out, char **why_out);
+/* For good: sign-in, sessions, addresses, assignments, posts, delegations, places in groups and mailboxes end. The entry and its id stay. */
+int dir_admin_leave(struct dir_admin *a, const char *who, const char *decision,
+    enum change *change_out, char **why_out);
+/* ---- posts ---- */
+struct post_create {
+	const char *code, *agency, *title;
+	const char *mailbox; /* address of a functional mailbox that the post holds; NULL: none */
+	const char *decision;
+};
+int dir_admin_post_create(
+    struct dir_admin *a, const struct post_create *p, enum change *change_out, char **why_out);
+/* ERR_CONFLICT while somebody holds it. */
+int dir_admin_post_close(struct dir_admin *a, const char *post, const char *decision,
+    enum change *change_out, char **why_out);
+/* Days as in staff_second; from NULL: now, until NULL: open. */
+struct post_assign {
+	const char *post, *who, *from, *until, *decision;
+};
+int dir_admin_post_assign(
+    struct dir_admin *a, const struct post_assign *p, enum change *change_out, char **why_out);
+int dir_admin_post_release(struct dir_admin *a, const char *post, const char *who,
+    const char *decision, enum change *change_out, char **why_out);
+/* agency NULL: all. vnPositionCode, cn, vnAgencyRef, roleOccupant, vnStatus. */
+int dir_admin_posts(
+    struct dir_admin *a, const char *agency, struct dir_result **out, char **why_out);
+
+/* ---- groups ---- */
+struct str_list {
+	const char *const *v;
+	size_t n;
+};
+struct group_create {
+	const char *id, *name;
+	const char *mail;   /* NULL: made of the id */
+	const char *agency; /* NULL: none */
+	const char *decision;
+	struct str_list may_send; /* anyone, inside, members, or addresses */
+	struct str_list agencies, titles, kinds,
+	    roles; /* rules: who is a member without being named */
+};
+int dir_admin_group_create(
+    struct dir_admin *a, const struct group_create *p, enum change *change_out, char **why_out);
+int dir_admin_group_delete(struct dir_admin *a, const char *id, const char *decision,
+    enum change *change_out, char **why_out);
+/* Members by id, login name, address or code: people, posts, mailboxes, groups. ERR_CONFLICT: a group would be a member of itself. All of them or
+ * none. */
+int dir_admin_group_members(struct dir_admin *a, const char *id, bool add, const char *const *who,
+    size_t n, const char *decision, enum change *change_out, char **why_out);
+int dir_admin_groups(
+    struct dir_admin *a, const char *agency, struct dir_result **out, char **why_out);
+int dir_admin_group_show(
+    struct dir_admin *a, const char *id, struct dir_result **out, char **why_out);
+
+/* ---- aliases and delegations ---- */
+/* owner: a person, mailbox or group. ERR_EXISTS: it is another's, or was too short a time ago. */
+int dir_admin_alias(struct dir_admin *a, const char *owner, const char *address, bool add,
+    const char *decision, enum change *change_out, char **why_out);
+/* owner NULL: who has any, now or before. mail, vnMailAlias, vnAddressHistory, displayName. */
+int dir_admin_aliases(
+    struct dir_admin *a, const char *owner, struct dir_result **out, char **why_out);
+/* Rights in the mailbox of who (a person or a functional mailbox) for to (a person, post or group). */
+struct delegate_grant {
+	const char *who, *to;
+	const char *rights; /* RFC 4314; NULL: lrs */
+	bool send;          /* as who */
+	const char *from, *until, *decision;
+};
+int dir_admin_delegate_grant(
+    struct dir_admin *a, const struct delegate_grant *p, enum change *change_out, char **why_out);
+int dir_admin_delegate_revoke(struct dir_admin *a, const char *who, const char *to,
+    const char *decision, enum change *change_out, char **why_out);
+/* who NULL: all. vnDelegationId, vnDelegator, vnDelegateTo, vnRights, vnValidFrom, vnValidTo, vnStatus. */
+int dir_admin_delegations(
+    struct dir_admin *a, const char *who, bool closed_too, struct dir_result **out, char **why_out);
+/* What a DN is called, for people: "000123 Trần Văn Bình (SKHCN)"; the DN where it is not there. malloc'd. */
+char *dir_admin_name_of(struct dir_admin *a, const char *dn);
+
+
 /* ---- passwords: the hash that a bind is verified by and the SCRAM keys, in one change ---- */
 /* Somebody's account, by id, login name or address. */
 struct staff_account {

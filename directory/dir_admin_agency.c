@@ -50,7 +50,7 @@ unit_add(struct dir_admin *a, const struct agency_add *p, char **why_out)
 	int err = 0;
 
 	if (p->parent != NULL)
-		err = admin_agency(a, p->parent, &parent, why_out);
+		err = admin_agency_open(a, p->parent, &parent, why_out);
 	if (err != 0)
 		return err;
 	buf_init(&dn, 4096);
@@ -74,15 +74,17 @@ unit_add(struct dir_admin *a, const struct agency_add *p, char **why_out)
 	/* no mail: the address belongs to the mailbox, and one address has one owner */
 	err = dn.err != 0 ? dn.err : m.err;
 	if (err == 0)
-		err = dir_add(a->d, buf_cstr(&dn), m.m, m.n, why_out);
+		err = admin_add(a, buf_cstr(&dn), &m, why_out);
+	if (err == 0)
+		admin_agency_keep(a, p->code, buf_cstr(&dn), p->name, p->abbrev, false);
 	mods_done(&m);
 	buf_done(&dn);
 	return err;
 }
 
 static int
-post_ensure(struct dir_admin *a, const struct agency_add *p, const struct agency_cache *g,
-    bool *changed, char **why_out)
+post_ensure(
+    struct dir_admin *a, const struct agency_add *p, const struct agency_cache *g, char **why_out)
 {
 	static const char *const none[] = {"1.1", NULL};
 	char *dn = admin_clerk_post(g);
@@ -99,9 +101,8 @@ post_ensure(struct dir_admin *a, const struct agency_add *p, const struct agency
 		mods_fmt(&m, "cn", "Văn thư %s", p->abbrev);
 		mods_str(&m, "vnAgencyRef", g->code);
 		mods_text(&m, "vnDecisionRef", p->decision);
-		err = m.err != 0 ? m.err : dir_add(a->d, dn, m.m, m.n, why_out);
+		err = admin_add(a, dn, &m, why_out);
 		mods_done(&m);
-		*changed = *changed || err == 0;
 	} else if (err != 0) {
 		err = admin_fail(why_out, err, "the directory does not answer");
 	}
@@ -134,9 +135,7 @@ mailbox_add(struct dir_admin *a, const struct agency_add *p, const struct agency
 	mods_now(&m, "vnValidFrom");
 	mods_text(&m, "vnDecisionRef", p->decision);
 	mods_add(&m, "userCertificate;binary", p->cert);
-	err = dn.err != 0 ? dn.err : m.err;
-	if (err == 0)
-		err = dir_add(a->d, buf_cstr(&dn), m.m, m.n, why_out);
+	err = dn.err != 0 ? dn.err : admin_add(a, buf_cstr(&dn), &m, why_out);
 	mods_done(&m);
 	buf_done(&dn);
 	free(post);
@@ -152,7 +151,14 @@ mailbox_find(struct dir_admin *a, const char *code, const char *mail, struct dir
 	    "vnAgencyRef", "mail", "userCertificate;binary", "vnDecisionRef", NULL};
 	int err = admin_find(a, "(|(mail=%s)(vnMailAlias=%s))", mail, attrs, 2, out, why_out);
 
-	if (err != 0 || (*out)->n_entries == 0)
+	if (err == 0 && (*out)->n_entries == 0) {
+		char *free_now = NULL;
+
+		err = admin_address_free(a, mail, NULL, &free_now, why_out); /* nor was anybody's */
+		free(free_now);
+		return err;
+	}
+	if (err != 0)
 		return err;
 	if (dir_entry_has_value(&(*out)->entries[0], "vnAgencyRef", slice_str(code)) &&
 	    strncasecmp((*out)->entries[0].dn, "vnMailboxId=", 12) == 0)
@@ -163,7 +169,7 @@ mailbox_find(struct dir_admin *a, const char *code, const char *mail, struct dir
 
 static int
 mailbox_ensure(struct dir_admin *a, const struct agency_add *p, const struct agency_cache *g,
-    const char *mail, bool *changed, char **why_out)
+    const char *mail, char **why_out)
 {
 	struct dir_result *r = NULL;
 	char id[64];
@@ -178,10 +184,9 @@ mailbox_ensure(struct dir_admin *a, const struct agency_add *p, const struct age
 	err = mailbox_find(a, g->code, mail, &r, why_out);
 	if (err == 0 && r->n_entries == 0) {
 		err = mailbox_add(a, p, g, id, mail, why_out);
-		*changed = *changed || err == 0;
 	} else if (err == 0 && p->cert.len > 0) {
-		err = admin_ensure_value(a, &r->entries[0], "userCertificate;binary", p->cert,
-		    p->decision, true, changed, why_out);
+		err = admin_ensure_value(
+		    a, &r->entries[0], "userCertificate;binary", p->cert, true, why_out);
 	}
 	dir_result_free(r);
 	return err;
@@ -194,7 +199,9 @@ unit_same(
 {
 	const struct agency_cache *parent = NULL;
 	char *norm = NULL;
-	int err = admin_same(e, "ou", p->name, p->code, why_out);
+	int err = admin_is_over(e)
+		      ? admin_fail(why_out, ERR_GONE, "the agency %s is closed", p->code)
+		      : admin_same(e, "ou", p->name, p->code, why_out);
 
 	if (err == 0)
 		err = admin_same(e, "vnAgencyAbbrev", p->abbrev, p->code, why_out);
@@ -219,12 +226,16 @@ dir_admin_agency_add(
 {
 	const struct agency_cache *g = NULL;
 	struct dir_result *r = NULL, *box = NULL;
-	bool is_new = false, changed = false;
+	bool is_new = false;
 	struct buf mail;
 	int err = check(p, why_out);
 
+	if (err == 0)
+		err = admin_begin(a, "agency add", p->code, p->decision, why_out);
+	if (err != 0)
+		return err;
 	buf_init(&mail, 512);
-	if (err == 0 && p->mailbox != NULL && addr_normalize(slice_str(p->mailbox), &mail) != 0)
+	if (p->mailbox != NULL && addr_normalize(slice_str(p->mailbox), &mail) != 0)
 		err = admin_fail(why_out, ERR_SYNTAX, "%s is no mail address", p->mailbox);
 	if (err == 0 && mail.len > 0)
 		err = admin_check_domain(a, buf_cstr(&mail), why_out);
@@ -242,15 +253,13 @@ dir_admin_agency_add(
 	if (err == 0)
 		err = admin_agency(a, p->code, &g, why_out);
 	if (err == 0)
-		err = post_ensure(a, p, g, &changed, why_out);
+		err = post_ensure(a, p, g, why_out);
 	if (err == 0 && mail.len > 0)
-		err = mailbox_ensure(a, p, g, buf_cstr(&mail), &changed, why_out);
-	if (err == 0)
-		*change_out = is_new ? CHANGE_ADDED : changed ? CHANGE_CHANGED : CHANGE_NONE;
+		err = mailbox_ensure(a, p, g, buf_cstr(&mail), why_out);
 	dir_result_free(r);
 	dir_result_free(box);
 	buf_done(&mail);
-	return err;
+	return admin_end(a, err, is_new, change_out, why_out);
 }
 
 int

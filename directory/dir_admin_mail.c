@@ -20,50 +20,27 @@ struct wanted {
 	size_t n;
 };
 
-static bool
-is_so(const struct dir_entry *e, const struct wanted *w)
-{
-	const struct dir_attr *a = dir_entry_attr(e, w->attr);
-
-	if ((a == NULL ? 0 : a->n_values) != w->n)
-		return false;
-	for (size_t i = 0; i < w->n; i++)
-		if (!dir_entry_has_value(e, w->attr, w->v[i]))
-			return false;
-	return true;
-}
-
 static int
-set_all(struct dir_admin *a, const char *who, const struct wanted *w, size_t n,
+set_all(struct dir_admin *a, const char *op, const char *who, const struct wanted *w, size_t n,
     enum change *change_out, char **why_out)
 {
-	const char *attrs[VALUES_MAX] = {NULL};
-	struct dir_mod mods[VALUES_MAX];
-	struct dir_result *found = NULL, *now = NULL;
-	char *server_says = NULL;
-	bool same = true;
+	struct dir_result *found = NULL;
+	struct mods m;
 	int err = dir_admin_staff_show(a, who, &found, why_out);
 
-	if (err != 0)
+	if (err == 0) /* what people set themselves needs no decision */
+		err = admin_begin(a, op, who, admin_no_decision, why_out);
+	if (err != 0) {
+		dir_result_free(found);
 		return err;
-	for (size_t i = 0; i < n; i++)
-		attrs[i] = w[i].attr;
-	err = dir_read(a->d, found->entries[0].dn, attrs, &now);
-	for (size_t i = 0; err == 0 && i < n; i++) {
-		same = same && is_so(&now->entries[0], &w[i]);
-		mods[i] = (struct dir_mod){DIR_MOD_REPLACE, w[i].attr, w[i].v, w[i].n};
 	}
-	if (err == 0 && !same)
-		err = dir_modify(a->d, found->entries[0].dn, mods, n, &server_says);
-	if (err == 0)
-		*change_out = same ? CHANGE_NONE : CHANGE_CHANGED;
-	else
-		admin_fail(why_out, err, "%s: %s", who,
-		    server_says != NULL ? server_says : "the directory does not answer");
-	free(server_says);
-	dir_result_free(now);
+	mods_init(&m);
+	for (size_t i = 0; i < n; i++)
+		m.m[m.n++] = (struct dir_mod){DIR_MOD_REPLACE, w[i].attr, w[i].v, w[i].n};
+	err = admin_modify(a, found->entries[0].dn, &m, why_out);
+	mods_done(&m);
 	dir_result_free(found);
-	return err;
+	return admin_end(a, err, false, change_out, why_out);
 }
 
 int
@@ -86,7 +63,7 @@ dir_admin_forward(struct dir_admin *a, const char *who, const char *const *to, s
 	}
 	if (n > 0)
 		w[1].v[w[1].n++] = slice_str(keep ? "TRUE" : "FALSE");
-	return set_all(a, who, w, 2, change_out, why_out);
+	return set_all(a, "staff forward", who, w, 2, change_out, why_out);
 }
 
 int
@@ -114,7 +91,7 @@ dir_admin_away(struct dir_admin *a, const char *who, const struct staff_away *p,
 		if (p->text != NULL && values[i] != NULL)
 			w[i].v[w[i].n++] = slice_str(values[i]);
 	}
-	return set_all(a, who, w, 5, change_out, why_out);
+	return set_all(a, "staff away", who, w, 5, change_out, why_out);
 }
 
 int

@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 enum { TRIES_MAX = 1000 };
 
@@ -53,6 +54,13 @@ ids_take(struct dir_admin *a, unsigned n, char **why_out)
 		struct dir_result *r = NULL;
 		uint64_t first = 0;
 
+		if (a->dry_run) { /* takes none */
+			err = 0;
+			if (a->next_id == 0)
+				a->next_id = admin_largest_id(a, why_out, &err) + 1;
+			a->reserved = 1;
+			return err;
+		}
 		err = dir_read(a->d, dn, attrs, &r);
 		if (err == 0 && slice_to_u64(dir_entry_value(&r->entries[0], "vnNextId"), 999999999,
 				    &first) != 0)
@@ -134,32 +142,113 @@ is_reserved(const char *uid)
 	return n == 0;
 }
 
-/* Whether the login name or the address is anybody's, or was (never given again while its history stands). */
-static int
-is_taken(struct dir_admin *a, const char *uid, const char *mail, bool *taken, char **why_out)
+/* The day, YYYYMMDD, before which an address must have ended to be given again. */
+static void
+reuse_day(const struct dir_admin *a, char out[24])
 {
-	static const char *const none[] = {"1.1", NULL};
+	time_t now = time(NULL);
+	struct tm tm;
+
+	gmtime_r(&now, &tm);
+	snprintf(out, 24, "%04d%02d%02d",
+	    (int)(tm.tm_year + 1900 - conf_int(a->conf, "address_reuse_years")), tm.tm_mon + 1,
+	    tm.tm_mday);
+}
+
+/* Whether the entry has the address, or had it until too short a time ago ("address;from;to", days or times; without an end: ever). */
+static bool
+entry_holds(const struct dir_admin *a, const struct dir_entry *e, const char *mail)
+{
+	const struct dir_attr *h = dir_entry_attr(e, "vnAddressHistory");
+	char day[24];
+
+	if (dir_entry_has_value(e, "mail", slice_str(mail)) ||
+	    dir_entry_has_value(e, "vnMailAlias", slice_str(mail)))
+		return true;
+	reuse_day(a, day);
+	for (size_t i = 0; h != NULL && i < h->n_values; i++) {
+		struct slice v = h->values[i], to;
+		ptrdiff_t first = slice_index(v, ';'), second;
+
+		if (first < 0 || !slice_caseeq_str(slice_sub(v, 0, (size_t)first), mail))
+			continue;
+		to = slice_from(v, (size_t)first + 1);
+		second = slice_index(to, ';');
+		to = second < 0 ? slice_of(NULL, 0) : slice_from(to, (size_t)second + 1);
+		if (to.len < 4 || strncmp((const char *)to.ptr, day, to.len < 8 ? to.len : 8) >= 0)
+			return true;
+	}
+	return false;
+}
+
+/* Whether the login name (NULL: none) or the address is anybody's, or was; own: a DN that it may be of. */
+static int
+is_taken(struct dir_admin *a, const char *uid, const char *mail, const char *own, bool *taken,
+    char **why_out)
+{
+	static const char *const attrs[] = {"uid", "mail", "vnMailAlias", "vnAddressHistory", NULL};
+	char *own_norm = own == NULL ? NULL : dir_dn_norm(own);
 	struct dir_result *r = NULL;
 	struct buf f;
 	int err;
 
 	buf_init(&f, 8192);
-	buf_append_str(&f, "(|(uid=");
-	escape_filter(slice_str(uid), &f);
-	buf_append_str(&f, ")");
+	buf_append_str(&f, "(|");
+	if (uid != NULL)
+		escape_template("(uid=%s)", slice_str(uid), slice_of(NULL, 0), &f);
 	escape_template("(mail=%s)(vnMailAlias=%s)(vnAddressHistory=%s;*))", slice_str(mail),
 	    slice_of(NULL, 0), &f);
-	err = f.err != 0 ? f.err : dir_search(a->d, NULL, buf_cstr(&f), none, 2, &r);
+	err = f.err != 0 ? f.err : dir_search(a->d, NULL, buf_cstr(&f), attrs, 0, &r);
 	buf_done(&f);
-	if (err == ERR_LIMIT) {
-		*taken = true;
-		return 0;
+	*taken = false;
+	for (size_t i = 0; err == 0 && i < r->n_entries; i++) {
+		const struct dir_entry *e = &r->entries[i];
+
+		if (own_norm != NULL && strcmp(e->dn_norm, own_norm) == 0)
+			continue;
+		*taken = *taken || entry_holds(a, e, mail) ||
+			 (uid != NULL && dir_entry_has_value(e, "uid", slice_str(uid)));
 	}
-	if (err != 0)
-		return admin_fail(why_out, err, "the directory does not answer");
-	*taken = r->n_entries > 0;
 	dir_result_free(r);
-	return 0;
+	free(own_norm);
+	return err == 0 ? 0 : admin_fail(why_out, err, "the directory does not answer");
+}
+
+int
+admin_address_free(
+    struct dir_admin *a, const char *given, const char *own, char **out, char **why_out)
+{
+	struct slice local, domain;
+	bool taken = false;
+	struct buf b;
+	int err;
+
+	buf_init(&b, 512);
+	if (addr_normalize(slice_str(given), &b) != 0 ||
+	    addr_split(buf_slice(&b), &local, &domain) != 0 || domain.len == 0 || local.len == 0)
+		err = admin_fail(why_out, ERR_SYNTAX, "%s is no mail address", given);
+	else
+		err = admin_check_domain(a, buf_cstr(&b), why_out);
+	if (err == 0)
+		err = is_taken(a, NULL, buf_cstr(&b), own, &taken, why_out);
+	if (err == 0 && taken)
+		err = admin_fail(why_out, ERR_EXISTS,
+		    "%s is somebody else's, or was within %d years (address_reuse_years)",
+		    buf_cstr(&b), (int)conf_int(a->conf, "address_reuse_years"));
+	if (err == 0)
+		*out = slice_dup(buf_slice(&b));
+	buf_done(&b);
+	return err;
+}
+
+void
+admin_history(struct mods *m, const char *address, const char *from)
+{
+	char now[20], text[400];
+
+	admin_now(now);
+	snprintf(text, sizeof(text), "%s;%.8s;%.8s", address, from, now);
+	mods_add(m, "vnAddressHistory", slice_str(text));
 }
 
 /* The number after the largest N of the logins "<base>N"; 2 when there is none. */
@@ -224,7 +313,7 @@ admin_address_make(struct dir_admin *a, const char *name, const struct agency_ca
 		    asprintf(&mail, "%s@%s", uid, a->domain) < 0)
 			fatal("out of memory");
 		if (!(n == 0 && is_reserved(uid)))
-			err = is_taken(a, uid, mail, &taken, why_out);
+			err = is_taken(a, uid, mail, NULL, &taken, why_out);
 		if (err == 0 && !taken) {
 			*uid_out = uid;
 			*mail_out = mail;
@@ -264,7 +353,7 @@ admin_address_given(
 		return ERR_NOMEM;
 	err = admin_check_domain(a, *mail_out, why_out);
 	if (err == 0)
-		err = is_taken(a, *uid_out, *mail_out, &taken, why_out);
+		err = is_taken(a, *uid_out, *mail_out, NULL, &taken, why_out);
 	if (err == 0 && taken)
 		err = admin_fail(why_out, ERR_EXISTS, "%s is taken, or was", *mail_out);
 	return err;

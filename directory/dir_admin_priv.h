@@ -7,6 +7,7 @@
 
 struct agency_cache {
 	char *code, *dn, *name, *abbrev;
+	bool closed;
 	struct agency_cache *next;
 };
 struct dir_admin {
@@ -18,6 +19,14 @@ struct dir_admin {
 	uint64_t skip_to;           /* ids below it are known to be given */
 	uint64_t next_id, reserved; /* ids taken from the counter and not yet given */
 	unsigned reserve;
+	/* the change that is being made (dir_admin_write.c) */
+	const struct dir_admin_journal *journal;
+	char *who;
+	bool dry_run;
+	unsigned depth; /* changes made of changes */
+	char batch[17];
+	char *op, *target, *decision;
+	struct json *changes;
 };
 
 enum { MODS_MAX = 48 };
@@ -32,6 +41,10 @@ void mods_init(struct mods *m);
 void mods_done(struct mods *m);
 /* Another value of an attribute; empty ones are left out. */
 void mods_add(struct mods *m, const char *name, struct slice value);
+/* For changes: the attribute gets this value alone (NULL: none), a text with its folded twin; a value goes. */
+void mods_replace(struct mods *m, const char *name, const char *value);
+void mods_replace_text(struct mods *m, const char *name, const char *value);
+void mods_delete(struct mods *m, const char *name, struct slice value);
 void mods_str(struct mods *m, const char *name, const char *value); /* NULL: left out */
 /* A text, NFC, and its folded twin ("cn;x-fold") when that differs. */
 void mods_text(struct mods *m, const char *name, const char *value);
@@ -39,6 +52,72 @@ void mods_text(struct mods *m, const char *name, const char *value);
 void mods_fmt(struct mods *m, const char *name, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 void mods_now(struct mods *m, const char *name); /* GeneralizedTime */
+/* GeneralizedTime of now. */
+void admin_now(char out[20]);
+
+/* ---- dir_admin_write.c: every write goes through these ---- */
+/* A change begins: checks the decision (admin_no_decision: it needs none), takes the journal. Changes may be made of changes; the outermost counts. An admin_begin that gave 0
+ * has its admin_end, which tells in *change_out what became of it (created: something new was made). Gives err back, or what the journal says. */
+extern const char admin_no_decision[];
+int admin_begin(
+    struct dir_admin *a, const char *op, const char *target, const char *decision, char **why_out);
+int admin_end(struct dir_admin *a, int err, bool created, enum change *change_out, char **why_out);
+/* One write, in the journal first; with dry_run in dir_admin_changes alone. */
+int admin_add(struct dir_admin *a, const char *dn, const struct mods *m, char **why_out);
+/* Leaves out what is so already: nothing is written when nothing is left; else the decision is added to the entry. */
+int admin_modify(struct dir_admin *a, const char *dn, const struct mods *m, char **why_out);
+int admin_move(struct dir_admin *a, const char *dn, const char *new_parent, char **why_out);
+/* Whether anything was written since admin_begin. */
+bool admin_has_changed(const struct dir_admin *a);
+
+/* ---- dir_admin_who.c ---- */
+/* What a word of the command line names. */
+enum subject_kind { SUBJECT_PERSON = 1, SUBJECT_MAILBOX = 2, SUBJECT_GROUP = 4, SUBJECT_POST = 8 };
+enum { SUBJECT_ANY = 15 };
+struct subject {
+	enum subject_kind kind;
+	const struct dir_entry *e;
+	struct dir_result *r; /* holds it */
+};
+/* By id, code, login name or address, of now or (a person, a mailbox) before; kinds: which may be meant. "staff:", "mailbox:", "group:" or "post:"
+ * before it says what is meant. ERR_NOTFOUND, ERR_EXISTS (more than one), with words. */
+int admin_subject(
+    struct dir_admin *a, const char *word, unsigned kinds, struct subject *out, char **why_out);
+void subject_done(struct subject *s);
+/* The first value as a string; "" for none. Borrowed. */
+const char *admin_value(const struct dir_entry *e, const char *attr);
+/* Whether the entry is at an end (vnStatus closed or retired). */
+bool admin_is_over(const struct dir_entry *e);
+/* A day, "2026-11-30", or a GeneralizedTime, as GeneralizedTime: its begin here, or its end. ERR_SYNTAX with words. */
+int admin_day(const char *text, bool end, char out[20], char **why_out);
+/* A name for an id: 1 to max small letters, digits, dots and hyphens. */
+int admin_check_id(const char *what, const char *id, size_t max, char **why_out);
+/* The normalized address, in our domains and nobody else's now or within address_reuse_years: malloc'd in *out. own: the DN of whose it may be; NULL:
+ * nobody's. */
+int admin_address_free(
+    struct dir_admin *a, const char *given, const char *own, char **out, char **why_out);
+/* Adds to m what a person's entry says of its place: agency, its name, displayName, the primary assignment (vnAssignment); title NULL: as it is. carry:
+ * the old agency's assignments go on at the new one, instead of ending. */
+int admin_place(struct dir_admin *a, struct mods *m, const struct dir_entry *e,
+    const struct agency_cache *g, const char *title, bool carry, char **why_out);
+/* What is open at agency from goes on at agency to, posts included; whether the primary place is among it. */
+bool admin_assignment_carry(struct dir_admin *a, struct mods *m, const struct dir_entry *e,
+    const char *from, const char *to);
+/* Assignments (vnAssignment): the first one of who is hired; one that is made or given other days (from NULL: now, or as it is; to NULL: open); what is
+ * for a post ends. */
+void admin_assignment_first(struct dir_admin *a, struct mods *m, const char *agency);
+void admin_assignment_set(struct dir_admin *a, struct mods *m, const struct dir_entry *e,
+    const char *kind, const char *agency, const char *post, const char *from, const char *to);
+void admin_assignment_end(struct mods *m, const struct dir_entry *e, const char *post);
+/* Takes a member out of a group, whose last one leaves "cn=nobody" behind (groupOfNames needs one). e has its members. */
+int admin_member_remove(
+    struct dir_admin *a, const struct dir_entry *e, const char *dn, char **why_out);
+/* Ends all that the DN has: posts, delegations, places in mailboxes and groups. */
+int admin_rights_end(struct dir_admin *a, const char *dn, char **why_out);
+/* Closes a delegation now. */
+int admin_delegation_end(struct dir_admin *a, const struct dir_entry *e, char **why_out);
+/* Adds to m what leaves an address behind: a value of vnAddressHistory. from: GeneralizedTime or "". */
+void admin_history(struct mods *m, const char *address, const char *from);
 
 /* *why_out gets the text, and err is given back. */
 int admin_fail(char **why_out, int err, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
@@ -52,12 +131,19 @@ int admin_find(struct dir_admin *a, const char *filter, const char *value, const
 /* The agency by code, cached. ERR_NOTFOUND. */
 int admin_agency(
     struct dir_admin *a, const char *code, const struct agency_cache **out, char **why_out);
+/* The same, and not closed: ERR_GONE. */
+int admin_agency_open(
+    struct dir_admin *a, const char *code, const struct agency_cache **out, char **why_out);
+/* Enters an agency into the cache; forgets all, when agencies have moved. */
+const struct agency_cache *admin_agency_keep(struct dir_admin *a, const char *code, const char *dn,
+    const char *name, const char *abbrev, bool closed);
+void admin_agency_forget(struct dir_admin *a);
 /* ERR_EXISTS with words when the entry's attribute is another than wanted (compared NFC, case-sensitive); wanted NULL: no matter. */
 int admin_same(const struct dir_entry *e, const char *attr, const char *wanted, const char *who,
     char **why_out);
-/* Adds one value to an attribute when it is not there; *changed becomes true when it was not. */
+/* Adds one value to an attribute when it is not there, or makes it the only one. */
 int admin_ensure_value(struct dir_admin *a, const struct dir_entry *e, const char *attr,
-    struct slice value, const char *decision, bool replace, bool *changed, char **why_out);
+    struct slice value, bool replace, char **why_out);
 /* The next id, "000123". */
 int admin_id_next(struct dir_admin *a, char id[24], char **why_out);
 /* The largest id there is, by a search of everybody; *err_out tells whether it worked. */

@@ -20,7 +20,7 @@ enum { TRIES_MAX = 1000 };
 
 static const char *const staff_attrs[] = {"vnStaffId", "uid", "mail", "cn", "displayName", "title",
     "vnAgencyRef", "vnRole", "vnStatus", "vnDecisionRef", "employeeNumber", "vnMailAlias",
-    "vnEpoch", "userCertificate;binary", NULL};
+    "vnEpoch", "vnAssignment", "vnAddressHistory", "userCertificate;binary", NULL};
 
 /* ---- checks ---- */
 
@@ -94,6 +94,7 @@ person_add(struct dir_admin *a, const struct staff_hire *p, const struct agency_
 	mods_text(&m, "ou", g->name);
 	mods_str(&m, "employeeNumber", p->employee_number);
 	mods_str(&m, "vnAgencyRef", g->code);
+	admin_assignment_first(a, &m, g->code);
 	mods_str(&m, "vnRole", p->role);
 	mods_str(&m, "vnStatus", "active");
 	mods_str(&m, "vnEpoch", "1");
@@ -103,7 +104,7 @@ person_add(struct dir_admin *a, const struct staff_hire *p, const struct agency_
 	if (err == 0)
 		err = admin_password_mods(a, password, &m, why_out);
 	if (err == 0)
-		err = dir_add(a->d, h->dn, m.m, m.n, why_out);
+		err = admin_add(a, h->dn, &m, why_out);
 	buf_done(&name);
 	mods_done(&m);
 	return err;
@@ -112,7 +113,7 @@ person_add(struct dir_admin *a, const struct staff_hire *p, const struct agency_
 /* A clerk holds the agency's functional mailbox through the clerks' post. */
 static int
 roster_ensure(struct dir_admin *a, const struct staff_hire *p, const struct agency_cache *g,
-    const char *dn, bool *changed, char **why_out)
+    const char *dn, char **why_out)
 {
 	static const char *const attrs[] = {"roleOccupant", "vnDecisionRef", NULL};
 	struct dir_result *r = NULL;
@@ -129,8 +130,8 @@ roster_ensure(struct dir_admin *a, const struct staff_hire *p, const struct agen
 	else if (err != 0)
 		err = admin_fail(why_out, err, "the directory does not answer");
 	else
-		err = admin_ensure_value(a, &r->entries[0], "roleOccupant", slice_str(dn),
-		    p->decision, false, changed, why_out);
+		err = admin_ensure_value(
+		    a, &r->entries[0], "roleOccupant", slice_str(dn), false, why_out);
 	dir_result_free(r);
 	free(post);
 	return err;
@@ -208,7 +209,6 @@ static int
 hire_again(struct dir_admin *a, const struct staff_hire *p, const struct agency_cache *g,
     const struct dir_entry *e, struct staff_hired *h, char **why_out)
 {
-	bool changed = false;
 	int err;
 
 	h->id = slice_dup(dir_entry_value(e, "vnStaffId"));
@@ -216,7 +216,9 @@ hire_again(struct dir_admin *a, const struct staff_hire *p, const struct agency_
 	h->mail = slice_dup(dir_entry_value(e, "mail"));
 	h->display = slice_dup(dir_entry_value(e, "displayName"));
 	h->dn = xstrdup(e->dn);
-	err = admin_same(e, "vnAgencyRef", g->code, h->id, why_out);
+	err = admin_is_over(e) ? admin_fail(why_out, ERR_GONE,
+				     "%s has left the service: hire with another id", h->id)
+			       : admin_same(e, "vnAgencyRef", g->code, h->id, why_out);
 	if (err == 0)
 		err = admin_same(e, "vnRole", p->role, h->id, why_out);
 	if (err == 0 && p->title != NULL && *p->title != '\0')
@@ -224,11 +226,9 @@ hire_again(struct dir_admin *a, const struct staff_hire *p, const struct agency_
 	if (err == 0)
 		err = admin_same(e, "mail", p->mail, h->id, why_out);
 	if (err == 0 && p->cert.len > 0)
-		err = admin_ensure_value(
-		    a, e, "userCertificate;binary", p->cert, p->decision, true, &changed, why_out);
+		err = admin_ensure_value(a, e, "userCertificate;binary", p->cert, true, why_out);
 	if (err == 0)
-		err = roster_ensure(a, p, g, h->dn, &changed, why_out);
-	h->change = changed ? CHANGE_CHANGED : CHANGE_NONE;
+		err = roster_ensure(a, p, g, h->dn, why_out);
 	return err;
 }
 
@@ -237,7 +237,6 @@ hire_new(struct dir_admin *a, const struct staff_hire *p, const struct agency_ca
     struct staff_hired *h, char **why_out)
 {
 	struct buf password;
-	bool changed = false;
 	char id[24];
 	int err;
 
@@ -269,10 +268,9 @@ hire_new(struct dir_admin *a, const struct staff_hire *p, const struct agency_ca
 			a->skip_to = admin_largest_id(a, why_out, &err) + 1;
 	}
 	if (err == 0)
-		err = roster_ensure(a, p, g, h->dn, &changed, why_out);
-	if (err == 0 && p->password.len == 0)
+		err = roster_ensure(a, p, g, h->dn, why_out);
+	if (err == 0 && p->password.len == 0 && !a->dry_run)
 		h->password = slice_dup(buf_slice(&password));
-	h->change = CHANGE_ADDED;
 	buf_wipe(&password);
 	return err;
 }
@@ -284,18 +282,24 @@ dir_admin_hire(
 	const struct agency_cache *g = NULL;
 	struct staff_hired h = {0};
 	struct dir_result *r = NULL;
+	bool created = false;
 	int err = check(p, why_out);
 
 	if (err == 0)
-		err = admin_agency(a, p->agency, &g, why_out);
+		err = admin_begin(a, "staff hire", p->name, p->decision, why_out);
+	if (err != 0)
+		return err;
+	err = admin_agency_open(a, p->agency, &g, why_out);
 	if (err == 0) {
 		err = person_find(a, p, &r, why_out);
+		created = err == ERR_NOTFOUND;
 		if (err == 0)
 			err = hire_again(a, p, g, &r->entries[0], &h, why_out);
-		else if (err == ERR_NOTFOUND)
+		else if (created)
 			err = hire_new(a, p, g, &h, why_out);
 	}
 	dir_result_free(r);
+	err = admin_end(a, err, created, &h.change, why_out);
 	if (err != 0) {
 		staff_hired_done(&h);
 		return err;

@@ -1,5 +1,6 @@
 /* dir_fake.c: dir.h over entries in memory, with a small evaluator of filters (RFC 4515: and, or, not, equality, substrings, presence).
- * Only in unit tests. The password of an entry is its attribute userPassword. Not written to by dir_add: tests fill it. */
+ * Only in unit tests. The password of an entry is its attribute userPassword. Values are strings here: one with a NUL is cut there. Of a server's
+ * rules writes know: what is there, that a parent is needed, values that are not there. */
 #include "config.h"
 
 #include "directory/dir_fake.h"
@@ -10,6 +11,7 @@
 #include "lib/err.h"
 #include "lib/log.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -25,6 +27,7 @@ struct dir {
 	struct fake_entry *v;
 	size_t n;
 	int fail;
+	int writes_left; /* -1: as many as one likes */
 };
 
 struct dir *
@@ -33,6 +36,7 @@ dir_fake_new(const char *base)
 	struct dir *d = xcalloc(1, sizeof(*d));
 
 	d->base = xstrdup(base);
+	d->writes_left = -1;
 	return d;
 }
 
@@ -61,17 +65,28 @@ dir_fake_fail(struct dir *d, int err)
 }
 
 void
+dir_fake_writes(struct dir *d, int n)
+{
+	d->writes_left = n;
+}
+
+static void
+entry_done(struct fake_entry *e)
+{
+	free(e->dn);
+	free(e->norm);
+	for (size_t k = 0; k < e->n_attrs; k++)
+		free(e->attrs[k]);
+	free(e->attrs);
+}
+
+void
 dir_close(struct dir *d)
 {
 	if (d == NULL)
 		return;
-	for (size_t i = 0; i < d->n; i++) {
-		free(d->v[i].dn);
-		free(d->v[i].norm);
-		for (size_t k = 0; k < d->v[i].n_attrs; k++)
-			free(d->v[i].attrs[k]);
-		free(d->v[i].attrs);
-	}
+	for (size_t i = 0; i < d->n; i++)
+		entry_done(&d->v[i]);
 	free(d->v);
 	free(d->base);
 	free(d);
@@ -181,8 +196,10 @@ filter_matches(const char *f, const struct fake_entry *e)
 static bool
 wanted(const char *const *attrs, const char *name)
 {
+	if (attrs == NULL || *attrs == NULL)
+		return true;
 	for (; *attrs != NULL; attrs++) {
-		if (strcasecmp(*attrs, name) == 0)
+		if (strcasecmp(*attrs, name) == 0 || strcmp(*attrs, "*") == 0)
 			return true;
 	}
 	return false;
@@ -221,18 +238,28 @@ result_add(struct dir_result *r, const struct fake_entry *e, const char *const *
 	entry_copy(e, attrs, &r->entries[r->n_entries++]);
 }
 
+static bool
+is_below(const struct fake_entry *e, const char *base)
+{
+	char *norm = base == NULL ? NULL : dir_dn_norm(base);
+	size_t n = norm == NULL ? 0 : strlen(norm), len = strlen(e->norm);
+	bool below = norm == NULL || (len >= n && strcmp(e->norm + len - n, norm) == 0);
+
+	free(norm);
+	return below;
+}
+
 int
 dir_search(struct dir *d, const char *base, const char *filter, const char *const *attrs,
     unsigned max, struct dir_result **out)
 {
 	struct dir_result *r;
 
-	(void)base;
 	if (d->fail != 0)
 		return d->fail;
 	r = xcalloc(1, sizeof(*r));
 	for (size_t i = 0; i < d->n; i++) {
-		if (filter_matches(filter, &d->v[i]))
+		if (is_below(&d->v[i], base) && filter_matches(filter, &d->v[i]))
 			result_add(r, &d->v[i], attrs);
 	}
 	if (max > 0 && r->n_entries > max) {
@@ -290,27 +317,159 @@ dir_verify(struct dir *d, const char *dn, struct slice password, struct dir_says
 	return ERR_AUTH;
 }
 
+/* ---- writing ---- */
+
+static int
+write_err(struct dir *d, int err, char **why_out)
+{
+	if (d->writes_left == 0)
+		err = ERR_TEMP;
+	if (d->writes_left > 0)
+		d->writes_left--;
+	if (err != 0 && why_out != NULL)
+		*why_out = xstrdup(err_name(err));
+	return err;
+}
+
+static void
+value_add(struct fake_entry *e, const char *name, struct slice v)
+{
+	e->attrs = xrealloc(e->attrs, (e->n_attrs + 2) * sizeof(*e->attrs));
+	e->attrs[e->n_attrs] = xstrdup(name);
+	e->attrs[e->n_attrs + 1] = slice_dup(v);
+	e->n_attrs += 2;
+}
+
+/* value NULL: all of them. Whether there was one. */
+static bool
+value_delete(struct fake_entry *e, const char *name, const struct slice *value)
+{
+	bool found = false;
+
+	for (size_t i = 0; i < e->n_attrs;) {
+		if (strcasecmp(e->attrs[i], name) != 0 ||
+		    (value != NULL && !slice_caseeq_str(*value, e->attrs[i + 1]))) {
+			i += 2;
+			continue;
+		}
+		free(e->attrs[i]);
+		free(e->attrs[i + 1]);
+		memmove(e->attrs + i, e->attrs + i + 2, (e->n_attrs - i - 2) * sizeof(*e->attrs));
+		e->n_attrs -= 2;
+		found = true;
+	}
+	return found;
+}
+
+static const char *
+parent_of(const char *dn)
+{
+	const char *comma = strchr(dn, ',');
+
+	return comma == NULL ? "" : comma + 1;
+}
+
+int
+dir_add(struct dir *d, const char *dn, const struct dir_mod *mods, size_t n_mods, char **why_out)
+{
+	static const char *const none[] = {NULL};
+	int err = entry_find(d, dn) != NULL ? ERR_EXISTS
+		  : strcasecmp(parent_of(dn), d->base) != 0 && entry_find(d, parent_of(dn)) == NULL
+		      ? ERR_NOTFOUND
+		      : 0;
+
+	err = write_err(d, err, why_out);
+	if (err != 0)
+		return err;
+	dir_fake_add(d, dn, none);
+	for (size_t i = 0; i < n_mods; i++)
+		for (size_t k = 0; k < mods[i].n_values; k++)
+			value_add(&d->v[d->n - 1], mods[i].name, mods[i].values[k]);
+	return 0;
+}
+
+static int
+mod_try(struct fake_entry *e, const struct dir_mod *m, bool doing)
+{
+	for (size_t k = 0; m->op != DIR_MOD_REPLACE && k < m->n_values; k++) {
+		bool there = false;
+
+		for (size_t i = 0; i < e->n_attrs; i += 2)
+			there = there || (strcasecmp(e->attrs[i], m->name) == 0 &&
+					     slice_caseeq_str(m->values[k], e->attrs[i + 1]));
+		if (!doing && there == (m->op == DIR_MOD_ADD))
+			return there ? ERR_EXISTS : ERR_NOTFOUND;
+		if (doing && m->op == DIR_MOD_DELETE)
+			value_delete(e, m->name, &m->values[k]);
+	}
+	if (doing && m->op != DIR_MOD_ADD && (m->op == DIR_MOD_REPLACE || m->n_values == 0))
+		value_delete(e, m->name, NULL);
+	for (size_t k = 0; doing && m->op != DIR_MOD_DELETE && k < m->n_values; k++)
+		value_add(e, m->name, m->values[k]);
+	return 0;
+}
+
 int
 dir_modify(struct dir *d, const char *dn, const struct dir_mod *mods, size_t n_mods, char **why_out)
 {
-	struct fake_entry *e = NULL;
+	const struct fake_entry *found = entry_find(d, dn);
+	struct fake_entry *e = found == NULL ? NULL : &d->v[found - d->v];
+	int err = e == NULL ? ERR_NOTFOUND : 0;
 
-	(void)why_out;
-	if (d->fail != 0)
-		return d->fail;
-	for (size_t i = 0; i < d->n; i++)
-		e = strcmp(d->v[i].dn, dn) == 0 ? &d->v[i] : e;
-	if (e == NULL)
-		return ERR_NOTFOUND;
-	/* what tests need: values are added */
-	for (size_t i = 0; i < n_mods; i++) {
-		for (size_t k = 0; k < mods[i].n_values; k++) {
-			e->attrs = xrealloc(e->attrs, (e->n_attrs + 2) * sizeof(*e->attrs));
-			e->attrs[e->n_attrs++] = xstrdup(mods[i].name);
-			e->attrs[e->n_attrs++] = slice_dup(mods[i].values[k]);
-		}
-	}
+	for (size_t i = 0; err == 0 && i < n_mods; i++)
+		err = mod_try(e, &mods[i], false);
+	err = write_err(d, err, why_out);
+	for (size_t i = 0; err == 0 && i < n_mods; i++)
+		mod_try(e, &mods[i], true);
+	return err;
+}
+
+int
+dir_delete(struct dir *d, const char *dn, char **why_out)
+{
+	const struct fake_entry *e = entry_find(d, dn);
+	int err = write_err(d, e == NULL ? ERR_NOTFOUND : 0, why_out);
+	size_t at = e == NULL ? 0 : (size_t)(e - d->v);
+
+	if (err != 0)
+		return err;
+	entry_done(&d->v[at]);
+	memmove(d->v + at, d->v + at + 1, (d->n - at - 1) * sizeof(*d->v));
+	d->n--;
 	return 0;
+}
+
+/* With refint's work: values that name what was moved follow it. */
+int
+dir_move(struct dir *d, const char *dn, const char *new_parent, char **why_out)
+{
+	const struct fake_entry *found = entry_find(d, dn);
+	int err = found == NULL || entry_find(d, new_parent) == NULL ? ERR_NOTFOUND : 0;
+	size_t n = strlen(dn), keep = n - strlen(parent_of(dn));
+
+	err = write_err(d, err, why_out);
+	for (size_t i = 0; err == 0 && i < d->n; i++) {
+		struct fake_entry *e = &d->v[i];
+		char **at[1 + 256] = {&e->dn};
+		size_t n_at = 1;
+
+		for (size_t k = 1; k < e->n_attrs && n_at < 257; k += 2)
+			at[n_at++] = &e->attrs[k];
+		for (size_t k = 0; k < n_at; k++) {
+			size_t len = strlen(*at[k]), head = len - n + keep;
+			char *moved = NULL;
+
+			if (len < n || strcasecmp(*at[k] + len - n, dn) != 0)
+				continue;
+			if (asprintf(&moved, "%.*s%s", (int)head, *at[k], new_parent) < 0)
+				fatal("out of memory");
+			free(*at[k]);
+			*at[k] = moved;
+		}
+		free(e->norm);
+		e->norm = dir_dn_norm(e->dn);
+	}
+	return err;
 }
 
 /* ---- names: no escapes but those that stand in the tests ---- */

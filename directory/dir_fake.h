@@ -9,5 +9,7 @@ struct dir *dir_fake_new(const char *base);
 void dir_fake_add(struct dir *d, const char *dn, const char *const *attrs);
 /* From now on searches and reads give err; 0: they work. */
 void dir_fake_fail(struct dir *d, int err);
+/* After n more writes they give ERR_TEMP, undone; -1: they work. */
+void dir_fake_writes(struct dir *d, int n);
 
 #endif

@@ -359,13 +359,32 @@ write_err(struct link *l, int rc, char **why_out)
 	}
 }
 
-enum write_op { WRITE_ADD, WRITE_MODIFY, WRITE_DELETE };
+enum write_op { WRITE_ADD, WRITE_MODIFY, WRITE_DELETE, WRITE_MOVE };
+
+/* RFC 4511 4.9, with the RDN that the entry has. */
+static int
+move_rc(struct link *l, const char *dn, const char *new_parent)
+{
+	LDAPDN parsed = NULL;
+	char *rdn = NULL;
+	int rc = ldap_str2dn(dn, &parsed, LDAP_DN_FORMAT_LDAPV3);
+
+	if (rc == LDAP_SUCCESS && parsed == NULL)
+		rc = LDAP_INVALID_DN_SYNTAX;
+	if (rc == LDAP_SUCCESS)
+		rc = ldap_rdn2str(parsed[0], &rdn, LDAP_DN_FORMAT_LDAPV3);
+	if (rc == LDAP_SUCCESS)
+		rc = ldap_rename_s(l->ld, dn, rdn, new_parent, 0, NULL, NULL);
+	ldap_memfree(rdn);
+	ldap_dnfree(parsed);
+	return rc;
+}
 
 /* A write is sent once: when the connection is lost on the way, nobody knows whether it was done. A connection that waited
  * in the pool is probed first, so that a server's restart in between is no trouble. */
 static int
 do_write(struct dir *d, enum write_op op, const char *dn, const struct dir_mod *mods, size_t n,
-    char **why_out)
+    const char *new_parent, char **why_out)
 {
 	static const char *const none[] = {LDAP_NO_ATTRS, NULL};
 	struct dir_result *r = NULL;
@@ -390,6 +409,8 @@ do_write(struct dir *d, enum write_op op, const char *dn, const struct dir_mod *
 		rc = ldap_add_ext_s(l->ld, dn, list, NULL, NULL);
 	else if (op == WRITE_MODIFY)
 		rc = ldap_modify_ext_s(l->ld, dn, list, NULL, NULL);
+	else if (op == WRITE_MOVE)
+		rc = move_rc(l, dn, new_parent);
 	else
 		rc = ldap_delete_ext_s(l->ld, dn, NULL, NULL);
 	err = write_err(l, rc, why_out);
@@ -402,19 +423,25 @@ out:
 int
 dir_add(struct dir *d, const char *dn, const struct dir_mod *mods, size_t n_mods, char **why_out)
 {
-	return do_write(d, WRITE_ADD, dn, mods, n_mods, why_out);
+	return do_write(d, WRITE_ADD, dn, mods, n_mods, NULL, why_out);
 }
 
 int
 dir_modify(struct dir *d, const char *dn, const struct dir_mod *mods, size_t n_mods, char **why_out)
 {
-	return do_write(d, WRITE_MODIFY, dn, mods, n_mods, why_out);
+	return do_write(d, WRITE_MODIFY, dn, mods, n_mods, NULL, why_out);
 }
 
 int
 dir_delete(struct dir *d, const char *dn, char **why_out)
 {
-	return do_write(d, WRITE_DELETE, dn, NULL, 0, why_out);
+	return do_write(d, WRITE_DELETE, dn, NULL, 0, NULL, why_out);
+}
+
+int
+dir_move(struct dir *d, const char *dn, const char *new_parent, char **why_out)
+{
+	return do_write(d, WRITE_MOVE, dn, NULL, 0, new_parent, why_out);
 }
 
 /* ---- names ---- */

@@ -1,5 +1,5 @@
 # man/: see HACKING.md, "Adding a file". congvu.conf(5) is made from the table of options.
-dist_man_MANS += man/congvu.8 man/congvu-setup.8 man/congvu-smtpd.8 man/congvu-imapd.8 man/congvu-stored.8 man/congvu-milter.8
+dist_man_MANS += man/congvu.8 man/congvu-setup.8 man/congvu-smtpd.8 man/congvu-imapd.8 man/congvu-stored.8 man/congvu-milter.8 man/congvu-directory.8
 man_MANS = man/congvu.conf.5
 CLEANFILES += man/congvu.conf.5
 EXTRA_DIST += man/congvu.conf.5.in man/options.awk

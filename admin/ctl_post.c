@@ -1,0 +1,135 @@
+/* ctl_post.c: `congvu post create|close|assign|release|list`: who holds which post. Runs in congvu. */
+#include "config.h"
+
+#include "admin/ctl.h"
+#include "admin/ctl_change.h"
+#include "admin/ctl_table.h"
+
+#include "lib/err.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct args {
+	const char *agency, *title, *mailbox, *from, *until, *post, *who;
+	struct change_args change;
+};
+
+static int
+post_change(struct ctl *c, struct ctl_dir *d, const char *verb, const struct args *a)
+{
+	const struct post_create create = {
+	    a->post, a->agency, a->title, a->mailbox, a->change.decision};
+	const struct post_assign assign = {a->post, a->who, a->from, a->until, a->change.decision};
+	enum change change = CHANGE_NONE;
+	char *why = NULL;
+	struct json *j = json_obj_new();
+	int err;
+
+	if (strcmp(verb, "create") == 0)
+		err = dir_admin_post_create(d->admin, &create, &change, &why);
+	else if (strcmp(verb, "close") == 0)
+		err = dir_admin_post_close(d->admin, a->post, a->change.decision, &change, &why);
+	else if (strcmp(verb, "assign") == 0)
+		err = dir_admin_post_assign(d->admin, &assign, &change, &why);
+	else
+		err = dir_admin_post_release(
+		    d->admin, a->post, a->who, a->change.decision, &change, &why);
+	if (a->who != NULL)
+		json_set_str(j, "who", a->who);
+	return ctl_change_told(c, &a->change, d, a->post, err, change, why, j);
+}
+
+static int
+by_code(const void *a, const void *b)
+{
+	return strcmp(ctl_value(a, "vnPositionCode"), ctl_value(b, "vnPositionCode"));
+}
+
+/* One line a holder; a post without one has a line of its own. */
+static void
+post_rows(struct ctl_dir *d, const struct dir_entry *e, struct ctl_table *t, struct json *holders)
+{
+	const struct dir_attr *at = dir_entry_attr(e, "roleOccupant");
+	size_t n = at == NULL ? 0 : at->n_values;
+
+	for (size_t i = 0; i < n || i == 0; i++) {
+		char *name =
+		    i < n ? dir_admin_name_of(d->admin, (const char *)at->values[i].ptr) : NULL;
+
+		ctl_table_cell(t, ctl_value(e, "vnPositionCode"));
+		ctl_table_cell(t, ctl_value(e, "vnAgencyRef"));
+		ctl_table_cell(t, ctl_value(e, "cn"));
+		ctl_table_cell(t, ctl_value(e, "vnStatus"));
+		ctl_table_cell(t, name == NULL ? "-" : name);
+		if (name != NULL)
+			json_push_take(holders, json_str_new(slice_str(name)));
+		free(name);
+	}
+}
+
+static int
+post_list(struct ctl *c, struct ctl_dir *d, const struct args *a)
+{
+	struct ctl_table *t = ctl_table_new(5);
+	struct json *list = json_arr_new();
+	struct dir_result *r = NULL;
+	char *why = NULL;
+	int err = dir_admin_posts(d->admin, a->agency, &r, &why);
+
+	if (err == 0)
+		qsort(r->entries, r->n_entries, sizeof(*r->entries), by_code);
+	for (size_t i = 0; err == 0 && i < r->n_entries; i++) {
+		const struct dir_entry *e = &r->entries[i];
+		struct json *j = json_obj_new(), *holders = json_arr_new();
+
+		post_rows(d, e, t, holders);
+		json_set_str(j, "code", ctl_value(e, "vnPositionCode"));
+		json_set_str(j, "agency", ctl_value(e, "vnAgencyRef"));
+		json_set_str(j, "title", ctl_value(e, "cn"));
+		json_set_str(j, "status", ctl_value(e, "vnStatus"));
+		json_set_take(j, "holders", holders);
+		json_set_take(j, "decisions", ctl_values_json(e, "vnDecisionRef"));
+		json_push_take(list, j);
+	}
+	dir_result_free(r);
+	return ctl_listed(c, list, t, "list", err, why);
+}
+
+int
+ctl_post(struct ctl *c, int argc, char **argv)
+{
+	struct args a = {.change = {.decision = ""}};
+	struct ctl_dir d = {0};
+	const struct ctl_option options[] = {
+	    {"agency", &a.agency, NULL},
+	    {"title", &a.title, NULL},
+	    {"mailbox", &a.mailbox, NULL},
+	    {"from", &a.from, NULL},
+	    {"until", &a.until, NULL},
+	    CTL_CHANGE_OPTIONS(a.change),
+	    {NULL, NULL, NULL},
+	};
+	static const struct {
+		const char *verb;
+		int argc;
+	} verbs[] = {{"list", 2}, {"create", 3}, {"close", 3}, {"assign", 4}, {"release", 4}};
+	const char *verb = NULL;
+	int rc = ctl_options(c, options, &argc, argv);
+
+	if (rc != 0)
+		return rc;
+	for (size_t i = 0; argc > 1 && i < sizeof(verbs) / sizeof(verbs[0]); i++)
+		if (strcmp(argv[1], verbs[i].verb) == 0 && argc == verbs[i].argc)
+			verb = verbs[i].verb;
+	if (verb == NULL)
+		return ctl_usage(c, "%s", _("create, close, assign, release or list: which post?"));
+	a.post = argc > 2 ? argv[2] : NULL;
+	a.who = argc > 3 ? argv[3] : NULL;
+	rc = ctl_change_open(c, &a.change, &d);
+	if (rc == 0)
+		rc = argc == 2 ? post_list(c, &d, &a) : post_change(c, &d, verb, &a);
+	ctl_dir_close(&d);
+	return rc;
+}

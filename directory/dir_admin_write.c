@@ -1,0 +1,419 @@
+/* dir_admin_write.c: the one place where agencies and staff are written: what is so already is left out, the journal has a write before the
+ * directory does, and a dry run writes nothing. Runs in congvu. A change of several writes that is cut off stands in the journal without its
+ * end; given again, it does what is left. */
+#include "config.h"
+
+#include "directory/dir_admin_priv.h"
+
+#include "lib/crypto.h"
+#include "lib/err.h"
+#include "lib/log.h"
+#include "lib/mime.h"
+#include "lib/utf7.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+enum { VALUE_MAX = 1 << 20 };
+
+const char admin_no_decision[] = "";
+
+void
+dir_admin_set_journal(struct dir_admin *a, const struct dir_admin_journal *journal, const char *who)
+{
+	a->journal = journal;
+	free(a->who);
+	a->who = who == NULL ? NULL : xstrdup(who);
+}
+
+void
+dir_admin_set_dry_run(struct dir_admin *a, bool on)
+{
+	a->dry_run = on;
+}
+
+const struct json *
+dir_admin_changes(const struct dir_admin *a)
+{
+	static struct json *none;
+
+	if (a->changes != NULL)
+		return a->changes;
+	if (none == NULL)
+		none = json_arr_new();
+	return none;
+}
+
+bool
+admin_has_changed(const struct dir_admin *a)
+{
+	return json_len(a->changes) > 0;
+}
+
+/* ---- a change ---- */
+
+static void
+replace_str(char **at, const char *text)
+{
+	free(*at);
+	*at = xstrdup(text == NULL ? "" : text);
+}
+
+int
+admin_begin(
+    struct dir_admin *a, const char *op, const char *target, const char *decision, char **why_out)
+{
+	unsigned char r[8];
+	struct buf nfc;
+	int err;
+
+	if (a->depth > 0) {
+		a->depth++;
+		return 0;
+	}
+	json_free(a->changes);
+	a->changes = json_arr_new();
+	err = decision == admin_no_decision
+		  ? 0
+		  : admin_check_text("the decision", decision, 200, why_out);
+	if (err == 0 && a->journal != NULL && !a->dry_run)
+		err = a->journal->begin(a->journal->arg, why_out);
+	if (err != 0)
+		return err;
+	random_bytes(r, sizeof(r));
+	hex_encode(r, sizeof(r), a->batch);
+	a->batch[16] = '\0';
+	replace_str(&a->op, op);
+	replace_str(&a->target, target);
+	buf_init(&nfc, 4096);
+	if (decision != admin_no_decision)
+		utf8_nfc(slice_str(decision), &nfc); /* admin_check_text tried it */
+	replace_str(&a->decision, buf_cstr(&nfc));
+	buf_done(&nfc);
+	a->depth = 1;
+	return 0;
+}
+
+static struct json *
+record(const struct dir_admin *a)
+{
+	struct json *j = json_obj_new();
+
+	json_set_str(j, "batch", a->batch);
+	json_set_str(j, "op", a->op);
+	json_set_str(j, "target", a->target);
+	json_set_str(j, "decision", a->decision);
+	json_set_str(j, "by", a->who == NULL ? "" : a->who);
+	return j;
+}
+
+int
+admin_end(struct dir_admin *a, int err, bool created, enum change *change_out, char **why_out)
+{
+	if (--a->depth > 0) {
+		if (err == 0 && change_out != NULL)
+			*change_out = admin_has_changed(a) ? CHANGE_CHANGED : CHANGE_NONE;
+		return err;
+	}
+	if (a->journal != NULL && !a->dry_run) {
+		if (admin_has_changed(a)) {
+			struct json *j = record(a);
+			char *why = NULL;
+			int end_err;
+
+			json_set_str(j, "end",
+			    err == 0             ? "done"
+			    : err == ERR_UNKNOWN ? "unknown"
+						 : "failed");
+			if (err != 0)
+				json_set_str(j, "error", err_name(err));
+			end_err = a->journal->write(a->journal->arg, j, &why);
+			if (end_err != 0 && err == 0) {
+				err = end_err;
+				*why_out = why;
+				why = NULL;
+			}
+			free(why);
+		}
+		a->journal->end(a->journal->arg);
+	}
+	if (err == 0 && change_out != NULL)
+		*change_out = !admin_has_changed(a) ? CHANGE_NONE
+			      : created             ? CHANGE_ADDED
+						    : CHANGE_CHANGED;
+	return err;
+}
+
+/* ---- what a write does, in words ---- */
+
+static bool
+is_secret(const char *attr)
+{
+	return strcasestr(attr, "password") != NULL || strcasestr(attr, "secret") != NULL;
+}
+
+static bool
+is_text(struct slice v)
+{
+	struct buf b;
+	bool ok = v.len <= VALUE_MAX;
+
+	for (size_t i = 0; ok && i < v.len; i++)
+		ok = v.ptr[i] >= 0x20 || v.ptr[i] == '\n' || v.ptr[i] == '\t';
+	if (!ok)
+		return false;
+	buf_init(&b, 4 * VALUE_MAX);
+	ok = utf8_nfc(v, &b) == 0;
+	buf_done(&b);
+	return ok;
+}
+
+static void
+push_value(struct json *list, const char *attr, struct slice v)
+{
+	struct json *j;
+	struct buf b;
+
+	if (is_secret(attr)) {
+		json_push_take(list, json_str_new(slice_str("(secret)")));
+	} else if (is_text(v)) {
+		json_push_take(list, json_str_new(v));
+	} else {
+		j = json_obj_new();
+		buf_init(&b, DIR_ENTRY_BYTES_MAX * 2);
+		b64_encode(v, false, &b);
+		json_set_slice(j, "base64", buf_slice(&b));
+		buf_done(&b);
+		json_push_take(list, j);
+	}
+}
+
+static struct json *
+change_new(const char *write, const char *dn)
+{
+	struct json *j = json_obj_new();
+
+	json_set_str(j, "write", write);
+	json_set_str(j, "dn", dn);
+	return j;
+}
+
+/* Keeps it for the caller, and in the journal before it is done. */
+static int
+tell(struct dir_admin *a, struct json *change, char **why_out)
+{
+	struct json *j;
+	void *iter = NULL;
+	const char *key;
+	struct json *value;
+
+	json_push_take(a->changes, json_share(change));
+	if (a->dry_run || a->journal == NULL) {
+		json_free(change);
+		return 0;
+	}
+	j = record(a);
+	while (json_next(change, &iter, &key, &value))
+		json_set_take(j, key, json_share(value));
+	json_free(change);
+	return a->journal->write(a->journal->arg, j, why_out);
+}
+
+/* ---- add and move ---- */
+
+int
+admin_add(struct dir_admin *a, const char *dn, const struct mods *m, char **why_out)
+{
+	struct json *change, *attrs;
+	int err = m->err;
+
+	if (err != 0)
+		return admin_fail(why_out, err, "the data are too large or no Unicode");
+	change = change_new("add", dn);
+	attrs = json_arr_new();
+	for (size_t i = 0; i < m->n; i++) {
+		struct json *one = json_obj_new(), *added = json_arr_new();
+
+		for (size_t k = 0; k < m->m[i].n_values; k++)
+			push_value(added, m->m[i].name, m->m[i].values[k]);
+		json_set_str(one, "attr", m->m[i].name);
+		json_set_take(one, "removed", json_arr_new());
+		json_set_take(one, "added", added);
+		json_push_take(attrs, one);
+	}
+	json_set_take(change, "attributes", attrs);
+	err = tell(a, change, why_out);
+	if (err == 0 && !a->dry_run)
+		err = dir_add(a->d, dn, m->m, m->n, why_out);
+	return err;
+}
+
+int
+admin_move(struct dir_admin *a, const char *dn, const char *new_parent, char **why_out)
+{
+	struct json *change = change_new("move", dn);
+	int err;
+
+	json_set_str(change, "new_parent", new_parent);
+	json_set_take(change, "attributes", json_arr_new());
+	err = tell(a, change, why_out);
+	if (err == 0 && !a->dry_run)
+		err = dir_move(a->d, dn, new_parent, why_out);
+	return err;
+}
+
+/* ---- modify ---- */
+
+static bool
+is_dn_attr(const char *attr)
+{
+	static const char *const names[] = {"member", "roleOccupant", "vnHolder", "vnDelegate",
+	    "vnReader", "vnDelegator", "vnDelegateTo"};
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (strcasecmp(attr, names[i]) == 0)
+			return true;
+	return false;
+}
+
+static bool
+value_same(const char *attr, struct slice a, struct slice b)
+{
+	char *x, *y;
+	bool same;
+
+	if (slice_eq(a, b) || !is_dn_attr(attr))
+		return slice_eq(a, b);
+	x = dir_dn_norm((const char *)a.ptr);
+	y = dir_dn_norm((const char *)b.ptr);
+	same = x != NULL && y != NULL && strcmp(x, y) == 0;
+	free(x);
+	free(y);
+	return same;
+}
+
+static bool
+has_value(const char *attr, const struct slice *v, size_t n, struct slice value)
+{
+	for (size_t i = 0; i < n; i++)
+		if (value_same(attr, v[i], value))
+			return true;
+	return false;
+}
+
+/* Puts into list the values of one set that the other has not; how many. */
+static size_t
+values_less(const char *attr, const struct slice *v, size_t n, const struct slice *without,
+    size_t n_without, struct json *list)
+{
+	size_t put = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		if (has_value(attr, without, n_without, v[i]))
+			continue;
+		push_value(list, attr, v[i]);
+		put++;
+	}
+	return put;
+}
+
+/* What mod m does to an attribute that has these values: the part of it that changes something, in *out (values in the arena), and in attrs in
+ * words. False: nothing. */
+static bool
+effect(struct mods *all, const struct dir_mod *m, const struct dir_attr *have, struct dir_mod *out,
+    struct json *attrs)
+{
+	const struct slice *old = have == NULL ? NULL : have->values;
+	size_t n_old = have == NULL ? 0 : have->n_values, changed = 0;
+	struct json *removed = json_arr_new(), *added = json_arr_new(), *one;
+
+	*out = *m;
+	if (m->op == DIR_MOD_REPLACE) {
+		changed = values_less(m->name, old, n_old, m->values, m->n_values, removed);
+		changed += values_less(m->name, m->values, m->n_values, old, n_old, added);
+	} else {
+		struct slice *left = arena_calloc(all->arena, m->n_values + 1, sizeof(*left));
+		bool adds = m->op == DIR_MOD_ADD;
+
+		for (size_t i = 0; left != NULL && i < m->n_values; i++) {
+			if (has_value(m->name, old, n_old, m->values[i]) == adds)
+				continue;
+			left[changed++] = m->values[i];
+			push_value(adds ? added : removed, m->name, m->values[i]);
+		}
+		out->values = left;
+		out->n_values = changed;
+	}
+	if (changed == 0) {
+		json_free(removed);
+		json_free(added);
+		return false;
+	}
+	one = json_obj_new();
+	json_set_str(one, "attr", m->name);
+	json_set_take(one, "removed", removed);
+	json_set_take(one, "added", added);
+	json_push_take(attrs, one);
+	return true;
+}
+
+/* The entry with the attributes that m touches; none in a dry run that has only thought of making it. */
+static int
+entry_now(struct dir_admin *a, const char *dn, const struct mods *m, struct dir_result **out,
+    char **why_out)
+{
+	const char *names[MODS_MAX + 2];
+	size_t n = 0;
+	int err;
+
+	for (size_t i = 0; i < m->n; i++)
+		names[n++] = m->m[i].name;
+	names[n++] = "vnDecisionRef";
+	names[n] = NULL;
+	err = dir_read(a->d, dn, names, out);
+	if (err == ERR_NOTFOUND && a->dry_run && admin_has_changed(a))
+		return 0;
+	return err == 0              ? 0
+	       : err == ERR_NOTFOUND ? admin_fail(why_out, err, "%s is not in the directory", dn)
+				     : admin_fail(why_out, err, "the directory does not answer");
+}
+
+int
+admin_modify(struct dir_admin *a, const char *dn, const struct mods *m, char **why_out)
+{
+	struct slice cite = slice_str(a->decision);
+	struct dir_mod left[MODS_MAX + 1], decision = {DIR_MOD_ADD, "vnDecisionRef", &cite, 1};
+	struct dir_result *r = NULL;
+	struct mods scratch;
+	struct json *change, *attrs = json_arr_new();
+	size_t n = 0;
+	int err = m->err;
+
+	mods_init(&scratch);
+	if (err != 0)
+		err = admin_fail(why_out, err, "the data are too large or no Unicode");
+	else
+		err = entry_now(a, dn, m, &r, why_out);
+	for (size_t i = 0; err == 0 && i < m->n; i++) {
+		const struct dir_attr *have =
+		    r == NULL ? NULL : dir_entry_attr(&r->entries[0], m->m[i].name);
+
+		n += effect(&scratch, &m->m[i], have, &left[n], attrs);
+	}
+	if (err == 0 && n > 0) {
+		if (cite.len > 0)
+			n += effect(&scratch, &decision,
+			    r == NULL ? NULL : dir_entry_attr(&r->entries[0], "vnDecisionRef"),
+			    &left[n], attrs);
+		change = change_new("modify", dn);
+		json_set_take(change, "attributes", json_share(attrs));
+		err = tell(a, change, why_out);
+		if (err == 0 && !a->dry_run)
+			err = dir_modify(a->d, dn, left, n, why_out);
+	}
+	json_free(attrs);
+	dir_result_free(r);
+	mods_done(&scratch);
+	return err;
+}
