@@ -27,7 +27,7 @@ congvu_SOURCES += admin/ctl_directory_tree.h admin/ctl_directory_tree.c admin/ct
 	admin/ctl_directory_init.c admin/ctl_directory_upgrade.c
 congvu_SOURCES += admin/ctl_change.h admin/ctl_change.c admin/ctl_table.h admin/ctl_table.c admin/dir_journal.h admin/dir_journal.c \
 	admin/ctl_staff_change.c admin/ctl_post.c admin/ctl_group.c admin/ctl_alias.c admin/ctl_delegate.c \
-	admin/ctl_directory_journal.c
+	admin/ctl_directory_journal.c admin/ctl_directory_export.c
 congvu_SOURCES += admin/ctl_policy.h admin/policy_commands.def admin/ctl_policy.c admin/ctl_policy_check.c admin/ctl_policy_diff.c \
 	admin/ctl_policy_rewind.c admin/ctl_policy_back.c admin/ctl_policy_sign.c admin/ctl_explain.c admin/check_policy.c
 congvu_CPPFLAGS = $(AM_CPPFLAGS) -DSBINDIR='"$(sbindir)"' -DLOCALEDIR='"$(localedir)"'
@@ -35,6 +35,18 @@ congvu_LDADD = store/libcvstore.a store/libcvseghead.a smtpd/libcvsmtp.a directo
 	lib/libcvcrypto.a lib/libcvmail.a lib/libcvparent.a lib/libcvconf.a lib/libcvipc.a lib/libcvloop.a lib/libcv.a \
 	$(CONFUSE_LIBS) $(JANSSON_LIBS) $(EVENT_LIBS) $(SSL_LIBS) $(CRYPTO_LIBS) $(LDAP_LIBS) -llber $(IDN_LIBS) -lresolv \
 	$(CV_MAIL_LIBS) -lpthread
+
+# --- bash completion ---
+bashcompletiondir = $(datadir)/bash-completion/completions
+EXTRA_DIST += admin/congvu.bash
+install-data-local: install-congvu-bash
+uninstall-local: uninstall-congvu-bash
+.PHONY: install-congvu-bash uninstall-congvu-bash
+install-congvu-bash:
+	$(MKDIR_P) $(DESTDIR)$(bashcompletiondir)
+	$(INSTALL_DATA) $(srcdir)/admin/congvu.bash $(DESTDIR)$(bashcompletiondir)/congvu
+uninstall-congvu-bash:
+	rm -f $(DESTDIR)$(bashcompletiondir)/congvu
 
 # --- Vietnamese ---
 EXTRA_DIST += admin/po/vi.po

@@ -54,7 +54,7 @@ report_certificates(struct ctl *c, unsigned days)
 	const char *const attrs[] = {attr, mail, NULL};
 	struct json *o = json_obj_new(), *ends = json_arr_new();
 	struct dir_result *found = NULL;
-	struct ctl_dir d = {NULL, NULL};
+	struct ctl_dir d = {0};
 	const char *why = NULL;
 	char filter[600];
 	int64_t n = 0;

@@ -200,6 +200,13 @@ int dir_admin_delegations(
 /* What a DN is called, for people: "000123 Trần Văn Bình (SKHCN)"; the DN where it is not there. malloc'd. */
 char *dir_admin_name_of(struct dir_admin *a, const char *dn);
 
+/* ---- the directory as a whole ---- */
+/* All of it but passwords, service accounts and the password policy, sorted as dir_dump.h has it. */
+int dir_admin_export(struct dir_admin *a, struct dir_result **out, char **why_out);
+/* Makes every entry of r what it is there; entries that r does not name stay. counts_out: by enum change. All entries are looked at before the first is
+ * written; one that fails later ends it there. */
+int dir_admin_import(struct dir_admin *a, const struct dir_result *r, const char *decision,
+    size_t counts_out[3], enum change *change_out, char **why_out);
 
 /* ---- passwords: the hash that a bind is verified by and the SCRAM keys, in one change ---- */
 /* Somebody's account, by id, login name or address. */

@@ -172,7 +172,7 @@ int
 admin_place(struct dir_admin *a, struct mods *m, const struct dir_entry *e,
     const struct agency_cache *g, const char *title, bool carry, char **why_out)
 {
-	const char *was = admin_value(e, "vnAgencyRef");
+	const char *was = admin_value(e, "vnAgencyRef"), *since = admin_value(e, "vnValidFrom");
 	char display[1024], now[20];
 
 	if (title != NULL && *title != '\0' &&
@@ -191,7 +191,7 @@ admin_place(struct dir_admin *a, struct mods *m, const struct dir_entry *e,
 		return 0;
 	if (assignments_end(m, e, "primary", NULL, NULL) == 0 && *was != '\0')
 		put(m, true, "primary", slice_str(was), slice_str(""),
-		    slice_str(admin_value(e, "vnValidFrom")), slice_str(now), slice_str(""));
+		    slice_str(*since == '\0' ? now : since), slice_str(now), cited(a, m));
 	put(m, true, "primary", slice_str(g->code), slice_str(""), slice_str(now), slice_str(""),
 	    cited(a, m));
 	return 0;

@@ -247,7 +247,8 @@ admin_history(struct mods *m, const char *address, const char *from)
 	char now[20], text[400];
 
 	admin_now(now);
-	snprintf(text, sizeof(text), "%s;%.8s;%.8s", address, from, now);
+	/* since when is not known of every alias: then the day it ended stands for both */
+	snprintf(text, sizeof(text), "%s;%.8s;%.8s", address, *from == '\0' ? now : from, now);
 	mods_add(m, "vnAddressHistory", slice_str(text));
 }
 

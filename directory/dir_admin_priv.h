@@ -22,14 +22,14 @@ struct dir_admin {
 	/* the change that is being made (dir_admin_write.c) */
 	const struct dir_admin_journal *journal;
 	char *who;
-	bool dry_run;
+	bool dry_run, uncited;
 	unsigned depth; /* changes made of changes */
 	char batch[17];
 	char *op, *target, *decision;
 	struct json *changes;
 };
 
-enum { MODS_MAX = 48 };
+enum { MODS_MAX = 160 };
 /* The attributes of an entry, or of a change, being collected; memory in an arena. Latches ERR_LIMIT, ERR_NOMEM. */
 struct mods {
 	struct arena *arena;
@@ -67,6 +67,8 @@ int admin_add(struct dir_admin *a, const char *dn, const struct mods *m, char **
 /* Leaves out what is so already: nothing is written when nothing is left; else the decision is added to the entry. */
 int admin_modify(struct dir_admin *a, const char *dn, const struct mods *m, char **why_out);
 int admin_move(struct dir_admin *a, const char *dn, const char *new_parent, char **why_out);
+/* Attributes that no file and no journal has: passwords and keys. */
+bool admin_is_secret(const char *attr);
 /* Whether anything was written since admin_begin. */
 bool admin_has_changed(const struct dir_admin *a);
 

@@ -179,6 +179,8 @@ person_find(
 	} else if (p->mail != NULL) {
 		escape_template("(mail=%s)", slice_str(p->mail), slice_of(NULL, 0), &f);
 	} else {
+		/* a namesake who has left is another person */
+		buf_append_str(&f, "(!(vnStatus=closed))(!(vnStatus=retired))");
 		escape_template("(cn=%s)", buf_slice(&name), slice_of(NULL, 0), &f);
 		escape_template("(vnAgencyRef=%s)", slice_str(p->agency), slice_of(NULL, 0), &f);
 		escape_template(

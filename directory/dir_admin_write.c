@@ -147,8 +147,8 @@ admin_end(struct dir_admin *a, int err, bool created, enum change *change_out, c
 
 /* ---- what a write does, in words ---- */
 
-static bool
-is_secret(const char *attr)
+bool
+admin_is_secret(const char *attr)
 {
 	return strcasestr(attr, "password") != NULL || strcasestr(attr, "secret") != NULL;
 }
@@ -175,7 +175,7 @@ push_value(struct json *list, const char *attr, struct slice v)
 	struct json *j;
 	struct buf b;
 
-	if (is_secret(attr)) {
+	if (admin_is_secret(attr)) {
 		json_push_take(list, json_str_new(slice_str("(secret)")));
 	} else if (is_text(v)) {
 		json_push_take(list, json_str_new(v));
@@ -402,7 +402,7 @@ admin_modify(struct dir_admin *a, const char *dn, const struct mods *m, char **w
 		n += effect(&scratch, &m->m[i], have, &left[n], attrs);
 	}
 	if (err == 0 && n > 0) {
-		if (cite.len > 0)
+		if (cite.len > 0 && !a->uncited)
 			n += effect(&scratch, &decision,
 			    r == NULL ? NULL : dir_entry_attr(&r->entries[0], "vnDecisionRef"),
 			    &left[n], attrs);

@@ -373,10 +373,9 @@ int
 dir_add(struct dir *d, const char *dn, const struct dir_mod *mods, size_t n_mods, char **why_out)
 {
 	static const char *const none[] = {NULL};
-	int err = entry_find(d, dn) != NULL ? ERR_EXISTS
-		  : strcasecmp(parent_of(dn), d->base) != 0 && entry_find(d, parent_of(dn)) == NULL
-		      ? ERR_NOTFOUND
-		      : 0;
+	bool rooted = strcasecmp(dn, d->base) == 0 || strcasecmp(parent_of(dn), d->base) == 0 ||
+		      entry_find(d, parent_of(dn)) != NULL;
+	int err = entry_find(d, dn) != NULL ? ERR_EXISTS : rooted ? 0 : ERR_NOTFOUND;
 
 	err = write_err(d, err, why_out);
 	if (err != 0)

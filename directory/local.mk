@@ -144,7 +144,8 @@ noinst_LIBRARIES += directory/libcvdiradmin.a
 directory_libcvdiradmin_a_SOURCES = directory/dir_admin.h directory/dir_admin_priv.h directory/dir_admin.c \
 	directory/dir_admin_agency.c directory/dir_admin_names.c directory/dir_admin_staff.c directory/dir_admin_mail.c directory/dir_admin_password.c directory/dir_admin_app.c \
 	directory/dir_admin_write.c directory/dir_admin_who.c directory/dir_admin_agency_change.c directory/dir_admin_career.c \
-	directory/dir_admin_post.c directory/dir_admin_group.c directory/dir_admin_alias.c directory/dir_admin_delegate.c
+	directory/dir_admin_post.c directory/dir_admin_group.c directory/dir_admin_alias.c directory/dir_admin_delegate.c \
+	directory/dir_admin_import.c directory/dir_dump.h directory/dir_dump_priv.h directory/dir_dump.c directory/dir_dump_json.c
 # What congvu links for agency and staff, besides lib's.
 CV_CTL_DIR_LIBS = directory/libcvdiradmin.a directory/libcvldap.a directory/libcvnames.a lib/libcvmail.a lib/libcvcrypto.a
 CV_CTL_DIR_SYSLIBS = $(LDAP_LIBS) -llber $(IDN_LIBS) $(CV_MAIL_LIBS) $(CRYPTO_LIBS)
@@ -154,6 +155,15 @@ TESTS += tests/unit/dir_admin_test
 tests_unit_dir_admin_test_SOURCES = tests/unit/dir_admin_test.c
 tests_unit_dir_admin_test_LDADD = directory/libcvdiradmin.a directory/libcvdirfake.a lib/libcvjson.a lib/libcvconf.a $(CV_DIR_TEST_LIBS) \
 	$(CONFUSE_LIBS) $(JANSSON_LIBS) $(CMOCKA_LIBS)
+
+check_PROGRAMS += tests/unit/dir_dump_test
+TESTS += tests/unit/dir_dump_test
+tests_unit_dir_dump_test_SOURCES = tests/unit/dir_dump_test.c
+tests_unit_dir_dump_test_LDADD = $(tests_unit_dir_admin_test_LDADD)
+CV_FUZZ += tests/fuzz/dir_dump_fuzz
+tests_fuzz_dir_dump_fuzz_SOURCES = tests/fuzz/dir_dump_fuzz.c $(CV_FUZZ_MAIN)
+tests_fuzz_dir_dump_fuzz_LDFLAGS = $(AM_LDFLAGS) $(CV_FUZZLINK)
+tests_fuzz_dir_dump_fuzz_LDADD = directory/libcvdiradmin.a directory/libcvdirfake.a lib/libcvjson.a $(CV_DIR_TEST_LIBS) $(JANSSON_LIBS)
 
 # --- the DNS ---
 check_PROGRAMS += tests/unit/dns_rdata_test

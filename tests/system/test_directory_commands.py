@@ -1,0 +1,273 @@
+"""congvu agency, staff, post, group, alias, delegate and directory on a real slapd: what they leave in the directory, what they say, the journal, and
+what kill -9 in the middle leaves."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import time
+import unicodedata
+
+import client
+import pytest
+
+QD = ("--decision", "77/QĐ-UBND")
+
+
+def answer(r):
+    assert r.returncode == 0, r.stdout + r.stderr
+    return json.loads(r.stdout)
+
+
+def change(server, *words, expect="changed"):
+    got = answer(server.congvu(*words, *QD, "--json"))
+    assert got["result"] == expect, got
+    return got
+
+
+def person(server, name, agency, **more):
+    words = [w for k, v in more.items() for w in ("--" + k, v)]
+    return change(server, "staff", "hire", "--name", name, "--agency", agency, *words, expect="added")
+
+
+@pytest.fixture(scope="module")
+def agencies(server):
+    """Two agencies of our own, and below the first one more."""
+    for code, name, abbrev, more in (("H99.61", "Sở Thứ Nhất", "SMOT", ()), ("H99.62", "Sở Thứ Hai", "SHAI", ()),
+                                     ("H99.61.01", "Phòng Thứ Ba", "PBA", ("--parent", "H99.61"))):
+        change(server, "agency", "add", "--code", code, "--name", name, "--abbrev", abbrev, "--kind", "dept", *more, "--mailbox",
+               "vt.%s@%s" % (abbrev.lower(), server.domain), expect="added")
+    return "H99.61", "H99.62", "H99.61.01"
+
+
+def shown(server, who):
+    return answer(server.congvu("staff", "show", who, "--json"))
+
+
+def test_a_career(server, agencies):
+    one, two, _ = agencies
+    p = person(server, "Mạc Thị Ánh Tuyết", one, role="clerk", title="Văn thư")
+    who, vt = p["id"], "vt.smot@" + server.domain
+    assert shown(server, who)["mailboxes"] == [vt]
+    # a dry run says what would be, and changes nothing
+    told = answer(server.congvu("staff", "transfer", who, "--agency", two, "--role", "staff", *QD, "--dry-run", "--json"))
+    assert told["dry_run"] and told["result"] == "changed"
+    diff = {a["attr"]: (a["removed"], a["added"]) for w in told["changes"] for a in w["attributes"]}
+    assert diff["vnAgencyRef"] == ([one], [two]) and diff["roleOccupant"][0] == [p["dn"]]
+    assert diff["displayName;x-fold"] == (["Mac Thi Anh Tuyet (SMOT)"], ["Mac Thi Anh Tuyet (SHAI)"])
+    assert shown(server, who)["agency"] == one
+    # it is done as it was told, once
+    done = change(server, "staff", "transfer", who, "--agency", two, "--role", "staff")
+    assert [w["dn"] for w in done["changes"]] == [w["dn"] for w in told["changes"]]
+    change(server, "staff", "transfer", who, "--agency", two, "--role", "staff", expect="unchanged")
+    now = shown(server, who)
+    assert now["dn"] == p["dn"] and now["mail"] == p["mail"] and now["agency"] == two and now["mailboxes"] == []
+    assert now["display_name"] == "Mạc Thị Ánh Tuyết (SHAI)"
+    # a secondment with its last day, then its end
+    change(server, "staff", "second", who, "--agency", one, "--from", "2026-01-05", "--until", "2099-06-30")
+    change(server, "staff", "second", who, "--agency", one, "--from", "2026-01-05", "--until", "2099-06-30", expect="unchanged")
+    assert any(a.startswith("seconded;H99.61;;20260104170000Z;20990630170000Z;77/QĐ-UBND") or a.startswith("seconded;H99.61;;2026")
+               for a in shown(server, who)["assignments"])
+    r = server.congvu("staff", "second", who, "--agency", one, *QD)
+    assert r.returncode == 65 and "--until" in r.stderr
+    change(server, "staff", "return", who, "--agency", one)
+    # frozen: the password that was right is refused; and the other way
+    user = {"login": p["uid"], "password": p["password"]}
+    client.close(server.imap(user))
+    change(server, "staff", "freeze", who)
+    assert shown(server, who)["status"] == "suspended" and int(shown(server, who)["epoch"]) == 2
+    change(server, "staff", "freeze", who, expect="unchanged")
+    change(server, "staff", "unfreeze", who)
+    # gone: addresses end, the id stays, and nobody else gets the address
+    change(server, "staff", "leave", who)
+    change(server, "staff", "leave", p["mail"], expect="unchanged")
+    gone = shown(server, who)
+    assert gone["status"] == "closed" and gone["mail"] == "" and gone["former_addresses"][0].startswith(p["mail"] + ";")
+    r = server.congvu("staff", "hire", "--name", "Mạc Thị Ánh Tuyết", "--agency", one, "--mail", p["mail"], *QD)
+    assert r.returncode == 73 and "taken, or was" in r.stderr
+    again = person(server, "Mạc Thị Ánh Tuyết", two)
+    assert again["id"] != who and again["mail"] not in (p["mail"], "")
+
+
+def test_posts_groups_aliases_and_delegations(server, agencies):
+    one = agencies[0]
+    p, q = person(server, "Khúc Văn Sơn", one), person(server, "Khúc Thị Thủy", one)
+    change(server, "post", "create", "H99.61-giamdoc", "--agency", one, "--title", "Giám đốc", "--mailbox",
+           "gd.smot@" + server.domain, expect="added")
+    change(server, "post", "assign", "H99.61-giamdoc", p["id"], "--until", "2099-01-01")
+    change(server, "post", "assign", "H99.61-giamdoc", p["id"], "--until", "2099-01-01", expect="unchanged")
+    assert shown(server, p["id"])["mailboxes"] == ["gd.smot@" + server.domain]
+    holders = {r["code"]: r["holders"] for r in answer(server.congvu("post", "list", "--agency", one, "--json"))}
+    assert holders["H99.61-giamdoc"] == ["%s Khúc Văn Sơn (SMOT)" % p["id"]]
+    r = server.congvu("post", "close", "H99.61-giamdoc", *QD)
+    assert r.returncode == 73 and "holds" in r.stderr
+    # groups
+    change(server, "group", "create", "hop-smot", "--name", "Họp Sở Một", "--of-role", "head,clerk", expect="added")
+    change(server, "group", "create", "hop-con", "--name", "Họp con", expect="added")
+    change(server, "group", "add", "hop-smot", p["mail"], q["uid"], "hop-con", "post:H99.61-giamdoc")
+    change(server, "group", "add", "hop-smot", p["id"], expect="unchanged")
+    r = server.congvu("group", "add", "hop-con", "hop-smot", *QD)
+    assert r.returncode == 73 and "member of itself" in r.stderr
+    group = answer(server.congvu("group", "show", "hop-smot", "--json"))
+    assert sorted(group["of_role"]) == ["clerk", "head"] and len(group["members"]) == 4
+    change(server, "group", "remove", "hop-smot", p["id"], q["id"], "hop-con", "post:H99.61-giamdoc")
+    change(server, "group", "delete", "hop-con")
+    change(server, "group", "delete", "hop-con", expect="unchanged")
+    # aliases: nobody else's, also when it is given up
+    alias = "son.khuc@" + server.domain
+    change(server, "alias", "add", p["id"], alias)
+    change(server, "alias", "remove", p["id"], alias)
+    change(server, "alias", "remove", p["id"], alias, expect="unchanged")
+    r = server.congvu("alias", "add", q["id"], alias, *QD)
+    assert r.returncode == 73 and "10 years" in r.stderr
+    former = answer(server.congvu("alias", "list", p["id"], "--json"))[0]["former"]
+    assert [f["address"] for f in former] == [alias]
+    # delegations
+    change(server, "delegate", "grant", p["id"], q["id"], "--rights", "lrs", "--send", "--until", "2099-01-01", expect="added")
+    change(server, "delegate", "grant", p["id"], q["id"], "--rights", "lrsw", "--send", "--until", "2099-01-01")
+    assert [d["rights"] for d in answer(server.congvu("delegate", "list", q["id"], "--json"))] == ["lrsw send"]
+    change(server, "delegate", "revoke", p["id"], q["id"])
+    change(server, "delegate", "revoke", p["id"], q["id"], expect="unchanged")
+    assert answer(server.congvu("delegate", "list", q["id"], "--json")) == []
+    assert [d["status"] for d in answer(server.congvu("delegate", "list", q["id"], "--all", "--json"))] == ["closed"]
+
+
+def test_an_agency_moves_is_renamed_and_refuses_to_close(server, agencies):
+    one, two, below = agencies
+    change(server, "agency", "move", below, "--parent", two)
+    change(server, "agency", "move", below, "--parent", two, expect="unchanged")
+    assert answer(server.congvu("agency", "show", below, "--json"))["parent"] == two
+    r = server.congvu("agency", "move", two, "--parent", below, *QD)
+    assert r.returncode == 73 and "below it" in r.stderr
+    p = person(server, "Ninh Thị Bưởi", below, role="clerk")
+    assert shown(server, p["id"])["mailboxes"] == ["vt.pba@" + server.domain]  # the post's mailbox found it where it is now
+    change(server, "agency", "rename", below, "--name", "Phòng Đổi Tên", "--abbrev", "PDT")
+    change(server, "agency", "rename", below, "--name", "Phòng Đổi Tên", "--abbrev", "PDT", expect="unchanged")
+    assert shown(server, p["id"])["display_name"] == "Ninh Thị Bưởi (PDT)"
+    r = server.congvu("agency", "close", below, *QD)
+    assert r.returncode == 73 and "1 people, 1 held posts, 1 mailboxes" in r.stderr
+
+
+def records(server):
+    return answer(server.congvu("directory", "journal", "--last", "100000", "--json"))
+
+
+def test_killed_in_the_middle_and_given_again(server, agencies):
+    """kill -9 when so many writes are in the journal: the same command again does the rest, and the journal is whole."""
+    two = agencies[1]
+    code, words = "H99.63", ("agency", "close", "H99.63", "--successor", two, "--move", *QD)
+    change(server, "agency", "add", "--code", code, "--name", "Sở Bị Đóng", "--abbrev", "SDONG", "--kind", "dept", "--mailbox",
+           "vt.sdong@" + server.domain, expect="added")
+    people = [person(server, "Đoàn Văn " + n, code, role="clerk") for n in ("Nhất", "Nhị", "Tam", "Tứ")]
+    journal = server.dir / "var/directory/journal.jsonl"
+    killed = 0
+    for writes in (2, 3):
+        size = journal.stat().st_size
+        p = subprocess.Popen([server.prefix / "bin/congvu", "-c", server.conf, *words], stdout=subprocess.DEVNULL,
+                             stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL)
+        end = time.monotonic() + 20
+        with open(journal, "rb") as f:
+            f.seek(size)
+            seen = 0
+            while seen < writes and p.poll() is None and time.monotonic() < end:
+                seen += f.read().count(b"\n")
+        p.send_signal(signal.SIGKILL)
+        killed += p.wait() == -signal.SIGKILL
+    assert killed > 0
+    done = answer(server.congvu(*words, "--json"))
+    assert done["result"] == "changed"
+    assert answer(server.congvu(*words, "--json"))["result"] == "unchanged"
+    for one in people:
+        now = shown(server, one["id"])
+        assert now["agency"] == two and now["display_name"].endswith("(SHAI)") and "vt.sdong@" + server.domain in now["mailboxes"]
+    closed = answer(server.congvu("agency", "show", code, "--json"))
+    assert closed["status"] == "closed" and closed["successors"] == [two] and closed["people"] == 0
+    check = answer(server.congvu("directory", "journal", "verify", "--json"))
+    assert check["valid"] and check["unfinished"] == killed and check["torn"] == 0
+
+
+def test_the_journal_says_who_what_and_by_which_decision(server, agencies, tmp_path):
+    p = person(server, "Tạ Thị Mai", agencies[0])
+    mine = [r for r in records(server) if r["op"] == "staff hire" and r["target"] == "Tạ Thị Mai"]
+    assert [r.get("end", r.get("write")) for r in mine] == ["add", "done"]
+    assert {r["decision"] for r in mine} == {"77/QĐ-UBND"} and len({r["batch"] for r in mine}) == 1 and mine[0]["by"]
+    added = {a["attr"]: a["added"] for a in mine[0]["attributes"]}
+    assert added["mail"] == [p["mail"]] and added["userPassword"] == ["(secret)"] and added["authPassword"] == ["(secret)"]
+    journal = server.dir / "var/directory/journal.jsonl"
+    assert p["password"] not in journal.read_text()
+    # a changed octet, a line that is gone, an end that is cut off: each is told
+    lines = journal.read_bytes().splitlines(True)
+    middle = len(lines) // 2
+    for name, text in (("changed", b"".join(lines[:middle] + [lines[middle].replace(b'"by":"', b'"by":"x', 1)] + lines[middle + 1:])),
+                       ("gone", b"".join(lines[:middle] + lines[middle + 1:]))):
+        (tmp_path / name).write_bytes(text)
+        r = server.congvu("directory", "journal", "verify", "--file", tmp_path / name)
+        assert r.returncode == 65 and "breaks the chain" in r.stderr, name
+    (tmp_path / "cut").write_bytes(b"".join(lines[:-1]))
+    (tmp_path / "cut.state").write_bytes((journal.parent / (journal.name + ".state")).read_bytes())
+    r = server.congvu("directory", "journal", "verify", "--file", tmp_path / "cut")
+    assert r.returncode == 65 and "the end is missing" in r.stderr
+
+
+def test_no_change_without_its_journal(server, tmp_path):
+    conf = tmp_path / "congvu.conf"
+    text = server.conf.read_text().replace('"../', '"%s/' % server.dir).replace('"tls/', '"%s/tls/' % server.conf.parent)
+    for line in text.splitlines():
+        if "_file" in line and '= "' in line and '= "/' not in line:
+            text = text.replace(line, line.replace('= "', '= "%s/' % server.conf.parent))
+    conf.write_text(text + '\ndirectory_journal = "/proc/no/journal"\n')
+    r = server.run_congvu(conf, "alias", "add", server.users[0]["login"], "nhat.ky@" + server.domain, *QD)
+    assert r.returncode == 74 and "nothing is changed without it" in r.stderr, r.stderr
+    assert "nhat.ky" not in server.congvu("alias", "list").stdout
+
+
+@pytest.mark.parametrize("form", ["ldif", "json", "csv"])
+def test_out_and_in_again(server, agencies, tmp_path, form):
+    first, second = tmp_path / ("1." + form), tmp_path / ("2." + form)
+    r = server.congvu("directory", "export", "--out", first)
+    assert r.returncode == 0, r.stderr
+    text = first.read_text()
+    assert "userPassword" not in text and "ou=services" not in text
+    if form == "csv":
+        rows = list(csv.DictReader(text.splitlines()))
+        assert any(x["attribute"] == "ou" and x["value"] == "Sở Thứ Nhất" for x in rows)
+    # what was changed since is put back, and nothing else is touched
+    who = person(server, "Phó Thị Xuất " + form, agencies[0])
+    server.congvu("directory", "export", "--out", first)
+    change(server, "staff", "transfer", who["id"], "--title", "Phó phòng")
+    told = answer(server.congvu("directory", "import", first, *QD, "--dry-run", "--json"))
+    assert (told["added"], told["changed"]) == (0, 1) and shown(server, who["id"])["title"] == "Phó phòng"
+    got = answer(server.congvu("directory", "import", first, *QD, "--json"))
+    assert (got["added"], got["changed"]) == (0, 1)
+    server.congvu("directory", "export", "--out", second)
+    assert first.read_bytes() == second.read_bytes()
+
+
+def test_columns_stand_below_one_another(server, agencies):
+    """On the screen, that is: letters with marks of their own take no room."""
+    name = unicodedata.normalize("NFC", "Ấm Ước Ệ")
+    person(server, name, agencies[0])
+    lines = server.congvu("staff", "list", "--agency", agencies[0]).stdout.splitlines()
+    at = {len(line[:line.index("@" + server.domain)].split()[0]) and line.index("active" if " active " in line else "closed")
+          for line in lines if " active " in line or " closed " in line}
+    assert len(lines) > 2 and len(at) == 1
+    assert not any("\u202e" in line for line in lines)
+
+
+def test_both_languages_and_completion(server):
+    vi = server.congvu("staff", "freeze", "khong.co.ai", *QD, "--lang", "vi")
+    assert vi.returncode == 67 and "không có" in vi.stderr.lower()
+    en = server.congvu("staff", "freeze", "khong.co.ai", *QD, "--lang", "en")
+    assert "nothing in the directory has" in en.stderr
+    assert "Nhóm thư" in server.congvu("--help", "--lang", "vi").stdout
+    script = server.prefix / "share/bash-completion/completions/congvu"
+    env = dict(os.environ, PATH="%s:%s" % (server.prefix / "bin", os.environ["PATH"]))
+
+    def complete(*words):
+        code = '. "$0"; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _congvu; printf "%s\\n" "${COMPREPLY[@]}"'
+        return subprocess.run(["bash", "-c", code, script, "congvu", *words], env=env, capture_output=True, text=True).stdout.split()
+    assert complete("deleg") == ["delegate"]
+    assert complete("staff", "tr") == ["transfer"]
+    assert complete("agency", "add", "--kind", "") == ["board", "commune", "dept", "office", "sector"]
+    assert "--successor" in complete("agency", "close", "H99", "--")
