@@ -551,6 +551,5 @@ ctl_reload(struct ctl *c, int argc, char **argv)
 	}
 	rc = policy_refused(c);
 	code = rc != EX_OK ? rc : code;
-	rc = check_certificate_taken(c);
-	return rc != EX_OK ? rc : code;
+	return code != EX_OK ? code : check_certificate_taken(c);
 }
