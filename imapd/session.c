@@ -239,6 +239,17 @@ cmd_run(struct client *c)
 	c->cmd->def->run(c->cmd);
 }
 
+/* A UID that the view does not have is nobody's, and what is asked of it is done (RFC 9051 6.4.9). So the view must be as of now: a flag
+ * for a message that came while stored was away would be answered OK and be nowhere. */
+static void
+cmd_run_fresh(struct client *c)
+{
+	if (c->sel != NULL && c->sel->unread && !c->sel->gone)
+		cmd_err(c->cmd, ERR_TEMP);
+	else
+		cmd_run(c);
+}
+
 /* Starts the command that the parser holds. */
 static void
 cmd_start(struct client *c, enum imap_event ev)
@@ -283,7 +294,7 @@ cmd_start(struct client *c, enum imap_event ev)
 		cmd_bad(m, "%s", state_text(c));
 	} else if (c->sel != NULL && c->sel->stale && (m->def->flags & COMMAND_FRESH)) {
 		/* EXPUNGE would move the numbers that the command names */
-		sync_run(c, false, m->uid, cmd_run);
+		sync_run(c, false, m->uid, cmd_run_fresh);
 	} else {
 		cmd_run(c);
 	}

@@ -67,6 +67,8 @@ struct selected {
 	bool stale;    /* the store said that something changed */
 	bool lost;     /* stored was restarted: open again first */
 	bool gone;     /* the mailbox was deleted */
+	bool
+	    unread; /* the last look for changes failed: what the view does not have may be there */
 	struct view view;
 	struct buf keywords; /* known to the client, separated by spaces */
 	struct buf rights;

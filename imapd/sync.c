@@ -438,10 +438,11 @@ on_changes(void *arg, int err, uint64_t highest, bool more, uint64_t forgotten,
 	if (err == ERR_NOMEM)
 		client_bye(c, "Out of memory", "view_memory");
 	if (err) {
-		s->stale = true; /* try again next time */
+		s->stale = s->unread = true; /* try again next time */
 		tell(c);
 		return;
 	}
+	s->unread = false;
 	if (forgotten > s->view.modseq)
 		s->compare = true;
 	bool progress = highest > s->view.modseq;
@@ -485,7 +486,7 @@ on_reopened(void *arg, int err, const struct store_opened *o)
 	if (err == 0 || err == ERR_NOTFOUND || err == ERR_GONE || err == ERR_DENIED)
 		s->gone = true;
 	else
-		s->stale = true;
+		s->stale = s->unread = true;
 	tell(c);
 }
 
@@ -509,7 +510,7 @@ sync_run(struct client *c, bool ask, bool expunge, void (*done)(struct client *c
 		s->stale = false;
 		if (store_open(c->store, s->mailbox, false, true, on_reopened, c) == 0)
 			return;
-		s->stale = true;
+		s->stale = s->unread = true;
 	} else if (ask || s->stale) {
 		s->stale = false;
 		ask_changes(c);

@@ -9,5 +9,7 @@
 /* Tickets of the fake: "account" or "account +share-account share-name rights" (one share). */
 /* All sessions hear that stored was restarted. */
 void fake_store_restart(struct store_client *c);
+/* From now on, until told again, no look at a mailbox comes through; all else does. */
+void fake_store_away(void);
 
 #endif

@@ -1,6 +1,7 @@
 /* imap_fake_server.c: an imapd-session over fakes of stored, ingest and lookup, for tests/unit/imap_wire_test.py: transcripts run against the
  * real session code without an instance. Arguments: certificate, key. Prints "imap_port imaps_port" and serves until standard input ends.
- * Logins: any name with the password "pw-" + name; "down" gives a directory that is down; "clerk" has a share. SIGUSR1: stored was restarted. */
+ * Logins: any name with the password "pw-" + name; "down" gives a directory that is down; "clerk" has a share. SIGUSR1: stored was restarted; SIGUSR2: it is
+ * away, or back. */
 #include "config.h"
 
 #include <arpa/inet.h>
@@ -224,6 +225,8 @@ on_signal(void *arg, int signo)
 	(void)arg;
 	if (signo == SIGUSR1)
 		fake_store_restart(imapd.store);
+	else if (signo == SIGUSR2)
+		fake_store_away();
 	else
 		imapd_stop(&imapd);
 }
@@ -265,6 +268,7 @@ main(int argc, char **argv)
 	plain = listener_new(imapd.loop, listen_any(&ports[0]), 1000, accept_plain, NULL);
 	tls = listener_new(imapd.loop, listen_any(&ports[1]), 1000, accept_tls, NULL);
 	loop_signal(imapd.loop, SIGUSR1, on_signal, NULL);
+	loop_signal(imapd.loop, SIGUSR2, on_signal, NULL);
 	loop_signal(imapd.loop, SIGTERM, on_signal, NULL);
 	struct loop_fd *in = loop_fd_new(imapd.loop, 0, on_stdin, imapd.loop);
 	loop_fd_want(in, LOOP_READ);

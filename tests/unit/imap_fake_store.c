@@ -352,6 +352,14 @@ fake_store_restart(struct store_client *c)
 			s->on_lost(s->arg);
 }
 
+static bool is_away;
+
+void
+fake_store_away(void)
+{
+	is_away = !is_away;
+}
+
 /* ---- mailboxes ---- */
 
 static void
@@ -562,6 +570,10 @@ run_open(struct job *j)
 {
 	int err;
 	struct fbox *b = box_of(j->s, j->box, 'r', &err);
+	if (is_away) {
+		b = NULL;
+		err = ERR_CLOSED;
+	}
 	struct store_opened o = {0};
 	struct buf kw;
 	buf_init(&kw, 65536);
@@ -791,6 +803,10 @@ run_changes(struct job *j)
 {
 	int err;
 	struct fbox *b = box_of(j->s, j->box, 'r', &err);
+	if (is_away) {
+		b = NULL;
+		err = ERR_CLOSED;
+	}
 	struct store_uid out[3] = {{0}};
 	uint32_t gone[3];
 	size_t n = 0, n_gone = 0;

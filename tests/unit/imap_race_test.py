@@ -340,6 +340,32 @@ def restart(args, pid):
     print("restart: survived")
 
 
+def away(args, pid):
+    """A flag for a message that came while stored was away, by the UID that APPEND told: it is set, or the answer is not OK."""
+    c = Client(args.port, args.ca, args.login, args.password, "v")
+    d = Client(args.port, args.ca, args.login, args.password, "w")
+    c.run("CREATE off")
+    c.select("off")
+    for signals in ([], [signal.SIGUSR1]):  # one look that fails, and a mailbox that must be opened again
+        os.kill(pid, signal.SIGUSR2)
+        for s in signals:
+            os.kill(pid, s)
+        time.sleep(0.1)
+        tag = d.send("APPEND off {21+}\r\nFrom: 1@x.example\r\n\r\n")
+        uid = re.search(rb"APPENDUID \d+ (\d+)", d.finish(tag, False)[0]).group(1).decode()
+        for command in ("STORE %s +FLAGS (Fire)", "STORE %s +FLAGS.SILENT (Fire)", "FETCH %s FLAGS", "SEARCH UID %s", "COPY %s off", "MOVE %s off"):
+            tag = c.send("UID " + command % uid)
+            status, lines = c.finish(tag, False)
+            assert status.startswith(b"NO [UNAVAILABLE]"), (command, status, lines)
+        os.kill(pid, signal.SIGUSR2)
+        time.sleep(0.1)
+        c.run("UID STORE %s +FLAGS (Fire)" % uid)
+        assert any(b"Fire" in line for line in c.run("UID FETCH %s FLAGS" % uid))
+    c.run("LOGOUT")
+    d.run("LOGOUT")
+    print("away: nothing was promised")
+
+
 def main():
     ap = argparse.ArgumentParser()
     ap.add_argument("--port", type=int)
@@ -363,6 +389,7 @@ def main():
             many_bodies(args, args.seed)
             binary(args, args.seed)
             restart(args, server.process.pid)
+            away(args, server.process.pid)
             large(args, server.process.pid, not server.is_asan)
         finally:
             code, log = server.stop()
