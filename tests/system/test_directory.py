@@ -958,7 +958,8 @@ def test_link_set():
 @pytest.fixture
 def ctl(site, tmp_path):
     lk = Lookup(tmp_path / "run", [site.uri], password=secret(site),
-                more='admin_bind_dn = "cn=hr,ou=services,%s"\nadmin_password_file = "%s"\n' % (BASE, site.dir / "hr.password"))
+                more='admin_bind_dn = "cn=hr,ou=services,%s"\nadmin_password_file = "%s"\ndirectory_journal = "%s"\n' % (
+                    BASE, site.dir / "hr.password", tmp_path / "journal.jsonl"))
 
     def run(*args, data=None, code=0):
         r = subprocess.run([BUILD / "congvu", "-c", lk.dir / "congvu.conf", "--json", *map(str, args)], input=data, capture_output=True, text=True)
