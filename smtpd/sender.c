@@ -76,5 +76,7 @@ sender_stamp(const struct client *c, struct msg *m, struct arena *arena)
 		return 0;
 	while (err == 0 && msg_count(m, sender) > 0)
 		err = msg_change(m, 1, slice_str(sender), slice_str(""), false);
-	return err != 0 ? err : msg_add(m, slice_str(sender), slice_str(c->login->address), false);
+	/* above what was sent: from its first field on it stays as it was, octet by octet */
+	return err != 0 ? err
+			: msg_insert(m, 0, slice_str(sender), slice_str(c->login->address), false);
 }

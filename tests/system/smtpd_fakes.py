@@ -203,7 +203,7 @@ class Lookup(Ipc):
         mine = [user] + [a for a, holder in self.functional.items() if holder == user]
         out = put(user) + put("p-1") + put(user) + put("Name") + put(b"ticket") + struct.pack(">q", 2 ** 40)
         out += struct.pack(">I", len(mine)) + b"".join(put(a) + bytes([a != user]) + struct.pack(">qq", 0, 0) for a in mine)
-        out += struct.pack(">I", 0) + put("") + b"\0"
+        out += struct.pack(">I", 0) + put("") + b"\0" + struct.pack(">qBI", 0, 0, 0)
         return 24, out
 
 
