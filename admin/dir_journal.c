@@ -57,10 +57,16 @@ folder_sync(const char *path)
 static int
 open_file(const char *path, int *fd_out)
 {
-	char *copy = xstrdup(path);
+	char *copy = xstrdup(path), *folder = dirname(copy), *slash = strrchr(folder, '/');
 	int fd, err = 0;
 
-	(void)mkdir(dirname(copy), 0700); /* there, or the open says why not */
+	/* At the first change of a new site neither it nor the folder of all data is there. There, or the open says why not. */
+	if (slash != NULL && slash != folder) {
+		*slash = '\0';
+		(void)mkdir(folder, 0711);
+		*slash = '/';
+	}
+	(void)mkdir(folder, 0700);
 	free(copy);
 	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0 || folder_sync(path) != 0)

@@ -108,8 +108,8 @@ check_schema(struct check *k, struct dir *d)
 	static const char *const where[] = {"subschemaSubentry", NULL};
 	static const char *const attrs[] = {"attributeTypes", "objectClasses", NULL};
 	/* of the overlay of the password policy, or written by us later */
-	static const char *const optional[] = {
-	    "dir_attr_locked", "dir_attr_password_time", "dir_attr_scram_time", NULL};
+	static const char *const optional[] = {"dir_attr_locked", "dir_attr_password_time",
+	    "dir_attr_scram_time", "dir_attr_policy", "dir_attr_reset", "dir_attr_grace", NULL};
 	struct dir_result *root = NULL, *r = NULL;
 	char *dn = NULL;
 	size_t n, missing = 0, names = 0;
