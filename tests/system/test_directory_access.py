@@ -46,6 +46,14 @@ def delegation_ldif(ident, delegator):
             "vnRights: lrs\nvnDecisionRef: 1/QĐ\n\n" % (ident, BASE, ident, delegator, person(1)))
 
 
+APP = "vnAppId=%s,ou=apppasswords," + BASE
+
+
+def app_ldif(ident, owner, dn=None, extra=""):
+    return ("dn: %s\nobjectClass: vnAppPassword\nvnAppId: %s\ndescription: may\nvnAppOwner: %s\nauthPassword: x\n%s\n" %
+            (dn or APP % ident, ident, owner, extra))
+
+
 def staff_ldif(n, code="H99.02", extra=""):
     return person_ldif(n, "Trần Văn Bình", "binh%d" % n, PASSWORD % n, extra=extra).replace("vnAgencyRef: H99.02", "vnAgencyRef: " + code)
 
@@ -57,6 +65,7 @@ TREE = "".join([
     staff_ldif(2, "H99.05", "vnEpoch: 1\n"), staff_ldif(3, extra="vnRole: security\n"),
     mailbox_ldif("vt02", "H99.02"), mailbox_ldif("vt05", "H99.05"), group_ldif("g02", "H99.02"), group_ldif("g05", "H99.05"),
     delegation_ldif("d02", person(1)), delegation_ldif("d05", person(2)),
+    app_ldif("aaaa", person(1)), app_ldif("bbbb", person(2)),
     "dn: %s\nobjectClass: organizationalRole\nobjectClass: simpleSecurityObject\nobjectClass: vnHrOfficer\ncn: can bo skhcn\n"
     "userPassword: officer-Password\nvnHrOf: H99.02\nvnHrOf: H99.02.01\nroleOccupant: %s\n\n" % (OFFICER, person(1)),
 ])
@@ -196,6 +205,15 @@ CHANGES = [
     (DELEGATION % 2, "replace: vnRights\nvnRights: lr", 0), (DELEGATION % 5, "replace: vnRights\nvnRights: lr", 50),
     (DELEGATION % 2, "replace: vnDelegator\nvnDelegator: " + OTHER, 50), (DELEGATION % 2, "delete: vnDelegator\nvnDelegator: %s\n-\nadd: vnDelegator\nvnDelegator: %s" % (OWN, OTHER), 50),
     (DELEGATION % 2, "delete: vnDelegator\nvnDelegator: %s\n-\nadd: vnDelegator\nvnDelegator: %s" % (OWN, MBOX % 2), 0),
+    # an app password signs in as its owner, who is judged by the value
+    (APP % "aaaa", "replace: description\ndescription: khac", 0), (APP % "bbbb", "replace: description\ndescription: khac", 50), (APP % "bbbb", "replace: authPassword\nauthPassword: y", 50),
+    (APP % "aaaa", "replace: vnAppOwner\nvnAppOwner: " + OTHER, 50), (APP % "bbbb", "replace: vnAppOwner\nvnAppOwner: " + OWN, 50),
+    (APP % "aaaa", "delete: vnAppOwner\nvnAppOwner: %s\n-\nadd: vnAppOwner\nvnAppOwner: %s" % (OWN, OTHER), 50),
+    (APP % "aaaa", "delete: vnAppOwner\nvnAppOwner: %s\n-\nadd: vnAppOwner\nvnAppOwner: %s" % (OWN, person(3)), 0),
+    (GROUP % 2, "add: objectClass\nobjectClass: vnAppPassword\n-\nadd: vnAppId\nvnAppId: cccc\n-\nadd: vnAppOwner\nvnAppOwner: " + OTHER, 50),
+    # an address is one, and one alone
+    (OWN, "add: vnMailAlias\nvnMailAlias: binh.tv@tinhmau.example", 0), (OWN, "add: vnMailAlias\nvnMailAlias: smtp:binh2@tinhmau.example", 19),
+    (OWN, "add: vnMailAlias\nvnMailAlias: binh2", 19), (OWN, "replace: mail\nmail: binh1@tinhmau.example;x", 19),
     (POST % (2, "H99.02"), "add: roleOccupant\nroleOccupant: " + OWN, 0), (POST % (5, "H99.05"), "add: roleOccupant\nroleOccupant: " + OWN, 50),
     (POST % (2, "H99.02"), "add: objectClass\nobjectClass: vnAgency\n-\nadd: vnAgencyCode\nvnAgencyCode: H99.66", 50),
     (AGENCY % "H99.02", "replace: telephoneNumber\ntelephoneNumber: 0123", 0), (AGENCY % "H99.05", "replace: telephoneNumber\ntelephoneNumber: 0123", 50),
@@ -219,6 +237,9 @@ def test_what_an_officer_adds_and_removes(site):
         (group_ldif("moi5-g", "H99.05"), 50), (delegation_ldif("moi-d", person(10)), 0), (delegation_ldif("moi5-d", person(2)), 50),
         (delegation_ldif("moi6-d", MBOX % 5), 50), (post_ldif("H99.02", own, "H99.02-tp"), 0), (post_ldif("H99.05", other, "H99.05-tp"), 50),
         (post_ldif("H99.02", other, "H99.02-tp2"), 50), (post_ldif("H99.02", own, "H99.05-gd"), 50),
+        (app_ldif("dddd", person(1)), 0), (app_ldif("eeee", person(2)), 50),
+        # an app password that is a group of one's own as well, among the people
+        (app_ldif("ffff", person(2), "vnAppId=ffff,ou=people," + BASE, "objectClass: vnMailGroup\nmail: ffff@tinhmau.example\nvnAgencyRef: H99.02\n"), 50),
         (agency_ldif("H99.02.09", "vnAgencyCode=H99.02,vnAgencyCode=H99,").split("\n\n")[0] + "\n", 50),
         (staff_ldif(17).replace("ou=people", "ou=services"), 50), (staff_ldif(18).replace("ou=people", "ou=officers"), 50))])
     expect(site, OFFICER, [(delete(dn), result) for dn, result in (
