@@ -1,5 +1,6 @@
 /* dir_admin_agency_change.c: an agency moves below another, gets another name, or is closed. Runs in congvu. What depends on the agency is
- * written first and the agency itself last: cut off in the middle, the same command given again finds what is left. Its code stays for ever,
+ * written first and the agency itself last (a rename: the agency first, so that who may not write it changes nothing): cut off in the middle, the same
+ * command given again finds what is left. Its code stays for ever,
  * and a closed agency stays in the directory with its successor. */
 #include "config.h"
 
@@ -122,7 +123,7 @@ dir_admin_agency_move(struct dir_admin *a, const char *code, const char *parent,
 
 static const char *const belonging_attrs[] = {"vnStaffId", "cn", "displayName", "mail",
     "vnAgencyRef", "vnAssignment", "vnValidFrom", "vnPositionCode", "vnMailboxId", "roleOccupant",
-    "vnAgencyCode", NULL};
+    "vnAgencyCode", "vnHolder", "vnMailboxKind", NULL};
 
 /* Each kind of what belongs to it and is not at an end. */
 static const struct belonging {
@@ -161,46 +162,82 @@ is_child(const struct dir_entry *e, const char *parent)
 
 /* ---- rename ---- */
 
-/* Replaces a text when it is the one that was made of the old name. */
-static void
-renew(struct mods *m, const struct dir_entry *e, const char *attr, const char *was, const char *now)
+static const char clerks_prefix[] = "Văn thư ";
+
+static bool
+is_after_prefix(const struct dir_entry *e)
 {
-	if (strcmp(admin_value(e, attr), was) == 0)
-		mods_replace_text(m, attr, now);
+	return strncmp(admin_value(e, "cn"), clerks_prefix, strlen(clerks_prefix)) == 0;
+}
+
+static void
+clerks_named(struct mods *m, const struct dir_entry *e, const char *name)
+{
+	char cn[1024];
+
+	snprintf(cn, sizeof(cn), "%s%s", clerks_prefix, name);
+	if (is_after_prefix(e))
+		mods_replace_text(m, "cn", cn);
+}
+
+/* A mailbox that the agency's clerks hold as theirs, not one of a post. */
+static bool
+is_clerks_box(const struct dir_entry *e, const char *post)
+{
+	const struct dir_attr *at = dir_entry_attr(e, "vnHolder");
+
+	for (size_t i = 0; at != NULL && i < at->n_values; i++)
+		if (is_at((const char *)at->values[i].ptr, post))
+			return strcasecmp(admin_value(e, "vnMailboxKind"), "post") != 0;
+	return false;
+}
+
+/* The names that are made of the agency's, whatever they were made of before: a command that was cut off no longer knows the old ones. */
+static void
+person_named(struct mods *m, const struct dir_entry *e, const char *name, const char *abbrev)
+{
+	const char *cn = admin_value(e, "cn"), *was = admin_value(e, "displayName");
+	char now[1024];
+	size_t n = strlen(cn), len = strlen(was);
+
+	mods_replace_text(m, "ou", name);
+	if (len > n + 3 && strncmp(was, cn, n) == 0 && strncmp(was + n, " (", 2) == 0 &&
+	    was[len - 1] == ')') {
+		snprintf(now, sizeof(now), "%s (%s)", cn, abbrev);
+		mods_replace_text(m, "displayName", now);
+	}
 }
 
 static int
-rename_one(struct dir_admin *a, int which, const struct dir_entry *e,
-    const struct agency_cache *old, const char *name, const char *abbrev, char **why_out)
+rename_kind(struct dir_admin *a, int which, const struct agency_cache *g, const char *name,
+    const char *abbrev, char **why_out)
 {
-	char was[1024], now[1024];
-	struct mods m;
-	int err;
+	char *post = admin_clerk_post(g);
+	struct dir_result *r = NULL;
+	size_t boxes = 0;
+	int err = post == NULL ? ERR_LIMIT : belonging(a, which, g->code, &r, why_out);
 
-	mods_init(&m);
-	switch (which) {
-	case PEOPLE:
-		mods_replace_text(&m, "ou", name);
-		snprintf(was, sizeof(was), "%s (%s)", admin_value(e, "cn"), old->abbrev);
-		snprintf(now, sizeof(now), "%s (%s)", admin_value(e, "cn"), abbrev);
-		renew(&m, e, "displayName", was, now);
-		break;
-	case MAILBOXES:
-		renew(&m, e, "displayName", old->name, name);
-		snprintf(was, sizeof(was), "Văn thư %s", old->name);
-		snprintf(now, sizeof(now), "Văn thư %s", name);
-		renew(&m, e, "cn", was, now);
-		break;
-	case POSTS:
-		snprintf(was, sizeof(was), "Văn thư %s", old->abbrev);
-		snprintf(now, sizeof(now), "Văn thư %s", abbrev);
-		renew(&m, e, "cn", was, now);
-		break;
-	default:
-		break;
+	for (size_t i = 0; err == 0 && i < r->n_entries; i++)
+		boxes += which == MAILBOXES && is_clerks_box(&r->entries[i], post);
+	for (size_t i = 0; err == 0 && i < r->n_entries; i++) {
+		const struct dir_entry *e = &r->entries[i];
+		struct mods m;
+
+		mods_init(&m);
+		if (which == PEOPLE) {
+			person_named(&m, e, name, abbrev);
+		} else if (which == POSTS && is_at(e->dn, post)) {
+			clerks_named(&m, e, abbrev);
+		} else if (which == MAILBOXES && is_clerks_box(e, post) &&
+			   (boxes == 1 || is_after_prefix(e))) {
+			mods_replace_text(&m, "displayName", name);
+			clerks_named(&m, e, name);
+		}
+		err = m.n == 0 ? m.err : admin_modify(a, e->dn, &m, why_out);
+		mods_done(&m);
 	}
-	err = m.n == 0 ? 0 : admin_modify(a, e->dn, &m, why_out);
-	mods_done(&m);
+	dir_result_free(r);
+	free(post);
 	return err;
 }
 
@@ -208,33 +245,27 @@ static int
 rename_all(struct dir_admin *a, const struct dir_entry *e, const char *name, const char *abbrev,
     char **why_out)
 {
-	const struct agency_cache *old = NULL;
-	const char *code = admin_value(e, "vnAgencyCode");
+	const struct agency_cache *g = NULL;
 	char now[20];
 	struct mods m;
-	int err = admin_agency(a, code, &old, why_out);
+	int err = admin_agency(a, admin_value(e, "vnAgencyCode"), &g, why_out);
 
-	for (int which = 0; err == 0 && which < N_BELONGINGS; which++) {
-		struct dir_result *r = NULL;
-
-		err = belonging(a, which, code, &r, why_out);
-		for (size_t i = 0; err == 0 && i < r->n_entries; i++)
-			err = rename_one(a, which, &r->entries[i], old, name, abbrev, why_out);
-		dir_result_free(r);
-	}
 	if (err != 0)
 		return err;
 	mods_init(&m);
 	mods_replace_text(&m, "ou", name);
 	mods_replace_text(&m, "displayName", name);
 	mods_replace(&m, "vnAgencyAbbrev", abbrev);
-	if (strcmp(old->name, name) != 0) {
+	if (strcmp(g->name, name) != 0) {
 		admin_now(now);
-		mods_fmt(&m, "vnFormerName", "%s;%.8s;%.8s;%s", old->name,
+		mods_fmt(&m, "vnFormerName", "%s;%.8s;%.8s;%s", g->name,
 		    admin_value(e, "vnValidFrom"), now, a->decision);
 	}
 	err = admin_modify(a, e->dn, &m, why_out);
 	mods_done(&m);
+	for (int which = 0; err == 0 && which < N_BELONGINGS; which++)
+		if (which != GROUPS)
+			err = rename_kind(a, which, g, name, abbrev, why_out);
 	admin_agency_forget(a);
 	return err;
 }

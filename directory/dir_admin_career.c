@@ -371,6 +371,12 @@ transfer(struct dir_admin *a, const struct dir_entry *e, const struct staff_tran
 	struct mods m;
 	int err = 0;
 
+	/* a role is no place: who was clerk there is not at once trusted with the mailbox here */
+	if (p->role == NULL && strcasecmp(was, g->code) != 0 &&
+	    strcasecmp(admin_value(e, "vnRole"), "clerk") == 0)
+		return admin_fail(why_out, ERR_SYNTAX,
+		    "%s is a clerk of %s: say with --role what they are to be at %s",
+		    admin_value(e, "vnStaffId"), was, g->code);
 	mods_init(&m);
 	err = admin_place(a, &m, e, g, p->title, false, why_out);
 	if (err == 0 && p->mail != NULL)

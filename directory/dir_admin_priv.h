@@ -64,7 +64,8 @@ int admin_begin(
 int admin_end(struct dir_admin *a, int err, bool created, enum change *change_out, char **why_out);
 /* One write, in the journal first; with dry_run in dir_admin_changes alone. */
 int admin_add(struct dir_admin *a, const char *dn, const struct mods *m, char **why_out);
-/* Leaves out what is so already: nothing is written when nothing is left; else the decision is added to the entry. */
+/* Leaves out what is so already: nothing is written when nothing is left; else the decision is added to the entry, unless m itself
+ * names vnDecisionRef. */
 int admin_modify(struct dir_admin *a, const char *dn, const struct mods *m, char **why_out);
 int admin_move(struct dir_admin *a, const char *dn, const char *new_parent, char **why_out);
 /* Attributes that no file and no journal has: passwords and keys. */

@@ -358,6 +358,15 @@ effect(struct mods *all, const struct dir_mod *m, const struct dir_attr *have, s
 	return true;
 }
 
+static bool
+is_cited(const struct mods *m)
+{
+	for (size_t i = 0; i < m->n; i++)
+		if (strcasecmp(m->m[i].name, "vnDecisionRef") == 0)
+			return true;
+	return false;
+}
+
 /* The entry with the attributes that m touches; none in a dry run that has only thought of making it. */
 static int
 entry_now(struct dir_admin *a, const char *dn, const struct mods *m, struct dir_result **out,
@@ -402,7 +411,7 @@ admin_modify(struct dir_admin *a, const char *dn, const struct mods *m, char **w
 		n += effect(&scratch, &m->m[i], have, &left[n], attrs);
 	}
 	if (err == 0 && n > 0) {
-		if (cite.len > 0 && !a->uncited)
+		if (cite.len > 0 && !a->uncited && !is_cited(m))
 			n += effect(&scratch, &decision,
 			    r == NULL ? NULL : dir_entry_attr(&r->entries[0], "vnDecisionRef"),
 			    &left[n], attrs);

@@ -408,6 +408,21 @@ mod_try(struct fake_entry *e, const struct dir_mod *m, bool doing)
 	return 0;
 }
 
+/* Whether mods[at] adds what one before it adds. */
+static bool
+adds_twice(const struct dir_mod *mods, size_t at)
+{
+	const struct dir_mod *m = &mods[at];
+
+	for (size_t i = 0; i < at; i++)
+		for (size_t k = 0; k < mods[i].n_values && k < m->n_values; k++)
+			if (m->op == DIR_MOD_ADD && mods[i].op == DIR_MOD_ADD &&
+			    strcasecmp(m->name, mods[i].name) == 0 &&
+			    slice_eq(m->values[k], mods[i].values[k]))
+				return true;
+	return false;
+}
+
 int
 dir_modify(struct dir *d, const char *dn, const struct dir_mod *mods, size_t n_mods, char **why_out)
 {
@@ -416,7 +431,7 @@ dir_modify(struct dir *d, const char *dn, const struct dir_mod *mods, size_t n_m
 	int err = e == NULL ? ERR_NOTFOUND : 0;
 
 	for (size_t i = 0; err == 0 && i < n_mods; i++)
-		err = mod_try(e, &mods[i], false);
+		err = adds_twice(mods, i) ? ERR_EXISTS : mod_try(e, &mods[i], false);
 	err = write_err(d, err, why_out);
 	for (size_t i = 0; err == 0 && i < n_mods; i++)
 		mod_try(e, &mods[i], true);

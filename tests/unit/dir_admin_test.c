@@ -480,6 +480,86 @@ test_transfer(void **state)
 }
 
 static void
+test_a_clerk_goes_elsewhere_in_a_role(void **state)
+{
+	const struct staff_transfer first = {NULL, NULL, "clerk", NULL, QD},
+				    unsaid = {"H9.2", NULL, NULL, NULL, QD},
+				    as_staff = {"H9.2", NULL, "staff", NULL, QD},
+				    title = {NULL, "Văn thư", NULL, NULL, QD};
+	static const char post[] = "vnPositionCode=H9.2-vanthu,vnAgencyCode=H9.2,ou=agencies,o=x";
+	struct world *w = world_new();
+	char *why = NULL, *before, *after;
+	enum change c;
+
+	(void)state;
+	OK(dir_admin_transfer(w->a, "1", &first, &c, &why));
+	OK(dir_admin_transfer(w->a, "1", &title, &c, &why)); /* the agency stays */
+	before = dump(w);
+	assert_int_equal(dir_admin_transfer(w->a, "1", &unsaid, &c, &why), ERR_SYNTAX);
+	assert_non_null(strstr(why, "--role"));
+	after = dump(w);
+	assert_string_equal(before, after);
+	free(why);
+	why = NULL;
+	OK(dir_admin_transfer(w->a, "1", &as_staff, &c, &why));
+	assert_false(has(w, post, "roleOccupant", ONE));
+	assert_true(has(w, ONE, "vnAgencyRef", "H9.2"));
+	free(before);
+	free(after);
+	world_free(w);
+}
+
+static void
+test_an_agency_moves_by_another_decision_each_time(void **state)
+{
+	static const char dn[] = "vnAgencyCode=H9.1,vnAgencyCode=H9.2,ou=agencies,o=x";
+	struct world *w = world_new();
+	char *why = NULL;
+	enum change c;
+
+	(void)state;
+	OK(dir_admin_agency_move(w->a, "H9.1", "H9.2", "1/QĐ", &c, &why));
+	OK(dir_admin_agency_move(w->a, "H9.1", NULL, "2/QĐ", &c, &why));
+	OK(dir_admin_agency_move(w->a, "H9.1", "H9.2", "3/QĐ", &c, &why));
+	assert_true(has(w, dn, "vnDecisionRef", "1/QĐ"));
+	assert_true(has(w, dn, "vnDecisionRef", "2/QĐ"));
+	assert_true(has(w, dn, "vnDecisionRef", "3/QĐ"));
+	world_free(w);
+}
+
+/* Who may not write the agency is refused at the first write. */
+static void
+test_an_agency_is_renamed_before_what_is_called_after_it(void **state)
+{
+	static const char box[] = "vnMailboxId=MOT,ou=mailboxes,o=x",
+			  post[] = "vnMailboxId=gd,ou=mailboxes,o=x";
+	struct world *w = world_new();
+	char *why = NULL;
+	enum change c;
+
+	(void)state;
+	ENTRY(w, post, "objectClass", "vnFunctionalMailbox", "vnMailboxId", "gd", "mail",
+	    "gd@tinhmau.example", "cn", "Giám đốc", "displayName", "Giám đốc (MOT)", "vnAgencyRef",
+	    "H9.1", "vnHolder", "vnPositionCode=H9.1-gd,vnAgencyCode=H9.1,ou=agencies,o=x",
+	    "vnMailboxKind", "post", "vnStatus", "active");
+	OK(dir_admin_agency_rename(w->a, "H9.1", "Sở Khác", NULL, QD, &c, &why));
+	assert_string_equal(json_cstr(json_get(json_at(dir_admin_changes(w->a), 0), "dn")),
+	    "vnAgencyCode=H9.1,ou=agencies,o=x");
+	assert_true(has(w, box, "displayName", "Sở Khác"));
+	/* written past congvu: the next name takes it along */
+	assert_int_equal(dir_modify(w->dir, box,
+			     &(struct dir_mod){DIR_MOD_REPLACE, "displayName",
+				 &(struct slice){(const unsigned char *)"Tay", 3}, 1},
+			     1, &why),
+	    0);
+	OK(dir_admin_agency_rename(w->a, "H9.1", "Sở Khác Nữa", NULL, QD, &c, &why));
+	assert_true(has(w, box, "displayName", "Sở Khác Nữa"));
+	assert_true(has(w, post, "displayName", "Giám đốc (MOT)"));
+	assert_true(has(w, ONE, "ou", "Sở Khác Nữa"));
+	world_free(w);
+}
+
+static void
 test_leave_ends_everything(void **state)
 {
 	struct world *w = world_new();
@@ -681,6 +761,9 @@ main(void)
 	const struct CMUnitTest tests[] = {cmocka_unit_test(test_again_changes_nothing),
 	    cmocka_unit_test(test_dry_run_writes_nothing_and_tells_all),
 	    cmocka_unit_test(test_cut_off_and_given_again), cmocka_unit_test(test_transfer),
+	    cmocka_unit_test(test_a_clerk_goes_elsewhere_in_a_role),
+	    cmocka_unit_test(test_an_agency_moves_by_another_decision_each_time),
+	    cmocka_unit_test(test_an_agency_is_renamed_before_what_is_called_after_it),
 	    cmocka_unit_test(test_leave_ends_everything),
 	    cmocka_unit_test(test_an_address_is_free_after_ten_years),
 	    cmocka_unit_test(test_close_refuses_and_moves),
