@@ -60,13 +60,24 @@ file_write(struct ctl *c, const char *path, struct slice text)
 	return bad ? EX_CANTCREAT : 0;
 }
 
+static void
+tell_skipped(size_t n)
+{
+	if (n > 0)
+		fprintf(stderr,
+		    _("congvu directory: %zu app passwords and officers left out: they are "
+		      "made by congvu and by the administrator\n"),
+		    n);
+}
+
 static int
 export_run(struct ctl *c, struct ctl_dir *d, const struct args *a)
 {
 	struct dir_result *r = NULL;
+	size_t skipped = 0;
 	char *why = NULL;
 	struct buf text;
-	int rc = 0, err = dir_admin_export(d->admin, &r, &why);
+	int rc = 0, err = dir_admin_export(d->admin, &r, &skipped, &why);
 
 	buf_init(&text, DUMP_BYTES_MAX);
 	if (err == 0)
@@ -79,6 +90,8 @@ export_run(struct ctl *c, struct ctl_dir *d, const struct args *a)
 		rc = EX_IOERR;
 	if (rc == 0)
 		fprintf(stderr, _("congvu directory: %zu entries\n"), r->n_entries);
+	if (rc == 0)
+		tell_skipped(skipped);
 	buf_done(&text);
 	dir_result_free(r);
 	return rc;
@@ -118,7 +131,7 @@ import_run(struct ctl *c, struct ctl_dir *d, const struct args *a, const char *f
 {
 	enum change change = CHANGE_NONE;
 	struct dir_result *r = NULL;
-	size_t counts[3] = {0};
+	size_t counts[N_IMPORT_COUNTS] = {0};
 	char *why = NULL;
 	struct json *j;
 	struct buf text;
@@ -136,9 +149,11 @@ import_run(struct ctl *c, struct ctl_dir *d, const struct args *a, const char *f
 		json_set_int(j, "added", (int64_t)counts[CHANGE_ADDED]);
 		json_set_int(j, "changed", (int64_t)counts[CHANGE_CHANGED]);
 		json_set_int(j, "unchanged", (int64_t)counts[CHANGE_NONE]);
+		json_set_int(j, "skipped", (int64_t)counts[IMPORT_SKIPPED]);
 		rc = ctl_change_told(c, &a->change, d, file, err, change, why, j);
 		fprintf(stderr, _("congvu directory: %zu added, %zu changed, %zu unchanged\n"),
 		    counts[CHANGE_ADDED], counts[CHANGE_CHANGED], counts[CHANGE_NONE]);
+		tell_skipped(counts[IMPORT_SKIPPED]);
 	}
 	dir_result_free(r);
 	return rc;

@@ -201,12 +201,16 @@ int dir_admin_delegations(
 char *dir_admin_name_of(struct dir_admin *a, const char *dn);
 
 /* ---- the directory as a whole ---- */
-/* All of it but passwords, service accounts and the password policy, sorted as dir_dump.h has it. */
-int dir_admin_export(struct dir_admin *a, struct dir_result **out, char **why_out);
-/* Makes every entry of r what it is there; entries that r does not name stay. counts_out: by enum change. All entries are looked at before the first is
+/* All of it but passwords, service accounts, the password policy, app passwords and officers, sorted as dir_dump.h has it. skipped_out: how many app
+ * passwords and officers there are. */
+int dir_admin_export(
+    struct dir_admin *a, struct dir_result **out, size_t *skipped_out, char **why_out);
+enum { IMPORT_SKIPPED = CHANGE_CHANGED + 1, N_IMPORT_COUNTS };
+/* Makes every entry of r what it is there; entries that r does not name stay. App passwords and officers are skipped. Of an entry that is
+ * there vnScramTime and vnGraceTime stay, and vnEpoch and vnNextId only rise. counts_out: by enum change, and IMPORT_SKIPPED. All entries are looked at before the first is
  * written; one that fails later ends it there. */
 int dir_admin_import(struct dir_admin *a, const struct dir_result *r, const char *decision,
-    size_t counts_out[3], enum change *change_out, char **why_out);
+    size_t counts_out[N_IMPORT_COUNTS], enum change *change_out, char **why_out);
 
 /* ---- passwords: the hash that a bind is verified by and the SCRAM keys, in one change ---- */
 /* Somebody's account, by id, login name or address. */

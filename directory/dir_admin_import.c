@@ -1,5 +1,5 @@
-/* dir_admin_import.c: the directory as a whole, out and in again (dir_dump.h has the files). Runs in congvu. Passwords, service accounts and the password
- * policy are no part of it. What comes in is made to be as the file says, entry by entry, parents first; what the file does not name stays. Each
+/* dir_admin_import.c: the directory as a whole, out and in again (dir_dump.h has the files). Runs in congvu. Passwords, service accounts, the password
+ * policy, app passwords and officers are no part of it. What comes in is made to be as the file says, entry by entry, parents first; what the file does not name stays. Each
  * entry is one write: cut off, the same file given again does the rest. */
 #include "config.h"
 
@@ -14,6 +14,10 @@
 #include <string.h>
 #include <strings.h>
 
+enum {
+	COUNTER_MAX = INT32_MAX / 2
+}; /* a larger one in a file is none of ours: it would leave no room to rise */
+
 /* Whether dn (normalized) is that of branch, or below. */
 static bool
 is_in(const char *dn, const char *branch)
@@ -23,25 +27,37 @@ is_in(const char *dn, const char *branch)
 	return n >= m && strcmp(dn + n - m, branch) == 0 && (n == m || dn[n - m - 1] == ',');
 }
 
+/* Whether dn is that of branch (of the base) or, with below, below it. */
+static bool
+is_in_branch(struct dir_admin *a, const char *dn_norm, const char *branch, bool below)
+{
+	char *dn = NULL, *norm;
+	bool in;
+
+	if (asprintf(&dn, "%s%s", branch, dir_base(a->d)) < 0)
+		fatal("out of memory");
+	norm = dir_dn_norm(dn);
+	in = norm != NULL && is_in(dn_norm, norm) && !(below && strcmp(dn_norm, norm) == 0);
+	free(dn);
+	free(norm);
+	return in;
+}
+
 /* Ours to give and take: below the base, and neither services nor policies. */
 static bool
 is_ours(struct dir_admin *a, const char *dn_norm)
 {
-	static const char *const not_ours[] = {"", "ou=services,", "ou=policies,"};
-	bool ours = false;
+	return is_in_branch(a, dn_norm, "", false) &&
+	       !is_in_branch(a, dn_norm, "ou=services,", false) &&
+	       !is_in_branch(a, dn_norm, "ou=policies,", false);
+}
 
-	for (size_t i = 0; i < 3; i++) {
-		char *branch = NULL, *norm;
-
-		if (asprintf(&branch, "%s%s", not_ours[i], dir_base(a->d)) < 0)
-			fatal("out of memory");
-		norm = dir_dn_norm(branch);
-		if (norm != NULL && is_in(dn_norm, norm))
-			ours = i == 0;
-		free(branch);
-		free(norm);
-	}
-	return ours;
+/* App passwords and officers: their entries have to have a password, which no file has. */
+static bool
+is_skipped(struct dir_admin *a, const char *dn_norm)
+{
+	return is_in_branch(a, dn_norm, "ou=apppasswords,", true) ||
+	       is_in_branch(a, dn_norm, "ou=officers,", true);
 }
 
 static void
@@ -75,7 +91,7 @@ secrets_drop(struct dir_entry *e)
 }
 
 int
-dir_admin_export(struct dir_admin *a, struct dir_result **out, char **why_out)
+dir_admin_export(struct dir_admin *a, struct dir_result **out, size_t *skipped_out, char **why_out)
 {
 	static const char *const all[] = {"*", NULL};
 	struct dir_result *r = NULL;
@@ -85,8 +101,12 @@ dir_admin_export(struct dir_admin *a, struct dir_result **out, char **why_out)
 	if (err != 0)
 		return admin_fail(
 		    why_out, err, "the directory does not answer (%s)", err_name(err));
+	*skipped_out = 0;
 	for (size_t i = 0; i < r->n_entries; i++) {
-		if (is_ours(a, r->entries[i].dn_norm)) {
+		if (is_skipped(a, r->entries[i].dn_norm)) {
+			++*skipped_out;
+			entry_done(&r->entries[i]);
+		} else if (is_ours(a, r->entries[i].dn_norm)) {
 			struct dir_entry keep = r->entries[i];
 
 			secrets_drop(&keep);
@@ -136,8 +156,66 @@ mods_take(struct mods *m, enum dir_mod_op op, const struct dir_attr *at, size_t 
 		m->m[m->n++] = (struct dir_mod){op, at->name, at->values, n_values};
 }
 
+/* What sessions, tickets, passwords and ids go by: an older file does not set it back. */
+static bool
+is_kept(const char *attr)
+{
+	static const char *const kept[] = {"vnEpoch", "vnNextId", "vnScramTime", "vnGraceTime"};
+
+	for (size_t i = 0; i < sizeof(kept) / sizeof(kept[0]); i++)
+		if (strcasecmp(attr, kept[i]) == 0)
+			return true;
+	return false;
+}
+
+/* A counter follows the file upwards only; step is added to what comes of it. */
+static void
+counter_raise(struct mods *m, const struct dir_entry *e, const struct dir_entry *now,
+    const char *attr, uint64_t step)
+{
+	uint64_t there = 0, given = 0;
+	char text[24];
+
+	(void)slice_to_u64(dir_entry_value(now, attr), UINT64_MAX - 1, &there);
+	(void)slice_to_u64(dir_entry_value(e, attr), COUNTER_MAX, &given);
+	if (given <= there && step == 0)
+		return;
+	snprintf(text, sizeof(text), "%llu",
+	    (unsigned long long)((given > there ? given : there) + step));
+	mods_replace(m, attr, text);
+}
+
+/* Whether the file ends or freezes a person who is not so yet. */
+static bool
+ends_sessions(const struct dir_entry *e, const struct dir_entry *now)
+{
+	static const char *const over[] = {"suspended", "closed", "retired"};
+	const char *status = admin_value(e, "vnStatus");
+
+	for (size_t i = 0; i < sizeof(over) / sizeof(over[0]); i++)
+		if (strcasecmp(status, over[i]) == 0)
+			return strcasecmp(admin_value(now, "vnStatus"), status) != 0 &&
+			       dir_entry_has_value(now, "objectClass", slice_str("vnCivilServant"));
+	return false;
+}
+
+/* What makes of the entry that is there that of the file. */
+static void
+entry_mods(struct mods *m, const struct dir_entry *e, const struct dir_entry *now)
+{
+	for (size_t i = 0; i < e->n_attrs; i++)
+		if (!is_kept(e->attrs[i].name))
+			mods_take(m, DIR_MOD_REPLACE, &e->attrs[i], e->attrs[i].n_values);
+	for (size_t i = 0; i < now->n_attrs; i++)
+		if (dir_entry_attr(e, now->attrs[i].name) == NULL &&
+		    !admin_is_secret(now->attrs[i].name) && !is_kept(now->attrs[i].name))
+			mods_take(m, DIR_MOD_REPLACE, &now->attrs[i], 0);
+	counter_raise(m, e, now, "vnEpoch", ends_sessions(e, now) ? 1 : 0);
+	counter_raise(m, e, now, "vnNextId", 0);
+}
+
 static int
-entry_import(struct dir_admin *a, const struct dir_entry *e, size_t counts[3], char **why_out)
+entry_import(struct dir_admin *a, const struct dir_entry *e, size_t *counts, char **why_out)
 {
 	static const char *const all[] = {"*", NULL};
 	size_t before = json_len(a->changes);
@@ -152,13 +230,10 @@ entry_import(struct dir_admin *a, const struct dir_entry *e, size_t counts[3], c
 		return admin_fail(why_out, err, "the directory does not answer");
 	mods_init(&m);
 	err = addresses_check(a, e, now, why_out);
-	for (size_t i = 0; i < e->n_attrs; i++)
-		mods_take(&m, now == NULL ? DIR_MOD_ADD : DIR_MOD_REPLACE, &e->attrs[i],
-		    e->attrs[i].n_values);
-	for (size_t i = 0; now != NULL && i < now->n_attrs; i++)
-		if (dir_entry_attr(e, now->attrs[i].name) == NULL &&
-		    !admin_is_secret(now->attrs[i].name))
-			mods_take(&m, DIR_MOD_REPLACE, &now->attrs[i], 0);
+	if (now != NULL)
+		entry_mods(&m, e, now);
+	for (size_t i = 0; now == NULL && i < e->n_attrs; i++)
+		mods_take(&m, DIR_MOD_ADD, &e->attrs[i], e->attrs[i].n_values);
 	if (err == 0)
 		err = now == NULL ? admin_add(a, e->dn, &m, why_out)
 				  : admin_modify(a, e->dn, &m, why_out);
@@ -174,6 +249,8 @@ entry_import(struct dir_admin *a, const struct dir_entry *e, size_t counts[3], c
 static int
 entry_check(struct dir_admin *a, const struct dir_entry *e, char **why_out)
 {
+	if (is_skipped(a, e->dn_norm))
+		return 0;
 	if (!is_ours(a, e->dn_norm))
 		return admin_fail(why_out, ERR_DENIED,
 		    "%s is not below %s, or a service account or policy: it is not imported", e->dn,
@@ -188,9 +265,9 @@ entry_check(struct dir_admin *a, const struct dir_entry *e, char **why_out)
 
 int
 dir_admin_import(struct dir_admin *a, const struct dir_result *r, const char *decision,
-    size_t counts_out[3], enum change *change_out, char **why_out)
+    size_t counts_out[N_IMPORT_COUNTS], enum change *change_out, char **why_out)
 {
-	size_t counts[3] = {0};
+	size_t counts[N_IMPORT_COUNTS] = {0};
 	int err = 0;
 
 	for (size_t i = 0; err == 0 && i < r->n_entries; i++) /* before anything is written */
@@ -203,6 +280,10 @@ dir_admin_import(struct dir_admin *a, const struct dir_result *r, const char *de
 	for (size_t i = 0; err == 0 && i < r->n_entries; i++) {
 		char *why = NULL;
 
+		if (is_skipped(a, r->entries[i].dn_norm)) {
+			counts[IMPORT_SKIPPED]++;
+			continue;
+		}
 		err = entry_import(a, &r->entries[i], counts, &why);
 		if (err != 0) {
 			admin_fail(

@@ -134,9 +134,10 @@ test_into_an_empty_directory_and_again(void **state)
 	struct dir *d;
 	struct dir_admin *a = admin(&d);
 	struct dir_result *r = parsed(tree, DUMP_LDIF), *out = NULL;
-	size_t counts[3];
+	size_t counts[N_IMPORT_COUNTS];
 	enum change c;
 	char *why = NULL;
+	size_t left_out = 99;
 	struct buf text;
 
 	(void)state;
@@ -147,7 +148,7 @@ test_into_an_empty_directory_and_again(void **state)
 	if (dir_admin_import(a, r, "1/QĐ", counts, &c, &why) != 0)
 		fail_msg("%s", why);
 	assert_int_equal(counts[CHANGE_ADDED], 3);
-	assert_int_equal(dir_admin_export(a, &out, &why), 0);
+	assert_int_equal(dir_admin_export(a, &out, &left_out, &why), 0);
 	buf_init(&text, 1 << 20);
 	assert_int_equal(dump_write(out, DUMP_LDIF, &text), 0);
 	assert_string_equal(buf_cstr(&text), tree);
@@ -171,7 +172,7 @@ test_what_a_file_may_not_bring(void **state)
 	struct dir *d;
 	struct dir_admin *a = admin(&d);
 	struct dir_result *r = parsed(tree, DUMP_LDIF);
-	size_t counts[3];
+	size_t counts[N_IMPORT_COUNTS];
 	enum change c;
 	char *why = NULL;
 
@@ -191,13 +192,131 @@ test_what_a_file_may_not_bring(void **state)
 	dir_close(d);
 }
 
+static bool
+has(struct dir *d, const char *dn, const char *attr, const char *value)
+{
+	const char *const attrs[] = {attr, NULL};
+	struct dir_result *r = NULL;
+	bool found = dir_read(d, dn, attrs, &r) == 0 &&
+		     (value == NULL ? dir_entry_attr(&r->entries[0], attr) != NULL
+				    : dir_entry_has_value(&r->entries[0], attr, slice_str(value)));
+
+	dir_result_free(r);
+	return found;
+}
+
+static void
+import(struct dir_admin *a, const char *text, size_t counts[N_IMPORT_COUNTS])
+{
+	struct dir_result *r = parsed(text, DUMP_LDIF);
+	enum change c;
+	char *why = NULL;
+
+	if (dir_admin_import(a, r, "1/QĐ", counts, &c, &why) != 0)
+		fail_msg("%s", why);
+	dir_result_free(r);
+}
+
+/* What sessions, passwords and ids go by does not go back to what an older file says. */
+static void
+test_an_older_file_locks_nobody_out(void **state)
+{
+	static const char people[] = "ou=people,o=x", one[] = "vnStaffId=1,ou=people,o=x",
+			  two[] = "vnStaffId=2,ou=people,o=x";
+	static const char older[] =
+	    "dn: ou=people,o=x\nobjectClass: organizationalUnit\nou: people\nvnNextId: 100\n\n"
+	    "dn: vnStaffId=1,ou=people,o=x\nobjectClass: vnCivilServant\nvnStaffId: 1\n"
+	    "vnStatus: active\nvnEpoch: 1\nvnScramTime: 20200101000000Z\ntitle: A\n"
+	    "vnGraceTime: 20200101000000Z\n\n"
+	    "dn: vnStaffId=2,ou=people,o=x\nobjectClass: vnCivilServant\nvnStaffId: 2\n"
+	    "vnStatus: suspended\n";
+	size_t counts[N_IMPORT_COUNTS];
+	struct dir *d;
+	struct dir_admin *a = admin(&d);
+
+	(void)state;
+	dir_fake_add(d, people,
+	    (const char *const[]){
+		"objectClass", "organizationalUnit", "ou", "people", "vnNextId", "200", NULL});
+	dir_fake_add(d, one,
+	    (const char *const[]){"objectClass", "vnCivilServant", "vnStaffId", "1", "vnStatus",
+		"active", "vnEpoch", "7", "vnScramTime", "20250101000000Z", "title", "B", NULL});
+	dir_fake_add(d, two,
+	    (const char *const[]){"objectClass", "vnCivilServant", "vnStaffId", "2", "vnStatus",
+		"active", "vnEpoch", "4", "vnScramTime", "20250101000000Z", "vnGraceTime",
+		"20250202000000Z", NULL});
+	import(a, older, counts);
+	assert_int_equal(counts[CHANGE_CHANGED], 2);
+	assert_int_equal(counts[CHANGE_NONE], 1);
+	assert_true(has(d, people, "vnNextId", "200"));
+	assert_true(has(d, one, "title", "A"));
+	assert_true(has(d, one, "vnEpoch", "7"));
+	assert_true(has(d, one, "vnScramTime", "20250101000000Z"));
+	assert_false(has(d, one, "vnGraceTime", NULL));
+	assert_true(has(d, two, "vnStatus", "suspended")); /* and the sessions end */
+	assert_true(has(d, two, "vnEpoch", "5"));
+	assert_true(has(d, two, "vnScramTime", "20250101000000Z"));
+	assert_true(has(d, two, "vnGraceTime", "20250202000000Z"));
+	import(a, older, counts);
+	assert_int_equal(counts[CHANGE_NONE], 3);
+	assert_true(has(d, two, "vnEpoch", "5"));
+	/* upwards they follow: a directory put back from before the file was written */
+	import(a,
+	    "dn: ou=people,o=x\nobjectClass: organizationalUnit\nou: people\nvnNextId: 300\n\n"
+	    "dn: vnStaffId=2,ou=people,o=x\nobjectClass: vnCivilServant\nvnStaffId: 2\n"
+	    "vnStatus: closed\nvnEpoch: 9\n",
+	    counts);
+	assert_true(has(d, people, "vnNextId", "300"));
+	assert_true(has(d, two, "vnEpoch", "10"));
+	dir_admin_free(a);
+	dir_close(d);
+}
+
+/* App passwords and officers cannot be made without their passwords: they stop nothing behind them. */
+static void
+test_app_passwords_and_officers_are_left_out(void **state)
+{
+	static const char file[] =
+	    "dn: ou=apppasswords,o=x\nobjectClass: organizationalUnit\nou: apppasswords\n\n"
+	    "dn: vnAppId=ab,ou=apppasswords,o=x\nobjectClass: vnAppPassword\nvnAppId: ab\n\n"
+	    "dn: ou=officers,o=x\nobjectClass: organizationalUnit\nou: officers\n\n"
+	    "dn: cn=hr1,ou=officers,o=x\nobjectClass: vnHrOfficer\ncn: hr1\nvnHrOf: H9\n"
+	    "vnHrOf: H1\n\n"
+	    "dn: ou=zz,o=x\nobjectClass: organizationalUnit\nou: zz\n";
+	static const char officer[] = "cn=hr1,ou=officers,o=x";
+	size_t counts[N_IMPORT_COUNTS], left_out = 0;
+	struct dir_result *out = NULL;
+	struct dir *d;
+	struct dir_admin *a = admin(&d);
+	char *why = NULL;
+
+	(void)state;
+	dir_fake_add(d, officer,
+	    (const char *const[]){"objectClass", "vnHrOfficer", "cn", "hr1", "vnHrOf", "H9", NULL});
+	import(a, file, counts);
+	assert_int_equal(counts[CHANGE_ADDED], 3);
+	assert_int_equal(counts[IMPORT_SKIPPED], 2);
+	assert_true(has(d, "ou=zz,o=x", "ou", "zz"));
+	assert_false(has(d, "vnAppId=ab,ou=apppasswords,o=x", "vnAppId", NULL));
+	assert_false(has(d, officer, "vnHrOf", "H1"));
+	assert_int_equal(dir_admin_export(a, &out, &left_out, &why), 0);
+	assert_int_equal(left_out, 1);
+	for (size_t i = 0; i < out->n_entries; i++)
+		assert_null(strstr(out->entries[i].dn, "hr1"));
+	dir_result_free(out);
+	dir_admin_free(a);
+	dir_close(d);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {cmocka_unit_test(test_round_trip_is_exact),
 	    cmocka_unit_test(test_what_people_write), cmocka_unit_test(test_what_is_refused),
 	    cmocka_unit_test(test_into_an_empty_directory_and_again),
-	    cmocka_unit_test(test_what_a_file_may_not_bring)};
+	    cmocka_unit_test(test_what_a_file_may_not_bring),
+	    cmocka_unit_test(test_an_older_file_locks_nobody_out),
+	    cmocka_unit_test(test_app_passwords_and_officers_are_left_out)};
 	char path[] = "/tmp/dir_dump_testXXXXXX", *why = NULL;
 	FILE *f = fdopen(mkstemp(path), "w");
 	int failed;
