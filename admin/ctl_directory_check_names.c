@@ -112,6 +112,19 @@ claims_check(struct tree_check *x, struct claims *c, const char *what)
 	free(c->v);
 }
 
+/* An alias is an address: a login name, or one with a kind as Active Directory's have it ("smtp:"), is none. */
+static void
+check_aliases(struct tree_check *x, const struct dir_entry *e)
+{
+	const struct dir_attr *a = dir_entry_attr(e, "vnMailAlias");
+
+	for (size_t i = 0; a != NULL && i < a->n_values; i++)
+		if (slice_index(a->values[i], '@') < 0 || slice_index(a->values[i], ':') >= 0)
+			tree_tell(x, BAD, "alias-no-address", e,
+			    _("the alias %s is no address: take it away"),
+			    (const char *)a->values[i].ptr);
+}
+
 static void
 check_addresses(struct tree_check *x)
 {
@@ -124,6 +137,10 @@ check_addresses(struct tree_check *x)
 			claims_of(&addresses, e, "mail", false, x->t->now);
 			claims_of(&addresses, e, "vnMailAlias", false, x->t->now);
 			claims_of(&addresses, e, "vnAddressHistory", true, x->t->now);
+			check_aliases(x, e);
+			/* a login name that looks like an address: nobody else's */
+			if (p == TREE_PEOPLE && slice_index(dir_entry_value(e, "uid"), '@') >= 0)
+				claims_of(&addresses, e, "uid", false, x->t->now);
 			if (p == TREE_PEOPLE)
 				claims_of(&logins, e, "uid", false, x->t->now);
 			if (p == TREE_PEOPLE && tree_is_active(e) &&

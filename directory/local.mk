@@ -25,7 +25,7 @@ directory_libcvldap_a_CFLAGS = $(AM_CFLAGS) $(LDAP_CFLAGS)
 # --- libcvpeople.a: who is who ---
 noinst_LIBRARIES += directory/libcvpeople.a
 directory_libcvpeople_a_SOURCES = directory/people.h directory/people_priv.h directory/people.c directory/people_func.c \
-	directory/people_rcpt.c directory/people_rules.c directory/people_route.c directory/people_agency.c directory/people_watch.c directory/people_acl.c directory/people_policy.c directory/people_app.c
+	directory/people_rcpt.c directory/people_rules.c directory/people_route.c directory/people_address.c directory/people_agency.c directory/people_watch.c directory/people_acl.c directory/people_policy.c directory/people_app.c
 
 # --- libcvauth.a: the wrapper of Cyrus SASL ---
 noinst_LIBRARIES += directory/libcvauth.a

@@ -16,6 +16,8 @@
 #include <string.h>
 #include <time.h>
 
+enum { LOGIN_MAX = 10 /* entries that one name finds */ };
+
 /* ---- small things ---- */
 
 void
@@ -46,23 +48,6 @@ people_account(char prefix, struct slice id, char out[48])
 	sha256_of(id, digest);
 	hex_encode(digest, 32, hex);
 	snprintf(out, 48, "%c-h%.32s", prefix, hex);
-}
-
-char *
-people_address(struct slice value)
-{
-	struct buf b;
-	char *s = NULL;
-
-	/* proxyAddresses of Active Directory: "smtp:alias", "SMTP:primary" */
-	if (slice_casestarts(value, "smtp:"))
-		value = slice_from(value, 5);
-	buf_init(&b, 1024);
-	if (value.len > 0 && addr_normalize(value, &b) == 0 && b.err == 0 &&
-	    memchr(b.data, 0, b.len) == NULL)
-		s = slice_dup(buf_slice(&b));
-	buf_done(&b);
-	return s;
 }
 
 void
@@ -103,19 +88,6 @@ strings_free(char **v, size_t n)
 	for (size_t i = 0; i < n; i++)
 		free(v[i]);
 	free(v);
-}
-
-void
-people_addresses(const struct people *p, const struct dir_entry *e, struct strings *l)
-{
-	const char *const names[] = {p->a_mail, p->a_alias};
-
-	for (size_t i = 0; i < 2; i++) {
-		const struct dir_attr *a = dir_entry_attr(e, names[i]);
-
-		for (size_t j = 0; a != NULL && j < a->n_values; j++)
-			strings_add_take(l, people_address(a->values[j]), PEOPLE_ADDRESSES_MAX);
-	}
 }
 
 enum people_kind
@@ -498,8 +470,8 @@ people_date(struct slice v)
 	return mktime(&tm);
 }
 
-static struct person *
-person_make(const struct people *p, const struct dir_entry *e)
+static int
+person_make(struct people *p, const struct dir_entry *e, struct person **out)
 {
 	struct person *u = xcalloc(1, sizeof(*u));
 	struct slice id = dir_entry_value(e, p->a_account);
@@ -509,11 +481,11 @@ person_make(const struct people *p, const struct dir_entry *e)
 	const struct dir_attr *assigned = dir_entry_attr(e, "vnAssignment");
 	struct strings l = {0};
 	char account[48];
+	int err = people_identities(p, e, &l);
 
 	people_account('p', id, account);
 	u->dn = xstrdup(e->dn);
 	u->account = xstrdup(account);
-	people_addresses(p, e, &l);
 	u->addresses = l.v;
 	u->n_addresses = l.n;
 	u->address = xstrdup(l.n == 0 ? "" : l.v[0]);
@@ -534,39 +506,81 @@ person_make(const struct people *p, const struct dir_entry *e)
 		strings_add_take(&l, slice_dup(scram->values[i]), 16);
 	u->scram = l.v;
 	u->n_scram = l.n;
-	return u;
+	if (err == 0)
+		*out = u;
+	else
+		person_free(u);
+	return err;
+}
+
+/* Whether nothing but an alias makes that the name of the entry. */
+static bool
+is_alias_only(const struct people *p, const struct dir_entry *e, struct slice name)
+{
+	const struct dir_attr *login = dir_entry_attr(e, p->a_login);
+	const struct dir_attr *alias = dir_entry_attr(e, p->a_alias);
+	char *address = people_address(name);
+	enum people_claim claim =
+	    address == NULL ? PEOPLE_CLAIM_NONE : people_claim(p, e, slice_str(address));
+	bool is_login = false, is_alias = claim == PEOPLE_CLAIM_ALIAS;
+
+	free(address);
+	for (size_t i = 0; login != NULL && i < login->n_values; i++)
+		is_login = is_login || slice_caseeq(login->values[i], name);
+	for (size_t i = 0; alias != NULL && i < alias->n_values; i++)
+		is_alias = is_alias || slice_caseeq(alias->values[i], name);
+	return is_alias && !is_login && claim != PEOPLE_CLAIM_MAIL;
+}
+
+/* Of several that the name finds the only one that has it by more than an alias; NULL when there is no such one. */
+static const struct dir_entry *
+login_pick(const struct people *p, const struct dir_result *r, struct slice name)
+{
+	const struct dir_entry *best = NULL;
+	size_t n = 0;
+
+	for (size_t i = 0; i < r->n_entries; i++)
+		if (r->n_entries == 1 || !is_alias_only(p, &r->entries[i], name)) {
+			best = &r->entries[i];
+			n++;
+		}
+	return n == 1 ? best : NULL;
 }
 
 static int
 login_by(struct people *p, const char *filter, struct slice name, struct person **out)
 {
+	const struct dir_entry *e = NULL;
 	struct ppolicy_verdict verdict;
 	struct dir_result *r = NULL;
 	int err;
 
 	if (name.len == 0 || name.len > 255 || memchr(name.ptr, 0, name.len) != NULL)
 		return ERR_NOTFOUND;
-	err = people_search(p, filter, name, p->attrs_login, 2, &r);
-	if (err == ERR_LIMIT || (err == 0 && r->n_entries > 1)) {
+	err = people_search(p, filter, name, p->attrs_login, LOGIN_MAX, &r);
+	if (err == 0)
+		e = login_pick(p, r, name);
+	if (err == ERR_LIMIT || (err == 0 && r->n_entries > 1 && e == NULL)) {
 		struct log_line l;
 
+		/* a fault of the directory, and no wrong password: nobody is locked out for it */
 		log_begin(&l, LOG_LVL_WARN, "login_name_ambiguous");
 		log_slice(&l, "name", name);
 		log_end(&l);
+		err = ERR_TEMP;
+	} else if (err == 0 && e == NULL) {
 		err = ERR_NOTFOUND;
-	} else if (err == 0 && r->n_entries == 0) {
-		err = ERR_NOTFOUND;
-	} else if (err == 0 && dir_entry_value(&r->entries[0], p->a_account).len == 0) {
-		log_msg(LOG_LVL_ERROR, "person_without_account", "%s has no %s", r->entries[0].dn,
-		    p->a_account);
+	} else if (err == 0 && dir_entry_value(e, p->a_account).len == 0) {
+		log_msg(
+		    LOG_LVL_ERROR, "person_without_account", "%s has no %s", e->dn, p->a_account);
 		err = ERR_NOTFOUND;
 	}
 	if (err == 0)
-		err = people_policy_judge(p, &r->entries[0], &verdict);
-	if (err == 0) {
-		*out = person_make(p, &r->entries[0]);
+		err = people_policy_judge(p, e, &verdict);
+	if (err == 0)
+		err = person_make(p, e, out);
+	if (err == 0)
 		(*out)->policy = verdict;
-	}
 	dir_result_free(r);
 	return err;
 }

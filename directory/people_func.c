@@ -385,25 +385,27 @@ grant_add(struct person_mailboxes *m, struct person_mailbox *b, const char *righ
 }
 
 /* Enters an entry with these rights, or adds them to what is held of it already. */
-static void
-mailbox_add(const struct people *p, const struct person *u, const struct dir_entry *e, char prefix,
+static int
+mailbox_add(struct people *p, const struct person *u, const struct dir_entry *e, char prefix,
     const char *rights, bool may_send, struct window w, struct person_mailboxes *m)
 {
 	struct slice id = dir_entry_value(e, prefix == 'f' ? p->a_func_account : p->a_account);
 	struct person_mailbox *b = NULL;
 	struct strings l = {0};
 	char account[48];
+	int err = 0;
 
 	people_account(prefix, id, account);
-	people_addresses(p, e, &l);
-	if (rights[0] != '\0' && id.len > 0 && l.n > 0 && strcmp(account, u->account) != 0 &&
+	if (rights[0] != '\0' && id.len > 0 && strcmp(account, u->account) != 0 &&
 	    !window_is_past(w))
+		err = people_identities(p, e, &l);
+	if (err == 0 && l.n > 0)
 		b = mailbox_place(m, account);
 	if (b != NULL)
 		grant_add(m, b, rights, may_send, w);
 	if (b == NULL || b->addresses != NULL) {
 		strings_free(l.v, l.n);
-		return;
+		return err;
 	}
 	b->addresses = l.v;
 	b->n_addresses = l.n;
@@ -411,24 +413,27 @@ mailbox_add(const struct people *p, const struct person *u, const struct dir_ent
 	b->ns_name = ns_name(b->address, u->address);
 	if (b->ns_name == NULL)
 		b->ns_name = xstrdup(b->address);
+	return 0;
 }
 
 /* What one roster attribute of a functional mailbox gives to any of the subjects. */
-static void
-roster_add(const struct people *p, const struct person *u, const struct dir_entry *e,
+static int
+roster_add(struct people *p, const struct person *u, const struct dir_entry *e,
     const struct roster *row, const struct subjects *s, struct person_mailboxes *m)
 {
 	const struct dir_attr *a = dir_entry_attr(e, row->attr);
+	int err = 0;
 
-	for (size_t i = 0; a != NULL && i < a->n_values; i++) {
+	for (size_t i = 0; err == 0 && a != NULL && i < a->n_values; i++) {
 		char *norm = dir_dn_norm((const char *)a->values[i].ptr);
 
-		for (size_t j = 0; norm != NULL && j < s->n; j++)
+		for (size_t j = 0; err == 0 && norm != NULL && j < s->n; j++)
 			if (strcmp(norm, s->v[j].norm) == 0)
-				mailbox_add(p, u, e, 'f', row->rights, row->may_send,
+				err = mailbox_add(p, u, e, 'f', row->rights, row->may_send,
 				    window_both(s->v[j].w, window_of(e)), m);
 		free(norm);
 	}
+	return err;
 }
 
 /* vnRights: RFC 4314 letters and the word send, in any order. */
@@ -474,18 +479,19 @@ delegation_add(struct people *p, const struct person *u, const struct dir_entry 
 	dep_add(m, r->entries[0].dn_norm);
 	kind = people_kind_of(p, &r->entries[0]);
 	/* through a post or group: for as long as that stands for the person */
-	for (size_t i = 0; to != NULL && i < to->n_values; i++) {
+	for (size_t i = 0; err == 0 && to != NULL && i < to->n_values; i++) {
 		char *norm = dir_dn_norm((const char *)to->values[i].ptr);
 
-		for (size_t j = 0; norm != NULL && j < s->n; j++)
+		for (size_t j = 0; err == 0 && norm != NULL && j < s->n; j++)
 			if (strcmp(norm, s->v[j].norm) == 0 &&
 			    (kind == PEOPLE_PERSON || kind == PEOPLE_FUNCTIONAL))
-				mailbox_add(p, u, &r->entries[0], kind == PEOPLE_PERSON ? 'p' : 'f',
-				    rights, may_send, window_both(w, s->v[j].w), m);
+				err = mailbox_add(p, u, &r->entries[0],
+				    kind == PEOPLE_PERSON ? 'p' : 'f', rights, may_send,
+				    window_both(w, s->v[j].w), m);
 		free(norm);
 	}
 	dir_result_free(r);
-	return 0;
+	return err;
 }
 
 static int
@@ -535,8 +541,8 @@ rosters_add(
 		err = dir_search(p->d, NULL, buf_cstr(&f), p->attrs_func, 0, &r);
 	for (size_t i = 0; err == 0 && i < r->n_entries; i++) {
 		dep_add(m, r->entries[i].dn_norm);
-		for (size_t k = 0; k < p->n_roster; k++)
-			roster_add(p, u, &r->entries[i], &p->roster[k], s, m);
+		for (size_t k = 0; err == 0 && k < p->n_roster; k++)
+			err = roster_add(p, u, &r->entries[i], &p->roster[k], s, m);
 	}
 	dir_result_free(r);
 	buf_done(&f);

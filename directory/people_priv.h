@@ -56,6 +56,15 @@ void strings_free(char **v, size_t n);
 bool strings_have(const struct strings *l, const char *s);
 /* The first mail value and the aliases of an entry, normalized. */
 void people_addresses(const struct people *p, const struct dir_entry *e, struct strings *l);
+/* The same without the aliases that another entry has as mail or alias too: what it sends as. 0, ERR_TEMP. */
+int people_identities(struct people *p, const struct dir_entry *e, struct strings *l);
+/* As what an entry has a normalized address now. */
+enum people_claim { PEOPLE_CLAIM_NONE, PEOPLE_CLAIM_ALIAS, PEOPLE_CLAIM_MAIL };
+enum people_claim people_claim(
+    const struct people *p, const struct dir_entry *e, struct slice address);
+/* Of the entries that an address finds the only one, or the only one with it as mail; NULL: none, or nobody can tell. Borrowed of r. */
+const struct dir_entry *people_holder(
+    const struct people *p, const struct dir_result *r, struct slice address);
 enum people_kind people_kind_of(const struct people *p, const struct dir_entry *e);
 /* The first value of an attribute as a malloc'd string, or fallback's copy. NULs end it. */
 char *people_text(const struct dir_entry *e, const char *attr, const char *fallback);

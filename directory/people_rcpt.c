@@ -15,7 +15,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { MEMBERS_AT_ONCE = 100, FILTER_MAX = 256 * 1024 };
+enum { MEMBERS_AT_ONCE = 100, FILTER_MAX = 256 * 1024, HOLDERS_MAX = 20 };
 
 /* ---- sets of strings (tsearch) ---- */
 
@@ -269,34 +269,37 @@ people_rcpt(struct people *p, struct slice address, struct people_rcpt **out)
 	struct people_rcpt *r = xcalloc(1, sizeof(*r));
 	struct expansion x = {.p = p, .r = r};
 	struct dir_result *found = NULL;
+	const struct dir_entry *e = NULL;
 	enum people_kind kind;
 	int err;
 
-	err = people_search(p, p->rcpt_filter, address, p->attrs_rcpt, 2, &found);
-	if (err == ERR_LIMIT || (err == 0 && found->n_entries > 1)) {
+	err = people_search(p, p->rcpt_filter, address, p->attrs_rcpt, HOLDERS_MAX, &found);
+	if (err == 0)
+		e = people_holder(p, found, address);
+	if (err == ERR_LIMIT || (err == 0 && found->n_entries > 1 && e == NULL)) {
 		/* a fault of the directory: neither of the two may get mail of the other */
 		log_fault("address_ambiguous", address);
 		err = ERR_TEMP;
 	}
-	if (err == 0 && found->n_entries == 0)
+	if (err == 0 && e == NULL)
 		err = ERR_NOTFOUND;
 	if (err != 0)
 		goto out;
-	kind = people_kind_of(p, &found->entries[0]);
+	kind = people_kind_of(p, e);
 	r->is_official = kind == PEOPLE_FUNCTIONAL;
 	r->is_group = kind == PEOPLE_GROUP;
 	if (r->is_group)
-		people_may_send_read(p, &found->entries[0], r);
+		people_may_send_read(p, e, r);
 	else
-		people_reply_read(p, &found->entries[0], (int64_t)time(NULL), r);
+		people_reply_read(p, e, (int64_t)time(NULL), r);
 	if (!r->is_group)
-		people_moved_read(p, &found->entries[0], address, r);
+		people_moved_read(p, e, address, r);
 	if (kind == PEOPLE_GROUP) {
-		err = group_expand(&x, &found->entries[0]);
+		err = group_expand(&x, e);
 		if (err == ERR_LIMIT)
 			log_fault("group_too_large", address);
 	} else if (kind != PEOPLE_NONE) {
-		err = target_add(&x, &found->entries[0], kind);
+		err = target_add(&x, e, kind);
 	}
 	if (kind == PEOPLE_NONE || (err == ERR_NOTFOUND && kind != PEOPLE_GROUP)) {
 		log_fault("recipient_without_account", address);
@@ -396,23 +399,19 @@ int
 people_owner(struct people *p, struct slice address, struct people_owner **out)
 {
 	struct people_owner *o = xcalloc(1, sizeof(*o));
+	enum people_claim most = PEOPLE_CLAIM_NONE;
 	const struct dir_entry *best = NULL;
 	struct dir_result *r = NULL;
-	int err = people_search(p, p->sender_filter, address, p->attrs_owner, 20, &r);
+	int err = people_search(p, p->sender_filter, address, p->attrs_owner, HOLDERS_MAX, &r);
 
-	/* who has the address now comes before who had it */
+	/* whose mail it is comes before whose alias, and that before who had it */
 	for (size_t i = 0; err == 0 && i < r->n_entries; i++) {
-		struct strings l = {0};
-		bool now = false;
+		enum people_claim claim = people_claim(p, &r->entries[i], address);
 
-		people_addresses(p, &r->entries[i], &l);
-		for (size_t j = 0; j < l.n; j++)
-			now = now || slice_eq_str(address, l.v[j]);
-		strings_free(l.v, l.n);
-		if (best == NULL || now)
+		if (best == NULL || claim > most) {
 			best = &r->entries[i];
-		if (now)
-			break;
+			most = claim;
+		}
 	}
 	if (err == ERR_NOTFOUND)
 		err = 0;

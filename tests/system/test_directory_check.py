@@ -40,8 +40,8 @@ BROKEN = "".join([
     post_ldif("H99.02", "vnAgencyCode=H99.02,vnAgencyCode=H99,ou=agencies," + BASE).replace("cn: van thu", "cn: Văn thư\nroleOccupant: " + person(42)),
     staff(1), staff(2, "u1", "vnMailAlias: u1@tinhmau.example\n").replace("mail: u1@", "mail: u2@"),
     staff(3, extra="vnAddressHistory: ai@tinhmau.example;20100101;%s\n" % days_ago(3000)),
-    staff(4, "ai"), staff(5, extra="vnAddressHistory: lau@tinhmau.example;20000101;%s\n" % days_ago(4000)), staff(6, "lau"),
-    staff(7, folded=False), staff(8).replace("displayName", "description"), staff(9).replace("vnAgencyRef: H99.02", "vnAgencyRef: H99.99"),
+    staff(4, "ai"), staff(5, extra="vnAddressHistory: lau@tinhmau.example;20000101;%s\n" % days_ago(4000)), staff(6, "lau", "vnMailAlias: u5\nvnMailAlias: smtp:u3@tinhmau.example\nvnMailAlias: login@tinhmau.example\n"),
+    staff(7, "login@tinhmau.example", folded=False).replace("mail: login@tinhmau.example@", "mail: u7@"), staff(8).replace("displayName", "description"), staff(9).replace("vnAgencyRef: H99.02", "vnAgencyRef: H99.99"),
     staff(10, extra="vnAssignment: seconded;H99.02;;hôm qua;;2/QĐ\n"), staff(11, extra="vnAssignment: concurrent;H99.88;H99.88-gd;20200101;20190101;2/QĐ\n"),
     staff(12, extra="vnAssignment: seconded;H99;;20200101;20210101;2/QĐ\nvnConcurrentAgency: H99\n"), staff(13, extra="vnValidTo: 20200101000000Z\n"),
     staff(14).replace("(SKHCN)", "(STTTT)").replace(b64("Trần Văn Bình (SKHCN)".encode()), b64("Trần Văn Bình (STTTT)".encode())), staff(15).replace("vnStatus: active", "vnStatus: closed"),
@@ -57,6 +57,7 @@ BROKEN = "".join([
 WANTED = {  # what is found, of whom, and a word of it
     ("dangling", "vnPositionCode=H99.02-vanthu", "000042"), ("dangling", "vnDelegationId=x", "000077"), ("closed", "vnMailboxId=vt2", "000015"),
     ("login-doubled", "vnStaffId=000001", "000002"), ("address-doubled", "vnStaffId=000001", "u1@tinhmau.example"),
+    ("alias-no-address", "vnStaffId=000006", "u5"), ("alias-no-address", "vnStaffId=000006", "smtp:u3@"), ("address-doubled", "vnStaffId=000006", "login@tinhmau.example"),
     ("address-protected", "vnStaffId=000004", "ai@tinhmau.example"), ("not-folded", "vnStaffId=000007", "cn;x-fold"), ("not-folded", "vnPositionCode=H99.02-vanthu", "cn;x-fold"),
     ("no-display", "vnStaffId=000008", "Trần Văn Bình (SKHCN)"), ("no-agency", "vnStaffId=000009", "H99.99"), ("not-assigned", "vnStaffId=000009", "H99.99"),
     ("assignment", "vnStaffId=000010", "hôm qua"), ("no-agency", "vnStaffId=000011", "H99.88"), ("no-post", "vnStaffId=000011", "H99.88-gd"),

@@ -154,8 +154,7 @@ test_login(void **state)
 	assert_int_equal(strlen(u->account), 35); /* p-h and 32 digits */
 	person_free(u);
 	u = NULL;
-	assert_int_equal(
-	    people_login(people, slice_str("twin"), &u), ERR_NOTFOUND); /* two of them */
+	assert_int_equal(people_login(people, slice_str("twin"), &u), ERR_TEMP); /* two of them */
 	assert_int_equal(people_login(people, slice_str("*"), &u), ERR_NOTFOUND);
 	assert_int_equal(people_login(people, slice_str("binhtv)(uid=*"), &u), ERR_NOTFOUND);
 	assert_int_equal(people_login(people, slice_of("binhtv\0", 7), &u), ERR_NOTFOUND);
@@ -222,6 +221,61 @@ test_rcpt(void **state)
 	targets("nobody@tinhmau.example", ERR_NOTFOUND);
 	targets("*@tinhmau.example", ERR_NOTFOUND);
 	targets("twin@tinhmau.example", ERR_TEMP); /* two owners: neither gets the other's mail */
+}
+
+static void
+owner_is(const char *address, const char *account)
+{
+	struct people_owner *o = NULL;
+
+	assert_int_equal(people_owner(people, slice_str(address), &o), 0);
+	assert_string_equal(o->account, account);
+	people_owner_free(o);
+}
+
+/* An alias that is somebody's mail already takes nothing of it: no mail, no name to send as or to sign in by. */
+static void
+test_alias_of_another(void **state)
+{
+	struct person_mailboxes *m = NULL;
+	struct people_rcpt *r = NULL;
+	struct person *u = NULL;
+
+	(void)state;
+	ENTRY("vnStaffId=90" PEOPLE, "objectClass", "vnCivilServant", "vnStaffId", "90", "uid",
+	    "thief", "mail", "thief@tinhmau.example", "vnStatus", "active", "vnMailAlias",
+	    "tungbt@tinhmau.example", "vnMailAlias", "tungbt", "vnMailAlias",
+	    "\"vt91\"@TINHMAU.example", "vnMailAlias", "smtp:huong@tinhmau.example", "vnMailAlias",
+	    "mine@tinhmau.example");
+	ENTRY("vnStaffId=91" PEOPLE, "objectClass", "vnCivilServant", "vnStaffId", "91", "uid",
+	    "tungbt", "mail", "tungbt@tinhmau.example", "vnStatus", "active", "vnMailAlias",
+	    "both@tinhmau.example");
+	ENTRY("vnMailboxId=91,o=x", "objectClass", "vnFunctionalMailbox", "vnMailboxId", "91",
+	    "mail", "vt91@tinhmau.example", "vnMailAlias", "both@tinhmau.example", "vnHolder",
+	    "vnStaffId=90" PEOPLE);
+	assert_int_equal(people_rcpt(people, slice_str("tungbt@tinhmau.example"), &r), 0);
+	assert_string_equal(r->v[0].account, "p-91");
+	people_rcpt_free(r);
+	owner_is("tungbt@tinhmau.example", "p-91");
+	assert_int_equal(people_login(people, slice_str("TungBT@tinhmau.example"), &u), 0);
+	assert_string_equal(u->account, "p-91");
+	assert_int_equal(u->n_addresses, 1); /* the alias is the mailbox's too */
+	person_free(u);
+	assert_int_equal(people_login(people, slice_str("tungbt"), &u), 0);
+	assert_string_equal(u->account, "p-91");
+	person_free(u);
+	assert_int_equal(people_login(people, slice_str("mine@tinhmau.example"), &u), 0);
+	assert_string_equal(u->account, "p-90");
+	assert_int_equal(people_mailboxes(people, u, &m), 0);
+	assert_true(people_may_send(u, m, slice_str("mine@tinhmau.example")));
+	assert_true(people_may_send(u, m, slice_str("vt91@tinhmau.example"))); /* as its holder */
+	assert_false(people_may_send(u, m, slice_str("both@tinhmau.example")));
+	assert_false(people_may_send(u, m, slice_str("tungbt@tinhmau.example")));
+	assert_false(people_may_send(u, m, slice_str("huong@tinhmau.example")));
+	assert_int_equal(u->n_addresses, 3); /* "smtp:huong"@ is nobody else's */
+	person_mailboxes_free(m);
+	person_free(u);
+	targets("both@tinhmau.example", ERR_TEMP);
 }
 
 /* A plain tree of inetOrgPerson with another alias attribute, where only the members know their groups (memberOf). */
@@ -696,6 +750,7 @@ main(void)
 	    cmocka_unit_test(test_login),
 	    cmocka_unit_test(test_mailboxes),
 	    cmocka_unit_test(test_rcpt),
+	    cmocka_unit_test(test_alias_of_another),
 	    cmocka_unit_test(test_route),
 	    cmocka_unit_test(test_may_send),
 	    cmocka_unit_test(test_reply_rule),
