@@ -14,19 +14,25 @@
 #include <string.h>
 #include <time.h>
 
+void
+ctl_change_journal(struct ctl *c, struct ctl_dir *d)
+{
+	char *path = conf_path(c->conf, "directory_journal");
+
+	d->journal = dir_journal_new(path);
+	free(path);
+	dir_admin_set_journal(d->admin, dir_journal_hooks(d->journal), ctl_actor());
+}
+
 int
 ctl_change_open(struct ctl *c, const struct change_args *a, struct ctl_dir *out)
 {
-	char *path;
 	int rc = ctl_dir_open(c, a->bind_dn, a->bind_password_file, out);
 
 	if (rc != 0)
 		return rc;
 	dir_admin_set_dry_run(out->admin, a->dry_run);
-	path = conf_path(c->conf, "directory_journal");
-	out->journal = dir_journal_new(path);
-	free(path);
-	dir_admin_set_journal(out->admin, dir_journal_hooks(out->journal), ctl_actor());
+	ctl_change_journal(c, out);
 	return 0;
 }
 

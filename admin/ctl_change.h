@@ -19,6 +19,8 @@ struct change_args {
 
 /* The connection, with the journal and --dry-run set. 0 or a sysexit after a message. Ended by ctl_dir_close. */
 int ctl_change_open(struct ctl *c, const struct change_args *a, struct ctl_dir *out);
+/* The journal alone, for a connection that was opened otherwise. */
+void ctl_change_journal(struct ctl *c, struct ctl_dir *d);
 /* Tells what became of a change of target: err with why (taken), or change. extra (taken, may be NULL): more keys for JSON. With --dry-run, what would
  * be written. Returns the exit code. */
 int ctl_change_told(struct ctl *c, const struct change_args *a, struct ctl_dir *d,

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "admin/ctl_change.h"
 #include "admin/ctl_directory.h"
 #include "admin/ctl_directory_tree.h"
 #include "lib/err.h"
@@ -119,23 +120,27 @@ directory_check(struct ctl *c, int argc, char **argv)
 	struct check k = {.c = c};
 	struct tree t = {0};
 	struct tree_check x = {.k = &k, .t = &t};
-	struct dir *d = NULL;
+	struct ctl_dir of = {NULL};
 	int rc = ctl_options(c, options, &argc, argv);
 
 	if (rc != 0)
 		return rc;
 	if (argc > 1)
 		return ctl_usage(c, "%s", _("directory check takes no argument"));
-	rc = open_patient(c, bind_dn, bind_password_file, &d);
+	rc = open_patient(c, bind_dn, bind_password_file, &of.dir);
 	if (rc != 0)
 		return rc;
-	rc = tree_load(d, &t);
+	rc = tree_load(of.dir, &t);
 	if (rc != 0) {
 		rc = ctl_dir_fail(c, conf_str(c->conf, "ldap_base"), rc, NULL);
 		goto out;
 	}
 	memset(told, 0, sizeof(told));
-	x.repair = repair ? d : NULL;
+	if (repair) {
+		of.admin = dir_admin_new(c->conf, of.dir);
+		ctl_change_journal(c, &of);
+		x.repair = of.admin;
+	}
 	k.findings = json_arr_new();
 	tree_check_links(&x);
 	tree_check_names(&x);
@@ -145,6 +150,6 @@ directory_check(struct ctl *c, int argc, char **argv)
 	rc = check_end(&k) == 0 && !k.failed ? 0 : EX_DATAERR;
 out:
 	tree_done(&t);
-	dir_close(d);
+	ctl_dir_close(&of);
 	return rc;
 }

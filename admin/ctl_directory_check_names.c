@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "admin/ctl_directory_tree.h"
+#include "directory/dir_admin.h"
 #include "lib/err.h"
 #include "lib/log.h"
 
@@ -264,7 +265,7 @@ check_texts(struct tree_check *x, const struct dir_entry *e, enum tree_part part
 	if (part != TREE_POSTS)
 		check_display(x, e, part, &m);
 	if (m.n > 0 && x->repair != NULL) {
-		int err = dir_modify(x->repair, e->dn, m.mods, m.n, &why);
+		int err = dir_admin_complete(x->repair, e->dn, m.mods, m.n, &why);
 
 		if (err == 0)
 			x->repaired++;

@@ -57,7 +57,7 @@ bool tree_folded(struct slice text, struct buf *out);
 struct tree_check {
 	struct check *k;
 	const struct tree *t;
-	struct dir *repair; /* NULL: tell only */
+	struct dir_admin *repair; /* NULL: tell only */
 	size_t repaired;
 };
 /* One finding: level, what is checked, the entry, what is wrong and what to do. Of each what the first twenty are told, then their number

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -30,30 +31,34 @@ services_of(const char *list, const char *out[3])
 	return n == 0 ? ERR_SYNTAX : 0;
 }
 
-/* The password, once: into a file that nobody else reads, or on the terminal. */
 static int
-hand_over(struct ctl *c, const struct staff_account *s, const char *name, struct slice password,
-    int fd, const char *path)
+write_out(const struct ctl *c, int fd, const char *path, struct slice password)
+{
+	if (dprintf(fd, "%.*s\n", (int)password.len, (const char *)password.ptr) < 0 ||
+	    fsync(fd) != 0)
+		return ctl_fail(c, EX_IOERR, "%s: %s", path, strerror(errno));
+	return 0;
+}
+
+/* What was made; the password, once, on the terminal when no file has it. */
+static int
+tell_made(struct ctl *c, const struct staff_account *s, const char *name, struct slice password,
+    bool in_file)
 {
 	struct json *j;
 
-	if (fd >= 0) {
-		if (dprintf(fd, "%.*s\n", (int)password.len, (const char *)password.ptr) < 0 ||
-		    fsync(fd) != 0)
-			return ctl_fail(c, EX_IOERR, "%s: %s", path, strerror(errno));
-	}
 	if (c->json) {
 		j = json_obj_new();
 		json_set_str(j, "result", "added");
 		json_set_slice(j, "id", slice_sub(password, 0, 4));
 		json_set_str(j, "name", name);
 		json_set_str(j, "login", s->uid);
-		if (fd < 0)
+		if (!in_file)
 			json_set_slice(j, "password", password);
 		return ctl_json_take(j, 0);
 	}
 	printf("%s %s: %s\n", s->mail, name, _("an app password is made; it is shown this once"));
-	if (fd < 0)
+	if (!in_file)
 		printf("%.*s\n", (int)password.len, (const char *)password.ptr);
 	printf(_("login name: %s (or %s/%.4s for SCRAM)\n"), s->uid, s->uid,
 	    (const char *)password.ptr);
@@ -66,7 +71,7 @@ add(struct ctl *c, struct ctl_dir *d, const struct staff_account *s, const struc
 	struct json *more = json_obj_new();
 	const char *services[3];
 	struct buf password;
-	char *why = NULL;
+	char *why = NULL, *path;
 	int fd = -1, rc, err;
 
 	json_set_str(more, "name", a->name);
@@ -79,15 +84,23 @@ add(struct ctl *c, struct ctl_dir *d, const struct staff_account *s, const struc
 		json_free(more);
 		return ctl_fail(c, EX_CANTCREAT, "%s: %s", a->out, strerror(errno));
 	}
+	/* the note goes to another folder */
+	path = fd >= 0 ? realpath(a->out, NULL) : NULL;
 	buf_init(&password, 64);
 	rc = ctl_password_note(c, "password_app_add", s, more);
 	if (rc == 0) {
 		err = dir_admin_app_add(d->admin, s, a->name, services, &password, &why);
-		rc = err != 0 ? ctl_dir_fail(c, s->mail, err, why)
-			      : hand_over(c, s, a->name, buf_slice(&password), fd, a->out);
+		rc = err != 0 ? ctl_dir_fail(c, s->mail, err, why) : 0;
 	}
+	if (rc == 0 && fd >= 0)
+		rc = write_out(c, fd, a->out, buf_slice(&password));
+	if (rc != 0 && path != NULL)
+		(void)unlink(path); /* the next try makes it anew */
+	if (rc == 0)
+		rc = tell_made(c, s, a->name, buf_slice(&password), fd >= 0);
 	if (fd >= 0)
 		close(fd);
+	free(path);
 	buf_wipe(&password);
 	return rc;
 }
@@ -128,15 +141,19 @@ app_revoke(struct ctl *c, struct ctl_dir *d, const struct staff_account *s, cons
 {
 	struct json *more = json_obj_new(), *j;
 	char *why = NULL;
-	int rc, err;
+	int rc, err, sessions_err;
 
 	json_set_str(more, "which", which);
 	rc = ctl_password_note(c, "password_app_revoke", s, more);
 	if (rc != 0)
 		return rc;
-	err = dir_admin_app_revoke(d->admin, s, which, &why);
+	err = dir_admin_app_revoke(d->admin, s, which, &sessions_err, &why);
 	if (err != 0)
 		return ctl_dir_fail(c, s->mail, err, why);
+	if (sessions_err != 0)
+		return ctl_fail(c, EX_PROTOCOL, "%s %s: %s (%s)", s->mail, which,
+		    _("revoked, but open sessions go on: congvu password set ends them"),
+		    err_name(sessions_err));
 	if (!c->json) {
 		printf("%s %s: %s\n", s->mail, which, _("revoked; sessions that are open end"));
 		return 0;

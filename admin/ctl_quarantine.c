@@ -303,7 +303,9 @@ show(struct ctl *c, struct ipc_sync *s, const char *qid)
 	const struct json *v;
 	int rc = held_read(c, s, qid, &l);
 
-	if (rc == 0 && gather(c, &l, &mails) == 0) {
+	if (rc == 0) {
+		int log_rc = gather(c, &l, &mails);
+
 		v = trace_verdict(&mails[0], qid);
 		e = explanations(&l.v[0], v);
 		if (c->json) {
@@ -321,6 +323,9 @@ show(struct ctl *c, struct ipc_sync *s, const char *qid)
 			json_free(e);
 			trace_print(&mails[0], true);
 		}
+		if (log_rc != 0)
+			rc = ctl_fail(c, log_rc, "%s",
+			    _("the audit log cannot be read: this is the queue's word alone"));
 	}
 	if (mails != NULL)
 		mails_free(mails, l.n);

@@ -241,7 +241,7 @@ print_certificates(const struct json *j)
 }
 
 static void
-print_integrity(const struct json *j)
+print_integrity(const struct json *j, bool with_key)
 {
 	printf("\n%s\n", _("The audit log"));
 	if (json_kind(j) != JSON_T_OBJ) {
@@ -253,12 +253,21 @@ print_integrity(const struct json *j)
 		    (long long)json_int(json_get(j, "findings"), 0),
 		    json_cstr(json_get(j, "first_finding")));
 	} else {
-		printf(_("  whole up to record %lld; %lld checkpoints, %lld signatures checked, "
-			 "signed up to record %lld\n"),
-		    (long long)json_int(json_get(j, "last_seq"), 0),
-		    (long long)json_int(json_get(j, "checkpoints"), 0),
-		    (long long)json_int(json_get(j, "signatures_checked"), 0),
-		    (long long)json_int(json_get(j, "signed_seq"), 0));
+		long long last = (long long)json_int(json_get(j, "last_seq"), 0),
+			  checkpoints = (long long)json_int(json_get(j, "checkpoints"), 0);
+
+		if (with_key)
+			printf(_("  whole up to record %lld; %lld checkpoints, %lld signatures "
+				 "checked, "
+				 "signed up to record %lld\n"),
+			    last, checkpoints,
+			    (long long)json_int(json_get(j, "signatures_checked"), 0),
+			    (long long)json_int(json_get(j, "signed_seq"), 0));
+		else
+			printf(
+			    _("  whole up to record %lld; %lld checkpoints, whose signatures were "
+			      "not checked (--key)\n"),
+			    last, checkpoints);
 		if (json_int(json_get(j, "undecided"), 0) > 0)
 			printf(_("  UNDECIDED: %lld checkpoints are not in it (congvu audit "
 				 "verify)\n"),
@@ -267,11 +276,11 @@ print_integrity(const struct json *j)
 }
 
 static void
-print(const struct json *o)
+print(const struct json *o, bool with_key)
 {
 	const struct json *m = json_get(o, "mails");
-	const char *const rule_labels[] = {_("let through"), _("refused"), _("held"), _("deferred"),
-	    _("warned"), _("noted in the log alone")};
+	const char *const rule_labels[] = {_("let through"), _("refused"), _("held for review"),
+	    _("deferred"), _("warned"), _("noted in the log alone")};
 	const char *const signer_labels[] = {_("good"), _("not good")};
 	const char *const rev_labels[] = {
 	    _("oldest data, seconds"), _("not known"), _("signatures"), _("revoked")};
@@ -295,7 +304,7 @@ print(const struct json *o)
 	    _("Revocation, by issuer"), json_get(o, "revocation"), "issuer", rev_keys, rev_labels);
 	print_table(_("By hand"), json_get(o, "by_hand"), "event", times, deed_labels);
 	print_certificates(json_get(o, "certificates"));
-	print_integrity(json_get(o, "audit_log"));
+	print_integrity(json_get(o, "audit_log"), with_key);
 }
 
 /* Yesterday: whoever reads it in the morning wants a day that is over. */
@@ -336,7 +345,7 @@ ctl_report(struct ctl *c, int argc, char **argv)
 	if (rc == 0)
 		o = report_json(&r, key, !no_verify);
 	if (rc == 0 && !c->json)
-		print(o);
+		print(o, key != NULL);
 	tally_done(&r.rules);
 	tally_done(&r.agencies);
 	tally_done(&r.signers);

@@ -271,7 +271,7 @@ print(struct tracing *t, bool whole)
 		else
 			trace_print(&t->mails[i], whole || t->n == 1);
 	}
-	if (t->found > t->n)
+	if (t->n > 0 && t->found > t->n)
 		fprintf(stderr, _("%llu mails match; these are the last %zu (--limit)\n"),
 		    (unsigned long long)t->found, t->n);
 	else if (list == NULL && t->n > 1 && !whole)

@@ -36,6 +36,10 @@ const char *change_name(enum change c); /* "unchanged", "added", "changed" */
 /* On failure each call gives *why_out, a malloc'd text for people: what is wrong and what to do. Codes: ERR_SYNTAX (the data),
  * ERR_NOTFOUND (an agency), ERR_EXISTS (there with other data), ERR_DENIED, ERR_TEMP, ERR_UNKNOWN. */
 
+/* Adds what an entry's other values make: values of mods (at most 100, each DIR_MOD_ADD). No decision is needed: it says nothing new. */
+int dir_admin_complete(
+    struct dir_admin *a, const char *dn, const struct dir_mod *mods, size_t n, char **why_out);
+
 struct agency_add {
 	const char *code, *name, *abbrev, *kind;
 	const char *parent;  /* code; NULL: top */
@@ -239,9 +243,9 @@ int dir_admin_app_add(struct dir_admin *a, const struct staff_account *s, const 
 /* vnAppId, description (the name), vnAppService, vnValidFrom of each. */
 int dir_admin_apps(
     struct dir_admin *a, const struct staff_account *s, struct dir_result **out, char **why_out);
-/* By id or name. Ends the sessions that are open. */
-int dir_admin_app_revoke(
-    struct dir_admin *a, const struct staff_account *s, const char *which, char **why_out);
+/* By id or name. Ends the sessions that are open; *sessions_err_out: why they go on though it is revoked, or 0. */
+int dir_admin_app_revoke(struct dir_admin *a, const struct staff_account *s, const char *which,
+    int *sessions_err_out, char **why_out);
 /* Functional mailboxes whose roster names the person or one of its posts. */
 int dir_admin_held(struct dir_admin *a, const char *dn, struct dir_result **out, char **why_out);
 

@@ -167,14 +167,15 @@ dir_admin_apps(
 }
 
 int
-dir_admin_app_revoke(
-    struct dir_admin *a, const struct staff_account *s, const char *which, char **why_out)
+dir_admin_app_revoke(struct dir_admin *a, const struct staff_account *s, const char *which,
+    int *sessions_err_out, char **why_out)
 {
 	struct dir_result *r = NULL;
 	char *why = NULL;
 	size_t n = 0, at = 0;
 	int err = dir_admin_apps(a, s, &r, why_out);
 
+	*sessions_err_out = 0;
 	if (err != 0)
 		return err;
 	for (size_t i = 0; i < r->n_entries; i++) {
@@ -193,7 +194,7 @@ dir_admin_app_revoke(
 		if (err != 0)
 			err = admin_fail(why_out, err, "%s", why == NULL ? err_name(err) : why);
 		else
-			err = epoch_raise(a, s, why_out);
+			*sessions_err_out = epoch_raise(a, s, &why);
 	}
 	free(why);
 	dir_result_free(r);

@@ -426,3 +426,21 @@ admin_modify(struct dir_admin *a, const char *dn, const struct mods *m, char **w
 	mods_done(&scratch);
 	return err;
 }
+
+int
+dir_admin_complete(
+    struct dir_admin *a, const char *dn, const struct dir_mod *mods, size_t n, char **why_out)
+{
+	struct mods m;
+	int err = admin_begin(a, "directory repair", dn, admin_no_decision, why_out);
+
+	if (err != 0)
+		return err;
+	mods_init(&m);
+	for (size_t i = 0; i < n; i++)
+		for (size_t k = 0; k < mods[i].n_values; k++)
+			mods_add(&m, mods[i].name, mods[i].values[k]);
+	err = admin_modify(a, dn, &m, why_out);
+	mods_done(&m);
+	return admin_end(a, err, false, NULL, why_out);
+}

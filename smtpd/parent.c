@@ -24,7 +24,7 @@ static const struct parent_role roles[] = {
 	.dir_option = "queue_dir",
 	.sockets = (const char *const[]){"queue.smtpd", "queue.relay", "queue.admin", NULL},
 	.options = (const char *const[]){"hostname", "queue_lifetime_s", "queue_warn_s",
-	    "queue_retry_s", "disk_reserve_mb", NULL},
+	    "queue_retry_s", "disk_reserve_mb", "security_officers", NULL},
 	.expendable = false},
     {.name = "lookup",
 	.binary = "congvu-lookup",

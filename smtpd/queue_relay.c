@@ -342,7 +342,8 @@ queue_settle(
 	/* what was held until now has its time from now on */
 	int64_t since = (row->env.flags & ENV_RELEASED) ? row->release.at : row->arrived;
 	s.expired = kind == QUEUE_SETTLE_ATTEMPT && queue_now_ms() - since > queue.lifetime_ms;
-	if (queue_release_refused(row, result))
+	/* what a person deletes was refused by nobody */
+	if (kind == QUEUE_SETTLE_ATTEMPT && queue_release_refused(row, result))
 		return queue_release_back(id, row, result);
 	s.told = arena_calloc(queue.arena, 2 * (size_t)row->env.n_rcpts + 1, sizeof(*s.told));
 	if (s.told == NULL)

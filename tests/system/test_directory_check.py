@@ -76,7 +76,7 @@ def site(tmp_path_factory):
     slapd.stop()
     subprocess.run("slapadd -q -f slapd.conf && chown -R --reference=. db", shell=True, cwd=slapd.dir, input=BROKEN, text=True, check=True)
     slapd.start()
-    slapd.conf = conf_of(folder, slapd)
+    slapd.conf, slapd.journal = conf_of(folder, slapd), folder / "journal.jsonl"
     yield slapd
     slapd.stop()
 
@@ -100,6 +100,11 @@ def test_repair_fills_in_what_follows_and_nothing_else(site):
     before = site.as_hr("ldapsearch", "-LLL", "-o", "ldif-wrap=no", "-b", BASE, "(objectClass=*)").stdout.splitlines()
     done = check(site, "--repair")
     assert "3 entries were completed" in done["findings"][-1]["text"]
+    journal = [json.loads(line) for line in open(site.journal, encoding="utf-8")]
+    wrote = [r for r in journal if r.get("write") == "modify"]
+    assert len(wrote) == 3 and len([r for r in journal if r.get("end") == "done"]) == 3 and {r["op"] for r in wrote} == {"directory repair"}, journal
+    told = {(r["dn"], a["attr"]): a["added"] for r in wrote for a in r["attributes"]}
+    assert told[[r["dn"] for r in wrote if "vnStaffId=000008" in r["dn"]][0], "displayName"] == ["Trần Văn Bình (SKHCN)"], told
     after = site.as_hr("ldapsearch", "-LLL", "-o", "ldif-wrap=no", "-b", BASE, "(objectClass=*)").stdout.splitlines()
     assert not set(before) - set(after)
     added = set(after) - set(before)
@@ -112,8 +117,8 @@ def test_repair_fills_in_what_follows_and_nothing_else(site):
 
 def conf_of(folder, slapd):
     (folder / "congvu.conf").write_text('hostname = "localhost"\ndomains = {"tinhmau.example"}\nrun_dir = "%s"\nldap_base = "%s"\nldap_uris = {"%s"}\n'
-                                        'admin_bind_dn = "cn=hr,ou=services,%s"\nadmin_password_file = "%s"\n' % (
-                                            folder, BASE, slapd.uri, BASE, slapd.dir / "hr.password"))
+                                        'admin_bind_dn = "cn=hr,ou=services,%s"\nadmin_password_file = "%s"\ndirectory_journal = "%s"\n' % (
+                                            folder, BASE, slapd.uri, BASE, slapd.dir / "hr.password", folder / "journal.jsonl"))
     return folder / "congvu.conf"
 
 

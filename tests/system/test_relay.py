@@ -515,18 +515,27 @@ def test_queue_commands(tmp_path):
         site.milter.on["E"] = [("q", b"khoa\0"), ("a", b"")]
         site.send("e@up.example")
         site.send("f@up.example")
+        site.send("h@up.example")
         rows = congvu(site, "list", "--state", "quarantine")
-        assert len(rows) == 2 and rows[0]["quarantine"] == "khoa" and len(mx.mails) == 1
+        assert len(rows) == 3 and rows[0]["quarantine"] == "khoa" and len(mx.mails) == 1
         for verb in ("release", "delete"):  # two officers' business
             assert congvu(site, verb, "--to", "e@*", code=77)[0]["result"] == "quarantine"
-        e, f = (next(r["qid"] for r in rows if r["recipients"][0]["address"] == a) for a in ("e@up.example", "f@up.example"))
+        e, f, h = (next(r["qid"] for r in rows if r["recipients"][0]["address"] == a + "@up.example") for a in "efh")
         officer(site, "daemon", "release", e, "--reason", "x")
         officer(site, "daemon", "release", e, "--confirm", code=77)
         officer(site, "bin", "release", e, "--confirm")
         wait_for(lambda: len(mx.mails) == 2)  # the filter that held it holds it again, for the same reason: that is what it was released from
+        # released and not yet judged, it is the operator's: what is deleted does not come back to the quarantine
+        site.milter.on["E"] = [("t", b"")]
+        officer(site, "bin", "release", h, "--reason", "x")
+        officer(site, "daemon", "release", h, "--confirm")
+        wait_for(lambda: [r for r in congvu(site, "list", "--state", "queued") if r["qid"] == h and r["attempts"]])
+        assert congvu(site, "delete", h, "--bounce")[0]["result"] == "done"
+        assert h not in [r["qid"] for r in congvu(site, "list")]
+        assert status_of(site.report())[0]["Final-Recipient"] == "rfc822; h@up.example"
         site.milter.on.clear()
         officer(site, "bin", "delete", f, "--reason", "x", "--bounce")
-        assert status_of(site.report())[0]["Final-Recipient"] == "rfc822; f@up.example"
+        assert status_of(site.report(1))[0]["Final-Recipient"] == "rfc822; f@up.example"
         assert congvu(site, "hold", "--all", code=67) is None and congvu(site, "hold", code=64) is None
         log = site.smtpd.log("smtpd-queue")
         for action in ("hold", "release", "retry", "delete"):

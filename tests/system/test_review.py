@@ -72,6 +72,8 @@ def test_a_mail_is_found_by_everything(server, sent):
                  ["--subject", sent["word"], "--to", sent["sender"]["address"]], ["--subject", sent["word"], "--day", "2001-01-01"]):
         assert trace(server, *args) == [], args
         assert server.congvu("trace", *args).returncode == 67
+    r = server.congvu("trace", "0123456789abcdef")
+    assert r.returncode == 67 and "no such mail" in r.stderr and "the last" not in r.stderr, r.stderr
 
 
 def test_the_whole_way_is_shown(server, sent):
@@ -232,6 +234,14 @@ def test_two_officers_release(server, officers):
     said = as_officer(server, one, "show", qid)
     for part in ("P23", "Tệp nén có mật khẩu cần duyệt", "Locked archive held", "bang-luong.zip  [.zip]", "quarantine", sender["address"], "Tệp có khóa"):
         assert part in said, (part, said)
+    # without the log there is the queue's word
+    blind = server.conf.with_name("no-log.conf")
+    blind.write_text(re.sub(r"(?m)^audit_log *=.*$", "", server.conf.read_text()) + '\naudit_log = "/nonexistent/audit.jsonl"\n')
+    r = server.run_congvu(blind, "quarantine", "show", qid)
+    assert r.returncode == 66 and qid + "  P23" in r.stdout and "Tệp nén có mật khẩu cần duyệt" in r.stdout, r.stdout + r.stderr
+    assert "the queue's word alone" in r.stderr, r.stderr
+    r = server.run_congvu(blind, "--json", "quarantine", "show", qid)
+    assert r.returncode == 66 and json.loads(r.stdout)["qid"] == qid, r.stdout + r.stderr
     # no way round
     for verb in ("release", "delete", "retry"):
         r = server.congvu("queue", verb, qid)
@@ -399,9 +409,12 @@ def test_daily_report(server, sent, tmp_path):
     day = [json.loads(line) for line in open(server.audit_log, encoding="utf-8")]
     ours = [r for r in day if r["event"] == "verdict" and report["since"] <= r["ts"] <= report["until"]]
     assert len(ours) >= report["mails"]["verdicts"] and before["mails"]["verdicts"] < len(ours)
+    said = server.congvu("report", "daily", "--day", today).stdout
+    assert "whose signatures were not checked (--key)" in said and "signed up to" not in said, said
     said = server.congvu("report", "daily", "--day", today, "--no-verify").stdout
     assert "refused" in said and "P01" in said and "not verified" in said
-    assert "không nhận" in server.congvu("report", "daily", "--day", today, "--no-verify", "--lang", "vi").stdout
+    said = server.congvu("report", "daily", "--day", today, "--no-verify", "--lang", "vi").stdout
+    assert "không nhận" in said and "bị giữ lại" in said and "đang nhận" not in said, said
     empty = json.loads(server.congvu("--json", "report", "daily", "--day", "2001-01-01", "--no-verify").stdout)
     assert empty["mails"]["verdicts"] == 0 and empty["rules"] == []
     for args in (["report"], ["report", "weekly"], ["report", "daily", "--day", "x"]):

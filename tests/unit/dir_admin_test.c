@@ -755,6 +755,35 @@ test_a_hire_is_in_the_journal_without_its_password(void **state)
 	world_free(w);
 }
 
+static void
+test_revoked_though_sessions_go_on(void **state)
+{
+	struct world *w = world_new();
+	struct staff_account s;
+	struct dir_result *r = NULL;
+	char *why = NULL;
+	int sessions_err = 0;
+
+	(void)state;
+	ENTRY(w, "ou=apppasswords,o=x", "ou", "apppasswords");
+	ENTRY(w, "vnAppId=abcd,ou=apppasswords,o=x", "objectClass", "vnAppPassword", "vnAppId",
+	    "abcd", "vnAppOwner", "vnStaffId=1,ou=people,o=x", "description", "Điện thoại");
+	OK(dir_admin_account(w->a, "binhtv", &s, &why));
+	dir_fake_writes(w->dir, 1);
+	OK(dir_admin_app_revoke(w->a, &s, "abcd", &sessions_err, &why));
+	assert_int_equal(sessions_err, ERR_TEMP);
+	dir_fake_writes(w->dir, -1);
+	OK(dir_admin_apps(w->a, &s, &r, &why));
+	assert_int_equal(r->n_entries, 0);
+	dir_result_free(r);
+	/* there is nothing left to revoke */
+	assert_int_equal(dir_admin_app_revoke(w->a, &s, "abcd", &sessions_err, &why), ERR_NOTFOUND);
+	assert_int_equal(sessions_err, 0);
+	free(why);
+	staff_account_done(&s);
+	world_free(w);
+}
+
 int
 main(void)
 {
@@ -769,7 +798,8 @@ main(void)
 	    cmocka_unit_test(test_close_refuses_and_moves),
 	    cmocka_unit_test(test_groups_have_no_circles), cmocka_unit_test(test_hostile_words),
 	    cmocka_unit_test(test_no_change_without_a_journal),
-	    cmocka_unit_test(test_a_hire_is_in_the_journal_without_its_password)};
+	    cmocka_unit_test(test_a_hire_is_in_the_journal_without_its_password),
+	    cmocka_unit_test(test_revoked_though_sessions_go_on)};
 	int failed;
 
 	json_init();
