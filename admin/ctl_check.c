@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "admin/check.h"
+#include "admin/ctl_table.h"
 #include "lib/client_cert.h"
 #include "lib/crypto.h"
 #include "lib/err.h"
@@ -30,7 +31,7 @@ finding(struct check *k, enum level level, const char *what, const char *fmt, ..
 	static const char *const names[] = {"ok", "warning", "error", "error"};
 	static const int codes[] = {EX_OK, EX_OK, EX_CONFIG, EX_UNAVAILABLE};
 	struct json *j = json_obj_new();
-	struct buf b;
+	struct buf b, shown;
 	va_list ap;
 
 	buf_init(&b, 16384);
@@ -46,7 +47,10 @@ finding(struct check *k, enum level level, const char *what, const char *fmt, ..
 		k->code = codes[level];
 	if (!k->c->json) {
 		ctl_label(level == GOOD ? "ok" : level == WARN ? _("WARNING") : _("ERROR"), 9);
-		printf("%s: %s\n", what, buf_cstr(&b));
+		buf_init(&shown, 65536);
+		ctl_shown(buf_slice(&b), &shown);
+		printf("%s: %s\n", what, buf_cstr(&shown));
+		buf_done(&shown);
 	}
 	buf_done(&b);
 }

@@ -234,12 +234,24 @@ staff_list(struct ctl *c, struct ctl_dir *d, const struct args *a)
 	return ctl_listed(c, list, t, "list", 0, NULL);
 }
 
+/* What stands in the directory may have come there past congvu: a terminal is not to obey it. */
+static void
+print_shown(const char *value)
+{
+	struct buf b;
+
+	buf_init(&b, 1 << 20);
+	ctl_shown(slice_str(value), &b);
+	printf("%s\n", buf_cstr(&b));
+	buf_done(&b);
+}
+
 static void
 print_labelled(const char *label, const char *value)
 {
 	printf("  ");
 	ctl_label(label, 15);
-	printf("%s\n", value);
+	print_shown(value);
 }
 
 /* kind;agency;post;from;to;decision */
@@ -309,7 +321,8 @@ staff_show(struct ctl *c, struct ctl_dir *d, const struct args *a)
 		err = ctl_staff_mail_show(c, d, e->dn, j);
 		ctl_json_take(j, 0);
 	} else {
-		printf("%s  %s\n", ctl_value(e, "vnStaffId"), ctl_value(e, "displayName"));
+		printf("%s  ", ctl_value(e, "vnStaffId"));
+		print_shown(ctl_value(e, "displayName"));
 		for (size_t i = 0; i < sizeof(shown) / sizeof(shown[0]); i++)
 			print_labelled(_(shown[i].label), ctl_value(e, shown[i].attr));
 		print_assignments(e);

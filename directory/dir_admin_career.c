@@ -427,16 +427,11 @@ dir_admin_second(struct dir_admin *a, const char *who, const struct staff_second
 	char from[20] = "", until[20] = "";
 	struct subject s;
 	struct mods m;
-	int err = 0;
+	int err;
 
 	if (p->agency == NULL)
 		return admin_fail(why_out, ERR_SYNTAX, "the agency is missing");
-	if (p->from != NULL)
-		err = admin_day(p->from, false, from, why_out);
-	if (err == 0 && p->until != NULL)
-		err = admin_day(p->until, true, until, why_out);
-	if (err == 0 && p->from != NULL && p->until != NULL && strcmp(from, until) >= 0)
-		err = admin_fail(why_out, ERR_SYNTAX, "it ends before it begins");
+	err = admin_days(p->from, p->until, from, until, why_out);
 	if (err == 0 && p->until == NULL && !p->concurrent)
 		err = admin_fail(why_out, ERR_SYNTAX, "a secondment needs its last day: --until");
 	if (err == 0)

@@ -79,12 +79,8 @@ grant_check(const struct delegate_grant *p, char from[20], char until[20], char 
 	if (*rights == '\0' || strlen(rights) > 11 || rights[strspn(rights, "lrswipkxtea")] != '\0')
 		err = admin_fail(
 		    why_out, ERR_SYNTAX, "the rights are letters of RFC 4314: some of lrswipkxtea");
-	if (err == 0 && p->from != NULL)
-		err = admin_day(p->from, false, from, why_out);
-	if (err == 0 && p->until != NULL)
-		err = admin_day(p->until, true, until, why_out);
-	if (err == 0 && p->from != NULL && p->until != NULL && strcmp(from, until) >= 0)
-		err = admin_fail(why_out, ERR_SYNTAX, "it ends before it begins");
+	if (err == 0)
+		err = admin_days(p->from, p->until, from, until, why_out);
 	return err;
 }
 

@@ -187,14 +187,9 @@ dir_admin_post_assign(
 	char from[20] = "", until[20] = "";
 	struct subject post, s;
 	struct mods m, occupant;
-	int err = 0;
+	int err;
 
-	if (p->from != NULL)
-		err = admin_day(p->from, false, from, why_out);
-	if (err == 0 && p->until != NULL)
-		err = admin_day(p->until, true, until, why_out);
-	if (err == 0 && p->from != NULL && p->until != NULL && strcmp(from, until) >= 0)
-		err = admin_fail(why_out, ERR_SYNTAX, "it ends before it begins");
+	err = admin_days(p->from, p->until, from, until, why_out);
 	if (err == 0)
 		err =
 		    pair_begin(a, "post assign", p->post, p->who, p->decision, &post, &s, why_out);

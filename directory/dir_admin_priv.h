@@ -93,6 +93,9 @@ const char *admin_value(const struct dir_entry *e, const char *attr);
 bool admin_is_over(const struct dir_entry *e);
 /* A day, "2026-11-30", or a GeneralizedTime, as GeneralizedTime: its begin here, or its end. ERR_SYNTAX with words. */
 int admin_day(const char *text, bool end, char out[20], char **why_out);
+/* The first and the last day of something that is to be so now or later; NULL: not said, and its out stays. ERR_SYNTAX with words. */
+int admin_days(
+    const char *from, const char *until, char from_out[20], char until_out[20], char **why_out);
 /* A name for an id: 1 to max small letters, digits, dots and hyphens. */
 int admin_check_id(const char *what, const char *id, size_t max, char **why_out);
 /* The normalized address, in our domains and nobody else's now or within address_reuse_years: malloc'd in *out. own: the DN of whose it may be; NULL:

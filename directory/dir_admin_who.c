@@ -160,6 +160,25 @@ admin_day(const char *text, bool end, char out[20], char **why_out)
 }
 
 int
+admin_days(
+    const char *from, const char *until, char from_out[20], char until_out[20], char **why_out)
+{
+	int err = from == NULL ? 0 : admin_day(from, false, from_out, why_out);
+	char now[20];
+
+	if (err == 0 && until != NULL)
+		err = admin_day(until, true, until_out, why_out);
+	if (err != 0 || until == NULL)
+		return err;
+	admin_now(now);
+	if (from != NULL && strcmp(from_out, until_out) >= 0)
+		return admin_fail(why_out, ERR_SYNTAX, "it ends before it begins");
+	if (strcmp(until_out, now) <= 0)
+		return admin_fail(why_out, ERR_SYNTAX, "--until %s is past", until);
+	return 0;
+}
+
+int
 admin_check_id(const char *what, const char *id, size_t max, char **why_out)
 {
 	if (id == NULL || *id == '\0' || strlen(id) > max ||

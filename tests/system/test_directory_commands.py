@@ -1,6 +1,7 @@
 """congvu agency, staff, post, group, alias, delegate and directory on a real slapd: what they leave in the directory, what they say, the journal, and
 what kill -9 in the middle leaves."""
 
+import base64
 import csv
 import json
 import os
@@ -242,6 +243,26 @@ def test_out_and_in_again(server, agencies, tmp_path, form):
     assert (got["added"], got["changed"]) == (0, 1)
     server.congvu("directory", "export", "--out", second)
     assert first.read_bytes() == second.read_bytes()
+
+
+def test_a_terminal_does_not_obey_the_directory(server, agencies, tmp_path):
+    """What came there past congvu, here by a file."""
+    who = person(server, "Phó Thị Điều Khiển", agencies[0], title="Steered")
+    good, bad = tmp_path / "good.ldif", tmp_path / "bad.ldif"
+    server.congvu("directory", "export", "--out", good)
+    steer, place = (base64.b64encode(b + b"Stee\x1b[31mred").decode() for b in (b"", b"concurrent;H99.7777;;20200101;;"))
+    text = good.read_text()
+    assert text.count("title: Steered\n") == 1
+    bad.write_text(text.replace("title: Steered\n", "title:: %s\nvnAssignment:: %s\n" % (steer, place)))
+    answer(server.congvu("directory", "import", bad, *QD, "--json"))
+    try:
+        out = server.congvu("staff", "show", who["id"]).stdout
+        assert "Stee?[31mred" in out and "\x1b" not in out, out
+        out = server.congvu("directory", "check").stdout
+        assert "Stee?[31mred" in out and "\x1b" not in out, out
+    finally:
+        answer(server.congvu("directory", "import", good, *QD, "--json"))
+    assert shown(server, who["id"])["title"] == "Steered"
 
 
 def test_columns_stand_below_one_another(server, agencies):

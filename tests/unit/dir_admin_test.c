@@ -527,6 +527,35 @@ test_an_agency_moves_by_another_decision_each_time(void **state)
 	world_free(w);
 }
 
+static void
+test_nothing_begins_that_is_over(void **state)
+{
+	const struct staff_second second = {"H9.2", NULL, "2021-05-01", QD, false};
+	const struct post_assign assign = {"H9.1-vanthu", "3", "2020-02-01", "2021-01-01", QD};
+	const struct delegate_grant grant = {"1", "2", "lrs", false, NULL, "2021-01-01", QD};
+	struct world *w = world_new();
+	char *why = NULL, *before = dump(w), *after;
+	enum change c;
+
+	(void)state;
+	assert_int_equal(dir_admin_second(w->a, "1", &second, &c, &why), ERR_SYNTAX);
+	assert_non_null(strstr(why, "2021-05-01 is past"));
+	free(why);
+	why = NULL;
+	assert_int_equal(dir_admin_post_assign(w->a, &assign, &c, &why), ERR_SYNTAX);
+	assert_non_null(strstr(why, "2021-01-01 is past"));
+	free(why);
+	why = NULL;
+	assert_int_equal(dir_admin_delegate_grant(w->a, &grant, &c, &why), ERR_SYNTAX);
+	assert_non_null(strstr(why, "2021-01-01 is past"));
+	free(why);
+	after = dump(w);
+	assert_string_equal(before, after);
+	free(before);
+	free(after);
+	world_free(w);
+}
+
 /* Who may not write the agency is refused at the first write. */
 static void
 test_an_agency_is_renamed_before_what_is_called_after_it(void **state)
@@ -792,6 +821,7 @@ main(void)
 	    cmocka_unit_test(test_cut_off_and_given_again), cmocka_unit_test(test_transfer),
 	    cmocka_unit_test(test_a_clerk_goes_elsewhere_in_a_role),
 	    cmocka_unit_test(test_an_agency_moves_by_another_decision_each_time),
+	    cmocka_unit_test(test_nothing_begins_that_is_over),
 	    cmocka_unit_test(test_an_agency_is_renamed_before_what_is_called_after_it),
 	    cmocka_unit_test(test_leave_ends_everything),
 	    cmocka_unit_test(test_an_address_is_free_after_ten_years),
