@@ -8,6 +8,7 @@
 #include "lib/err.h"
 #include "lib/log.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -61,6 +62,25 @@ is_for(const struct dir_entry *e, const char *service)
 	return found;
 }
 
+/* Only below ou=apppasswords: the rules of that branch say who makes one, those of no other branch do. */
+static bool
+is_in_branch(const struct people *p, const struct dir_entry *e)
+{
+	char *branch = NULL, *norm;
+	size_t n, m = strlen(e->dn_norm);
+	bool is;
+
+	if (asprintf(&branch, "ou=apppasswords,%s", dir_base(p->d)) < 0)
+		fatal("out of memory");
+	norm = dir_dn_norm(branch);
+	n = norm == NULL ? 0 : strlen(norm);
+	is =
+	    n > 0 && m > n && e->dn_norm[m - n - 1] == ',' && strcmp(e->dn_norm + m - n, norm) == 0;
+	free(norm);
+	free(branch);
+	return is;
+}
+
 int
 people_app(struct people *p, struct person *u, struct slice id, const char *service)
 {
@@ -83,8 +103,8 @@ people_app(struct people *p, struct person *u, struct slice id, const char *serv
 		return ERR_TEMP;
 	e = &r->entries[0];
 	end = r->n_entries == 1 ? people_time(dir_entry_value(e, "vnValidTo")) : 0;
-	if (r->n_entries != 1 || !is_for(e, service) || (end != 0 && time(NULL) >= end) ||
-	    dir_entry_value(e, "authPassword").len == 0) {
+	if (r->n_entries != 1 || !is_in_branch(p, e) || !is_for(e, service) ||
+	    (end != 0 && time(NULL) >= end) || dir_entry_value(e, "authPassword").len == 0) {
 		dir_result_free(r);
 		return ERR_NOTFOUND;
 	}

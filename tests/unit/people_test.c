@@ -278,6 +278,25 @@ test_alias_of_another(void **state)
 	targets("both@tinhmau.example", ERR_TEMP);
 }
 
+/* An app password among the people is none. */
+static void
+test_app_branch(void **state)
+{
+	struct person *u = NULL;
+
+	(void)state;
+	ENTRY("vnAppId=aaaa,ou=apppasswords,o=x", "objectClass", "vnAppPassword", "vnAppId", "aaaa",
+	    "vnAppOwner", "vnStaffId=1" PEOPLE, "authPassword", "keys");
+	ENTRY("vnAppId=bbbb" PEOPLE, "objectClass", "vnAppPassword", "vnAppId", "bbbb",
+	    "vnAppOwner", "vnStaffId=1" PEOPLE, "authPassword", "keys");
+	assert_int_equal(people_login(people, slice_str("binhtv"), &u), 0);
+	assert_int_equal(people_app(people, u, slice_str("bbbb"), "imap"), ERR_NOTFOUND);
+	assert_null(u->app_id);
+	assert_int_equal(people_app(people, u, slice_str("aaaa"), "imap"), 0);
+	assert_string_equal(u->app_id, "aaaa");
+	person_free(u);
+}
+
 /* A plain tree of inetOrgPerson with another alias attribute, where only the members know their groups (memberOf). */
 static void
 test_plain_tree(void **state)
@@ -751,6 +770,7 @@ main(void)
 	    cmocka_unit_test(test_mailboxes),
 	    cmocka_unit_test(test_rcpt),
 	    cmocka_unit_test(test_alias_of_another),
+	    cmocka_unit_test(test_app_branch),
 	    cmocka_unit_test(test_route),
 	    cmocka_unit_test(test_may_send),
 	    cmocka_unit_test(test_reply_rule),
