@@ -258,6 +258,10 @@ on_uu(void *arg, struct slice name, bool base64, struct slice lines)
 	struct finder *f = arg;
 	struct buf b;
 
+	if (scan_late(f->c)) {
+		f->flags |= PART_LIMIT;
+		return;
+	}
 	buf_init(&b, SCAN_MEMBER_MAX);
 	if (base64)
 		encoded_uu64(lines, &b);

@@ -22,7 +22,8 @@ bool ole_read(
 /* What a document says of itself in its main stream; text: UTF-8, appended. Pure. */
 struct ole_doc {
 	bool macro, locked;
-	bool dde; /* starts programs when its fields or links are brought up to date */
+	bool dde;      /* starts programs when its fields or links are brought up to date */
+	bool too_much; /* what stands behind a bound was not looked at */
 	struct buf *text;
 };
 /* scan_ole_word.c: [MS-DOC] WordDocument with its table stream. */
@@ -30,8 +31,8 @@ bool ole_word_table(struct slice main, const char **name_out); /* false: not Wor
 void ole_word(struct slice main, struct slice table, struct ole_doc *d);
 /* scan_ole_sheet.c: [MS-XLS] Workbook or Book. */
 void ole_sheet(struct slice s, struct ole_doc *d);
-/* scan_ole_slides.c: [MS-PPT] "PowerPoint Document"; each embedded storage, unpacked. */
-typedef void ole_object_fn(void *arg, struct slice bytes);
+/* scan_ole_slides.c: [MS-PPT] "PowerPoint Document"; each embedded storage, unpacked. on: false when no more may be. */
+typedef bool ole_object_fn(void *arg, struct slice bytes);
 void ole_slides(struct slice s, struct ole_doc *d, ole_object_fn *on, void *arg);
 
 /* scan_ole_package.c: a packaged file ([MS-OLEDS] 2.3.6 and what Windows' Object Packager writes): name and content; false: it is none. */

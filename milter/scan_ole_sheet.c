@@ -172,6 +172,8 @@ ole_sheet(struct slice s, struct ole_doc *d)
 		if (p != NULL && id == R_CONTINUE && last == R_SST) {
 			if (p->n < SEGMENTS_MAX)
 				p->at[p->n++] = data;
+			else
+				d->too_much = true;
 			continue;
 		}
 		/* what is encrypted is no text */
@@ -180,6 +182,7 @@ ole_sheet(struct slice s, struct ole_doc *d)
 		record(id, data, d);
 		last = id;
 	}
+	d->too_much |= n == RECORDS_MAX && s.len >= 4;
 	if (p != NULL)
 		shared_strings(p, d->text);
 	d->text->err = 0;

@@ -26,6 +26,23 @@ le(const unsigned char *p, unsigned n)
 	return v;
 }
 
+/* False: not all of it was looked at, or no more may be. */
+static bool
+object(bool packed, struct slice data, ole_object_fn *on, void *arg)
+{
+	struct buf b;
+	bool more;
+
+	if (!packed)
+		return on(arg, data);
+	buf_init(&b, SCAN_MEMBER_MAX + 65536);
+	if (data.len > 6)
+		scan_inflate(slice_from(data, 4), SCAN_MEMBER_MAX, &b);
+	more = on(arg, buf_slice(&b)) && b.len < SCAN_MEMBER_MAX;
+	buf_done(&b);
+	return more;
+}
+
 void
 ole_slides(struct slice s, struct ole_doc *d, ole_object_fn *on, void *arg)
 {
@@ -47,15 +64,11 @@ ole_slides(struct slice s, struct ole_doc *d, ole_object_fn *on, void *arg)
 		} else if (type == R_TEXT_BYTES) {
 			ole_latin(data, d->text);
 			buf_append_byte(d->text, '\n');
-		} else if (type == R_OBJECT && objects++ < OBJECTS_MAX) {
-			struct buf b;
-
-			buf_init(&b, SCAN_MEMBER_MAX + 65536);
-			if (head >> 4 == 1 && data.len > 6)
-				scan_inflate(slice_from(data, 4), SCAN_MEMBER_MAX, &b);
-			on(arg, head >> 4 == 1 ? buf_slice(&b) : data);
-			buf_done(&b);
+		} else if (type == R_OBJECT && !d->too_much) {
+			d->too_much =
+			    objects++ == OBJECTS_MAX || !object(head >> 4 == 1, data, on, arg);
 		}
 	}
+	d->too_much |= s.len >= 8;
 	d->text->err = 0;
 }

@@ -45,10 +45,14 @@ inside(struct walk *w, struct slice name, struct slice bytes)
 	w->flags |= scan_inside(w->c, name, bytes, w->path) & (PART_LIMIT | PART_ENCRYPTED);
 }
 
-static void
+static bool
 on_object(void *arg, struct slice bytes)
 {
-	inside(arg, slice_str("object"), bytes);
+	struct walk *w = arg;
+
+	w->c->unpacked += bytes.len;
+	inside(w, slice_str("object"), bytes);
+	return w->c->unpacked <= SCAN_BYTES_MAX && !scan_late(w->c);
 }
 
 static void
@@ -256,5 +260,5 @@ scan_ole_file(struct scan_ctx *c, struct slice bytes, struct slice path, const c
 		findings_note(c->f, "office_dde", NOTE_REJECT, path, "%s", f.type);
 	buf_done(&w.text);
 	return w.flags | (w.doc.macro ? PART_MACRO : 0) | (w.doc.locked ? PART_ENCRYPTED : 0) |
-	       (w.doc.dde ? PART_ACTIVE : 0);
+	       (w.doc.dde ? PART_ACTIVE : 0) | (w.doc.too_much ? PART_LIMIT : 0);
 }

@@ -78,14 +78,19 @@ piece(struct reader *r, struct slice main, size_t at, size_t count, bool wide)
 	size_t step = wide ? 2 : 1;
 
 	/* more cannot stand there than the stream has; and not more is kept than a document's text */
-	while (count-- > 0 && at + step <= main.len && r->d->text->err == 0 && r->left-- > 0) {
+	while (count > 0 && at + step <= main.len) {
 		/* the halves of one character */
-		bool pair = wide && at + 4 <= main.len && count > 0 &&
+		bool pair = wide && at + 4 <= main.len && count > 1 &&
 			    (main.ptr[at + 1] & 0xfc) == 0xd8 && (main.ptr[at + 3] & 0xfc) == 0xdc;
 
+		if (r->d->text->err != 0 || r->left == 0) {
+			r->d->too_much = true;
+			return;
+		}
+		r->left--;
 		put(r, slice_sub(main, at, pair ? 4 : step), wide);
 		at += pair ? 4 : step;
-		count -= pair;
+		count -= pair ? 2 : 1;
 	}
 }
 
@@ -116,6 +121,7 @@ ole_word(struct slice main, struct slice table, struct ole_doc *d)
 	if (ole_word_table(main, &name) && table.len > 0) {
 		plc = piece_table(slice_sub(table, le(main, FIB_CLX, 4), le(main, FIB_CLX + 4, 4)));
 		n = plc.len >= 16 ? (plc.len - 4) / 12 : 0;
+		d->too_much |= n > PIECES_MAX;
 		for (i = 0; i < n && i < PIECES_MAX; i++) {
 			uint32_t from = le(plc, 4 * i, 4), to = le(plc, 4 * i + 4, 4);
 			uint32_t fc = le(plc, 4 * (n + 1) + 8 * i + 2, 4);
@@ -132,6 +138,6 @@ ole_word(struct slice main, struct slice table, struct ole_doc *d)
 			piece(&r, main, from, to - from, false);
 	}
 	instruction_ends(&r);
-	d->text->err = 0; /* what does not fit is left out */
+	d->text->err = 0;
 	buf_done(&r.instruction);
 }

@@ -11,6 +11,8 @@
 
 #include <string.h>
 
+#define LATE_TEXT_MAX (8u << 20)
+
 static struct slice
 param(const struct hdr_param *p, const char *name)
 {
@@ -326,9 +328,13 @@ look_for_marks(struct scan_ctx *c, const struct mime_part *part, const struct fi
 	if (secrecy_in_name(name, &found))
 		findings_note(
 		    c->f, "secrecy_mark", NOTE_REJECT, path, "name: %s", buf_cstr(&found));
-	if (p->true_type.len == 0 && !c->late &&
-	    (slice_eq_str(part->type, "text") || slice_caseeq_str(ext, "txt")))
+	/* a text costs little: it is looked at when there is no more time for documents too, and when there never was */
+	if (p->true_type.len == 0 &&
+	    (slice_eq_str(part->type, "text") || slice_caseeq_str(ext, "txt")) &&
+	    (!c->late || c->late_text < LATE_TEXT_MAX)) {
+		c->late_text += c->late ? bytes.len : 0;
 		scan_text(c, part, bytes, path);
+	}
 	buf_done(&found);
 }
 

@@ -33,6 +33,7 @@ struct scan_ctx {
 	unsigned depth;
 	uint64_t cpu_until;    /* microseconds of this process; 0: no bound */
 	bool late;             /* out of time, or nothing is to be opened at all */
+	size_t late_text;      /* octets of texts looked at since then */
 	struct zip_facts *zip; /* of the archive being looked into, one of zips; NULL: none */
 	struct zip_facts zips[SCAN_DEPTH_MAX];
 };
@@ -56,7 +57,8 @@ uint32_t scan_name(const struct scan_params *p, struct slice name, struct buf *n
 /* The ending of a normalized name, without dot; empty when none. */
 struct slice scan_name_ext(struct slice norm);
 
-/* scan_uu.c: flags of the names of files that stand uuencoded in a text; each is told, with the lines behind its first (on may be NULL). */
+/* scan_uu.c: flags of the names of files that stand uuencoded in a text; each is told, with the lines behind its first (on may be NULL). PART_LIMIT: there are
+ * more than are looked at. */
 typedef void uu_fn(void *arg, struct slice name, bool base64, struct slice lines);
 uint32_t scan_uu(const struct scan_params *p, struct slice text, uu_fn *on, void *arg);
 

@@ -66,7 +66,7 @@ scan_uu(const struct scan_params *p, struct slice text, uu_fn *on, void *arg)
 	unsigned files = 0;
 	bool at_start = true;
 
-	while (text.len > 0 && files < FILES_MAX) {
+	while (text.len > 0) {
 		struct slice line, next, rest, body, name = {NULL, 0};
 		bool base64 = false;
 		struct buf norm;
@@ -91,12 +91,15 @@ scan_uu(const struct scan_params *p, struct slice text, uu_fn *on, void *arg)
 		if (name.len == 0 || line.len > LINE_MAX_OCTETS ||
 		    !(base64 ? is_base64(next) : is_uu(next)))
 			continue;
-		files++;
+		if (files++ == FILES_MAX) {
+			flags |= PART_LIMIT;
+			break;
+		}
 		buf_init(&norm, 2048);
 		flags |= scan_name(p, name, &norm);
 		buf_done(&norm);
 		if (on != NULL)
 			on(arg, name, base64, body);
 	}
-	return flags & (PART_BANNED_NAME | PART_DOUBLE_EXT | PART_DECEPTIVE_NAME);
+	return flags & (PART_BANNED_NAME | PART_DOUBLE_EXT | PART_DECEPTIVE_NAME | PART_LIMIT);
 }

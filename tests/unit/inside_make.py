@@ -15,7 +15,7 @@ import zlib
 
 DIR = pathlib.Path(sys.argv[1])
 CASES = []
-FREE, END, FAT = 0xffffffff, 0xfffffffe, 0xfffffffd
+FREE, END, FAT, DIFAT = 0xffffffff, 0xfffffffe, 0xfffffffd, 0xfffffffc
 EICAR = rb"X5O!P%@AP[4\PZX54(P^)7CC)7}$EICAR-" + b"STANDARD-ANTIVIRUS-TEST-FILE!$H+H*"
 SECRET = "TUYỆT MẬT"
 
@@ -69,10 +69,12 @@ def ole(tree, shuffle=False):
     n_dir = (len(entries) + 3) // 4
     sizes = [max(len(e[2]), 4096) if e[1] == 2 else 0 for e in entries]
     need = n_dir + sum((s + 511) // 512 for s in sizes)
-    n_fat = 1
-    while n_fat * 128 < need + n_fat:
+    n_fat, n_difat = 1, 0
+    while n_fat * 128 < need + n_fat + n_difat:
         n_fat += 1
-    fat = [FAT] * n_fat + [n_fat + i + 1 for i in range(n_dir - 1)] + [END]
+        n_difat = max(0, n_fat - 109 + 126) // 127
+    head = n_fat + n_difat
+    fat = [FAT] * n_fat + [DIFAT] * n_difat + [head + i + 1 for i in range(n_dir - 1)] + [END]
     data = []
     directory = b""
     for (name, kind, content, child, right), size in zip(entries, sizes):
@@ -94,10 +96,14 @@ def ole(tree, shuffle=False):
         directory += raw.ljust(64, b"\0") + struct.pack("<HBBIII16sIQQIII", len(raw), kind, 1, FREE, right, child, b"", 0, 0, 0, start, length, 0)
     directory = directory.ljust(n_dir * 512, b"\0")
     fat += [FREE] * (n_fat * 128 - len(fat))
-    header = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + struct.pack("<16sHHHHH6sIIIIIIIIII", b"", 0x3e, 3, 0xfffe, 9, 6, b"", 0, n_fat, n_fat, 0, 4096,
-                                                               END, 0, END, 0, 0)
-    header = (header + struct.pack("<%dI" % n_fat, *range(n_fat))).ljust(512, b"\xff")
-    return header + struct.pack("<%dI" % len(fat), *fat) + directory + b"".join(data)
+    header = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + struct.pack("<16sHHHHH6sIIIIIIIII", b"", 0x3e, 3, 0xfffe, 9, 6, b"", 0, n_fat, head, 0, 4096,
+                                                               END, 0, n_fat if n_difat else END, n_difat)
+    header = (header + struct.pack("<%dI" % min(n_fat, 109), *range(min(n_fat, 109)))).ljust(512, b"\xff")
+    difat = b""
+    for i in range(n_difat):
+        of = range(109 + 127 * i, min(n_fat, 236 + 127 * i))
+        difat += struct.pack("<%dI" % len(of), *of).ljust(508, b"\xff") + struct.pack("<I", n_fat + i + 1 if i + 1 < n_difat else END)
+    return header + struct.pack("<%dI" % len(fat), *fat) + difat + directory + b"".join(data)
 
 
 def package(name, data, counted=True):
@@ -139,6 +145,12 @@ case("van-ban.doc", ole(word(OFFICIAL, pieces=7), shuffle=True), "ok", text="27/
 case("mat.doc", ole(word(SECRET + "\rNgày"), shuffle=True), "ok", note="secrecy_mark")
 case("dde.doc", ole(word("Xem \x13 DDEAUTO c:\\\\windows\\\\cmd.exe \"/k x\" \x14 a \x15")), "P22", note="office_dde")
 case("field.doc", ole(word("Trang \x13 PAGE \x14 1 \x15, DDE là gì")), "ok", note="!office_dde")
+case("pieces.doc", ole(word("x", pieces=100001)), "M06")
+# pieces that lie over each other, a field open in the first
+OVER = word("\x13" + "x" * 4000, pieces=1)
+OVER["1Table"] = b"\0" * 16 + b"\1\3\0xyz\2" + struct.pack("<I5I", 68 - 16 + 16, 0, 4000, 8000, 12000, 16000) + struct.pack("<HIH", 0, 0x400, 0) * 4
+OVER["WordDocument"] = OVER["WordDocument"][:0x1a6] + struct.pack("<I", len(OVER["1Table"]) - 16) + OVER["WordDocument"][0x1aa:]
+case("over.doc", ole(OVER), "M06")
 case("khoa.doc", ole(word(OFFICIAL, encrypted=True)), "P23")
 case("vba.doc", ole({**word("x"), "Macros": {"VBA": {"dir": b"x", "_VBA_PROJECT": b"\xcc\x61"}}}), "P22")
 case("vba-in-object.doc", ole({**word("x"), "ObjectPool": {"_1": {"Workbook": b"x", "_VBA_PROJECT_CUR": {"VBA": {"dir": b"x"}}}}}), "P22")
@@ -179,6 +191,8 @@ case("xlm.xls", ole({"Workbook": biff((0xfc, b"x" * 900), sheet(0), sheet(1))}, 
 case("dde.xls", ole({"Workbook": biff(sheet(0), supbook("cmd\3/c calc"))}), "P22", note="office_dde")
 case("dde-wide.xls", ole({"Book": biff(sheet(0), supbook("cmd\3/c calc", True))}), "P22", note="office_dde")
 case("ole-link.xls", ole({"Workbook": biff(sheet(0), supbook("Word.Document.8\3a.doc"))}), "ok", note="!office_dde")
+case("long.xls", ole({"Workbook": biff(*((0x200, b""),) * 2000001, supbook("cmd\3/c calc"))}), "M06")
+case("segments.xls", ole({"Workbook": biff((0xfc, SST), *((0x3c, b""),) * 4096)}), "M06")
 case("khoa.xls", ole({"Workbook": biff((0xe1, b"x" * 2), (0x2f, b"\0" * 54))}, shuffle=True), "P23")
 
 
@@ -194,6 +208,14 @@ case("trinh-chieu.ppt", ole({"PowerPoint Document": SLIDE}), "ok", text="29/QĐ-
 case("vba.ppt", ole({"PowerPoint Document": SLIDE + record(0x1011, struct.pack("<I", len(VBA)) + zlib.compress(VBA), 0, 1)}), "P22",
      inner="object macro")
 case("object.ppt", ole({"PowerPoint Document": SLIDE + record(0x1011, ole({"\1Ole10Native": package("a.scr", EXE)}))}), "P22", inner="a.scr banned_name")
+PAD = record(0x1011, b"") * 256
+MANY_VBA = record(0x1011, struct.pack("<I", len(VBA)) + zlib.compress(VBA), 0, 1)
+case("full.ppt", ole({"PowerPoint Document": SLIDE + PAD}), "ok")
+case("behind.ppt", ole({"PowerPoint Document": SLIDE + PAD + MANY_VBA}), "M06")
+case("long.ppt", ole({"PowerPoint Document": SLIDE + record(0xfff, b"") * 1000001 + MANY_VBA}), "M06")
+LARGE = zlib.compress(b"\0" * (33 << 20))
+case("large.ppt", ole({"PowerPoint Document": SLIDE + record(0x1011, struct.pack("<I", 33 << 20) + LARGE, 0, 1)}), "M06")
+case("bomb.ppt", ole({"PowerPoint Document": SLIDE + record(0x1011, struct.pack("<I", 31 << 20) + zlib.compress(b"\0" * (31 << 20)), 0, 1) * 40}), "M06")
 case("khoa.ppt", ole({"PowerPoint Document": b"\x99" * 600, "Current User": record(0xff6, struct.pack("<II", 20, 0xf3d1c4df))}), "P23")
 
 # --- Outlook
@@ -212,6 +234,7 @@ case("to.msg", ole({**MSG, **{"__recip_version1.0_#%08X" % i: {"__substg1.0_%04X
 DOCX = (("[Content_Types].xml", "<Types/>"), ("word/document.xml", "<w:document/>"))
 case("nhung.docx", zipped(*DOCX, ("word/embeddings/oleObject1.bin", ole({"\1Ole10Native": package("a.js", b"x")}))), "P22", inner="a.js banned_name")
 case("nhung-ok.docx", zipped(*DOCX, ("word/embeddings/oleObject1.bin", ole({"\1Ole10Native": package("a.txt", b"x")}))), "ok")
+case("costly.docx", zipped(DOCX[0], ("word/document.xml", "<w:document>" + "<w:p><w:t>x</w:t></w:p>" * 100000 + "</w:document>")), "ok")
 case("da-ky.docx", zipped(*DOCX, ("_xmlsignatures/sig1.xml", "<Signature/>")), "ok", note="office_signed")
 case("chua-ky.docx", zipped(*DOCX), "ok", note="!office_signed")
 
@@ -315,6 +338,8 @@ case("f.txt", HELLO + uu(b"a.txt", EICAR), "M13")
 case("g.txt", HELLO + uu(b"a.zip", zipped(("b.exe", b"x"))), "P22", inner="a.zip!b.exe banned_name")
 case("h.txt", HELLO + b"begin-base64 644 anh.jpg\r\n" + base64.encodebytes(EXE).replace(b"\n", b"\r\n") + b"====\r\n", "P24", inner="anh.jpg executable")
 case("i.txt", HELLO + b"=ybegin is how yEnc begins; (This file must be converted with BinHex 4.0) is a sentence\r\nbegin 644 a.txt\r\n", "ok")
+case("k.txt", HELLO + uu(b"a.txt", b"x") * 64 + b"Kinh thu\r\nbegin of a sentence\r\n", "ok")
+case("l.txt", HELLO + uu(b"a.txt", b"x") * 64 + uu(b"setup.exe", EXE), "M06")
 case("j.txt", (HELLO + yenc(b"a.txt", b"x")) * 100, "M06")
 
 # --- messages in files, and Word's web archives

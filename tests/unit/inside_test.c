@@ -20,7 +20,7 @@ struct one {
 	char file[16], name[100], rule[16], inner[100], note[40], text[60];
 };
 static struct one cases[CASES_MAX];
-static struct CMUnitTest tests[CASES_MAX];
+static struct CMUnitTest tests[CASES_MAX + 1];
 static char dir[] = "/tmp/cv-inside-XXXXXX";
 
 static void
@@ -141,6 +141,57 @@ one_case(void **state)
 	arena_free(a);
 }
 
+/* A document in front of the text costs all the time there is, or nothing is opened at all: the text's mark of secrecy decides all the same. */
+static void
+marks_behind_a_costly_document(void **state)
+{
+	struct buf m, data;
+	char path[300];
+	size_t i = 0;
+
+	(void)state;
+	while (strcmp(cases[i].name, "costly.docx") != 0)
+		i++;
+	snprintf(path, sizeof path, "%s/%s", dir, cases[i].file);
+	buf_init(&data, 8 << 20);
+	buf_init(&m, 16 << 20);
+	slurp(path, &data);
+	buf_append_str(&m, "From: dan@y.example\r\nMIME-Version: 1.0\r\n"
+			   "Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n"
+			   "Content-Type: application/octet-stream; name=a.docx\r\n"
+			   "Content-Transfer-Encoding: base64\r\n\r\n");
+	b64_encode(buf_slice(&data), true, &m);
+	buf_append_str(&m, "\r\n--b\r\nContent-Type: text/plain; charset=utf-8\r\n\r\n"
+			   "TUYỆT MẬT\r\n--b--\r\n");
+	assert_int_equal(m.err, 0);
+	for (i = 0; i < 2; i++) {
+		struct scan_params p = {
+		    .domain = slice_str("y.example"), .now = 1795000000, .shallow = i};
+		struct arena *a = arena_new(4 << 20);
+		struct rule_facts facts;
+		struct findings f;
+		struct verdict v;
+
+		p.cpu_ms = i == 0;
+		findings_init(&f, a);
+		scan_message(buf_slice(&m), &p, &f);
+		assert_int_equal(findings_has_note(&f, "scan_time"), i == 0);
+		memset(&facts, 0, sizeof facts);
+		facts.scan = &f;
+		facts.from_fields = facts.n_authors = 1;
+		facts.authors[0].address = slice_str("dan@y.example");
+		facts.authors[0].is_ours = true;
+		facts.official_why = "";
+		rule_judge(&facts, &v);
+		assert_non_null(v.decision);
+		assert_string_equal(v.decision->id, "P12");
+		verdict_done(&v);
+		arena_free(a);
+	}
+	buf_done(&m);
+	buf_done(&data);
+}
+
 static size_t
 load(void)
 {
@@ -181,6 +232,7 @@ main(void)
 	scan_ole_init();
 	if ((n = load()) < 60)
 		return 1;
+	tests[n++] = (struct CMUnitTest)cmocka_unit_test(marks_behind_a_costly_document);
 	rc = _cmocka_run_group_tests("inside", tests, n, NULL, NULL);
 	run((const char *const[]){"rm", "-rf", dir, NULL});
 	return rc;
