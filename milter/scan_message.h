@@ -15,7 +15,7 @@ struct scan_params {
 	unsigned
 	    cpu_ms; /* of processor time for looking into contents, then PART_LIMIT; 0: no bound */
 	bool
-	    shallow; /* structure, names and signatures alone: no content is opened, each counts as not inspected */
+	    shallow; /* structure, names and signatures alone: no document is opened, each content counts as not inspected */
 };
 /* f: findings_init. Never fails: what could not be done stands in the findings. */
 void scan_message(struct slice whole, const struct scan_params *p, struct findings *f);
