@@ -84,7 +84,7 @@ copy(int from, int to, uint64_t size)
 	return 0;
 }
 
-/* To the disk. What does not work leaves it in memory. */
+/* To the disk. What does not work leaves it in memory, and the mail is deferred. */
 static int
 spill(struct msg_file *f)
 {
