@@ -89,7 +89,8 @@ congvu_milter_judge_LDADD = $(CV_POLICY_LIBS) milter/libcvscan.a milter/libcvfin
 	$(CV_ROLE_LIBS) $(CV_MAIL_LIBS) $(CRYPTO_LIBS) $(ARCHIVE_LIBS) $(MAGIC_LIBS) $(GSF_LIBS) $(XML_LIBS) $(QPDF_LIBS) $(ZLIB_LIBS) -lm $(JANSSON_LIBS)
 
 congvu_milter_filter_SOURCES = milter/milter.c milter/milter_priv.h milter/backend.c milter/revcache.c milter/cb_connect.c milter/cb_envelope.c \
-	milter/cb_header.c milter/cb_body.c milter/cb_eom.c milter/clamd.h milter/clamd.c milter/msg_file.h milter/msg_file.c milter/gateway.h milter/gateway.c milter/gateway_mime.h milter/gateway_mime.c milter/edits.c milter/record.h milter/record.c \
+	milter/cb_header.c milter/cb_body.c milter/cb_eom.c milter/eom_priv.h milter/eom_ask.c milter/eom_scan.c \
+	milter/clamd.h milter/clamd.c milter/msg_file.h milter/msg_file.c milter/gateway.h milter/gateway.c milter/gateway_mime.h milter/gateway_mime.c milter/edits.c milter/record.h milter/record.c \
 	milter/groups.h milter/groups.c
 congvu_milter_filter_LDADD = milter/libcvsign.a milter/libcvsignclient.a $(CV_POLICY_LIBS) milter/libcvfindings.a milter/libcvledger.a directory/libcvlookup.a \
 	directory/libcvfetch.a lib/libcvmail.a lib/libcvjson.a lib/libcvcrypto.a $(CV_ROLE_LIBS) $(MILTER_LIBS) $(CV_MAIL_LIBS) $(CRYPTO_LIBS) \
