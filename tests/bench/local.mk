@@ -15,6 +15,10 @@ tests_bench_load_milter_SOURCES = tests/bench/load_milter.c
 tests_bench_load_milter_LDADD = lib/libcv.a -lpthread
 tests_bench_cms_bench_SOURCES = tests/bench/cms_bench.c
 tests_bench_cms_bench_LDADD = lib/libcv.a $(CRYPTO_LIBS)
+# findings and cost of single messages; by hand
+noinst_PROGRAMS += tests/bench/scan_bench
+tests_bench_scan_bench_SOURCES = tests/bench/scan_bench.c
+tests_bench_scan_bench_LDADD = $(CV_SCAN_LIBS)
 
 LOADS =
 ROUNDS = 3
