@@ -36,7 +36,10 @@ struct deliver {
 	bool ledger_asked;
 	bool counted; /* in smtpd.delivering */
 	bool waits;   /* to be judged anew (judge.c) */
+	bool goes_out;
 	struct replies *replies;
+	struct sent_copies *copies;
+	struct sent_message sent; /* for them */
 	bool
 	    only_reports; /* nothing is left for the queue but to tell the sender (NOTIFY=SUCCESS) */
 	unsigned code;
@@ -50,6 +53,7 @@ deliver_free(struct deliver *d)
 		return;
 	lmtp_cancel(d->job);
 	replies_free(d->replies);
+	sent_copies_free(d->copies);
 	if (d->ledger_asked)
 		ledger_outcome_cancel(smtpd.ledger, d->ledger_call);
 	smtpd.delivering -= d->counted;
@@ -116,7 +120,7 @@ to_ledger(void *arg)
 	struct txn *t = d->t;
 	unsigned code = d->code;
 	const char *text = d->text;
-	struct ledger_rcpt *r = arena_calloc(t->arena, t->n_rcpts + 1, sizeof(*r));
+	struct ledger_rcpt *r = arena_calloc(t->arena, t->n_rcpts + t->n_copies + 1, sizeof(*r));
 	struct slice rest = slice_str(text);
 	ptrdiff_t sp = slice_index(rest, ' ');
 
@@ -138,13 +142,15 @@ to_ledger(void *arg)
 		r[i].result = t->rcpts[i].outcome[0] != '\0' ? t->rcpts[i].outcome : usual;
 		r[i].detail = detail == NULL ? "" : detail;
 	}
+	for (size_t i = 0; i < t->n_copies; i++)
+		r[t->n_rcpts + i] = t->copies[i];
 	struct ledger_outcome o = {.qid = t->qid,
 	    .code = code,
 	    .from = t->from,
 	    .client_ip = c->ip,
 	    .login = c->login != NULL ? c->login->login : "",
 	    .rcpts = r,
-	    .n_rcpts = t->n_rcpts,
+	    .n_rcpts = t->n_rcpts + t->n_copies,
 	    .enhanced = sp > 0 ? arena_slicedup(t->arena, slice_sub(rest, 0, (size_t)sp)) : "",
 	    .text = text};
 	if (o.enhanced == NULL)
@@ -157,6 +163,18 @@ to_ledger(void *arg)
 }
 
 static void
+to_replies(void *arg)
+{
+	struct deliver *d = arg;
+
+	d->copies = NULL;
+	replies_start(d->c, &d->msg, &d->replies, to_ledger, d);
+}
+
+static struct queue_message queue_message(struct deliver *d);
+static uint32_t env_flags(const struct deliver *d);
+
+static void
 finish(struct deliver *d, unsigned code, const char *text)
 {
 	d->code = code;
@@ -166,7 +184,16 @@ finish(struct deliver *d, unsigned code, const char *text)
 		return;
 	}
 	forward_log(d->t);
-	replies_start(d->c, &d->msg, &d->replies, to_ledger, d);
+	if (!d->goes_out) {
+		to_replies(d);
+		return;
+	}
+	d->sent = (struct sent_message){.msg = &d->msg,
+	    .sent = d->content,
+	    .body = d->ch.body_replaced ? buf_slice(&d->body) : msg_body(&d->msg),
+	    .queue = queue_message(d),
+	    .env_flags = env_flags(d)};
+	sent_copies_start(d->c, &d->sent, &d->copies, to_replies, d);
 }
 
 static const char *
@@ -473,6 +500,7 @@ hold_remote(struct deliver *d)
 	struct queue_message m = queue_message(d);
 	size_t local = 0, remote = 0;
 
+	d->goes_out = true;
 	for (size_t i = 0; i < d->t->n_rcpts; i++) {
 		local += d->t->rcpts[i].kind == RCPT_LOCAL;
 		remote += d->t->rcpts[i].kind == RCPT_REMOTE;

@@ -115,6 +115,12 @@ put_rule(struct buf *b, const char *why)
 static void
 put_section(const struct dsn *d, const struct section *s, struct buf *b)
 {
+	if (d->env->flags & ENV_SENT) /* what is said below is of that copy alone */
+		buf_append_str(b,
+		    "Thư đã được gửi đi. Báo cáo này chỉ nói về bản lưu của thư trong mục Thư đã "
+		    "gửi (Sent) của hộp thư đã đứng tên gửi.\r\n"
+		    "The message itself went out. This report is only about the copy of it for "
+		    "the Sent folder of the mailbox that it was sent as.\r\n\r\n");
 	buf_appendf(b, "%s\r\n%s\r\n\r\n", s->vi, s->en);
 	for (size_t i = 0; i < d->n; i++) {
 		const struct envelope_rcpt *r = &d->env->rcpts[d->rcpts[i].index];

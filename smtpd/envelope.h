@@ -29,6 +29,8 @@ enum envelope_flag {
 	    32, /* a milter could not judge it yet: it goes by judge.sock through smtpd-session again */
 	ENV_RELEASED =
 	    64, /* two officers released it from the quarantine (queue_release.c): the same way, exempt from what held it */
+	ENV_SENT =
+	    128, /* no mail: a copy of what was sent, for the Sent of its recipients (sent_copy.c) */
 };
 enum rcpt_state {
 	RCPT_LOCAL = 1,  /* to lmtp_route */

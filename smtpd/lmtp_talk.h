@@ -23,6 +23,7 @@ struct lmtp_rcpt {
 	bool skip;       /* the talk's own: it had its result before this transaction */
 	char text[512];  /* the answer's text, with its enhanced code */
 };
+#define LMTP_NO_SENT "5.3.3 The next server keeps no copies of what was sent"
 struct lmtp_message {
 	const char *from;
 	const char *id_hex;      /* the delivery id; sent when the server offers XCVID */
@@ -31,6 +32,8 @@ struct lmtp_message {
 	const char *judge_login, *judge_ip;
 	const char
 	    *judge_release; /* officers released it: as QUEUE_ENTRY says; NULL or "": not that */
+	bool
+	    sent; /* a copy of what was sent, for its recipients' Sent: to a server that offers XCVSENT; by another all get LMTP_REFUSED, LMTP_NO_SENT */
 	bool eight_bit;
 	bool
 	    smtputf8; /* it cannot go without SMTPUTF8 (RFC 6531): 5.6.7 where an SMTP server lacks it */

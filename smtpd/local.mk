@@ -20,7 +20,7 @@ smtpd_libcvsmtp_a_SOURCES = smtpd/smtp_parse.h smtpd/smtp_parse.c smtpd/envelope
 pkglibexec_PROGRAMS += congvu-smtpd-session congvu-smtpd-queue congvu-relay
 congvu_smtpd_session_SOURCES = smtpd/session_priv.h smtpd/session.c smtpd/session_main.c smtpd/pace.c smtpd/forward.c smtpd/reply.c smtpd/refused.c smtpd/judge.c \
 	smtpd/cmd_ehlo.c smtpd/cmd_starttls.c \
-	smtpd/directory.c smtpd/sender.c smtpd/cmd_auth.c smtpd/cmd_mail.c smtpd/cmd_rcpt.c smtpd/cmd_data.c smtpd/cmd_misc.c smtpd/data.c \
+	smtpd/directory.c smtpd/sender.c smtpd/sent_copy.c smtpd/cmd_auth.c smtpd/cmd_mail.c smtpd/cmd_rcpt.c smtpd/cmd_data.c smtpd/cmd_misc.c smtpd/data.c \
 	smtpd/deliver.c
 congvu_smtpd_session_LDADD = smtpd/libcvsmtp.a directory/libcvlookup.a milter/libcvledger.a lib/libcvmail.a lib/libcvtls.a \
 	lib/libcvcrypto.a $(CV_ROLE_LIBS) $(CV_MAIL_LIBS) $(SSL_LIBS) $(CRYPTO_LIBS)

@@ -173,6 +173,7 @@ collect(struct work *w, struct queue_rcpt_result *res, bool last)
 				ends[n_ends++] = (struct ledger_rcpt){x->address,
 				    x->result != LMTP_DELIVERED        ? "refused"
 				    : (w->entry.env.flags & ENV_JUDGE) ? "judged"
+				    : (w->entry.env.flags & ENV_SENT)  ? "filed"
 								       : "delivered",
 				    why_of(w, x)};
 		}
@@ -322,6 +323,7 @@ start_job(struct work *w, struct relay_dest *d, uint32_t from, uint32_t n)
 		.judge_login = is_judged(w) ? e->login : NULL,
 		.judge_ip = e->client_ip,
 		.judge_release = w->entry.release,
+		.sent = e->flags & ENV_SENT,
 		.eight_bit = e->flags & ENV_8BIT,
 		.smtputf8 = needs_utf8(w, from, n),
 		.header = buf_slice(&w->header),

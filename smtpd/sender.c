@@ -7,6 +7,9 @@
 #include "lib/addr.h"
 #include "lib/err.h"
 #include "lib/log.h"
+#include "lib/role.h"
+
+#include <string.h>
 
 /* The identity that an address of the header stands for; NULL: none. */
 static const struct lookup_identity *
@@ -48,6 +51,69 @@ count(const struct client *c, const struct msg *m, const char *name, struct aren
 				*other_out = id->address;
 		}
 	}
+	return n;
+}
+
+/* Of what relay brings back nothing is known but the login; Sender was stamped, or verified, when it was submitted. */
+static const char *
+stamped(const struct msg *m, struct arena *arena)
+{
+	const struct msg_field *f = msg_find(m, "Sender", 0);
+	struct addr *a;
+
+	if (f == NULL || msg_count(m, "Sender") != 1 ||
+	    addr_list_parse(f->value, 1, arena, &a, NULL) != 0 || a == NULL ||
+	    a->kind != ADDR_MAILBOX)
+		return NULL;
+	return arena_printf(arena, "%.*s@%.*s", (int)a->local.len, (const char *)a->local.ptr,
+	    (int)a->domain.len, (const char *)a->domain.ptr);
+}
+
+/* The address that the mailbox of From stands for when it is not the actor's own; NULL. */
+static const char *
+sent_as(const struct client *c, const struct addr *a, const char *actor, struct arena *arena)
+{
+	const char *text;
+
+	if (c->port != PORT_JUDGE) {
+		const struct lookup_identity *id = identity_of(c, a, arena);
+		return id == NULL || id->own ? NULL : arena_strdup(arena, id->address);
+	}
+	text = arena_printf(arena, "%.*s@%.*s", (int)a->local.len, (const char *)a->local.ptr,
+	    (int)a->domain.len, (const char *)a->domain.ptr);
+	return text == NULL || !conf_is_our_address(role_conf(), text) ||
+		       addr_same(slice_str(text), slice_str(actor))
+		   ? NULL
+		   : text;
+}
+
+size_t
+sender_as(const struct client *c, const struct msg *m, struct arena *arena, const char **list,
+    size_t max, const char **actor_out)
+{
+	const struct msg_field *f;
+	const char *actor, *as;
+	struct addr *a;
+	size_t n = 0, k;
+
+	if (!client_is_submission(c) || c->login == NULL)
+		return 0;
+	actor = c->port == PORT_JUDGE ? stamped(m, arena) : c->login->address;
+	if (actor == NULL || actor[0] == '\0')
+		return 0;
+	for (size_t i = 0; (f = msg_find(m, "From", i)) != NULL; i++) {
+		if (addr_list_parse(f->value, 100, arena, &a, NULL) != 0)
+			continue;
+		for (; a != NULL && n < max; a = a->next) {
+			if (a->kind != ADDR_MAILBOX || (as = sent_as(c, a, actor, arena)) == NULL)
+				continue;
+			for (k = 0; k < n && strcmp(list[k], as) != 0; k++)
+				;
+			if (k == n)
+				list[n++] = as;
+		}
+	}
+	*actor_out = actor;
 	return n;
 }
 

@@ -95,6 +95,8 @@ struct txn {
 	unsigned refuse_code; /* a milter's answer to DATA, told at the end of BDAT */
 	char *refuse_text;
 	struct deliver *deliver;
+	struct ledger_rcpt *copies; /* what became of them (sent_copy.c), for the outcome record */
+	size_t n_copies;
 	const char *release;      /* "QID RULES" of a message that officers released; NULL */
 	struct slice release_sum; /* hexadecimal SHA-256 of the reason it was held for */
 	uint64_t began_ms;
@@ -232,7 +234,25 @@ void refused_sender(const struct client *c, const char *from);
  * or static. */
 const char *foreign_sender(const struct client *c, const struct msg *m, struct arena *a);
 
+/* ---- sent_copy.c: the copy in the Sent of who it was sent as, after the message is safe and before its answer ---- */
+struct sent_message {
+	const struct msg *msg;
+	struct slice sent; /* what the client sent, octet by octet */
+	struct slice body;
+	struct queue_message queue; /* as it goes out */
+	uint32_t env_flags;         /* ENV_8BIT, ENV_SMTPUTF8 */
+};
+struct sent_copies;
+/* fn is called when each copy is on stable storage, in Sent or in the queue, or given up. As replies_start for *out. m is borrowed until then. */
+void sent_copies_start(struct client *c, const struct sent_message *m, struct sent_copies **out,
+    void (*fn)(void *arg), void *arg);
+void sent_copies_free(struct sent_copies *s); /* NULL accepted; fn is not called */
+
 /* ---- sender.c ---- */
+/* Addresses, of functional mailboxes or of people who delegated, that a submitted message was sent as: at most max into list, each once, in the arena or the
+ * client's; *actor_out: the own address of who sent it, when there are any. How many. */
+size_t sender_as(const struct client *c, const struct msg *m, struct arena *arena,
+    const char **list, size_t max, const char **actor_out);
 /* Sender: in a submitted message that is written as somebody else. 0, ERR_NOMEM, ERR_SYNTAX, ERR_LIMIT. */
 int sender_stamp(const struct client *c, struct msg *m, struct arena *arena);
 

@@ -34,6 +34,7 @@ enum smtp_ext_bit {
 	SMTP_EXT_AUTH_PLAIN = 128,
 	SMTP_EXT_CHUNKING = 256,
 	SMTP_EXT_XCVJUDGE = 512,
+	SMTP_EXT_XCVSENT = 1024,
 };
 struct smtp_ext {
 	unsigned bits; /* enum smtp_ext_bit */

@@ -216,7 +216,8 @@ deliver_send(struct deliver_client *c, const struct deliver_message *m,
 		ipc_put_u16(&b, (uint16_t)targets[i].internal_zone);
 		ipc_put_u32(&b, targets[i].flags);
 	}
-	return send_call(c, STORE_DELIVER, &b, m->fd, timeout_ms, &k, call_out);
+	return send_call(c, targets[0].sent ? STORE_SENT_COPY : STORE_DELIVER, &b, m->fd,
+	    timeout_ms, &k, call_out);
 out:
 	buf_done(&b);
 	return err;

@@ -43,6 +43,7 @@ struct deliver_target {
 	int64_t internal_date;
 	int16_t internal_zone;
 	uint32_t flags; /* enum msg_flag, 0 as a rule */
+	bool sent; /* of all targets or of none: a copy for Sent, mailbox and flags do not count */
 };
 struct deliver_result {
 	int err; /* 0 once it is on stable storage; ERR_FULL (quota or disk), ERR_TEMP, ERR_UNKNOWN, ERR_SYNTAX (no account id) */

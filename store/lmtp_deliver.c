@@ -30,11 +30,14 @@ lmtp_trace(const struct lmtp_session *s, struct slice rcpt, struct slice mailbox
 	char id[33];
 
 	hex_encode(s->mail.id, sizeof(s->mail.id), id);
-	buf_append_str(out, "Return-Path: <");
-	put_clean(out, s->mail.sender);
-	buf_append_str(out, ">\r\nDelivered-To: ");
-	put_clean(out, mailbox_address);
-	buf_append_str(out, "\r\nReceived: from ");
+	if (!s->mail.sent) { /* RFC 5321 4.4: those of a delivery */
+		buf_append_str(out, "Return-Path: <");
+		put_clean(out, s->mail.sender);
+		buf_append_str(out, ">\r\nDelivered-To: ");
+		put_clean(out, mailbox_address);
+		buf_append_str(out, "\r\n");
+	}
+	buf_append_str(out, "Received: from ");
 	put_clean(out, buf_slice(&s->client));
 	buf_appendf(out, " by %s with %s\r\n\tid %s\r\n\tfor <", s->in->hostname,
 	    s->mail.utf8 ? "UTF8LMTP" : "LMTP", id);
@@ -84,6 +87,8 @@ log_delivery(const struct lmtp_session *s, size_t ok, const char *refusal)
 	log_slice(&l, "from", s->mail.sender);
 	log_u64(&l, "size", s->has_msg ? s->msg.m.size : 0);
 	log_u64(&l, "rcpts", s->n_accepted);
+	if (s->mail.sent)
+		log_str(&l, "as", "sent copy");
 	log_u64(&l, "mailboxes", s->n_targets);
 	log_u64(&l, "delivered", ok);
 	if (refusal != NULL)
@@ -172,6 +177,7 @@ send_batch(struct lmtp_session *s)
 		    .account = t->account,
 		    .mailbox = slice_str("INBOX"),
 		    .trace = t->trace,
+		    .sent = s->mail.sent,
 		    .internal_date = now,
 		    .internal_zone = (int16_t)date_local_zone(now),
 		};

@@ -56,6 +56,8 @@ mail_param(struct slice p, struct lmtp_mail *out)
 			return "501 5.5.4 BODY is 7BIT or 8BITMIME";
 	} else if (slice_caseeq_str(p, "SMTPUTF8")) {
 		out->utf8 = true;
+	} else if (slice_caseeq_str(p, "XCVSENT")) {
+		out->sent = true;
 	} else if (slice_casestarts(p, "XCVID=")) {
 		struct slice v = slice_from(p, 6);
 
@@ -98,7 +100,8 @@ lmtp_mail_parse(struct slice args, struct arena *a, struct lmtp_mail *out)
 		if (bad != NULL)
 			return bad;
 	}
-	return NULL;
+	/* without its id it could be doubled */
+	return out->sent && !out->has_id ? "501 5.5.4 XCVSENT needs XCVID" : NULL;
 }
 
 const char *

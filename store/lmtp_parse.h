@@ -24,7 +24,8 @@ struct lmtp_mail {
 	struct slice sender; /* "" for <> */
 	uint64_t size;       /* 0 when not told */
 	bool utf8;           /* SMTPUTF8 */
-	bool has_id;         /* XCVID came */
+	bool sent;   /* XCVSENT: no delivery, a copy of what was sent, for the recipients' Sent */
+	bool has_id; /* XCVID came */
 	unsigned char id[16];
 };
 /* The arguments of MAIL ("FROM:<…> params") and RCPT ("TO:<…>"). NULL, or the reply to refuse with, without CRLF. Texts lie

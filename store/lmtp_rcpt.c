@@ -153,6 +153,8 @@ judge(struct lmtp_rcpt *rc, const struct lookup_rcpt *r)
 		return "550 5.1.2 not a domain of this site";
 	if (r->kind != LOOKUP_RCPT_LOCAL || r->n_targets == 0)
 		return "550 5.1.1 no such recipient";
+	if (s->mail.sent && r->n_targets > 1) /* nobody sends as a group */
+		return "550 5.1.1 no mailbox of its own";
 	if (!add_targets(rc, r))
 		return "452 4.5.3 too many mailboxes, send them apart";
 	if (r->n_targets > 1)

@@ -93,7 +93,7 @@ cmd_lhlo(struct lmtp_session *s, struct slice args)
 		    &s->client, args.ptr[i] > 32 && args.ptr[i] < 127 ? args.ptr[i] : '?');
 	if (io_printf(s->io,
 		"250-%s\r\n250-PIPELINING\r\n250-SIZE %llu\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n"
-		"250-XCVID\r\n250-CHUNKING\r\n250 ENHANCEDSTATUSCODES\r\n",
+		"250-XCVID\r\n250-XCVSENT\r\n250-CHUNKING\r\n250 ENHANCEDSTATUSCODES\r\n",
 		s->in->hostname, (unsigned long long)s->in->size_max) != 0)
 		io_close_after_flush(s->io);
 }

@@ -126,8 +126,8 @@ on_msg(struct ipc_conn *ipc, uint16_t type, uint32_t id, struct ipc_reader *r, i
 			close(fd);
 		return ERR_PROTO; /* everything else wants an answer */
 	}
-	if (type == STORE_DELIVER)
-		return on_deliver(c, id, r, fd);
+	if (type == STORE_DELIVER || type == STORE_SENT_COPY)
+		return on_deliver(c, id, r, fd, type == STORE_SENT_COPY);
 	if (type == STORE_IMPORT)
 		return on_import(c, id, r, fd);
 	if (type == STORE_APPEND || type == STORE_APPEND_PART)

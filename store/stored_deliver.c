@@ -32,9 +32,11 @@ struct deliver {
 	struct msg_row row; /* common fields */
 	struct target *targets;
 	size_t n, left;
+	bool sent; /* copies for Sent */
 	/* APPEND */
 	struct slice keywords;
-	bool once; /* by content */
+	bool once;   /* by content */
+	bool shared; /* to somebody else's Sent, where the server's copy may be */
 	/* MULTIAPPEND */
 	struct conn *c; /* held; NULL: a message by itself */
 	struct deliver *next;
@@ -182,9 +184,18 @@ on_seen(void *arg, int err, struct slice value)
 }
 
 static void
+on_settled(void *arg, int err, struct mbox *m, uint32_t uid)
+{
+	(void)m;
+	(void)uid;
+	target_done(arg, err);
+}
+
+static void
 on_delivered(struct op *op)
 {
 	struct target *t = op->arg;
+	struct mbox *m = op->m;
 	struct backend *be = op->m->acc->st->be;
 	char key[KEY_MAX];
 	int err = op->err;
@@ -201,8 +212,11 @@ on_delivered(struct op *op)
 		t->uidvalidity = op->m->h.uidvalidity;
 		t->repeated = op->repeated;
 	}
+	if (err == 0 && t->d->sent)
+		sent_settle(m, t->d->row.refs, t->uid, false, on_settled, t);
+	else
+		target_done(t, err);
 	op_free(op);
-	target_done(t, err);
 }
 
 /* The row of one target goes into the queue of its mailbox. */
@@ -225,6 +239,7 @@ deliver_to(struct deliver *d, struct target *t, struct mbox *m)
 	n->row.flags = t->flags;
 	n->has_id = true;
 	memcpy(n->id, d->id, sizeof n->id);
+	n->has_mark = d->sent && sent_mark(d->row.refs, false, n->mark);
 	account_ref(m->acc);
 	op_start(op);
 	prune_maybe(m); /* behind it: nobody waits */
@@ -241,7 +256,7 @@ on_target_account(void *arg, int err, struct account *a)
 		target_done(t, err);
 		return;
 	}
-	m = account_mbox(a, t->mailbox);
+	m = t->d->sent ? sent_mbox(a) : account_mbox(a, t->mailbox);
 	if (m == NULL)
 		m = account_mbox(a, slice_str("INBOX"));
 	if (m == NULL) {
@@ -306,7 +321,7 @@ get_target(struct ipc_reader *r, struct deliver *d, struct target *t)
 }
 
 int
-on_deliver(struct conn *c, uint32_t id, struct ipc_reader *r, int fd)
+on_deliver(struct conn *c, uint32_t id, struct ipc_reader *r, int fd, bool sent)
 {
 	struct deliver *d = deliver_new(c, id);
 	struct content msg;
@@ -318,6 +333,9 @@ on_deliver(struct conn *c, uint32_t id, struct ipc_reader *r, int fd)
 	d->targets = arena_calloc(d->mem, d->n + 1, sizeof *d->targets);
 	for (size_t i = 0; i < d->n && err == 0 && d->targets != NULL; i++)
 		err = get_target(r, d, &d->targets[i]);
+	d->sent = sent;
+	for (size_t i = 0; i < d->n && err == 0 && sent; i++)
+		d->targets[i].flags = MSG_SEEN;
 	if (err != 0 || ipc_reader_end(r) != 0 || d->targets == NULL || d->n == 0)
 		return bad(d, fd);
 	return body_write(d, &msg, fd, on_body_written);
@@ -407,6 +425,15 @@ append_full(struct deliver *d, struct mbox *m)
 }
 
 static void
+on_append_settled(void *arg, int err, struct mbox *m, uint32_t uid)
+{
+	if (err == 0)
+		append_reply(arg, m->h.uidvalidity, uid);
+	else
+		append_end(arg, err);
+}
+
+static void
 on_appended(struct op *op)
 {
 	struct deliver *d = op->arg;
@@ -417,6 +444,8 @@ on_appended(struct op *op)
 		append_full(d, op->m);
 	else if (op->err != 0)
 		append_end(d, op->err);
+	else if (d->shared && !op->repeated)
+		sent_settle(op->m, d->row.refs, op->msgs[0].uid, true, on_append_settled, d);
 	else if (op->repeated && d->once)
 		must(be->ops->get(be, slice_str(op->m->object), key_u32(key, 'm', op->msgs[0].uid),
 		    on_first_copy, d));
@@ -453,10 +482,29 @@ append_insert(struct deliver *d, struct mbox *m, const char *rights, bool once)
 	n->has_id = true;
 	d->once = once;
 	memcpy(n->id, once ? d->content : d->id, sizeof n->id);
+	n->has_mark = d->shared && sent_mark(d->row.refs, true, n->mark);
 	account_ref(m->acc);
 	op_start(op);
 	prune_maybe(m);
 	account_unref(m->acc);
+}
+
+/* Whether the server put it there already. */
+static void
+on_look(void *arg, int err, struct mbox *m, uint32_t uid)
+{
+	struct deliver *d = arg;
+	const char *rights;
+	int may = session_mbox(d->s, d->mailbox, "i", &m, &rights);
+
+	if (may != 0)
+		append_end(d, may);
+	else if (err == 0)
+		append_reply(d, m->h.uidvalidity, uid);
+	else if (err == ERR_NOTFOUND)
+		append_insert(d, m, rights, true);
+	else
+		append_end(d, err);
 }
 
 /* ---- MULTIAPPEND (RFC 3502): the parts wait with their connection, then all of them are one batch ---- */
@@ -623,8 +671,12 @@ on_append_body(void *arg, int err, uint64_t body)
 	d->row.body = body;
 	if (d->c != NULL)
 		append_part(d, m, rights);
-	else
+	else if (is_once(d, m) && d->s->accounts[0].acc != m->acc) {
+		d->shared = true;
+		sent_settle(m, d->row.refs, 0, true, on_look, d);
+	} else {
 		append_insert(d, m, rights, is_once(d, m));
+	}
 }
 
 /* Held while the ticket's accounts are being read. */

@@ -53,6 +53,12 @@ insert_put(struct new_msg *n, struct cycle *c)
 		if ((err = cycle_absent(c, k)) != 0 || (err = cycle_put_buf(c, k, &b)) != 0)
 			return err;
 	}
+	if (n->has_mark) {
+		buf_init(&b, 64);
+		seen_row_encode(seen_from(&c->h), row->uid, 0, &b);
+		if ((err = cycle_put_buf(c, key_id(key, 'd', n->mark, sizeof n->mark), &b)) != 0)
+			return err;
+	}
 	c->h.messages++;
 	c->h.recent++;
 	c->h.unseen += (row->flags & MSG_SEEN) == 0;

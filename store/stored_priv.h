@@ -9,6 +9,7 @@
  *   stored_insert.c   new messages in a batch     stored_flags.c    flags and keywords
  *   stored_expunge.c  removal                     stored_copy.c     COPY
  *   stored_deliver.c  from ingest                 stored_fetch.c    reading
+ *   stored_sent.c     copies in a shared Sent
  *   stored_import.c   mail of another server, or of a backup
  *   stored_view.c     the compact view            stored_watch.c    who hears of changes
  *   stored_backup.c   what a backup pulls        stored_rebuild.c  bodies handed to ingest
@@ -371,7 +372,9 @@ struct new_msg {
 	bool has_id;
 	unsigned char id[16]; /* delivery id */
 	int64_t memory_s;     /* how long that is remembered; 0: delivery_memory_days */
-	uint32_t uid;         /* out */
+	bool has_mark;        /* another one, that points at the newest message with it */
+	unsigned char mark[16];
+	uint32_t uid; /* out */
 };
 /* A "k/" row: which, and what was read of it. */
 struct kept_at {
@@ -559,7 +562,7 @@ int on_summary(struct conn *c, uint32_t id, struct ipc_reader *r);
 int on_contents(struct conn *c, uint32_t id, struct ipc_reader *r);
 int on_candidates(struct conn *c, uint32_t id, struct ipc_reader *r);
 int on_rows_of(struct conn *c, uint32_t id, struct ipc_reader *r);
-int on_deliver(struct conn *c, uint32_t id, struct ipc_reader *r, int fd);
+int on_deliver(struct conn *c, uint32_t id, struct ipc_reader *r, int fd, bool sent);
 int on_append(struct conn *c, uint32_t id, struct ipc_reader *r, int fd, bool part);
 void append_groups_free(struct conn *c);
 int on_check(struct conn *c, uint32_t id, struct ipc_reader *r);
@@ -598,6 +601,17 @@ void move_restore(struct mbox *from, struct mbox *to, const uint64_t *mods, cons
 int moved_row_encode(int64_t at, uint64_t from, uint32_t uidvalidity, const uint32_t *src,
     const struct new_msg *dst, size_t n, struct buf *b);
 int moved_row_at(struct slice v, int64_t *at_out);
+
+/* ---- stored_sent.c: copies of what was sent in a shared Sent ---- */
+/* Where they go: the mailbox with that use, else the one of that name; NULL: there is none. */
+struct mbox *sent_mbox(struct account *a);
+/* The id under which a copy is known by its Message-ID: of a client's APPEND, or of the server's. false: refs (msgid_refs) has no Message-ID. */
+bool sent_mark(struct slice refs, bool by_client, unsigned char mark[16]);
+/* One of both is to stay. uid: the copy that was just inserted, the client's or the server's; 0: the client's is not inserted yet. fn, now or later: 0 and the UID of
+ * the one that stays, when that is on stable storage; ERR_NOTFOUND (uid 0 alone): the server's is not there; or what went wrong. */
+typedef void (*sent_fn)(void *arg, int err, struct mbox *m, uint32_t uid);
+void sent_settle(
+    struct mbox *m, struct slice refs, uint32_t uid, bool by_client, sent_fn fn, void *arg);
 
 /* ---- stored_index.c, stored_seal.c, stored_candidates.c: the index for SEARCH ---- */
 void index_maybe(struct mbox *m); /* after a commit: makes blocks when there is enough for one */

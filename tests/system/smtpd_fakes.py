@@ -230,7 +230,8 @@ class Lmtp(Fake):
 
     def __init__(self, path, xcvid=True):
         self.mails = []  # (id, from line, address, bytes)
-        self.xcvid = xcvid
+        self.copies = []  # the same, of what was for Sent
+        self.xcvid, self.keeps_sent = xcvid, True
         self.rcpt_answer = lambda address, i: "250 2.1.5 Ok"
         self.data_answer = lambda address, i: "250 2.0.0 Ok"
         self.before_final = lambda: None
@@ -256,7 +257,7 @@ class Lmtp(Fake):
             if verb == b"RSET":
                 say("250 ok")
             elif verb == b"LHLO":
-                say("250-fake\r\n250-PIPELINING\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n%s250 SIZE" % ("250-XCVID\r\n" * self.xcvid))
+                say("250-fake\r\n250-PIPELINING\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n%s%s250 SIZE" % ("250-XCVID\r\n" * self.xcvid, "250-XCVSENT\r\n" * self.keeps_sent))
             elif verb == b"MAIL":
                 mail, rcpts = line.decode().strip(), []
                 ident = mail.split("XCVID=")[1].split()[0] if "XCVID=" in mail else None
@@ -284,8 +285,8 @@ class Lmtp(Fake):
                     answer = self.data_answer(address, ident)
                     if answer is None:
                         return
-                    if answer[0] == "2" and (ident, address) not in [(m[0], m[2]) for m in self.mails if ident]:
-                        self.mails.append((ident, mail, address, data))
+                    if answer[0] == "2" and (ident, address) not in [(m[0], m[2]) for m in self.mails + self.copies if ident]:
+                        (self.copies if mail.endswith(" XCVSENT") else self.mails).append((ident, mail, address, data))
                     say(answer)
             elif verb == b"QUIT":
                 say("221 bye")

@@ -119,7 +119,7 @@ lookup_msg(struct ipc_conn *c, uint16_t type, uint32_t id, struct ipc_reader *r,
 
 /* What the fake stored got last, and how it answers. */
 static struct {
-	int delivers, appends, checks;
+	int delivers, appends, checks, sent_copies;
 	size_t targets;
 	unsigned char id[16], last_id[16];
 	struct buf body, summary, envelope, trace, account;
@@ -260,7 +260,9 @@ stored_msg(struct ipc_conn *c, uint16_t type, uint32_t id, struct ipc_reader *r,
 		return err == 0 ? ipc_reply_ok(c, id) : ipc_reply_err(c, id, err, "as told");
 	}
 	take_message(r, fd);
-	ret = type == STORE_DELIVER ? take_deliver(c, id, r) : take_append(c, id, r);
+	ret = type == STORE_DELIVER || type == STORE_SENT_COPY ? take_deliver(c, id, r)
+							       : take_append(c, id, r);
+	st.sent_copies += type == STORE_SENT_COPY;
 	if (fd >= 0)
 		close(fd);
 	return ret;
@@ -346,7 +348,7 @@ expect(const char *want)
 #define GREETING "220 mx.tinhmau.example LMTP Congvu\r\n"
 #define CAPS                                                                                \
 	"250-mx.tinhmau.example\r\n250-PIPELINING\r\n250-SIZE 10000000\r\n250-8BITMIME\r\n" \
-	"250-SMTPUTF8\r\n250-XCVID\r\n250-CHUNKING\r\n250 ENHANCEDSTATUSCODES\r\n"
+	"250-SMTPUTF8\r\n250-XCVID\r\n250-XCVSENT\r\n250-CHUNKING\r\n250 ENHANCEDSTATUSCODES\r\n"
 #define ID "000102030405060708090a0b0c0d0e0f"
 #define GO "354 go ahead, end with <CRLF>.<CRLF>\r\n"
 #define MESSAGE "Date: Sat, 21 Nov 2026 08:00:00 +0700\r\nSubject: x\r\n\r\nhello\r\n"
@@ -404,6 +406,32 @@ one_message(void **state)
 	assert_true(slice_find(buf_slice(&st.envelope), slice_str("\"x\"")) > 0);
 	say("QUIT\r\n");
 	expect("221 2.0.0 bye\r\n");
+}
+
+/* What is for Sent is no delivery: its trace says so, a group has no Sent, and without an id it could come twice. */
+static void
+sent_copy(void **state)
+{
+	(void)state;
+	say("MAIL FROM:<x@tinhmau.example> XCVSENT\r\n");
+	expect("501 5.5.4 XCVSENT needs XCVID\r\n");
+	say("MAIL FROM:<x@tinhmau.example> XCVID=" ID
+	    " XCVSENT\r\nRCPT TO:<all@tinhmau.example>\r\n"
+	    "RCPT TO:<none@tinhmau.example>\r\nRCPT TO:<vanthu@tinhmau.example>\r\nDATA\r\n");
+	expect(OK_MAIL
+	    "550 5.1.1 no mailbox of its own\r\n550 5.1.1 no such recipient\r\n" OK_RCPT GO);
+	say(MESSAGE ".\r\n");
+	expect(DELIVERED);
+	check_buf(&st.account, "p-vanthu ");
+	assert_int_equal(st.sent_copies, 1);
+	assert_true(slice_starts(buf_slice(&st.trace),
+	    "Received: from client.test by mx.tinhmau.example with LMTP\r\n"));
+	/* the next one on this connection is mail again */
+	say("MAIL FROM:<> XCVID=" ID "\r\nRCPT TO:<a@tinhmau.example>\r\nDATA\r\n");
+	expect(OK_MAIL OK_RCPT GO);
+	say(MESSAGE ".\r\n");
+	expect(DELIVERED);
+	assert_int_equal(st.sent_copies, 1);
 }
 
 static void
@@ -1080,6 +1108,7 @@ main(void)
 	static const struct ipc_server_ops stored_ops = {.on_msg = stored_msg};
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test_setup(one_message, setup),
+	    cmocka_unit_test_setup(sent_copy, setup),
 	    cmocka_unit_test_setup(pipeline, setup),
 	    cmocka_unit_test_setup(chunks, setup),
 	    cmocka_unit_test_setup(chunks_refused, setup),

@@ -100,6 +100,8 @@ test_ext(void **state)
 	for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++)
 		smtp_ext_note(&e, slice_str(lines[i]));
 	assert_int_equal(e.bits, 255);
+	smtp_ext_note(&e, slice_str("XCVSENT"));
+	assert_int_equal(e.bits, 255 | SMTP_EXT_XCVSENT);
 	assert_int_equal(e.size, 1000);
 	smtp_ext_note(&f, slice_str("SIZE"));
 	smtp_ext_note(&f, slice_str("AUTH=PLAIN"));

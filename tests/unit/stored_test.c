@@ -1061,6 +1061,16 @@ append(void **state)
 	buf_done(&t);
 }
 
+static struct box *
+shared_box(struct store_session *s, const char *name)
+{
+	box(s, "INBOX");
+	for (size_t i = 0; i < F->n_boxes; i++)
+		if (F->boxes[i].share[0] != '\0' && strcmp(F->boxes[i].name, name) == 0)
+			return &F->boxes[i];
+	return NULL;
+}
+
 static uint32_t
 append_to(struct deliver_append *a, const char *body, const char *refs)
 {
@@ -1105,6 +1115,77 @@ append_sent(void **state)
 	a.mailbox = box(s, "Drafts")->id;
 	assert_int_equal(append_to(&a, "one", id), 1);
 	assert_int_equal(append_to(&a, "one", id), 2);
+	buf_done(&t);
+}
+
+/* The server's copy of what was sent as f-1; gives its UID. */
+static uint32_t
+sent_copy(const char *id, const char *body, const char *refs)
+{
+	struct deliver_message m = message(id, body);
+	struct deliver_target t = target("f-1", "INBOX");
+
+	t.sent = true;
+	m.refs = slice_of(refs, 16);
+	assert_int_equal(deliver_send(F->ingest, &m, &t, 1, 0, on_delivered, NULL, NULL), 0);
+	wait_done();
+	assert_int_equal(F->err, 0);
+	assert_int_equal(F->res[0].err, 0);
+	return F->res[0].uid;
+}
+
+/* What was sent as a functional mailbox is in its Sent once, seen, whatever is repeated and killed, and whatever the clients of its holders put there beside it. */
+static void
+sent_copies(void **state)
+{
+	static const char one[17] = "12345678abcdefgh", two[17] = "22345678abcdefgh";
+	static const char three[17] = "32345678abcdefgh", none[16] = "";
+	struct token_share sh = {"f-1", "lrswipkxte", "vanthu", 0, 0};
+	struct store_session *s = login_with("p-1", 0, &sh, 1);
+	struct deliver_append a = {.mailbox = shared_box(s, "Sent")->id, .flags = MSG_SEEN};
+	struct buf t;
+
+	(void)state;
+	buf_init(&t, 65536);
+	stored_run_ticket(&F->run, "p-1", 0, (int64_t)time(NULL) + 1000, &sh, 1, &t);
+	a.ticket = buf_slice(&t);
+	assert_int_equal(sent_copy("c1", "Subject: as it went out\r\n\r\n", one), 1);
+	row(s, a.mailbox, 1);
+	assert_int_equal(F->row.flags, MSG_SEEN);
+	assert_int_equal(shared_box(s, "INBOX")->messages, 0);
+	stored_run_end(&F->run, SIGKILL);
+	stored_run_start(&F->run);
+	assert_int_equal(sent_copy("c1", "Subject: as it went out\r\n\r\n", one), 1);
+	assert_true(F->res[0].repeated);
+	/* a client puts its own there, which lacks what the server added: it hears of the one that stays */
+	assert_int_equal(append_to(&a, "Subject: as the client has it\r\n\r\n", one), 1);
+	assert_int_equal(shared_box(s, "Sent")->messages, 1);
+	body_is(s, a.mailbox, 1, 0, 100, "Return-Path: <>\r\nSubject: as it went out\r\n\r\n");
+	/* the client was quicker: its copy leaves when the server's is there, and can be brought back */
+	assert_int_equal(append_to(&a, "the client's", two), 2);
+	assert_int_equal(sent_copy("c2", "the server's", two), 3);
+	assert_int_equal(shared_box(s, "Sent")->messages, 2);
+	body_is(s, a.mailbox, 3, 0, 100, "Return-Path: <>\r\nthe server's");
+	assert_int_equal(append_to(&a, "the client's", two), 3);
+	/* another mail with the same Message-ID was sent as well: no server's copy is left out, or takes another's place */
+	assert_int_equal(sent_copy("c3", "other text", two), 4);
+	assert_int_equal(shared_box(s, "Sent")->messages, 3);
+	/* who removed it from Sent may put it there */
+	flags(s, a.mailbox, 1, STORE_ADD, MSG_DELETED, "", UINT64_MAX);
+	assert_int_equal(append_to(&a, "again", one), 5);
+	/* without a Message-ID nothing is known of them */
+	assert_int_equal(sent_copy("c4", "no id", none), 6);
+	assert_int_equal(append_to(&a, "no id, client", none), 7);
+	/* a Sent that was renamed is still Sent; without one INBOX keeps the copy */
+	store_rename(s, a.mailbox, slice_str("Thư đã gửi"), on_done, NULL);
+	wait_done();
+	assert_int_equal(sent_copy("c5", "renamed", three), 8);
+	store_delete(s, a.mailbox, on_done, NULL);
+	wait_done();
+	assert_int_equal(F->err, 0);
+	assert_int_equal(sent_copy("c6", "nowhere else", three), 1);
+	assert_int_equal(shared_box(s, "INBOX")->messages, 1);
+	store_session_free(s);
 	buf_done(&t);
 }
 
@@ -1612,6 +1693,7 @@ main(void)
 	    T(tickets),
 	    T(append),
 	    T(append_sent),
+	    T(sent_copies),
 	    T(rename_inbox),
 	    T(large_body),
 	    cmocka_unit_test_setup_teardown(quota, setup_small, teardown),

@@ -1,0 +1,214 @@
+"""What is sent as a functional mailbox, or for a leader, is in that one's Sent: once, before the 250 or in the queue, whatever is away, full or killed, and whatever
+the client puts there itself."""
+
+import contextlib
+import email
+import email.policy
+import imaplib
+import json
+import os
+import re
+import signal
+import smtplib
+import threading
+import time
+
+import pytest
+
+import client
+from conftest import BUILD  # noqa: F401
+from smtpd_fakes import wait_for
+from test_at_once import Directory, session, until
+from test_smtpd import AN, BINH, MAIL, VANTHU, listing, site  # noqa: F401
+
+AS = "From: <%s>\r\nMessage-ID: <m1@tinhmau.example>\r\nSubject: x\r\n\r\ntext" % VANTHU
+FULL = "452 4.2.2 Hop thu da day / Mailbox full"
+
+
+# --- smtpd among fakes: what it does with each answer of the store
+
+def outcome(site):  # noqa: F811
+    return [(r[0], r[1]) for r in site.ledger.outcomes[-1]["rcpts"]]
+
+
+def test_filed(site):  # noqa: F811
+    s = site.submission()
+    assert s.mail(VANTHU, [BINH], AS)[-1].startswith("250 2.0.0 Delivered as")
+    (_, _, to, mail), (ident, line, box, copy) = site.lmtp.mails[0], site.lmtp.copies[0]
+    assert (to, box) == (BINH, VANTHU)
+    assert copy == mail and ("\r\nSender: %s\r\n" % AN).encode() in copy
+    assert re.fullmatch(r"MAIL FROM:<%s> SIZE=\d+ XCVID=%s XCVSENT" % (AN, ident), line), line
+    assert outcome(site) == [(BINH, "delivered"), (VANTHU, "filed")]
+    # a client that did not hear the 250 sends the same octets again: the same copy
+    assert s.mail(VANTHU, [BINH], AS)[-1].startswith("250")
+    assert len(site.lmtp.mails) == 2 and len(site.lmtp.copies) == 1
+    # in one's own name there is none, and none of what is refused
+    assert s.mail(AN, [BINH], MAIL)[-1].startswith("250")
+    site.lmtp.rcpt_answer = lambda a, i: "550 5.2.1 closed" if i else "250 ok"
+    assert s.mail(VANTHU, [BINH], AS.replace("m1", "m2"))[-1].startswith("550 5.2.1 <%s>" % BINH)
+    assert len(site.lmtp.copies) == 1 and listing(site) == []
+
+
+@pytest.mark.parametrize("away", ["full", "silent", "unknown"])
+def test_waits_in_the_queue(site, away):  # noqa: F811
+    """Over quota, or no answer: the mail is delivered, its copy is in the queue before the 250, and in Sent once there is room, under the same id."""
+    ids, open_ = [], []
+
+    def answer(address, ident):
+        if address != VANTHU:
+            return "250 2.0.0 Ok"
+        ids.append(ident)
+        return "250 2.0.0 Ok" if open_ else FULL if away == "full" else None if away == "silent" else "451 4.3.0 later"
+    site.lmtp.data_answer = answer
+    assert site.submission().mail(VANTHU, [BINH], AS)[-1].startswith("250 2.0.0 Delivered as")
+    assert [m[2] for m in site.lmtp.mails] == [BINH] and site.lmtp.copies == []
+    assert outcome(site) == [(BINH, "delivered"), (VANTHU, "queued")]
+    assert len(listing(site)) == 1
+    site.smtpd.kill("smtpd-queue")
+    site.smtpd.start("smtpd-queue")
+    open_.append(True)
+    wait_for(lambda: site.lmtp.copies, 30)
+    wait_for(lambda: listing(site) == [])
+    assert len(site.lmtp.copies) == 1 and len(set(ids)) == 1 and len(site.lmtp.mails) == 1
+    assert b"Subject: x\r\n\r\ntext\r\n" in site.lmtp.copies[0][3]
+
+
+def test_refused_is_told(site):  # noqa: F811
+    """A mailbox that is no more: the mail went out, and who sent it (not the mailbox) hears that its copy is nowhere."""
+    site.lmtp.rcpt_answer = lambda a, i: "550 5.1.1 no such recipient" if a == VANTHU and i else "250 ok"
+    assert site.submission().mail(VANTHU, [BINH], AS)[-1].startswith("250")
+    wait_for(lambda: len(site.lmtp.mails) == 2)
+    report = site.lmtp.mails[1]
+    assert report[1].startswith("MAIL FROM:<> ") and report[2] == AN
+    text = email.message_from_bytes(report[3], policy=email.policy.default).get_body().get_content()
+    assert "Thư đã được gửi đi" in text and VANTHU in text and "The message itself went out" in text
+    assert site.lmtp.copies == []
+
+
+def test_a_store_that_keeps_none(site):  # noqa: F811
+    """Another's LMTP server, to which such a copy would be mail: it gets none."""
+    site.lmtp.keeps_sent = False
+    assert site.submission().mail(VANTHU, [BINH], AS)[-1].startswith("250 2.0.0 Delivered as")
+    assert [m[2] for m in site.lmtp.mails] == [BINH] and site.lmtp.copies == [] and listing(site) == []
+    assert outcome(site) == [(BINH, "delivered")]
+
+
+# --- the whole
+
+def sent(m, folder):
+    """{Message-ID: [(flags, octets)]} of a mailbox."""
+    found = {}
+    assert m.select(client.quoted(folder), readonly=True)[0] == "OK"
+    for uid in m.uid("SEARCH", None, "ALL")[1][0].split():
+        row = m.uid("FETCH", uid, "(FLAGS BODY.PEEK[])")[1][0]
+        mid = email.message_from_bytes(row[1])["Message-ID"]
+        found.setdefault(mid.strip(), []).append((imaplib.ParseFlags(row[0]), row[1]))
+    return found
+
+
+def letter(server, sender, to, sign=None):
+    mid = client.new_id(server.domain)
+    part = client.text_part("Nội dung của %s.\n" % mid)
+    return mid, client.header(client.address("Văn thư", sender), [to], "Giấy mời", mid) + (client.sign(part, sign) if sign else part)
+
+
+def test_in_the_shared_sent(server):
+    """All who hold the mailbox see it, as it was signed and with who wrote it; the client's own copy beside it is the same message, whichever came first."""
+    server.wait_up()
+    clerk, to, box = server.user("clerk", agency="SKHCN"), server.user("staff", agency="STC"), server.mailbox("SKHCN")
+    root = server.other_users_folder(clerk, box["address"])
+    folder = root + "/Sent"
+    mid, mail = letter(server, box["address"], to["address"], box)
+    code, text = server.submit(clerk, box["address"], [to["address"]], mail)
+    assert code == 250, text
+    with session(server, clerk) as m:
+        (flags, got), = sent(m, folder)[mid]
+        assert flags == (b"\\Seen",) or b"\\Seen" in flags
+        copy = email.message_from_bytes(got)
+        assert copy["Sender"] == clerk["address"] and copy["Return-Path"] is None and copy["Delivered-To"] is None
+        assert got.endswith(mail.split(b"\r\n\r\n", 1)[1]) and client.verify(got, server.ca_file) == (True, box["address"])
+        # RFC 6154 attributes are of one's own mailboxes: a client that met two would take one of them for its own Sent
+        assert [client.name_of(r) for r in m.list('""', '"*"')[1] if b"\\Sent" in r] == ["Sent"]
+        assert mid not in sent(m, "Sent")
+        # what the client puts there is the same message: it is told where it is (UIDPLUS)
+        uid = m.uid("SEARCH", None, "HEADER", "Message-ID", client.quoted(mid))[1]
+        m.select(client.quoted(folder), readonly=True)
+        uid, = m.uid("SEARCH", None, "HEADER", "Message-ID", client.quoted(mid))[1][0].split()
+        ok, data = m.append(client.quoted(folder), "(\\Seen)", None, mail)
+        assert ok == "OK" and re.search(rb"APPENDUID \d+ %s\]" % uid, data[0]), data
+        # and in the other order
+        late, mail2 = letter(server, box["address"], to["address"], box)
+        assert m.append(client.quoted(folder), "(\\Seen)", None, mail2)[0] == "OK"
+        assert server.submit(clerk, box["address"], [to["address"]], mail2)[0] == 250
+        found = sent(m, folder)
+        assert len(found[mid]) == 1 and len(found[late]) == 1
+        assert email.message_from_bytes(found[late][0][1])["Sender"] == clerk["address"]
+    out = [r for r in json.loads(server.congvu("audit", "show", "--match", box["address"], "--json").stdout) if r["event"] == "outcome"]
+    assert [x["result"] for r in out for x in r["rcpts"] if x["address"] == box["address"] and r["session"]["auth"] == clerk["login"]].count("filed") >= 2, out
+
+
+def test_delegation(server):
+    """A secretary writes for a leader: the leader finds it in his Sent."""
+    server.wait_up()
+    directory = Directory(server)
+    secretary, leader, to = server.user("staff", agency="STC"), server.user("head", agency="STC"), server.user("staff", agency="SKHCN")
+    dn = "vnDelegationId=sent,ou=delegations," + directory.base
+    directory.add(dn, "objectClass: vnDelegation", "vnDelegationId: sent", "vnDelegator: " + directory.person(leader),
+                  "vnDelegateTo: " + directory.person(secretary), "vnRights: lr send", "vnDecisionRef: 7/QD")
+    try:
+        with contextlib.closing(server.submission(secretary)) as s:
+            until(lambda: s.docmd("MAIL", "FROM:<%s>" % leader["address"])[0] == 250)
+        mid, mail = letter(server, leader["address"], to["address"])
+        assert server.submit(secretary, leader["address"], [to["address"]], mail)[0] == 250
+        with session(server, leader) as m:
+            (flags, got), = sent(m, "Sent")[mid]
+            assert b"\\Seen" in flags and email.message_from_bytes(got)["Sender"] == secretary["address"]
+        with session(server, secretary) as m:
+            assert mid not in sent(m, "Sent")
+    finally:
+        directory.delete(dn)
+
+
+def test_killed_under_load(server):
+    """kill -9 of every role that has a part in it, while a clerk writes as the office: each mail that was taken is in the shared Sent exactly once, each that was
+    not at most once (its client sends it again)."""
+    server.wait_up()
+    clerk, to, box = server.user("clerk", agency="SKHCN"), server.user("staff", agency="STC"), server.mailbox("SKHCN")
+    folder = server.other_users_folder(clerk, box["address"]) + "/Sent"
+    taken, tried, over = set(), set(), threading.Event()
+
+    def kill():
+        roles = ["congvu-stored-db", "congvu-smtpd-session", "congvu-ingest", "congvu-relay", "congvu-smtpd-queue", "congvu-lookup"]
+        while not over.is_set():
+            for role in roles:
+                for pid in sorted(server.processes(role))[:2]:
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(pid, signal.SIGKILL)
+                if over.wait(0.5):
+                    return
+    killer = threading.Thread(target=kill)
+    killer.start()
+    end = time.monotonic() + 12
+    try:
+        while time.monotonic() < end:
+            mid, mail = letter(server, box["address"], to["address"], box)
+            tried.add(mid)
+            for _ in range(3):  # a client tries the same octets again
+                try:
+                    code, _ = server.submit(clerk, box["address"], [to["address"]], mail)
+                except (OSError, smtplib.SMTPException):
+                    time.sleep(0.2)
+                    continue
+                if code == 250:
+                    taken.add(mid)
+                    break
+                time.sleep(0.2)
+    finally:
+        over.set()
+        killer.join()
+    server.wait_up(60)
+    assert len(taken) > 3
+    with session(server, clerk) as m:
+        until(lambda: taken <= set(sent(m, folder)), 60)
+        found = sent(m, folder)
+    assert {k: len(v) for k, v in found.items() if k in tried and len(v) != 1} == {}
