@@ -222,10 +222,10 @@ is_alive(const char *path)
 }
 
 enum clamd_answer
-clamd_ask(
-    const char *path, int fd, uint64_t size, uint64_t max, unsigned timeout_ms, struct buf *text)
+clamd_ask(const char *path, int fd, uint64_t size, uint64_t max, unsigned wait_ms,
+    unsigned usual_ms, struct buf *text)
 {
-	struct talk t = {.message = fd, .size = size, .deadline = now_ms() + timeout_ms};
+	struct talk t = {.message = fd, .size = size, .deadline = now_ms() + wait_ms};
 	enum clamd_answer answer = CLAMD_FAILED;
 	int err;
 
@@ -239,8 +239,10 @@ clamd_ask(
 		answer = clamd_read(reply_of(&t), text);
 	} else {
 		buf_append_str(text, err_name(err));
-		/* deferring what it cannot do would only bring it back */
-		if ((err == ERR_TIMEOUT || err == ERR_CLOSED) && is_alive(path))
+		/* deferring what it cannot do would only bring it back; what it had no time for is another matter */
+		if (err == ERR_TIMEOUT && wait_ms < usual_ms)
+			answer = CLAMD_HURRIED;
+		else if ((err == ERR_TIMEOUT || err == ERR_CLOSED) && is_alive(path))
 			answer = CLAMD_UNSCANNED;
 	}
 	done(&t);

@@ -14,6 +14,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#define REST_MS 2000 /* of the whole: directory, ledger */
+
 /* One scan, by a scanner that knows what we know of revocations. */
 static int
 scan_once(struct eom *e, struct backend_scanner *scanner, enum scan_msg how, int message,
@@ -147,7 +149,28 @@ eom_ask_scanner(struct eom *e)
 	return 0;
 }
 
-/* The site's virus scanner, where there is one. What it did not look at is never clean: M06 asks a person; when it cannot be asked the site decides. */
+/* Whether our own scanner did not get through with it: M06 asks a person in any case. */
+static bool
+is_past_limits(const struct eom *e)
+{
+	const struct find_part *p;
+
+	for (p = e->findings.parts; p != NULL && !(p->flags & PART_LIMIT); p = p->next)
+		;
+	return p != NULL;
+}
+
+/* clamd's time leaves some for what is asked after it, or a verdict about the mail would become a word about the directory. */
+static unsigned
+clamd_ms(const struct eom *e)
+{
+	unsigned ms = eom_within(e, milter_settings.clamd_timeout_ms + REST_MS);
+
+	return ms > REST_MS ? ms - REST_MS : 1;
+}
+
+/* The site's virus scanner, where there is one. What it did not look at is never clean: M06 asks a person; when it cannot be asked the site decides; when
+ * there was no time left to ask it, the mail comes again, whatever the site says of a clamd that is away. */
 int
 eom_ask_clamd(struct eom *e)
 {
@@ -160,7 +183,10 @@ eom_ask_clamd(struct eom *e)
 		return 0;
 	buf_init(&text, 512);
 	answer = clamd_ask(milter_settings.clamd_socket, e->msg->file.fd, e->msg->file.size,
-	    milter_settings.clamd_max, eom_within(e, milter_settings.clamd_timeout_ms), &text);
+	    milter_settings.clamd_max, clamd_ms(e), milter_settings.clamd_timeout_ms, &text);
+	/* what takes so long each time would come again and again; it is held as it is */
+	if (answer == CLAMD_HURRIED && is_past_limits(e))
+		answer = CLAMD_UNSCANNED;
 	if (answer == CLAMD_FOUND)
 		id = "clamd_found";
 	else if (answer == CLAMD_UNSCANNED ||
@@ -172,9 +198,10 @@ eom_ask_clamd(struct eom *e)
 		findings_note(&e->findings, id,
 		    strcmp(id, "clamd_down") == 0 ? NOTE_WARN : NOTE_REJECT, slice_str(""), "%s",
 		    buf_cstr(&text));
-	if (answer == CLAMD_FAILED) {
-		log_msg(LOG_LVL_WARN, "clamd", "%s: %s", e->qid, buf_cstr(&text));
-		if (milter_settings.clamd_failure == CLAMD_TEMPFAIL)
+	if (answer == CLAMD_FAILED || answer == CLAMD_HURRIED) {
+		log_msg(LOG_LVL_WARN, "clamd", "%s: %s%s", e->qid, buf_cstr(&text),
+		    answer == CLAMD_HURRIED ? ": the mail's time was used up before it" : "");
+		if (answer == CLAMD_HURRIED || milter_settings.clamd_failure == CLAMD_TEMPFAIL)
 			err = eom_in_trouble(e, T_CLAMD, ERR_TEMP);
 	}
 	buf_done(&text);

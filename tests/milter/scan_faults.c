@@ -1,4 +1,4 @@
-/* scan_faults.c: congvu-milter-scan with faults made on purpose, for tests/milter/robust.py: what a message has in X-Test-Fault happens where the
+/* scan_faults.c: congvu-milter-scan with faults made on purpose, for tests/milter/robust.py and scanning.py: what a message has in X-Test-Fault happens where the
  * scanner would look at it. All around it is the scanner's own: its deadline, its limits, its sandbox. Runs in tests. */
 #include "config.h"
 
@@ -9,7 +9,7 @@
 
 #include <time.h>
 
-enum { PIECE = 16 << 20, SLOW_MS = 500 };
+enum { PIECE = 16 << 20, SLOW_MS = 500, STALL_MS = 16000 };
 
 void __real_scan_message(struct slice whole, const struct scan_params *p, struct findings *f);
 void __wrap_scan_message(struct slice whole, const struct scan_params *p, struct findings *f);
@@ -25,7 +25,8 @@ void
 __wrap_scan_message(struct slice whole, const struct scan_params *p, struct findings *f)
 {
 	static volatile unsigned long turns;
-	struct timespec slow = {SLOW_MS / 1000, SLOW_MS % 1000 * 1000000};
+	struct timespec slow = {SLOW_MS / 1000, SLOW_MS % 1000 * 1000000},
+			stall = {STALL_MS / 1000, STALL_MS % 1000 * 1000000};
 	struct hdr_field field;
 	struct slice what = slice_str("");
 
@@ -37,5 +38,7 @@ __wrap_scan_message(struct slice whole, const struct scan_params *p, struct find
 		eat();
 	if (slice_eq_str(what, "slow"))
 		nanosleep(&slow, NULL);
+	if (slice_eq_str(what, "stall"))
+		nanosleep(&stall, NULL);
 	__real_scan_message(whole, p, f);
 }

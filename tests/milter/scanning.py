@@ -193,9 +193,16 @@ class Clamd(threading.Thread):
             if how == b"slow":
                 time.sleep(3)
             if how != b"silent":
-                c.sendall({b"found": b"stream: Win.Test.EICAR_HDB-1 FOUND\0", b"limit": b"stream: Heuristics.Limits.Exceeded.MaxScanSize FOUND\0",
-                           b"bidi": b"stream: a\xe2\x80\xae\r\n550 b FOUND\0",
-                           b"odd": b"stream: OKAY\0", b"part": b"stream: O"}.get(how, b"stream: OK\0"))
+                answers = {b"found": b"stream: Win.Test.EICAR_HDB-1 FOUND\0", b"limit": b"stream: Heuristics.Limits.Exceeded.MaxScanSize FOUND\0",
+                           b"bidi": b"stream: a\xe2\x80\xae\r\n550 b FOUND\0", b"odd": b"stream: OKAY\0", b"part": b"stream: O"}
+                self.answer(c, answers.get(how, b"stream: OK\0"))
+
+    @staticmethod
+    def answer(c, text):
+        try:
+            c.sendall(text)
+        except BrokenPipeError:
+            pass  # not waited for any more
 
     def close(self):
         self.s.shutdown(socket.SHUT_RDWR)
@@ -260,6 +267,40 @@ def clamd_down(m):
         assert got[1:3] == want and ("clamd_down" in got[3]) == (how == "accept"), got
 
 
+def no_time_left(root, certs, clamd):
+    """The scanner took so long that clamd has less time than it may take, and does not answer in it: nobody's fault, so the mail comes again, whatever the
+    site says of a clamd that is away. What our scanner did not get through with is held as ever: it would be as slow again."""
+    stall, slow = [fault + faked(b"slow") for fault in (b"X-Test-Fault: stall\r\n", b"X-Test-Fault: loop\r\n")]
+    running, answers = [], {}
+    try:
+        for how in ("tempfail", "hold", "accept"):
+            (root / how).mkdir()
+            running.append(run.Milter(root / how, certs, scan=run.BUILD / "tests/milter/scan_faults", milter_scan_timeout_ms="17000",
+                                      clamd_socket=str(clamd.path), clamd_timeout_ms="5000", clamd_on_failure=how))
+        jobs = [(m, how, raw) for m in running for how, raw in (("stall", stall), ("loop", slow))]
+        # a scan that is quick leaves all of the time: three seconds are not too long then
+        assert said(running[1], "quick", faked(b"slow"))[1] == "accept"
+
+        def one(m, how, raw):
+            answers[m.root.name, how] = said(m, how, raw)
+
+        threads = [threading.Thread(target=one, args=job) for job in jobs]
+        for t in threads:
+            t.start()
+        for t in threads:
+            t.join()
+    finally:
+        for m in running:
+            m.stop()
+    assert len(answers) == 6, answers
+    for (site, how), (cmd, action, rule, notes) in answers.items():
+        if how == "stall":
+            assert cmd.startswith(b"y 451 4.7.1 T07 ") and (action, rule) == ("tempfail", "T07"), (site, cmd, notes)
+        else:
+            assert (action, rule) == ("quarantine", "M06") and "clamd_unscanned" in notes, (site, cmd, notes)
+    assert (root / "hold/log").read_text().count("the mail's time was used up before it") == 1
+
+
 def main():
     root = pathlib.Path(tempfile.mkdtemp(prefix="cv-scanning-"))
     beside = pathlib.Path(tempfile.mkdtemp(prefix="cv-clamd-"))
@@ -283,6 +324,9 @@ def main():
         for fn in (clamd_clean, clamd_found, clamd_never_clean, clamd_down):
             run.check(fn.__name__, lambda fn=fn: fn(m))
         m.stop()
+        m.clamd = Clamd(beside / "clamd.sock")
+        os.chdir(root)
+        run.check("no_time_left", lambda: no_time_left(root, certs, m.clamd))
         if run.failed:
             print((root / "i/log").read_text()[-8000:])
     finally:
