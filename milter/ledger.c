@@ -10,6 +10,7 @@
 #include "milter/ledger_register.h"
 #include "milter/ledger_client.h"
 #include "milter/ledger_file.h"
+#include "milter/ledger_syslog.h"
 
 #include "lib/date.h"
 #include "lib/err.h"
@@ -23,6 +24,7 @@
 #include <time.h>
 
 #define RECORD_MAX 262144
+#define ALERT_MAX 8192
 #define PENDING_MAX 4096 /* records that wait; more are refused for now */
 #define BATCH_BYTES (32u << 20)
 #define LATE_SYNC_MS 500
@@ -37,6 +39,7 @@ struct pending {
 	bool durable; /* answered only after the sync */
 	bool checkpoint;
 	uint64_t seq;
+	struct buf alert; /* a line for syslog, behind the sync; empty: none */
 };
 TAILQ_HEAD(pending_list, pending);
 
@@ -72,6 +75,7 @@ pending_free(struct pending *p)
 	if (p->conn != NULL)
 		ipc_release(p->conn);
 	json_free(p->rec);
+	buf_done(&p->alert);
 	free(p);
 }
 
@@ -105,6 +109,7 @@ enqueue(struct ipc_conn *c, uint32_t id, struct json *rec, bool durable)
 	p->id = id;
 	p->rec = rec;
 	p->durable = durable;
+	buf_init(&p->alert, ALERT_MAX);
 	TAILQ_INSERT_TAIL(&led.waiting, p, link);
 	led.n_waiting++;
 	if (!led.busy)
@@ -159,6 +164,7 @@ batch_seal(struct audit_chain *end)
 		TAILQ_REMOVE(&led.waiting, p, link);
 		led.n_waiting--;
 		err = audit_seal(end, p->rec, buf_cstr(&ts), led.host, &led.lines);
+		syslog_alert(p->rec, buf_cstr(&ts), end->seq, &p->alert);
 		json_free(p->rec);
 		p->rec = NULL;
 		if (err != 0) {
@@ -276,6 +282,8 @@ batch_over(void *arg, bool done, int err)
 			continue;
 		led.records += err == 0;
 		led.signable += err == 0 && !p->checkpoint;
+		if (err == 0 && p->alert.len > 0 && p->alert.err == 0)
+			syslog_send(&p->alert);
 		TAILQ_REMOVE(&led.batch, p, link);
 		pending_free(p);
 	}
@@ -364,6 +372,36 @@ take_outcome(uint16_t type, struct ipc_reader *r, struct json **rec_out)
 	return 0;
 }
 
+/* What officers are told at once, of smtpd or relay: nothing that another event would be. */
+static int
+take_alert(struct ipc_reader *r, struct json **rec_out)
+{
+	struct json *rec = json_obj_new(), *session = json_obj_new();
+
+	json_set_str(rec, "event", "alert");
+	json_set_slice(rec, "rule", ipc_get_slice(r));
+	json_set_slice(rec, "qid", ipc_get_slice(r));
+	json_set_slice(session, "auth", ipc_get_slice(r));
+	json_set_slice(session, "ip", ipc_get_slice(r));
+	json_set_slice(rec, "address", ipc_get_slice(r));
+	json_set_take(rec, "session", session);
+	if (ipc_reader_end(r) != 0) {
+		json_free(rec);
+		return ERR_PROTO;
+	}
+	*rec_out = rec;
+	return 0;
+}
+
+static int
+take(uint16_t type, struct ipc_reader *r, struct json **rec_out)
+{
+	if (type == LEDGER_ALERT)
+		return take_alert(r, rec_out);
+	return type == LEDGER_OUTCOME || type == LEDGER_DELIVERY ? take_outcome(type, r, rec_out)
+								 : take_record(type, r, rec_out);
+}
+
 /* The register: asked, or entered with a record of its own in the log. */
 static int
 on_register(struct ipc_conn *c, uint32_t id, struct ipc_reader *r)
@@ -425,8 +463,7 @@ on_msg(struct ipc_conn *c, uint16_t type, uint32_t id, struct ipc_reader *r, int
 		return ERR_PROTO;
 	if (type == LEDGER_REGISTER)
 		return on_register(c, id, r);
-	err = type == LEDGER_OUTCOME || type == LEDGER_DELIVERY ? take_outcome(type, r, &rec)
-								: take_record(type, r, &rec);
+	err = take(type, r, &rec);
 	if (err == 0 && type == LEDGER_NOTE)
 		json_set_int(rec, "uid", ipc_peer_uid(c));
 	if (err == ERR_PROTO)
@@ -520,6 +557,7 @@ main(int argc, char **argv)
 	led.kick = loop_defer_new(led.loop, kick, NULL);
 	led.late_sync = loop_timer_new(led.loop, late_sync, NULL);
 	led.end = loop_timer_new(led.loop, end, NULL);
+	syslog_init();
 	checkpoint_init(led.loop, enqueue_checkpoint);
 	serve("ledger.milter", IPC_MILTER, "user_milter");
 	serve("ledger.smtpd", IPC_SMTPD, "user_smtpd");

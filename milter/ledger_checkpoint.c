@@ -5,6 +5,7 @@
 #include "config.h"
 
 #include "milter/ledger_checkpoint.h"
+#include "milter/ledger_syslog.h"
 #include "milter/sign_client.h"
 
 #include "lib/err.h"
@@ -18,19 +19,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
-enum { SIGN_MS = 10000, AGAIN_MS = 5000 };
+enum { SIGN_MS = 10000, AGAIN_MS = 5000, SEVERITY_NOTICE = 5 };
 /* Counters of role_stats.c. */
-enum { STAT_SIGNED_SEQ = 2, STAT_SIGNED_AT, STAT_OWED_SINCE, STAT_REFUSED, STAT_SYSLOG_LOST };
+enum { STAT_SIGNED_SEQ = 2, STAT_SIGNED_AT, STAT_OWED_SINCE, STAT_REFUSED };
 
 static struct {
 	struct ipc_client *sign;
 	void (*record)(struct json *rec);
-	const char *syslog, *host;
 	uint64_t every;
 	uint64_t every_ms;
 	struct loop_timer *due;
@@ -39,14 +37,14 @@ static struct {
 	uint64_t asked_records;
 	bool busy, asked_once;
 	int64_t owed_since; /* 0: nothing is owed */
-	uint64_t refused, lost;
+	uint64_t refused;
 } cp;
 
 static void ask(void);
 
 /* ---- syslog ---- */
 
-/* RFC 5424 6: facility 13 (log audit), severity 5; the values hold nothing that 6.3.3 would have escaped. */
+/* The values hold nothing that RFC 5424 6.3.3 would have escaped. */
 static void
 syslog_line(const struct sign_checkpoint *what, const struct buf *sig, struct buf *out)
 {
@@ -60,9 +58,8 @@ syslog_line(const struct sign_checkpoint *what, const struct buf *sig, struct bu
 	line = strstr(text, "\ntime=");
 	if (line != NULL)
 		time = line + 6;
-	buf_appendf(out,
-	    "<109>1 %.*s %s congvu-milter-ledger %ld checkpoint [congvuCheckpoint@32473",
-	    (int)strcspn(time, "\n"), time, cp.host, (long)getpid());
+	syslog_begin(out, SEVERITY_NOTICE, slice_of(time, strcspn(time, "\n")), "checkpoint",
+	    "congvuCheckpoint@32473");
 	strsep(&rest, "\n"); /* the headline */
 	while ((line = strsep(&rest, "\n")) != NULL) {
 		eq = strchr(line, '=');
@@ -73,26 +70,6 @@ syslog_line(const struct sign_checkpoint *what, const struct buf *sig, struct bu
 	}
 	buf_appendf(out, " signature=\"%.*s\"] audit log checkpoint", (int)sig->len,
 	    (const char *)sig->data);
-}
-
-/* A datagram; the receiver may be gone or not keep up: then it is told, and the record in the log stays. */
-static void
-syslog_send(const struct buf *line)
-{
-	struct sockaddr_un sa = {.sun_family = AF_UNIX};
-	int fd, rc = -1;
-
-	memcpy(sa.sun_path, cp.syslog, strlen(cp.syslog) + 1);
-	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (fd >= 0 && connect(fd, (const struct sockaddr *)&sa, sizeof sa) == 0)
-		rc = send(fd, line->data, line->len, MSG_NOSIGNAL) == (ssize_t)line->len ? 0 : -1;
-	if (rc != 0) {
-		role_stat_set(STAT_SYSLOG_LOST, ++cp.lost);
-		log_msg(LOG_LVL_ERROR, "checkpoint_syslog",
-		    "%s: %s: the checkpoint is in the audit log alone", cp.syslog, strerror(errno));
-	}
-	if (fd >= 0)
-		close(fd);
 }
 
 /* ---- signing ---- */
@@ -121,7 +98,7 @@ signed_well(const struct sign_checkpoint *what)
 	json_set_slice(rec, "signature", buf_slice(&sig));
 	json_set_slice(rec, "key_id", what->key_id);
 	cp.record(rec);
-	if (cp.syslog[0] != '\0') {
+	if (syslog_is_on()) {
 		syslog_line(what, &sig, &line);
 		if (line.err == 0)
 			syslog_send(&line);
@@ -200,22 +177,11 @@ checkpoint_init(struct loop *l, void (*record)(struct json *rec))
 {
 	const struct conf *c = role_conf();
 	char path[64], *run = conf_path(c, "run_dir");
-	struct sockaddr_un sa;
 	int dir = open(run, O_PATH | O_DIRECTORY | O_CLOEXEC);
 
 	cp.record = record;
 	cp.every = (uint64_t)conf_int(c, "audit_checkpoint_records");
 	cp.every_ms = (uint64_t)conf_int(c, "audit_checkpoint_s") * 1000;
-	cp.syslog = conf_str(c, "audit_syslog");
-	cp.host = conf_str(c, "hostname");
-	if (strlen(cp.syslog) >= sizeof sa.sun_path ||
-	    (cp.syslog[0] != '\0' && cp.syslog[0] != '/')) {
-		log_msg(LOG_LVL_ERROR, "checkpoint_syslog",
-		    "audit_syslog \"%s\" is no absolute path of a socket: checkpoints are in the "
-		    "audit log alone",
-		    cp.syslog);
-		cp.syslog = "";
-	}
 	if (dir < 0)
 		log_msg(LOG_LVL_ERROR, "checkpoint", "%s: %s", run, strerror(errno));
 	snprintf(path, sizeof path, "/proc/self/fd/%d/sign.ledger.sock", dir);

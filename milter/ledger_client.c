@@ -108,20 +108,38 @@ rcpts_that_fit(const struct ledger_rcpt *r, size_t n)
 	return i;
 }
 
+/* b is done in any case. */
+static int
+send_call(struct ipc_client *c, uint16_t type, struct buf *b, unsigned timeout_ms,
+    ledger_outcome_fn fn, void *arg, uint32_t *call_out)
+{
+	struct call *call = malloc(sizeof *call);
+	int err = call == NULL ? ERR_NOMEM : b->err;
+
+	if (err == 0) {
+		call->fn = fn;
+		call->arg = arg;
+		call->client = c;
+		err = ipc_call(c, type, b, -1, timeout_ms, on_recorded, call, &call->handle);
+	}
+	if (err != 0) {
+		free(call);
+	} else {
+		LIST_INSERT_HEAD(&calls, call, link);
+		if (call_out != NULL)
+			*call_out = call->handle;
+	}
+	buf_done(b);
+	return err;
+}
+
 static int
 outcome_part(struct ipc_client *c, const struct ledger_outcome *o, const struct ledger_rcpt *rcpts,
     size_t n, unsigned timeout_ms, ledger_outcome_fn fn, void *arg, uint32_t *call_out)
 {
-	struct call *call = malloc(sizeof *call);
 	struct buf b;
 	size_t i;
-	int err;
 
-	if (call == NULL)
-		return ERR_NOMEM;
-	call->fn = fn;
-	call->arg = arg;
-	call->client = c;
 	buf_init(&b, 262144);
 	ipc_put_str(&b, o->qid);
 	ipc_put_u32(&b, o->code);
@@ -136,18 +154,8 @@ outcome_part(struct ipc_client *c, const struct ledger_outcome *o, const struct 
 		ipc_put_str(&b, rcpts[i].result);
 		ipc_put_str(&b, rcpts[i].detail);
 	}
-	err = b.err != 0 ? b.err
-			 : ipc_call(c, o->later ? LEDGER_DELIVERY : LEDGER_OUTCOME, &b, -1,
-			       timeout_ms, on_recorded, call, &call->handle);
-	if (err != 0) {
-		free(call);
-	} else {
-		LIST_INSERT_HEAD(&calls, call, link);
-		if (call_out != NULL)
-			*call_out = call->handle;
-	}
-	buf_done(&b);
-	return err;
+	return send_call(
+	    c, o->later ? LEDGER_DELIVERY : LEDGER_OUTCOME, &b, timeout_ms, fn, arg, call_out);
 }
 
 int
@@ -164,4 +172,19 @@ ledger_outcome(struct ipc_client *c, const struct ledger_outcome *o, unsigned ti
 		at += n;
 	}
 	return err != 0 ? err : outcome_part(c, o, o->rcpts + at, n, timeout_ms, fn, arg, call_out);
+}
+
+int
+ledger_alert(struct ipc_client *c, const struct ledger_alert *a, unsigned timeout_ms,
+    ledger_outcome_fn fn, void *arg, uint32_t *call_out)
+{
+	struct buf b;
+
+	buf_init(&b, 8192);
+	ipc_put_str(&b, a->rule);
+	ipc_put_str(&b, a->qid);
+	ipc_put_str(&b, a->login);
+	ipc_put_str(&b, a->client_ip);
+	ipc_put_str(&b, a->address);
+	return send_call(c, LEDGER_ALERT, &b, timeout_ms, fn, arg, call_out);
 }

@@ -30,6 +30,12 @@ struct ledger_outcome {
 typedef void (*ledger_outcome_fn)(void *arg, int err, uint64_t seq);
 int ledger_outcome(struct ipc_client *c, const struct ledger_outcome *o, unsigned timeout_ms,
     ledger_outcome_fn fn, void *arg, uint32_t *call_out);
+/* What officers are to hear of at once (LEDGER_ALERT); fn as above, may be NULL. rule: "P32"; all of them together below 8 KiB. */
+struct ledger_alert {
+	const char *rule, *qid, *login, *client_ip, *address;
+};
+int ledger_alert(struct ipc_client *c, const struct ledger_alert *a, unsigned timeout_ms,
+    ledger_outcome_fn fn, void *arg, uint32_t *call_out);
 /* fn is then not called; *call_out's value. Not ipc_cancel: there is memory to free. */
 void ledger_outcome_cancel(struct ipc_client *c, uint32_t call);
 

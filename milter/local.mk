@@ -74,7 +74,7 @@ congvu_milter_LDADD = $(CV_PARENT_LIBS)
 # --- the roles ---
 pkglibexec_PROGRAMS += congvu-milter-ledger congvu-milter-sign congvu-milter-scan congvu-milter-filter
 congvu_milter_ledger_SOURCES = milter/ledger.c milter/ledger_register.c milter/ledger_file.h milter/ledger_file.c milter/ledger_checkpoint.h \
-	milter/ledger_checkpoint.c
+	milter/ledger_checkpoint.c milter/ledger_syslog.h milter/ledger_syslog.c
 congvu_milter_ledger_LDADD = milter/libcvledger.a milter/libcvsignclient.a milter/libcvaudit.a lib/libcvjson.a lib/libcvmail.a \
 	lib/libcvcrypto.a $(CV_ROLE_LIBS) $(CV_MAIL_LIBS) $(JANSSON_LIBS) $(CRYPTO_LIBS) -lpthread
 congvu_milter_sign_SOURCES = milter/sign.c milter/sign_box.h milter/sign_box.c

@@ -14,6 +14,7 @@ import shutil
 import signal
 import socket
 import stat
+import struct
 import subprocess
 import sys
 import tempfile
@@ -139,6 +140,56 @@ def syslog_hears(site):
     rec = next(r for r in site.records("checkpoint") if r["signature"] == m[6])
     f = fields(rec["signed"])
     assert (f["seq"], f["h"], f["key"]) == (m[2], m[3], m[5])
+
+
+def told(site, qid):
+    """The alert of a mail, as syslog heard it: once."""
+    mine = [x for x in site.wait(lambda: [x for x in site.heard if 'qid="%s"' % qid in x]) if " alert " in x]
+    assert len(mine) == 1, mine
+    return mine[0]
+
+
+def syslog_hears_alerts(site):
+    """A mail with a mark of state secrecy, once its record is on the disk; no word of the mail, and whoever chose a value cannot end it."""
+    secret = run.attachment("a.txt", "UBND TỈNH\r\nTỐI MẬT\r\nSố: 15/BC\r\n".encode(), "text/plain", "manager@x.example")
+    cmd, data = run.Client(site.m.sock).message("SECRET-1", secret)
+    assert cmd == b"y" and b" P12 " in data, data
+    r = next(r for r in site.records("verdict") if r["qid"] == "SECRET-1")
+    pid, = site.m.pids("congvu-milter-ledger")
+    assert told(site, "SECRET-1") == ('<105>1 %s mail.x.example congvu-milter-ledger %d alert [congvuAlert@32473 rule="P12" qid="SECRET-1" login="binh" '
+                                      'ip="192.0.2.9" action="reject" seq="%d"] mail with a mark of state secrecy' % (r["ts"], pid, r["seq"]))
+    site.mail()
+    assert not [x for x in site.heard if " alert " in x and "SECRET-1" not in x]
+    # what smtpd and relay tell (LEDGER_ALERT): a record first, then the line
+    if os.geteuid():
+        return
+    s = socket.socket(socket.AF_UNIX)
+    os.seteuid(61000)  # user_smtpd
+    try:
+        s.connect(os.path.join("/proc/self/fd/%d" % os.open("/proc/self/cwd", os.O_PATH), "ledger.smtpd.sock"))
+    finally:
+        os.seteuid(0)
+    payload = b""
+    for text in (b"P32", b"00112233", b"an\"]\\ x", b"192.0.2.1\n<0>1", "b\u1ec7nh@x.example".encode()):
+        payload += struct.pack(">I", len(text)) + text
+    hello = struct.pack(">I", 6) + b"ledger" + struct.pack(">II", 1, 1)
+
+    def say(kind, number, payload):
+        s.sendall(struct.pack(">IHHI", len(payload) + 8, kind, 0, number) + payload)
+        while True:
+            length, kind, _, got = struct.unpack(">IHHI", s.recv(12, socket.MSG_WAITALL))
+            data = s.recv(length - 8, socket.MSG_WAITALL)
+            if got == number:
+                return kind, data
+
+    assert say(0, 0, hello)[0] == 0
+    kind, data = say(80, 7, payload)
+    assert kind == 11
+    seq, = struct.unpack(">Q", data)
+    r = site.records()[seq - 1]
+    assert (r["event"], r["rule"], r["qid"], r["address"]) == ("alert", "P32", "00112233", "b\u1ec7nh@x.example"), r
+    assert told(site, "00112233") == ('<105>1 %s mail.x.example congvu-milter-ledger %d alert [congvuAlert@32473 rule="P32" qid="00112233" login="an\\"\\]\\\\ x" '
+                                      'ip="192.0.2.1?<0>1" address="b\u1ec7nh@x.example" seq="%d"] congvu trace has the mail\'s way' % (r["ts"], pid, seq))
 
 
 def sign_is_away(site):
@@ -583,7 +634,7 @@ def main():
         certs.mkdir()
         subprocess.run(["sh", str(run.SRC / "tests/unit/smime_certs.sh"), str(certs)], check=True)
         site = Site(root / "a", certs, audit_checkpoint_s="1").start()
-        for step in (signed_at_the_start_and_in_time, syslog_hears, key_is_signs_alone, proved, exported, sign_is_away, syslog_is_away, died, nothing_is_signed_twice):
+        for step in (signed_at_the_start_and_in_time, syslog_hears, syslog_hears_alerts, key_is_signs_alone, proved, exported, sign_is_away, syslog_is_away, died, nothing_is_signed_twice):
             run.check(step.__name__, lambda step=step: step(site))
         site.stop()
         site = Site(root / "b", certs, audit_checkpoint_s="3600", audit_checkpoint_records="10").start()
