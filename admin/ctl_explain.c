@@ -1,14 +1,15 @@
 /* ctl_explain.c: `congvu explain QID [--policy FILE]`: why a mail was refused, held, deferred or let through: rule, part, evidence, what to do, in
  * Vietnamese and English; replayed from its audit record under the very policy that was in force (policy_archive, by SHA-256), or under another. Reads
- * the log and the archive; asks no running program. The ticket that a sender reads out is the QID. */
+ * the log and the archive; asks no running program. The ticket that a sender reads out is the QID; what was refused before it came to a judgement (P28 at
+ * MAIL) has its outcome alone, and is explained by that. */
 #include "config.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "admin/ctl_audit.h"
 #include "admin/ctl_policy.h"
+#include "admin/ctl_trace.h"
 #include "lib/err.h"
 #include "lib/log.h"
 
@@ -16,24 +17,48 @@ enum { MEMORY = 32 << 20 };
 
 struct finder {
 	struct slice qid;
-	struct json *last;
+	struct json *last;    /* verdict */
+	struct json *refusal; /* outcome, for what never came to a judgement */
 	uint64_t n;
+	char group[TRACE_GROUP_MAX + 1],
+	    other[TRACE_GROUP_MAX + 1]; /* other: the id under which it was judged again; "" */
 };
+
+/* A mail that was judged again has a second id (ctl_trace.h). */
+static void
+note_other(struct finder *f, struct slice qid)
+{
+	char group[TRACE_GROUP_MAX + 1];
+
+	if (f->group[0] != '\0' && trace_group(qid, group) == 0 && strcmp(group, f->group) == 0)
+		snprintf(f->other, sizeof f->other, "%.*s", (int)qid.len, (const char *)qid.ptr);
+}
 
 static int
 on_record(void *arg, struct slice line, struct json *rec)
 {
 	struct finder *f = arg;
+	const char *event = json_cstr(json_get(rec, "event"));
+	struct slice qid = json_str(json_get(rec, "qid"));
+	bool ours = slice_eq(qid, f->qid);
+	struct json **keep = NULL;
 
 	(void)line;
-	if (strcmp(json_cstr(json_get(rec, "event")), "verdict") == 0 &&
-	    slice_eq(json_str(json_get(rec, "qid")), f->qid)) {
-		json_free(f->last);
-		f->last = rec;
+	if (strcmp(event, "verdict") == 0 && ours) {
+		keep = &f->last;
 		f->n++;
-	} else {
-		json_free(rec);
+	} else if (strcmp(event, "verdict") == 0) {
+		note_other(f, qid);
+	} else if (strcmp(event, "outcome") == 0 && ours &&
+		   json_int(json_get(rec, "code"), 0) >= 400) {
+		keep = &f->refusal;
 	}
+	if (keep == NULL) {
+		json_free(rec);
+		return 0;
+	}
+	json_free(*keep);
+	*keep = rec;
 	return 0;
 }
 
@@ -217,6 +242,69 @@ explain(struct explain *e, const struct json *rec, const char *file)
 	return code;
 }
 
+/* The rule that the words of a reply of ours name: "5.7.1 P28: ..."; -1. */
+static ptrdiff_t
+rule_of_text(struct slice text)
+{
+	ptrdiff_t sp = slice_index(text, ' ');
+	size_t n = 0;
+
+	if (sp < 0)
+		return -1;
+	text = slice_from(text, (size_t)sp + 1);
+	while (n < text.len && text.ptr[n] != ':' && text.ptr[n] != ' ')
+		n++;
+	return rule_index(slice_sub(text, 0, n));
+}
+
+/* Refused before there was anything to judge: smtpd's own word (P28 at MAIL has no message), which no policy decided. */
+static int
+explain_refusal(struct explain *e, const struct json *rec)
+{
+	const struct json *env = json_get(rec, "env"), *session = json_get(rec, "session");
+	struct slice text = json_str(json_get(rec, "text"));
+	long long code = (long long)json_int(json_get(rec, "code"), 0);
+	ptrdiff_t rule = rule_of_text(text);
+	const char *id = rule >= 0 ? rule_table[rule].id : "";
+	struct policy_pos none = {0, 0};
+	struct buf who;
+
+	buf_init(&who, 4096);
+	buf_appendf(&who, "MAIL FROM:<%s>, %s %s [%s]", json_cstr(json_get(env, "from")),
+	    _("login"), json_cstr(json_get(session, "auth")), json_cstr(json_get(session, "ip")));
+	if (!e->c->json) {
+		printf("%s ", json_cstr(json_get(rec, "ts")));
+		policy_print_clean(json_str(json_get(rec, "qid")));
+		printf(": %s %lld %s\n", code >= 500 ? "reject" : "tempfail", code, id);
+		printf("%s: ", _("refused by smtpd, before it was judged"));
+		policy_print_clean(text);
+		putchar('\n');
+	}
+	if (rule >= 0)
+		tell(e, true, &rule_table[rule], rule_mode_name(MODE_ENFORCE), buf_slice(&who),
+		    none);
+	json_set_slice(e->out, "qid", json_str(json_get(rec, "qid")));
+	json_set_str(e->out, "ts", json_cstr(json_get(rec, "ts")));
+	json_set_str(e->out, "action", code >= 500 ? "reject" : "tempfail");
+	json_set_str(e->out, "rule", id);
+	json_set_slice(e->out, "detail", text);
+	json_set_str(e->out, "policy_sha256", "");
+	json_set_take(e->out, "rules", e->rules);
+	e->rules = NULL;
+	buf_done(&who);
+	return EX_OK;
+}
+
+static void
+tell_more(const struct finder *f)
+{
+	if (f->n > 1)
+		printf(
+		    _("%llu verdicts bear this QID; this is the last\n"), (unsigned long long)f->n);
+	if (f->other[0] != '\0')
+		printf(_("it was judged again as %s: congvu explain %s\n"), f->other, f->other);
+}
+
 int
 ctl_explain(struct ctl *c, int argc, char **argv)
 {
@@ -236,10 +324,13 @@ ctl_explain(struct ctl *c, int argc, char **argv)
 	if (code != 0)
 		return code;
 	f.qid = slice_str(argv[1]);
+	if (trace_group(f.qid, f.group) != 0)
+		f.group[0] = '\0';
 	code = audit_walk(c, &files, on_record, &f);
 	audit_files_done(&files);
-	if (code != 0 || f.last == NULL) {
+	if (code != 0 || (f.last == NULL && f.refusal == NULL)) {
 		json_free(f.last);
+		json_free(f.refusal);
 		return code != 0
 			   ? code
 			   : ctl_fail(c, EX_NOUSER, _("the log has no verdict of %s"), argv[1]);
@@ -249,13 +340,13 @@ ctl_explain(struct ctl *c, int argc, char **argv)
 	e.arena = arena_new(MEMORY);
 	if (e.arena == NULL)
 		fatal("out of memory");
-	code = explain(&e, f.last, policy);
-	if (f.n > 1 && !c->json)
-		printf(
-		    _("%llu verdicts bear this QID; this is the last\n"), (unsigned long long)f.n);
+	code = f.last != NULL ? explain(&e, f.last, policy) : explain_refusal(&e, f.refusal);
+	if (!c->json)
+		tell_more(&f);
 	arena_free(e.arena);
 	json_free(e.rules);
 	json_free(f.last);
+	json_free(f.refusal);
 	if (c->json)
 		return ctl_json_take(e.out, code);
 	json_free(e.out);

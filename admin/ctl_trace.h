@@ -53,6 +53,8 @@ struct trace_mail {
 int trace_gather(struct ctl *c, struct trace_mail *mails, size_t n, const char *since);
 /* The verdict of a queue id among a mail's records, the last one; NULL. */
 const struct json *trace_verdict(const struct trace_mail *m, const char *qid);
+/* The id that a mail is shown under: the one it had first, which is what its sender was told; the group's where no record is kept. */
+const char *trace_id(const struct trace_mail *m);
 void trace_print(const struct trace_mail *m, bool whole);
 /* Its records as they are, and beside them what is dangerous to show in a form that is not ("shown"). */
 struct json *trace_json(const struct trace_mail *m);

@@ -27,6 +27,18 @@ first(const struct trace_mail *m, const char *event)
 	return NULL;
 }
 
+const char *
+trace_id(const struct trace_mail *m)
+{
+	for (size_t i = 0; i < json_len(m->records); i++) {
+		const char *qid = json_cstr(json_get(json_at(m->records, i), "qid"));
+
+		if (*qid != '\0')
+			return qid;
+	}
+	return m->group;
+}
+
 /* " word value", when there is one. */
 static void
 put(const char *word, const struct json *v, enum shown_as as)
@@ -68,7 +80,7 @@ print_short(const struct trace_mail *m)
 
 	env = json_get(any, "env");
 	rcpts = json_get(env, "rcpts");
-	printf("%s  %.19sZ", json_cstr(json_get(any, "qid")), json_cstr(json_get(any, "ts")));
+	printf("%s  %.19sZ", trace_id(m), json_cstr(json_get(any, "ts")));
 	put("", json_get(json_get(v, "decision"), "action"), SHOWN_LATIN);
 	put("", json_get(json_get(v, "decision"), "rule"), SHOWN_LATIN);
 	put("", json_get(o, "code"), SHOWN_LATIN);
@@ -211,6 +223,23 @@ print_verdict(const struct json *r)
 
 /* ---- what came after ---- */
 
+/* What was refused before there was anything to judge (P28 at MAIL). */
+static void
+print_unjudged(const struct json *r)
+{
+	const struct json *session = json_get(r, "session");
+
+	label(_("received"));
+	printf("%s", json_cstr(json_get(r, "ts")));
+	put(_("from"), json_get(session, "ip"), SHOWN_LATIN);
+	put(_("login"), json_get(session, "auth"), SHOWN_LATIN);
+	printf("\n");
+	label(_("envelope"));
+	printf("<");
+	shown_print(json_str(json_get(json_get(r, "env"), "from")), SHOWN_LATIN);
+	printf(">\n");
+}
+
 /* Outcomes, deliveries: an answer for each recipient. */
 static void
 print_outcome(const struct json *r, const char *what)
@@ -251,10 +280,25 @@ print_deed(const struct json *r)
 	printf("\n");
 }
 
+/* What officers were told at once. */
+static void
+print_alert(const struct json *r)
+{
+	label(_("alert"));
+	printf("%s", json_cstr(json_get(r, "ts")));
+	put("", json_get(r, "rule"), SHOWN_LATIN);
+	put("", json_get(r, "address"), SHOWN_LATIN);
+	printf("\n");
+}
+
 static void
 print_whole(const struct trace_mail *m)
 {
-	printf("%s\n", m->group);
+	const struct json *o = first(m, "outcome");
+
+	printf("%s\n", trace_id(m));
+	if (o != NULL && first(m, "verdict") == NULL)
+		print_unjudged(o);
 	for (size_t i = 0; i < json_len(m->records); i++) {
 		const struct json *r = json_at(m->records, i);
 		const char *event = json_cstr(json_get(r, "event"));
@@ -265,6 +309,8 @@ print_whole(const struct trace_mail *m)
 			print_outcome(r, _("outcome"));
 		else if (strcmp(event, "delivery") == 0)
 			print_outcome(r, _("delivery"));
+		else if (strcmp(event, "alert") == 0)
+			print_alert(r);
 		else
 			print_deed(r);
 	}
@@ -333,7 +379,7 @@ trace_json(const struct trace_mail *m)
 	struct json *o = json_obj_new();
 	const struct json *v = first(m, "verdict");
 
-	json_set_str(o, "id", m->group);
+	json_set_str(o, "id", trace_id(m));
 	json_set_take(o, "records", json_share(m->records));
 	json_set_take(o, "shown", v != NULL ? shown_json(v) : NULL);
 	json_set_int(o, "more", (int64_t)m->more);

@@ -153,12 +153,7 @@ cmd_mail(struct client *c, struct slice args)
 		return;
 	}
 	if (!may_send_as(c, mail.from)) {
-		refused_sender(c, t->from);
-		reply(c, 550, "5.7.1",
-		    "P28: Không có quyền gửi thay địa chỉ này. / No right to send as this address: "
-		    "<%s>",
-		    t->from);
-		txn_reset(c);
+		refuse_sender(c);
 		return;
 	}
 	c->busy = true;

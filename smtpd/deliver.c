@@ -626,16 +626,19 @@ may_be_submitted(struct deliver *d)
 	const char *foreign;
 
 	if (client_is_submission(d->c) && msg_count(&d->msg, "From") == 0) {
-		finish(
-		    d, 554, "5.6.0 Thư phải có trường From / A submitted message has a From field");
+		const char *text = arena_printf(d->t->arena,
+		    "5.6.0 Thư phải có trường From / A submitted message has a From field [ticket "
+		    "%s]",
+		    d->t->qid);
+		finish(d, 554, text == NULL ? "5.6.0" : text);
 		return false;
 	}
 	if (client_is_submission(d->c) &&
 	    (foreign = foreign_sender(d->c, &d->msg, d->t->arena)) != NULL) {
 		const char *text = arena_printf(d->t->arena,
 		    "5.7.1 P28: Không có quyền gửi thay địa chỉ này. / No right to send as this "
-		    "address: From <%s>",
-		    foreign);
+		    "address: From <%.250s> [ticket %s]",
+		    foreign, d->t->qid);
 		finish(d, 550, text == NULL ? "5.7.1 P28" : text);
 		return false;
 	}

@@ -228,8 +228,9 @@ void replies_start(
 void replies_free(struct replies *r); /* NULL accepted; fn is not called */
 
 /* ---- refused.c ---- */
-/* P28 at MAIL: a line in the log, and a record in the audit log unless there were too many. */
-void refused_sender(const struct client *c, const char *from);
+/* P28 at MAIL: a line in the log, a record in the audit log unless there were too many, and the answer, which names the record's ticket. The command is
+ * over when it is answered: later, or at once. */
+void refuse_sender(struct client *c);
 /* P28 for the header: every From (and Sender) of a submitted mail is one's own. NULL when it is; else the address that is not, in the arena
  * or static. */
 const char *foreign_sender(const struct client *c, const struct msg *m, struct arena *a);

@@ -126,6 +126,55 @@ def sealed(prev, seq, ts, rec):
     return text(rec), rec["h"]
 
 
+def test_what_was_refused_before_it_was_judged(server, tmp_path):
+    """P28 at MAIL and behind DATA: what the clerk hears is found by trace, explain and audit prove."""
+    a, b = server.user("staff", agency="SKHCN"), server.user("staff", agency="STC")
+    head = client.header(b["address"], [a["address"]], "Thay mặt", client.new_id(server.domain)) + client.text_part("x")
+    for sender, said in ((b["address"], "MAIL"), (a["address"], "From")):
+        code, text = server.submit(a, sender, [a["address"]], head)
+        text = text.decode() if isinstance(text, bytes) else text
+        assert code == 550 and "P28" in text, text
+        ticket = re.search(r"\[ticket ([0-9a-f]{16})\]", text)[1]
+        shown = way(server, ticket)
+        assert shown.startswith(ticket + "\n") and "login " + a["login"] in shown and "550" in shown and "P28" in shown and "<%s>" % sender in shown, shown
+        found = trace(server, ticket)
+        # behind DATA the filter has judged it too
+        assert [(m["id"], [r["event"] for r in m["records"]]) for m in found] == [(ticket, ["verdict", "outcome"][said == "MAIL":])], (said, found)
+        r = server.congvu("--json", "explain", ticket)
+        assert r.returncode == 0, r.stderr
+        j = json.loads(r.stdout)
+        assert (j["qid"], j["action"], j["rule"]) == (ticket, "reject", "P28") and j["rules"][0]["decided"] is True, j
+        assert "Không có quyền gửi thay" in j["rules"][0]["vi"] and b["address"] in j["rules"][0]["evidence"], j
+        assert said == "From" or a["login"] in j["rules"][0]["evidence"], j
+        r = server.congvu("explain", ticket)
+        assert r.returncode == 0 and "%s: reject 550 P28" % ticket in r.stdout and "No right to send as this address" in r.stdout, r.stdout
+        r = server.congvu("audit", "show", "--match", ticket)
+        assert r.returncode == 0 and ticket in r.stdout and "outcome" in r.stdout, r.stdout + r.stderr
+        # a proof wants a checkpoint, which comes within a minute; the record is found
+        r = server.congvu("audit", "prove", ticket, "--out", tmp_path / ticket)
+        assert r.returncode == 0 or "is over record" in r.stderr, r.stderr
+
+
+def test_a_mail_that_was_judged_again_has_the_name_it_had_first(server, sent, tmp_path):
+    """Its second id differs in one bit, and whichever has that bit: the sender was told the first."""
+    rec = next(r for r in trace(server, sent["qid"])[0]["records"] if r["event"] == "verdict")
+    rec = {k: v for k, v in rec.items() if k not in ("v", "seq", "ts", "host", "prev", "salt", "h")}
+    log = tmp_path / "audit.jsonl"
+    for first, second in (("00062a1b2c3d4ec1", "00062a1b2c3d4e41"), ("00062a1b2c3d4e41", "00062a1b2c3d4ec1")):
+        one, prev = sealed("0" * 64, 1, "2026-03-01T08:00:00.000000Z", dict(rec, qid=first))
+        two, prev = sealed(prev, 2, "2026-03-01T09:00:00.000000Z", dict(rec, qid=second))
+        log.write_text(one + "\n" + two + "\n" + sealed(prev, 3, "2026-03-01T10:00:00.000000Z", dict(rec, qid="other"))[0] + "\n")
+        for asked in (first, second):
+            found = trace(server, asked, "--file", log)
+            assert [(m["id"], [r["qid"] for r in m["records"]]) for m in found] == [(first, [first, second])], found
+            assert way(server, asked, "--file", log).startswith(first + "\n")
+            r = server.congvu("explain", asked, "--file", log)
+            assert r.returncode == 0 and asked + ": accept" in r.stdout, r.stdout + r.stderr
+            assert ("congvu explain " + (second if asked == first else first)) in r.stdout, r.stdout
+        r = server.congvu("trace", "--file", log, "--day", "2026-03-01")
+        assert r.stdout.startswith(first + "  2026-03-01T08:00:00Z"), r.stdout
+
+
 def test_files_of_other_days_are_not_read(server, tmp_path):
     """Closed files are chosen by when they begin: one that cannot be read, of another day, does not matter; of that day it does."""
     prev, seq = "0" * 64, 0

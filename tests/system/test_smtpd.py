@@ -88,6 +88,7 @@ def test_submission_identity(site):
     # somebody else's From behind one's own MAIL FROM
     answers = s.mail(AN, [BINH], "From: <%s>\r\n\r\nx" % BINH)
     assert answers[-1].startswith("550 5.7.1 P28"), answers
+    assert answers[-1].endswith("From <%s> [ticket %s]" % (BINH, site.ledger.outcomes[-1]["qid"])), answers
     answers = s.mail(AN, [BINH], "From: <%s>\r\nFrom: <%s>\r\n\r\nx" % (AN, BINH))
     assert answers[-1].startswith("550 5.7.1 P28"), answers
     answers = s.mail(AN, [BINH], "Subject: no From\r\n\r\nx")
@@ -102,19 +103,36 @@ def test_submission_identity(site):
 
 
 def test_refused_sender_is_recorded(site):
-    """P28 at MAIL: no message, but a record; not more than a bounded number of them, and none is lost from the count."""
+    """P28 at MAIL: no message, but a record, whose ticket the answer names; not more than a bounded number of them, and none is lost from the count."""
     s = site.submission()
-    assert s.cmd("MAIL FROM:<%s>" % BINH).startswith("550 5.7.1 P28")
-    wait_for(lambda: site.ledger.outcomes)
-    o = site.ledger.outcomes[0]
-    assert (o["qid"], o["code"], o["enhanced"], o["from"], o["login"], o["rcpts"]) == ("", 550, "5.7.1", BINH, AN, [])
-    for _ in range(40):
-        assert s.cmd("MAIL FROM:<%s>" % BINH).startswith("550")
-    time.sleep(0.2)
-    assert len(site.ledger.outcomes) == 20
+    said = s.cmd("MAIL FROM:<%s>" % BINH)
+    ticket = re.fullmatch(r"550 5\.7\.1 P28: .*<%s> \[ticket ([0-9a-f]{16})\]" % re.escape(BINH), said)
+    assert ticket, said
+    o = site.ledger.outcomes[0]  # before it was answered
+    assert (o["qid"], o["code"], o["enhanced"], o["from"], o["login"], o["rcpts"]) == (ticket[1], 550, "5.7.1", BINH, AN, [])
+    assert "event=sender_refused" in site.smtpd.log() and "qid=" + ticket[1] in site.smtpd.log()
+    said = [s.cmd("MAIL FROM:<%s>" % BINH) for _ in range(40)]
+    assert all(x.startswith("550 5.7.1 P28") for x in said)
+    # a ticket where there is a record, and another one each time
+    named = [m[1] for m in (re.search(r"\[ticket ([0-9a-f]{16})\]", x) for x in said) if m]
+    assert [o["qid"] for o in site.ledger.outcomes] == [ticket[1], *named] and len(set(named)) == 19
     assert site.smtpd.log().count("event=sender_refused") == 41
+    # the transaction is over, the session is not
+    assert s.cmd("MAIL FROM:<%s>" % AN).startswith("250") and s.cmd("RSET").startswith("250")
+
+
+def test_a_refusal_that_cannot_be_recorded_has_no_ticket(site):
+    s = site.submission()
     site.ledger.stop()
-    assert s.cmd("MAIL FROM:<%s>" % BINH).startswith("550")
+    start = time.monotonic()
+    said = s.cmd("MAIL FROM:<%s>" % BINH)
+    assert said.startswith("550 5.7.1 P28") and "ticket" not in said and time.monotonic() - start < 4, said
+    assert "event=refusal_not_recorded" in site.smtpd.log()
+    # who goes away meanwhile takes nothing with him
+    t = site.submission()
+    t.send("MAIL FROM:<%s>" % BINH)
+    t.close()
+    assert s.cmd("NOOP").startswith("250")
 
 
 def test_auth(site):
