@@ -154,8 +154,8 @@ mutate: all tests/milter/fake_lookup
 EXTRA_DIST += tests/milter/run.py tests/milter/lib.lua tests/milter/main.lua tests/milter/abort.lua tests/milter/attachments.lua \
 	tests/milter/bad_signatures.lua tests/milter/directory_down.lua tests/milter/everyday.lua tests/milter/headers.lua \
 	tests/milter/signed_official.lua tests/milter/unsigned_official.lua
-EXTRA_DIST += tests/milter/scanning.py tests/milter/revocation.py tests/milter/checkpoints.py tests/milter/gateway.py tests/milter/policy.py tests/milter/policy_cli.py tests/milter/order.lua tests/milter/held.lua
-TESTS += tests/milter/run.py tests/milter/scanning.py tests/milter/revocation.py tests/milter/checkpoints.py tests/milter/gateway.py tests/milter/policy.py tests/milter/policy_cli.py
+EXTRA_DIST += tests/milter/scanning.py tests/milter/clamd.py tests/milter/revocation.py tests/milter/checkpoints.py tests/milter/gateway.py tests/milter/policy.py tests/milter/policy_cli.py tests/milter/order.lua tests/milter/held.lua
+TESTS += tests/milter/run.py tests/milter/scanning.py tests/milter/clamd.py tests/milter/revocation.py tests/milter/checkpoints.py tests/milter/gateway.py tests/milter/policy.py tests/milter/policy_cli.py
 
 # --- fuzz targets ---
 CV_FUZZ += tests/fuzz/smime_fuzz tests/fuzz/symbol_fuzz tests/fuzz/audit_fuzz tests/fuzz/findings_fuzz tests/fuzz/rev_fuzz \
