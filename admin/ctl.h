@@ -18,6 +18,8 @@
 /* User-facing text: English here, Vietnamese in po/vi.po. */
 const char *ctl_text(const char *english) __attribute__((format_arg(1)));
 #define _(text) ctl_text(text)
+/* Marks a text of a table, which is looked up where it is shown. */
+#define N_(text) text
 
 struct ctl {
 	const struct conf *conf; /* loaded and checked; NULL for commands that do without */

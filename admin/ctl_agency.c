@@ -111,7 +111,7 @@ agency_list(struct ctl *c, struct ctl_dir *d)
 			ctl_table_cell(t, ctl_value(e, "vnAgencyCode"));
 			ctl_table_cell(t, ctl_value(e, "vnAgencyAbbrev"));
 			ctl_table_cell(t, ctl_value(e, "vnAgencyKind"));
-			ctl_table_cell(t, ctl_value(e, "vnStatus"));
+			ctl_table_cell(t, ctl_status_word(e));
 			ctl_table_cell(t, ctl_value(e, "ou"));
 			ctl_table_cell(t, mailbox);
 		}

@@ -156,6 +156,19 @@ ctl_values_json(const struct dir_entry *e, const char *attr)
 }
 
 const char *
+ctl_status_word(const struct dir_entry *e)
+{
+	static const char *const words[] = {
+	    N_("active"), N_("closed"), N_("suspended"), N_("retired")};
+	const char *status = ctl_value(e, "vnStatus");
+
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+		if (strcmp(status, words[i]) == 0)
+			return _(words[i]);
+	return status;
+}
+
+const char *
 ctl_when(const char *text)
 {
 	static char out[40];

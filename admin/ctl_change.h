@@ -38,6 +38,10 @@ int ctl_listed(
 size_t ctl_split(const char *list, const char **v, size_t max, char **text_out);
 /* The values of an attribute as an array. */
 struct json *ctl_values_json(const struct dir_entry *e, const char *attr);
+/* vnStatus as a word of the reader's language. */
+const char *ctl_status_word(const struct dir_entry *e);
+/* ctl_post.c: a state of struct post_holder for people; "" for who holds it now. Static. */
+const char *ctl_post_state(const char *state);
 /* A GeneralizedTime, or the digits of a day, as "2026-11-30 08:00" here; "" stays "". Static. */
 const char *ctl_when(const char *text);
 

@@ -45,7 +45,7 @@ delegation_take(struct ctl_dir *d, const struct dir_entry *e, struct ctl_table *
 	ctl_table_cell(t, ctl_value(e, "vnRights"));
 	ctl_table_cell(t, ctl_when(ctl_value(e, "vnValidFrom")));
 	ctl_table_cell(t, ctl_when(ctl_value(e, "vnValidTo")));
-	ctl_table_cell(t, ctl_value(e, "vnStatus"));
+	ctl_table_cell(t, ctl_status_word(e));
 	ctl_table_cell(t, ctl_value(e, "vnDecisionRef"));
 	json_set_str(j, "id", ctl_value(e, "vnDelegationId"));
 	json_set_str(j, "who", from);

@@ -145,6 +145,7 @@ directory_check(struct ctl *c, int argc, char **argv)
 	tree_check_links(&x);
 	tree_check_names(&x);
 	tree_check_dates(&x);
+	tree_check_today(&x);
 	tree_tell_rest(&x);
 	tell_counts(&x);
 	rc = check_end(&k) == 0 && !k.failed ? 0 : EX_DATAERR;

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "admin/ctl_directory_tree.h"
+#include "directory/assignment.h"
 #include "lib/log.h"
 
 static void
@@ -42,15 +43,10 @@ check_validity(struct tree_check *x, const struct dir_entry *e)
 
 /* ---- assignments ---- */
 
-struct assignment {
-	struct slice kind, agency, post, from, to, decision;
-};
-
 static bool
 assignment_parse(struct slice v, struct assignment *a)
 {
-	*a = (struct assignment){tree_field(v, 0), tree_field(v, 1), tree_field(v, 2),
-	    tree_field(v, 3), tree_field(v, 4), tree_field(v, 5)};
+	assignment_split(v, a);
 	return (slice_eq_str(a->kind, "primary") || slice_eq_str(a->kind, "concurrent") ||
 		   slice_eq_str(a->kind, "seconded")) &&
 	       a->agency.len > 0 && tree_time(a->from) != 0 && a->to.ptr != NULL &&
@@ -60,7 +56,7 @@ assignment_parse(struct slice v, struct assignment *a)
 static bool
 is_current(const struct tree *t, const struct assignment *a)
 {
-	return tree_time(a->from) <= t->now && (a->to.len == 0 || t->now < tree_time(a->to));
+	return assignment_when(a->from, a->to, t->now) == ASSIGNMENT_NOW;
 }
 
 /* Whether an assignment in force, of this kind or of any but primary, is in the agency. */

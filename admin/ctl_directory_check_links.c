@@ -1,12 +1,14 @@
-/* ctl_directory_check_links.c: references between entries: DNs that lead nowhere or to what is closed, groups that contain themselves or more
- * than lookup expands, mailboxes that nobody holds. Runs in congvu. */
+/* ctl_directory_check_links.c: references between entries: DNs that lead nowhere or to what is closed, groups that contain themselves, more
+ * than lookup expands, or nobody. Runs in congvu. */
 #include "config.h"
 
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
 #include "admin/ctl_directory_tree.h"
 #include "directory/people.h"
+#include "lib/log.h"
 
 enum { WALK_MAX = 200000 };
 
@@ -72,7 +74,19 @@ struct walk {
 	const struct dir_entry *path[PEOPLE_GROUP_DEPTH + 1];
 	size_t visits, members;
 	bool cycle, deep;
+	size_t *by_rule; /* of each group: 1 more than it has by rule; 0: not counted yet */
 };
+
+/* How many people a group has by its rules, counted once. */
+static size_t
+rule_count(const struct tree *t, const struct dir_entry *group, struct walk *w)
+{
+	size_t *n = &w->by_rule[group - t->part[TREE_GROUPS]->entries];
+
+	if (*n == 0)
+		*n = 1 + tree_by_rule(t, group, PEOPLE_GROUP_MAX + 1);
+	return *n - 1;
+}
 
 static void
 group_walk(const struct tree *t, const struct dir_entry *group, size_t depth, struct walk *w)
@@ -89,6 +103,7 @@ group_walk(const struct tree *t, const struct dir_entry *group, size_t depth, st
 		return;
 	}
 	w->path[depth] = group;
+	w->members += rule_count(t, group, w);
 	for (size_t i = 0; a != NULL && i < a->n_values && w->visits < WALK_MAX; i++) {
 		const struct tree_row *row = tree_by_dn(t, (const char *)a->values[i].ptr);
 
@@ -99,21 +114,14 @@ group_walk(const struct tree *t, const struct dir_entry *group, size_t depth, st
 	}
 }
 
-static bool
-has_rule(const struct dir_entry *e)
-{
-	return dir_entry_attr(e, "vnMemberAgency") != NULL ||
-	       dir_entry_attr(e, "vnMemberKind") != NULL ||
-	       dir_entry_attr(e, "vnMemberTitle") != NULL ||
-	       dir_entry_attr(e, "vnMemberRole") != NULL;
-}
-
 static void
 check_groups(struct tree_check *x)
 {
+	size_t *by_rule = xcalloc(tree_count(x->t, TREE_GROUPS) + 1, sizeof(*by_rule));
+
 	for (size_t i = 0; i < tree_count(x->t, TREE_GROUPS); i++) {
 		const struct dir_entry *e = &x->t->part[TREE_GROUPS]->entries[i];
-		struct walk w = {.cycle = false};
+		struct walk w = {.by_rule = by_rule};
 
 		if (!tree_is_active(e))
 			continue;
@@ -134,25 +142,14 @@ check_groups(struct tree_check *x)
 			    _("it has %zu members or more, and mail to more than %d is refused: "
 			      "divide it"),
 			    w.members, PEOPLE_GROUP_MAX);
-		if (w.members == 0 && !w.deep && !has_rule(e))
-			tree_tell(
-			    x, WARN, "group-empty", e, _("it has no member: nobody gets its mail"));
+		if (w.members == 0 && !w.deep)
+			tree_tell(x, WARN, "group-empty", e,
+			    tree_has_rule(e)
+				? _("nobody is of its rules, and it has no member: nobody gets its "
+				    "mail")
+				: _("it has no member: nobody gets its mail"));
 	}
-}
-
-static void
-check_mailboxes(struct tree_check *x)
-{
-	for (size_t i = 0; i < tree_count(x->t, TREE_MAILBOXES); i++) {
-		const struct dir_entry *e = &x->t->part[TREE_MAILBOXES]->entries[i];
-
-		if (tree_is_active(e) && dir_entry_attr(e, "vnHolder") == NULL &&
-		    dir_entry_attr(e, "vnDelegate") == NULL &&
-		    dir_entry_attr(e, "vnReader") == NULL)
-			tree_tell(x, WARN, "unheld", e,
-			    _("nobody holds or reads this mailbox: set vnHolder to a post or a "
-			      "person"));
-	}
+	free(by_rule);
 }
 
 void
@@ -160,5 +157,4 @@ tree_check_links(struct tree_check *x)
 {
 	check_links(x);
 	check_groups(x);
-	check_mailboxes(x);
 }

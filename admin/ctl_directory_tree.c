@@ -16,28 +16,30 @@
 
 static const struct {
 	const char *filter;
-	const char *attrs[24];
+	const char *attrs[26];
 } parts[TREE_PARTS] = {
     [TREE_PEOPLE] = {"(objectClass=vnCivilServant)",
 	{"vnStaffId", "uid", "mail", "vnMailAlias", "vnAddressHistory", FOLDED("cn"), FOLDED("sn"),
 	    FOLDED("givenName"), FOLDED("displayName"), FOLDED("title"), "vnAgencyRef",
-	    "vnConcurrentAgency", "vnAssignment", "vnStatus", "vnValidTo", "employeeNumber"}},
+	    "vnConcurrentAgency", "vnAssignment", "vnRole", "vnStatus", "vnValidTo",
+	    "employeeNumber"}},
     [TREE_MAILBOXES] = {"(objectClass=vnFunctionalMailbox)",
 	{"vnMailboxId", "mail", "vnMailAlias", "vnAddressHistory", FOLDED("cn"),
 	    FOLDED("displayName"), "vnAgencyRef", "vnHolder", "vnDelegate", "vnReader", "vnStatus",
-	    "vnValidTo"}},
+	    "vnValidFrom", "vnValidTo"}},
     [TREE_GROUPS] = {"(objectClass=groupOfNames)",
 	{FOLDED("cn"), FOLDED("displayName"), "mail", "vnMailAlias", "vnAddressHistory",
 	    "vnAgencyRef", "member", "vnMemberAgency", "vnMemberKind", "vnMemberTitle",
-	    "vnMemberRole", "vnStatus", "vnValidTo"}},
+	    "vnMemberRole", "vnStatus", "vnValidFrom", "vnValidTo"}},
     [TREE_AGENCIES] = {"(objectClass=vnAgency)",
 	{"vnAgencyCode", FOLDED("ou"), FOLDED("displayName"), "vnAgencyAbbrev", "vnAgencyKind",
 	    "vnAddressHistory", "vnPredecessor", "vnSuccessor", "vnStatus", "vnValidTo"}},
     [TREE_POSTS] = {"(objectClass=vnPosition)",
-	{"vnPositionCode", FOLDED("cn"), "vnAgencyRef", "roleOccupant", "vnStatus", "vnValidTo"}},
+	{"vnPositionCode", FOLDED("cn"), "vnAgencyRef", "roleOccupant", "vnStatus", "vnValidFrom",
+	    "vnValidTo"}},
     [TREE_DELEGATIONS] = {"(objectClass=vnDelegation)",
-	{"vnDelegator", "vnDelegateTo", "vnRights", "vnValidFrom", "vnValidTo", "vnStatus",
-	    "vnDecisionRef"}},
+	{"vnDelegator", "vnDelegateTo", "vnAgencyRef", "vnRights", "vnValidFrom", "vnValidTo",
+	    "vnStatus", "vnDecisionRef"}},
     [TREE_RECORDS] = {"(objectClass=vnAddressRecord)", {"vnAddressHistory", "owner"}},
     [TREE_OFFICERS] = {"(objectClass=vnHrOfficer)", {"vnHrOf", "roleOccupant"}},
 };

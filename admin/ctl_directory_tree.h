@@ -66,11 +66,16 @@ void tree_tell(struct tree_check *x, enum level level, const char *what, const s
     const char *fmt, ...) __attribute__((format(printf, 5, 6)));
 void tree_tell_rest(struct tree_check *x);
 
-/* ctl_directory_check_links.c: DNs that lead nowhere, cycles and sizes of groups, rosters. */
+/* ctl_directory_check_links.c: DNs that lead nowhere, cycles and sizes of groups. */
 void tree_check_links(struct tree_check *x);
 /* ctl_directory_check_names.c: addresses with two owners, folded texts, names shown. */
 void tree_check_names(struct tree_check *x);
 /* ctl_directory_check_dates.c: validity, assignments, agencies, officers. */
 void tree_check_dates(struct tree_check *x);
+/* ctl_directory_check_today.c: mailboxes that nobody reads today, delegations whose ends have gone. */
+void tree_check_today(struct tree_check *x);
+/* Whether people are in a group by rule (vnMemberAgency, …), and how many active ones are; no more than max are counted. */
+bool tree_has_rule(const struct dir_entry *group);
+size_t tree_by_rule(const struct tree *t, const struct dir_entry *group, size_t max);
 
 #endif

@@ -111,7 +111,7 @@ group_list(struct ctl *c, struct ctl_dir *d, const struct args *a)
 		snprintf(count, sizeof(count), "%zu", members_of(e));
 		ctl_table_cell(t, ctl_value(e, "cn"));
 		ctl_table_cell(t, ctl_value(e, "mail"));
-		ctl_table_cell(t, ctl_value(e, "vnStatus"));
+		ctl_table_cell(t, ctl_status_word(e));
 		ctl_table_cell(t, count);
 		ctl_table_cell(t, ctl_value(e, "displayName"));
 	}
@@ -157,7 +157,7 @@ group_show(struct ctl *c, struct ctl_dir *d, const struct args *a)
 	if (!c->json) {
 		print_line(ctl_value(e, "cn"), ctl_value(e, "displayName"));
 		print_line(_("address"), ctl_value(e, "mail"));
-		print_line(_("status"), ctl_value(e, "vnStatus"));
+		print_line(_("status"), ctl_status_word(e));
 	}
 	j = group_json(e);
 	for (size_t i = 0; i < sizeof(lists_shown) / sizeof(lists_shown[0]); i++) {

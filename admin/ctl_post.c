@@ -13,6 +13,7 @@
 
 struct args {
 	const char *agency, *title, *mailbox, *from, *until, *post, *who;
+	bool all;
 	struct change_args change;
 };
 
@@ -47,32 +48,80 @@ by_code(const void *a, const void *b)
 	return strcmp(ctl_value(a, "vnPositionCode"), ctl_value(b, "vnPositionCode"));
 }
 
-/* One line a holder; a post without one has a line of its own. */
-static void
-post_rows(struct ctl_dir *d, const struct dir_entry *e, struct ctl_table *t, struct json *holders)
+static const struct {
+	const char *state, *label;
+} states[] = {{"now", ""}, {"later", N_("not yet")}, {"over", N_("over")},
+    {"closed", N_("has left")}, {"suspended", N_("frozen")}};
+
+const char *
+ctl_post_state(const char *state)
 {
-	const struct dir_attr *at = dir_entry_attr(e, "roleOccupant");
-	size_t n = at == NULL ? 0 : at->n_values;
+	for (size_t i = 0; i < sizeof(states) / sizeof(states[0]); i++)
+		if (strcmp(states[i].state, state) == 0)
+			return *states[i].label == '\0' ? "" : _(states[i].label);
+	return state;
+}
 
-	for (size_t i = 0; i < n || i == 0; i++) {
-		char *name =
-		    i < n ? dir_admin_name_of(d->admin, (const char *)at->values[i].ptr) : NULL;
+static void
+post_cells(struct ctl_table *t, const struct dir_entry *e, const struct post_holder *h)
+{
+	ctl_table_cell(t, ctl_value(e, "vnPositionCode"));
+	ctl_table_cell(t, ctl_value(e, "vnAgencyRef"));
+	ctl_table_cell(t, ctl_value(e, "cn"));
+	ctl_table_cell(t, ctl_status_word(e));
+	ctl_table_cell(t, h == NULL ? "-" : h->name);
+	ctl_table_cell(t, h == NULL ? "" : ctl_when(h->from));
+	ctl_table_cell(t, h == NULL ? "" : ctl_when(h->until));
+	ctl_table_cell(t, h == NULL ? "" : ctl_post_state(h->state));
+}
 
-		ctl_table_cell(t, ctl_value(e, "vnPositionCode"));
-		ctl_table_cell(t, ctl_value(e, "vnAgencyRef"));
-		ctl_table_cell(t, ctl_value(e, "cn"));
-		ctl_table_cell(t, ctl_value(e, "vnStatus"));
-		ctl_table_cell(t, name == NULL ? "-" : name);
-		if (name != NULL)
-			json_push_take(holders, json_str_new(slice_str(name)));
-		free(name);
+static struct json *
+holder_json(const struct post_holder *h)
+{
+	struct json *j = json_obj_new();
+
+	json_set_str(j, "id", h->id);
+	json_set_str(j, "who", h->name);
+	json_set_str(j, "from", h->from);
+	json_set_str(j, "until", h->until);
+	json_set_str(j, "state", h->state);
+	return j;
+}
+
+/* One line a holder; a post that nobody holds has a line of its own. all: also who does not hold it today. */
+static int
+post_rows(struct ctl_dir *d, const struct dir_entry *e, bool all, struct ctl_table *t,
+    struct json *j, char **why)
+{
+	struct json *holders = json_arr_new(), *held = json_arr_new();
+	struct post_holder *h = NULL;
+	size_t n = 0, shown = 0;
+	int err = dir_admin_post_holders(d->admin, e, &h, &n, why);
+
+	for (size_t i = 0; err == 0 && i < n; i++) {
+		bool now = strcmp(h[i].state, "now") == 0;
+
+		if (now)
+			json_push_take(holders, json_str_new(slice_str(h[i].name)));
+		if (!now && !all)
+			continue;
+		json_push_take(held, holder_json(&h[i]));
+		post_cells(t, e, &h[i]);
+		shown++;
 	}
+	if (err == 0 && shown == 0)
+		post_cells(t, e, NULL);
+	if (err == 0)
+		post_holders_free(h, n);
+	json_set_take(j, "holders", holders);
+	json_set_take(j, "held", held);
+	return err;
 }
 
 static int
 post_list(struct ctl *c, struct ctl_dir *d, const struct args *a)
 {
-	struct ctl_table *t = ctl_table_new(5);
+	struct ctl_table *t = ctl_table_new(8);
 	struct json *list = json_arr_new();
 	struct dir_result *r = NULL;
 	char *why = NULL;
@@ -82,14 +131,13 @@ post_list(struct ctl *c, struct ctl_dir *d, const struct args *a)
 		qsort(r->entries, r->n_entries, sizeof(*r->entries), by_code);
 	for (size_t i = 0; err == 0 && i < r->n_entries; i++) {
 		const struct dir_entry *e = &r->entries[i];
-		struct json *j = json_obj_new(), *holders = json_arr_new();
+		struct json *j = json_obj_new();
 
-		post_rows(d, e, t, holders);
 		json_set_str(j, "code", ctl_value(e, "vnPositionCode"));
 		json_set_str(j, "agency", ctl_value(e, "vnAgencyRef"));
 		json_set_str(j, "title", ctl_value(e, "cn"));
 		json_set_str(j, "status", ctl_value(e, "vnStatus"));
-		json_set_take(j, "holders", holders);
+		err = post_rows(d, e, a->all, t, j, &why);
 		json_set_take(j, "decisions", ctl_values_json(e, "vnDecisionRef"));
 		json_push_take(list, j);
 	}
@@ -108,6 +156,7 @@ ctl_post(struct ctl *c, int argc, char **argv)
 	    {"mailbox", &a.mailbox, NULL},
 	    {"from", &a.from, NULL},
 	    {"until", &a.until, NULL},
+	    {"all", NULL, &a.all},
 	    CTL_CHANGE_OPTIONS(a.change),
 	    {NULL, NULL, NULL},
 	};

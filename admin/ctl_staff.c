@@ -6,16 +6,19 @@
 #include "admin/ctl_staff.h"
 #include "admin/ctl_table.h"
 
+#include "directory/assignment.h"
 #include "lib/err.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
+#include <time.h>
 
 struct args {
 	const char *name, *agency, *role, *title, *id, *mail, *employee_number, *cert;
 	const char *password_file, *file, *who;
+	bool all;
 	struct change_args change;
 };
 
@@ -34,6 +37,8 @@ hired_json(const struct staff_hire *p, const struct staff_hired *h)
 	json_set_str(j, "name", p->name);
 	json_set_str(j, "display_name", h->display);
 	json_set_str(j, "agency", p->agency);
+	if (h->must_change)
+		json_set_bool(j, "must_change", true);
 	if (h->password != NULL)
 		json_set_str(j, "password", h->password);
 	return j;
@@ -91,7 +96,9 @@ hire_one(struct ctl *c, struct ctl_dir *d, const struct args *a)
 		    _("login name"), h.uid);
 		ctl_change_print(&a->change, d);
 		if (h.password != NULL)
-			printf("%s: %s\n", _("password"), h.password);
+			printf(_("first password (to be changed before anybody signs in with it): "
+				 "%s\n"),
+			    h.password);
 	}
 	staff_hired_done(&h);
 	buf_wipe(&password);
@@ -139,7 +146,7 @@ hire_rows(struct ctl *c, struct ctl_dir *d, const struct args *a, const struct c
 		    .employee_number = row->employee_number,
 		    .password = slice_str(row->password)};
 		struct staff_hired h = {0};
-		char *why = NULL, what[32];
+		char *why = NULL, what[64];
 		int rc, err = hire_row(c, d, &p, row->cert, &h, &rc, &why);
 
 		if (err == 0) {
@@ -151,7 +158,7 @@ hire_rows(struct ctl *c, struct ctl_dir *d, const struct args *a, const struct c
 		} else {
 			failed++;
 			json_push_take(list, failed_json(row, err, why));
-			snprintf(what, sizeof(what), "line %u", row->line);
+			snprintf(what, sizeof(what), _("line %u"), row->line);
 			last = rc != 0 ? rc : ctl_dir_fail(c, what, err, why);
 		}
 		staff_hired_done(&h);
@@ -226,7 +233,7 @@ staff_list(struct ctl *c, struct ctl_dir *d, const struct args *a)
 		ctl_table_cell(t, ctl_value(e, "vnStaffId"));
 		ctl_table_cell(t, ctl_value(e, "uid"));
 		ctl_table_cell(t, ctl_value(e, "mail"));
-		ctl_table_cell(t, ctl_value(e, "vnStatus"));
+		ctl_table_cell(t, ctl_status_word(e));
 		ctl_table_cell(t, ctl_value(e, "displayName"));
 		ctl_table_cell(t, ctl_value(e, "title"));
 	}
@@ -254,84 +261,167 @@ print_labelled(const char *label, const char *value)
 	print_shown(value);
 }
 
-/* kind;agency;post;from;to;decision */
+/* ---- show: where somebody is, for which days ---- */
+
+/* "2026-11-30 00:00" of a field; static. */
+static const char *
+day_of(struct slice v)
+{
+	char text[40];
+
+	snprintf(text, sizeof(text), "%.*s", (int)v.len, (const char *)v.ptr);
+	return ctl_when(text);
+}
+
+/* A field as a word of ours; static. */
+static const char *
+word_of(struct slice v)
+{
+	static char text[40];
+
+	snprintf(text, sizeof(text), "%.*s", (int)v.len, (const char *)v.ptr);
+	return *text == '\0' ? "" : _(text);
+}
+
+static const char *
+state_of(const struct assignment *f)
+{
+	static const char *const names[] = {
+	    [ASSIGNMENT_OVER] = "over", [ASSIGNMENT_NOW] = "now", [ASSIGNMENT_LATER] = "later"};
+
+	return names[assignment_when(f->from, f->to, time(NULL))];
+}
+
 static void
-print_assignments(const struct dir_entry *e)
+assignment_print(const struct assignment *f)
+{
+	const char *state = ctl_post_state(state_of(f));
+	struct buf b;
+
+	buf_init(&b, 65536);
+	buf_appendf(&b, "%s ", word_of(f->kind));
+	buf_append_slice(&b, f->agency);
+	buf_append_byte(&b, ' ');
+	buf_append_slice(&b, f->post);
+	if (f->from.len > 0)
+		buf_appendf(&b, " %s %s", _("from"), day_of(f->from));
+	if (f->to.len > 0)
+		buf_appendf(&b, " %s %s", _("until"), day_of(f->to));
+	if (f->decision.len > 0)
+		buf_appendf(&b, " (%.*s)", (int)f->decision.len, (const char *)f->decision.ptr);
+	if (*state != '\0')
+		buf_appendf(&b, " [%s]", state);
+	print_labelled(_("assignment"), buf_cstr(&b));
+	buf_done(&b);
+}
+
+/* Those of today; with all also those that are over or have not begun. */
+static void
+assignments_print(const struct dir_entry *e, bool all)
 {
 	const struct dir_attr *at = dir_entry_attr(e, "vnAssignment");
 
 	for (size_t i = 0; at != NULL && i < at->n_values; i++) {
-		char *text = slice_dup(at->values[i]), *rest = text, *f[6] = {NULL};
-		struct buf b;
+		struct assignment f;
 
-		for (size_t k = 0; k < 6; k++)
-			f[k] = k == 5 ? rest : strsep(&rest, ";");
-		buf_init(&b, 65536);
-		buf_appendf(
-		    &b, "%s %s %s", _(f[0]), f[1] == NULL ? "" : f[1], f[2] == NULL ? "" : f[2]);
-		if (f[3] != NULL && *f[3] != '\0')
-			buf_appendf(&b, " %s %s", _("from"), ctl_when(f[3]));
-		if (f[4] != NULL && *f[4] != '\0')
-			buf_appendf(&b, " %s %s", _("until"), ctl_when(f[4]));
-		if (f[5] != NULL && *f[5] != '\0')
-			buf_appendf(&b, " (%s)", f[5]);
-		print_labelled(_("assignment"), buf_cstr(&b));
-		buf_done(&b);
-		free(text);
+		assignment_split(at->values[i], &f);
+		if (all || strcmp(state_of(&f), "now") == 0)
+			assignment_print(&f);
 	}
+}
+
+/* The same in parts, as "assigned"; "assignments" has the texts of all. */
+static struct json *
+assigned_json(const struct dir_entry *e, bool all)
+{
+	const struct dir_attr *at = dir_entry_attr(e, "vnAssignment");
+	struct json *list = json_arr_new();
+
+	for (size_t i = 0; at != NULL && i < at->n_values; i++) {
+		struct json *j = json_obj_new();
+		struct assignment f;
+
+		assignment_split(at->values[i], &f);
+		json_set_slice(j, "kind", f.kind);
+		json_set_slice(j, "agency", f.agency);
+		json_set_slice(j, "post", f.post);
+		json_set_slice(j, "from", f.from);
+		json_set_slice(j, "until", f.to);
+		json_set_slice(j, "decision", f.decision);
+		json_set_str(j, "state", state_of(&f));
+		if (all || strcmp(state_of(&f), "now") == 0)
+			json_push_take(list, j);
+		else
+			json_free(j);
+	}
+	return list;
+}
+
+static void
+show_print(const struct dir_entry *e, const struct dir_result *held, bool all)
+{
+	static const struct {
+		const char *label, *attr;
+	} shown[] = {{N_("login name"), "uid"}, {N_("address"), "mail"}, {N_("title"), "title"},
+	    {N_("agency"), "vnAgencyRef"}, {N_("role"), "vnRole"}, {N_("status"), "vnStatus"},
+	    {N_("decision"), "vnDecisionRef"}};
+	const struct dir_attr *certs = dir_entry_attr(e, "userCertificate;binary");
+	char count[24];
+
+	printf("%s  ", ctl_value(e, "vnStaffId"));
+	print_shown(ctl_value(e, "displayName"));
+	for (size_t i = 0; i < sizeof(shown) / sizeof(shown[0]); i++)
+		print_labelled(_(shown[i].label), strcmp(shown[i].attr, "vnStatus") == 0
+						      ? ctl_status_word(e)
+						      : ctl_value(e, shown[i].attr));
+	assignments_print(e, all);
+	for (size_t i = 0; i < held->n_entries; i++)
+		print_labelled(_("mailbox"), ctl_value(&held->entries[i], "mail"));
+	snprintf(count, sizeof(count), "%zu", certs == NULL ? (size_t)0 : certs->n_values);
+	print_labelled(_("certificates"), count);
+}
+
+static struct json *
+show_json(const struct dir_entry *e, const struct dir_result *held, bool all)
+{
+	const struct dir_attr *certs = dir_entry_attr(e, "userCertificate;binary");
+	struct json *j = staff_json(e), *boxes = json_arr_new();
+
+	for (size_t i = 0; i < held->n_entries; i++)
+		json_push_take(boxes, json_str_new(dir_entry_value(&held->entries[i], "mail")));
+	json_set_str(j, "dn", e->dn);
+	json_set_take(j, "aliases", ctl_values_json(e, "vnMailAlias"));
+	json_set_take(j, "decisions", ctl_values_json(e, "vnDecisionRef"));
+	json_set_take(j, "assignments", ctl_values_json(e, "vnAssignment"));
+	json_set_take(j, "assigned", assigned_json(e, all));
+	json_set_take(j, "former_addresses", ctl_values_json(e, "vnAddressHistory"));
+	json_set_str(j, "epoch", ctl_value(e, "vnEpoch"));
+	json_set_take(j, "mailboxes", boxes);
+	json_set_int(j, "certificates", certs == NULL ? 0 : (int64_t)certs->n_values);
+	return j;
 }
 
 static int
 staff_show(struct ctl *c, struct ctl_dir *d, const struct args *a)
 {
-	static const struct {
-		const char *label, *attr;
-	} shown[] = {{"login name", "uid"}, {"address", "mail"}, {"title", "title"},
-	    {"agency", "vnAgencyRef"}, {"role", "vnRole"}, {"status", "vnStatus"},
-	    {"decision", "vnDecisionRef"}};
-	char count[24];
 	struct dir_result *r = NULL, *held = NULL;
-	const struct dir_attr *certs;
-	const struct dir_entry *e;
+	struct json *j = NULL;
 	char *why = NULL;
 	int err = dir_admin_staff_show(d->admin, a->who, &r, &why);
 
 	if (err == 0)
-		err = dir_admin_held(d->admin, r->entries[0].dn, &held, &why);
+		err = dir_admin_held(d->admin, &r->entries[0], a->all, &held, &why);
 	if (err != 0) {
 		dir_result_free(r);
 		return ctl_dir_fail(c, a->who, err, why);
 	}
-	e = &r->entries[0];
-	certs = dir_entry_attr(e, "userCertificate;binary");
-	if (c->json) {
-		struct json *j = staff_json(e), *boxes = json_arr_new();
-
-		for (size_t i = 0; i < held->n_entries; i++)
-			json_push_take(
-			    boxes, json_str_new(dir_entry_value(&held->entries[i], "mail")));
-		json_set_str(j, "dn", e->dn);
-		json_set_take(j, "aliases", ctl_values_json(e, "vnMailAlias"));
-		json_set_take(j, "decisions", ctl_values_json(e, "vnDecisionRef"));
-		json_set_take(j, "assignments", ctl_values_json(e, "vnAssignment"));
-		json_set_take(j, "former_addresses", ctl_values_json(e, "vnAddressHistory"));
-		json_set_str(j, "epoch", ctl_value(e, "vnEpoch"));
-		json_set_take(j, "mailboxes", boxes);
-		json_set_int(j, "certificates", certs == NULL ? 0 : (int64_t)certs->n_values);
-		err = ctl_staff_mail_show(c, d, e->dn, j);
+	if (c->json)
+		j = show_json(&r->entries[0], held, a->all);
+	else
+		show_print(&r->entries[0], held, a->all);
+	err = ctl_staff_mail_show(c, d, r->entries[0].dn, j);
+	if (j != NULL)
 		ctl_json_take(j, 0);
-	} else {
-		printf("%s  ", ctl_value(e, "vnStaffId"));
-		print_shown(ctl_value(e, "displayName"));
-		for (size_t i = 0; i < sizeof(shown) / sizeof(shown[0]); i++)
-			print_labelled(_(shown[i].label), ctl_value(e, shown[i].attr));
-		print_assignments(e);
-		for (size_t i = 0; i < held->n_entries; i++)
-			print_labelled(_("mailbox"), ctl_value(&held->entries[i], "mail"));
-		snprintf(count, sizeof(count), "%zu", certs == NULL ? (size_t)0 : certs->n_values);
-		print_labelled(_("certificates"), count);
-		err = ctl_staff_mail_show(c, d, e->dn, NULL);
-	}
 	dir_result_free(held);
 	dir_result_free(r);
 	return err != 0 ? ctl_dir_fail(c, a->who, err, NULL) : 0;
@@ -431,6 +521,7 @@ ctl_staff(struct ctl *c, int argc, char **argv)
 	    {"until", &m->until, NULL},
 	    {"days", &m->days, NULL},
 	    {"concurrent", NULL, &all.x.concurrent},
+	    {"all", NULL, &a->all},
 	    CTL_CHANGE_OPTIONS(a->change),
 	    {NULL, NULL, NULL},
 	};

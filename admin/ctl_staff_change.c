@@ -3,6 +3,7 @@
 
 #include "admin/ctl.h"
 #include "admin/ctl_staff.h"
+#include "admin/ctl_table.h"
 
 #include "lib/err.h"
 
@@ -33,6 +34,81 @@ tell_certificates(struct ctl *c, struct ctl_dir *d, const char *who, struct json
 	free(why);
 }
 
+/* ---- what ends and what stays ---- */
+
+static const struct {
+	const char *what, *label;
+} effect_labels[] = {{"post", N_("post")}, {"mailbox", N_("mailbox")}, {"group", N_("group")},
+    {"delegation-given", N_("delegation to")}, {"delegation-taken", N_("delegation from")}};
+
+static struct buf *
+comma(struct buf *b)
+{
+	if (b->len > 0)
+		buf_append_str(b, ", ");
+	return b;
+}
+
+/* Rights, days, what a mailbox is held through, and a post that is left without anybody. */
+static void
+effect_detail(const struct json *e, const char *verb, struct buf *b)
+{
+	const char *until = json_cstr(json_get(e, "until")),
+		   *through = json_cstr(json_get(e, "through"));
+	bool ends = strcmp(json_cstr(json_get(e, "fate")), "ends") == 0;
+
+	buf_append_str(b, json_cstr(json_get(e, "rights")));
+	if (*until != '\0')
+		buf_appendf(comma(b), _("until %s"), ctl_when(until));
+	if (*through != '\0')
+		buf_appendf(comma(b), _("through the post %s"), through);
+	/* a post stays with who is frozen, and nobody acts in it */
+	if (json_bool(json_get(e, "alone")) && (ends || strcmp(verb, "freeze") == 0))
+		buf_append_str(comma(b), _("nobody else holds it: congvu post assign"));
+}
+
+/* Each thing on a line, what ends first. */
+static void
+print_effects(const struct json *effects, const char *verb)
+{
+	static const struct {
+		const char *fate, *label;
+	} fates[] = {{"ends", N_("  ends")}, {"stays", N_("  stays")}, {"begins", N_("  begins")}};
+	struct ctl_table *t = ctl_table_new(4);
+
+	for (size_t f = 0; f < 3; f++)
+		for (size_t i = 0; i < json_len(effects); i++) {
+			const struct json *e = json_at(effects, i);
+			const char *what = json_cstr(json_get(e, "what")), *label = what;
+			struct buf b;
+
+			if (strcmp(json_cstr(json_get(e, "fate")), fates[f].fate) != 0)
+				continue;
+			for (size_t k = 0; k < sizeof(effect_labels) / sizeof(effect_labels[0]);
+			     k++)
+				if (strcmp(what, effect_labels[k].what) == 0)
+					label = _(effect_labels[k].label);
+			buf_init(&b, 4096);
+			effect_detail(e, verb, &b);
+			ctl_table_cell(t, _(fates[f].label));
+			ctl_table_cell(t, label);
+			ctl_table_cell(t, json_cstr(json_get(e, "name")));
+			ctl_table_cell(t, buf_cstr(&b));
+			buf_done(&b);
+		}
+	ctl_table_print_take(t);
+}
+
+static struct json *
+effects_json(const struct json *effects)
+{
+	struct json *list = json_arr_new();
+
+	for (size_t i = 0; i < json_len(effects); i++)
+		json_push_take(list, json_share(json_at(effects, i)));
+	return list;
+}
+
 static int
 change(struct ctl_dir *d, const struct staff_change_args *a, const char *decision,
     enum change *change_out, char **why)
@@ -60,7 +136,7 @@ ctl_staff_change(struct ctl *c, struct ctl_dir *d, const struct staff_change_arg
 	enum change result = CHANGE_NONE;
 	struct json *j;
 	char *why = NULL;
-	int err;
+	int err, rc;
 
 	if (transfer && a->agency == NULL && a->title == NULL && a->role == NULL && a->mail == NULL)
 		return ctl_usage(c, "%s", _("transfer: --agency, --title, --role or --mail"));
@@ -68,5 +144,10 @@ ctl_staff_change(struct ctl *c, struct ctl_dir *d, const struct staff_change_arg
 	j = json_obj_new();
 	if (err == 0 && transfer && result != CHANGE_NONE)
 		tell_certificates(c, d, a->who, j);
-	return ctl_change_told(c, a->change, d, a->who, err, result, why, j);
+	if (err == 0)
+		json_set_take(j, "effects", effects_json(dir_admin_effects(d->admin)));
+	rc = ctl_change_told(c, a->change, d, a->who, err, result, why, j);
+	if (rc == 0 && !c->json)
+		print_effects(dir_admin_effects(d->admin), a->verb);
+	return rc;
 }

@@ -23,7 +23,7 @@ congvu_SOURCES += admin/ctl_mailbox_import.h admin/ctl_mailbox_import.c admin/ct
 congvu_SOURCES += admin/ctl_store_purge.c
 congvu_SOURCES += admin/directory_commands.def admin/ctl_directory_verbs.c
 congvu_SOURCES += admin/ctl_directory_tree.h admin/ctl_directory_tree.c admin/ctl_directory_check.c admin/ctl_directory_check_links.c \
-	admin/ctl_directory_check_names.c admin/ctl_directory_check_dates.c admin/ctl_directory_files.h admin/ctl_directory_files.c \
+	admin/ctl_directory_check_names.c admin/ctl_directory_check_dates.c admin/ctl_directory_check_today.c admin/ctl_directory_files.h admin/ctl_directory_files.c \
 	admin/ctl_directory_init.c admin/ctl_directory_upgrade.c
 congvu_SOURCES += admin/ctl_change.h admin/ctl_change.c admin/ctl_table.h admin/ctl_table.c admin/dir_journal.h admin/dir_journal.c \
 	admin/ctl_staff_change.c admin/ctl_post.c admin/ctl_group.c admin/ctl_alias.c admin/ctl_delegate.c \

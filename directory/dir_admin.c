@@ -42,6 +42,7 @@ dir_admin_free(struct dir_admin *a)
 	free(a->target);
 	free(a->decision);
 	json_free(a->changes);
+	json_free(a->effects);
 	free(a);
 }
 

@@ -28,6 +28,10 @@ void dir_admin_set_dry_run(struct dir_admin *a, bool on);
 /* What the last change wrote, or would: an array of {"write": add|modify|move, "dn", "new_parent", "attributes": [{"attr", "removed", "added"}]};
  * a value is a string, {"base64": …} or, of a password, "(secret)". Borrowed until the next change; never NULL. */
 const struct json *dir_admin_changes(const struct dir_admin *a);
+/* What the last change of a person's place or state ended, or would, and what it left: an array of {"what": post|mailbox|group|delegation-given|
+ * delegation-taken, "name", "fate": ends|stays|begins}, of a delegation also "rights", "from", "until", and "through" (the post) of a mailbox that is held by a post;
+ * "alone": nobody else holds the post, who could. Borrowed until the next change; never NULL. */
+const struct json *dir_admin_effects(const struct dir_admin *a);
 
 /* What a call did. */
 enum change { CHANGE_NONE, CHANGE_ADDED, CHANGE_CHANGED };
@@ -78,13 +82,15 @@ struct staff_hire {
 	const char *id;              /* NULL: the next */
 	const char *mail;            /* NULL: made from the name */
 	const char *employee_number; /* NULL: none */
-	struct slice password;       /* empty: one is made */
-	struct slice cert;           /* DER; empty: none */
+	struct slice
+	    password; /* empty: a first one is made, with which nobody signs in until it is changed */
+	struct slice cert; /* DER; empty: none */
 };
 struct staff_hired {
 	enum change change;
 	char *id, *uid, *mail, *dn, *display;
-	char *password; /* only when one was made */
+	bool must_change; /* a first password was made (of somebody new) */
+	char *password;   /* that one; NULL in a dry run */
 };
 int dir_admin_hire(
     struct dir_admin *a, const struct staff_hire *p, struct staff_hired *out, char **why_out);
@@ -152,6 +158,17 @@ int dir_admin_post_release(struct dir_admin *a, const char *post, const char *wh
 /* agency NULL: all. vnPositionCode, cn, vnAgencyRef, roleOccupant, vnStatus. */
 int dir_admin_posts(
     struct dir_admin *a, const char *agency, struct dir_result **out, char **why_out);
+/* One who is named as a post's holder. state: "now"; "later" and "over" (the days of the assignment); "closed" (who has left), "suspended". Days are
+ * texts as they stand in the directory, "" where there are none. */
+struct post_holder {
+	char *id, *name; /* "000123 Trần Văn Bình (SKHCN)" */
+	char from[20], until[20];
+	const char *state; /* static */
+};
+/* The holders of a post of dir_admin_posts, in the order of their ids. *out is ended by post_holders_free. */
+int dir_admin_post_holders(struct dir_admin *a, const struct dir_entry *post,
+    struct post_holder **out, size_t *n_out, char **why_out);
+void post_holders_free(struct post_holder *h, size_t n);
 
 /* ---- groups ---- */
 struct str_list {
@@ -246,7 +263,9 @@ int dir_admin_apps(
 /* By id or name. Ends the sessions that are open; *sessions_err_out: why they go on though it is revoked, or 0. */
 int dir_admin_app_revoke(struct dir_admin *a, const struct staff_account *s, const char *which,
     int *sessions_err_out, char **why_out);
-/* Functional mailboxes whose roster names the person or one of its posts. */
-int dir_admin_held(struct dir_admin *a, const char *dn, struct dir_result **out, char **why_out);
+/* Functional mailboxes whose roster names the person (an entry of dir_admin_staff_show) or one of its posts: those that are held today, or all with those
+ * of posts whose days are over or have not begun. */
+int dir_admin_held(struct dir_admin *a, const struct dir_entry *person, bool all,
+    struct dir_result **out, char **why_out);
 
 #endif

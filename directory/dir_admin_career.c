@@ -5,7 +5,6 @@
 
 #include "directory/dir_admin_priv.h"
 
-#include "directory/escape.h"
 #include "lib/err.h"
 #include "lib/log.h"
 
@@ -13,269 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-
-/* ---- assignments: kind;agency;post;from;to;decision ---- */
-
-enum { F_KIND, F_AGENCY, F_POST, F_FROM, F_TO, F_DECISION, N_FIELDS };
-
-static void
-fields_of(struct slice v, struct slice f[N_FIELDS])
-{
-	for (int i = 0; i < N_FIELDS; i++) {
-		ptrdiff_t end = i == N_FIELDS - 1 ? -1 : slice_index(v, ';');
-
-		f[i] = end < 0 ? v : slice_sub(v, 0, (size_t)end);
-		v = end < 0 ? slice_of(NULL, 0) : slice_from(v, (size_t)end + 1);
-	}
-}
-
-/* Whether it has ended by now (both as digits, the longer one cut). */
-static bool
-is_past(struct slice to, const char *now)
-{
-	size_t n = to.len < 14 ? to.len : 14;
-
-	return to.len > 0 && strncmp((const char *)to.ptr, now, n) <= 0;
-}
-
-static void
-put(struct mods *m, bool add, const char *kind, struct slice agency, struct slice post,
-    struct slice from, struct slice to, struct slice decision)
-{
-	char text[512];
-
-	snprintf(text, sizeof(text), "%s;%.*s;%.*s;%.*s;%.*s;%.*s", kind, (int)agency.len,
-	    (const char *)agency.ptr, (int)post.len, (const char *)post.ptr, (int)from.len,
-	    (const char *)from.ptr, (int)to.len, (const char *)to.ptr, (int)decision.len,
-	    (const char *)decision.ptr);
-	if (add)
-		mods_add(m, "vnAssignment", slice_str(text));
-	else
-		mods_delete(m, "vnAssignment", slice_str(text));
-}
-
-/* The decision where a semicolon would part it. */
-static struct slice
-cited(struct dir_admin *a, struct mods *m)
-{
-	char *text = arena_strdup(m->arena, a->decision);
-
-	for (char *p = text; p != NULL && *p != '\0'; p++)
-		if (*p == ';')
-			*p = ',';
-	return slice_str(text == NULL ? "" : text);
-}
-
-/* Ends now what is not past: of a kind (NULL: every one), at an agency (NULL: every one), for a post (NULL: every one). How many. */
-static size_t
-assignments_end(struct mods *m, const struct dir_entry *e, const char *kind, const char *agency,
-    const char *post)
-{
-	const struct dir_attr *have = dir_entry_attr(e, "vnAssignment");
-	size_t ended = 0;
-	char now[20];
-
-	admin_now(now);
-	for (size_t i = 0; have != NULL && i < have->n_values; i++) {
-		struct slice f[N_FIELDS];
-		char kind_is[32];
-
-		fields_of(have->values[i], f);
-		if (f[F_KIND].len >= sizeof(kind_is) || is_past(f[F_TO], now) ||
-		    (kind != NULL && !slice_caseeq_str(f[F_KIND], kind)) ||
-		    (agency != NULL && !slice_caseeq_str(f[F_AGENCY], agency)) ||
-		    (post != NULL && !slice_caseeq_str(f[F_POST], post)))
-			continue;
-		snprintf(kind_is, sizeof(kind_is), "%.*s", (int)f[F_KIND].len,
-		    (const char *)f[F_KIND].ptr);
-		mods_delete(m, "vnAssignment", have->values[i]);
-		put(m, true, kind_is, f[F_AGENCY], f[F_POST], f[F_FROM], slice_str(now),
-		    f[F_DECISION]);
-		ended++;
-	}
-	return ended;
-}
-
-bool
-admin_assignment_carry(struct dir_admin *a, struct mods *m, const struct dir_entry *e,
-    const char *from, const char *to)
-{
-	const struct dir_attr *have = dir_entry_attr(e, "vnAssignment");
-	bool primary = false;
-	char now[20];
-
-	admin_now(now);
-	for (size_t i = 0; have != NULL && i < have->n_values; i++) {
-		struct slice f[N_FIELDS];
-		char kind[32];
-
-		fields_of(have->values[i], f);
-		if (f[F_KIND].len >= sizeof(kind) || is_past(f[F_TO], now) ||
-		    !slice_caseeq_str(f[F_AGENCY], from))
-			continue;
-		snprintf(
-		    kind, sizeof(kind), "%.*s", (int)f[F_KIND].len, (const char *)f[F_KIND].ptr);
-		mods_delete(m, "vnAssignment", have->values[i]);
-		put(m, true, kind, f[F_AGENCY], f[F_POST], f[F_FROM], slice_str(now),
-		    f[F_DECISION]);
-		put(m, true, kind, slice_str(to), f[F_POST], slice_str(now), f[F_TO], cited(a, m));
-		primary = primary || (strcmp(kind, "primary") == 0 && f[F_POST].len == 0);
-	}
-	return primary;
-}
-
-void
-admin_assignment_end(struct mods *m, const struct dir_entry *e, const char *post)
-{
-	assignments_end(m, e, NULL, NULL, post);
-}
-
-void
-admin_assignment_first(struct dir_admin *a, struct mods *m, const char *agency)
-{
-	char now[20];
-
-	admin_now(now);
-	put(m, true, "primary", slice_str(agency), slice_str(""), slice_str(now), slice_str(""),
-	    cited(a, m));
-}
-
-void
-admin_assignment_set(struct dir_admin *a, struct mods *m, const struct dir_entry *e,
-    const char *kind, const char *agency, const char *post, const char *from, const char *to)
-{
-	const struct dir_attr *have = dir_entry_attr(e, "vnAssignment");
-	char now[20];
-
-	admin_now(now);
-	for (size_t i = 0; have != NULL && i < have->n_values; i++) {
-		struct slice f[N_FIELDS];
-
-		fields_of(have->values[i], f);
-		if (is_past(f[F_TO], now) || !slice_caseeq_str(f[F_KIND], kind) ||
-		    !slice_caseeq_str(f[F_AGENCY], agency) || !slice_caseeq_str(f[F_POST], post))
-			continue;
-		if ((from == NULL || slice_eq_str(f[F_FROM], from)) &&
-		    slice_eq_str(f[F_TO], to == NULL ? "" : to))
-			return; /* is so */
-		mods_delete(m, "vnAssignment", have->values[i]);
-		put(m, true, kind, slice_str(agency), slice_str(post),
-		    from == NULL ? f[F_FROM] : slice_str(from), slice_str(to == NULL ? "" : to),
-		    cited(a, m));
-		return;
-	}
-	put(m, true, kind, slice_str(agency), slice_str(post), slice_str(from == NULL ? now : from),
-	    slice_str(to == NULL ? "" : to), cited(a, m));
-}
-
-int
-admin_place(struct dir_admin *a, struct mods *m, const struct dir_entry *e,
-    const struct agency_cache *g, const char *title, bool carry, char **why_out)
-{
-	const char *was = admin_value(e, "vnAgencyRef"), *since = admin_value(e, "vnValidFrom");
-	char display[1024], now[20];
-
-	if (title != NULL && *title != '\0' &&
-	    admin_check_text("the title", title, 200, why_out) != 0)
-		return ERR_SYNTAX;
-	admin_now(now);
-	snprintf(display, sizeof(display), "%s (%s)", admin_value(e, "cn"), g->abbrev);
-	mods_replace_text(m, "displayName", display);
-	mods_replace_text(m, "ou", g->name);
-	if (title != NULL && *title != '\0')
-		mods_replace_text(m, "title", title);
-	if (strcasecmp(was, g->code) == 0)
-		return 0;
-	mods_replace(m, "vnAgencyRef", g->code);
-	if (carry && admin_assignment_carry(a, m, e, was, g->code))
-		return 0;
-	if (assignments_end(m, e, "primary", NULL, NULL) == 0 && *was != '\0')
-		put(m, true, "primary", slice_str(was), slice_str(""),
-		    slice_str(*since == '\0' ? now : since), slice_str(now), cited(a, m));
-	put(m, true, "primary", slice_str(g->code), slice_str(""), slice_str(now), slice_str(""),
-	    cited(a, m));
-	return 0;
-}
-
-/* ---- rights ---- */
-
-static int
-delegation_end(struct dir_admin *a, const struct dir_entry *e, char **why_out)
-{
-	struct mods m;
-	char now[20];
-	int err;
-
-	admin_now(now);
-	mods_init(&m);
-	mods_replace(&m, "vnStatus", "closed");
-	mods_replace(&m, "vnValidTo", now);
-	err = admin_modify(a, e->dn, &m, why_out);
-	mods_done(&m);
-	return err;
-}
-
-/* Takes dn out of one post, mailbox or group. */
-static int
-name_remove(struct dir_admin *a, const struct dir_entry *e, const char *dn, char **why_out)
-{
-	static const char *const attrs[] = {"roleOccupant", "vnHolder", "vnDelegate", "vnReader"};
-	struct mods m;
-	int err;
-
-	if (dir_entry_attr(e, "member") != NULL) {
-		err = admin_member_remove(a, e, dn, why_out);
-		if (err != 0)
-			return err;
-	}
-	mods_init(&m);
-	for (size_t i = 0; i < sizeof(attrs) / sizeof(attrs[0]); i++)
-		mods_delete(&m, attrs[i], slice_str(dn));
-	err = admin_modify(a, e->dn, &m, why_out);
-	mods_done(&m);
-	return err;
-}
-
-/* Ends what dn has at an agency (NULL: everywhere, delegations too): posts, places in mailboxes and groups. */
-static int
-rights_end(struct dir_admin *a, const char *dn, const char *agency, char **why_out)
-{
-	static const char *const attrs[] = {"objectClass", "vnAgencyRef", "member", NULL};
-	static const char named[] = "(|(roleOccupant=%d)(member=%d)(vnHolder=%d)(vnDelegate=%d)"
-				    "(vnReader=%d))",
-			  delegated[] = "(&(objectClass=vnDelegation)(!(vnStatus=closed))"
-					"(|(vnDelegator=%d)(vnDelegateTo=%d)))";
-	struct dir_result *r = NULL;
-	int err = admin_find(a, named, dn, attrs, 0, &r, why_out);
-
-	for (size_t i = 0; err == 0 && i < r->n_entries; i++) {
-		const struct dir_entry *e = &r->entries[i];
-
-		if (agency == NULL || strcasecmp(admin_value(e, "vnAgencyRef"), agency) == 0)
-			err = name_remove(a, e, dn, why_out);
-	}
-	dir_result_free(r);
-	if (err != 0 || agency != NULL)
-		return err;
-	r = NULL;
-	err = admin_find(a, delegated, dn, attrs, 0, &r, why_out);
-	for (size_t i = 0; err == 0 && i < r->n_entries; i++)
-		err = delegation_end(a, &r->entries[i], why_out);
-	dir_result_free(r);
-	return err;
-}
-
-int
-admin_rights_end(struct dir_admin *a, const char *dn, char **why_out)
-{
-	return rights_end(a, dn, NULL, why_out);
-}
-
-int
-admin_delegation_end(struct dir_admin *a, const struct dir_entry *e, char **why_out)
-{
-	return delegation_end(a, e, why_out);
-}
 
 /* ---- one person ---- */
 
@@ -334,22 +70,22 @@ address_change(struct dir_admin *a, const struct dir_entry *e, const char *mail,
 
 /* The clerks' post follows the role. */
 static int
-clerk_ensure(struct dir_admin *a, const struct agency_cache *g, const char *role, const char *dn,
-    char **why_out)
+clerk_ensure(struct dir_admin *a, const struct agency_cache *g, const char *role,
+    const struct dir_entry *person, const char *post, char **why_out)
 {
-	static const char *const attrs[] = {"roleOccupant", NULL};
-	bool is_clerk = strcmp(role, "clerk") == 0;
+	static const char *const attrs[] = {"vnPositionCode", "roleOccupant", NULL};
+	bool is_clerk = strcmp(role, "clerk") == 0, was = false;
 	struct dir_result *r = NULL;
-	char *post = admin_clerk_post(g);
 	struct mods m;
-	int err = post == NULL ? ERR_LIMIT : dir_read(a->d, post, attrs, &r);
+	int err = dir_read(a->d, post, attrs, &r);
 
 	mods_init(&m);
 	if (err == 0) {
+		was = dir_entry_has_value(&r->entries[0], "roleOccupant", slice_str(person->dn));
 		if (is_clerk)
-			mods_add(&m, "roleOccupant", slice_str(dn));
+			mods_add(&m, "roleOccupant", slice_str(person->dn));
 		else
-			mods_delete(&m, "roleOccupant", slice_str(dn));
+			mods_delete(&m, "roleOccupant", slice_str(person->dn));
 		err = admin_modify(a, post, &m, why_out);
 	} else if (err == ERR_NOTFOUND && !is_clerk) {
 		err = 0;
@@ -357,9 +93,14 @@ clerk_ensure(struct dir_admin *a, const struct agency_cache *g, const char *role
 		err = admin_fail(
 		    why_out, err, "%s has no clerks' post: give congvu agency add again", g->code);
 	}
+	if (err == 0 && (was || is_clerk))
+		err = admin_post_tell(a, &r->entries[0],
+		    !is_clerk ? "ends"
+		    : was     ? "stays"
+			      : "begins",
+		    why_out);
 	mods_done(&m);
 	dir_result_free(r);
-	free(post);
 	return err;
 }
 
@@ -368,31 +109,38 @@ transfer(struct dir_admin *a, const struct dir_entry *e, const struct staff_tran
     const struct agency_cache *g, char **why_out)
 {
 	const char *was = admin_value(e, "vnAgencyRef");
+	bool moves = strcasecmp(was, g->code) != 0;
+	/* the clerks' post goes by the role, where one is said: it is seen to last */
+	char *clerks = p->role == NULL && strcasecmp(admin_value(e, "vnRole"), "clerk") != 0
+			   ? NULL
+			   : admin_clerk_post(g);
 	struct mods m;
-	int err = 0;
+	int err;
 
 	/* a role is no place: who was clerk there is not at once trusted with the mailbox here */
-	if (p->role == NULL && strcasecmp(was, g->code) != 0 &&
-	    strcasecmp(admin_value(e, "vnRole"), "clerk") == 0)
+	if (p->role == NULL && moves && strcasecmp(admin_value(e, "vnRole"), "clerk") == 0) {
+		free(clerks);
 		return admin_fail(why_out, ERR_SYNTAX,
 		    "%s is a clerk of %s: say with --role what they are to be at %s",
 		    admin_value(e, "vnStaffId"), was, g->code);
+	}
 	mods_init(&m);
 	err = admin_place(a, &m, e, g, p->title, false, why_out);
 	if (err == 0 && p->mail != NULL)
 		err = address_change(a, e, p->mail, &m, why_out);
 	if (p->role != NULL)
 		mods_replace(&m, "vnRole", p->role);
-	if (err == 0 && strcasecmp(was, g->code) != 0) {
-		assignments_end(&m, e, "concurrent", g->code, NULL);
-		assignments_end(&m, e, "seconded", g->code, NULL);
-		err = rights_end(a, e->dn, was, why_out);
-	}
+	if (moves)
+		admin_assignments_settle(a, &m, e, g->code);
+	if (err == 0)
+		err = admin_rights_end(a, e->dn, moves ? RIGHTS_AT_AGENCY : RIGHTS_STAY,
+		    moves ? was : NULL, clerks, why_out);
 	if (err == 0)
 		err = admin_modify(a, e->dn, &m, why_out);
-	if (err == 0)
+	if (err == 0 && clerks != NULL)
 		err = clerk_ensure(
-		    a, g, p->role != NULL ? p->role : admin_value(e, "vnRole"), e->dn, why_out);
+		    a, g, p->role != NULL ? p->role : admin_value(e, "vnRole"), e, clerks, why_out);
+	free(clerks);
 	mods_done(&m);
 	return err;
 }
@@ -473,9 +221,9 @@ dir_admin_return(struct dir_admin *a, const char *who, const char *agency, const
 		err = admin_fail(why_out, ERR_CONFLICT, "%s belongs to %s: congvu staff transfer",
 		    admin_value(s.e, "vnStaffId"), g->code);
 	if (err == 0)
-		err = rights_end(a, s.e->dn, g->code, why_out);
+		err = admin_rights_end(a, s.e->dn, RIGHTS_AT_AGENCY, g->code, NULL, why_out);
 	if (err == 0) {
-		assignments_end(&m, s.e, NULL, g->code, NULL);
+		admin_assignments_end(&m, s.e, NULL, g->code, NULL);
 		err = admin_modify(a, s.e->dn, &m, why_out);
 	}
 	mods_done(&m);
@@ -517,6 +265,9 @@ dir_admin_freeze(struct dir_admin *a, const char *who, bool freeze, const char *
 			epoch_raise(&m, s.e);
 		err = admin_modify(a, s.e->dn, &m, why_out);
 	}
+	if (err ==
+	    0) /* a freeze is for a time: nothing ends by it, and whoever orders it is to know what goes on */
+		err = admin_rights_end(a, s.e->dn, RIGHTS_STAY, NULL, NULL, why_out);
 	mods_done(&m);
 	subject_done(&s);
 	return admin_end(a, err, false, change_out, why_out);
@@ -543,7 +294,7 @@ dir_admin_leave(struct dir_admin *a, const char *who, const char *decision, enum
 		mods_replace(&m, "vnStatus", "closed");
 		mods_replace(&m, "vnValidTo", now);
 		epoch_raise(&m, s.e);
-		assignments_end(&m, s.e, NULL, NULL, NULL);
+		admin_assignments_end(&m, s.e, NULL, NULL, NULL);
 		/* the addresses go, and are nobody else's for long */
 		if (*admin_value(s.e, "mail") != '\0')
 			admin_history(
@@ -556,7 +307,7 @@ dir_admin_leave(struct dir_admin *a, const char *who, const char *decision, enum
 		err = admin_modify(a, s.e->dn, &m, why_out);
 	}
 	if (err == 0) /* also of who had left when the command was cut off */
-		err = rights_end(a, s.e->dn, NULL, why_out);
+		err = admin_rights_end(a, s.e->dn, RIGHTS_ALL, NULL, NULL, why_out);
 	mods_done(&m);
 	subject_done(&s);
 	return admin_end(a, err, false, change_out, why_out);

@@ -195,7 +195,7 @@ dir_admin_group_delete(struct dir_admin *a, const char *id, const char *decision
 		mods_done(&m);
 	}
 	if (err == 0)
-		err = admin_rights_end(a, s.e->dn, why_out);
+		err = admin_rights_end(a, s.e->dn, RIGHTS_ALL, NULL, NULL, why_out);
 	subject_done(&s);
 	return admin_end(a, err, false, change_out, why_out);
 }

@@ -4,14 +4,17 @@
 
 #include "directory/dir_admin_priv.h"
 
+#include "directory/assignment.h"
 #include "directory/escape.h"
 #include "lib/addr.h"
 #include "lib/err.h"
 #include "lib/log.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <time.h>
 
 static const char *const post_attrs[] = {"vnPositionCode", "cn", "displayName", "vnAgencyRef",
     "roleOccupant", "vnStatus", "vnDecisionRef", "vnValidFrom", "vnValidTo", NULL};
@@ -233,7 +236,7 @@ release(struct dir_admin *a, const struct dir_entry *post, const struct dir_entr
 	mods_init(&occupant);
 	mods_delete(&occupant, "roleOccupant", slice_str(person->dn));
 	err = admin_modify(a, post->dn, &occupant, why_out);
-	admin_assignment_end(&m, person, admin_value(post, "vnPositionCode"));
+	admin_assignments_end(&m, person, NULL, NULL, admin_value(post, "vnPositionCode"));
 	if (err == 0)
 		err = admin_modify(a, person->dn, &m, why_out);
 	mods_done(&m);
@@ -296,4 +299,117 @@ dir_admin_posts(struct dir_admin *a, const char *agency, struct dir_result **out
 		return err;
 	return admin_find(
 	    a, "(&(objectClass=vnPosition)(vnAgencyRef=%s))", agency, post_attrs, 0, out, why_out);
+}
+
+/* ---- for which days ---- */
+
+/* Of several assignments to a post the one that counts most: in force, to come, over; of equals the last. */
+static int
+weight(enum assignment_when w)
+{
+	return w == ASSIGNMENT_NOW ? 2 : w == ASSIGNMENT_LATER ? 1 : 0;
+}
+
+bool
+admin_post_days(const struct dir_entry *person, struct slice post, struct assignment *out)
+{
+	const struct dir_attr *have = dir_entry_attr(person, "vnAssignment");
+	int64_t now = time(NULL);
+	int best = -1;
+
+	for (size_t i = 0; post.len > 0 && have != NULL && i < have->n_values; i++) {
+		struct assignment f;
+
+		assignment_split(have->values[i], &f);
+		if (!slice_caseeq(f.post, post) ||
+		    weight(assignment_when(f.from, f.to, now)) < best)
+			continue;
+		best = weight(assignment_when(f.from, f.to, now));
+		*out = f;
+	}
+	return best >= 0;
+}
+
+static const char *
+state_of(const struct dir_entry *person, const struct assignment *f)
+{
+	if (admin_is_over(person))
+		return "closed";
+	if (slice_caseeq_str(dir_entry_value(person, "vnStatus"), "suspended"))
+		return "suspended";
+	switch (f == NULL ? ASSIGNMENT_NOW : assignment_when(f->from, f->to, time(NULL))) {
+	case ASSIGNMENT_OVER:
+		return "over";
+	case ASSIGNMENT_LATER:
+		return "later";
+	case ASSIGNMENT_NOW:
+		break;
+	}
+	return "now";
+}
+
+static void
+holder_fill(struct dir_admin *a, const char *dn, const struct dir_entry *person, struct slice post,
+    struct post_holder *h)
+{
+	struct assignment f;
+	bool dated = admin_post_days(person, post, &f);
+
+	h->id = xstrdup(admin_value(person, "vnStaffId"));
+	h->name = dir_admin_name_of(a, dn);
+	h->state = state_of(person, dated ? &f : NULL);
+	if (dated) {
+		snprintf(
+		    h->from, sizeof(h->from), "%.*s", (int)f.from.len, (const char *)f.from.ptr);
+		snprintf(h->until, sizeof(h->until), "%.*s", (int)f.to.len, (const char *)f.to.ptr);
+	}
+}
+
+static int
+by_id(const void *x, const void *y)
+{
+	const struct post_holder *a = x, *b = y;
+
+	return strcmp(a->id, b->id);
+}
+
+int
+dir_admin_post_holders(struct dir_admin *a, const struct dir_entry *post, struct post_holder **out,
+    size_t *n_out, char **why_out)
+{
+	static const char *const attrs[] = {"vnStaffId", "vnAssignment", "vnStatus", NULL};
+	const struct dir_attr *at = dir_entry_attr(post, "roleOccupant");
+	struct post_holder *v = xcalloc(at == NULL ? 1 : at->n_values + 1, sizeof(*v));
+	size_t n = 0;
+	int err = 0;
+
+	for (size_t i = 0; err == 0 && at != NULL && i < at->n_values; i++) {
+		const char *dn = (const char *)at->values[i].ptr;
+		struct dir_result *r = NULL;
+
+		err = dir_read(a->d, dn, attrs, &r);
+		if (err == 0)
+			holder_fill(a, dn, &r->entries[0], dir_entry_value(post, "vnPositionCode"),
+			    &v[n++]);
+		dir_result_free(r);
+		err = err == ERR_NOTFOUND ? 0 : err; /* a name that leads nowhere holds nothing */
+	}
+	if (err != 0) {
+		post_holders_free(v, n);
+		return admin_fail(why_out, err, "the directory does not answer");
+	}
+	qsort(v, n, sizeof(*v), by_id);
+	*out = v;
+	*n_out = n;
+	return 0;
+}
+
+void
+post_holders_free(struct post_holder *h, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		free(h[i].id);
+		free(h[i].name);
+	}
+	free(h);
 }

@@ -2,6 +2,7 @@
 #ifndef CV_DIR_ADMIN_PRIV_H
 #define CV_DIR_ADMIN_PRIV_H
 
+#include "directory/assignment.h"
 #include "directory/dir_admin.h"
 #include "lib/arena.h"
 
@@ -26,7 +27,7 @@ struct dir_admin {
 	unsigned depth; /* changes made of changes */
 	char batch[17];
 	char *op, *target, *decision;
-	struct json *changes;
+	struct json *changes, *effects;
 };
 
 enum { MODS_MAX = 160 };
@@ -102,28 +103,47 @@ int admin_check_id(const char *what, const char *id, size_t max, char **why_out)
  * nobody's. */
 int admin_address_free(
     struct dir_admin *a, const char *given, const char *own, char **out, char **why_out);
-/* Adds to m what a person's entry says of its place: agency, its name, displayName, the primary assignment (vnAssignment); title NULL: as it is. carry:
+/* Takes a member out of a group, whose last one leaves "cn=nobody" behind (groupOfNames needs one). e has its members. */
+int admin_member_remove(
+    struct dir_admin *a, const struct dir_entry *e, const char *dn, char **why_out);
+/* Adds to m what leaves an address behind: a value of vnAddressHistory. from: GeneralizedTime or "". */
+void admin_history(struct mods *m, const char *address, const char *from);
+
+/* ---- dir_admin_assignment.c: vnAssignment ---- */
+/* Adds to m what a person's entry says of its place: agency, its name, displayName, the primary assignment; title NULL: as it is. carry:
  * the old agency's assignments go on at the new one, instead of ending. */
 int admin_place(struct dir_admin *a, struct mods *m, const struct dir_entry *e,
     const struct agency_cache *g, const char *title, bool carry, char **why_out);
 /* What is open at agency from goes on at agency to, posts included; whether the primary place is among it. */
 bool admin_assignment_carry(struct dir_admin *a, struct mods *m, const struct dir_entry *e,
     const char *from, const char *to);
-/* Assignments (vnAssignment): the first one of who is hired; one that is made or given other days (from NULL: now, or as it is; to NULL: open); what is
- * for a post ends. */
+/* Who comes to an agency for good is there no more for a time or beside another place; a post held there goes on. */
+void admin_assignments_settle(
+    struct dir_admin *a, struct mods *m, const struct dir_entry *e, const char *agency);
+/* The first one of who is hired; one that is made or given other days (from NULL: now, or as it is; to NULL: open). */
 void admin_assignment_first(struct dir_admin *a, struct mods *m, const char *agency);
 void admin_assignment_set(struct dir_admin *a, struct mods *m, const struct dir_entry *e,
     const char *kind, const char *agency, const char *post, const char *from, const char *to);
-void admin_assignment_end(struct mods *m, const struct dir_entry *e, const char *post);
-/* Takes a member out of a group, whose last one leaves "cn=nobody" behind (groupOfNames needs one). e has its members. */
-int admin_member_remove(
-    struct dir_admin *a, const struct dir_entry *e, const char *dn, char **why_out);
-/* Ends all that the DN has: posts, delegations, places in mailboxes and groups. */
-int admin_rights_end(struct dir_admin *a, const char *dn, char **why_out);
+/* Ends now what has not ended: of a kind, at an agency, for a post (each NULL: whichever). How many. */
+size_t admin_assignments_end(struct mods *m, const struct dir_entry *e, const char *kind,
+    const char *agency, const char *post);
+/* The assignment of a person to a post that counts (in force before to come before over); false: none names it, and roleOccupant alone says. */
+bool admin_post_days(const struct dir_entry *person, struct slice post, struct assignment *out);
+
+/* ---- dir_admin_rights.c ---- */
+/* What of a person's, post's or group's places ends: nothing, what is at an agency, everything. */
+enum rights_scope { RIGHTS_STAY, RIGHTS_AT_AGENCY, RIGHTS_ALL };
+/* Ends what the DN has by name in that scope: posts, places in mailboxes and groups, delegations given and taken; and tells of each, also of what
+ * stays, in dir_admin_effects. At an agency are: its posts, mailboxes and groups; of the delegations taken those that it or its people gave,
+ * of those given the ones to its people, posts and groups. agency: its code, NULL but for RIGHTS_AT_AGENCY. but: the DN of a post that is seen to
+ * otherwise, or NULL. */
+int admin_rights_end(struct dir_admin *a, const char *dn, enum rights_scope scope,
+    const char *agency, const char *but, char **why_out);
+/* Puts a post and the mailboxes that it holds into dir_admin_effects. */
+int admin_post_tell(
+    struct dir_admin *a, const struct dir_entry *post, const char *fate, char **why_out);
 /* Closes a delegation now. */
 int admin_delegation_end(struct dir_admin *a, const struct dir_entry *e, char **why_out);
-/* Adds to m what leaves an address behind: a value of vnAddressHistory. from: GeneralizedTime or "". */
-void admin_history(struct mods *m, const char *address, const char *from);
 
 /* *why_out gets the text, and err is given back. */
 int admin_fail(char **why_out, int err, const char *fmt, ...) __attribute__((format(printf, 3, 4)));

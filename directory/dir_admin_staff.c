@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 enum { TRIES_MAX = 1000 };
 
@@ -103,6 +104,8 @@ person_add(struct dir_admin *a, const struct staff_hire *p, const struct agency_
 	mods_add(&m, "userCertificate;binary", p->cert);
 	if (err == 0)
 		err = admin_password_mods(a, password, &m, why_out);
+	if (h->must_change)
+		mods_str(&m, "pwdReset", "TRUE");
 	if (err == 0)
 		err = admin_add(a, h->dn, &m, why_out);
 	buf_done(&name);
@@ -244,7 +247,8 @@ hire_new(struct dir_admin *a, const struct staff_hire *p, const struct agency_ca
 
 	buf_init(&password, SASLPREP_MAX);
 	buf_append_slice(&password, p->password);
-	if (password.len == 0)
+	h->must_change = password.len == 0;
+	if (h->must_change)
 		dir_admin_password_make(&password);
 	err = p->mail != NULL ? admin_address_given(a, p->mail, &h->uid, &h->mail, why_out)
 			      : admin_address_make(a, p->name, g, &h->uid, &h->mail, why_out);
@@ -364,24 +368,37 @@ dir_admin_staff_show(struct dir_admin *a, const char *who, struct dir_result **o
 	return 0;
 }
 
-int
-dir_admin_held(struct dir_admin *a, const char *dn, struct dir_result **out, char **why_out)
+/* Whether the person acts in a post that names it, today. */
+static bool
+holds_today(const struct dir_entry *person, const struct dir_entry *post)
 {
-	static const char *const none[] = {"1.1", NULL};
+	struct assignment f;
+
+	return !admin_is_over(post) &&
+	       (!admin_post_days(person, dir_entry_value(post, "vnPositionCode"), &f) ||
+		   assignment_when(f.from, f.to, time(NULL)) == ASSIGNMENT_NOW);
+}
+
+int
+dir_admin_held(struct dir_admin *a, const struct dir_entry *person, bool all,
+    struct dir_result **out, char **why_out)
+{
+	static const char *const post_attrs[] = {"vnPositionCode", "vnStatus", NULL};
 	static const char *const attrs[] = {"vnMailboxId", "mail", "displayName", NULL};
+	static const char named[] = "(vnHolder=%d)(vnDelegate=%d)(vnReader=%d)";
 	struct dir_result *posts = NULL;
 	struct buf f;
-	int err = admin_find(a, "(roleOccupant=%d)", dn, none, 0, &posts, why_out);
+	int err = admin_find(a, "(roleOccupant=%d)", person->dn, post_attrs, 0, &posts, why_out);
 
 	if (err != 0)
 		return err;
 	buf_init(&f, 1 << 20);
 	buf_append_str(&f, "(&(objectClass=vnFunctionalMailbox)(|");
-	escape_template(
-	    "(vnHolder=%d)(vnDelegate=%d)(vnReader=%d)", slice_of(NULL, 0), slice_str(dn), &f);
+	escape_template(named, slice_of(NULL, 0), slice_str(person->dn), &f);
 	for (size_t i = 0; i < posts->n_entries; i++)
-		escape_template("(vnHolder=%d)(vnDelegate=%d)(vnReader=%d)", slice_of(NULL, 0),
-		    slice_str(posts->entries[i].dn), &f);
+		if (all || holds_today(person, &posts->entries[i]))
+			escape_template(
+			    named, slice_of(NULL, 0), slice_str(posts->entries[i].dn), &f);
 	buf_append_str(&f, "))");
 	err = f.err != 0 ? f.err : dir_search(a->d, NULL, buf_cstr(&f), attrs, 0, out);
 	buf_done(&f);

@@ -74,6 +74,8 @@ admin_begin(
 	}
 	json_free(a->changes);
 	a->changes = json_arr_new();
+	json_free(a->effects);
+	a->effects = json_arr_new();
 	err = decision == admin_no_decision
 		  ? 0
 		  : admin_check_text("the decision", decision, 200, why_out);

@@ -13,7 +13,8 @@ directory_libcvlookup_a_SOURCES = directory/lookup_client.h directory/lookup_cli
 # --- names and keys: pure ---
 noinst_LIBRARIES += directory/libcvnames.a
 directory_libcvnames_a_SOURCES = directory/escape.h directory/escape.c directory/saslprep.h directory/saslprep.c \
-	directory/scram.h directory/scram.c directory/dir_entry.c directory/sync_value.h directory/sync_value.c directory/ppolicy.h directory/ppolicy.c
+	directory/scram.h directory/scram.c directory/dir_entry.c directory/sync_value.h directory/sync_value.c directory/ppolicy.h directory/ppolicy.c \
+	directory/assignment.h directory/assignment.c
 directory_libcvnames_a_CFLAGS = $(AM_CFLAGS) $(IDN_CFLAGS)
 
 # --- libcvldap.a: the wrapper of libldap; its twin for tests is libcvdirfake.a ---
@@ -63,7 +64,7 @@ directory_libcvdirfake_a_SOURCES = directory/dir_fake.h directory/dir_fake.c
 
 # --- unit tests ---
 CV_DIR_TESTS = tests/unit/ppolicy_test tests/unit/token_test tests/unit/escape_test tests/unit/scram_test tests/unit/people_test tests/unit/auth_test \
-	tests/unit/ctl_rows_test tests/unit/login_cache_test tests/unit/throttle_test tests/unit/cert_person_test tests/unit/sync_value_test
+	tests/unit/ctl_rows_test tests/unit/login_cache_test tests/unit/throttle_test tests/unit/cert_person_test tests/unit/sync_value_test tests/unit/assignment_test
 check_PROGRAMS += $(CV_DIR_TESTS)
 TESTS += $(CV_DIR_TESTS)
 CV_DIR_TEST_LIBS = directory/libcvnames.a lib/libcvmail.a lib/libcvcrypto.a lib/libcv.a $(IDN_LIBS) $(CV_MAIL_LIBS) $(CRYPTO_LIBS)
@@ -73,6 +74,8 @@ tests_unit_token_test_SOURCES = tests/unit/token_test.c
 tests_unit_token_test_LDADD = directory/libcvtoken.a lib/libcvcrypto.a $(CV_TEST_LIBS) $(CRYPTO_LIBS)
 tests_unit_sync_value_test_SOURCES = tests/unit/sync_value_test.c
 tests_unit_sync_value_test_LDADD = $(CV_DIR_TEST_LIBS) $(CMOCKA_LIBS)
+tests_unit_assignment_test_SOURCES = tests/unit/assignment_test.c
+tests_unit_assignment_test_LDADD = $(CV_DIR_TEST_LIBS) $(CMOCKA_LIBS)
 tests_unit_escape_test_SOURCES = tests/unit/escape_test.c
 tests_unit_escape_test_LDADD = $(CV_DIR_TEST_LIBS) $(CMOCKA_LIBS)
 tests_unit_scram_test_SOURCES = tests/unit/scram_test.c
@@ -144,15 +147,19 @@ noinst_LIBRARIES += directory/libcvdiradmin.a
 directory_libcvdiradmin_a_SOURCES = directory/dir_admin.h directory/dir_admin_priv.h directory/dir_admin.c \
 	directory/dir_admin_agency.c directory/dir_admin_names.c directory/dir_admin_staff.c directory/dir_admin_mail.c directory/dir_admin_password.c directory/dir_admin_app.c \
 	directory/dir_admin_write.c directory/dir_admin_who.c directory/dir_admin_agency_change.c directory/dir_admin_career.c \
+	directory/dir_admin_assignment.c directory/dir_admin_rights.c \
 	directory/dir_admin_post.c directory/dir_admin_group.c directory/dir_admin_alias.c directory/dir_admin_delegate.c \
 	directory/dir_admin_import.c directory/dir_dump.h directory/dir_dump_priv.h directory/dir_dump.c directory/dir_dump_json.c
 # What congvu links for agency and staff, besides lib's.
 CV_CTL_DIR_LIBS = directory/libcvdiradmin.a directory/libcvldap.a directory/libcvnames.a lib/libcvmail.a lib/libcvcrypto.a
 CV_CTL_DIR_SYSLIBS = $(LDAP_LIBS) -llber $(IDN_LIBS) $(CV_MAIL_LIBS) $(CRYPTO_LIBS)
 
-check_PROGRAMS += tests/unit/dir_admin_test
-TESTS += tests/unit/dir_admin_test
-tests_unit_dir_admin_test_SOURCES = tests/unit/dir_admin_test.c
+check_PROGRAMS += tests/unit/dir_admin_test tests/unit/dir_admin_career_test
+TESTS += tests/unit/dir_admin_test tests/unit/dir_admin_career_test
+CV_DIR_ADMIN_WORLD = tests/unit/dir_admin_world.h tests/unit/dir_admin_world.c
+tests_unit_dir_admin_test_SOURCES = tests/unit/dir_admin_test.c $(CV_DIR_ADMIN_WORLD)
+tests_unit_dir_admin_career_test_SOURCES = tests/unit/dir_admin_career_test.c $(CV_DIR_ADMIN_WORLD)
+tests_unit_dir_admin_career_test_LDADD = $(tests_unit_dir_admin_test_LDADD)
 tests_unit_dir_admin_test_LDADD = directory/libcvdiradmin.a directory/libcvdirfake.a lib/libcvjson.a lib/libcvconf.a $(CV_DIR_TEST_LIBS) \
 	$(CONFUSE_LIBS) $(JANSSON_LIBS) $(CMOCKA_LIBS)
 

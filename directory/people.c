@@ -14,7 +14,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 enum { LOGIN_MAX = 10 /* entries that one name finds */ };
 
@@ -448,27 +447,6 @@ people_is_ours(const struct people *p, struct slice address)
 }
 
 /* ---- signing in ---- */
-
-int64_t
-people_date(struct slice v)
-{
-	struct tm tm = {.tm_isdst = -1};
-	int field[3] = {0};
-
-	if (v.len != 8)
-		return people_time(v);
-	for (size_t i = 0; i < 8; i++) {
-		int *f = &field[i < 4 ? 0 : i < 6 ? 1 : 2];
-
-		if (v.ptr[i] < '0' || v.ptr[i] > '9')
-			return 0;
-		*f = *f * 10 + (v.ptr[i] - '0');
-	}
-	tm.tm_year = field[0] - 1900;
-	tm.tm_mon = field[1] - 1;
-	tm.tm_mday = field[2];
-	return mktime(&tm);
-}
 
 static int
 person_make(struct people *p, const struct dir_entry *e, struct person **out)

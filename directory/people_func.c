@@ -5,6 +5,7 @@
 
 #include "directory/people_priv.h"
 
+#include "directory/assignment.h"
 #include "directory/escape.h"
 #include "lib/addr.h"
 #include "lib/err.h"
@@ -137,34 +138,22 @@ subjects_named(struct people *p, size_t first, size_t to, struct subjects *s)
 	return err;
 }
 
-/* ---- posts by assignment: kind;agency;post;from;to;decision ---- */
+/* ---- posts by assignment ---- */
 
+/* The post that one of them names; *out: all of it. */
 static struct slice
-field(struct slice v, unsigned n)
+assigned_post(const struct person *u, size_t i, struct assignment *out)
 {
-	for (;; n--) {
-		ptrdiff_t semi = slice_index(v, ';');
-		struct slice one = semi < 0 ? v : slice_sub(v, 0, (size_t)semi);
-
-		if (n == 0)
-			return slice_trim(one);
-		if (semi < 0)
-			return slice_of(NULL, 0);
-		v = slice_from(v, (size_t)semi + 1);
-	}
-}
-
-static struct slice
-assigned_post(const struct person *u, size_t i)
-{
-	return field(slice_str(u->assignments[i]), 2);
+	assignment_split(slice_str(u->assignments[i]), out);
+	return out->post;
 }
 
 static void
 assigned_filter(const struct person *u, struct buf *f)
 {
 	for (size_t i = 0; i < u->n_assignments; i++) {
-		struct slice post = assigned_post(u, i);
+		struct assignment a;
+		struct slice post = assigned_post(u, i, &a);
 
 		if (post.len == 0 || post.len > 200)
 			continue;
@@ -181,8 +170,9 @@ assigned_add(const struct person *u, const struct dir_entry *e, struct subjects 
 	bool found = false;
 
 	for (size_t i = 0; i < u->n_assignments; i++) {
-		struct slice v = slice_str(u->assignments[i]), post = assigned_post(u, i);
-		struct window w = {people_date(field(v, 3)), people_date(field(v, 4))};
+		struct assignment a;
+		struct slice post = assigned_post(u, i, &a);
+		struct window w = {assignment_time(a.from), assignment_time(a.to)};
 
 		if (post.len == 0 || !dir_entry_has_value(e, "vnPositionCode", post))
 			continue;

@@ -68,8 +68,6 @@ const struct dir_entry *people_holder(
 enum people_kind people_kind_of(const struct people *p, const struct dir_entry *e);
 /* The first value of an attribute as a malloc'd string, or fallback's copy. NULs end it. */
 char *people_text(const struct dir_entry *e, const char *attr, const char *fallback);
-/* A date as the schema has it in fields: "20250701", the first moment of that day here, or a GeneralizedTime; 0 when it is none. */
-int64_t people_date(struct slice v);
 static inline int64_t
 people_time(struct slice v)
 {

@@ -18,7 +18,7 @@ SHARED = {
     "milter/audit.h": {"admin"},  # the format of the log that congvu verifies
     "milter/audit_files.h": {"admin"}, "milter/audit_verify.h": {"admin"}, "milter/sign_key.h": {"admin"}, "milter/sign_text.h": {"admin"},
     "milter/sign_row.h": {"admin"}, "milter/sign_mail.h": {"admin"}, "milter/sign_token.h": {"admin"},  # rows and keys that congvu check reads
-    "directory/dir.h": {"admin"}, "directory/dir_admin.h": {"admin"}, "directory/dir_dump.h": {"admin"}, "directory/people.h": {"admin"},
+    "directory/dir.h": {"admin"}, "directory/dir_admin.h": {"admin"}, "directory/assignment.h": {"admin"}, "directory/dir_dump.h": {"admin"}, "directory/people.h": {"admin"},
     "directory/saslprep.h": {"admin"}, "directory/scram.h": {"admin"}, "directory/escape.h": {"admin"},
 }
 

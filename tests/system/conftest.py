@@ -80,7 +80,7 @@ class Server(client.Site):
 
     def run_congvu(self, conf, *args, **kw):
         return subprocess.run([str(self.prefix / "bin/congvu"), "-c", str(conf), *map(str, args)], capture_output=True,
-                              text=True, stdin=subprocess.DEVNULL, **kw)
+                              text=True, **({} if "input" in kw else {"stdin": subprocess.DEVNULL}), **kw)
 
     def json_bytes(self):
         return self.file.read_bytes()

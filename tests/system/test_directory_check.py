@@ -34,6 +34,40 @@ def days_ago(n):
     return time.strftime("%Y%m%d", time.localtime(time.time() - n * 86400))
 
 
+def post(name, *occupants):
+    return post_ldif("H99.02", "vnAgencyCode=H99.02,vnAgencyCode=H99,ou=agencies," + BASE, name).replace(
+        "cn: van thu", "cn: %s%s" % (name, "".join("\nroleOccupant: " + o for o in occupants)))
+
+
+def box(name, holder):
+    return mailbox_ldif(name, "H99.02").replace("cn: %s" % name, "cn: %s\ndisplayName: %s\nvnHolder: %s" % (name, name, holder))
+
+
+def dn_of(post):
+    return "vnPositionCode=%s,vnAgencyCode=H99.02,vnAgencyCode=H99,ou=agencies,%s" % (post, BASE)
+
+
+def delegation(name, giver, taker=None, agency="H99.02", **more):
+    days = {"vnValidFrom": "20200601000000Z", "vnAgencyRef": agency, **more}
+    return delegation_ldif(name, giver).replace("vnDelegateTo: " + person(1), "vnDelegateTo: " + (taker or person(1))).replace(
+        "vnRights: lrs\n", "vnRights: lrs\n" + "".join("%s: %s\n" % d for d in days.items()))
+
+
+# Whom today leaves with a mailbox, and whom not: posts of persons 17 to 20 with their days, a post that no assignment names, groups, a delegation.
+TODAY = "".join([
+    staff(17, extra="vnAssignment: primary;H99.02;het;20200101;20210101;2/QĐ\n"), staff(18, extra="vnAssignment: primary;H99.02;chua;29990101;;2/QĐ\n"),
+    staff(19, extra="vnAssignment: primary;H99.02;dang;20200101;29990101;2/QĐ\n"), staff(20).replace("vnStatus: active", "vnStatus: suspended"),
+    post("het", person(17)), post("chua", person(18)), post("dang"), post("khoa", person(20)), post("khongngay", person(1)), post("trong"),
+    box("b-het", dn_of("het")), box("b-chua", dn_of("chua")), box("b-dang", dn_of("dang")), box("b-khoa", dn_of("khoa")), box("b-khongngay", dn_of("khongngay")),
+    box("b-trong", dn_of("trong")), box("b-nhom", "cn=nhom-chua,ou=groups," + BASE), box("b-nhom2", "cn=nhom-dang,ou=groups," + BASE),
+    box("b-doc", dn_of("trong")), box("b-doc2", dn_of("trong")),
+    group("nhom-chua", dn_of("chua"), dn_of("trong")), group("nhom-dang", dn_of("het"), dn_of("dang")),
+    delegation("doc", "vnMailboxId=b-doc,ou=mailboxes," + BASE), delegation("doc2", "vnMailboxId=b-doc2,ou=mailboxes," + BASE, vnValidTo="20210101000000Z"),
+    # the taker was at H99 when it was given and is there no more; 1 is at H99.02 as ever; who gave it has left
+    delegation("di", person(1), person(12), "H99"), delegation("con", person(3), person(1)), delegation("nghi", person(15)),
+    group("long-nhau", "cn=theo-luat,ou=groups," + BASE), group("theo-luat", "cn=nobody", extra="vnMemberTitle: chuyên VIÊN ĐẶC biệt\n"),
+    staff(21, extra="title: Chuyên viên đặc biệt\ntitle;x-fold: Chuyen vien dac biet\n"),
+])
 BROKEN = "".join([
     agency("H99"), agency("H99.02", "vnAgencyCode=H99,"), agency("H99.09", "vnAgencyCode=H99,", "vnStatus: closed\nvnSuccessor: H99.77\n"),
     agency("H99.09.01", "vnAgencyCode=H99.09,vnAgencyCode=H99,"), agency("H99.10", "vnAgencyCode=H99,", "vnValidTo: 20200101000000Z\n"),
@@ -53,7 +87,7 @@ BROKEN = "".join([
     group("quytac", "cn=nobody", extra="vnMemberAgency: H99.98\n"),
     delegation_ldif("x", person(77)).replace("vnDecisionRef: 1/QĐ\n", "vnValidFrom: 20250101000000Z\nvnValidTo: 20240101000000Z\n"),
     "dn: cn=hr,ou=officers,%s\nobjectClass: organizationalRole\nobjectClass: vnHrOfficer\ncn: hr\nvnHrOf: H99\nvnHrOf: H99.10\nvnHrOf: H98\n\n" % BASE,
-])
+]) + TODAY
 WANTED = {  # what is found, of whom, and a word of it
     ("dangling", "vnPositionCode=H99.02-vanthu", "000042"), ("dangling", "vnDelegationId=x", "000077"), ("closed", "vnMailboxId=vt2", "000015"),
     ("login-doubled", "vnStaffId=000001", "000002"), ("address-doubled", "vnStaffId=000001", "u1@tinhmau.example"),
@@ -66,6 +100,11 @@ WANTED = {  # what is found, of whom, and a word of it
     ("unheld", "vnMailboxId=vt,", "vnHolder"), ("cycle", "cn=a,", "itself"), ("cycle", "cn=b,", "itself"), ("group-empty", "cn=rong,", "no member"),
     ("group-depth", "cn=sau0,", "8"), ("group-depth", "cn=sau1,", "8"), ("no-agency", "cn=quytac,", "H99.98"), ("no-decision", "vnDelegationId=x", "vnDecisionRef"),
     ("no-date", "vnDelegationId=x", "before"), ("no-agency", "vnAgencyCode=H99.09,", "H99.77"), ("agency-closed", "vnAgencyCode=H99.09.01,", "closed"),
+    ("unheld-today", "vnMailboxId=vt2,", "000015"), ("group-empty", "cn=quytac,", "rules"),
+    ("unheld-today", "vnMailboxId=b-het,", "behind het:"), ("unheld-today", "vnMailboxId=b-chua,", "behind chua:"), ("unheld-today", "vnMailboxId=b-khoa,", "behind khoa:"),
+    ("unheld-today", "vnMailboxId=b-trong,", "behind trong:"), ("unheld-today", "vnMailboxId=b-nhom,", "behind nhom-chua:"), ("unheld-today", "vnMailboxId=b-doc2,", "trong"),
+    ("closed", "vnPositionCode=khoa,", "000020"),
+    ("delegation-moved", "vnDelegationId=di", "000012 has gone from H99"), ("delegation-left", "vnDelegationId=nghi", "000015"),
     ("expired", "vnAgencyCode=H99.10,", "20200101"), ("no-agency", "cn=hr,", "H98"), ("officer", "cn=hr,", "H99.02 below")}
 
 
@@ -93,7 +132,7 @@ def test_check_finds_each_fault_and_nothing_else(site):
     missing = {w for w in WANTED if not any(f["check"] == w[0] and f["text"].startswith(w[1]) and w[2] in f["text"] for f in found)}
     more = [f for f in found if not any(f["check"] == w[0] and f["text"].startswith(w[1]) and w[2] in f["text"] for w in WANTED)]
     assert not missing and not more
-    assert "16 people, 5 agencies, 1 posts, 2 mailboxes" in got["findings"][-1]["text"]
+    assert "21 people, 5 agencies, 7 posts, 12 mailboxes" in got["findings"][-1]["text"]
 
 
 def test_repair_fills_in_what_follows_and_nothing_else(site):

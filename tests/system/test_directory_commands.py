@@ -74,10 +74,13 @@ def test_a_career(server, agencies):
     assert r.returncode == 65 and "--until" in r.stderr
     change(server, "staff", "return", who, "--agency", one)
     # frozen: the password that was right is refused; and the other way
-    user = {"login": p["uid"], "password": p["password"]}
+    assert p["must_change"]
+    r = server.congvu("password", "set", who, "--password-stdin", input="mật khẩu của Tuyết\n")
+    assert r.returncode == 0, r.stderr
+    user = {"login": p["uid"], "password": "mật khẩu của Tuyết"}
     client.close(server.imap(user))
     change(server, "staff", "freeze", who)
-    assert shown(server, who)["status"] == "suspended" and int(shown(server, who)["epoch"]) == 2
+    assert shown(server, who)["status"] == "suspended" and int(shown(server, who)["epoch"]) == 3
     change(server, "staff", "freeze", who, expect="unchanged")
     change(server, "staff", "unfreeze", who)
     # gone: addresses end, the id stays, and nobody else gets the address
@@ -132,6 +135,50 @@ def test_posts_groups_aliases_and_delegations(server, agencies):
     change(server, "delegate", "revoke", p["id"], q["id"], expect="unchanged")
     assert answer(server.congvu("delegate", "list", q["id"], "--json")) == []
     assert [d["status"] for d in answer(server.congvu("delegate", "list", q["id"], "--all", "--json"))] == ["closed"]
+
+
+def test_a_transfer_says_what_ends_and_what_stays(server, agencies):
+    one, two, _ = agencies
+    p, q, r = (person(server, name, a) for name, a in (("Tạ Văn Điều", one), ("Tạ Thị Thư", one), ("Tạ Thị Sang", two)))
+    change(server, "post", "create", "H99.61-pgd", "--agency", one, "--title", "Phó Giám đốc", "--mailbox", "pgd.smot@" + server.domain, expect="added")
+    change(server, "post", "assign", "H99.61-pgd", p["id"], "--from", "2026-01-05", "--until", "2099-06-30")
+    change(server, "delegate", "grant", p["id"], q["id"], "--rights", "lrs", "--send", expect="added")
+    change(server, "delegate", "grant", p["id"], r["id"], "--until", "2099-01-01", expect="added")
+    said = answer(server.congvu("staff", "transfer", p["id"], "--agency", two, *QD, "--dry-run", "--json"))["effects"]
+    fates = {(e["what"], e["name"].split()[0]): e["fate"] for e in said}
+    assert fates == {("post", "H99.61-pgd"): "ends", ("mailbox", "h99.61-pgd"): "ends", ("delegation-given", q["id"]): "ends", ("delegation-given", r["id"]): "stays"}
+    text = server.congvu("--lang", "vi", "staff", "transfer", p["id"], "--agency", two, *QD).stdout
+    assert "  kết thúc    vị trí" in text and "không còn ai khác giữ" in text and "  giữ nguyên" in text and "đến 2099-01-0" in text, text
+    assert [d["to"].split()[0] for d in answer(server.congvu("delegate", "list", p["id"], "--json"))] == [r["id"]]
+    # the days that are over are shown to who asks for them; the mailbox is held no more
+    assert shown(server, p["id"])["mailboxes"] == [] and [a["agency"] for a in shown(server, p["id"])["assigned"]] == [two]
+    every = answer(server.congvu("staff", "show", p["id"], "--all", "--json"))["assigned"]
+    assert [a["state"] for a in every if a["post"] == "H99.61-pgd"] == ["over"]
+    # a freeze says what goes on meanwhile
+    said = change(server, "staff", "freeze", p["id"])["effects"]
+    assert [(e["what"], e["fate"]) for e in said] == [("delegation-given", "stays")]
+    said = change(server, "staff", "leave", p["id"])["effects"]
+    assert [(e["what"], e["fate"], e["rights"]) for e in said] == [("delegation-given", "ends", "lrs")]
+
+
+def test_a_post_is_shown_with_its_days(server, agencies):
+    one = agencies[0]
+    p, q = person(server, "Ninh Văn Nay", one), person(server, "Ninh Thị Mai", one)
+    change(server, "post", "create", "H99.61-ct", "--agency", one, "--title", "Chánh Thanh tra", expect="added")
+    change(server, "post", "assign", "H99.61-ct", p["id"], "--from", "2026-01-05", "--until", "2098-12-31")
+    change(server, "post", "assign", "H99.61-ct", q["id"], "--from", "2099-01-01")
+
+    def row(*more):
+        return [r for r in answer(server.congvu("post", "list", "--agency", one, "--json", *more)) if r["code"] == "H99.61-ct"][0]
+
+    now = row()
+    assert [h.split()[0] for h in now["holders"]] == [p["id"]] and [(h["id"], h["state"]) for h in now["held"]] == [(p["id"], "now")]
+    assert [(h["id"], h["state"], h["until"] != "") for h in row("--all")["held"]] == [(p["id"], "now", True), (q["id"], "later", False)]
+    text = server.congvu("--lang", "vi", "post", "list", "--agency", one, "--all").stdout
+    line = [x for x in text.splitlines() if q["id"] in x][0]
+    assert "H99.61-ct" in line and "2099-01-01" in line and "chưa đến ngày" in line, text
+    change(server, "staff", "freeze", p["id"])
+    assert row()["holders"] == [] and row("--all")["held"][0]["state"] == "suspended"
 
 
 def test_an_agency_moves_is_renamed_and_refuses_to_close(server, agencies):

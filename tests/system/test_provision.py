@@ -65,8 +65,14 @@ def test_a_list_of_people(server, tmp_path):
     assert [r["result"] for r in rows] == ["added", "added"]
     assert len({r["mail"] for r in rows}) == 2 and len({r["id"] for r in rows}) == 2
     assert all(len(r["password"]) >= 8 for r in rows)
+    # they are first passwords: for nothing but being changed
+    assert all(r["must_change"] for r in rows)
     person = {"login": rows[1]["uid"], "password": rows[1]["password"]}
-    client.close(server.imap(person))
+    with pytest.raises(Exception, match="EXPIRED"):
+        server.imap(person)
+    r = server.congvu("password", "change", rows[1]["id"], "--password-stdin", input="%s\nmật khẩu của Lụa\n" % rows[1]["password"])
+    assert r.returncode == 0, r.stderr
+    client.close(server.imap(dict(person, password="mật khẩu của Lụa")))
 
 
 def test_a_wrong_agency_is_told(server):

@@ -1,0 +1,22 @@
+/* assignment.h: a value of vnAssignment, "kind;agency;post;from;to;decision": who is where, in which post, for which days. Pure. */
+#ifndef CV_ASSIGNMENT_H
+#define CV_ASSIGNMENT_H
+
+#include "lib/buf.h"
+
+#include <stdint.h>
+
+/* Slices of the value, without the blanks around them; ptr NULL: the value has no such field. The decision has whatever follows the fifth semicolon. */
+struct assignment {
+	struct slice kind, agency, post, from, to, decision;
+};
+void assignment_split(struct slice v, struct assignment *out);
+
+/* A date as the schema has it in fields: "20250701", the first moment of that day here, or a GeneralizedTime, as seconds since 1970; 0 when it is none. */
+int64_t assignment_time(struct slice v);
+
+enum assignment_when { ASSIGNMENT_OVER, ASSIGNMENT_NOW, ASSIGNMENT_LATER };
+/* from and to as in an assignment, or as vnValidFrom and vnValidTo: the end is the first moment at which it holds no more; no bound where it is no date. */
+enum assignment_when assignment_when(struct slice from, struct slice to, int64_t now);
+
+#endif

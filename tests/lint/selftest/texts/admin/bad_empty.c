@@ -1,0 +1,2 @@
+/* A text whose row is empty. */
+const char *table[] = {N_("empty here")};

@@ -1,0 +1,6 @@
+/* A text without its row. */
+void
+f(void)
+{
+	puts(_("nobody translated this"));
+}

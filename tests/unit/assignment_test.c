@@ -1,0 +1,95 @@
+/* assignment_test.c: who is where for which days, out of the text that stands in the directory. */
+#include "config.h"
+
+#include "directory/assignment.h"
+
+#include "tests/unit/unit.h"
+
+#include <stdlib.h>
+#include <time.h>
+
+static void
+assert_field(struct slice got, const char *want)
+{
+	char *text = slice_dup(got);
+
+	assert_non_null(text);
+	assert_string_equal(text, want);
+	free(text);
+}
+
+static void
+test_fields(void **state)
+{
+	struct assignment a;
+
+	(void)state;
+	assignment_split(
+	    slice_str("concurrent; H9.1 ;H9.1-gd;20200101;20990101000000Z;1/QĐ; 2/QĐ"), &a);
+	assert_field(a.kind, "concurrent");
+	assert_field(a.agency, "H9.1");
+	assert_field(a.post, "H9.1-gd");
+	assert_field(a.from, "20200101");
+	assert_field(a.to, "20990101000000Z");
+	assert_field(a.decision, "1/QĐ; 2/QĐ");
+	/* an empty field is there, a missing one is not */
+	assignment_split(slice_str("primary;H9.1;;20200101"), &a);
+	assert_non_null(a.post.ptr);
+	assert_int_equal(a.post.len, 0);
+	assert_field(a.from, "20200101");
+	assert_null(a.to.ptr);
+	assert_null(a.decision.ptr);
+	assignment_split(slice_str(""), &a);
+	assert_non_null(a.kind.ptr);
+	assert_int_equal(a.kind.len, 0);
+	assert_null(a.agency.ptr);
+	assignment_split(slice_of(NULL, 0), &a);
+	assert_null(a.kind.ptr);
+	assignment_split(slice_str(";;;;;;;;"), &a);
+	assert_int_equal(a.to.len, 0);
+	assert_field(a.decision, ";;;");
+}
+
+static enum assignment_when
+when(const char *from, const char *to, int64_t now)
+{
+	return assignment_when(slice_str(from), slice_str(to), now);
+}
+
+static void
+test_days(void **state)
+{
+	const int64_t now = 1767225600; /* 2026-01-01T00:00:00Z */
+
+	(void)state;
+	setenv("TZ", "UTC", 1);
+	tzset();
+	assert_int_equal(assignment_time(slice_str("20260101")), now);
+	assert_int_equal(assignment_time(slice_str("20260101000000Z")), now);
+	assert_int_equal(assignment_time(slice_str("2026010")), 0);
+	assert_int_equal(assignment_time(slice_str("20261301")), 0);
+	assert_int_equal(assignment_time(slice_str("2026010x")), 0);
+	assert_int_equal(assignment_time(slice_str("hôm qua")), 0);
+	assert_int_equal(when("", "", now), ASSIGNMENT_NOW);
+	assert_int_equal(when("20260101", "", now), ASSIGNMENT_NOW);
+	assert_int_equal(when("20260102", "", now), ASSIGNMENT_LATER);
+	assert_int_equal(when("20250101", "20260102", now), ASSIGNMENT_NOW);
+	/* the end is the first moment of the day at which it holds no more */
+	assert_int_equal(when("20250101", "20260101", now), ASSIGNMENT_OVER);
+	assert_int_equal(when("20260301", "20260201", now), ASSIGNMENT_OVER);
+	/* a day is a day here */
+	setenv("TZ", "Asia/Ho_Chi_Minh", 1);
+	tzset();
+	assert_int_equal(assignment_time(slice_str("20260101")), now - 7 * 3600);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(test_fields),
+	    cmocka_unit_test(test_days),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

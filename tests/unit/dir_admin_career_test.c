@@ -1,0 +1,418 @@
+/* dir_admin_career_test.c: what becomes of somebody who is transferred, frozen, or leaves, and of all that they had: what ends, what stays, and that each of it is told. */
+#include "config.h"
+
+#include "lib/err.h"
+#include "lib/log.h"
+
+#include "tests/unit/dir_admin_world.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#define POST_ONE "vnPositionCode=H9.1-vanthu,vnAgencyCode=H9.1,ou=agencies,o=x"
+#define POST_TWO "vnPositionCode=H9.2-vanthu,vnAgencyCode=H9.2,ou=agencies,o=x"
+#define GROUP "cn=ban,ou=groups,o=x"
+
+static void
+test_transfer(void **state)
+{
+	const struct staff_transfer p = {
+	    "H9.2", "Chuyên viên", "clerk", "binh.moi@tinhmau.example", QD};
+	struct world *w = world_new();
+	enum change c;
+	char *why = NULL;
+
+	(void)state;
+	OK(dir_admin_transfer(w->a, "1", &p, &c, &why));
+	assert_true(world_has(w, ONE, "vnAgencyRef", "H9.2"));
+	assert_true(world_has(w, ONE, "displayName", "Trần Văn Bình (HAI)"));
+	assert_true(world_has(w, ONE, "displayName;x-fold", "Tran Van Binh (HAI)"));
+	assert_true(world_has(w, ONE, "mail", "binh.moi@tinhmau.example"));
+	assert_true(world_has(w, ONE, "vnMailAlias", "binhtv@tinhmau.example"));
+	assert_true(world_has(w, ONE, "vnAddressHistory", NULL));
+	assert_false(world_has(w, ONE, "vnAssignment", "primary;H9.1;;20200101;;1/QĐ"));
+	assert_true(world_has(w, "vnPositionCode=H9.2-vanthu,vnAgencyCode=H9.2,ou=agencies,o=x",
+	    "roleOccupant", ONE));
+	/* the group was the old agency's: nobody is left in it */
+	assert_true(world_has(w, "cn=ban,ou=groups,o=x", "member", "cn=nobody"));
+	assert_false(world_has(w, "cn=ban,ou=groups,o=x", "member", ONE));
+	world_free(w);
+}
+
+static void
+test_a_clerk_goes_elsewhere_in_a_role(void **state)
+{
+	const struct staff_transfer first = {NULL, NULL, "clerk", NULL, QD},
+				    unsaid = {"H9.2", NULL, NULL, NULL, QD},
+				    as_staff = {"H9.2", NULL, "staff", NULL, QD},
+				    title = {NULL, "Văn thư", NULL, NULL, QD};
+	static const char post[] = "vnPositionCode=H9.2-vanthu,vnAgencyCode=H9.2,ou=agencies,o=x";
+	struct world *w = world_new();
+	char *why = NULL, *before, *after;
+	enum change c;
+
+	(void)state;
+	OK(dir_admin_transfer(w->a, "1", &first, &c, &why));
+	OK(dir_admin_transfer(w->a, "1", &title, &c, &why)); /* the agency stays */
+	before = world_dump(w);
+	assert_int_equal(dir_admin_transfer(w->a, "1", &unsaid, &c, &why), ERR_SYNTAX);
+	assert_non_null(strstr(why, "--role"));
+	after = world_dump(w);
+	assert_string_equal(before, after);
+	free(why);
+	why = NULL;
+	OK(dir_admin_transfer(w->a, "1", &as_staff, &c, &why));
+	assert_false(world_has(w, post, "roleOccupant", ONE));
+	assert_true(world_has(w, ONE, "vnAgencyRef", "H9.2"));
+	free(before);
+	free(after);
+	world_free(w);
+}
+
+static void
+test_nothing_begins_that_is_over(void **state)
+{
+	const struct staff_second second = {"H9.2", NULL, "2021-05-01", QD, false};
+	const struct post_assign assign = {"H9.1-vanthu", "3", "2020-02-01", "2021-01-01", QD};
+	const struct delegate_grant grant = {"1", "2", "lrs", false, NULL, "2021-01-01", QD};
+	struct world *w = world_new();
+	char *why = NULL, *before = world_dump(w), *after;
+	enum change c;
+
+	(void)state;
+	assert_int_equal(dir_admin_second(w->a, "1", &second, &c, &why), ERR_SYNTAX);
+	assert_non_null(strstr(why, "2021-05-01 is past"));
+	free(why);
+	why = NULL;
+	assert_int_equal(dir_admin_post_assign(w->a, &assign, &c, &why), ERR_SYNTAX);
+	assert_non_null(strstr(why, "2021-01-01 is past"));
+	free(why);
+	why = NULL;
+	assert_int_equal(dir_admin_delegate_grant(w->a, &grant, &c, &why), ERR_SYNTAX);
+	assert_non_null(strstr(why, "2021-01-01 is past"));
+	free(why);
+	after = world_dump(w);
+	assert_string_equal(before, after);
+	free(before);
+	free(after);
+	world_free(w);
+}
+
+static void
+test_leave_ends_everything(void **state)
+{
+	struct world *w = world_new();
+	const struct delegate_grant g = {"dangvh", "binhtv", "lrs", true, NULL, "2100-01-01", QD};
+	const struct post_assign p = {"H9.1-vanthu", "1", NULL, NULL, QD};
+	struct dir_result *r = NULL;
+	enum change c;
+	char *why = NULL;
+
+	(void)state;
+	OK(dir_admin_delegate_grant(w->a, &g, &c, &why));
+	OK(dir_admin_post_assign(w->a, &p, &c, &why));
+	OK(dir_admin_alias(w->a, "1", "tvb@tinhmau.example", true, QD, &c, &why));
+	OK(dir_admin_leave(w->a, "binhtv@tinhmau.example", QD, &c, &why));
+	assert_true(world_has(w, ONE, "vnStatus", "closed"));
+	assert_true(world_has(w, ONE, "vnEpoch", "2"));
+	assert_false(world_has(w, ONE, "mail", NULL));
+	assert_false(world_has(w, ONE, "vnMailAlias", NULL));
+	assert_false(world_has(w, "vnPositionCode=H9.1-vanthu,vnAgencyCode=H9.1,ou=agencies,o=x",
+	    "roleOccupant", NULL));
+	assert_false(world_has(w, "cn=ban,ou=groups,o=x", "member", ONE));
+	OK(dir_admin_delegations(w->a, NULL, false, &r, &why));
+	assert_int_equal(r->n_entries, 0);
+	dir_result_free(r);
+	/* nobody else gets an address of theirs; the id is not hired again */
+	assert_int_equal(
+	    dir_admin_alias(w->a, "3", "binhtv@tinhmau.example", true, QD, &c, &why), ERR_EXISTS);
+	assert_int_equal(
+	    dir_admin_alias(w->a, "3", "tvb@tinhmau.example", true, QD, &c, &why), ERR_EXISTS);
+	assert_int_equal(dir_admin_freeze(w->a, "1", true, QD, &c, &why), ERR_GONE);
+	world_free(w);
+}
+
+/* ---- what ends and what stays ---- */
+
+static const struct json *
+effect(struct world *w, const char *what, const char *name)
+{
+	const struct json *list = dir_admin_effects(w->a);
+
+	for (size_t i = 0; i < json_len(list); i++) {
+		const struct json *e = json_at(list, i);
+
+		if (strcmp(json_cstr(json_get(e, "what")), what) == 0 &&
+		    strstr(json_cstr(json_get(e, "name")), name) != NULL)
+			return e;
+	}
+	return NULL;
+}
+
+static const char *
+fate(struct world *w, const char *what, const char *name)
+{
+	const struct json *e = effect(w, what, name);
+
+	return e == NULL ? "not told" : json_cstr(json_get(e, "fate"));
+}
+
+static void
+grant(struct world *w, const char *from, const char *to, const char *since, const char *until)
+{
+	const struct delegate_grant g = {from, to, "lrs", true, since, until, QD};
+	char *why = NULL;
+	enum change c;
+
+	OK(dir_admin_delegate_grant(w->a, &g, &c, &why));
+}
+
+/* Person 1 of H9.1: holds the clerks' post there and has delegations to and from people of both agencies. */
+static struct world *
+world_of_one(void)
+{
+	const struct post_assign own = {"H9.1-vanthu", "1", NULL, "2100-01-01", QD},
+				 there = {"H9.2-gd", "1", NULL, NULL, QD};
+	const struct post_create made = {"H9.2-gd", "H9.2", "Giám đốc", "gd@tinhmau.example", QD};
+	struct world *w = world_new();
+	char *why = NULL;
+	enum change c;
+
+	ENTRY(w, "cn=tinh,ou=groups,o=x", "objectClass", "vnMailGroup", "cn", "tinh", "mail",
+	    "tinh@tinhmau.example", "displayName", "Tỉnh", "vnStatus", "active", "member", ONE);
+	OK(dir_admin_post_create(w->a, &made, &c, &why));
+	OK(dir_admin_post_assign(w->a, &own, &c, &why));
+	OK(dir_admin_post_assign(w->a, &there, &c, &why));
+	grant(w, "1", "2", NULL, "2100-01-01");         /* to a colleague */
+	grant(w, "1", "3", NULL, NULL);                 /* to somebody of the other agency */
+	grant(w, "2", "1", NULL, NULL);                 /* from a colleague */
+	grant(w, "3", "1", "2090-01-01", "2100-01-01"); /* of the other agency, to come */
+	return w;
+}
+
+static size_t
+open_delegations(struct world *w, const char *filter)
+{
+	struct dir_result *r = NULL;
+	size_t n;
+
+	assert_int_equal(dir_search(w->dir, NULL, filter, NULL, 0, &r), 0);
+	n = r->n_entries;
+	dir_result_free(r);
+	return n;
+}
+
+static void
+assert_transfer_told(struct world *w)
+{
+	assert_string_equal(fate(w, "post", "H9.1-vanthu"), "ends");
+	assert_true(json_bool(json_get(effect(w, "post", "H9.1-vanthu"), "alone")));
+	assert_string_equal(fate(w, "mailbox", "MOT"), "ends");
+	assert_string_equal(
+	    json_cstr(json_get(effect(w, "mailbox", "MOT"), "through")), "H9.1-vanthu");
+	assert_string_equal(fate(w, "post", "H9.2-gd"), "stays");
+	assert_string_equal(fate(w, "mailbox", "h9.2-gd"), "stays");
+	assert_string_equal(fate(w, "group", "ban"), "ends");
+	assert_string_equal(fate(w, "group", "tinh"), "stays");
+	assert_string_equal(fate(w, "delegation-given", "Lê Thị Hoa"), "ends");
+	assert_string_equal(
+	    json_cstr(json_get(effect(w, "delegation-given", "Lê Thị Hoa"), "rights")), "lrs send");
+	assert_string_equal(fate(w, "delegation-given", "Vũ Hải Đăng"), "stays");
+	assert_string_equal(fate(w, "delegation-taken", "Lê Thị Hoa"), "ends");
+	assert_string_equal(fate(w, "delegation-taken", "Vũ Hải Đăng"), "stays");
+	assert_int_equal(json_len(dir_admin_effects(w->a)), 10);
+}
+
+static void
+test_a_transfer_ends_what_stood_on_the_old_place(void **state)
+{
+	const struct staff_transfer p = {"H9.2", NULL, NULL, NULL, QD};
+	struct world *w = world_of_one();
+	char *why = NULL, *before = world_dump(w), *after;
+	enum change c;
+
+	(void)state;
+	dir_admin_set_dry_run(w->a, true);
+	OK(dir_admin_transfer(w->a, "1", &p, &c, &why));
+	assert_transfer_told(w);
+	after = world_dump(w);
+	assert_string_equal(before, after);
+	dir_admin_set_dry_run(w->a, false);
+	OK(dir_admin_transfer(w->a, "1", &p, &c, &why));
+	assert_transfer_told(w);
+	assert_int_equal(open_delegations(w, "(&(objectClass=vnDelegation)(vnStatus=active))"), 2);
+	assert_int_equal(open_delegations(w, "(&(vnStatus=closed)(vnDelegateTo=" TWO "))"), 1);
+	assert_int_equal(open_delegations(w, "(&(vnStatus=closed)(vnDelegator=" TWO "))"), 1);
+	assert_false(world_has(w, POST_ONE, "roleOccupant", NULL));
+	free(before);
+	free(after);
+	world_free(w);
+}
+
+static bool
+holds(struct world *w, const char *mail)
+{
+	struct dir_result *r = NULL, *held = NULL;
+	bool found = false;
+	char *why = NULL;
+
+	OK(dir_admin_staff_show(w->a, "1", &r, &why));
+	OK(dir_admin_held(w->a, &r->entries[0], false, &held, &why));
+	for (size_t i = 0; i < held->n_entries; i++)
+		found = found || dir_entry_has_value(&held->entries[i], "mail", slice_str(mail));
+	dir_result_free(held);
+	dir_result_free(r);
+	return found;
+}
+
+/* A post that was held beside the own place, at the agency that becomes it, is not lost on the way there; the clerks' post goes by the role. */
+static void
+test_a_post_at_the_new_agency_goes_on(void **state)
+{
+	const struct staff_transfer there = {"H9.2", NULL, NULL, NULL, QD},
+				    clerk = {NULL, NULL, "clerk", NULL, QD},
+				    staff = {NULL, NULL, "staff", NULL, QD};
+	struct world *w = world_of_one();
+	char *why = NULL;
+	enum change c;
+
+	(void)state;
+	assert_true(holds(w, "vt.MOT@tinhmau.example"));
+	OK(dir_admin_transfer(w->a, "1", &there, &c, &why));
+	assert_true(holds(w, "gd@tinhmau.example"));
+	assert_false(holds(w, "vt.MOT@tinhmau.example"));
+	assert_false(holds(w, "vt.HAI@tinhmau.example"));
+	OK(dir_admin_transfer(w->a, "1", &clerk, &c, &why));
+	assert_string_equal(fate(w, "post", "H9.2-vanthu"), "begins");
+	assert_string_equal(fate(w, "mailbox", "Sở Hai"), "begins");
+	assert_string_equal(fate(w, "post", "H9.2-gd"), "stays");
+	assert_true(holds(w, "vt.HAI@tinhmau.example"));
+	OK(dir_admin_transfer(w->a, "1", &staff, &c, &why));
+	assert_string_equal(fate(w, "post", "H9.2-vanthu"), "ends");
+	assert_false(holds(w, "vt.HAI@tinhmau.example"));
+	assert_true(holds(w, "gd@tinhmau.example"));
+	world_free(w);
+}
+
+static void
+test_a_transfer_that_was_cut_off(void **state)
+{
+	const struct staff_transfer p = {"H9.2", NULL, NULL, NULL, QD};
+	int cut = 0, err;
+
+	(void)state;
+	do {
+		struct world *w = world_of_one();
+		char *why = NULL;
+		enum change c;
+
+		dir_fake_writes(w->dir, cut++);
+		err = dir_admin_transfer(w->a, "1", &p, &c, &why);
+		free(why);
+		why = NULL;
+		dir_fake_writes(w->dir, -1);
+		world_admin(w);
+		OK(dir_admin_transfer(w->a, "1", &p, &c, &why));
+		assert_int_equal(
+		    open_delegations(w, "(&(objectClass=vnDelegation)(vnStatus=active))"), 2);
+		assert_false(world_has(w, POST_ONE, "roleOccupant", NULL));
+		assert_true(world_has(w, ONE, "vnAgencyRef", "H9.2"));
+		world_free(w);
+	} while (err != 0 && cut < 50);
+	assert_true(cut > 5);
+}
+
+static void
+test_a_freeze_ends_nothing_and_says_what_goes_on(void **state)
+{
+	struct world *w = world_of_one();
+	char *why = NULL;
+	enum change c;
+
+	(void)state;
+	OK(dir_admin_freeze(w->a, "1", true, QD, &c, &why));
+	assert_string_equal(fate(w, "post", "H9.1-vanthu"), "stays");
+	assert_string_equal(fate(w, "mailbox", "MOT"), "stays");
+	assert_string_equal(fate(w, "delegation-given", "Lê Thị Hoa"), "stays");
+	assert_string_equal(fate(w, "delegation-taken", "Vũ Hải Đăng"), "stays");
+	assert_int_equal(open_delegations(w, "(&(objectClass=vnDelegation)(vnStatus=active))"), 4);
+	OK(dir_admin_leave(w->a, "1", QD, &c, &why));
+	assert_string_equal(fate(w, "delegation-given", "Vũ Hải Đăng"), "ends");
+	assert_string_equal(fate(w, "delegation-taken", "Vũ Hải Đăng"), "ends");
+	assert_string_equal(fate(w, "group", "tinh"), "ends");
+	assert_int_equal(open_delegations(w, "(&(objectClass=vnDelegation)(vnStatus=active))"), 0);
+	/* of who has left there is nothing more to tell */
+	OK(dir_admin_leave(w->a, "1", QD, &c, &why));
+	assert_int_equal(json_len(dir_admin_effects(w->a)), 0);
+	world_free(w);
+}
+
+/* ---- who holds a post today ---- */
+
+static void
+test_holders_have_their_days(void **state)
+{
+	static const struct {
+		const char *id, *status, *assignment, *state, *until;
+	} rows[] = {{"11", "active", "primary;H9.1;gd;20200101;20210101;1/QĐ", "over", "20210101"},
+	    {"12", "active", "primary;H9.1;gd;29990101;;1/QĐ", "later", ""},
+	    {"13", "active", "primary;H9.1;gd;20200101;29990101;1/QĐ", "now", "29990101"},
+	    {"14", "suspended", "primary;H9.1;gd;20200101;;1/QĐ", "suspended", ""},
+	    {"15", "closed", "primary;H9.1;gd;20200101;;1/QĐ", "closed", ""},
+	    {"16", "active", "primary;H9.1;;20200101;;1/QĐ", "now", ""}};
+	enum { N = sizeof(rows) / sizeof(rows[0]) };
+	struct dir_entry post = {.dn = xstrdup("x"), .dn_norm = xstrdup("x")};
+	struct dir_attr attrs[2];
+	struct slice code = slice_str("gd"), occupants[N + 1];
+	struct world *w = world_new();
+	struct post_holder *h = NULL;
+	char *why = NULL, dn[N][64];
+	size_t n = 0;
+
+	(void)state;
+	for (size_t i = 0; i < N; i++) {
+		snprintf(dn[i], sizeof(dn[i]), "vnStaffId=%s,ou=people,o=x", rows[i].id);
+		ENTRY(w, dn[i], "objectClass", "vnCivilServant", "vnStaffId", rows[i].id, "cn", "A",
+		    "vnStatus", rows[i].status, "vnAssignment", rows[i].assignment);
+		occupants[i] = slice_str(dn[i]);
+	}
+	occupants[N] = slice_str("vnStaffId=99,ou=people,o=x"); /* nobody */
+	attrs[0] = (struct dir_attr){
+	    .name = (char *)(uintptr_t) "vnPositionCode", .values = &code, .n_values = 1};
+	attrs[1] = (struct dir_attr){
+	    .name = (char *)(uintptr_t) "roleOccupant", .values = occupants, .n_values = N + 1};
+	post.attrs = attrs;
+	post.n_attrs = 2;
+	OK(dir_admin_post_holders(w->a, &post, &h, &n, &why));
+	assert_int_equal(n, N);
+	for (size_t i = 0; i < N; i++) {
+		assert_string_equal(h[i].id, rows[i].id);
+		assert_string_equal(h[i].state, rows[i].state);
+		assert_string_equal(h[i].until, rows[i].until);
+	}
+	post_holders_free(h, n);
+	free(post.dn);
+	free(post.dn_norm);
+	world_free(w);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {cmocka_unit_test(test_transfer),
+	    cmocka_unit_test(test_a_clerk_goes_elsewhere_in_a_role),
+	    cmocka_unit_test(test_nothing_begins_that_is_over),
+	    cmocka_unit_test(test_leave_ends_everything),
+	    cmocka_unit_test(test_a_transfer_ends_what_stood_on_the_old_place),
+	    cmocka_unit_test(test_a_post_at_the_new_agency_goes_on),
+	    cmocka_unit_test(test_a_transfer_that_was_cut_off),
+	    cmocka_unit_test(test_a_freeze_ends_nothing_and_says_what_goes_on),
+	    cmocka_unit_test(test_holders_have_their_days)};
+	int failed;
+
+	json_init();
+	world_conf = world_conf_load();
+	failed = cmocka_run_group_tests(tests, NULL, NULL);
+	conf_free(world_conf);
+	return failed;
+}
