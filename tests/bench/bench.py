@@ -22,6 +22,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 
 import account  # noqa: E402
+import auth_bench  # noqa: E402
 import cyrus  # noqa: E402
 import loads  # noqa: E402
 import milter_bench  # noqa: E402
@@ -125,8 +126,8 @@ class Bench:
 
     def run(self):
         chosen = [x for x in loads.ALL if not self.args.loads or any(x.name.startswith(p) for p in self.args.loads)]
-        if not chosen and not {"milter", "sink"} & set(self.args.loads):
-            sys.exit("no load of that name; there are: milter sink " + " ".join(x.name for x in loads.ALL))
+        if not chosen and not {"auth", "milter", "sink"} & set(self.args.loads):
+            sys.exit("no load of that name; there are: auth milter sink " + " ".join(x.name for x in loads.ALL))
         if any(self.wants_big(x) for x in chosen):
             self.fill()
         self.result["loads"] = {}
@@ -147,6 +148,8 @@ class Bench:
             self.result["pss"] = {n: s.group.pss() for n, s in self.sides.items() if n != "cyrus"}
         if not self.args.loads or "sink" in self.args.loads:
             self.result["sink"] = self.sink()
+        if not self.args.loads or "auth" in self.args.loads:
+            self.result["auth"] = auth_bench.measure(self.args.short, self.args.rounds, say)
         if not self.args.loads or "milter" in self.args.loads:
             self.result["milter"] = self.milter()
 

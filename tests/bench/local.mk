@@ -9,6 +9,11 @@ tests_bench_load_imap_LDADD = $(CV_LOAD_LIBS)
 tests_bench_load_sink_SOURCES = tests/bench/load_sink.c $(CV_LOAD_SOURCES)
 tests_bench_load_sink_LDADD = $(CV_LOAD_LIBS)
 
+# the login part (auth_bench.py): congvu-lookup and Dovecot's auth, asked in their own protocols
+noinst_PROGRAMS += tests/bench/load_auth
+tests_bench_load_auth_SOURCES = tests/bench/load_auth.c $(CV_LOAD_SOURCES)
+tests_bench_load_auth_LDADD = directory/libcvlookup.a $(CV_LOAD_LIBS) lib/libcvipc.a lib/libcvloop.a lib/libcv.a $(EVENT_LIBS)
+
 # the milter part (milter_bench.py): an MTA that only asks a milter, and libcrypto alone
 noinst_PROGRAMS += tests/bench/load_milter tests/bench/cms_bench
 tests_bench_load_milter_SOURCES = tests/bench/load_milter.c

@@ -110,6 +110,13 @@ def generator_lines(result):
             "%s %s/s" % (name, number(rate)) for name, rate in result["sink"].items()) + "."
 
 
+def auth_part(result):
+    import auth_bench
+    return ["", "Logins, without a mail protocol: congvu-lookup (with tickets, rights and sender identities) and Dovecot's auth, with and without their caches, on one slapd, "
+            "16 under way. The goal is at most a third of the CPU (3×). Load average %s:" % "/".join("%.1f" % v for v in result["load_average"]),
+            ""] + table(auth_bench.HEAD, auth_bench.rows(result, number))
+
+
 def milter_part(result):
     import milter_bench
     m = result.get("memory")
@@ -148,6 +155,8 @@ def markdown(result):
             ["side", "4 KB", "100 KB", "PSS MiB", "processes"],
             ([s, "{:,.0f}".format(d["4k"]), "{:,.0f}".format(d["100k"]), "%.0f" % (result["pss"][s][0] / 1048576), str(result["pss"][s][1])]
              for s, d in result["disk"].items()))
+    if result.get("auth"):
+        out += auth_part(result["auth"])
     if result.get("milter"):
         out += milter_part(result["milter"])
     lines = list(generator_lines(result))

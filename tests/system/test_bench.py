@@ -31,6 +31,10 @@ def test_each_load_runs(tmp_path):
     assert all(v > 0 for v in result["sink"].values())
     for name, entry in result["milter"]["kinds"].items():
         assert entry["congvu"][0]["wanted"] == entry["congvu"][0]["n"] > 0 and entry["congvu"][0]["cpu_ms"] > entry["raw"][0]["cpu_ms"] / 2 > 0, name
+    for name, entry in result["auth"]["kinds"].items():
+        for side in ("congvu", "dovecot"):
+            assert entry[side][0]["n"] >= 4 and entry[side][0]["cpu_ms"] > 0, name
+    assert "| SCRAM-SHA-256, no cache |" in r.stdout
     held = result["milter"]["memory"]
     assert held["wanted"] == held["sessions"] and held["held"]["disk"] > held["octets"]
     assert "| 20 KB text, 64 sessions |" in r.stdout
