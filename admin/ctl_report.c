@@ -31,6 +31,8 @@ struct report {
 	struct ctl *c;
 	struct trace_span span;
 	uint64_t verdicts, actions[N_ACTIONS], outcomes, delivered, released, purges, bad;
+	uint64_t urgent, read,
+	    unread; /* P32: documents; mailboxes that opened one in time, or not */
 	struct tally rules, agencies, signers, issuers, deeds;
 };
 
@@ -85,6 +87,8 @@ take_verdict(struct report *r, const struct json *rec)
 		const char *mode = json_cstr(json_get(json_at(list, i), "mode"));
 		struct slice id = json_str(json_get(json_at(list, i), "id"));
 
+		r->urgent +=
+		    action == ACCEPTED && strcmp(mode, "enforce") == 0 && slice_eq_str(id, "P32");
 		if (strcmp(mode, "log") == 0 || strcmp(mode, "warn") == 0)
 			tally_add(&r->rules, id, strcmp(mode, "log") == 0 ? LOGGED : WARNED, 1);
 	}
@@ -105,6 +109,13 @@ take(struct report *r, const struct json *rec)
 		for (size_t i = 0; i < json_len(rcpts); i++)
 			r->delivered += slice_eq_str(
 			    json_str(json_get(json_at(rcpts, i), "result")), "delivered");
+	} else if (slice_eq_str(event, "delivery")) {
+		for (size_t i = 0; i < json_len(rcpts); i++) {
+			struct slice result = json_str(json_get(json_at(rcpts, i), "result"));
+
+			r->read += slice_eq_str(result, "read");
+			r->unread += slice_eq_str(result, "unread");
+		}
 	} else if (json_kind(json_get(rec, "by")) == JSON_T_STR) {
 		tally_add(&r->deeds, event, 0, 1);
 	}
@@ -167,7 +178,7 @@ static struct json *
 report_json(struct report *r, const char *key, bool verify)
 {
 	static const char *const times[] = {"times", NULL};
-	struct json *o = json_obj_new(), *mails = json_obj_new();
+	struct json *o = json_obj_new(), *mails = json_obj_new(), *urgent = json_obj_new();
 
 	json_set_str(o, "since", r->span.since);
 	json_set_str(o, "until", r->span.until);
@@ -179,6 +190,10 @@ report_json(struct report *r, const char *key, bool verify)
 	json_set_int(mails, "released", (int64_t)r->released);
 	json_set_int(mails, "altered_records", (int64_t)r->bad);
 	json_set_take(o, "mails", mails);
+	json_set_int(urgent, "documents", (int64_t)r->urgent);
+	json_set_int(urgent, "read", (int64_t)r->read);
+	json_set_int(urgent, "unread", (int64_t)r->unread);
+	json_set_take(o, "urgent", urgent);
 	json_set_take(o, "rules", tally_json(&r->rules, "rule", rule_keys));
 	json_set_take(o, "agencies", tally_json(&r->agencies, "agency", action_keys));
 	json_set_take(o, "signers", tally_json(&r->signers, "signer", signer_keys));
@@ -278,7 +293,7 @@ print_integrity(const struct json *j, bool with_key)
 static void
 print(const struct json *o, bool with_key)
 {
-	const struct json *m = json_get(o, "mails");
+	const struct json *m = json_get(o, "mails"), *u = json_get(o, "urgent");
 	const char *const rule_labels[] = {_("let through"), _("refused"), _("held for review"),
 	    _("deferred"), _("warned"), _("noted in the log alone")};
 	const char *const signer_labels[] = {_("good"), _("not good")};
@@ -297,6 +312,11 @@ print(const struct json *o, bool with_key)
 	if (json_int(json_get(m, "altered_records"), 0) > 0)
 		printf(_("  %lld records are NOT as they were written and are not counted\n"),
 		    (long long)json_int(json_get(m, "altered_records"), 0));
+	printf(_("Urgent documents (P32): %lld; recipients that opened one in time: %lld, that did "
+		 "not: %lld\n"),
+	    (long long)json_int(json_get(u, "documents"), 0),
+	    (long long)json_int(json_get(u, "read"), 0),
+	    (long long)json_int(json_get(u, "unread"), 0));
 	print_table(_("Rules"), json_get(o, "rules"), "rule", rule_keys, rule_labels);
 	print_table(_("Agencies"), json_get(o, "agencies"), "agency", action_keys, rule_labels);
 	print_table(_("Signers"), json_get(o, "signers"), "signer", signer_keys, signer_labels);

@@ -171,6 +171,22 @@ edits_authres(const struct rule_facts *f, const char *id, struct buf *out)
 		buf_append_str(out, "; smime=none");
 }
 
+/* What congvu-smtpd goes by (P32): "; urgency=hoa-toc". */
+static void
+append_urgency(const struct rule_facts *f, struct buf *out)
+{
+	struct buf word;
+	size_t i;
+
+	buf_init(&word, 100);
+	(void)rule_urgent(f, &word);
+	buf_append_str(out, "; urgency=");
+	for (i = 0; i < word.len; i++)
+		buf_append_byte(
+		    out, word.data[i] >= 'a' && word.data[i] <= 'z' ? word.data[i] : '-');
+	buf_done(&word);
+}
+
 void
 edits_verdict(const struct rule_facts *f, const struct verdict *v, struct buf *out)
 {
@@ -186,6 +202,9 @@ edits_verdict(const struct rule_facts *f, const struct verdict *v, struct buf *o
 	buf_appendf(out, "; official=%s", f->official ? "yes" : "no");
 	if (f->official_why[0] != '\0')
 		buf_appendf(out, " (%s)", f->official_why);
+	if (v->decision == NULL && v->hits[RULE_ROW_rule_urgent] &&
+	    rule_mode_of(f, &rule_table[RULE_ROW_rule_urgent]) == MODE_ENFORCE)
+		append_urgency(f, out);
 	buf_appendf(out, "; signature=%s",
 	    !rule_mail_signature(f)  ? "none"
 	    : rule_signature_good(f) ? "good"

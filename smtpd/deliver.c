@@ -37,6 +37,7 @@ struct deliver {
 	bool counted; /* in smtpd.delivering */
 	bool waits;   /* to be judged anew (judge.c) */
 	bool goes_out;
+	bool urgent; /* P32, by our milter's verdict (urgent.c) */
 	struct replies *replies;
 	struct sent_copies *copies;
 	struct sent_message sent; /* for them */
@@ -229,6 +230,8 @@ env_flags(const struct deliver *d)
 		f |= ENV_QUARANTINE;
 	if (d->waits)
 		f |= ENV_JUDGE;
+	if (d->urgent)
+		f |= ENV_URGENT;
 	return f;
 }
 
@@ -309,6 +312,9 @@ on_commit(void *arg, int err)
 
 	d->c->call = NULL;
 	if (d->only_reports) {
+		if (err != 0 && d->urgent)
+			log_msg(
+			    LOG_LVL_ERROR, "urgent_not_watched", "%s: %s", t->qid, err_name(err));
 		finish(d, 250, text_with_id(d, "Delivered as"));
 		return;
 	}
@@ -368,7 +374,8 @@ note_results(struct deliver *d, size_t *delivered, size_t *refused)
 		switch (d->local[i].result) {
 		case LMTP_DELIVERED:
 			r->outcome = "delivered";
-			if (r->notify & SMTP_NOTIFY_SUCCESS)
+			/* the queue tells the sender of it, and watches whether an urgent document is read */
+			if ((r->notify & SMTP_NOTIFY_SUCCESS) || d->urgent)
 				r->kind = RCPT_DELIVERED;
 			++*delivered;
 			break;
@@ -682,6 +689,14 @@ alarm_officers(struct deliver *d, unsigned code, const char *text)
 }
 
 static void
+send_out(struct deliver *d)
+{
+	if (d->urgent)
+		urgent_receipts(d->t);
+	hold_remote(d);
+}
+
+static void
 on_milters(void *arg, const struct milter_verdict *v)
 {
 	struct deliver *d = arg;
@@ -718,12 +733,13 @@ on_milters(void *arg, const struct milter_verdict *v)
 		log_msg(LOG_LVL_INFO, "released", "%s: %s", t->qid, d->ch.quarantine);
 		d->ch.quarantine = NULL;
 	}
+	d->urgent = d->ch.quarantine == NULL && urgent_judged(&d->msg);
 	if (apply_envelope_changes(d) != 0 || forward_expand(t, &d->msg) != 0 || render(d) != 0)
 		finish(d, 451, "4.3.0 The message could not be prepared");
 	else if (t->n_rcpts == 0)
 		finish(d, 250, text_with_id(d, "Taken as"));
 	else
-		hold_remote(d);
+		send_out(d);
 }
 
 void

@@ -31,6 +31,10 @@ enum envelope_flag {
 	    64, /* two officers released it from the quarantine (queue_release.c): the same way, exempt from what held it */
 	ENV_SENT =
 	    128, /* no mail: a copy of what was sent, for the Sent of its recipients (sent_copy.c) */
+	ENV_URGENT =
+	    256, /* our milter judged it an urgent document (P32): it goes first, and is watched until it is read */
+	ENV_WATCH =
+	    512, /* no message: asks whether one was read (queue_watch.c); envid is its delivery id in hex */
 };
 enum rcpt_state {
 	RCPT_LOCAL = 1,  /* to lmtp_route */

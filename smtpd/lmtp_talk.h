@@ -34,6 +34,9 @@ struct lmtp_message {
 	    *judge_release; /* officers released it: as QUEUE_ENTRY says; NULL or "": not that */
 	bool
 	    sent; /* a copy of what was sent, for its recipients' Sent: to a server that offers XCVSENT; by another all get LMTP_REFUSED, LMTP_NO_SENT */
+	const char *
+	    seen_id; /* no message: whether the one recipient read what came under this delivery id (hex), given to lmtp_talk_probe; a server without XCVSEEN
+		      * cannot tell: DELIVERED without a code. NULL: not that */
 	bool eight_bit;
 	bool
 	    smtputf8; /* it cannot go without SMTPUTF8 (RFC 6531): 5.6.7 where an SMTP server lacks it */

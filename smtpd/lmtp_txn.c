@@ -235,6 +235,8 @@ put_mail(const struct lmtp_talk *t, struct buf *b)
 		buf_appendf(b, " XCVID=%s", m->id_hex);
 	if (m->sent)
 		buf_append_str(b, " XCVSENT");
+	if (m->seen_id != NULL)
+		buf_appendf(b, " XCVSEEN=%s", m->seen_id);
 	if (m->judge_login != NULL) {
 		if (m->judge_login[0] != '\0')
 			put_hex(b, " XCVLOGIN=", m->judge_login);
@@ -260,6 +262,8 @@ is_refused_here(struct lmtp_talk *t)
 		    &t->m, LMTP_RETRY, 0, "4.3.5 That is not the server that judges mail");
 	else if (t->m.sent && (t->p.smtp || !(t->ext.bits & SMTP_EXT_XCVSENT)))
 		lmtp_rest_result(&t->m, LMTP_REFUSED, 0, LMTP_NO_SENT);
+	else if (t->m.seen_id != NULL && !(t->ext.bits & SMTP_EXT_XCVSEEN))
+		lmtp_rest_result(&t->m, LMTP_DELIVERED, 0, "2.0.0 That server does not tell");
 	else if (t->m.smtputf8 && t->p.smtp && !(t->ext.bits & SMTP_EXT_SMTPUTF8))
 		lmtp_rest_result(
 		    &t->m, LMTP_REFUSED, 553, "5.6.7 The next server does not take SMTPUTF8");

@@ -126,6 +126,12 @@ drop(struct qent *e)
 		queue_remove_after_sync(&id);
 }
 
+static bool
+is_for_relay(const struct qent *e)
+{
+	return e->state == QUEUE_ST_QUEUED || e->state == QUEUE_ST_WATCH;
+}
+
 /* Something is due: what is over goes, for the rest a relay is woken. */
 void
 queue_on_due(void *arg)
@@ -134,7 +140,7 @@ queue_on_due(void *arg)
 	int64_t now = queue_now_ms();
 
 	(void)arg;
-	while ((e = qdb_first(queue.db)) != NULL && e->due <= now && e->state != QUEUE_ST_QUEUED) {
+	while ((e = qdb_first(queue.db)) != NULL && e->due <= now && !is_for_relay(e)) {
 		size_t before = qdb_count(queue.db);
 		drop(e);
 		if (qdb_count(queue.db) == before) { /* no room to write */
@@ -142,7 +148,7 @@ queue_on_due(void *arg)
 			return;
 		}
 	}
-	if (e != NULL && e->due <= now && e->state == QUEUE_ST_QUEUED) {
+	if (e != NULL && e->due <= now) {
 		for (size_t i = 0; i < queue.n_relays; i++)
 			(void)ipc_notify(queue.relays[i], QUEUE_WAKE, NULL);
 		/* asked again in a while should no relay be there */
@@ -302,12 +308,55 @@ queue_log_entry(const char *event, const struct delivery_id *id, const struct qr
 	log_end(&l);
 }
 
+/* Of the indexes of settled recipients, those that have the message. */
+static size_t
+having_it(const struct envelope *e, const uint32_t *settled, size_t n, uint32_t *out)
+{
+	size_t k = 0;
+
+	for (size_t i = 0; out != NULL && i < n; i++)
+		if (e->rcpts[settled[i]].state == RCPT_DELIVERED)
+			out[k++] = settled[i];
+	return k;
+}
+
+/* What a COMMIT brings, with the reports about it and what watches an urgent document. */
 static int
-store_incoming(struct incoming *in, bool commit, int fd)
+put_incoming(struct incoming *in, const uint32_t *settled, struct dsn_rcpt *told, size_t n_settled)
 {
 	struct qdb_put put = {
 	    .id = in->id, .row = &in->row, .header = in->header, .body = in->body};
+	uint32_t *have = arena_calloc(queue.arena, n_settled + 1, sizeof(uint32_t));
+	size_t n_have = having_it(&in->row.env, settled, n_settled, have);
+	const struct qdb_put *extra = NULL;
 	struct queue_bounce b;
+	struct queue_watch w;
+
+	int r = queue_bounce_make(&b, &in->id, &in->row, in->header, told, n_settled);
+	int err = queue_watch_make(&w, &in->id, &in->row, in->header, have, n_have);
+	if (r == 0)
+		r = have == NULL ? ERR_NOMEM : err;
+	if (r == 0) {
+		queue_envelope_without(&in->row.env, settled, n_settled);
+		if (b.wanted)
+			extra = &b.put;
+		if (w.wanted) {
+			w.put.also = extra;
+			extra = &w.put;
+		}
+		/* with nobody left the id is kept for a while all the same: the COMMIT may come again */
+		r = in->row.env.n_rcpts > 0
+			? qdb_put(queue.db, &put, extra)
+			: qdb_finish(queue.db, &in->id, in->row.arrived + QUEUE_DONE_MS, extra);
+	}
+	queue_bounce_done(&b);
+	queue_watch_done(&w);
+	return r;
+}
+
+static int
+store_incoming(struct incoming *in, bool commit, int fd)
+{
 	uint32_t *settled = NULL;
 	struct dsn_rcpt *told = NULL;
 	size_t n_settled = commit ? settled_of(&in->row.env, &settled, &told) : 0;
@@ -326,16 +375,7 @@ store_incoming(struct incoming *in, bool commit, int fd)
 		r = qspool_keep(&in->id, fd, in->row.size);
 	if (r != 0)
 		return r;
-	r = queue_bounce_make(&b, &in->id, &in->row, in->header, told, n_settled);
-	if (r == 0) {
-		queue_envelope_without(&in->row.env, settled, n_settled);
-		const struct qdb_put *extra = b.wanted ? &b.put : NULL;
-		/* with nobody left the id is kept for a while all the same: the COMMIT may come again */
-		r = in->row.env.n_rcpts > 0
-			? qdb_put(queue.db, &put, extra)
-			: qdb_finish(queue.db, &in->id, in->row.arrived + QUEUE_DONE_MS, extra);
-	}
-	queue_bounce_done(&b);
+	r = put_incoming(in, settled, told, n_settled);
 	const struct qent *e = qdb_find(queue.db, &in->id);
 	if (e == NULL || e->state == QUEUE_ST_DONE)
 		queue_remove_after_sync(&in->id);
@@ -484,6 +524,7 @@ read_conf(const struct conf *conf)
 	queue.conf = conf;
 	queue.lifetime_ms = conf_int(conf, "queue_lifetime_s") * 1000;
 	queue.warn_ms = conf_int(conf, "queue_warn_s") * 1000;
+	queue.unread_ms = conf_int(conf, "urgent_unread_s") * 1000;
 	for (size_t i = 0;
 	     i < conf_list_len(conf, "queue_retry_s") && queue.n_waits < QUEUE_WAITS_MAX; i++) {
 		uint64_t s;

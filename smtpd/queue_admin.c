@@ -210,7 +210,8 @@ queue_msg_change(struct ipc_conn *c, uint32_t id, struct ipc_reader *r)
 	if (read_change(r, &ch) != 0)
 		return ERR_PROTO;
 	struct qent *e = qdb_find(queue.db, &ch.id);
-	if (e == NULL || e->state == QUEUE_ST_DONE || e->state == QUEUE_ST_HELD)
+	if (e == NULL || e->state == QUEUE_ST_DONE || e->state == QUEUE_ST_HELD ||
+	    e->state == QUEUE_ST_WATCH)
 		return ipc_reply_err(c, id, ERR_NOTFOUND, "no such message");
 	if (e->lease != NULL)
 		return wish(c, id, &ch, e);
@@ -239,7 +240,8 @@ queue_msg_show(struct ipc_conn *c, uint32_t id, struct ipc_reader *r)
 	if (ipc_reader_end(r) != 0)
 		return ERR_PROTO;
 	struct qent *e = qdb_find(queue.db, &did);
-	if (e == NULL || e->state == QUEUE_ST_DONE || e->state == QUEUE_ST_HELD)
+	if (e == NULL || e->state == QUEUE_ST_DONE || e->state == QUEUE_ST_HELD ||
+	    e->state == QUEUE_ST_WATCH)
 		return ipc_reply_err(c, id, ERR_NOTFOUND, "no such message");
 	buf_init(&header, KV_VALUE_MAX);
 	buf_init(&b, IPC_FRAME_MAX);

@@ -23,6 +23,7 @@ enum queue_state {
 	QUEUE_ST_QUEUED = 2,     /* to be delivered */
 	QUEUE_ST_QUARANTINE = 3, /* a milter holds it: a person releases it */
 	QUEUE_ST_ONHOLD = 5,     /* a person holds it */
+	QUEUE_ST_WATCH = 6, /* an urgent document was delivered: was it read? (queue_watch.c) */
 };
 enum queue_action {
 	QUEUE_DO_HOLD = 1,

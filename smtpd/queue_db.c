@@ -14,11 +14,16 @@
 
 enum { ROW_VERSION = 1, ROW_VERSION_RELEASE = 2 };
 
+struct heap {
+	struct qent **v;
+	size_t n, alloc;
+};
 struct qdb {
 	struct kv *kv;
-	void *tree; /* tsearch, by id */
-	struct qent **heap;
-	size_t n_heap, alloc, count;
+	void *tree;           /* tsearch, by id */
+	struct heap heaps[2]; /* by time; [1]: the urgent ones */
+	unsigned urgent_run;  /* urgent ones leased in a row while others were due */
+	size_t count;
 	bool dirty;
 };
 
@@ -34,69 +39,78 @@ key_of(struct key *k, char kind, const struct delivery_id *id)
 	return slice_of(k->b, sizeof(k->b));
 }
 
-/* ---- the heap ---- */
+/* ---- the heaps ---- */
+
+static struct heap *
+heap_of(struct qdb *db, const struct qent *e)
+{
+	return &db->heaps[e->urgent];
+}
 
 static void
-heap_set(struct qdb *db, size_t i, struct qent *e)
+heap_set(struct heap *h, size_t i, struct qent *e)
 {
-	db->heap[i] = e;
+	h->v[i] = e;
 	e->heap_at = i;
 }
 
 static void
-heap_up(struct qdb *db, size_t i)
+heap_up(struct heap *h, size_t i)
 {
-	struct qent *e = db->heap[i];
+	struct qent *e = h->v[i];
 
-	while (i > 0 && db->heap[(i - 1) / 2]->due > e->due) {
-		heap_set(db, i, db->heap[(i - 1) / 2]);
+	while (i > 0 && h->v[(i - 1) / 2]->due > e->due) {
+		heap_set(h, i, h->v[(i - 1) / 2]);
 		i = (i - 1) / 2;
 	}
-	heap_set(db, i, e);
+	heap_set(h, i, e);
 }
 
 static void
-heap_down(struct qdb *db, size_t i)
+heap_down(struct heap *h, size_t i)
 {
-	struct qent *e = db->heap[i];
+	struct qent *e = h->v[i];
 
 	for (;;) {
 		size_t k = 2 * i + 1;
-		if (k + 1 < db->n_heap && db->heap[k + 1]->due < db->heap[k]->due)
+		if (k + 1 < h->n && h->v[k + 1]->due < h->v[k]->due)
 			k++;
-		if (k >= db->n_heap || db->heap[k]->due >= e->due)
+		if (k >= h->n || h->v[k]->due >= e->due)
 			break;
-		heap_set(db, i, db->heap[k]);
+		heap_set(h, i, h->v[k]);
 		i = k;
 	}
-	heap_set(db, i, e);
+	heap_set(h, i, e);
 }
 
 static void
 heap_add(struct qdb *db, struct qent *e)
 {
-	if (db->n_heap == db->alloc) {
-		db->alloc = db->alloc == 0 ? 64 : db->alloc * 2;
-		db->heap = xrealloc(db->heap, db->alloc * sizeof(struct qent *));
+	struct heap *h = heap_of(db, e);
+
+	if (h->n == h->alloc) {
+		h->alloc = h->alloc == 0 ? 64 : h->alloc * 2;
+		h->v = xrealloc(h->v, h->alloc * sizeof(struct qent *));
 	}
-	heap_set(db, db->n_heap++, e);
-	heap_up(db, e->heap_at);
+	heap_set(h, h->n++, e);
+	heap_up(h, e->heap_at);
 }
 
 static void
 heap_remove(struct qdb *db, struct qent *e)
 {
+	struct heap *h = heap_of(db, e);
 	size_t i = e->heap_at;
 
 	if (i == SIZE_MAX)
 		return;
 	e->heap_at = SIZE_MAX;
-	struct qent *last = db->heap[--db->n_heap];
+	struct qent *last = h->v[--h->n];
 	if (last == e)
 		return;
-	heap_set(db, i, last);
-	heap_up(db, i);
-	heap_down(db, last->heap_at);
+	heap_set(h, i, last);
+	heap_up(h, i);
+	heap_down(h, last->heap_at);
 }
 
 /* ---- entries ---- */
@@ -147,6 +161,7 @@ entry_set(struct qdb *db, const struct delivery_id *id, const struct qrow *row)
 	e->size = row->size;
 	e->arrived = row->arrived;
 	e->n_rcpts = row->env.n_rcpts;
+	e->urgent = row->env.flags & ENV_URGENT;
 	e->unreachable = row->attempts > 0 && waits_for_store(&row->env);
 	/* what was leased and is changed goes back into the order; what is quarantined waits for a person */
 	e->lease = NULL;
@@ -166,7 +181,39 @@ entry_drop(struct qdb *db, struct qent *e)
 struct qent *
 qdb_first(struct qdb *db)
 {
-	return db->n_heap == 0 ? NULL : db->heap[0];
+	const struct heap *h = db->heaps;
+
+	if (h[0].n == 0 || (h[1].n > 0 && h[1].v[0]->due < h[0].v[0]->due))
+		return h[1].n == 0 ? NULL : h[1].v[0];
+	return h[0].v[0];
+}
+
+/* The first of a heap, when it is due and relay's business. */
+static struct qent *
+offered(const struct heap *h, int64_t now)
+{
+	struct qent *e = h->n == 0 ? NULL : h->v[0];
+
+	return e != NULL && e->due <= now &&
+		       (e->state == QUEUE_ST_QUEUED || e->state == QUEUE_ST_WATCH)
+		   ? e
+		   : NULL;
+}
+
+struct qent *
+qdb_next(struct qdb *db, int64_t now)
+{
+	struct qent *usual = offered(&db->heaps[0], now), *urgent = offered(&db->heaps[1], now);
+
+	if (usual != NULL && urgent != NULL)
+		return db->urgent_run >= QDB_URGENT_RUN ? usual : urgent;
+	return urgent != NULL ? urgent : usual;
+}
+
+void
+qdb_took(struct qdb *db, const struct qent *e)
+{
+	db->urgent_run = e->urgent ? db->urgent_run + 1 : 0;
 }
 
 void
@@ -199,7 +246,7 @@ qdb_hasten(struct qdb *db, struct qent *e, int64_t now)
 	if (e->heap_at == SIZE_MAX || e->due <= now)
 		return;
 	e->due = now;
-	heap_up(db, e->heap_at);
+	heap_up(heap_of(db, e), e->heap_at);
 }
 
 struct walk {
@@ -352,7 +399,8 @@ qdb_close(struct qdb *db)
 	if (db == NULL)
 		return;
 	tdestroy(db->tree, free);
-	free(db->heap);
+	free(db->heaps[0].v);
+	free(db->heaps[1].v);
 	kv_close(db->kv);
 	free(db);
 }
@@ -419,6 +467,24 @@ del_if(struct kv_txn *t, char kind, const struct delivery_id *id)
 	return r == ERR_NOTFOUND ? 0 : r;
 }
 
+/* p and what stands behind it. */
+static int
+put_all(struct kv_txn *t, const struct qdb_put *p)
+{
+	int r = 0;
+
+	for (; r == 0 && p != NULL; p = p->also)
+		r = put_one(t, p);
+	return r;
+}
+
+static void
+entries_set(struct qdb *db, const struct qdb_put *p)
+{
+	for (; p != NULL; p = p->also)
+		entry_set(db, &p->id, p->row);
+}
+
 /* One thread writes: a deadlock cannot be, but a checkpoint may get in between. */
 enum { TRIES = 5 };
 
@@ -433,8 +499,8 @@ qdb_put(struct qdb *db, const struct qdb_put *p, const struct qdb_put *extra)
 			continue;
 		db->dirty = true;
 		r = put_one(t, p);
-		if (r == 0 && extra != NULL)
-			r = put_one(t, extra);
+		if (r == 0)
+			r = put_all(t, extra);
 		if (r != 0)
 			kv_abort(t);
 		else
@@ -443,8 +509,7 @@ qdb_put(struct qdb *db, const struct qdb_put *p, const struct qdb_put *extra)
 	if (r != 0)
 		return r;
 	entry_set(db, &p->id, p->row);
-	if (extra != NULL)
-		entry_set(db, &extra->id, extra->row);
+	entries_set(db, extra);
 	return 0;
 }
 
@@ -467,8 +532,8 @@ qdb_finish(struct qdb *db, const struct delivery_id *id, int64_t due, const stru
 			r = del_if(t, 'h', id);
 		if (r == 0)
 			r = del_if(t, 'b', id);
-		if (r == 0 && extra != NULL)
-			r = put_one(t, extra);
+		if (r == 0)
+			r = put_all(t, extra);
 		if (r != 0)
 			kv_abort(t);
 		else
@@ -477,8 +542,7 @@ qdb_finish(struct qdb *db, const struct delivery_id *id, int64_t due, const stru
 	if (r != 0)
 		return r;
 	entry_set(db, id, &row);
-	if (extra != NULL)
-		entry_set(db, &extra->id, extra->row);
+	entries_set(db, extra);
 	return 0;
 }
 

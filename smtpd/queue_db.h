@@ -19,6 +19,7 @@ struct qent {
 	    unreachable; /* waits because its server could not be reached, not because it said no */
 	void *lease;     /* who delivers it now; not in the heap while leased */
 	bool hurry;      /* a person asked for a try: in memory only */
+	bool urgent;     /* ENV_URGENT: before others that are due, as far as these do not starve */
 	uint8_t
 	    wish; /* enum queue_action (queue_client.h) to be done when its lease ends; 0: none; in memory only */
 	size_t heap_at; /* SIZE_MAX: not in the heap */
@@ -49,6 +50,11 @@ void qdb_close(struct qdb *db);
 struct qent *qdb_find(struct qdb *db, const struct delivery_id *id);
 /* The one whose time comes first; NULL. */
 struct qent *qdb_first(struct qdb *db);
+/* The one that relay is to have now, of those due at that time: urgent ones first, but one of the others after QDB_URGENT_RUN urgent ones in a row, each in
+ * the order in which they are due; NULL. qdb_took: relay has it, which counts. */
+enum { QDB_URGENT_RUN = 4 };
+struct qent *qdb_next(struct qdb *db, int64_t now);
+void qdb_took(struct qdb *db, const struct qent *e);
 /* Takes it out of the order of delivery, or puts it back. */
 void qdb_lease(struct qdb *db, struct qent *e, void *who);
 void qdb_unlease(struct qdb *db, struct qent *e);
@@ -66,14 +72,15 @@ int qdb_header(struct qdb *db, const struct delivery_id *id, struct buf *out);
 int qdb_inline(struct qdb *db, const struct delivery_id *id, struct buf *out);
 
 /* Writes rows in one transaction, not yet synced (qdb_sync): a new message (header and, when has_inline, body), or a change of an old
- * one (header.ptr NULL: header and body stay). The entry in memory follows. extra: a second message of the same transaction
- * (a bounce); NULL for none. */
+ * one (header.ptr NULL: header and body stay). The entry in memory follows. extra: more messages of the same transaction
+ * (a bounce, what watches a mail), linked by also; NULL for none. */
 struct qdb_put {
 	struct delivery_id id;
 	const struct qrow *row;
 	struct slice header, body;
 	/* A mark written with it (ptr NULL: none): "v" and 16 octets, which qdb_mark reads. */
 	struct slice mark_key, mark_value;
+	const struct qdb_put *also; /* of an extra: the next one; NULL */
 };
 int qdb_put(struct qdb *db, const struct qdb_put *p, const struct qdb_put *extra);
 /* Takes header and body away and leaves a mark until due; or, state DONE already, the whole row. */

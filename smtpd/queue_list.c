@@ -57,7 +57,7 @@ list_one(void *arg, struct qent *e)
 	struct listing *l = arg;
 	struct qrow row;
 
-	if (e->state == QUEUE_ST_DONE || e->state == QUEUE_ST_HELD)
+	if (e->state == QUEUE_ST_DONE || e->state == QUEUE_ST_HELD || e->state == QUEUE_ST_WATCH)
 		return true;
 	if (l->n >= l->max || l->out.len > IPC_FRAME_MAX / 2) {
 		l->more = true;

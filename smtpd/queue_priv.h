@@ -28,6 +28,7 @@ struct queue {
 	uint64_t waits_ms[QUEUE_WAITS_MAX];
 	size_t n_waits;
 	int64_t lifetime_ms, warn_ms;
+	int64_t unread_ms;       /* urgent_unread_s; 0: nobody is told */
 	const struct conf *conf; /* security_officers */
 	uint64_t last_us;
 	unsigned char instance;
@@ -67,6 +68,21 @@ struct queue_bounce {
 int queue_bounce_make(struct queue_bounce *b, const struct delivery_id *id, const struct qrow *row,
     struct slice header, const struct dsn_rcpt *rcpts, size_t n);
 void queue_bounce_done(struct queue_bounce *b);
+
+/* ---- queue_watch.c ---- */
+struct queue_watch {
+	struct qrow row;
+	struct qdb_put put;
+	struct buf header;
+	bool wanted; /* it is an urgent document, and there is somebody to tell */
+};
+/* What is to watch whether the recipients with these indexes read the message id, which they have. header: the message's. queue_watch_done in any
+ * case. 0 or the error of the buffers. */
+int queue_watch_make(struct queue_watch *w, const struct delivery_id *id, const struct qrow *row,
+    struct slice header, const uint32_t *in, size_t n);
+void queue_watch_done(struct queue_watch *w);
+/* What the store said: QUEUE_DELIVERED: read, or not there any more; QUEUE_REFUSED: unread. Durable at the next sync. */
+int queue_watch_result(const struct delivery_id *id, struct qrow *row, const uint8_t *result);
 
 /* ---- queue_reply.c ---- */
 int queue_msg_reply(struct ipc_conn *c, uint32_t id, struct ipc_reader *r);

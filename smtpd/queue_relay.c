@@ -14,7 +14,14 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { CANARY_MS = 3000, PUT_OFF_MS = 600000, JUDGE_MS = 3000, JUDGE_MAX_MS = 300000 };
+enum {
+	CANARY_MS = 3000,
+	PUT_OFF_MS = 600000,
+	JUDGE_MS = 3000,
+	JUDGE_MAX_MS = 300000,
+	URGENT_MS = 60000,
+	URGENT_TRIES = 30
+};
 
 /* ---- the store is back ---- */
 
@@ -140,8 +147,7 @@ queue_msg_next(struct ipc_conn *c, uint32_t id)
 	if (qdb_is_dirty(queue.db))
 		queue_sync_now();
 	buf_init(&b, IPC_FRAME_MAX);
-	while ((e = qdb_first(queue.db)) != NULL && e->due <= queue_now_ms() &&
-	       e->state == QUEUE_ST_QUEUED) {
+	while ((e = qdb_next(queue.db, queue_now_ms())) != NULL) {
 		arena_reset(queue.arena);
 		buf_reset(&b);
 		r = row_to_lease(e, &row);
@@ -155,6 +161,7 @@ queue_msg_next(struct ipc_conn *c, uint32_t id)
 	if (r != 0) {
 		ipc_reply_err(c, id, r, "nothing is due");
 	} else if (ipc_reply(c, id, QUEUE_ENTRY, &b, -1) == 0) {
+		qdb_took(queue.db, e);
 		qdb_lease(queue.db, e, c);
 		e->hurry = false;
 	}
@@ -238,6 +245,9 @@ queue_wait_after(uint32_t attempts, uint32_t env_flags)
 	/* somebody waits for it, and it costs nobody else anything */
 	if (env_flags & ENV_JUDGE)
 		ms = attempts < 5 ? (uint64_t)JUDGE_MS << attempts : JUDGE_MAX_MS;
+	/* for half an hour each minute; what cannot be delivered then waits as all else */
+	if ((env_flags & ENV_URGENT) && attempts < URGENT_TRIES && ms > URGENT_MS)
+		ms = URGENT_MS;
 
 	random_bytes(&r, sizeof(r));
 	return ms * (80 + r % 41) / 100;
@@ -254,6 +264,8 @@ struct settling {
 	size_t n_told;
 	uint32_t n_gone, n_failed;
 	bool delivered_local;
+	uint32_t *have; /* those of our own that have it now */
+	size_t n_have;
 };
 
 /* What the sender may want to know of recipient i; 0: nothing, it is tried again. */
@@ -282,7 +294,10 @@ mark(struct settling *s)
 		enum dsn_action a = action_of(s, i);
 		if (e->rcpts[i].state == RCPT_DONE || a == 0)
 			continue;
-		s->delivered_local |= a == DSN_DELIVERED && e->rcpts[i].state == RCPT_LOCAL;
+		if (a == DSN_DELIVERED && e->rcpts[i].state == RCPT_LOCAL) {
+			s->delivered_local = true;
+			s->have[s->n_have++] = i;
+		}
 		s->n_failed += a == DSN_FAILED || a == DSN_EXPIRED;
 		s->n_gone++;
 		/* RFC 3461 5.2.2: a server that does DSN tells the rest of it */
@@ -296,7 +311,12 @@ static void
 mark_delayed(struct settling *s)
 {
 	struct envelope *e = &s->row->env;
-	bool late = queue.warn_ms > 0 && queue_now_ms() - s->row->arrived > queue.warn_ms;
+	int64_t after = queue.warn_ms;
+
+	if ((e->flags & ENV_URGENT) && queue.unread_ms > 0 &&
+	    (after == 0 || queue.unread_ms < after))
+		after = queue.unread_ms;
+	bool late = after > 0 && queue_now_ms() - s->row->arrived > after;
 
 	if (s->kind != QUEUE_SETTLE_ATTEMPT || !late || (e->flags & ENV_WARNED))
 		return;
@@ -337,6 +357,7 @@ queue_settle(
 {
 	struct settling s = {.id = id, .row = row, .result = result, .kind = kind};
 	struct queue_bounce b;
+	struct queue_watch w;
 	struct buf header;
 
 	/* what was held until now has its time from now on */
@@ -346,7 +367,8 @@ queue_settle(
 	if (kind == QUEUE_SETTLE_ATTEMPT && queue_release_refused(row, result))
 		return queue_release_back(id, row, result);
 	s.told = arena_calloc(queue.arena, 2 * (size_t)row->env.n_rcpts + 1, sizeof(*s.told));
-	if (s.told == NULL)
+	s.have = arena_calloc(queue.arena, (size_t)row->env.n_rcpts + 1, sizeof(*s.have));
+	if (s.told == NULL || s.have == NULL)
 		return ERR_NOMEM;
 	mark(&s);
 	mark_delayed(&s);
@@ -354,8 +376,13 @@ queue_settle(
 	if (s.n_told > 0)
 		(void)qdb_header(queue.db, id, &header);
 	int r = queue_bounce_make(&b, id, row, buf_slice(&header), s.told, s.n_told);
+	int err = queue_watch_make(&w, id, row, buf_slice(&header), s.have, s.n_have);
 	if (r == 0)
-		r = write_settled(&s, b.wanted ? &b.put : NULL);
+		r = err;
+	if (r == 0 && w.wanted)
+		w.put.also = b.wanted ? &b.put : NULL;
+	if (r == 0)
+		r = write_settled(&s, w.wanted ? &w.put : b.wanted ? &b.put : NULL);
 	if (r == 0)
 		note_reachability(id, s.delivered_local);
 	if (r == 0)
@@ -364,8 +391,20 @@ queue_settle(
 						 : "relayed",
 		    id, row, 0);
 	queue_bounce_done(&b);
+	queue_watch_done(&w);
 	buf_done(&header);
 	return r;
+}
+
+/* What the results of a lease say: of a message, or of what watches one, whose parts are taken at its end. */
+static int
+take_results(const struct delivery_id *did, const struct qent *e, struct qrow *row, uint8_t *result,
+    bool last)
+{
+	if (e->state == QUEUE_ST_QUEUED)
+		return queue_settle(
+		    did, row, result, last ? QUEUE_SETTLE_ATTEMPT : QUEUE_SETTLE_PART);
+	return last ? queue_watch_result(did, row, result) : 0;
 }
 
 int
@@ -379,7 +418,8 @@ queue_msg_result(struct ipc_conn *c, uint32_t id, struct ipc_reader *r, bool las
 		return ERR_PROTO;
 	struct qent *e = qdb_find(queue.db, &did);
 	/* no lease: it ended with this process's forerunner, and the relay that had it still knows what became of it */
-	if (e == NULL || e->state != QUEUE_ST_QUEUED || (e->lease != c && e->lease != NULL))
+	if (e == NULL || (e->state != QUEUE_ST_QUEUED && e->state != QUEUE_ST_WATCH) ||
+	    (e->lease != c && e->lease != NULL))
 		return ipc_reply_err(c, id, ERR_NOTFOUND, "not leased to you");
 	if ((err = qdb_get(queue.db, &did, queue.arena, &row)) == 0) {
 		uint8_t *result = arena_calloc(queue.arena, row.env.n_rcpts + 1, 1);
@@ -387,8 +427,7 @@ queue_msg_result(struct ipc_conn *c, uint32_t id, struct ipc_reader *r, bool las
 		if (err == ERR_PROTO)
 			return err;
 		if (err == 0)
-			err = queue_settle(
-			    &did, &row, result, last ? QUEUE_SETTLE_ATTEMPT : QUEUE_SETTLE_PART);
+			err = take_results(&did, e, &row, result, last);
 	}
 	e = qdb_find(queue.db, &did);
 	if (e != NULL && !last)

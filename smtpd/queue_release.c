@@ -181,7 +181,8 @@ queue_msg_release(struct ipc_conn *c, uint32_t id, struct ipc_reader *r)
 	if (read_ask(r, &a) != 0)
 		return ERR_PROTO;
 	e = qdb_find(queue.db, &a.id);
-	if (e == NULL || e->state == QUEUE_ST_DONE || e->state == QUEUE_ST_HELD)
+	if (e == NULL || e->state == QUEUE_ST_DONE || e->state == QUEUE_ST_HELD ||
+	    e->state == QUEUE_ST_WATCH)
 		return ipc_reply_err(c, id, ERR_NOTFOUND, "no such message");
 	err = qdb_get(queue.db, &a.id, queue.arena, &row);
 	if (err == 0)

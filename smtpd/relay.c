@@ -97,6 +97,13 @@ log_rcpt(const struct work *w, const struct lmtp_rcpt *x)
 	log_end(&l);
 }
 
+/* It asks whether a message was read. */
+static bool
+is_watch(const struct work *w)
+{
+	return (w->entry.env.flags & ENV_WATCH) != 0;
+}
+
 static enum queue_result
 result_of(const struct work *w, const struct lmtp_rcpt *x, uint32_t i)
 {
@@ -104,7 +111,9 @@ result_of(const struct work *w, const struct lmtp_rcpt *x, uint32_t i)
 
 	switch (x->result) {
 	case LMTP_DELIVERED:
-		return !smtp ? QUEUE_DELIVERED : x->dsn_passed ? QUEUE_RELAYED : QUEUE_PASSED;
+		return !smtp || is_watch(w) ? QUEUE_DELIVERED
+		       : x->dsn_passed      ? QUEUE_RELAYED
+					    : QUEUE_PASSED;
 	case LMTP_REFUSED:
 		return QUEUE_REFUSED;
 	default:
@@ -133,6 +142,18 @@ on_recorded(void *arg, int err, uint64_t seq)
 		log_msg(LOG_LVL_DEBUG, "delivery_not_recorded", "%s", err_name(err));
 }
 
+/* What an end is called in the audit log. */
+static const char *
+end_name(const struct work *w, const struct lmtp_rcpt *x)
+{
+	if (is_watch(w))
+		return x->result == LMTP_REFUSED ? "unread" : x->code == 0 ? "unknown" : "read";
+	return x->result != LMTP_DELIVERED        ? "refused"
+	       : (w->entry.env.flags & ENV_JUDGE) ? "judged"
+	       : (w->entry.env.flags & ENV_SENT)  ? "filed"
+						  : "delivered";
+}
+
 /* The audit log hears what became of recipients for good: congvu trace. */
 static void
 record(const struct work *w, const struct ledger_rcpt *rcpts, size_t n)
@@ -140,6 +161,9 @@ record(const struct work *w, const struct ledger_rcpt *rcpts, size_t n)
 	char qid[QID_LEN + 1];
 
 	delivery_id_qid(&w->entry.id, qid);
+	/* what watches a mail speaks of that one */
+	if (is_watch(w))
+		snprintf(qid, sizeof(qid), "%.*s", QID_LEN, w->entry.env.envid);
 	struct ledger_outcome o = {.qid = qid,
 	    .enhanced = "",
 	    .text = "",
@@ -170,12 +194,8 @@ collect(struct work *w, struct queue_rcpt_result *res, bool last)
 			relay.deliveries += x->result == LMTP_DELIVERED;
 			relay.failures += x->result != LMTP_DELIVERED;
 			if (is_end && ends != NULL)
-				ends[n_ends++] = (struct ledger_rcpt){x->address,
-				    x->result != LMTP_DELIVERED        ? "refused"
-				    : (w->entry.env.flags & ENV_JUDGE) ? "judged"
-				    : (w->entry.env.flags & ENV_SENT)  ? "filed"
-								       : "delivered",
-				    why_of(w, x)};
+				ends[n_ends++] =
+				    (struct ledger_rcpt){x->address, end_name(w, x), why_of(w, x)};
 		}
 		w->told[i] = true;
 		res[n++] = (struct queue_rcpt_result){
@@ -314,12 +334,14 @@ start_job(struct work *w, struct relay_dest *d, uint32_t from, uint32_t n)
 		w->jobs[i].dest = d;
 	delivery_id_hex(&w->entry.id, hex);
 	*j = (struct relay_job){.dest = d,
+	    .urgent = e->flags & ENV_URGENT,
 	    .done = on_job,
 	    .arg = w,
 	    .m = {.from = e->from,
 		.id_hex = arena_strdup(w->arena, hex),
 		.ret = e->ret,
 		.envid = e->envid,
+		.seen_id = is_watch(w) ? e->envid : NULL,
 		.judge_login = is_judged(w) ? e->login : NULL,
 		.judge_ip = e->client_ip,
 		.judge_release = w->entry.release,
@@ -369,7 +391,7 @@ place(struct work *w, struct placed **out, bool *full_out)
 		    .address = x->address, .orcpt = x->orcpt, .notify = x->notify};
 	}
 	*out = p;
-	*full_out = full && !w->entry.hurry;
+	*full_out = full && !w->entry.hurry && !(e->flags & ENV_URGENT);
 	return 0;
 }
 
@@ -382,7 +404,9 @@ start_jobs(struct work *w, const struct placed *p)
 	while (from < w->n) {
 		struct relay_dest *d = p[from].dest;
 		bool smtp = d != NULL && d->route->way != RELAY_LMTP;
-		uint32_t most = smtp ? (uint32_t)conf_int(role_conf(), "relay_recipients") : w->n;
+		uint32_t most = is_watch(w) ? 1
+				: smtp      ? (uint32_t)conf_int(role_conf(), "relay_recipients")
+					    : w->n;
 		uint32_t n = 1;
 		while (from + n < w->n && (n < most || is_judged(w)) && p[from + n].dest == d)
 			n++;

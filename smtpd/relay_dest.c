@@ -23,6 +23,7 @@ enum {
 	FORGET_MS = 600000, /* unused ones, and what is known of their failures */
 	SWEEP_MS = 30000,
 	LOCAL_MAX = 20, /* connections to the store */
+	URGENT_RUN = 4, /* urgent jobs that pass one that waits */
 };
 
 static struct relay_dest *buckets[BUCKETS];
@@ -123,6 +124,24 @@ job_fail(struct relay_dest *d, struct relay_job *j)
 	j->done(j->arg);
 }
 
+/* Behind the urgent ones that stand in front; at the end when others waited long enough. */
+static void
+wait_in_line(struct relay_dest *d, struct relay_job *j)
+{
+	struct relay_job **at = d->waiting_tail;
+
+	if (j->urgent && d->passed < URGENT_RUN) {
+		for (at = &d->waiting; *at != NULL && (*at)->urgent; at = &(*at)->next)
+			;
+		d->passed += *at != NULL;
+	}
+	j->next = *at;
+	*at = j;
+	if (j->next == NULL)
+		d->waiting_tail = &j->next;
+	d->n_waiting++;
+}
+
 void
 relay_dest_submit(struct relay_dest *d, struct relay_job *j)
 {
@@ -135,9 +154,7 @@ relay_dest_submit(struct relay_dest *d, struct relay_job *j)
 		d->active++;
 		relay_try_start(d, j);
 	} else {
-		*d->waiting_tail = j;
-		d->waiting_tail = &j->next;
-		d->n_waiting++;
+		wait_in_line(d, j);
 	}
 }
 
@@ -152,6 +169,8 @@ next_waiting(struct relay_dest *d)
 	if (d->waiting == NULL)
 		d->waiting_tail = &d->waiting;
 	d->n_waiting--;
+	if (!j->urgent)
+		d->passed = 0;
 	return j;
 }
 

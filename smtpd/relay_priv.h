@@ -37,6 +37,7 @@ struct relay_job {
 	/* the destination's own */
 	struct relay_dest *dest;
 	struct relay_job *next;
+	bool urgent; /* before others that wait, as far as these do not starve */
 	struct relay_try *try;
 };
 struct relay_dest {
@@ -48,6 +49,7 @@ struct relay_dest {
 	unsigned active; /* jobs that connect or are delivered */
 	struct relay_job *waiting, **waiting_tail;
 	unsigned n_waiting;
+	unsigned passed; /* urgent jobs that were put before others, in a row */
 	struct relay_conn *idle;
 	bool proven;       /* a conversation came about since the last failure */
 	unsigned failures; /* in a row */
@@ -59,7 +61,7 @@ struct relay_dest {
 struct relay_dest *relay_dest_of(const char *address, bool local);
 /* Our own smtpd-session: for mail that is to be judged anew. */
 struct relay_dest *relay_dest_judge(void);
-/* More for it would only wait. */
+/* More for it would only wait. Urgent mail may all the same: it is put in front. */
 bool relay_dest_is_full(const struct relay_dest *d);
 /* What a person asks to be tried now is tried. */
 void relay_dest_hurry(struct relay_dest *d);

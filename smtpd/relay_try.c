@@ -205,6 +205,16 @@ server_name_of(const struct relay_try *t)
 	return name;
 }
 
+/* The message, or a question about one. */
+static void
+say(struct relay_try *t)
+{
+	if (t->job->m.seen_id != NULL)
+		lmtp_talk_probe(t->conn->talk, &t->job->m, 0, relay.local_ms);
+	else
+		lmtp_talk_send(t->conn->talk, &t->job->m);
+}
+
 static void
 connect_now(struct relay_try *t, const char *hostport)
 {
@@ -216,7 +226,7 @@ connect_now(struct relay_try *t, const char *hostport)
 		return;
 	}
 	t->conn->try = t;
-	lmtp_talk_send(t->conn->talk, &t->job->m);
+	say(t);
 }
 
 static void
@@ -396,7 +406,7 @@ relay_try_start(struct relay_dest *d, struct relay_job *j)
 	if (t->conn != NULL) {
 		t->from_idle = true;
 		t->conn->try = t;
-		lmtp_talk_send(t->conn->talk, &j->m);
+		say(t);
 	} else if (d->route->path != NULL) {
 		next_address(t);
 	} else if (d->route->way != RELAY_MX) {

@@ -249,6 +249,12 @@ void sent_copies_start(struct client *c, const struct sent_message *m, struct se
     void (*fn)(void *arg), void *arg);
 void sent_copies_free(struct sent_copies *s); /* NULL accepted; fn is not called */
 
+/* ---- urgent.c ---- */
+/* Whether our milter, in this transaction, judged the message to be an urgent document that goes on (P32 in mode enforce). */
+bool urgent_judged(const struct msg *m);
+/* Its recipients, where the sender asked for nothing: reports of delivery, delay and failure (urgent_receipt). */
+void urgent_receipts(struct txn *t);
+
 /* ---- sender.c ---- */
 /* Addresses, of functional mailboxes or of people who delegated, that a submitted message was sent as: at most max into list, each once, in the arena or the
  * client's; *actor_out: the own address of who sent it, when there are any. How many. */

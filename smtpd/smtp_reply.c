@@ -98,7 +98,8 @@ smtp_ext_note(struct smtp_ext *e, struct slice line)
 	} words[] = {{"PIPELINING", SMTP_EXT_PIPELINING}, {"8BITMIME", SMTP_EXT_8BITMIME},
 	    {"SMTPUTF8", SMTP_EXT_SMTPUTF8}, {"SIZE", SMTP_EXT_SIZE}, {"XCVID", SMTP_EXT_XCVID},
 	    {"XCVJUDGE", SMTP_EXT_XCVJUDGE}, {"STARTTLS", SMTP_EXT_STARTTLS}, {"DSN", SMTP_EXT_DSN},
-	    {"CHUNKING", SMTP_EXT_CHUNKING}, {"XCVSENT", SMTP_EXT_XCVSENT}};
+	    {"CHUNKING", SMTP_EXT_CHUNKING}, {"XCVSENT", SMTP_EXT_XCVSENT},
+	    {"XCVSEEN", SMTP_EXT_XCVSEEN}};
 	ptrdiff_t sp = slice_index(line, ' ');
 	struct slice word = sp < 0 ? line : slice_sub(line, 0, (size_t)sp);
 	struct slice rest = slice_trim(slice_from(line, word.len));

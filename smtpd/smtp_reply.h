@@ -35,6 +35,7 @@ enum smtp_ext_bit {
 	SMTP_EXT_CHUNKING = 256,
 	SMTP_EXT_XCVJUDGE = 512,
 	SMTP_EXT_XCVSENT = 1024,
+	SMTP_EXT_XCVSEEN = 2048,
 };
 struct smtp_ext {
 	unsigned bits; /* enum smtp_ext_bit */

@@ -309,3 +309,16 @@ deliver_check(struct deliver_client *c, struct slice account, struct slice ticke
 	ipc_put_u64(&b, size);
 	return send_call(c, STORE_CHECK, &b, -1, timeout_ms, &k, call_out);
 }
+
+int
+deliver_read_state(struct deliver_client *c, struct slice account, const unsigned char id[16],
+    unsigned timeout_ms, deliver_check_fn fn, void *arg, uint32_t *call_out)
+{
+	struct call k = {.check = fn, .arg = arg};
+	struct buf b;
+
+	buf_init(&b, 256);
+	ipc_put_slice(&b, account);
+	ipc_put_slice(&b, slice_of(id, 16));
+	return send_call(c, STORE_READ_STATE, &b, -1, timeout_ms, &k, call_out);
+}

@@ -108,6 +108,11 @@ int deliver_check(struct deliver_client *c, struct slice account, struct slice t
     uint64_t mailbox, uint64_t size, unsigned timeout_ms, deliver_check_fn fn, void *arg,
     uint32_t *call_out);
 
+/* Whether what was delivered to an account under id was read. err: 0 (or it is in INBOX no more), ERR_AGAIN (unread), ERR_NOTFOUND (nothing is known of
+ * it), ERR_TEMP, … */
+int deliver_read_state(struct deliver_client *c, struct slice account, const unsigned char id[16],
+    unsigned timeout_ms, deliver_check_fn fn, void *arg, uint32_t *call_out);
+
 /* The completion of that call is never called. */
 void deliver_cancel(struct deliver_client *c, uint32_t call);
 

@@ -58,12 +58,14 @@ mail_param(struct slice p, struct lmtp_mail *out)
 		out->utf8 = true;
 	} else if (slice_caseeq_str(p, "XCVSENT")) {
 		out->sent = true;
-	} else if (slice_casestarts(p, "XCVID=")) {
-		struct slice v = slice_from(p, 6);
+	} else if (slice_casestarts(p, "XCVID=") || slice_casestarts(p, "XCVSEEN=")) {
+		bool seen = slice_casestarts(p, "XCVSEEN=");
+		struct slice v = slice_from(p, seen ? 8 : 6);
 
 		if (hex_decode(v, out->id, sizeof(out->id)) != 0)
-			return "501 5.5.4 XCVID is 32 hexadecimal digits";
-		out->has_id = true;
+			return "501 5.5.4 XCVID and XCVSEEN are 32 hexadecimal digits";
+		out->has_id = !seen;
+		out->asks_seen = seen;
 	} else {
 		return "555 5.5.4 parameter not supported";
 	}

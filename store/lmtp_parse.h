@@ -27,6 +27,8 @@ struct lmtp_mail {
 	bool sent;   /* XCVSENT: no delivery, a copy of what was sent, for the recipients' Sent */
 	bool has_id; /* XCVID came */
 	unsigned char id[16];
+	/* XCVSEEN came: no message follows; each RCPT asks whether what was delivered there under id is read (P32) */
+	bool asks_seen;
 };
 /* The arguments of MAIL ("FROM:<…> params") and RCPT ("TO:<…>"). NULL, or the reply to refuse with, without CRLF. Texts lie
  * in the arena. */

@@ -28,8 +28,9 @@ struct lmtp_rcpt {
 	struct slice address; /* in the transaction's arena */
 	const char *reply;    /* static; NULL while it is being found out */
 	bool accepted, looking;
-	uint32_t check_call; /* of deliver_check, 0 when none is under way */
-	uint32_t *targets;   /* indices, in the arena */
+	uint32_t check_call; /* of deliver_check or deliver_read_state, 0 when none is under way */
+	size_t asked, had, unread; /* of targets whose state of reading was asked for (XCVSEEN) */
+	uint32_t *targets;         /* indices, in the arena */
 	size_t n_targets;
 };
 

@@ -17,6 +17,7 @@ enum {
 	LOOKUP_TIMEOUT_MS = 15000,
 	CHECK_TIMEOUT_MS = 10000,
 	CHECK_ABOVE = 128 * 1024, /* octets that are not sent in vain to a full mailbox */
+	SEEN_MAX = 1000,          /* mailboxes of a group that are asked whether it was read */
 };
 
 static const char busy[] = "451 4.3.0 cannot be found out now, try again later";
@@ -143,6 +144,51 @@ on_check(void *arg, int err)
 		settle(rc, busy);
 }
 
+/* ---- XCVSEEN: was it read? ---- */
+
+static void on_read_state(void *arg, int err);
+
+/* Asks the next mailbox. NULL while it is asked; else what there is to say of all of them. */
+static const char *
+ask_read_state(struct lmtp_rcpt *rc)
+{
+	struct lmtp_session *s = rc->s;
+	const char *reply;
+
+	if (rc->asked < rc->n_targets && rc->asked < SEEN_MAX) {
+		const struct lmtp_target *t = &s->targets[rc->targets[rc->asked++]];
+
+		return deliver_read_state(s->in->store, t->account, s->mail.id, CHECK_TIMEOUT_MS,
+			   on_read_state, rc, &rc->check_call) != 0
+			   ? busy
+			   : NULL;
+	}
+	if (rc->unread == 0)
+		return "250 2.1.5 read";
+	reply = rc->had == 1
+		    ? "550 5.0.0 unread"
+		    : arena_printf(s->a, "550 5.0.0 unread by %zu of %zu", rc->unread, rc->had);
+	return reply == NULL ? busy : reply;
+}
+
+static void
+on_read_state(void *arg, int err)
+{
+	struct lmtp_rcpt *rc = (struct lmtp_rcpt *)arg;
+	const char *reply = NULL;
+
+	rc->check_call = 0;
+	/* who is in a group since then did not get it */
+	if (err != 0 && err != ERR_AGAIN && err != ERR_NOTFOUND)
+		reply = busy;
+	rc->had += err != ERR_NOTFOUND;
+	rc->unread += err == ERR_AGAIN;
+	if (reply == NULL)
+		reply = ask_read_state(rc);
+	if (reply != NULL)
+		settle(rc, reply);
+}
+
 /* What the directory said of a recipient: the reply, or NULL while stored is asked for its room. */
 static const char *
 judge(struct lmtp_rcpt *rc, const struct lookup_rcpt *r)
@@ -157,6 +203,8 @@ judge(struct lmtp_rcpt *rc, const struct lookup_rcpt *r)
 		return "550 5.1.1 no mailbox of its own";
 	if (!add_targets(rc, r))
 		return "452 4.5.3 too many mailboxes, send them apart";
+	if (s->mail.asks_seen)
+		return ask_read_state(rc);
 	if (r->n_targets > 1)
 		return "250 2.1.5 recipients ok"; /* one full member is told at the end */
 	/* Our own smtpd has asked before, by a transaction without a message; and the answer at the end is the one that counts. */

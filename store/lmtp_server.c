@@ -93,7 +93,8 @@ cmd_lhlo(struct lmtp_session *s, struct slice args)
 		    &s->client, args.ptr[i] > 32 && args.ptr[i] < 127 ? args.ptr[i] : '?');
 	if (io_printf(s->io,
 		"250-%s\r\n250-PIPELINING\r\n250-SIZE %llu\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n"
-		"250-XCVID\r\n250-XCVSENT\r\n250-CHUNKING\r\n250 ENHANCEDSTATUSCODES\r\n",
+		"250-XCVID\r\n250-XCVSENT\r\n250-XCVSEEN\r\n250-CHUNKING\r\n250 "
+		"ENHANCEDSTATUSCODES\r\n",
 		s->in->hostname, (unsigned long long)s->in->size_max) != 0)
 		io_close_after_flush(s->io);
 }
@@ -141,6 +142,8 @@ cmd_data(struct lmtp_session *s, struct slice args)
 		lmtp_reply(s, "501 5.5.4 DATA has no arguments");
 	} else if (s->in_bdat) {
 		lmtp_reply(s, "503 5.5.1 the message comes by BDAT");
+	} else if (s->mail.asks_seen) {
+		lmtp_reply(s, "503 5.5.1 nothing is delivered here: RSET");
 	} else if (!s->in_mail) {
 		lmtp_reply(s, "503 5.5.1 MAIL first");
 	} else if (s->n_accepted == 0) {
@@ -181,7 +184,7 @@ cmd_bdat(struct lmtp_session *s, struct slice args)
 		io_close_after_flush(s->io);
 		return;
 	}
-	s->chunk_lost = !s->in_mail || s->n_accepted == 0;
+	s->chunk_lost = !s->in_mail || s->n_accepted == 0 || s->mail.asks_seen;
 	if (!s->chunk_lost && !s->in_bdat) {
 		s->in_bdat = true;
 		text_begin(s);

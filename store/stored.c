@@ -60,6 +60,7 @@ static const struct handler {
     {STORE_CANDIDATES, on_candidates},
     {STORE_ROWS_OF, on_rows_of},
     {STORE_CHECK, on_check},
+    {STORE_READ_STATE, on_read_state},
     {STORE_NAMES_WATCH, on_names_watch},
     {STORE_REBUILD_WAIT, on_rebuild_wait},
     {STORE_REBUILD_PIECE, on_rebuild_piece},

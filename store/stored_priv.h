@@ -566,6 +566,7 @@ int on_deliver(struct conn *c, uint32_t id, struct ipc_reader *r, int fd, bool s
 int on_append(struct conn *c, uint32_t id, struct ipc_reader *r, int fd, bool part);
 void append_groups_free(struct conn *c);
 int on_check(struct conn *c, uint32_t id, struct ipc_reader *r);
+int on_read_state(struct conn *c, uint32_t id, struct ipc_reader *r);
 
 /* ---- stored_deliver.c: a message as ingest sends it ---- */
 struct content {

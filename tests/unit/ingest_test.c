@@ -238,6 +238,27 @@ take_append(struct ipc_conn *c, uint32_t id, struct ipc_reader *r)
 	return 0;
 }
 
+/* Of the group of 250 each tenth did not read it, and one came later; of others the name says it. */
+static int
+take_read_state(struct ipc_conn *c, uint32_t id, struct ipc_reader *r)
+{
+	struct slice account = ipc_get_slice(r), delivery = ipc_get_slice(r);
+	int err = slice_eq_str(account, "p-unread")   ? ERR_AGAIN
+		  : slice_eq_str(account, "p-gone")   ? ERR_NOTFOUND
+		  : slice_eq_str(account, "p-broken") ? ERR_IO
+						      : 0;
+
+	assert_int_equal(ipc_reader_end(r), 0);
+	assert_int_equal(delivery.len, 16);
+	assert_int_equal(delivery.ptr[15], 15);
+	if (account.len == 5 && account.ptr[4] == '0')
+		err = ERR_AGAIN;
+	if (slice_eq_str(account, "p-005"))
+		err = ERR_NOTFOUND;
+	st.checks++;
+	return err == 0 ? ipc_reply_ok(c, id) : ipc_reply_err(c, id, err, "as told");
+}
+
 static int
 stored_msg(struct ipc_conn *c, uint16_t type, uint32_t id, struct ipc_reader *r, int fd, void *arg)
 {
@@ -259,6 +280,8 @@ stored_msg(struct ipc_conn *c, uint16_t type, uint32_t id, struct ipc_reader *r,
 			err = ERR_FULL;
 		return err == 0 ? ipc_reply_ok(c, id) : ipc_reply_err(c, id, err, "as told");
 	}
+	if (type == STORE_READ_STATE)
+		return take_read_state(c, id, r);
 	take_message(r, fd);
 	ret = type == STORE_DELIVER || type == STORE_SENT_COPY ? take_deliver(c, id, r)
 							       : take_append(c, id, r);
@@ -348,7 +371,8 @@ expect(const char *want)
 #define GREETING "220 mx.tinhmau.example LMTP Congvu\r\n"
 #define CAPS                                                                                \
 	"250-mx.tinhmau.example\r\n250-PIPELINING\r\n250-SIZE 10000000\r\n250-8BITMIME\r\n" \
-	"250-SMTPUTF8\r\n250-XCVID\r\n250-XCVSENT\r\n250-CHUNKING\r\n250 ENHANCEDSTATUSCODES\r\n"
+	"250-SMTPUTF8\r\n250-XCVID\r\n250-XCVSENT\r\n250-XCVSEEN\r\n250-CHUNKING\r\n250 "   \
+	"ENHANCEDSTATUSCODES\r\n"
 #define ID "000102030405060708090a0b0c0d0e0f"
 #define GO "354 go ahead, end with <CRLF>.<CRLF>\r\n"
 #define MESSAGE "Date: Sat, 21 Nov 2026 08:00:00 +0700\r\nSubject: x\r\n\r\nhello\r\n"
@@ -530,6 +554,28 @@ group_of_many(void **state)
 	assert_int_equal(st.delivers, 3); /* 100 + 100 + 50 under one delivery id */
 	assert_int_equal(st.targets, 250);
 	assert_memory_equal(st.id, st.last_id, 16);
+}
+
+/* XCVSEEN: whether it was read, of one mailbox and of a group; no message can follow. */
+static void
+was_it_read(void **state)
+{
+	(void)state;
+	say("MAIL FROM:<> XCVSEEN=" ID "\r\nRCPT TO:<unread@tinhmau.example>\r\nRSET\r\n");
+	expect(OK_MAIL "550 5.0.0 unread\r\n250 2.0.0 ok\r\n");
+	say("MAIL FROM:<> XCVSEEN=" ID "\r\nRCPT TO:<read@tinhmau.example>\r\nRCPT "
+	    "TO:<gone@tinhmau.example>\r\nRCPT TO:<broken@tinhmau.example>\r\nRCPT "
+	    "TO:<none@tinhmau.example>\r\n");
+	expect(
+	    OK_MAIL "250 2.1.5 read\r\n250 2.1.5 read\r\n" TEMP "550 5.1.1 no such recipient\r\n");
+	say("DATA\r\nBDAT 5 LAST\r\n12345RSET\r\n");
+	expect("503 5.5.1 nothing is delivered here: RSET\r\n503 5.5.1 no valid recipients\r\n250 "
+	       "2.0.0 ok\r\n");
+	st.checks = 0;
+	say("MAIL FROM:<> XCVSEEN=" ID "\r\nRCPT TO:<all@tinhmau.example>\r\nRSET\r\n");
+	expect(OK_MAIL "550 5.0.0 unread by 25 of 249\r\n250 2.0.0 ok\r\n");
+	assert_int_equal(st.checks, 250);
+	assert_int_equal(st.delivers, 0);
 }
 
 static uint64_t
@@ -1113,6 +1159,7 @@ main(void)
 	    cmocka_unit_test_setup(chunks, setup),
 	    cmocka_unit_test_setup(chunks_refused, setup),
 	    cmocka_unit_test_setup(group_of_many, setup),
+	    cmocka_unit_test_setup(was_it_read, setup),
 	    cmocka_unit_test_setup(group_of_ten_thousand, setup),
 	    cmocka_unit_test_setup(order_of_replies, setup),
 	    cmocka_unit_test_setup(refused_text, setup),

@@ -29,7 +29,7 @@ mail(void **state)
 	    {"FROM:<a@b.test> SIZE=x", "501"}, {"FROM:<a@b.test> SIZE=99999999999999999999", "501"},
 	    {"FROM:<a@b.test> RET=FULL", "555"}, {"FROM:<a@b.test>SIZE=1", "501"},
 	    {"FROM:<a@b.test> BODY=BINARYMIME", "501"}, {"FROM:<đ@b.test>", "501"},
-	    {"FROM:<a@b.test> XCVID=00", "501"},
+	    {"FROM:<a@b.test> XCVID=00", "501"}, {"FROM:<a@b.test> XCVSEEN=", "501"},
 	    {"FROM:<a@b.test> XCVID=000102030405060708090a0b0c0d0e0g", "501"}, {"", "501"},
 	    {"FROM:<a@b.test", "501"}};
 	struct lmtp_mail m;
@@ -47,6 +47,11 @@ mail(void **state)
 	assert_true(m.has_id);
 	assert_int_equal(m.id[15], 15);
 	assert_int_equal(m.id[10], 10);
+	assert_false(m.asks_seen);
+	assert_null(lmtp_mail_parse(
+	    slice_str("FROM:<> XCVSEEN=000102030405060708090a0b0c0d0e0f"), arena, &m));
+	assert_true(m.asks_seen && !m.has_id);
+	assert_int_equal(m.id[15], 15);
 	assert_null(lmtp_mail_parse(slice_str("FROM:<đ@tỉnh.test> SMTPUTF8"), arena, &m));
 	check_slice(m.sender, "đ@tỉnh.test");
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {

@@ -1,0 +1,146 @@
+/* queue_order_test.c: the order in which relay gets what is due: urgent documents first (P32), others not starved, each by its time. Over the store in memory. */
+#include "tests/unit/unit.h"
+
+#include "smtpd/queue_db.h"
+
+#include "lib/err.h"
+
+#include <string.h>
+
+static struct qdb *
+open_db(void)
+{
+	struct kv *kv = NULL;
+	struct qdb *db = NULL;
+
+	assert_int_equal(kv_mem_open(&kv), 0);
+	assert_int_equal(qdb_open(kv, &db), 0);
+	return db;
+}
+
+static struct delivery_id
+id_of(unsigned n)
+{
+	struct delivery_id id;
+
+	memset(&id, 0, sizeof id);
+	id.b[0] = (unsigned char)(n >> 8);
+	id.b[1] = (unsigned char)n;
+	return id;
+}
+
+static void
+put(struct qdb *db, unsigned n, uint32_t flags, uint8_t state, int64_t due)
+{
+	struct envelope_rcpt rcpt = {
+	    .address = "a@x.example", .state = RCPT_LOCAL, .orcpt = "", .why = ""};
+	struct qrow row = {.state = state,
+	    .arrived = 1000,
+	    .due = due,
+	    .has_inline = true,
+	    .env = {.from = "b@x.example",
+		.ret = "",
+		.envid = "",
+		.login = "",
+		.client_ip = "",
+		.quarantine = "",
+		.flags = flags,
+		.rcpts = &rcpt,
+		.n_rcpts = 1}};
+	struct qdb_put p = {.id = id_of(n),
+	    .row = &row,
+	    .header = slice_str("A: b\r\n\r\n"),
+	    .body = slice_str("")};
+
+	assert_int_equal(qdb_put(db, &p, NULL), 0);
+}
+
+/* Takes the next one, for good. 0: none. */
+static unsigned
+take(struct qdb *db, int64_t now)
+{
+	struct qent *e = qdb_next(db, now);
+	unsigned n;
+
+	if (e == NULL)
+		return 0;
+	n = (unsigned)e->id.b[0] << 8 | e->id.b[1];
+	qdb_took(db, e);
+	qdb_lease(db, e, db);
+	return n;
+}
+
+static void
+check_order(struct qdb *db, int64_t now, const unsigned *want, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		assert_int_equal(take(db, now), want[i]);
+	assert_int_equal(take(db, now), 0);
+}
+
+static void
+test_urgent_first(void **state)
+{
+	static const unsigned want[] = {101, 102, 103, 104, 1, 105, 106, 107, 108, 2, 109, 3, 4};
+	struct qdb *db = open_db();
+
+	(void)state;
+	for (unsigned n = 1; n <= 4; n++)
+		put(db, n, 0, QUEUE_ST_QUEUED, 100 + n);
+	for (unsigned n = 101; n <= 109; n++)
+		put(db, n, ENV_URGENT, QUEUE_ST_QUEUED, 200 + n);
+	check_order(db, 1000, want, sizeof want / sizeof *want);
+	qdb_close(db);
+}
+
+/* What is not due yet is offered to nobody, however urgent; what is held is no business of relay. */
+static void
+test_by_time(void **state)
+{
+	static const unsigned at_300[] = {2, 1}, at_600[] = {103};
+	struct qdb *db = open_db();
+
+	(void)state;
+	put(db, 1, 0, QUEUE_ST_QUEUED, 300);
+	put(db, 2, 0, QUEUE_ST_WATCH, 200);
+	put(db, 103, ENV_URGENT, QUEUE_ST_QUEUED, 500);
+	put(db, 104, ENV_URGENT, QUEUE_ST_QUARANTINE, 100);
+	assert_int_equal(qdb_first(db)->due, 200);
+	check_order(db, 300, at_300, 2);
+	check_order(db, 600, at_600, 1);
+	qdb_close(db);
+}
+
+/* What became urgent, or is so no more, stands where it belongs; removal from either order leaves it whole. */
+static void
+test_changes(void **state)
+{
+	static const unsigned want[] = {3, 1, 2};
+	struct qdb *db = open_db();
+	struct delivery_id two;
+
+	(void)state;
+	put(db, 1, ENV_URGENT, QUEUE_ST_QUEUED, 10);
+	put(db, 2, 0, QUEUE_ST_QUEUED, 20);
+	put(db, 3, 0, QUEUE_ST_QUEUED, 30);
+	put(db, 4, ENV_URGENT, QUEUE_ST_QUEUED, 5);
+	put(db, 1, 0, QUEUE_ST_QUEUED, 10);
+	put(db, 3, ENV_URGENT, QUEUE_ST_QUEUED, 30);
+	two = id_of(4);
+	assert_int_equal(qdb_finish(db, &two, 99999, NULL), 0);
+	assert_int_equal(qdb_drop(db, &two), 0);
+	check_order(db, 1000, want, 3);
+	qdb_close(db);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(test_urgent_first),
+	    cmocka_unit_test(test_by_time),
+	    cmocka_unit_test(test_changes),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
