@@ -30,28 +30,67 @@ login_uid(void)
 	return uid == 4294967295u ? -1 : (long long)uid;
 }
 
+/* Who it is, and by whose word: "login" the kernel's, "sudo" sudo's, which root can choose, "uid" that of a process without either. */
+static long long
+actor(const char **known_by)
+{
+	const char *sudo = getenv("SUDO_UID");
+	long long uid = login_uid();
+	char *end;
+
+	*known_by = "login";
+	if (uid >= 0)
+		return uid;
+	*known_by = "sudo";
+	if (getuid() == 0 && sudo != NULL && *sudo != '\0') {
+		uid = strtoll(sudo, &end, 10);
+		if (*end == '\0' && uid >= 0)
+			return uid;
+	}
+	*known_by = "uid";
+	return getuid();
+}
+
 const char *
 ctl_actor(void)
 {
 	static char name[64];
-	const char *sudo = getenv("SUDO_UID");
-	long long uid = login_uid();
-	const struct passwd *pw;
-	char *end;
+	const char *known_by;
+	long long uid = actor(&known_by);
+	const struct passwd *pw = getpwuid((uid_t)uid);
 
-	if (uid < 0 && getuid() == 0 && sudo != NULL && *sudo != '\0') {
-		uid = strtoll(sudo, &end, 10);
-		if (*end != '\0' || uid < 0)
-			uid = -1;
-	}
-	if (uid < 0)
-		uid = getuid();
-	pw = getpwuid((uid_t)uid);
 	if (pw != NULL)
 		snprintf(name, sizeof name, "%s", pw->pw_name);
 	else
 		snprintf(name, sizeof name, "uid %lld", uid);
 	return name;
+}
+
+const char *
+ctl_actor_known_by(void)
+{
+	const char *known_by;
+
+	(void)actor(&known_by);
+	return known_by;
+}
+
+int
+ctl_officer(struct ctl *c, const char *denied, const char *what)
+{
+	struct json *rec;
+
+	if (strcmp(ctl_actor_known_by(), "sudo") != 0 || conf_bool(c->conf, "officers_by_sudo"))
+		return EX_OK;
+	rec = json_obj_new();
+	json_set_str(rec, "refused", "no login uid");
+	json_set_str(rec, "what", what);
+	(void)ctl_audit_note(c, denied, rec);
+	return ctl_fail(c, EX_NOPERM,
+	    _("the kernel has no login uid of this session (/proc/self/loginuid), and SUDO_UID "
+	      "is what root likes: nothing was done. Sign in as yourself, by ssh or at a "
+	      "console; where no login has one, as in a container, officers_by_sudo in "
+	      "congvu.conf lets sudo's word suffice"));
 }
 
 int
@@ -64,6 +103,7 @@ ctl_audit_note(struct ctl *c, const char *event, struct json *rec)
 
 	json_set_str(rec, "event", event);
 	json_set_str(rec, "by", ctl_actor());
+	json_set_str(rec, "by_known", ctl_actor_known_by());
 	buf_init(&text, 32768);
 	err = json_canonical(rec, &text);
 	json_free(rec);

@@ -27,6 +27,11 @@ void mailbox_column(struct slice text, int width);
 /* Who does it, for the journals: the person who signed in to this machine (the kernel's login uid, which sudo and su do not change), else who
  * called sudo, else the user. Static. */
 const char *ctl_actor(void);
+/* By whose word: "login" (the kernel's login uid), "sudo" (SUDO_UID, where there is none), "uid" (neither). Static. */
+const char *ctl_actor_known_by(void);
+/* Whether who it is is known well enough for what only officers may: EX_OK, or EX_NOPERM, told and in the audit log as event denied ("quarantine_denied")
+ * with what was asked. Not whether he is an officer: the server says that. */
+int ctl_officer(struct ctl *c, const char *denied, const char *what);
 /* Writes it into the audit log before it is done: event "store_...", who and what is in rec (taken). Call with the run folder as the working
  * folder. 0, or a sysexit after a message when the ledger is there and does not answer: then it must not be done. */
 int ctl_audit_note(struct ctl *c, const char *event, struct json *rec);

@@ -199,8 +199,11 @@ static int
 run(struct doing *d, const char *qid)
 {
 	struct held_list l;
-	int code = held_read(d->c, d->s, qid, &l);
+	int code = ctl_officer(d->c, "quarantine_denied", d->event);
 
+	if (code != EX_OK)
+		return code;
+	code = held_read(d->c, d->s, qid, &l);
 	buf_init(&d->rules, RULES_MAX + 1);
 	if (code == 0) {
 		d->h = l.v;

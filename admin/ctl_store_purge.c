@@ -261,6 +261,8 @@ store_purge(struct ctl *c, struct ipc_sync *s, int argc, char **argv)
 	       : o.confirm != NULL ? "confirm"
 	       : o.cancel != NULL  ? "cancel"
 				   : "request";
+	if (!o.list && (code = ctl_officer(c, "store_purge_denied", what)) != EX_OK)
+		return code;
 	args = json_obj_new();
 	note = json_obj_new();
 	json_set_str(args, "what", what);

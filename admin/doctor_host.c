@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "admin/check.h"
+#include "admin/ctl_mailbox.h"
 #include "lib/err.h"
 #include "lib/log.h"
 #include "lib/proc.h"
@@ -423,6 +424,29 @@ check_clock(struct check *k)
 		finding(k, GOOD, "clock", "%s", _("is kept right"));
 }
 
+/* By whose word an officer is one: this session is as those are that release and purge. */
+static void
+check_officers(struct check *k)
+{
+	const char *known_by = ctl_actor_known_by();
+	bool lax = conf_bool(k->conf, "officers_by_sudo");
+
+	if (conf_list_len(k->conf, "security_officers") == 0)
+		return;
+	if (lax)
+		finding(k, WARN, "security_officers", "%s",
+		    _("officers_by_sudo is set: where the kernel keeps no login uid, who is root "
+		      "can play two officers by SUDO_UID"));
+	else if (strcmp(known_by, "login") != 0)
+		finding(k, WARN, "security_officers", "%s",
+		    _("the kernel has no login uid of this session: in one like it officers can "
+		      "neither release nor purge (pam_loginuid gives one at sign-in; see "
+		      "officers_by_sudo)"));
+	else
+		finding(k, GOOD, "security_officers", _("the kernel says who this is: %s"),
+		    ctl_actor());
+}
+
 void
 doctor_host(struct check *k)
 {
@@ -451,5 +475,6 @@ doctor_host(struct check *k)
 	check_queue(k);
 	check_backup(k);
 	check_checkpoints(k);
+	check_officers(k);
 	check_clock(k);
 }

@@ -23,7 +23,7 @@ def officers(server):
     if open("/proc/self/loginuid").read().strip() != "4294967295":
         pytest.skip("this login has a uid of its own, which outweighs sudo's")
     text = server.conf.read_text()
-    server.conf.write_text(text + '\nsecurity_officers = {"daemon", "bin"}\n')
+    server.conf.write_text(text + '\nsecurity_officers = {"daemon", "bin"}\nofficers_by_sudo = true\n')
     os.kill(server.one("congvu-stored-db"), signal.SIGKILL)
     server.wait_up()
     yield "daemon", "bin"

@@ -479,7 +479,7 @@ def test_queue_commands(tmp_path):
     down = Mx()
     down.on["CONNECT"] = "421 4.3.2 not now"
     routes = ["up.example=smtp:127.0.0.1:%d" % mx.port, "down.example=smtp:127.0.0.1:%d" % down.port]
-    site = Relay(tmp_path, relay_routes=routes, queue_retry_s=["3600"], relay_backoff_s=600, security_officers=["daemon", "bin"])
+    site = Relay(tmp_path, relay_routes=routes, queue_retry_s=["3600"], relay_backoff_s=600, security_officers=["daemon", "bin"], officers_by_sudo="true")
     try:
         site.send(["a@down.example", "b@down.example", "c@up.example"])
         wait_for(lambda: mx.mails and [r for r in congvu(site, "list") if r["attempts"]])

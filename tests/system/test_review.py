@@ -222,7 +222,7 @@ def officers(server):
     if open("/proc/self/loginuid").read().strip() != "4294967295":
         pytest.skip("this login has a uid of its own, which outweighs sudo's")
     text = server.conf.read_text()
-    server.conf.write_text(text + '\nsecurity_officers = {"daemon", "bin"}\n')
+    server.conf.write_text(text + '\nsecurity_officers = {"daemon", "bin"}\nofficers_by_sudo = true\n')
     restart(server, "congvu-smtpd-queue")
     yield "daemon", "bin"
     server.conf.write_text(text)
@@ -325,6 +325,34 @@ def test_two_officers_release(server, officers):
     assert ("P23", "enforce") in [(f["id"], f.get("mode")) for f in last["findings"]]
     assert "exempt from P23" in way(server, qid) and "requested_by " + one in way(server, qid)
     assert server.congvu("audit", "verify").returncode == 0
+
+
+def test_nobody_is_two_officers_by_sudo_uid(server, officers):
+    """Where the kernel says of nobody who he is, whoever is root could say so twice: release, delete and purge are refused unless the site says otherwise,
+    and that somebody tried is in the log."""
+    one, two = officers
+    mid, qid, sender, rcpts = held(server)
+    as_officer(server, one, "release", qid, "--reason", "x")
+    text = server.conf.read_text()
+    try:
+        server.conf.write_text(text.replace("officers_by_sudo = true\n", ""))
+        for args in (("release", qid, "--confirm"), ("release", qid, "--withdraw"), ("delete", qid, "--reason", "x")):
+            said = as_officer(server, two, *args, code=77)
+            assert "login uid" in said and "officers_by_sudo" in said, said
+        env = dict(os.environ, SUDO_UID=str(pwd.getpwnam(two).pw_uid))
+        r = server.congvu("store", "purge", "--message-id", mid, "--reason", "x", "--lang", "vi", env=env)
+        assert r.returncode == 77 and "đóng vai" not in r.stderr and "login uid của phiên này" in r.stderr, r.stderr
+        r = server.congvu("doctor", "--offline")
+        assert "neither release nor purge" in r.stdout, r.stdout
+    finally:
+        server.conf.write_text(text)
+    assert "can play two officers" in server.congvu("doctor", "--offline").stdout
+    assert in_quarantine(server, qid)[0]["release"]["by"] == one and copies(server, rcpts[0], mid) == 0
+    log = [json.loads(line) for line in open(server.audit_log, encoding="utf-8")]
+    denied = [(r["event"], r["by"], r["by_known"], r["what"]) for r in log if r.get("refused") == "no login uid"]
+    assert denied[-4:] == [("quarantine_denied", two, "sudo", "quarantine_release_confirm"), ("quarantine_denied", two, "sudo", "quarantine_release_withdraw"),
+                           ("quarantine_denied", two, "sudo", "quarantine_delete"), ("store_purge_denied", two, "sudo", "request")], denied
+    as_officer(server, one, "delete", qid, "--reason", "rác")
 
 
 def test_a_release_is_judged_by_the_policy_now_in_force(server, officers):
