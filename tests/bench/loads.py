@@ -9,7 +9,7 @@ import account
 import sides
 
 # Where the accounts of each kind of load lie, so that none works in a mailbox that another one filled.
-DELIVER, SUBMIT, WIDE, APPEND, STORE, LOGIN, IDLE, BIG = 1, 51, 101, 701, 751, 801, 1101, 1700
+DELIVER, SUBMIT, WIDE, APPEND, STORE, LOGIN, IDLE, NEW, BIG = 1, 51, 101, 701, 751, 801, 1101, 1650, 1700
 PEOPLE = 1700
 NEEDLE, NEEDLE_EVERY = "thesaurusxyz", 100
 SETTLE = 0.3  # seconds that the sides have for what they do after the answer, before CPU is read
@@ -130,8 +130,8 @@ def login(side, scale, sessions, n):
     return dict(cost.per(n), rate=n / got["seconds"], n=n, p50_ms=got["p50_ms"], p99_ms=got["p99_ms"])
 
 
-def commands(side, scale, *lines):
-    got = GEN.run("load_imap", "run", side.at("imaps"), *IMAP, "--base", BIG, "--accounts", 1, "--", *lines)
+def commands(side, *lines, base=BIG):
+    got = GEN.run("load_imap", "run", side.at("imaps"), *IMAP, "--base", base, "--accounts", 1, "--", *lines)
     return got["commands"]
 
 
@@ -139,9 +139,9 @@ def big(scale):
     return max(200, int(10000 * scale))
 
 
-def fill(side, scale):
-    """The mailbox that the reading loads share."""
-    send(side, "mx", BIG, 1, big(scale), "--from", "load@client.example", "--sessions", 20, "--pipeline", "--size", 4096,
+def fill(side, scale, base=BIG):
+    """The mailbox that the reading loads share, or another."""
+    send(side, "mx", base, 1, big(scale), "--from", "load@client.example", "--sessions", 20, "--pipeline", "--size", 4096,
          "--needle", NEEDLE, "--needle-every", NEEDLE_EVERY)
 
 
@@ -150,9 +150,9 @@ def reading(side, scale, line, want, first=False, unit="untagged", cold=False):
         side.forget(cold)
     repeat = 1 if first else 3
     if not first:
-        commands(side, scale, line)  # warm
+        commands(side, line)  # warm
     with Cost(side) as cost:
-        got = commands(side, scale, *[line] * repeat)
+        got = commands(side, *[line] * repeat)
     for g in got:
         if g[unit] != want:
             raise Failed("%s: %s gave %d, not %d" % (side.name, line, g[unit], want))
@@ -162,6 +162,21 @@ def reading(side, scale, line, want, first=False, unit="untagged", cold=False):
 
 def fetch(side, scale, first, cold=False):
     return reading(side, scale, "FETCH 1:* ALL", big(scale), first, cold=cold)
+
+
+def fetch_new(side, scale):
+    """The first listing of a mailbox that was just delivered into, by the servers that took the mail: nothing is restarted or taken away."""
+    side.filled = getattr(side, "filled", -1) + 1
+    if NEW + side.filled == BIG:
+        raise Failed("no more people for new mailboxes: fewer rounds")
+    n = big(scale)
+    fill(side, scale, NEW + side.filled)
+    time.sleep(SETTLE)
+    with Cost(side) as cost:
+        got = commands(side, "FETCH 1:* ALL", base=NEW + side.filled)
+    if got[0]["untagged"] != n:
+        raise Failed("%s: FETCH 1:* ALL gave %d, not %d" % (side.name, got[0]["untagged"], n))
+    return dict(cost.per(1), ms=got[0]["ms"], n=n, bytes=got[0]["bytes"])
 
 
 def bodies(side, scale):
@@ -201,6 +216,9 @@ def store(side, scale, sessions, n):
 def idle(side, scale):
     """Bytes of memory (PSS of all processes of the side) that a connection over TLS costs which has selected INBOX and IDLEs."""
     n = max(20, int(1000 * scale))
+    side.restart()  # or memory that earlier connections left would be there already
+    count_messages(side, IDLE, 20)
+    time.sleep(1 if scale == 1 else 0.1)
     before, _ = side.group.pss()
     p = GEN.standing("load_imap", "idle", side.at("imaps"), *IMAP, "--base", IDLE, "--accounts", 500, "--count", n)
     try:
@@ -233,8 +251,9 @@ ALL = [
     Load("submission-20", "submission, STARTTLS, AUTH, 4 KB, 20 clients", "rate", submission, 20, 600, milter=True, calls=True),
     Load("wide", "5 MB to 500 recipients", "ms", wide, cold=True),
     Load("login", "IMAPS login and logout, 20 clients", "rate", login, 20, 800, calls=True),
-    Load("fetch-first", "FETCH 1:* ALL, 10,000 messages, first", "ms", fetch, True, cold=True, cyrus=True),
-    Load("fetch-cold", "FETCH 1:* ALL, 10,000 messages, first, not in the page cache", "ms", fetch, True, True, cold=True, cyrus=True),
+    Load("fetch-new", "FETCH 1:* ALL, 10,000 messages, first after delivery", "ms", fetch_new, cold=True),
+    Load("fetch-first", "FETCH 1:* ALL, 10,000 messages, first after a restart", "ms", fetch, True, cold=True, cyrus=True),
+    Load("fetch-cold", "FETCH 1:* ALL, 10,000 messages, first after a restart, not in the page cache", "ms", fetch, True, True, cold=True, cyrus=True),
     Load("fetch-warm", "FETCH 1:* ALL, 10,000 messages, warm", "ms", fetch, False, cold=True, cyrus=True),
     Load("bodies", "FETCH BODY.PEEK[], 2,000 messages", "ms", bodies, cold=True, cyrus=True),
     Load("search-body", "SEARCH BODY, 10,000 messages", "ms", search, cold=True, cyrus=True),

@@ -164,7 +164,15 @@ class Peer(Side):
         wait_port(self.port("mx"))
         time.sleep(0.3)
 
+    def settle(self, seconds=10):
+        """Until Postfix has taken what it delivered out of its queue: ended before, it delivers that again."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end and any(
+                p.is_file() for part in ("maildrop", "incoming", "active") for p in (self.dir / "queue" / part).glob("**/*")):
+            time.sleep(0.05)
+
     def stop(self):
+        self.settle()
         self.group.end()
         for leftover in ("dovecot/run/master.pid", "queue/pid/master.pid"):
             (self.dir / leftover).unlink(missing_ok=True)

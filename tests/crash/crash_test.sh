@@ -29,61 +29,22 @@ record() {
 	}
 }
 
+# shellcheck disable=SC1091
+. "$source/sync_sites.sh"
+
 check() {
 	"$here/crash_check" -d "$folder" -j "${CRASH_JOBS:-$(nproc)}" "$@"
-}
-
-# finds OPTIONS...: whether the checker fails
-finds() {
-	status=0
-	check -s "$seed" -f 1 "$@" >"$dir/out" 2>&1 || status=$?
-	if [ "$status" != 0 ] && [ "$status" != 1 ]; then
-		cat "$dir/out"
-		echo "the checker has failed itself ($status)"
-		exit 1
-	fi
-	[ "$status" = 1 ]
 }
 
 must_find() {
 	what=$1
 	shift
 	if ! finds "$@"; then
-		cat "$dir/out"
+		cat "$dir/found"
 		echo "the checker does not see $what"
 		exit 1
 	fi
 	echo "found: $what"
-}
-
-# Where a place in the program is: function and line, with those it was inlined into.
-where_is() {
-	addr2line -i -f -s -e "$1" "$(printf '%x' $((0x$2 - 1)))" | sed 's/ (.*//' | paste -sd' '
-}
-
-# sync_sites PROGRAM RECORD: each place that syncs, in turn, does nothing. Those that are seen, or cannot be, go to $dir/judged: they are not tried with
-# another load. A sync that had nothing to make durable in this one, or nothing that matters, is not seen: whether it has is a matter of moments.
-sync_sites() {
-	check -l "$2" >"$dir/sites"
-	while read -r at count path; do
-		where=$(where_is "$1" "$at")
-		if grep -qxF "$where" "$dir/judged"; then
-			continue
-		elif reason=$(known "$where" "$path"); then
-			echo "cannot be seen: $count syncs of $path ($where): $reason"
-		elif [ "$count" -gt 0 ] && finds -n 4000 -I "$at" "$2"; then
-			echo "found: $count syncs of $path that do nothing ($where)"
-		else
-			continue
-		fi
-		echo "$where" >>"$dir/judged"
-	done <"$dir/sites"
-}
-
-# known WHERE PATH: why its absence cannot be seen; fails when it should be
-known() {
-	awk -F'\t' -v where="$1" -v path="$2" '$1 !~ /^#/ && index(where, $1) && index(path, $2) == 1 { print $3; found = 1; exit } END { exit !found }' \
-		"$source/syncs.tsv"
 }
 
 # not_judged: lines of the store that sync, and of which no load has shown that they must
@@ -113,7 +74,7 @@ if [ "$syncs" = 1 ]; then
 	# batches of a few pages, so that many go between two checkpoints
 	for i in 1 2 3 4 5 6 7 8; do
 		record "$here/crash_small" "$dir/small" 2000 $((seed + i))
-		sync_sites "$here/crash_small" "$dir/small"
+		sync_sites "$here/crash_small" "$dir/small" 4000
 		missing=$(not_judged "$here/crash_small")
 		[ -n "$missing" ] || break
 	done

@@ -34,44 +34,12 @@ record() {
 	}
 }
 
+# shellcheck disable=SC1091
+. "$source/sync_sites.sh"
+
+
 check() {
-	"$here/ledger_check" -d "$folder" -j "${CRASH_JOBS:-$(nproc)}" "$@" "$dir/record"
-}
-
-# known WHERE PATH: why its absence cannot be seen; fails when it should be
-known() {
-	awk -F'\t' -v where="$1" -v path="$2" '$1 !~ /^#/ && index(where, $1) && index(path, $2) == 1 { print $3; found = 1; exit } END { exit !found }' "$source/syncs.tsv"
-}
-
-# sync_sites PROGRAM: each place that syncs, in turn, does nothing. As crash_test.sh's; the places that are not seen in this record go to $dir/idle.
-sync_sites() {
-	check -l >"$dir/sites"
-	: >"$dir/idle"
-	while read -r at count path; do
-		where=$(addr2line -i -f -s -e "$1" "$(printf '%x' $((0x$at - 1)))" | paste -sd' ')
-		if grep -qxF "$where" "$dir/judged"; then continue; fi
-		if reason=$(known "$where" "$path"); then
-			echo "cannot be seen: $count syncs of $path ($where): $reason"
-			echo "$where" >>"$dir/judged"
-			continue
-		fi
-		if [ "$count" = 0 ]; then
-			echo "$where" >>"$dir/idle"
-			continue
-		fi
-		status=0
-		# the state file matters only where all of it was lost and of the last batch the middle
-		check -s "$seed" -n 8000 -f 1 -I "$at" >"$dir/check" 2>&1 || status=$?
-		if [ "$status" -gt 1 ]; then
-			cat "$dir/check"
-			exit 1
-		elif [ "$status" = 0 ]; then
-			echo "$where" >>"$dir/idle"
-			continue
-		fi
-		echo "found: $count syncs of $path that do nothing ($where)"
-		echo "$where" >>"$dir/judged"
-	done <"$dir/sites"
+	"$here/ledger_check" -d "$folder" -j "${CRASH_JOBS:-$(nproc)}" "$@"
 }
 
 # every_sync PROGRAM RECORDS: with other loads until each place that syncs had something to sync: whether the closing of a file meets an
@@ -82,7 +50,8 @@ every_sync() {
 	while [ $try -lt 8 ]; do
 		record "$1" $((seed + try)) "$2" -r 8
 		[ $try -gt 0 ] || cat "$dir/out"
-		sync_sites "$1"
+		# the state file matters only where all of it was lost and of the last batch the middle
+		sync_sites "$1" "$dir/record" 8000
 		[ -s "$dir/idle" ] || return 0
 		try=$((try + 1))
 	done
@@ -98,9 +67,9 @@ s=$seed
 while [ "$left" -gt 0 ]; do
 	n=$((left < per_record ? left : per_record))
 	record ./congvu-milter-ledger "$s" 600 -r 8
-	check -s "$s" -n $((n - n / 2))
+	check -s "$s" -n $((n - n / 2)) "$dir/record"
 	record "$here/crash_rotate" "$s" 400 -r 8
-	check -s "$s" -n $((n / 2))
+	check -s "$s" -n $((n / 2)) "$dir/record"
 	left=$((left - n))
 	s=$((s + 1))
 done
@@ -117,7 +86,7 @@ grep -v '^#' "$source/faults.tsv" | while IFS="$(printf '\t')" read -r op count 
 	while [ $i -lt "$step" ]; do
 		first=$(((2 * i + 1) * total / (2 * step) + 1))
 		record ./congvu-milter-ledger "$seed" 150 -r 0 -f "$op:$first:$count:$errno"
-		check -s "$seed" -n 40 >"$dir/check" 2>&1 || {
+		check -s "$seed" -n 40 "$dir/record" >"$dir/check" 2>&1 || {
 			cat "$dir/out" "$dir/check"
 			echo "failed: $what: $op:$first:$count:$errno"
 			exit 1

@@ -1,7 +1,7 @@
 # tests/crash/: what a power cut may leave of the store. crash_test runs a short form; `make crash CRASH_STATES=100000` a long one.
 noinst_PROGRAMS += tests/crash/shim.so tests/crash/crash_load tests/crash/crash_check tests/crash/crash_bare \
 	tests/crash/crash_small tests/crash/crash_unsettled
-EXTRA_DIST += tests/crash/crash_test.sh tests/crash/syncs.tsv tests/crash/fault_test.sh tests/crash/faults.tsv \
+EXTRA_DIST += tests/crash/crash_test.sh tests/crash/sync_sites.sh tests/crash/syncs.tsv tests/crash/fault_test.sh tests/crash/faults.tsv \
 	tests/crash/kill_test.sh
 TESTS += tests/crash/crash_test.sh tests/crash/fault_test.sh tests/crash/kill_test.sh
 
