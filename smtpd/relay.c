@@ -178,6 +178,26 @@ record(const struct work *w, const struct ledger_rcpt *rcpts, size_t n)
 		on_recorded(NULL, err, 0);
 }
 
+/* P32: security and syslog hear of an urgent document that nobody opened in time, beside the mail to its sender (queue_watch.c). */
+static void
+alert_unread(const struct work *w, const struct ledger_rcpt *rcpts, size_t n)
+{
+	char qid[QID_LEN + 1];
+
+	snprintf(qid, sizeof(qid), "%.*s", QID_LEN, w->entry.env.envid);
+	for (size_t i = 0; is_watch(w) && i < n; i++) {
+		struct ledger_alert a = {.rule = "P32",
+		    .qid = qid,
+		    .login = w->entry.env.login,
+		    .client_ip = w->entry.env.client_ip,
+		    .address = rcpts[i].address};
+
+		if (strcmp(rcpts[i].result, "unread") == 0 &&
+		    ledger_alert(relay.ledger, &a, LEDGER_MS, on_recorded, NULL, NULL) != 0)
+			on_recorded(NULL, ERR_TEMP, 0);
+	}
+}
+
 static uint32_t
 collect(struct work *w, struct queue_rcpt_result *res, bool last)
 {
@@ -202,6 +222,7 @@ collect(struct work *w, struct queue_rcpt_result *res, bool last)
 		    .index = w->at[i], .result = result_of(w, x, i), .why = why_of(w, x)};
 	}
 	record(w, ends, n_ends);
+	alert_unread(w, ends, n_ends);
 	role_stat_set(0, relay.deliveries);
 	role_stat_set(1, relay.failures);
 	return n;

@@ -125,6 +125,9 @@ def test_who_did_not_open_it_is_told(server, soon):
     assert [b["address"] in x.decode() for x in wait_for(lambda: notices(server, soon, "INBOX", mid))] == [True]
     ends = wait_for(lambda: [x for r in records(server, qid) if r["event"] == "delivery" for x in r["rcpts"]])
     assert sorted((x["address"], x["result"]) for x in ends) == sorted([(a["address"], "read"), (b["address"], "unread"), (other["address"], "read")])
+    # and syslog, where it is set: one record each (ledger_syslog.c)
+    alerts = [r for r in records(server, qid) if r["event"] == "alert"]
+    assert [(r["rule"], r["address"], r["session"]["auth"]) for r in alerts] == [("P32", b["address"], clerk["login"])], alerts
     after = json.loads(server.congvu("--json", "report", "daily", "--day", today, "--no-verify").stdout)["urgent"]
     assert {k: after[k] - before[k] for k in after} == {"documents": 1, "read": 2, "unread": 1}
     assert "Văn bản khẩn (P32): %d" % after["documents"] in server.congvu("report", "daily", "--day", today, "--no-verify", "--lang", "vi").stdout
