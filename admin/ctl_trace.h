@@ -37,7 +37,7 @@ bool trace_filter_has(const struct trace_filter *f, struct slice line);
 
 /* The queue id of a line, raw; empty: none. */
 struct slice trace_line_qid(struct slice line);
-/* The group of a queue id: a mail that was judged anew goes on under its id with one bit changed (smtpd/judge.c). 0, or ERR_LIMIT. */
+/* The group of a queue id: a mail that was judged anew goes on under its id with one bit changed (smtpd/judge.c). 0, or ERR_LIMIT (none, or too long). */
 int trace_group(struct slice qid, char out[TRACE_GROUP_MAX + 1]);
 
 /* A mail, and what the log has of it, in order. */

@@ -377,7 +377,7 @@ trace_group(struct slice qid, char out[TRACE_GROUP_MAX + 1])
 {
 	unsigned char id[8];
 
-	if (qid.len > TRACE_GROUP_MAX || memchr(qid.ptr, '\\', qid.len) != NULL)
+	if (qid.len == 0 || qid.len > TRACE_GROUP_MAX || memchr(qid.ptr, '\\', qid.len) != NULL)
 		return ERR_LIMIT;
 	memcpy(out, qid.ptr, qid.len);
 	out[qid.len] = '\0';
