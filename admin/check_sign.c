@@ -64,7 +64,7 @@ check_audit_key(struct check *k)
 	} else if (read_file(k, "audit_key_file", slice_str(name), true, &pem)) {
 		key = sign_key_private(buf_slice(&pem), &why);
 		if (key == NULL)
-			finding(k, BAD, "audit_key_file", "%s: %s", path, why);
+			finding(k, BAD, "audit_key_file", "%s: %s", path, _(why));
 		else
 			finding(k, GOOD, "audit_key_file", "%s, %s", path, sign_key_id(key));
 	}
@@ -95,7 +95,7 @@ try_pair(struct slice address, struct slice key, struct slice certs, struct outc
 static void __attribute__((noreturn)) child_try(struct check *k, struct slice pin, int fd,
     struct slice address, struct slice uri, struct slice certs)
 {
-	struct outcome o = {.why = "milter-sign's user cannot be taken on"};
+	struct outcome o = {.why = N_("milter-sign's user cannot be taken on")};
 	char *secret = slice_dup(pin);
 	const char *why;
 	uid_t uid;
@@ -123,12 +123,11 @@ try_token(
 	int p[2];
 	pid_t pid;
 
-	snprintf(
-	    o->why, sizeof o->why, "the module ended, or said nothing for %d seconds", TOKEN_S);
+	snprintf(o->why, sizeof o->why, "%s", N_("the module ended, or said nothing for long"));
 	buf_init(&pin, FILE_MAX);
 	if (!read_file(k, "pkcs11_pin_file", slice_str(conf_str(k->conf, "pkcs11_pin_file")), true,
 		&pin)) {
-		snprintf(o->why, sizeof o->why, "no PIN that milter-sign would take");
+		snprintf(o->why, sizeof o->why, "%s", N_("no PIN that milter-sign would take"));
 		goto out;
 	}
 	lf = slice_index(buf_slice(&pin), '\n');
@@ -155,7 +154,7 @@ tell(struct check *k, const char *address, const struct outcome *o)
 	long long days = ((long long)o->end - (long long)time(NULL)) / 86400;
 
 	if (!o->good)
-		finding(k, BAD, "gateway_sign", "%s: %s", address, o->why);
+		finding(k, BAD, "gateway_sign", "%s: %s", address, _(o->why));
 	else if (days < 0)
 		finding(k, BAD, "gateway_sign",
 		    _("the certificate of %s has ended: its mail is refused"), address);
@@ -171,7 +170,7 @@ static bool
 check_row(struct check *k, const char *row, bool token_ok)
 {
 	struct slice key_name, cert_file;
-	struct outcome o = {.why = "not tried: the PIN was refused before"};
+	struct outcome o = {.why = N_("not tried: the PIN was refused before")};
 	struct buf address, key, certs;
 	const char *why = "";
 
@@ -179,7 +178,7 @@ check_row(struct check *k, const char *row, bool token_ok)
 	buf_init(&key, FILE_MAX);
 	buf_init(&certs, FILE_MAX);
 	if (sign_row_parse(row, &address, &key_name, &cert_file, &why) != 0) {
-		finding(k, BAD, "gateway_sign", "\"%s\": %s", row, why);
+		finding(k, BAD, "gateway_sign", "\"%s\": %s", row, _(why));
 		goto out;
 	}
 	if (!read_file(k, "gateway_sign", cert_file, false, &certs))

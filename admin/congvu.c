@@ -86,7 +86,7 @@ print_help(FILE *f, const struct command *cmd)
 		fprintf(f, "%s. %s congvu(8).\n", _(cmd->help), _("See"));
 		return;
 	}
-	fprintf(f, "%s congvu [-c FILE] [--json] [--lang vi|en] COMMAND ...\n\n", _("usage:"));
+	fprintf(f, _("%s congvu [-c FILE] [--json] [--lang vi|en] COMMAND ...\n\n"), _("usage:"));
 	for (size_t i = 0; i < N_COMMANDS; i++)
 		fprintf(f, "  %-9s %s\n", commands[i].name, _(commands[i].help));
 	fprintf(f, "\n  -c FILE   %s (%s/congvu/congvu.conf)\n", _("configuration"), SYSCONFDIR);

@@ -86,7 +86,7 @@ check_milters(struct check *k)
 		struct milter_options o = {.address = ""};
 
 		if (milter_options_parse(row, &o, &why) != 0)
-			finding(k, BAD, "milters", "\"%s\": %s", row, why);
+			finding(k, BAD, "milters", "\"%s\": %s", row, _(why));
 	}
 }
 
@@ -100,12 +100,12 @@ check_policy(struct check *k)
 	for (size_t i = 0; i < conf_list_len(k->conf, "policy_modes"); i++) {
 		item = conf_list_item(k->conf, "policy_modes", i);
 		if (modes_add(m, item, &why) != 0)
-			finding(k, BAD, "policy_modes", "\"%s\": %s", item, why);
+			finding(k, BAD, "policy_modes", "\"%s\": %s", item, _(why));
 	}
 	for (size_t i = 0; i < conf_list_len(k->conf, "policy_attachment_mb"); i++) {
 		item = conf_list_item(k->conf, "policy_attachment_mb", i);
 		if (modes_add_limit(m, item, &why) != 0)
-			finding(k, BAD, "policy_attachment_mb", "\"%s\": %s", item, why);
+			finding(k, BAD, "policy_attachment_mb", "\"%s\": %s", item, _(why));
 	}
 	if (strcmp(how, "off") != 0 && strcmp(how, "auto") != 0 && strcmp(how, "require") != 0)
 		finding(k, BAD, "revocation_check", "\"%s\": off, auto, require", how);
@@ -278,7 +278,7 @@ check_certificate(struct check *k)
 	if (!check_secret(k, "tls_key_file", &key))
 		goto out;
 	if (tls_server_new(cert, key, NULL, &ctx, &why) != 0) {
-		finding(k, BAD, "tls_cert_file", "%s: %s", cert, why);
+		finding(k, BAD, "tls_cert_file", "%s: %s", cert, _(why));
 		goto out;
 	}
 	if (tls_ctx_cert_check(ctx, host, &left, &named) != 0)
@@ -334,7 +334,7 @@ check_client_cas(struct check *k)
 
 	if (strcmp(conf_str(k->conf, "tls_client_certs"), "off") != 0) {
 		if (client_cas_new(path, &cas, &why) != 0)
-			finding(k, BAD, "tls_client_ca_file", "%s: %s", path, why);
+			finding(k, BAD, "tls_client_ca_file", "%s: %s", path, _(why));
 		else
 			finding(k, GOOD, "tls_client_ca_file", "%s", path);
 	}

@@ -77,14 +77,27 @@ ago(int64_t since, char *text, size_t size)
 
 	s = s < 0 ? 0 : s;
 	if (s >= 86400)
-		snprintf(text, size, "%lld d %lld h", s / 86400, s % 86400 / 3600);
+		snprintf(text, size, _("%lld d %lld h"), s / 86400, s % 86400 / 3600);
 	else if (s >= 3600)
-		snprintf(text, size, "%lld h %lld min", s / 3600, s % 3600 / 60);
+		snprintf(text, size, _("%lld h %lld min"), s / 3600, s % 3600 / 60);
 	else if (s >= 60)
-		snprintf(text, size, "%lld min", s / 60);
+		snprintf(text, size, _("%lld min"), s / 60);
 	else
-		snprintf(text, size, "%lld s", s);
+		snprintf(text, size, _("%lld s"), s);
 	return text;
+}
+
+/* What the parents write there (lib/role_stats.c, parent_status.c), for people: "status: held" in the catalogue, as "held" is another word elsewhere. As
+ * it stands where that has no row. */
+static const char *
+word(const char *s)
+{
+	char key[96];
+	const char *text;
+
+	snprintf(key, sizeof(key), "status: %.80s", s);
+	text = ctl_text(key);
+	return text == key ? s : text;
 }
 
 static void
@@ -102,10 +115,10 @@ print_role(const struct json *r)
 	if (pid == 0)
 		printf("%s", _("NOT RUNNING"));
 	else
-		printf("pid %-7lld uid %-6lld %-10s sandbox %s", (long long)pid,
+		printf(_("pid %-7lld uid %-6lld %-10s sandbox %s"), (long long)pid,
 		    (long long)json_int(json_get(r, "uid"), -1),
 		    ago(json_int(json_get(r, "since"), 0), since, sizeof(since)),
-		    json_cstr(json_get(r, "sandbox")));
+		    word(json_cstr(json_get(r, "sandbox"))));
 	while (pid != 0 && json_next(stats, &iter, &key, &value))
 		if (strcmp(key, "backup_at") == 0 && json_int(value, 0) != 0)
 			printf(_("  last backup %s old"),
@@ -117,13 +130,13 @@ print_role(const struct json *r)
 			printf(_("  CHECKPOINT OWED for %s"),
 			    ago(json_int(value, 0), since, sizeof(since)));
 		else if (json_int(value, 0) != 0)
-			printf("  %s %lld", key, (long long)json_int(value, 0));
+			printf("  %s %lld", word(key), (long long)json_int(value, 0));
 	if (json_bool(json_get(r, "leaving")))
 		printf("  %s", _("leaves with its last clients (a reload replaced it)"));
 	if (json_int(json_get(r, "restarts"), 0) > 0)
-		printf("  restarts %lld", (long long)json_int(json_get(r, "restarts"), 0));
+		printf(_("  restarts %lld"), (long long)json_int(json_get(r, "restarts"), 0));
 	if (exit_text[0] != '\0')
-		printf("  last end: %s", exit_text);
+		printf(_("  last end: %s"), exit_text);
 	printf("\n");
 }
 
@@ -153,7 +166,7 @@ print_program(const char *name, const struct json *j)
 		    j == NULL ? _("stopped") : _("DEAD: its status file is left over"));
 		return;
 	}
-	printf("%-16s %s, pid %lld, %s\n", name, json_cstr(json_get(j, "state")),
+	printf(_("%-16s %s, pid %lld, %s\n"), name, word(json_cstr(json_get(j, "state"))),
 	    (long long)json_int(json_get(j, "pid"), 0),
 	    ago(json_int(json_get(j, "started"), 0), since, sizeof(since)));
 	for (size_t i = 0; i < json_len(roles); i++)

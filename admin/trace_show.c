@@ -269,14 +269,18 @@ print_outcome(const struct json *r, const char *what)
 static void
 print_deed(const struct json *r)
 {
-	static const char *const fields[] = {"by", "requested_by", "rules", "kind", "value",
-	    "request", "decision", "state", "reason"};
+	static const struct {
+		const char *key, *label;
+	} fields[] = {{"by", N_("done by")}, {"requested_by", N_("requested_by")},
+	    {"rules", N_("rules")}, {"kind", N_("kind")}, {"value", N_("value")},
+	    {"request", N_("request")}, {"decision", N_("decision")}, {"state", N_("state")},
+	    {"reason", N_("reason")}};
 
 	label(_("by hand"));
 	printf("%s ", json_cstr(json_get(r, "ts")));
 	shown_print(json_str(json_get(r, "event")), SHOWN_LATIN);
 	for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++)
-		put(fields[i], json_get(r, fields[i]), SHOWN_TEXT);
+		put(_(fields[i].label), json_get(r, fields[i].key), SHOWN_TEXT);
 	printf("\n");
 }
 

@@ -5,6 +5,7 @@ import json
 import os
 import pathlib
 import pwd
+import re
 import socket
 import struct
 import subprocess
@@ -359,3 +360,12 @@ def test_nothing_runs(site):
     for program in ("congvu-stored", "congvu-milter", "congvu-smtpd", "congvu-imapd"):
         assert "does not run" in text[program]["text"]
     assert pathlib.Path(site.dir / "var/store").exists()
+
+
+def test_status_in_vietnamese(server):
+    """Each word of it, the numbers' names too; what programs read (--json) stays as it is."""
+    r = server.congvu("status", "--lang", "vi")
+    assert r.returncode == 0 and not re.search(r"\b(sandbox|whole|requests|records|last checkpoint|up|min)\b", r.stdout), r.stdout
+    assert re.search(r"^congvu-milter +đang chạy, pid \d+, \d+ (giây|phút)", r.stdout, re.M), r.stdout
+    assert re.search(r"milter-ledger +0 +pid \d+ +uid \d+ +\d+ (giây|phút).* vùng cách ly (đầy đủ|một phần).* bản ghi \d+", r.stdout), r.stdout
+    assert "sandbox" in server.congvu("status").stdout and "bản ghi" not in server.congvu("--json", "status", "--lang", "vi").stdout
