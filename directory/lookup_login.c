@@ -48,8 +48,8 @@ find_person(void *arg, struct slice name, const char *service, struct person **o
 
 	(void)arg;
 	if (!people_app_name(name, &person, &id))
-		return people_login(self.people, name, out);
-	err = people_login(self.people, person, &u);
+		return people_login_or_frozen(self.people, name, out);
+	err = people_login_or_frozen(self.people, person, &u);
 	if (err == 0)
 		err = people_app(self.people, u, id, service);
 	if (err == 0)
@@ -63,6 +63,13 @@ find_person(void *arg, struct slice name, const char *service, struct person **o
 static int
 verify_frozen(const struct person *u, struct slice password)
 {
+	struct dir_says says;
+	int err;
+
+	if (u->is_suspended) { /* by us, of which the server knows nothing */
+		err = people_verify(self.people, u, password, &says);
+		return err == 0 || err == ERR_EXPIRED || err == ERR_MUST_CHANGE ? ERR_LOCKED : err;
+	}
 	for (size_t i = 0; !u->keys_are_old && i < u->n_scram; i++) {
 		if (scram_fits(slice_str(u->scram[i]), password))
 			return ERR_LOCKED;
@@ -174,6 +181,13 @@ account_of(const struct person *u, struct slice name, struct buf *b)
 	return buf_slice(b);
 }
 
+/* Which password its account has: a new one is not held for wrong ones of before. */
+static int64_t
+password_of(const struct person *u)
+{
+	return u == NULL ? 0 : u->password_set;
+}
+
 static bool
 may_try(void *arg, const struct person *u, struct slice name, const char *ip)
 {
@@ -182,7 +196,8 @@ may_try(void *arg, const struct person *u, struct slice name, const char *ip)
 
 	(void)arg;
 	buf_init(&b, 2048);
-	may = throttle_may(self.throttle, account_of(u, name, &b), ip, ms_of(CLOCK_BOOTTIME));
+	may = throttle_may(
+	    self.throttle, account_of(u, name, &b), password_of(u), ip, ms_of(CLOCK_BOOTTIME));
 	buf_done(&b);
 	if (!may)
 		atomic_fetch_add(&self.n_throttled, 1);
@@ -199,9 +214,10 @@ tried(void *arg, const struct person *u, struct slice name, const char *ip, bool
 	buf_init(&b, 2048);
 	account = account_of(u, name, &b);
 	if (is_good)
-		throttle_succeeded(self.throttle, account, ip, ms_of(CLOCK_BOOTTIME));
+		throttle_succeeded(
+		    self.throttle, account, password_of(u), ip, ms_of(CLOCK_BOOTTIME));
 	else
-		throttle_failed(self.throttle, account, ip, ms_of(CLOCK_BOOTTIME));
+		throttle_failed(self.throttle, account, password_of(u), ip, ms_of(CLOCK_BOOTTIME));
 	buf_done(&b);
 }
 

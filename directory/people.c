@@ -273,6 +273,7 @@ strings_load(const struct conf *c, struct people *p)
 		char **to;
 	} table[] = {
 	    {"dir_login_filter", &p->login_filter},
+	    {"dir_frozen_filter", &p->frozen_filter},
 	    {"dir_rcpt_filter", &p->rcpt_filter},
 	    {"dir_sender_filter", &p->sender_filter},
 	    {"dir_func_filter", &p->func_filter},
@@ -367,6 +368,7 @@ people_new(const struct conf *c, struct dir *d, struct people **out, char **why_
 		char **tmpl;
 	} filters[] = {
 	    {"dir_login_filter", &p->login_filter},
+	    {"dir_frozen_filter", &p->frozen_filter},
 	    {"dir_rcpt_filter", &p->rcpt_filter},
 	    {"dir_sender_filter", &p->sender_filter},
 	    {"dir_func_filter", &p->func_filter},
@@ -405,15 +407,16 @@ people_free(struct people *p)
 {
 	if (p == NULL)
 		return;
-	char *const strings[] = {p->login_filter, p->rcpt_filter, p->sender_filter, p->func_filter,
-	    p->group_filter, p->member_filter, p->delegation_filter, p->class_person, p->class_func,
-	    p->class_group, p->a_login, p->a_account, p->a_func_account, p->a_mail, p->a_alias,
-	    p->a_name, p->a_scram, p->a_cert, p->a_epoch, p->a_agency, p->a_history, p->a_locked,
-	    p->a_password_time, p->a_scram_time, p->a_version, p->a_member_of, p->a_forward,
-	    p->a_keep, p->a_reply_text, p->a_reply_subject, p->a_reply_from, p->a_reply_until,
-	    p->a_reply_days, p->a_may_send, p->a_modified, p->agency_filter, p->a_authority,
-	    p->a_abbrev, p->app_filter, p->principal_filter, p->a_reset, p->a_policy, p->a_grace,
-	    p->a_grace_scram, p->policy_dn};
+	char *const strings[] = {p->login_filter, p->frozen_filter, p->rcpt_filter,
+	    p->sender_filter, p->func_filter, p->group_filter, p->member_filter,
+	    p->delegation_filter, p->class_person, p->class_func, p->class_group, p->a_login,
+	    p->a_account, p->a_func_account, p->a_mail, p->a_alias, p->a_name, p->a_scram,
+	    p->a_cert, p->a_epoch, p->a_agency, p->a_history, p->a_locked, p->a_password_time,
+	    p->a_scram_time, p->a_version, p->a_member_of, p->a_forward, p->a_keep, p->a_reply_text,
+	    p->a_reply_subject, p->a_reply_from, p->a_reply_until, p->a_reply_days, p->a_may_send,
+	    p->a_modified, p->agency_filter, p->a_authority, p->a_abbrev, p->app_filter,
+	    p->principal_filter, p->a_reset, p->a_policy, p->a_grace, p->a_grace_scram,
+	    p->policy_dn};
 
 	for (size_t i = 0; i < sizeof(strings) / sizeof(strings[0]); i++)
 		free(strings[i]);
@@ -473,6 +476,7 @@ person_make(struct people *p, const struct dir_entry *e, struct person **out)
 	u->version = people_text(e, p->a_version, "");
 	(void)slice_to_u64(dir_entry_value(e, p->a_epoch), UINT64_MAX, &u->epoch);
 	/* a minute of grace: the two are written by two clocks */
+	u->password_set = changed;
 	u->keys_are_old = made != 0 && changed > made + 60;
 	l = (struct strings){0};
 	for (size_t i = 0; assigned != NULL && i < assigned->n_values; i++)
@@ -567,6 +571,22 @@ int
 people_login(struct people *p, struct slice name, struct person **out)
 {
 	return login_by(p, p->login_filter, name, out);
+}
+
+int
+people_login_or_frozen(struct people *p, struct slice name, struct person **out)
+{
+	int err = login_by(p, p->login_filter, name, out);
+
+	if (err != ERR_NOTFOUND || *p->frozen_filter == '\0')
+		return err;
+	err = login_by(p, p->frozen_filter, name, out);
+	if (err != 0)
+		return err;
+	(*out)->is_suspended = true;
+	if ((*out)->policy.state != PPOLICY_LOCKED) /* that says nothing to anybody */
+		(*out)->policy.state = PPOLICY_FROZEN;
+	return 0;
 }
 
 int

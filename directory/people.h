@@ -32,8 +32,10 @@ struct person {
 	char *version; /* differs after every change of the entry; "" when not known */
 	uint64_t epoch;
 	struct ppolicy_verdict policy;
-	bool keys_are_old; /* the SCRAM keys are of an earlier password */
-	char **addresses;  /* primary first, then aliases; normalized */
+	int64_t password_set; /* seconds since 1970; 0: not known */
+	bool is_suspended;    /* found by dir_frozen_filter: policy.state is PPOLICY_FROZEN */
+	bool keys_are_old;    /* the SCRAM keys are of an earlier password */
+	char **addresses;     /* primary first, then aliases; normalized */
 	size_t n_addresses;
 	char **assignments; /* values of vnAssignment, as they are */
 	size_t n_assignments;
@@ -46,6 +48,8 @@ struct person {
 int people_has_account(struct people *p, struct slice account);
 /* By the name given at sign-in. 0; ERR_NOTFOUND (none, or the filter does not let it sign in, or more than one); ERR_TEMP. */
 int people_login(struct people *p, struct slice name, struct person **out);
+/* The same; and when there is none, one that the site has frozen (dir_frozen_filter), whom nothing but the right password is to tell from nobody. */
+int people_login_or_frozen(struct people *p, struct slice name, struct person **out);
 /* The same of a Kerberos principal of our realm, by its name without the realm; nobody of one with an instance ("binhtv/admin"). */
 int people_principal(struct people *p, struct slice name, struct person **out);
 void person_free(struct person *u);
@@ -104,6 +108,9 @@ const char *const *people_watch_attrs(const struct people *p);
  * may have become something by it. */
 void people_change_keys(const struct people *p, const struct dir_entry *e,
     void (*fn)(void *arg, const char *key, bool is_subject), void *arg);
+
+/* The epoch of a changed entry, and whose account in the store it is; 0: of nobody's, or none. */
+uint64_t people_epoch_of(const struct people *p, const struct dir_entry *e, char account[48]);
 
 /* ---- people_acl.c ---- */
 #define PEOPLE_ACL_MAX 200

@@ -14,8 +14,8 @@ struct roster {
 };
 struct people {
 	struct dir *d;
-	char *login_filter, *rcpt_filter, *sender_filter, *func_filter, *group_filter,
-	    *member_filter, *delegation_filter, *agency_filter;
+	char *login_filter, *frozen_filter, *rcpt_filter, *sender_filter, *func_filter,
+	    *group_filter, *member_filter, *delegation_filter, *agency_filter;
 	char *class_person, *class_func, *class_group;
 	char *a_login, *a_account, *a_func_account, *a_mail, *a_alias, *a_name, *a_scram, *a_cert,
 	    *a_epoch;

@@ -108,13 +108,14 @@ net_parse(const char *text, struct net *out)
 /* One try: whose, from where, as hashes. */
 struct
 try {
-	uint64_t account, network, pair;
-	bool has_network; /* an address, and not an exempt one */
+	uint64_t account, network, pair; /* counts */
+	uint64_t known;                  /* pair, of good logins */
+	bool has_network;                /* an address, and not an exempt one */
 };
 
 static uint64_t
-hash_of(const struct throttle *t, char kind, struct slice account, const unsigned char *net,
-    unsigned net_len)
+hash_of(const struct throttle *t, char kind, struct slice account, int64_t password,
+    const unsigned char *net, unsigned net_len)
 {
 	unsigned char digest[32];
 	uint64_t v;
@@ -124,6 +125,7 @@ hash_of(const struct throttle *t, char kind, struct slice account, const unsigne
 	buf_append_byte(&b, (unsigned char)kind);
 	buf_append_byte(&b, (unsigned char)net_len);
 	buf_append(&b, net, net_len);
+	buf_append(&b, &password, sizeof(password));
 	buf_append_slice(&b, slice_sub(account, 0, 1024));
 	hmac_sha256(slice_of(t->p.secret, sizeof(t->p.secret)), buf_slice(&b), digest);
 	buf_done(&b);
@@ -132,7 +134,8 @@ hash_of(const struct throttle *t, char kind, struct slice account, const unsigne
 }
 
 static void
-try_make(const struct throttle *t, struct slice account, const char *ip, struct try *y)
+try_make(
+    const struct throttle *t, struct slice account, int64_t password, const char *ip, struct try *y)
 {
 	unsigned char net[16] = {0};
 	unsigned address_len = 0, len = network_of(ip, net, &address_len);
@@ -140,9 +143,10 @@ try_make(const struct throttle *t, struct slice account, const char *ip, struct 
 	y->has_network = len > 0;
 	for (size_t i = 0; i < t->n_exempt; i++)
 		y->has_network = y->has_network && !net_has(&t->exempt[i], net, address_len);
-	y->account = hash_of(t, 'a', account, NULL, 0);
-	y->network = hash_of(t, 'n', slice_of(NULL, 0), net, len);
-	y->pair = hash_of(t, 'p', account, net, len);
+	y->account = hash_of(t, 'a', account, password, NULL, 0);
+	y->network = hash_of(t, 'n', slice_of(NULL, 0), 0, net, len);
+	y->pair = hash_of(t, 'p', account, password, net, len);
+	y->known = hash_of(t, 'k', account, 0, net, len);
 }
 
 /* ---- words ---- */
@@ -234,43 +238,46 @@ is_good(struct throttle *t, uint64_t hash, uint64_t now)
 /* ---- the three questions ---- */
 
 bool
-throttle_may(struct throttle *t, struct slice account, const char *ip, uint64_t now_ms)
+throttle_may(
+    struct throttle *t, struct slice account, int64_t password, const char *ip, uint64_t now_ms)
 {
 	struct try y;
 
-	try_make(t, account, ip, &y);
-	if (is_good(t, y.pair, now_ms))
+	try_make(t, account, password, ip, &y);
+	if (is_good(t, y.known, now_ms))
 		return !is_full(t, y.pair, t->p.account_max, now_ms);
 	return !is_full(t, y.account, t->p.account_max, now_ms) &&
 	       (!y.has_network || !is_full(t, y.network, t->p.network_max, now_ms));
 }
 
 void
-throttle_failed(struct throttle *t, struct slice account, const char *ip, uint64_t now_ms)
+throttle_failed(
+    struct throttle *t, struct slice account, int64_t password, const char *ip, uint64_t now_ms)
 {
 	bool is_first;
 	struct try y;
 
-	try_make(t, account, ip, &y);
+	try_make(t, account, password, ip, &y);
 	/* one device with an old password must not hold all others of its network: only its first few count there */
 	is_first = t->p.account_max == 0 ||
 		   ahead(t, y.pair, now_ms) < PAIR_COUNTS * step_of(t, t->p.account_max);
 	if (y.has_network && is_first)
 		count(t, y.network, t->p.network_max, now_ms);
 	/* nor hold its owner who is elsewhere */
-	if (!is_good(t, y.pair, now_ms))
+	if (!is_good(t, y.known, now_ms))
 		count(t, y.account, t->p.account_max, now_ms);
 	count(t, y.pair, t->p.account_max, now_ms);
 }
 
 void
-throttle_succeeded(struct throttle *t, struct slice account, const char *ip, uint64_t now_ms)
+throttle_succeeded(
+    struct throttle *t, struct slice account, int64_t password, const char *ip, uint64_t now_ms)
 {
 	_Atomic uint64_t *at;
 	struct try y;
 
-	try_make(t, account, ip, &y);
-	atomic_store(find(t, GOOD, y.pair, true), word_make(y.pair, now_ms));
+	try_make(t, account, password, ip, &y);
+	atomic_store(find(t, GOOD, y.known, true), word_make(y.known, now_ms));
 	at = find(t, COUNTS, y.pair, false);
 	if (at != NULL)
 		atomic_store(at, 0);

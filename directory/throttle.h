@@ -22,11 +22,15 @@ struct throttle_params {
 int throttle_new(const char *file, const struct throttle_params *p, struct throttle **out);
 void throttle_free(struct throttle *t); /* NULL accepted */
 
-/* ip: as text, with or without brackets; an IPv6 address counts with its /64. account: whatever stands for the account.
+/* ip: as text, with or without brackets; an IPv6 address counts with its /64. account: whatever stands for the account. password: which password it has, any
+ * number (when it was set): wrong logins of an earlier one hold the account no more, while its networks stay known and networks stay held.
  * Whether a try may be made. An account that signed in well from this network in the last 30 days is not held by what others do, be it
  * there or elsewhere: only by its own wrong logins from there. */
-bool throttle_may(struct throttle *t, struct slice account, const char *ip, uint64_t now_ms);
-void throttle_failed(struct throttle *t, struct slice account, const char *ip, uint64_t now_ms);
-void throttle_succeeded(struct throttle *t, struct slice account, const char *ip, uint64_t now_ms);
+bool throttle_may(
+    struct throttle *t, struct slice account, int64_t password, const char *ip, uint64_t now_ms);
+void throttle_failed(
+    struct throttle *t, struct slice account, int64_t password, const char *ip, uint64_t now_ms);
+void throttle_succeeded(
+    struct throttle *t, struct slice account, int64_t password, const char *ip, uint64_t now_ms);
 
 #endif

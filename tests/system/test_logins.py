@@ -114,6 +114,56 @@ def test_throttle_by_network(site, tmp_path):
         assert lk.close() == 0
 
 
+def test_a_new_password_ends_the_throttle(site, tmp_path):
+    """Of its account, at once, in PLAIN and SCRAM; not of the network that guessed, and not for who goes on guessing."""
+    lk = Lookup(tmp_path / "run", [site.uri], password=secret(site), throttle=LIMITS)
+    new = "Một mật khẩu khác 1"
+    try:
+        p = lk.probe("imapd")
+        assert [hammer(p, "user5", "203.0.113.1", 1)[0] for _ in range(6)] == ["auth"] * 4 + ["limit"] * 2
+        assert plain(p, "user5", "198.51.100.9")["err"] == "limit"
+        site.modify("dn: vnStaffId=000005,ou=people,%s\nchangetype: modify\nreplace: userPassword\nuserPassword:: %s\n-\nreplace: authPassword\n"
+                    "authPassword:: %s\n\n" % (BASE, b64(unicodedata.normalize("NFKC", new).encode()), b64(scram_keys(new).encode())))
+        set_at = time.monotonic()
+        p.ip = "198.51.100.9"
+        assert p.scram("user5", new)["server_ok"] and plain(p, "user5", "198.51.100.10", new)["result"] == "ok"
+        assert time.monotonic() - set_at < 5
+        # the old one is wrong, and counts anew
+        assert [hammer(p, "user5", "203.0.113.2", 1)[0] for _ in range(6)] == ["auth"] * 4 + ["limit"] * 2
+        # the network has used up what it had, whoever's password is new
+        errs = [hammer(p, "user%d" % n, "203.0.113.1", 1)[0] for n in range(6, 16)]
+        assert errs[-1] == "limit", errs
+        assert plain(p, "user5", "203.0.113.1", new)["err"] == "limit"
+    finally:
+        assert lk.close() == 0
+
+
+def test_frozen_is_told_with_the_right_password_alone(site, tmp_path):
+    """Who was frozen hears so; who guesses hears what everybody hears, of a frozen account and of none."""
+    lk = Lookup(tmp_path / "run", [site.uri], password=secret(site))
+    dn = "vnStaffId=000017,ou=people," + BASE
+    try:
+        p = lk.probe("imapd")
+        assert p.plain("user17", WORD)["result"] == "ok"  # and is remembered
+        site.modify("dn: %s\nchangetype: modify\nreplace: vnStatus\nvnStatus: suspended\n\n" % dn)
+        for _ in range(2):
+            assert p.plain("user17", WORD)["err"] == "locked"
+            assert p.plain("user17@tinhmau.example", WORD)["err"] == "locked"
+            assert p.login("user17", WORD)["err"] == "locked"
+            assert p.scram("user17", WORD)["err"] == "locked"
+        for name in ("user17", "nobody17"):
+            for got in (p.plain(name, WORD + "x"), p.login(name, "x"), p.scram(name, WORD + "x")):
+                assert got["err"] == "auth", (name, got)
+            assert p.scram(name, WORD + "x")["asked_proof"]
+        # gone for good: nobody
+        site.modify("dn: %s\nchangetype: modify\nreplace: vnStatus\nvnStatus: closed\n\n" % dn)
+        assert p.plain("user17", WORD)["err"] == "auth" and p.scram("user17", WORD)["err"] == "auth"
+        site.modify("dn: %s\nchangetype: modify\nreplace: vnStatus\nvnStatus: active\n\n" % dn)
+        assert p.plain("user17", WORD)["result"] == "ok"
+    finally:
+        assert lk.close() == 0
+
+
 def test_throttle_is_told_to_clients(server):
     """Not looked at is not wrong: SMTP 454, IMAP [UNAVAILABLE], so that mail clients keep their passwords."""
     ghost = "ghost-%d" % os.getpid()
