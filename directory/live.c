@@ -13,6 +13,7 @@
 #include "directory/token.h"
 #include "lib/err.h"
 #include "lib/log.h"
+#include "store/epoch_client.h"
 
 #include <pthread.h>
 #include <signal.h>
@@ -68,6 +69,7 @@ struct live {
 	struct work *work;
 	struct dir *dir;
 	struct people *people;
+	struct epoch_client *epochs; /* NULL: stored hears of them by another lookup */
 	unsigned char token_key[32];
 	struct person_now *all, *by_account[BUCKETS];
 	struct dep *by_key[BUCKETS];
@@ -78,7 +80,8 @@ struct live {
 	bool is_off, is_polling;
 	/* between the thread and the loop */
 	pthread_mutex_t lock;
-	struct buf keys; /* each u8 1 subject, 0 entry; then the key and NUL */
+	struct buf keys;   /* each u8 1 subject, 0 entry; then the key and NUL */
+	struct buf raised; /* each u64 epoch, then the account and NUL */
 	bool any, polling;
 	int event;
 	bool poll_only;
@@ -471,7 +474,7 @@ static void
 on_changes(void *arg, int events)
 {
 	struct live *v = arg;
-	struct buf keys;
+	struct buf keys, raised;
 	uint64_t n;
 	bool any;
 
@@ -479,11 +482,21 @@ on_changes(void *arg, int events)
 	(void)!read(v->event, &n, sizeof(n));
 	pthread_mutex_lock(&v->lock);
 	keys = v->keys;
+	raised = v->raised;
 	buf_init(&v->keys, (size_t)16 << 20);
+	buf_init(&v->raised, (size_t)16 << 20);
 	any = v->any || keys.err != 0;
 	v->any = false;
 	v->is_polling = v->polling;
 	pthread_mutex_unlock(&v->lock);
+	for (size_t at = 0; at < raised.len;) {
+		const char *account = (const char *)raised.data + at + sizeof(n);
+
+		memcpy(&n, raised.data + at, sizeof(n));
+		epoch_raise(v->epochs, account, n);
+		at += sizeof(n) + strlen(account) + 1;
+	}
+	buf_done(&raised);
 	if (any)
 		look_at_all(v);
 	for (size_t at = 0; !any && at < keys.len;) {
@@ -513,11 +526,18 @@ on_dir_event(void *arg, enum dir_watch_kind kind, const struct dir_entry *e)
 {
 	static const uint64_t one = 1;
 	struct live *v = arg;
+	char account[48];
+	uint64_t epoch;
 
 	pthread_mutex_lock(&v->lock);
 	switch (kind) {
 	case DIR_WATCH_CHANGE:
 	case DIR_WATCH_GONE:
+		if (v->epochs != NULL && (epoch = people_epoch_of(v->people, e, account)) != 0 &&
+		    v->raised.err == 0) {
+			buf_append(&v->raised, &epoch, sizeof(epoch));
+			buf_append(&v->raised, account, strlen(account) + 1);
+		}
 		people_change_keys(v->people, e, key_add, v);
 		break;
 	case DIR_WATCH_ANY:
@@ -548,7 +568,7 @@ watch_thread(void *arg)
 
 struct live *
 live_new(struct loop *l, struct work *w, struct dir *d, struct people *p, const struct conf *c,
-    const unsigned char token_key[32])
+    const unsigned char token_key[32], struct epoch_client *epochs)
 {
 	const char *how = conf_str(c, "dir_watch");
 	struct live *v = xcalloc(1, sizeof(*v));
@@ -560,9 +580,11 @@ live_new(struct loop *l, struct work *w, struct dir *d, struct people *p, const 
 	v->work = w;
 	v->dir = d;
 	v->people = p;
+	v->epochs = epochs;
 	memcpy(v->token_key, token_key, sizeof(v->token_key));
 	v->queue_tail = &v->queue;
 	buf_init(&v->keys, (size_t)16 << 20);
+	buf_init(&v->raised, (size_t)16 << 20);
 	pthread_mutex_init(&v->lock, NULL);
 	v->is_off = strcmp(how, "off") == 0;
 	v->event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);

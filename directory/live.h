@@ -9,8 +9,10 @@
 struct live;
 /* Starts the thread that watches d, unless option dir_watch is "off": after the sandbox. Everything given is borrowed and outlives it. w: does the looking, jobs of
  * kind JOB_LIVE, which come back to live_done. */
+/* Further down: what stored must hear. NULL: nothing. */
+struct epoch_client;
 struct live *live_new(struct loop *l, struct work *w, struct dir *d, struct people *p,
-    const struct conf *c, const unsigned char token_key[32]);
+    const struct conf *c, const unsigned char token_key[32], struct epoch_client *epochs);
 /* A login was answered with these facts (its deps are taken): a WATCH is likely to follow. */
 void live_login(struct live *v, struct login_facts *f);
 /* LOOKUP_WATCH and LOOKUP_UNWATCH. 0, ERR_PROTO. */

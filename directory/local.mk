@@ -43,7 +43,7 @@ pkglibexec_PROGRAMS += congvu-lookup
 congvu_lookup_SOURCES = directory/lookup.c directory/live.h directory/live.c directory/lookup_dns.h directory/lookup_dns.c directory/lookup_login.h directory/lookup_login.c \
 	directory/dns_rdata.h directory/dns_rdata.c directory/work.h directory/work_priv.h directory/work.c directory/work_judge.c directory/login_cache.h directory/login_cache.c \
 	directory/throttle.h directory/throttle.c directory/cert_person.h directory/cert_person.c directory/gssapi_env.h directory/gssapi_env.c
-congvu_lookup_LDADD = directory/libcvdns.a directory/libcvlookup.a directory/libcvtoken.a directory/libcvauth.a directory/libcvpeople.a \
+congvu_lookup_LDADD = store/libcvstore.a directory/libcvdns.a directory/libcvlookup.a directory/libcvtoken.a directory/libcvauth.a directory/libcvpeople.a \
 	directory/libcvldap.a directory/libcvnames.a lib/libcvmail.a lib/libcvcrypto.a $(CV_ROLE_LIBS) $(CV_MAIL_LIBS) \
 	$(CRYPTO_LIBS) $(LDAP_LIBS) -llber $(SASL_LIBS) $(IDN_LIBS) $(UNBOUND_LIBS) -lpthread
 

@@ -15,6 +15,7 @@
 #include "lib/err.h"
 #include "lib/log.h"
 #include "lib/role.h"
+#include "store/epoch_client.h"
 
 #include <signal.h>
 #include <stdlib.h>
@@ -718,7 +719,8 @@ main(int argc, char **argv)
 	crypto_warm_up(params.token_key);
 	role_enter();
 	self.work = work_new(&params);
-	self.live = live_new(self.loop, self.work, d, self.people, role_conf(), params.token_key);
+	self.live = live_new(self.loop, self.work, d, self.people, role_conf(), params.token_key,
+	    role_fd("lookup.ingest") < 0 ? NULL : epoch_client_new(self.loop, "store.lookup.sock"));
 	{
 		struct loop_fd *f = loop_fd_new(self.loop, work_fd(self.work), jobs_done, NULL);
 

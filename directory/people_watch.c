@@ -77,3 +77,15 @@ people_change_keys(const struct people *p, const struct dir_entry *e,
 	for (size_t i = 0; i < p->n_roster; i++)
 		named(e, p->roster[i].attr, fn, arg);
 }
+
+uint64_t
+people_epoch_of(const struct people *p, const struct dir_entry *e, char account[48])
+{
+	struct slice id = dir_entry_value(e, p->a_account);
+	uint64_t epoch;
+
+	if (id.len == 0 || slice_to_u64(dir_entry_value(e, p->a_epoch), UINT64_MAX, &epoch) != 0)
+		return 0;
+	people_account('p', id, account);
+	return epoch;
+}

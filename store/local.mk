@@ -21,7 +21,7 @@ tests_unit_kv_test_LDADD = $(CV_KV_LIBS) $(CMOCKA_LIBS)
 # --- libcvstore.a: rows, the protocol of stored and its clients; links neither libdb nor libldap ---
 noinst_LIBRARIES += store/libcvstore.a
 store_libcvstore_a_SOURCES = store/row.h store/row.c store/sig.h store/sig.c store/index_block.h store/index_block.c store/store_proto.def store/store_proto.h store/store_proto.c \
-	store/deliver_client.h store/deliver_client.c store/store_client.h store/store_client_priv.h \
+	store/deliver_client.h store/deliver_client.c store/epoch_client.h store/epoch_client.c store/store_client.h store/store_client_priv.h \
 	store/store_client.c store/store_client_calls.c store/ingest_client.h \
 	store/ingest_client.c store/ingest_proto.def store/ingest_proto.h store/ingest_proto.c store/kept.h store/kept.c
 

@@ -8,6 +8,7 @@ static const struct parent_socket sockets[] = {
     /* role_fd, option of a TCP port, or UNIX socket below run_dir and the one user who may connect */
     {"store.imapd", NULL, "store.imapd.sock", "user_imapd"},
     {"store.ingest", NULL, "store.ingest.sock", "user_ingest"},
+    {"store.lookup", NULL, "store.lookup.sock", "user_lookup"},
     {"store.admin", NULL, "store.admin.sock", ""},
     {"lookup.ingest", NULL, "lookup.ingest.sock", "user_ingest"},
     {"ingest.imapd", NULL, "ingest.imapd.sock", "user_imapd"},
@@ -21,7 +22,8 @@ static const struct parent_role roles[] = {
 	.binary = "congvu-stored-db",
 	.user_option = "user_stored",
 	.dir_option = "store_dir",
-	.sockets = (const char *const[]){"store.imapd", "store.ingest", "store.admin", NULL},
+	.sockets = (const char *const[]){"store.imapd", "store.ingest", "store.lookup",
+	    "store.admin", NULL},
 	.secrets = (const char *const[]){"token_key_file", "store_key_file", NULL},
 	.options = (const char *const[]){"store_key_file", "quota_mb", "quota_messages",
 	    "expunge_history", "delivery_memory_days", "import_memory_days", "undelete_days",

@@ -1,5 +1,5 @@
-/* stored.c: the stored role, congvu-stored-db: the one owner of the mail store. It serves three sockets, each one a role:
- * store.imapd (sessions by ticket), store.ingest (deliveries, APPEND), store.admin (numbers, tasks). It has no network and no LDAP; its
+/* stored.c: the stored role, congvu-stored-db: the one owner of the mail store. It serves four sockets, each one a role:
+ * store.imapd (sessions by ticket), store.ingest (deliveries, APPEND), store.lookup (raised epochs), store.admin (numbers, tasks). It has no network and no LDAP; its
  * working folder is the store. Killed at any point it comes back with every acknowledged message (backend_kv.c). */
 #include "store/stored_space.h"
 #include "store/stored_task.h"
@@ -28,6 +28,7 @@ static struct server servers[] = {
     {NULL, "store.imapd", IPC_IMAPD, -1},
     {NULL, "store.ingest", IPC_INGEST, -1},
     {NULL, "store.admin", IPC_ADMIN, -1},
+    {NULL, "store.lookup", IPC_LOOKUP, -1},
 };
 
 /* The table of ipc has seen to it that the sender may send this. */
@@ -38,6 +39,7 @@ static const struct handler {
     {STORE_SESSION_OPEN, on_session_open},
     {STORE_SESSION_CLOSE, on_session_close},
     {STORE_SESSION_RENEW, on_session_renew},
+    {STORE_EPOCH, on_epoch},
     {STORE_LIST, on_list},
     {STORE_CREATE, on_create},
     {STORE_DELETE, on_delete},
@@ -265,6 +267,8 @@ configure(struct stored *st, struct backend_kv_options *o)
 	o->grace_s = (unsigned)conf_int(c, "collect_grace_s");
 	servers[0].uid = role_uid_of("user_imapd");
 	servers[1].uid = role_uid_of("user_ingest");
+	if (role_fd("store.lookup") >= 0)
+		servers[3].uid = role_uid_of("user_lookup");
 }
 
 int

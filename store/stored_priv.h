@@ -329,6 +329,7 @@ void session_make(struct stored *st, struct slice ticket, session_fn fn, void *a
 void session_free(struct session *s); /* NULL accepted */
 int on_session_open(struct conn *c, uint32_t id, struct ipc_reader *r);
 int on_session_close(struct conn *c, uint32_t id, struct ipc_reader *r);
+int on_epoch(struct conn *c, uint32_t id, struct ipc_reader *r); /* from lookup */
 int on_session_renew(struct conn *c, uint32_t id, struct ipc_reader *r);
 void conn_closed(struct conn *c); /* ends its sessions, drops the connection's reference */
 void conn_unref(struct conn *c);

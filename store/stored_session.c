@@ -290,6 +290,77 @@ session_make(struct stored *st, struct slice ticket, session_fn fn, void *arg)
 	account_get(st, slice_str(t->account), on_account, k);
 }
 
+/* ---- an epoch that lookup tells of, before any ticket has it ---- */
+
+struct epoch_told {
+	struct account_op op;
+	struct req r;
+	uint64_t epoch;
+};
+
+static void
+on_told_kept(void *arg, int err)
+{
+	struct epoch_told *k = arg;
+
+	account_op_end(&k->op);
+	if (err == 0)
+		req_ok(&k->r);
+	else
+		req_err(&k->r, err, "epoch");
+	free(k);
+}
+
+static void
+told_run(struct account_op *op)
+{
+	struct epoch_told *k = (struct epoch_told *)((char *)op - offsetof(struct epoch_told, op));
+	struct account_head h = op->acc->h;
+
+	if (h.epoch >= k->epoch) {
+		on_told_kept(k, 0);
+		return;
+	}
+	h.epoch = k->epoch;
+	account_commit(op, &h, NULL, 0, NULL, 0, on_told_kept, k);
+}
+
+static void
+on_told_account(void *arg, int err, struct account *a)
+{
+	struct epoch_told *k = arg;
+
+	if (err == 0) {
+		k->r.acc = a;
+		account_ref(a);
+		k->op.run = told_run;
+		account_op_start(a, &k->op);
+		return;
+	}
+	/* nobody has mail there: the first ticket brings its epoch along */
+	if (err == ERR_NOTFOUND)
+		req_ok(&k->r);
+	else
+		req_err(&k->r, err, "account");
+	free(k);
+}
+
+int
+on_epoch(struct conn *c, uint32_t id, struct ipc_reader *r)
+{
+	struct slice account = ipc_get_slice(r);
+	uint64_t epoch = ipc_get_u64(r);
+	struct epoch_told *k;
+
+	if (ipc_reader_end(r) != 0)
+		return ERR_PROTO;
+	k = xcalloc(1, sizeof *k);
+	k->epoch = epoch;
+	req_init(&k->r, c->st, c->ipc, id, NULL);
+	account_find(c->st, account, on_told_account, k);
+	return 0;
+}
+
 /* ---- the messages ---- */
 
 struct opening {

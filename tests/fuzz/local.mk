@@ -58,7 +58,7 @@ tests_fuzz_scan_ipc_fuzz_LDFLAGS = $(AM_LDFLAGS) $(CV_FUZZLINK)
 tests_fuzz_scan_ipc_fuzz_LDADD = tests/fuzz/libscan.a $(CV_SCAN_LIBS) $(CV_BORDER_LIBS)
 tests_fuzz_lookup_ipc_fuzz_SOURCES = tests/fuzz/lookup_ipc_fuzz.c $(CV_BORDER) $(CV_FUZZ_MAIN)
 tests_fuzz_lookup_ipc_fuzz_LDFLAGS = $(AM_LDFLAGS) $(CV_FUZZLINK)
-tests_fuzz_lookup_ipc_fuzz_LDADD = tests/fuzz/liblookup.a directory/libcvlookup.a directory/libcvtoken.a directory/libcvauth.a \
+tests_fuzz_lookup_ipc_fuzz_LDADD = tests/fuzz/liblookup.a store/libcvstore.a directory/libcvlookup.a directory/libcvtoken.a directory/libcvauth.a \
 	directory/libcvpeople.a directory/libcvdirfake.a directory/libcvnames.a lib/libcvmail.a lib/libcvcrypto.a $(CV_BORDER_LIBS) $(CV_MAIL_LIBS) \
 	$(CRYPTO_LIBS) $(SASL_LIBS) $(IDN_LIBS)
 CV_FUZZ += tests/fuzz/clients_fuzz

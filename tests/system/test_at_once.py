@@ -1,11 +1,15 @@
 """What changes in the directory holds at once: in sessions that are open, and for the next mail; also across restarts of slapd and of lookup."""
 
 import contextlib
+import imaplib
 import os
+import pwd
 import re
 import select
 import signal
+import smtplib
 import subprocess
+import sys
 import time
 
 import pytest
@@ -124,10 +128,29 @@ def ended_by(server, directory, user, change, undo, code):
             directory.modify(dn, *undo)
 
 
+def refusals(server, user):
+    """What IMAP's and SMTP's answers to a sign-in begin with."""
+    with pytest.raises(imaplib.IMAP4.error) as imap:
+        server.imap(user)
+    with pytest.raises(smtplib.SMTPAuthenticationError) as smtp:
+        server.submission(user)
+    said = smtp.value.smtp_error.decode("utf-8", "replace")
+    return re.search(r"\[[A-Z]+\]", str(imap.value)).group(0), (smtp.value.smtp_code, said.split()[0])
+
+
 def test_a_frozen_person_is_out(server, directory):
     server.wait_up()
     user = server.user("staff", agency="SKHCN")
     ended_by(server, directory, user, ["replace: vnStatus", "vnStatus: suspended"], ["replace: vnStatus", "vnStatus: active"], b"CONTACTADMIN")
+    # who comes anew with the right password hears the same, and with a wrong one what everybody hears
+    dn = directory.person(user)
+    directory.modify(dn, "replace: vnStatus", "vnStatus: suspended")
+    try:
+        assert refusals(server, user) == ("[CONTACTADMIN]", (535, "5.7.13"))
+        assert refusals(server, dict(user, password="không phải")) == ("[AUTHENTICATIONFAILED]", (535, "5.7.8"))
+        assert refusals(server, dict(user, login="khong.co", password="không phải")) == ("[AUTHENTICATIONFAILED]", (535, "5.7.8"))
+    finally:
+        directory.modify(dn, "replace: vnStatus", "vnStatus: active")
     server.wait_up()
     with session(server, user) as m:
         assert m.select("INBOX")[0] == "OK"
@@ -138,6 +161,79 @@ def test_a_raised_epoch_ends_sessions(server, directory):
     epoch = int(time.time())
     ended_by(server, directory, user, ["replace: vnEpoch", "vnEpoch: %d" % epoch], ["replace: vnEpoch", "vnEpoch: %d" % (epoch + 1)], b"EXPIRED")
     # others have not noticed, and the person signs in again
+    with session(server, user) as m:
+        assert m.select("INBOX")[0] == "OK"
+
+
+THIEF = r"""
+import os, socket, struct, sys
+run, uid, gid = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+user, password = sys.stdin.readline().rstrip("\n").split("\t")
+os.chdir(run)
+if os.geteuid() == 0:
+    os.setgroups([]), os.setgid(gid), os.setuid(uid)
+text = lambda b: struct.pack(">I", len(b)) + b
+def frame(kind, ident, payload):
+    return struct.pack(">IHHI", 8 + len(payload), kind, 0, ident) + payload
+def take(s, n):
+    data = b""
+    while len(data) < n:
+        got = s.recv(n - len(data))
+        assert got, "closed"
+        data += got
+    return data
+def door(path, proto):
+    s = socket.socket(socket.AF_UNIX)
+    s.settimeout(20)
+    s.connect(path)
+    s.sendall(frame(0, 0, text(proto) + struct.pack(">II", 1, 2)))
+    return s
+def ask(s, kind, payload):
+    s.sendall(frame(kind, 7, payload))
+    while True:
+        n, kind, _, ident = struct.unpack(">IHHI", take(s, 12))
+        data = take(s, n - 8)
+        if ident == 7:
+            return kind, data
+lookup = door("lookup.imapd.sock", b"lookup")
+plain = b"\0" + user.encode() + b"\0" + password.encode()
+kind, data = ask(lookup, 20, text(b"PLAIN") + b"\1" + text(plain) + text(b"imap") + text(b"127.0.0.1") + b"\1" + text(b"") + text(b"") + text(b""))
+assert kind == 24, (kind, data)
+for _ in range(5):
+    n = struct.unpack(">I", data[:4])[0]
+    ticket, data = data[4:4 + n], data[4 + n:]
+lookup.close()
+store = door("store.imapd.sock", b"store")
+assert ask(store, 10, struct.pack(">I", 1) + text(ticket))[0] == 11
+for line in sys.stdin:
+    kind, data = ask(store, 92, struct.pack(">II", 1, 0))
+    print("list", kind, struct.unpack(">i", data[:4])[0] if kind == 2 else 0, flush=True)
+    kind, data = ask(door("store.imapd.sock", b"store"), 10, struct.pack(">I", 1) + text(ticket))
+    print("open", kind, struct.unpack(">i", data[:4])[0] if kind == 2 else 0, flush=True)
+"""
+
+
+def test_a_stolen_ticket_ends(server, directory):
+    """A session that was taken over keeps a ticket, watches nothing and renews nothing: stored refuses it within seconds of a raised epoch, though nobody signs in anew."""
+    server.wait_up()
+    user = server.user("staff", agency="STC")
+    ids = pwd.getpwnam("cv-imap") if os.geteuid() == 0 else pwd.getpwuid(os.geteuid())
+    thief = subprocess.Popen([sys.executable, "-c", THIEF, str(server.dir / "run"), str(ids.pw_uid), str(ids.pw_gid)], stdin=subprocess.PIPE,
+                             stdout=subprocess.PIPE, text=True)
+
+    def reach():
+        thief.stdin.write("go\n")
+        thief.stdin.flush()
+        return thief.stdout.readline().split(), thief.stdout.readline().split()
+    try:
+        thief.stdin.write("%s\t%s\n" % (user["login"], user["password"]))
+        assert reach() == (["list", "93", "0"], ["open", "11", "0"])
+        directory.modify(directory.person(user), "replace: vnEpoch", "vnEpoch: %d" % (int(time.time()) + 10))
+        # neither its session nor its ticket is of any use
+        until(lambda: [r[1] for r in reach()] == ["2", "2"])
+    finally:
+        thief.stdin.close()
+        thief.wait(30)
     with session(server, user) as m:
         assert m.select("INBOX")[0] == "OK"
 

@@ -20,6 +20,7 @@ DOORS = {
     "lookup.milter.sock": ("lookup", "directory/lookup_proto.def", "MILTER", "cv-milter"),
     "store.imapd.sock": ("store", "store/store_proto.def", "IMAPD", "cv-imap"),
     "store.ingest.sock": ("store", "store/store_proto.def", "INGEST", "cv-ingest"),
+    "store.lookup.sock": ("store", "store/store_proto.def", "LOOKUP", "cv-lookup"),
     "ingest.imapd.sock": ("ingest", "store/ingest_proto.def", "IMAPD", "cv-imap"),
     "ingest.admin.sock": ("ingest", "store/ingest_proto.def", "ADMIN", "root"),
     "queue.smtpd.sock": ("queue", "smtpd/queue_proto.def", "SMTPD", "cv-smtp"),

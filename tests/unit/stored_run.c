@@ -60,7 +60,8 @@ stored_run_new(struct stored_run *r, const char *conf)
 	hex_encode(r->key, sizeof r->key, hex);
 	/* As root the roles' users must exist; here all are the one user. */
 	snprintf(text, sizeof text,
-	    "log_level = \"%s\"\nuser_imapd = \"root\"\nuser_ingest = \"root\"\nstore_dir = "
+	    "log_level = \"%s\"\nuser_imapd = \"root\"\nuser_ingest = \"root\"\nuser_lookup = "
+	    "\"root\"\nstore_dir = "
 	    "\"store\"\n%s",
 	    getenv("STORED_LOG") != NULL ? "debug" : "warn", conf == NULL ? "" : conf);
 	if (write_file(r->dir, "congvu.conf", text) != 0 ||
@@ -72,7 +73,9 @@ stored_run_new(struct stored_run *r, const char *conf)
 	r->imapd_fd = listen_at(r->imapd_sock);
 	r->ingest_fd = listen_at(r->ingest_sock);
 	r->admin_fd = listen_at(r->admin_sock);
-	if (r->imapd_fd < 0 || r->ingest_fd < 0 || r->admin_fd < 0)
+	snprintf(r->lookup_sock, sizeof r->lookup_sock, "%s/store.lookup.sock", r->dir);
+	r->lookup_fd = listen_at(r->lookup_sock);
+	if (r->imapd_fd < 0 || r->ingest_fd < 0 || r->admin_fd < 0 || r->lookup_fd < 0)
 		return -1;
 	return stored_run_start(r);
 }
@@ -81,16 +84,17 @@ static void
 run_child(const struct stored_run *r)
 {
 	static const char *const names[] = {
-	    "store.imapd", "store.ingest", "store.admin", "token_key_file"};
-	char fds[4][64], conf[96], dir[96], key[96];
-	int inherited[4] = {dup(r->imapd_fd), dup(r->ingest_fd), dup(r->admin_fd), -1};
+	    "store.imapd", "store.ingest", "store.admin", "store.lookup", "token_key_file"};
+	char fds[5][64], conf[96], dir[96], key[96];
+	int inherited[5] = {
+	    dup(r->imapd_fd), dup(r->ingest_fd), dup(r->admin_fd), dup(r->lookup_fd), -1};
 	const char *bin = getenv("STORED_BIN");
 
 	prctl(PR_SET_PDEATHSIG,
 	    SIGKILL); /* a test that is ended from outside leaves nothing running */
 	snprintf(key, sizeof key, "%s/token.key", r->dir);
-	inherited[3] = open(key, O_RDONLY);
-	for (int i = 0; i < 4; i++)
+	inherited[4] = open(key, O_RDONLY);
+	for (int i = 0; i < 5; i++)
 		snprintf(fds[i], sizeof fds[i], "%s=%d", names[i], inherited[i]);
 	snprintf(conf, sizeof conf, "%s/congvu.conf", r->dir);
 	snprintf(dir, sizeof dir, "%s/store", r->dir);
@@ -102,7 +106,7 @@ run_child(const struct stored_run *r)
 	setenv("ASAN_OPTIONS", "detect_leaks=0:verify_asan_link_order=0", 1);
 	execl(bin != NULL ? bin : "./congvu-stored-db", "congvu-stored-db", "--conf", conf,
 	    "--name", "stored", "--index", "0", "--user", "-", "--dir", dir, "--fd", fds[0], "--fd",
-	    fds[1], "--fd", fds[2], "--fd", fds[3], (char *)NULL);
+	    fds[1], "--fd", fds[2], "--fd", fds[3], "--fd", fds[4], (char *)NULL);
 	perror("congvu-stored-db");
 	_exit(127);
 }
@@ -138,6 +142,7 @@ stored_run_done(struct stored_run *r)
 	close(r->imapd_fd);
 	close(r->ingest_fd);
 	close(r->admin_fd);
+	close(r->lookup_fd);
 	snprintf(cmd, sizeof cmd, "rm -rf '%s'", r->dir);
 	if (system(cmd) != 0)
 		perror(cmd);

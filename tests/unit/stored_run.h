@@ -10,9 +10,9 @@
 struct stored_run {
 	char dir[64]; /* the temporary folder: conf, sockets, "store" */
 	pid_t pid;
-	int imapd_fd, ingest_fd, admin_fd; /* listening sockets */
+	int imapd_fd, ingest_fd, admin_fd, lookup_fd; /* listening sockets */
 	unsigned char key[32];
-	char imapd_sock[96], ingest_sock[96], admin_sock[96];
+	char imapd_sock[96], ingest_sock[96], admin_sock[96], lookup_sock[96];
 	const char *conf; /* further lines of congvu.conf, or NULL */
 };
 /* Makes the folder and the sockets; starts the program. 0 or -1. */

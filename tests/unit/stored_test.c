@@ -11,6 +11,7 @@
 #include "lib/crypto.h"
 #include "lib/err.h"
 #include "lib/log.h"
+#include "store/epoch_client.h"
 #include "store/deliver_client.h"
 #include "store/store_client.h"
 #include "store/store_proto.h"
@@ -898,6 +899,48 @@ tickets(void **state)
 	assert_int_equal(F->err, ERR_EXPIRED);
 }
 
+/* A raised epoch that lookup tells of ends what older tickets opened, before anybody brings a newer one; also one told while stored is away; nobody else is touched. */
+static void
+epoch_told(void **state)
+{
+	struct store_session *old = login_with("p-1", 3, NULL, 0), *other = login("p-2");
+	struct epoch_client *c = epoch_client_new(F->l, F->run.lookup_sock);
+	time_t end = time(NULL) + 10;
+
+	(void)state;
+	epoch_raise(c, "p-1", 3);
+	epoch_raise(c, "p-1", 2); /* lower: nothing */
+	epoch_raise(c, "p-nobody", 9);
+	epoch_raise(c, "no account", 9);
+	store_list(old, on_list, NULL);
+	wait_done();
+	assert_int_equal(F->err, 0);
+	epoch_raise(c, "p-1", 4);
+	do {
+		if (store_list(old, on_list, NULL) != 0)
+			break;
+		wait_done();
+	} while (F->err == 0 && time(NULL) < end);
+	assert_int_equal(F->err, ERR_EXPIRED);
+	login_with("p-1", 3, NULL, 0);
+	assert_int_equal(F->err, ERR_EXPIRED);
+	box(other, "INBOX");
+	/* it is kept, and what could not be told at once is told later */
+	stored_run_end(&F->run, SIGKILL);
+	epoch_raise(c, "p-2", 7);
+	stored_run_start(&F->run);
+	login_with("p-1", 3, NULL, 0);
+	assert_int_equal(F->err, ERR_EXPIRED);
+	end = time(NULL) + 10;
+	do
+		login_with("p-2", 6, NULL, 0);
+	while (F->err == 0 && time(NULL) < end);
+	assert_int_equal(F->err, ERR_EXPIRED);
+	login_with("p-1", 4, NULL, 0);
+	assert_int_equal(F->err, 0);
+	epoch_client_free(c);
+}
+
 /* The id of the INBOX of a share, 0 when it is not seen. */
 static uint64_t
 share_inbox(struct store_session *s, const char *share, const char *rights)
@@ -1691,6 +1734,7 @@ main(void)
 	    T(rights_by_date),
 	    T(renewed),
 	    T(tickets),
+	    T(epoch_told),
 	    T(append),
 	    T(append_sent),
 	    T(sent_copies),
