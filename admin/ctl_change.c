@@ -21,7 +21,7 @@ ctl_change_journal(struct ctl *c, struct ctl_dir *d)
 
 	d->journal = dir_journal_new(path);
 	free(path);
-	dir_admin_set_journal(d->admin, dir_journal_hooks(d->journal), ctl_actor());
+	dir_admin_set_journal(d->admin, dir_journal_hooks(d->journal), ctl_actor(), d->as);
 }
 
 int

@@ -130,6 +130,7 @@ ctl_dir_open(
 		goto out;
 	}
 	out->admin = dir_admin_new(c->conf, out->dir);
+	out->as = xstrdup(bind_dn);
 out:
 	buf_wipe(&password);
 	free(path);
@@ -141,6 +142,7 @@ ctl_dir_close(struct ctl_dir *d)
 {
 	dir_admin_free(d->admin);
 	dir_journal_free(d->journal);
+	free(d->as);
 	dir_close(d->dir);
 }
 

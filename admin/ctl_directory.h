@@ -11,6 +11,7 @@ struct ctl_dir {
 	struct dir *dir;
 	struct dir_admin *admin;
 	struct dir_journal *journal; /* of changes (ctl_change.h); NULL: it only reads */
+	char *as;                    /* the DN that it is bound as */
 };
 int ctl_dir_open(
     const struct ctl *c, const char *bind_dn, const char *password_file, struct ctl_dir *out);

@@ -138,6 +138,7 @@ directory_check(struct ctl *c, int argc, char **argv)
 	memset(told, 0, sizeof(told));
 	if (repair) {
 		of.admin = dir_admin_new(c->conf, of.dir);
+		of.as = xstrdup(bind_dn == NULL ? conf_str(c->conf, "admin_bind_dn") : bind_dn);
 		ctl_change_journal(c, &of);
 		x.repair = of.admin;
 	}

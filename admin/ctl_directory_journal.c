@@ -39,7 +39,7 @@ record_take(void *arg, const struct json *rec)
 	struct buf b;
 
 	if (!is_like(w->op, rec, "op") || !is_like(w->decision, rec, "decision") ||
-	    !is_like(w->by, rec, "by") ||
+	    !(is_like(w->by, rec, "by") || is_like(w->by, rec, "as")) ||
 	    !(is_like(w->target, rec, "target") || is_like(w->target, rec, "dn")))
 		return;
 	at = &w->ring[w->n++ % w->last];
@@ -51,6 +51,19 @@ record_take(void *arg, const struct json *rec)
 	buf_done(&b);
 }
 
+/* "cn=sotc" of "cn=sotc,ou=officers,…"; nothing in records of earlier versions. Static. */
+static const char *
+rdn_of(const char *dn)
+{
+	static char out[200];
+	size_t n = 0;
+
+	while (dn[n] != '\0' && dn[n] != ',')
+		n += dn[n] == '\\' && dn[n + 1] != '\0' ? 2 : 1;
+	snprintf(out, sizeof(out), "%.*s", (int)n, dn);
+	return out;
+}
+
 static void
 row_take(struct ctl_table *t, const struct json *rec)
 {
@@ -59,6 +72,7 @@ row_take(struct ctl_table *t, const struct json *rec)
 
 	ctl_table_cell(t, json_cstr(json_get(rec, "ts")));
 	ctl_table_cell(t, json_cstr(json_get(rec, "by")));
+	ctl_table_cell(t, rdn_of(json_cstr(json_get(rec, "as"))));
 	ctl_table_cell(t, json_cstr(json_get(rec, "op")));
 	ctl_table_cell(t, json_cstr(json_get(rec, "target")));
 	ctl_table_cell(t, json_cstr(json_get(rec, "decision")));
@@ -69,7 +83,7 @@ row_take(struct ctl_table *t, const struct json *rec)
 static int
 journal_show(struct ctl *c, const char *path, struct wanted *w)
 {
-	struct ctl_table *t = ctl_table_new(7);
+	struct ctl_table *t = ctl_table_new(8);
 	struct json *list = json_arr_new();
 	struct dir_journal_check check = {0};
 	int err;

@@ -39,7 +39,8 @@ tell_certificates(struct ctl *c, struct ctl_dir *d, const char *who, struct json
 static const struct {
 	const char *what, *label;
 } effect_labels[] = {{"post", N_("post")}, {"mailbox", N_("mailbox")}, {"group", N_("group")},
-    {"delegation-given", N_("delegation to")}, {"delegation-taken", N_("delegation from")}};
+    {"delegation-given", N_("delegation to")}, {"delegation-taken", N_("delegation from")},
+    {"officer", N_("officer's account")}};
 
 static struct buf *
 comma(struct buf *b)

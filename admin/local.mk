@@ -26,7 +26,7 @@ congvu_SOURCES += admin/ctl_directory_tree.h admin/ctl_directory_tree.c admin/ct
 	admin/ctl_directory_check_names.c admin/ctl_directory_check_dates.c admin/ctl_directory_check_today.c admin/ctl_directory_files.h admin/ctl_directory_files.c \
 	admin/ctl_directory_init.c admin/ctl_directory_upgrade.c
 congvu_SOURCES += admin/ctl_change.h admin/ctl_change.c admin/ctl_table.h admin/ctl_table.c admin/dir_journal.h admin/dir_journal.c \
-	admin/ctl_staff_change.c admin/ctl_post.c admin/ctl_group.c admin/ctl_alias.c admin/ctl_delegate.c \
+	admin/ctl_staff_change.c admin/ctl_post.c admin/ctl_group.c admin/ctl_alias.c admin/ctl_delegate.c admin/ctl_officer.c \
 	admin/ctl_directory_journal.c admin/ctl_directory_export.c
 congvu_SOURCES += admin/ctl_policy.h admin/policy_commands.def admin/ctl_policy.c admin/ctl_policy_check.c admin/ctl_policy_diff.c \
 	admin/ctl_policy_rewind.c admin/ctl_policy_back.c admin/ctl_policy_sign.c admin/ctl_explain.c admin/check_policy.c

@@ -38,6 +38,7 @@ dir_admin_free(struct dir_admin *a)
 	admin_agency_forget(a);
 	free(a->domain);
 	free(a->who);
+	free(a->as);
 	free(a->op);
 	free(a->target);
 	free(a->decision);

@@ -20,16 +20,16 @@ struct dir_admin_journal {
 	void (*end)(void *arg);
 	void *arg;
 };
-/* Borrowed; who: whose doing it is, copied. */
+/* Borrowed; who: whose doing it is on this machine; as: whom the directory takes them for, a DN; NULL: not known. Copied. */
 void dir_admin_set_journal(
-    struct dir_admin *a, const struct dir_admin_journal *journal, const char *who);
+    struct dir_admin *a, const struct dir_admin_journal *journal, const char *who, const char *as);
 /* From now on changes are worked out and not made. */
 void dir_admin_set_dry_run(struct dir_admin *a, bool on);
-/* What the last change wrote, or would: an array of {"write": add|modify|move, "dn", "new_parent", "attributes": [{"attr", "removed", "added"}]};
+/* What the last change wrote, or would: an array of {"write": add|modify|move|delete, "dn", "new_parent", "attributes": [{"attr", "removed", "added"}]};
  * a value is a string, {"base64": …} or, of a password, "(secret)". Borrowed until the next change; never NULL. */
 const struct json *dir_admin_changes(const struct dir_admin *a);
 /* What the last change of a person's place or state ended, or would, and what it left: an array of {"what": post|mailbox|group|delegation-given|
- * delegation-taken, "name", "fate": ends|stays|begins}, of a delegation also "rights", "from", "until", and "through" (the post) of a mailbox that is held by a post;
+ * delegation-taken|officer, "name", "fate": ends|stays|begins}, of a delegation also "rights", "from", "until", and "through" (the post) of a mailbox that is held by a post;
  * "alone": nobody else holds the post, who could. Borrowed until the next change; never NULL. */
 const struct json *dir_admin_effects(const struct dir_admin *a);
 
@@ -196,6 +196,25 @@ int dir_admin_groups(
     struct dir_admin *a, const char *agency, struct dir_result **out, char **why_out);
 int dir_admin_group_show(
     struct dir_admin *a, const char *id, struct dir_result **out, char **why_out);
+
+/* ---- HR's officers ---- */
+struct officer_add {
+	const char *name; /* of the account: small letters, digits, dots, hyphens */
+	const char *who;  /* whose it is: a person */
+	struct str_list agencies;
+	bool below;               /* with the agencies below these, as they are now */
+	const char *from, *until; /* days, as in post_assign */
+	const char *decision;
+};
+/* Given again with other agencies or days it has these. password_out gets that of a new account, which is kept nowhere; empty in a dry run and for one
+ * that is there. ERR_EXISTS: the account is another person's. */
+int dir_admin_officer_add(struct dir_admin *a, const struct officer_add *p,
+    struct buf *password_out, enum change *change_out, char **why_out);
+/* The account goes. */
+int dir_admin_officer_remove(struct dir_admin *a, const char *name, const char *decision,
+    enum change *change_out, char **why_out);
+/* cn, vnHrOf, roleOccupant, vnValidFrom, vnValidTo, vnDecisionRef, pwdAccountLockedTime. */
+int dir_admin_officers(struct dir_admin *a, struct dir_result **out, char **why_out);
 
 /* ---- aliases and delegations ---- */
 /* owner: a person, mailbox or group. ERR_EXISTS: it is another's, or was too short a time ago. */

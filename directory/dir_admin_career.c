@@ -265,8 +265,10 @@ dir_admin_freeze(struct dir_admin *a, const char *who, bool freeze, const char *
 			epoch_raise(&m, s.e);
 		err = admin_modify(a, s.e->dn, &m, why_out);
 	}
-	if (err ==
-	    0) /* a freeze is for a time: nothing ends by it, and whoever orders it is to know what goes on */
+	if (err == 0)
+		err = admin_officers_lock(a, s.e->dn, freeze, why_out);
+	/* a freeze is for a time: nothing ends by it, and whoever orders it is to know what goes on */
+	if (err == 0)
 		err = admin_rights_end(a, s.e->dn, RIGHTS_STAY, NULL, NULL, why_out);
 	mods_done(&m);
 	subject_done(&s);

@@ -52,45 +52,62 @@ admin_password_check(struct slice password, char **why_out)
 	return err;
 }
 
-int
-admin_password_mods(struct dir_admin *a, struct slice password, struct mods *m, char **why_out)
+/* What stands in userPassword: the hash, or with admin_password_hash = "server" the password, which slapd hashes. */
+static void
+user_password(struct dir_admin *a, struct slice prepared, struct mods *m)
 {
 	unsigned char digest[64 + 16];
-	struct buf prepared, salted, text;
-	int err;
+	struct buf salted, text;
 
-	buf_init(&prepared, 4 * SASLPREP_MAX);
+	if (strcasecmp(a->hash, "server") == 0) {
+		mods_add(m, "userPassword", prepared);
+		return;
+	}
 	buf_init(&salted, 8192);
 	buf_init(&text, 1024);
-	err = saslprep(password, false, &prepared);
-	if (err != 0) {
-		err = admin_fail(why_out, ERR_SYNTAX,
-		    "the password holds characters that RFC 4013 does not allow");
-		goto out;
-	}
-	err = scram_make(password, &text);
-	if (err == 0)
-		mods_add(m, "authPassword", buf_slice(&text));
-	mods_now(m, "vnScramTime");
-	buf_wipe(&text);
-	if (strcasecmp(a->hash, "server") == 0) {
-		mods_add(m, "userPassword", buf_slice(&prepared));
-		goto out;
-	}
 	random_bytes(digest + 64, 16);
-	buf_append_slice(&salted, buf_slice(&prepared));
+	buf_append_slice(&salted, prepared);
 	buf_append(&salted, digest + 64, 16);
 	sha512_of(buf_slice(&salted), digest);
 	buf_append_str(&text, "{SSHA512}");
 	b64_encode(slice_of(digest, sizeof(digest)), false, &text);
 	mods_add(m, "userPassword", buf_slice(&text));
-out:
-	if (err == 0)
-		err = m->err;
-	buf_wipe(&prepared);
 	buf_wipe(&salted);
 	buf_wipe(&text);
-	return err;
+}
+
+int
+admin_password_user(struct dir_admin *a, struct slice password, struct mods *m, char **why_out)
+{
+	struct buf prepared;
+	int err;
+
+	buf_init(&prepared, 4 * SASLPREP_MAX);
+	err = saslprep(password, false, &prepared);
+	if (err != 0)
+		err = admin_fail(why_out, ERR_SYNTAX,
+		    "the password holds characters that RFC 4013 does not allow");
+	else
+		user_password(a, buf_slice(&prepared), m);
+	buf_wipe(&prepared);
+	return err != 0 ? err : m->err;
+}
+
+int
+admin_password_mods(struct dir_admin *a, struct slice password, struct mods *m, char **why_out)
+{
+	struct buf text;
+	int err = admin_password_user(a, password, m, why_out);
+
+	if (err != 0)
+		return err;
+	buf_init(&text, 1024);
+	err = scram_make(password, &text);
+	if (err == 0)
+		mods_add(m, "authPassword", buf_slice(&text));
+	mods_now(m, "vnScramTime");
+	buf_wipe(&text);
+	return err != 0 ? err : m->err;
 }
 
 /* ---- whose ---- */

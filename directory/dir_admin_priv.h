@@ -22,7 +22,7 @@ struct dir_admin {
 	unsigned reserve;
 	/* the change that is being made (dir_admin_write.c) */
 	const struct dir_admin_journal *journal;
-	char *who;
+	char *who, *as;
 	bool dry_run, uncited;
 	unsigned depth; /* changes made of changes */
 	char batch[17];
@@ -69,6 +69,8 @@ int admin_add(struct dir_admin *a, const char *dn, const struct mods *m, char **
  * names vnDecisionRef. */
 int admin_modify(struct dir_admin *a, const char *dn, const struct mods *m, char **why_out);
 int admin_move(struct dir_admin *a, const char *dn, const char *new_parent, char **why_out);
+/* For what may go without trace in the directory; the journal has what the entry e says. */
+int admin_delete(struct dir_admin *a, const struct dir_entry *e, char **why_out);
 /* Attributes that no file and no journal has: passwords and keys. */
 bool admin_is_secret(const char *attr);
 /* Whether anything was written since admin_begin. */
@@ -139,9 +141,21 @@ enum rights_scope { RIGHTS_STAY, RIGHTS_AT_AGENCY, RIGHTS_ALL };
  * otherwise, or NULL. */
 int admin_rights_end(struct dir_admin *a, const char *dn, enum rights_scope scope,
     const char *agency, const char *but, char **why_out);
+/* One more thing and its fate into dir_admin_effects; its name is that of the entry dn. Borrowed, for more keys. */
+struct json *admin_effect_add(
+    struct dir_admin *a, const char *what, const char *dn, const char *fate);
+/* Whether the DN is the value, in any spelling. */
+bool admin_is_dn(const char *value, const char *dn);
 /* Puts a post and the mailboxes that it holds into dir_admin_effects. */
 int admin_post_tell(
     struct dir_admin *a, const struct dir_entry *post, const char *fate, char **why_out);
+/* ---- dir_admin_officer.c ---- */
+/* The same for the accounts that the person has as an officer; at an agency are those that write for it. A locked one signs in no more. An officer, who
+ * sees no such account, changes none. */
+int admin_officers_end(struct dir_admin *a, const char *dn, enum rights_scope scope,
+    const char *agency, char **why_out);
+int admin_officers_lock(struct dir_admin *a, const char *dn, bool lock, char **why_out);
+
 /* Closes a delegation now. */
 int admin_delegation_end(struct dir_admin *a, const struct dir_entry *e, char **why_out);
 
@@ -183,6 +197,8 @@ int admin_address_given(
 int admin_password_check(struct slice password, char **why_out);
 /* The hash and the SCRAM keys of one password: they go into the directory together. */
 int admin_password_mods(struct dir_admin *a, struct slice password, struct mods *m, char **why_out);
+/* The hash alone, for accounts that bind and have no mail. */
+int admin_password_user(struct dir_admin *a, struct slice password, struct mods *m, char **why_out);
 /* The DN of the clerks' post of an agency, malloc'd. */
 char *admin_clerk_post(const struct agency_cache *g);
 

@@ -26,9 +26,8 @@ dir_admin_effects(const struct dir_admin *a)
 
 static const char stays[] = "stays", ends_now[] = "ends";
 
-/* One more thing and its fate; its name is that of the entry dn. Borrowed, for more keys. */
-static struct json *
-effect_add(struct dir_admin *a, const char *what, const char *dn, const char *fate)
+struct json *
+admin_effect_add(struct dir_admin *a, const char *what, const char *dn, const char *fate)
 {
 	struct json *j = json_obj_new();
 	char *name = dir_admin_name_of(a, dn);
@@ -43,9 +42,8 @@ effect_add(struct dir_admin *a, const char *what, const char *dn, const char *fa
 
 /* ---- posts, mailboxes, groups ---- */
 
-/* Whether dn is the value, in any spelling. */
-static bool
-is_same_dn(const char *value, const char *dn)
+bool
+admin_is_dn(const char *value, const char *dn)
 {
 	char *x = dir_dn_norm(value), *y = dir_dn_norm(dn);
 	bool same = x != NULL && y != NULL && strcmp(x, y) == 0;
@@ -84,14 +82,14 @@ admin_post_tell(struct dir_admin *a, const struct dir_entry *post, const char *f
 	static const char filter[] = "(&(objectClass=vnFunctionalMailbox)(!(vnStatus=closed))"
 				     "(|(vnHolder=%d)(vnDelegate=%d)(vnReader=%d)))";
 	const struct dir_attr *holders = dir_entry_attr(post, "roleOccupant");
-	struct json *j = effect_add(a, "post", post->dn, fate);
+	struct json *j = admin_effect_add(a, "post", post->dn, fate);
 	struct dir_result *r = NULL;
 	int err;
 
 	json_set_bool(j, "alone", holders == NULL || holders->n_values < 2);
 	err = admin_find(a, filter, post->dn, attrs, 0, &r, why_out);
 	for (size_t i = 0; err == 0 && i < r->n_entries; i++) {
-		j = effect_add(a, "mailbox", r->entries[i].dn, fate);
+		j = admin_effect_add(a, "mailbox", r->entries[i].dn, fate);
 		json_set_str(j, "through", admin_value(post, "vnPositionCode"));
 	}
 	dir_result_free(r);
@@ -103,7 +101,7 @@ name_tell(struct dir_admin *a, const struct dir_entry *e, const char *fate, char
 {
 	if (dir_entry_has_value(e, "objectClass", slice_str("vnPosition")))
 		return admin_post_tell(a, e, fate, why_out);
-	effect_add(a,
+	admin_effect_add(a,
 	    dir_entry_has_value(e, "objectClass", slice_str("vnFunctionalMailbox")) ? "mailbox"
 										    : "group",
 	    e->dn, fate);
@@ -116,8 +114,8 @@ names_end(struct dir_admin *a, const char *dn, enum rights_scope scope, const ch
 {
 	static const char *const attrs[] = {"objectClass", "vnAgencyRef", "vnPositionCode",
 	    "vnStatus", "member", "roleOccupant", NULL};
-	static const char named[] = "(|(roleOccupant=%d)(member=%d)(vnHolder=%d)(vnDelegate=%d)"
-				    "(vnReader=%d))";
+	static const char named[] = "(&(!(objectClass=vnHrOfficer))(|(roleOccupant=%d)(member=%d)"
+				    "(vnHolder=%d)(vnDelegate=%d)(vnReader=%d)))";
 	struct dir_result *r = NULL;
 	int err = admin_find(a, named, dn, attrs, 0, &r, why_out);
 
@@ -127,7 +125,7 @@ names_end(struct dir_admin *a, const char *dn, enum rights_scope scope, const ch
 			    (scope == RIGHTS_AT_AGENCY &&
 				strcasecmp(admin_value(e, "vnAgencyRef"), agency) == 0);
 
-		if (but != NULL && is_same_dn(e->dn, but))
+		if (but != NULL && admin_is_dn(e->dn, but))
 			continue;
 		if (!admin_is_over(e))
 			err = name_tell(a, e, ends ? ends_now : stays, why_out);
@@ -176,15 +174,16 @@ delegation_judge(struct dir_admin *a, const struct dir_entry *e, const char *dn,
     enum rights_scope scope, const char *agency, char **why_out)
 {
 	const char *from = admin_value(e, "vnDelegator"), *to = admin_value(e, "vnDelegateTo");
-	bool given = is_same_dn(from, dn), ends = scope == RIGHTS_ALL;
+	bool given = admin_is_dn(from, dn), ends = scope == RIGHTS_ALL;
 	int err = 0;
 
 	if (scope == RIGHTS_AT_AGENCY)
 		err = is_of_agency(a, given ? to : from, agency, &ends, why_out);
 	if (err == 0 && assignment_when(dir_entry_value(e, "vnValidFrom"),
 			    dir_entry_value(e, "vnValidTo"), time(NULL)) != ASSIGNMENT_OVER) {
-		struct json *j = effect_add(a, given ? "delegation-given" : "delegation-taken",
-		    given ? to : from, ends ? ends_now : stays);
+		struct json *j =
+		    admin_effect_add(a, given ? "delegation-given" : "delegation-taken",
+			given ? to : from, ends ? ends_now : stays);
 
 		json_set_str(j, "rights", admin_value(e, "vnRights"));
 		json_set_str(j, "from", admin_value(e, "vnValidFrom"));
@@ -218,5 +217,7 @@ admin_rights_end(struct dir_admin *a, const char *dn, enum rights_scope scope, c
 {
 	int err = names_end(a, dn, scope, agency, but, why_out);
 
-	return err != 0 ? err : delegations_end(a, dn, scope, agency, why_out);
+	if (err == 0)
+		err = delegations_end(a, dn, scope, agency, why_out);
+	return err != 0 ? err : admin_officers_end(a, dn, scope, agency, why_out);
 }

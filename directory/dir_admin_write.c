@@ -20,11 +20,14 @@ enum { VALUE_MAX = 1 << 20 };
 const char admin_no_decision[] = "";
 
 void
-dir_admin_set_journal(struct dir_admin *a, const struct dir_admin_journal *journal, const char *who)
+dir_admin_set_journal(
+    struct dir_admin *a, const struct dir_admin_journal *journal, const char *who, const char *as)
 {
 	a->journal = journal;
 	free(a->who);
+	free(a->as);
 	a->who = who == NULL ? NULL : xstrdup(who);
+	a->as = as == NULL ? NULL : xstrdup(as);
 }
 
 void
@@ -107,6 +110,8 @@ record(const struct dir_admin *a)
 	json_set_str(j, "target", a->target);
 	json_set_str(j, "decision", a->decision);
 	json_set_str(j, "by", a->who == NULL ? "" : a->who);
+	if (a->as != NULL)
+		json_set_str(j, "as", a->as);
 	return j;
 }
 
@@ -262,6 +267,29 @@ admin_move(struct dir_admin *a, const char *dn, const char *new_parent, char **w
 	err = tell(a, change, why_out);
 	if (err == 0 && !a->dry_run)
 		err = dir_move(a->d, dn, new_parent, why_out);
+	return err;
+}
+
+int
+admin_delete(struct dir_admin *a, const struct dir_entry *e, char **why_out)
+{
+	struct json *change = change_new("delete", e->dn), *attrs = json_arr_new();
+	int err;
+
+	for (size_t i = 0; i < e->n_attrs; i++) {
+		struct json *one = json_obj_new(), *removed = json_arr_new();
+
+		for (size_t k = 0; k < e->attrs[i].n_values; k++)
+			push_value(removed, e->attrs[i].name, e->attrs[i].values[k]);
+		json_set_str(one, "attr", e->attrs[i].name);
+		json_set_take(one, "removed", removed);
+		json_set_take(one, "added", json_arr_new());
+		json_push_take(attrs, one);
+	}
+	json_set_take(change, "attributes", attrs);
+	err = tell(a, change, why_out);
+	if (err == 0 && !a->dry_run)
+		err = dir_delete(a->d, e->dn, why_out);
 	return err;
 }
 

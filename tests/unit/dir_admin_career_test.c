@@ -347,6 +347,80 @@ test_a_freeze_ends_nothing_and_says_what_goes_on(void **state)
 	world_free(w);
 }
 
+/* ---- HR's officers ---- */
+
+static int
+officer(struct world *w, const char *name, const char *who, const char *agency, bool below,
+    enum change *c, struct buf *password, char **why)
+{
+	const char *const codes[] = {agency};
+	const struct officer_add p = {.name = name,
+	    .who = who,
+	    .agencies = {codes, 1},
+	    .below = below,
+	    .until = "2100-01-01",
+	    .decision = QD};
+
+	buf_reset(password);
+	return dir_admin_officer_add(w->a, &p, password, c, why);
+}
+
+#define OFFICER "cn=hr.mot,ou=officers,o=x"
+
+static void
+test_officers(void **state)
+{
+	static const char *const hostile[] = {"", "HR", "a,b", "cn=x", "*", "a b", "ngườita"};
+	const struct staff_transfer away = {"H9.2", NULL, NULL, NULL, QD};
+	struct world *w = world_new();
+	struct buf password;
+	char *why = NULL;
+	enum change c;
+
+	(void)state;
+	buf_init(&password, 64);
+	ENTRY(w, "ou=officers,o=x", "ou", "officers");
+	OK(dir_admin_agency_move(w->a, "H9.2", "H9.1", QD, &c, &why));
+	OK(officer(w, "hr.mot", "1", "H9.1", true, &c, &password, &why));
+	assert_int_equal(c, CHANGE_ADDED);
+	assert_int_equal(password.len, 14);
+	assert_true(world_has(w, OFFICER, "vnHrOf", "H9.1"));
+	assert_true(world_has(w, OFFICER, "vnHrOf", "H9.2"));
+	assert_true(world_has(w, OFFICER, "roleOccupant", ONE));
+	assert_true(world_has(w, OFFICER, "pwdEndTime", NULL));
+	assert_false(world_has(w, OFFICER, "authPassword", NULL));
+	/* given again: nothing, and no other password; with fewer agencies these */
+	OK(officer(w, "hr.mot", "1", "H9.1", true, &c, &password, &why));
+	assert_int_equal(c, CHANGE_NONE);
+	assert_int_equal(password.len, 0);
+	OK(officer(w, "hr.mot", "binhtv", "H9.1", false, &c, &password, &why));
+	assert_int_equal(c, CHANGE_CHANGED);
+	assert_false(world_has(w, OFFICER, "vnHrOf", "H9.2"));
+	assert_int_equal(officer(w, "hr.mot", "2", "H9.1", false, &c, &password, &why), ERR_EXISTS);
+	free(why);
+	assert_int_equal(
+	    officer(w, "hr.ba", "2", "H9.9", false, &c, &password, &why), ERR_NOTFOUND);
+	free(why);
+	for (size_t i = 0; i < sizeof(hostile) / sizeof(hostile[0]); i++) {
+		assert_int_equal(
+		    officer(w, hostile[i], "2", "H9.1", false, &c, &password, &why), ERR_SYNTAX);
+		free(why);
+	}
+	why = NULL;
+	/* who goes from the agency is its officer no more; a cut does not leave the account behind */
+	OK(dir_admin_freeze(w->a, "1", true, QD, &c, &why));
+	assert_true(world_has(w, OFFICER, "pwdAccountLockedTime", "000001010000Z"));
+	OK(dir_admin_freeze(w->a, "1", false, QD, &c, &why));
+	assert_false(world_has(w, OFFICER, "pwdAccountLockedTime", NULL));
+	OK(dir_admin_transfer(w->a, "1", &away, &c, &why));
+	assert_string_equal(fate(w, "officer", "hr.mot"), "ends");
+	assert_false(world_has(w, OFFICER, "cn", NULL));
+	OK(dir_admin_officer_remove(w->a, "hr.mot", QD, &c, &why));
+	assert_int_equal(c, CHANGE_NONE);
+	buf_done(&password);
+	world_free(w);
+}
+
 /* ---- who holds a post today ---- */
 
 static void
@@ -407,7 +481,7 @@ main(void)
 	    cmocka_unit_test(test_a_post_at_the_new_agency_goes_on),
 	    cmocka_unit_test(test_a_transfer_that_was_cut_off),
 	    cmocka_unit_test(test_a_freeze_ends_nothing_and_says_what_goes_on),
-	    cmocka_unit_test(test_holders_have_their_days)};
+	    cmocka_unit_test(test_officers), cmocka_unit_test(test_holders_have_their_days)};
 	int failed;
 
 	json_init();

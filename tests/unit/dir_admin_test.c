@@ -165,6 +165,7 @@ test_again_changes_nothing(void **state)
 		assert_int_equal(journal_count(w, "end", "done"), 1);
 		assert_int_equal(journal_count(w, "decision", QD), writes + 1);
 		assert_int_equal(journal_count(w, "by", "tester"), writes + 1);
+		assert_int_equal(journal_count(w, "as", "cn=hr,o=x"), writes + 1);
 		if (changes[i].fn(w, &c, &why) != 0)
 			fail_msg("%s again: %s", changes[i].name, why);
 		assert_int_equal(c, CHANGE_NONE);

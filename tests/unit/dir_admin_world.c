@@ -99,7 +99,7 @@ world_admin(struct world *w)
 	dir_admin_free(w->a);
 	w->a = dir_admin_new(world_conf, w->dir);
 	hooks.arg = w;
-	dir_admin_set_journal(w->a, &hooks, "tester");
+	dir_admin_set_journal(w->a, &hooks, "tester", "cn=hr,o=x");
 }
 
 struct world *
