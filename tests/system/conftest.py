@@ -1,9 +1,10 @@
-"""One instance for all system tests, made by ./quickstart in a folder that only root may enter (as under /root)."""
+"""One instance for the system tests of a worker (./runtests has several, each with whole files), made by ./quickstart in a folder that only root may enter (as under /root)."""
 
 import json
 import os
 import pathlib
 import random
+import re
 import shutil
 import signal
 import socket
@@ -161,7 +162,12 @@ def server():
         pytest.exit(str(e), 1)  # nothing else can be tested
     yield Server(folder, base)
     quickstart("stop", "--dir", folder, check=False)
+    text = (folder / "log/congvu.log").read_text(errors="replace")
     shutil.rmtree(root, ignore_errors=True)
+    # nothing in the log of all these tests says that a role ended by its own fault
+    bad = [line for line in text.splitlines() if re.search(
+        r"AddressSanitizer|LeakSanitizer|runtime error:|event=fatal|signal (4|6|7|8|11|31) |forbidden|Assertion", line)]
+    assert not bad, "a role failed by itself:\n" + "\n".join(bad[:20])
 
 
 @pytest.fixture(autouse=True)
