@@ -179,6 +179,13 @@ put_status(struct buf *b, const char *why, enum dsn_action a)
 		buf_appendf(b, "%c.0.0", class);
 }
 
+/* Whether a server said so: its code stands in front. */
+static bool
+is_reply(const char *why)
+{
+	return strspn(why, "0123456789") == 3 && why[0] >= '2' && why[0] <= '5' && why[3] == ' ';
+}
+
 static void
 put_address(struct buf *b, const char *field, const char *address)
 {
@@ -210,7 +217,8 @@ put_status_rcpt(const struct dsn *d, const struct dsn_rcpt *x, bool utf8, struct
 	put_status(b, r->why, x->action);
 	buf_append_str(b, "\r\n");
 	if (r->why[0] != '\0' && x->action != DSN_DELIVERED) {
-		buf_append_str(b, "Diagnostic-Code: smtp; ");
+		/* RFC 3464 2.3.6: "smtp" is what a server answered, with its code; what is our own finding is of another type */
+		buf_appendf(b, "Diagnostic-Code: %s; ", is_reply(r->why) ? "smtp" : "X-Congvu");
 		put_text(b, r->why, utf8);
 		buf_append_str(b, "\r\n");
 	}

@@ -33,7 +33,8 @@ struct dsn {
  * buffers. */
 int dsn_build(const struct dsn *d, struct buf *header, struct buf *body, uint32_t *flags_out);
 
-/* What a rule of the policy (its id in an answer, such as P01) says, and what to do about it. NULL: why names none. Static. */
+/* What a rule of the policy says, and what to do about it, where why is a refusal as our filter words them (here or at another site): id, both languages,
+ * ticket. NULL: it is none; an id that somebody else's answer happens to have is not our rule. Static. */
 struct dsn_rule {
 	const char *id, *vi, *en, *advice_vi, *advice_en;
 };

@@ -11,25 +11,32 @@ static const struct dsn_rule rules[] = {
 #undef DSN_RULE
 };
 
-static bool
-is_word(char c)
+/* "550 5.7.1 " and the like, as far as they are there. */
+static const char *
+behind_codes(const char *why)
 {
-	return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') ||
-	       c == '_';
+	size_t n = strspn(why, "0123456789");
+
+	if (n == 3 && why[n] == ' ')
+		why += n + 1;
+	n = strspn(why, "0123456789.");
+	return n >= 5 && why[n] == ' ' ? why + n + 1 : why;
 }
 
-/* An id is a word of its own: "P01 Cong van ...", "[P01]", "rule P01:". */
+/* As milter/rule.c words a refusal: "P01 Vietnamese / English (detail) [ticket QID]". Servers of others have rules P22 as well, which are not ours. */
 const struct dsn_rule *
 dsn_rule_in(const char *why)
 {
-	for (const char *p = why; *p != '\0'; p++) {
-		if (p > why && is_word(p[-1]))
-			continue;
-		for (size_t i = 0; i < sizeof(rules) / sizeof(rules[0]); i++) {
-			size_t n = strlen(rules[i].id);
-			if (strncmp(p, rules[i].id, n) == 0 && !is_word(p[n]))
-				return &rules[i];
-		}
+	const char *p = behind_codes(why), *slash = strstr(p, " / "),
+		   *ticket = slash == NULL ? NULL : strstr(slash, " [ticket ");
+
+	if (ticket == NULL || strchr(ticket, ']') == NULL)
+		return NULL;
+	for (size_t i = 0; i < sizeof(rules) / sizeof(rules[0]); i++) {
+		size_t n = strlen(rules[i].id);
+
+		if (strncmp(p, rules[i].id, n) == 0 && p[n] == ' ')
+			return &rules[i];
 	}
 	return NULL;
 }

@@ -3,6 +3,7 @@
 
 #include "smtpd/dsn.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "tests/unit/unit.h"
@@ -135,12 +136,26 @@ test_rules(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(refusing) / sizeof(refusing[0]); i++) {
-		r = refusing[i][0] == '\0' ? NULL : dsn_rule_in(refusing[i]);
+		char answer[120];
+
+		snprintf(answer, sizeof(answer), "550 5.7.1 %s Cong van / Mail [ticket 0a1b]",
+		    refusing[i]);
+		r = refusing[i][0] == '\0' ? NULL : dsn_rule_in(answer);
 		if (refusing[i][0] != '\0' && r == NULL)
 			fail_msg("smtpd/dsn_rules.def says nothing of %s", refusing[i]);
 	}
-	assert_string_equal(dsn_rule_in("550 [P22] x")->id, "P22");
-	assert_null(dsn_rule_in("P222 XP01 P01x"));
+	assert_string_equal(
+	    dsn_rule_in("550 5.7.1 P22 Tep dinh kem khong duoc phep. / Banned. (a.exe) [ticket 1]")
+		->id,
+	    "P22");
+	assert_string_equal(dsn_rule_in("5.7.1 P01 Cong van. / Mail. [ticket 1]")->id, "P01");
+	assert_string_equal(dsn_rule_in("P01 Cong van. / Mail. [ticket 1]")->id, "P01");
+	/* other people's rules */
+	assert_null(dsn_rule_in("550 5.7.1 P22 over quota"));
+	assert_null(dsn_rule_in("550 5.7.1 Blocked by P22 / see policy [ticket 7]"));
+	assert_null(dsn_rule_in("550 [P22] x"));
+	assert_null(dsn_rule_in("550 5.7.1 P222 a / b [ticket 7]"));
+	assert_null(dsn_rule_in("550 5.7.1 P22 a / b [ticket 7"));
 	assert_null(dsn_rule_in(""));
 }
 
