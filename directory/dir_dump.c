@@ -93,6 +93,13 @@ dump_name_ok(struct slice name)
 	return true;
 }
 
+bool
+dump_attr_ok(struct slice name)
+{
+	return dump_name_ok(name) && !slice_caseeq_str(name, "dn") &&
+	       !slice_caseeq_str(name, "changetype");
+}
+
 /* ---- order ---- */
 
 static int
@@ -417,7 +424,7 @@ csv_value(struct dump_builder *b, struct buf f[4], const char **what)
 	int err = 0;
 
 	*what = "the dn is missing or no UTF-8, or this is no name of an attribute";
-	if (f[0].len == 0 || !dump_is_text(buf_slice(&f[0])) || !dump_name_ok(buf_slice(&f[1])))
+	if (f[0].len == 0 || !dump_is_text(buf_slice(&f[0])) || !dump_attr_ok(buf_slice(&f[1])))
 		return ERR_SYNTAX;
 	*what = "too many entries";
 	if (e == NULL || !slice_eq_str(buf_slice(&f[0]), e->dn)) {
@@ -475,6 +482,33 @@ dump_write(const struct dir_result *r, enum dump_format format, struct buf *out)
 }
 
 static int
+by_dn_norm(const void *x, const void *y)
+{
+	const struct dir_entry *const *a = x, *const *b = y;
+
+	return strcmp((*a)->dn_norm, (*b)->dn_norm);
+}
+
+/* An entry of a directory is there once; what else a second one would mean is nobody's guess. */
+static int
+once_check(struct dir_result *r, char **why_out)
+{
+	struct dir_entry **list = xcalloc(r->n_entries + 1, sizeof(struct dir_entry *));
+	struct dir_entry *later = NULL;
+
+	for (size_t i = 0; i < r->n_entries; i++)
+		list[i] = &r->entries[i];
+	qsort(list, r->n_entries, sizeof(struct dir_entry *), by_dn_norm);
+	for (size_t i = 1; i < r->n_entries && later == NULL; i++)
+		if (strcmp(list[i - 1]->dn_norm, list[i]->dn_norm) == 0)
+			later = list[i - 1] > list[i] ? list[i - 1] : list[i];
+	free(list);
+	return later == NULL ? 0
+			     : dump_fail(why_out, ERR_SYNTAX, "entry",
+				   (size_t)(later - r->entries) + 1, "it stands there twice");
+}
+
+static int
 names_check(struct dir_result *r, char **why_out)
 {
 	for (size_t i = 0; i < r->n_entries; i++) {
@@ -484,7 +518,7 @@ names_check(struct dir_result *r, char **why_out)
 		if (e->dn_norm == NULL)
 			return dump_fail(why_out, ERR_SYNTAX, "entry", i + 1, "this is no dn");
 	}
-	return 0;
+	return once_check(r, why_out);
 }
 
 int

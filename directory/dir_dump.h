@@ -15,7 +15,7 @@ void dump_sort(struct dir_result *r);
 /* Appends r, which is sorted. 0 or what out latched. */
 int dump_write(const struct dir_result *r, enum dump_format format, struct buf *out);
 /* JSON: [{"dn": "…", "attributes": {"cn": ["…", {"base64": "…"}]}}]. CSV: the head "dn,attribute,encoding,value", one row a value, encoding "" or "base64". LDIF:
- * content records only, no changes, no URLs. *out is dir_result_free's, sorted. 0; ERR_SYNTAX, ERR_LIMIT with *why_out, a malloc'd text with the line
+ * content records only, no changes, no URLs. An entry stands there once (in CSV: its rows stand together). *out is dir_result_free's, sorted. 0; ERR_SYNTAX, ERR_LIMIT with *why_out, a malloc'd text with the line
  * or entry. */
 int dump_parse(struct slice text, enum dump_format format, struct dir_result **out, char **why_out);
 

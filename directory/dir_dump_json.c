@@ -87,7 +87,7 @@ entry_take(struct dump_builder *b, const struct json *j)
 		return ERR_SYNTAX;
 	e = dump_entry_new(b, json_str(json_get(j, "dn")));
 	while (err == 0 && json_next(attrs, &iter, &name, &list)) {
-		if (!dump_name_ok(slice_str(name)) || json_kind(list) != JSON_T_ARR)
+		if (!dump_attr_ok(slice_str(name)) || json_kind(list) != JSON_T_ARR)
 			return ERR_SYNTAX;
 		for (size_t i = 0; err == 0 && i < json_len(list); i++)
 			err = value_take(e, name, json_at(list, i));

@@ -12,6 +12,8 @@ struct dump_builder {
 struct dir_entry *dump_entry_new(struct dump_builder *b, struct slice dn);
 void dump_value_add(struct dir_entry *e, struct slice name, struct slice value);
 bool dump_name_ok(struct slice name);
+/* The same of an attribute that an entry can have: in LDIF these two words are something else. */
+bool dump_attr_ok(struct slice name);
 /* Whether the value can stand as text: UTF-8 without NUL. */
 bool dump_is_text(struct slice v);
 int dump_fail(char **why_out, int err, const char *where, size_t n, const char *what);
