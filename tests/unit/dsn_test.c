@@ -11,7 +11,7 @@
 static struct envelope_rcpt rcpts[] = {
     {.address = "a@x.example",
 	.orcpt = "rfc822;A+2Bb@x.example",
-	.why = "5.7.1 P01 Cong van phai duoc ky so."},
+	.why = "550 5.7.1 P01 Cong van phai duoc ky so. / Sign it. [ticket 0a]"},
     {.address = "b@x.example",
 	.orcpt = "",
 	.why = "4.4.1 no\r\nX-Evil: yes\r\n\r\n--=_congvu_0123"},
@@ -76,6 +76,10 @@ test_mixed(void **state)
 	assert_int_equal(count(&b, "Will-Retry-Until: "), 1);
 	assert_int_equal(count(&b, "Action: delivered\r\nStatus: 2.0.0\r\n"), 1);
 	assert_int_equal(count(&b, "What to do: Sign the message"), 1);
+	/* RFC 3464 2.3.6: what a server said with its code; what it did not say is of no SMTP */
+	assert_int_equal(count(&b, "Diagnostic-Code: smtp; 550 5.7.1 P01 Cong van"), 1);
+	assert_int_equal(count(&b, "Diagnostic-Code: X-Congvu; 4.4.1 no"), 1);
+	assert_int_equal(count(&b, "Diagnostic-Code: "), 2);
 	/* an answer adds no field, and ends no part */
 	assert_int_equal(count(&b, "\nX-Evil"), 0);
 	assert_int_equal(count(&b, "\n--=_congvu_0123\r\n"), 3);
