@@ -254,18 +254,20 @@ PIN = "739155"
 class Token:
     """softhsm2 in a folder of milter-sign's user, and a site whose mailbox has its key there alone."""
 
-    def __init__(self, root, certs):
+    def __init__(self, root, certs, key="k1", cert="vanthu"):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="cv-token-"))
         self.folder.chmod(0o755)
         (self.folder / "tokens").mkdir()
         (self.folder / "conf").write_text("directories.tokendir = %s/tokens\nobjectstore.backend = file\nlog.level = ERROR\n" % self.folder)
         self.env = dict(os.environ, SOFTHSM2_CONF=str(self.folder / "conf"))
         self.util("--init-token", "--free", "--label", "congvu", "--pin", PIN, "--so-pin", "12345678")
-        self.util("--import", str(certs / "k1.key"), "--token", "congvu", "--label", "vanthu", "--id", "a1", "--pin", PIN)
+        subprocess.run(["openssl", "pkcs8", "-topk8", "-nocrypt", "-in", str(certs / (key + ".key")), "-out", str(self.folder / "p8")], check=True)
+        self.util("--import", str(self.folder / "p8"), "--token", "congvu", "--label", "vanthu", "--id", "a1", "--pin", PIN)
+        (self.folder / "p8").unlink()
         self.own(run.SIGN_USER)
         root.mkdir()
         (root / "keys").mkdir(mode=0o700)
-        shutil.copy(certs / "vanthu.pem", root / "keys/vanthu.pem")
+        shutil.copy(certs / (cert + ".pem"), root / "keys/vanthu.pem")
         self.pin = root / "keys/pin"
         self.pin.write_text(PIN + "\n")
         self.pin.chmod(0o400)
@@ -320,6 +322,20 @@ def key_in_a_token(t):
     everything = log + t.check() + "".join(
         (pathlib.Path("/proc") / str(pid) / n).read_bytes().decode("latin-1") for n in ("cmdline", "environ")) + t.m.log.read_text()
     assert PIN not in everything and "signs for vanthu@x.example" in everything, everything[-3000:]
+
+
+def ec_key_in_a_token(t):
+    """An EC key's signature is ECDSA with SHA-256 in DER, which a token gives as two numbers: openssl, and our own filter, verify it (signed())."""
+    new = signed(t, PLAIN, "EC-TOKEN")
+    (t.root / "m.eml").write_bytes(new)
+    r = subprocess.run(["openssl", "cms", "-cmsout", "-print", "-noout", "-in", str(t.root / "m.eml")], capture_output=True, text=True)
+    info = r.stdout[r.stdout.index("signerInfos"):]
+    assert "ecdsa-with-SHA256" in info and "rsa" not in info.lower(), info
+    # and a certificate of another key is told before any mail
+    shutil.copy(t.certs / "vanthu.pem", t.root / "keys/other.pem")
+    wrong = t.conf("other.conf", gateway_sign='{"vanthu@x.example=pkcs11:token=congvu;object=vanthu;type=private:../keys/other.pem"}')
+    said = t.check(wrong)
+    assert "signs for" not in said and re.search(r"gateway_sign.*vanthu@x\.example: ", said), said
 
 
 def the_token_goes_away(t):
@@ -438,6 +454,10 @@ def main():
         if MODULE.exists() and shutil.which("softhsm2-util"):
             token = Token(root / "token", certs).start()
             for step in (key_in_a_token, the_token_goes_away, what_a_token_can_lack):
+                run.check(step.__name__, lambda step=step: step(token))
+            token.stop()
+            token = Token(root / "token-ec", certs, "kec", "ecvanthu").start()
+            for step in (key_in_a_token, ec_key_in_a_token):
                 run.check(step.__name__, lambda step=step: step(token))
             token.stop()
         else:

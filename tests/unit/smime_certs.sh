@@ -88,6 +88,7 @@ leaf stranger other k1 leaf email:manager@x.example 3650
 leaf revoked root k1 leaf email:manager@x.example 3650
 leaf archive root k1 encrypt email:luutru@x.example 3650
 leaf ecarchive root kec leaf email:luutru@x.example 3650
+leaf ecvanthu root kec leaf email:vanthu@x.example 3650
 
 printf 'Content-Type: text/plain; charset=utf-8\r\n\r\nXin chào,  \r\nkính gửi. \r\n' >content.bin
 # header protection: RFC 9788, its forerunner, and a message inside (RFC 8551 3.1); one whose From is somebody else's
