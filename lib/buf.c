@@ -5,11 +5,14 @@
 #include "lib/buf.h"
 
 #include "lib/err.h"
+#include "lib/octets.h"
 
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+enum { SHORT_NEEDLE = 64 };
 
 void
 buf_init(struct buf *b, size_t cap)
@@ -297,7 +300,12 @@ slice_casestarts(struct slice s, const char *prefix)
 bool
 slice_is_ascii(struct slice s)
 {
-	for (size_t i = 0; i < s.len; i++)
+	size_t i = 0;
+
+	for (; s.len - i >= 64; i += 64)
+		if (octets64_any_high(s.ptr + i))
+			return false;
+	for (; i < s.len; i++)
 		if (s.ptr[i] >= 0x80)
 			return false;
 	return true;
@@ -322,6 +330,29 @@ slice_index(struct slice s, unsigned char c)
 	return p == NULL ? -1 : p - s.ptr;
 }
 
+/* Where first and last octet of the needle stand right: seldom anywhere else than where it does. Its length bounds what a text made for it can cost. */
+static ptrdiff_t
+find_short(struct slice s, struct slice needle)
+{
+	size_t last = needle.len - 1, i = 0;
+	const unsigned char *p;
+
+	for (; s.len - i >= 64 + last; i += 64) {
+		uint64_t m = octets64_eq(s.ptr + i, needle.ptr[0]);
+
+		if (m != 0)
+			m &= octets64_eq(s.ptr + i + last, needle.ptr[last]);
+		for (; m != 0; m &= m - 1) {
+			size_t at = i + (size_t)__builtin_ctzll(m);
+
+			if (memcmp(s.ptr + at + 1, needle.ptr + 1, last - 1) == 0)
+				return (ptrdiff_t)at;
+		}
+	}
+	p = s.len - i < needle.len ? NULL : memmem(s.ptr + i, s.len - i, needle.ptr, needle.len);
+	return p == NULL ? -1 : p - s.ptr;
+}
+
 ptrdiff_t
 slice_find(struct slice s, struct slice needle)
 {
@@ -329,6 +360,8 @@ slice_find(struct slice s, struct slice needle)
 		return 0;
 	if (s.len < needle.len)
 		return -1;
+	if (needle.len >= 2 && needle.len <= SHORT_NEEDLE)
+		return find_short(s, needle);
 	const unsigned char *p = memmem(s.ptr, s.len, needle.ptr, needle.len);
 	return p == NULL ? -1 : p - s.ptr;
 }

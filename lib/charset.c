@@ -88,14 +88,27 @@ iconv_name_of(struct slice charset)
 	return NULL;
 }
 
+/* Octets of ASCII at the beginning. */
+static size_t
+ascii_run(struct slice text)
+{
+	size_t n = 0;
+
+	while (n < text.len && text.ptr[n] < 0x80)
+		n++;
+	return n;
+}
+
 static bool
 latin1_to_utf8(struct slice text, struct buf *out)
 {
-	for (size_t i = 0; i < text.len; i++) {
-		if (text.ptr[i] < 0x80)
-			buf_append_byte(out, text.ptr[i]);
-		else
-			uni_append(out, text.ptr[i]);
+	while (text.len > 0) {
+		size_t n = ascii_run(text);
+
+		buf_append(out, text.ptr, n);
+		if (n < text.len)
+			uni_append(out, text.ptr[n++]);
+		text = slice_from(text, n);
 	}
 	return true;
 }
@@ -106,13 +119,16 @@ ascii_only(struct slice text, struct buf *out)
 {
 	bool clean = true;
 
-	for (size_t i = 0; i < text.len; i++) {
-		if (text.ptr[i] < 0x80) {
-			buf_append_byte(out, text.ptr[i]);
-		} else {
+	while (text.len > 0) {
+		size_t n = ascii_run(text);
+
+		buf_append(out, text.ptr, n);
+		if (n < text.len) {
 			buf_append_str(out, replacement);
 			clean = false;
+			n++;
 		}
+		text = slice_from(text, n);
 	}
 	return clean;
 }

@@ -7,6 +7,7 @@
 
 #include "lib/err.h"
 #include "lib/log.h"
+#include "lib/sha256_lanes.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -91,6 +92,72 @@ sha256_of(struct slice s, unsigned char out[32])
 	sha256_update(h, s.ptr, s.len);
 	sha256_final(h, out);
 	sha256_free(h);
+}
+
+/* What is left of a message of len octets behind its whole blocks, with the padding of FIPS 180-4 5.1.1: one block or two. */
+static size_t
+pad(struct slice s, unsigned char tail[128])
+{
+	size_t left = s.len % 64, blocks = left < 56 ? 1 : 2, i;
+	uint64_t bits = (uint64_t)s.len * 8;
+
+	memset(tail, 0, 128);
+	if (left > 0)
+		memcpy(tail, s.ptr + (s.len - left), left);
+	tail[left] = 0x80;
+	for (i = 0; i < 8; i++)
+		tail[blocks * 64 - 1 - i] = (unsigned char)(bits >> 8 * i);
+	return blocks;
+}
+
+static void
+lanes_of(const struct slice *s, size_t n, unsigned char (*out)[32])
+{
+	static const uint32_t initial[8] = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a,
+	    0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19};
+	struct sha256_lane lanes[SHA256_LANES];
+	unsigned char tails[SHA256_LANES][128];
+	size_t k, i;
+
+	for (k = 0; k < n; k++) {
+		memcpy(lanes[k].state, initial, sizeof initial);
+		lanes[k].p = s[k].ptr;
+		lanes[k].blocks = s[k].len / 64;
+	}
+	sha256_lanes_run(lanes, n);
+	for (k = 0; k < n; k++) {
+		lanes[k].blocks = pad(s[k], tails[k]);
+		lanes[k].p = tails[k];
+	}
+	sha256_lanes_run(lanes, n);
+	for (k = 0; k < n; k++) {
+		for (i = 0; i < 32; i++)
+			out[k][i] = (unsigned char)(lanes[k].state[i / 4] >> (24 - 8 * (i % 4)));
+	}
+}
+
+void
+sha256_of_many(const struct slice *s, size_t n, unsigned char (*out)[32])
+{
+	static int usable = -1;
+	int now = __atomic_load_n(&usable, __ATOMIC_RELAXED);
+	size_t k;
+
+	if (now < 0) {
+		now = sha256_lanes_usable();
+		__atomic_store_n(&usable, now, __ATOMIC_RELAXED);
+	}
+	while (n > 0) {
+		k = n < SHA256_LANES ? n : SHA256_LANES;
+		if (k > 1 && now)
+			lanes_of(s, k, out);
+		else
+			for (size_t i = 0; i < k; i++)
+				sha256_of(s[i], out[i]);
+		s += k;
+		out += k;
+		n -= k;
+	}
 }
 
 void

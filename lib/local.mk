@@ -3,11 +3,11 @@
 
 # --- libcv.a: libc only ---
 noinst_LIBRARIES += lib/libcv.a
-lib_libcv_a_SOURCES = lib/err.h lib/err.c lib/buf.h lib/buf.c lib/arena.h lib/arena.c lib/log.h lib/log.c lib/spool.h lib/spool.c lib/rw.h lib/rw.c lib/resolver.h lib/resolver.c
+lib_libcv_a_SOURCES = lib/err.h lib/err.c lib/buf.h lib/buf.c lib/octets.h lib/arena.h lib/arena.c lib/log.h lib/log.c lib/spool.h lib/spool.c lib/rw.h lib/rw.c lib/resolver.h lib/resolver.c
 
 # --- libcvcrypto.a: libcrypto, never libssl ---
 noinst_LIBRARIES += lib/libcvcrypto.a
-lib_libcvcrypto_a_SOURCES = lib/crypto.h lib/crypto.c lib/client_cert.h lib/client_cert.c
+lib_libcvcrypto_a_SOURCES = lib/crypto.h lib/crypto.c lib/sha256_lanes.h lib/sha256_lanes.c lib/client_cert.h lib/client_cert.c
 lib_libcvcrypto_a_CFLAGS = $(AM_CFLAGS) $(CRYPTO_CFLAGS)
 
 # --- libcvloop.a: libevent_core ---

@@ -9,11 +9,13 @@
 #include <string.h>
 
 #include "lib/err.h"
+#include "lib/octets.h"
 
 enum {
 	BOUNDARY_MAX = 200, /* RFC 2046: 70 */
 	FIELD_MAX = 2048,   /* octets kept of a field's text */
 	STACK_MAX = 256,
+	LOOK = 66, /* octets that skip_plain looks at together */
 };
 
 const struct mime_limits mime_limits_default = {
@@ -452,6 +454,45 @@ take_line(struct parser *ps, uint64_t off, struct slice line)
 	return 0;
 }
 
+/* Octets of lines that are nothing but the top part's body, from off on, where a line begins: none of them can be a delimiter or end a header. What they are
+ * noted for is what note_line notes. Gives where the first line begins that is not among them. */
+static uint64_t
+skip_plain(struct parser *ps, uint64_t off)
+{
+	struct open_part *o = &ps->stack[ps->n - 1];
+	const unsigned char *p = ps->whole.ptr;
+	uint64_t at = off, cr_before = 0, line = off;
+
+	if (o->in_header || ps->has_nul ||
+	    (o->boundary.len > 0 && (o->part->flags & MIME_F_PREAMBLE) == 0))
+		return off;
+	if (ps->whole.len - off < LOOK || (p[off] == '-' && p[off + 1] == '-'))
+		return off;
+	/* two octets behind the sixty-four are looked at */
+	for (; ps->whole.len - at >= LOOK; at += 64) {
+		uint64_t lf = octets64_eq(p + at, '\n'), cr = octets64_eq(p + at, '\r'), left = lf;
+		uint64_t lone = (cr << 1 | cr_before) ^ lf;
+
+		for (; left != 0; left &= left - 1) {
+			uint64_t i = (uint64_t)__builtin_ctzll(left);
+
+			line = at + i + 1;
+			ps->lf++;
+			if (p[line] == '-' && p[line + 1] == '-') {
+				uint64_t upto = left ^ (left - 1);
+
+				if ((lone & upto) != 0)
+					o->part->flags |= MIME_F_BARE_LF;
+				return line;
+			}
+		}
+		if (lone != 0)
+			o->part->flags |= MIME_F_BARE_LF;
+		cr_before = cr >> 63;
+	}
+	return line;
+}
+
 static int
 run(struct parser *ps)
 {
@@ -459,9 +500,12 @@ run(struct parser *ps)
 	int r = push(ps, 0);
 
 	while (r == 0 && off < ps->whole.len) {
-		struct slice line = slice_from(ps->whole, off);
-		const unsigned char *lf = memchr(line.ptr, '\n', line.len);
+		struct slice line;
+		const unsigned char *lf;
 
+		off = skip_plain(ps, off);
+		line = slice_from(ps->whole, off);
+		lf = memchr(line.ptr, '\n', line.len);
 		if (lf != NULL)
 			line.len = (size_t)(lf - line.ptr) + 1;
 		r = take_line(ps, off, line);

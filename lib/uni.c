@@ -13,6 +13,7 @@
 #include <unistr.h>
 
 #include "lib/err.h"
+#include "lib/octets.h"
 
 enum { PIECE = 16384 };
 
@@ -42,21 +43,105 @@ sequence(const unsigned char *p, size_t left)
 	return 4;
 }
 
+#ifdef CV_OCTETS_SSE2
+/* Octets of sixteen at p that cannot stand where they do in UTF-8; the three before p are looked at too. Of letters of four octets, and of those
+ * that begin with E0 or ED, some are told that can: then all are looked at again. One of four that begins before p is not seen at all. */
+static inline octets16
+misplaced(const unsigned char *p)
+{
+	octets16 c = octets16_at(p), c1 = octets16_at(p - 1), c2 = octets16_at(p - 2);
+	octets16 is_tail_octet = (octets16)((c & 0xc0) == 0x80);
+	octets16 wants_tail = (octets16)((c1 >= 0xc0) | (c2 >= 0xe0));
+	octets16 never = (octets16)((c & 0xfe) == 0xc0);
+	octets16 seldom = (octets16)((c1 == 0xe0) | (c1 == 0xed) | (c >= 0xf0));
+
+	return (is_tail_octet ^ wants_tail) | never | seldom;
+}
+
+/* The same without exception. */
+static inline octets16
+misplaced_exactly(const unsigned char *p)
+{
+	octets16 c = octets16_at(p), c1 = octets16_at(p - 1), c2 = octets16_at(p - 2),
+		 c3 = octets16_at(p - 3);
+	octets16 is_tail_octet = (octets16)((c & 0xc0) == 0x80);
+	octets16 wants_tail = (octets16)((c1 >= 0xc0) | (c2 >= 0xe0) | (c3 >= 0xf0));
+	octets16 never = (octets16)(((c & 0xfe) == 0xc0) | (c >= 0xf5));
+	/* longer than need be, surrogates, past U+10FFFF: told by the second octet */
+	octets16 second = (octets16)(((c1 == 0xe0) & (c < 0xa0)) | ((c1 == 0xed) & (c > 0x9f)) |
+				     ((c1 == 0xf0) & (c < 0x90)) | ((c1 == 0xf4) & (c > 0x8f)));
+
+	return (is_tail_octet ^ wants_tail) | never | second;
+}
+
+/* Whether all of sixty-four octets stand where they can. */
+static inline bool
+is_placed(const unsigned char *p)
+{
+	octets16 bad;
+
+	if (p[-1] < 0xf0 && p[-2] < 0xf0 && p[-3] < 0xf0) {
+		bad = misplaced(p) | misplaced(p + 16) | misplaced(p + 32) | misplaced(p + 48);
+		if (octets16_bits(bad) == 0)
+			return true;
+	}
+	bad = misplaced_exactly(p) | misplaced_exactly(p + 16) | misplaced_exactly(p + 32) |
+	      misplaced_exactly(p + 48);
+	return octets16_bits(bad) == 0;
+}
+
+/* i, or where the sequence begins that goes on at i. */
+static size_t
+back_to_begin(struct slice s, size_t i)
+{
+	for (size_t back = 1; back <= 3 && back <= i; back++) {
+		unsigned char c = s.ptr[i - back];
+
+		if (c >= 0xc0)
+			return c >= (back == 1 ? 0xc0 : back == 2 ? 0xe0 : 0xf0) ? i - back : i;
+	}
+	return i;
+}
+#endif
+
+/* From i on, where a sequence begins, over what is UTF-8 without doubt: where the next sequence begins. */
+static size_t
+skip_valid(struct slice s, size_t i)
+{
+	for (; s.len - i >= 64; i += 64) {
+		if (octets64_any_high(s.ptr + i))
+			break;
+	}
+#ifdef CV_OCTETS_SSE2
+	if (i < 3)
+		return i;
+	while (s.len - i >= 64) {
+		if (!octets64_any_high(s.ptr + i) && s.ptr[i - 1] < 0x80) {
+			i += 64;
+			continue;
+		}
+		if (!is_placed(s.ptr + i))
+			break;
+		i += 64;
+	}
+	i = back_to_begin(s, i);
+#endif
+	return i;
+}
+
 /* How many octets from the beginning are UTF-8. libunistring's u8_check says the same, more slowly: bodies are searched with this. */
 static size_t
 valid_len(struct slice s)
 {
-	size_t i = 0, n;
+	size_t i = 0, n, quick = 0;
 
 	while (i < s.len) {
-		uint64_t eight;
-
-		if (i + sizeof(eight) <= s.len) {
-			memcpy(&eight, s.ptr + i, sizeof(eight));
-			if ((eight & 0x8080808080808080u) == 0) {
-				i += sizeof(eight);
-				continue;
-			}
+		/* again only behind what was not skipped: octets that are wrong cost no more than others */
+		if (i >= quick) {
+			i = skip_valid(s, i);
+			quick = i + 64;
+			if (i == s.len)
+				break;
 		}
 		if (s.ptr[i] < 0x80)
 			n = 1;

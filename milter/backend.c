@@ -13,13 +13,14 @@
 #include "lib/log.h"
 
 #include <pthread.h>
+#include <sys/queue.h>
 #include <time.h>
 
 #define SLOTS 64
 #define SCANNERS_MAX 32
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static pthread_cond_t freed = PTHREAD_COND_INITIALIZER, scanner_freed = PTHREAD_COND_INITIALIZER;
+static pthread_cond_t freed = PTHREAD_COND_INITIALIZER;
 static struct backend_slot slots[SLOTS];
 static struct backend_scanner scanners[SCANNERS_MAX];
 static unsigned n_scanners;
@@ -89,35 +90,64 @@ backend_give(struct backend_slot *s)
 	pthread_mutex_unlock(&lock);
 }
 
+/* In the order in which they come: with all scanners at work for a while, who came first would else wait as long as chance wants. Each waits on its own. */
+struct waiting {
+	pthread_cond_t come;
+	struct backend_scanner *got;
+	TAILQ_ENTRY(waiting) link;
+};
+static TAILQ_HEAD(, waiting) queue = TAILQ_HEAD_INITIALIZER(queue);
+
+static struct backend_scanner *
+free_scanner(void)
+{
+	unsigned i;
+
+	for (i = 0; i < n_scanners; i++) {
+		if (!scanners[i].taken)
+			return &scanners[i];
+	}
+	return NULL;
+}
+
 struct backend_scanner *
 backend_take_scanner(unsigned timeout_ms)
 {
 	struct timespec until = deadline(timeout_ms);
-	struct backend_scanner *got = NULL;
-	unsigned i;
+	struct waiting w = {.come = PTHREAD_COND_INITIALIZER};
 	int rc = 0;
 
 	pthread_mutex_lock(&lock);
-	for (;;) {
-		for (i = 0; i < n_scanners && got == NULL; i++) {
-			if (!scanners[i].taken) {
-				scanners[i].taken = true;
-				got = &scanners[i];
-			}
-		}
-		if (got != NULL || rc != 0)
-			break;
-		rc = pthread_cond_timedwait(&scanner_freed, &lock, &until);
+	/* one is free only while nobody waits */
+	w.got = free_scanner();
+	if (w.got != NULL) {
+		w.got->taken = true;
+	} else {
+		TAILQ_INSERT_TAIL(&queue, &w, link);
+		while (w.got == NULL && rc == 0)
+			rc = pthread_cond_timedwait(&w.come, &lock, &until);
+		if (w.got == NULL)
+			TAILQ_REMOVE(&queue, &w, link);
 	}
 	pthread_mutex_unlock(&lock);
-	return got;
+	pthread_cond_destroy(&w.come);
+	return w.got;
 }
 
 void
 backend_give_scanner(struct backend_scanner *s)
 {
+	struct waiting *next;
+
 	pthread_mutex_lock(&lock);
-	s->taken = false;
-	pthread_cond_signal(&scanner_freed);
+	next = TAILQ_FIRST(&queue);
+	if (next != NULL) {
+		/* it stays taken, by the next one */
+		TAILQ_REMOVE(&queue, next, link);
+		next->got = s;
+		pthread_cond_signal(&next->come);
+	} else {
+		s->taken = false;
+	}
 	pthread_mutex_unlock(&lock);
 }

@@ -34,6 +34,8 @@
 #include <unistd.h>
 
 #define IDLE_S 600
+/* Answers that an MTA need not wait for: whatever is wrong with fields and body is told at the end. */
+#define UNANSWERED (SMFIP_NR_HDR | SMFIP_NR_EOH | SMFIP_NR_BODY)
 #define GATEWAY_NEEDS (SMFIF_CHGBODY | SMFIF_CHGHDRS | SMFIF_ADDHDRS)
 
 struct milter_settings milter_settings;
@@ -77,7 +79,9 @@ on_negotiate(SMFICTX *ctx, unsigned long f0, unsigned long f1, unsigned long f2,
 			(milter_settings.n_gateway > 0 ? SMFIF_CHGBODY : 0));
 	session_of(ctx)->no_hold = (f0 & SMFIF_QUARANTINE) == 0;
 	session_of(ctx)->no_change = (f0 & GATEWAY_NEEDS) != GATEWAY_NEEDS;
-	*pf1 = f1 & (SMFIP_NOHELO | SMFIP_NOUNKNOWN | SMFIP_NODATA);
+	session_of(ctx)->answers = (f1 & UNANSWERED) != UNANSWERED;
+	*pf1 = f1 & (SMFIP_NOHELO | SMFIP_NOUNKNOWN | SMFIP_NODATA |
+			(session_of(ctx)->answers ? 0 : UNANSWERED));
 	*pf2 = *pf3 = 0;
 	if (f0 & SMFIF_SETSYMLIST) {
 		*pf0 |= SMFIF_SETSYMLIST;
@@ -98,7 +102,7 @@ on_connect(SMFICTX *ctx, char *hostname, _SOCK_ADDR *addr)
 {
 	char ip[INET6_ADDRSTRLEN] = "";
 	struct session *s;
-	bool no_hold, no_change;
+	bool no_hold, no_change, answers;
 
 	(void)hostname;
 	if (addr != NULL && addr->sa_family == AF_INET)
@@ -110,10 +114,12 @@ on_connect(SMFICTX *ctx, char *hostname, _SOCK_ADDR *addr)
 	s = smfi_getpriv(ctx);
 	no_hold = s != NULL && s->no_hold;
 	no_change = s != NULL && s->no_change;
+	answers = s != NULL && s->answers;
 	cb_close(s);
 	s = cb_connect(ip);
 	s->no_hold = no_hold;
 	s->no_change = no_change;
+	s->answers = answers;
 	smfi_setpriv(ctx, s);
 	return SMFIS_CONTINUE;
 }
@@ -144,18 +150,35 @@ on_envrcpt(SMFICTX *ctx, char **argv)
 	return cb_envrcpt(session_of(ctx), argv[0]) == 0 ? SMFIS_CONTINUE : defer(ctx);
 }
 
+/* libmilter wants to hear that there is no answer where none was agreed on. */
+static sfsistat
+go_on(const struct session *s)
+{
+	return s->answers ? SMFIS_CONTINUE : SMFIS_NOREPLY;
+}
+
 static sfsistat
 on_header(SMFICTX *ctx, char *name, char *value)
 {
-	cb_header(session_of(ctx), name, value);
-	return SMFIS_CONTINUE;
+	struct session *s = session_of(ctx);
+
+	cb_header(s, name, value);
+	return go_on(s);
+}
+
+static sfsistat
+on_eoh(SMFICTX *ctx)
+{
+	return go_on(session_of(ctx));
 }
 
 static sfsistat
 on_body(SMFICTX *ctx, unsigned char *p, size_t n)
 {
-	cb_body(session_of(ctx), p, n);
-	return SMFIS_CONTINUE;
+	struct session *s = session_of(ctx);
+
+	cb_body(s, p, n);
+	return go_on(s);
 }
 
 /* smfi_setreply takes "%" as a format's beginning. */
@@ -540,6 +563,7 @@ main(int argc, char **argv)
 	    .xxfi_envfrom = on_envfrom,
 	    .xxfi_envrcpt = on_envrcpt,
 	    .xxfi_header = on_header,
+	    .xxfi_eoh = on_eoh,
 	    .xxfi_body = on_body,
 	    .xxfi_eom = on_eom,
 	    .xxfi_abort = on_abort,

@@ -29,6 +29,7 @@ struct session {
 	char *client_ip, *tls;
 	bool no_hold;   /* the MTA does not take SMFIF_QUARANTINE */
 	bool no_change; /* it takes no other body: nothing is signed here */
+	bool answers;   /* it waits for an answer to each header field and piece of body */
 	struct msg *msg;
 };
 

@@ -6,6 +6,7 @@
 #include "milter/scan_priv.h"
 
 #include "lib/mime.h"
+#include "lib/octets.h"
 
 #include <string.h>
 
@@ -271,12 +272,40 @@ on_uu(void *arg, struct slice name, bool base64, struct slice lines)
 	buf_done(&b);
 }
 
+/* Whether any of them may begin somewhere, by two octets of how each does: one look at a long text instead of three. */
+static bool
+may_begin(struct slice text)
+{
+	size_t i = 0;
+
+	if (text.len == 0 || (text.ptr[0] | 0x20) == 'b' || text.ptr[0] == '=')
+		return text.len > 0;
+	for (; text.len - i >= 65; i += 64) {
+		const unsigned char *p = text.ptr + i;
+
+		if ((octets64_eq(p, '\n') & (octets64_eq(p + 1, 'b') | octets64_eq(p + 1, '='))) !=
+			0 ||
+		    (octets64_eq(p, '(') & octets64_eq(p + 1, 'T')) != 0)
+			return true;
+	}
+	for (; i + 1 < text.len; i++) {
+		const unsigned char *p = text.ptr + i;
+
+		if ((p[0] == '\n' && (p[1] == 'b' || p[1] == '=')) || (p[0] == '(' && p[1] == 'T'))
+			return true;
+	}
+	return false;
+}
+
 uint32_t
 scan_encoded(struct scan_ctx *c, struct slice text, struct slice path)
 {
 	struct finder f = {.c = c, .path = path};
-	uint32_t names = scan_uu(c->p, text, on_uu, &f);
+	uint32_t names;
 
+	if (!may_begin(text))
+		return 0;
+	names = scan_uu(c->p, text, on_uu, &f);
 	find_yenc(&f, text);
 	find_binhex(&f, text);
 	return f.flags | names;

@@ -389,6 +389,28 @@ scan_entity(struct scan_ctx *c, struct slice whole, struct slice path, enum scan
 }
 
 void
+scan_sha256(struct scan_ctx *c, struct slice bytes, unsigned char out[32])
+{
+	struct slice both[2] = {c->body, bytes};
+	unsigned char digests[2][32];
+
+	if (c->body.ptr == NULL || bytes.len < c->body.len / 2) {
+		sha256_of(bytes, out);
+		return;
+	}
+	/* a mail without parts: the same octets */
+	if (bytes.ptr == c->body.ptr && bytes.len == c->body.len) {
+		sha256_of(bytes, digests[0]);
+		memcpy(digests[1], digests[0], 32);
+	} else {
+		sha256_of_many(both, 2, digests);
+	}
+	memcpy(c->f->body_sha256, digests[0], 32);
+	memcpy(out, digests[1], 32);
+	c->body = (struct slice){NULL, 0};
+}
+
+void
 scan_message(struct slice whole, const struct scan_params *p, struct findings *f)
 {
 	struct scan_ctx c = {.p = p, .f = f};
@@ -399,7 +421,9 @@ scan_message(struct slice whole, const struct scan_params *p, struct findings *f
 	c.cpu_until = p->cpu_ms > 0 ? cpu_us() + 1000 * (uint64_t)p->cpu_ms : 0;
 	f->size = whole.len;
 	f->body_size = body.len;
-	sha256_of(body, f->body_sha256);
+	c.body = body;
 	scan_entity(&c, whole, slice_str(""), COVER_ROOT);
+	if (c.body.ptr != NULL || body.ptr == NULL)
+		sha256_of(body, f->body_sha256);
 	f->us_scan = now_us() - t0 - f->us_cms - f->us_mime;
 }

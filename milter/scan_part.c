@@ -5,7 +5,6 @@
 #include "milter/scan_priv.h"
 #include "milter/secrecy.h"
 
-#include "lib/crypto.h"
 #include "lib/err.h"
 #include "lib/hdr.h"
 
@@ -400,7 +399,7 @@ scan_leaf(struct scan_ctx *c, struct slice whole, const struct mime_part *part, 
 		bytes = buf_slice(&body);
 	}
 	p->size = bytes.len;
-	sha256_of(bytes, p->sha256);
+	scan_sha256(c, bytes, p->sha256);
 	p->flags |= scan_look(c, bytes, ext, path, &t);
 	/* an encoding that is none: some look for a word they know in it */
 	if ((part->cte == CTE_BASE64 && !clean) || part->cte == CTE_OTHER) {

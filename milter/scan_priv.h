@@ -31,15 +31,20 @@ struct scan_ctx {
 	unsigned zip_headers;
 	unsigned layers, doc_sigs; /* signatures of mail, of documents, looked at */
 	unsigned depth;
-	uint64_t cpu_until;    /* microseconds of this process; 0: no bound */
-	bool late;             /* out of time, or nothing is to be opened at all */
-	size_t late_text;      /* octets of texts looked at since then */
+	uint64_t cpu_until; /* microseconds of this process; 0: no bound */
+	bool late;          /* out of time, or nothing is to be opened at all */
+	size_t late_text;   /* octets of texts looked at since then */
+	struct slice
+	    body; /* of the message, whose digest is still to be computed; ptr NULL: it is there */
 	struct zip_facts *zip; /* of the archive being looked into, one of zips; NULL: none */
 	struct zip_facts zips[SCAN_DEPTH_MAX];
 };
 
 /* scan_message.c: whether the time for contents is over; asked wherever a document can make work. From then on it stays so. */
 bool scan_late(struct scan_ctx *c);
+
+/* scan_message.c: the digest of a part's octets. The first that is large enough is computed together with that of the body. */
+void scan_sha256(struct scan_ctx *c, struct slice bytes, unsigned char out[32]);
 
 /* scan_part.c: a leaf of the tree. path: its MIME path. */
 void scan_leaf(

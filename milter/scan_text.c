@@ -87,6 +87,8 @@ is_legacy(struct slice s)
 	unsigned t = 0, v = 0, words = 1;
 	uint32_t c, before = ' ';
 
+	if (slice_is_ascii(rest))
+		return false;
 	while (rest.len > 0) {
 		if (uni_next(&rest, &c) == 0)
 			c = 0xfffd;
@@ -109,7 +111,7 @@ note_encoding(struct scan_ctx *c, struct slice charset, struct slice bytes, bool
 {
 	struct buf latin;
 
-	if (!slice_is_ascii(slice_sub(bytes, 0, TEXT_MAX)) && charset.len == 0)
+	if (charset.len == 0 && !slice_is_ascii(slice_sub(bytes, 0, TEXT_MAX)))
 		findings_note(
 		    c->f, "text_undeclared", NOTE_WARN, path, "8-bit text that names no charset");
 	buf_init(&latin, 8 * TEXT_MAX);
@@ -134,6 +136,16 @@ scan_doc_text(struct scan_ctx *c, struct slice text, struct slice path)
 	add_document(c, text, path);
 }
 
+/* Charsets whose texts are what they are where they are UTF-8; none at all is one of them. */
+static bool
+is_as_it_is(struct slice charset)
+{
+	charset = slice_trim(charset);
+	return charset.len == 0 || slice_caseeq_str(charset, "utf-8") ||
+	       slice_caseeq_str(charset, "utf8") || slice_caseeq_str(charset, "us-ascii") ||
+	       slice_caseeq_str(charset, "ascii");
+}
+
 void
 scan_text(struct scan_ctx *c, const struct mime_part *part, struct slice bytes, struct slice path)
 {
@@ -147,10 +159,13 @@ scan_text(struct scan_ctx *c, const struct mime_part *part, struct slice bytes, 
 	buf_init(&utf8, 8 * TEXT_MAX);
 	buf_init(&plain, 8 * TEXT_MAX);
 	buf_init(&found, 256);
-	is_utf8 = charset_to_utf8(charset.len > 0 ? charset : slice_str("utf-8"), head, &utf8);
-	if (charset.len > 0 && !slice_caseeq_str(charset, "utf-8"))
-		is_utf8 = uni_valid(head); /* whatever it is called */
-	s = buf_slice(&utf8);
+	is_utf8 = uni_valid(head); /* whatever it is called */
+	if (is_utf8 && is_as_it_is(charset)) {
+		s = head;
+	} else {
+		charset_to_utf8(charset.len > 0 ? charset : slice_str("utf-8"), head, &utf8);
+		s = buf_slice(&utf8);
+	}
 	note_encoding(c, charset, bytes, is_utf8, s, path);
 	if (slice_eq_str(part->subtype, "html")) {
 		secrecy_html_text(s, &plain);

@@ -6,6 +6,7 @@
 #include "milter/secrecy.h"
 
 #include "lib/fold.h"
+#include "lib/octets.h"
 #include "lib/uni.h"
 #include "lib/utf7.h"
 
@@ -409,11 +410,33 @@ line_marked(struct slice line, struct buf *found)
 
 /* ---- a cheap look before the dear one: most lines are told by two letters, as they stand there ---- */
 
-static bool
-is_ascii_decoration(unsigned char c)
-{
-	return c < 0x80 && is_decoration(c);
-}
+/* The ASCII ones of is_decoration. */
+static const bool ascii_decoration[256] = {[0 ... ' '] = true,
+    ['['] = true,
+    [']'] = true,
+    ['('] = true,
+    [')'] = true,
+    ['{'] = true,
+    ['}'] = true,
+    ['<'] = true,
+    ['>'] = true,
+    ['*'] = true,
+    ['_'] = true,
+    ['-'] = true,
+    ['.'] = true,
+    [':'] = true,
+    [';'] = true,
+    ['"'] = true,
+    ['\''] = true,
+    ['|'] = true,
+    ['='] = true,
+    ['#'] = true,
+    ['~'] = true,
+    ['+'] = true,
+    ['!'] = true,
+    ['/'] = true,
+    ['\\'] = true,
+    [','] = true};
 
 /* Whether a piece may be a stamp or a phrase, by its first two octets behind decoration: those begin with M, T or "do", "mu". What is not ASCII is for
  * the dear look. No normal form makes another letter of an ASCII one. */
@@ -423,7 +446,7 @@ may_begin(struct slice s)
 	unsigned char one, two;
 	size_t i = 0;
 
-	while (i < s.len && is_ascii_decoration(s.ptr[i]))
+	while (i < s.len && ascii_decoration[s.ptr[i]])
 		i++;
 	if (i == s.len || s.ptr[i] >= 0x80)
 		return i < s.len;
@@ -471,8 +494,9 @@ next_column(const unsigned char *p, size_t n)
 	return gap != NULL ? gap : bar != NULL ? bar : tab;
 }
 
+/* has_columns: what parts columns stands somewhere in the line. */
 static bool
-may_be_marked(struct slice line)
+may_be_marked(struct slice line, bool has_columns)
 {
 	const unsigned char *at;
 
@@ -482,32 +506,77 @@ may_be_marked(struct slice line)
 		if (may_begin(line))
 			return true;
 		/* behind one column the next begins, and decoration is passed over */
-		at = next_column(line.ptr + 1, line.len - 1);
+		at = has_columns ? next_column(line.ptr + 1, line.len - 1) : NULL;
 		if (at == NULL)
 			return false;
 		line = slice_from(line, (size_t)(at - line.ptr));
 	}
 }
 
+/* What is looked at of sixty-four octets of a text, bit by bit. */
+struct marks {
+	uint64_t lf, column; /* ends of lines; tabs, bars, the last of three blanks */
+	uint64_t blanks;
+};
+
+/* before: the marks of the octets before these. */
+static struct marks
+marks_of(const unsigned char *p, const struct marks *before)
+{
+	uint64_t blanks = octets64_eq(p, ' ');
+	struct marks m = {.lf = octets64_eq(p, '\n'), .blanks = blanks};
+
+	m.column =
+	    (blanks & (blanks << 1 | before->blanks >> 63) & (blanks << 2 | before->blanks >> 62)) |
+	    octets64_eq(p, '\t') | octets64_eq(p, '|');
+	return m;
+}
+
+static bool
+look_at_line(struct slice line, bool has_columns, struct buf *nfc, struct buf *found)
+{
+	if (!may_be_marked(line, has_columns))
+		return false;
+	buf_reset(nfc);
+	nfc_of(line, nfc);
+	return line_marked(buf_slice(nfc), found);
+}
+
 bool
 secrecy_in_text(struct slice s, struct buf *found)
 {
-	struct slice rest = slice_sub(s, 0, TEXT_MAX), line;
+	struct marks m = {0, 0, 0};
+	bool yes = false, has_columns = false;
+	unsigned char last[64];
+	size_t at, from = 0;
 	struct buf nfc;
-	ptrdiff_t end;
-	bool yes = false;
 
+	s = slice_sub(s, 0, TEXT_MAX);
 	buf_init(&nfc, 4 * LINE_MAX_LEN);
-	while (!yes && rest.len > 0) {
-		end = slice_index(rest, '\n');
-		line = end >= 0 ? slice_sub(rest, 0, (size_t)end) : rest;
-		rest = slice_from(rest, line.len + 1);
-		if (!may_be_marked(line))
-			continue;
-		buf_reset(&nfc);
-		nfc_of(line, &nfc);
-		yes = line_marked(buf_slice(&nfc), found);
+	for (at = 0; !yes && at < s.len; at += 64) {
+		const unsigned char *p = s.ptr + at;
+
+		if (s.len - at < sizeof last) {
+			memset(last, 0, sizeof last);
+			memcpy(last, p, s.len - at);
+			p = last;
+		}
+		m = marks_of(p, &m);
+		for (; m.lf != 0 && !yes; m.lf &= m.lf - 1) {
+			uint64_t in_line = m.lf ^ (m.lf - 1);
+			size_t end = at + (size_t)__builtin_ctzll(m.lf);
+
+			has_columns |= (m.column & in_line) != 0;
+			m.column &= ~in_line;
+			yes =
+			    look_at_line(slice_sub(s, from, end - from), has_columns, &nfc, found);
+			from = end + 1;
+			has_columns = false;
+		}
+		has_columns |= m.column != 0;
 	}
+	if (!yes && from < s.len)
+		yes = look_at_line(slice_from(s, from), has_columns, &nfc, found);
 	buf_done(&nfc);
 	return yes;
 }

@@ -184,6 +184,42 @@ test_decimal(void **state)
 	buf_done(&b);
 }
 
+/* Long texts are looked through many octets at a time: whatever is looked for, wherever it stands. */
+static void
+test_find(void **state)
+{
+	static const char *const needles[] = {"ab", "\nbegin", "aab", "aba", "abababab", "b",
+	    "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaab",
+	    "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaab"};
+	unsigned char text[300];
+	uint32_t seed = 3;
+
+	(void)state;
+	for (unsigned round = 0; round < 40000; round++) {
+		const char *needle = needles[round % 8];
+		size_t k = strlen(needle), n, i;
+
+		for (n = 0; n < round % 300; n++) {
+			seed = seed * 1664525 + 1013904223;
+			text[n] = (seed >> 8) % (round % 3 == 0 ? 40 : 3) == 0 ? 'b' : 'a';
+		}
+		seed = seed * 1664525 + 1013904223;
+		if (round % 2 == 0 && n >= k)
+			memcpy(text + (seed >> 8) % (n - k + 1), needle, k);
+		for (i = 0; i + k <= n && memcmp(text + i, needle, k) != 0; i++)
+			;
+		assert_int_equal(slice_find(slice_of(text, n), slice_str(needle)),
+		    i + k <= n ? (ptrdiff_t)i : -1);
+	}
+	for (size_t n = 0; n < sizeof text; n++) {
+		memset(text, 'a', sizeof text);
+		assert_true(slice_is_ascii(slice_of(text, sizeof text)));
+		text[n] = 0x80;
+		assert_false(slice_is_ascii(slice_of(text, sizeof text)));
+		assert_true(slice_is_ascii(slice_of(text, n)));
+	}
+}
+
 int
 main(void)
 {
@@ -192,6 +228,7 @@ main(void)
 	    cmocka_unit_test(test_printf),
 	    cmocka_unit_test(test_numbers_consume_take),
 	    cmocka_unit_test(test_slices),
+	    cmocka_unit_test(test_find),
 	    cmocka_unit_test(test_decimal),
 	    cmocka_unit_test(test_number_of_slice),
 	    cmocka_unit_test(test_err),

@@ -36,6 +36,37 @@ test_sha256(void **state)
 	assert_string_equal(hex, "e3b0c442");
 }
 
+/* Several at once is what each of them is alone: all lengths around a block's end, with others beside it. */
+static void
+test_sha256_many(void **state)
+{
+	unsigned char text[2048], want[32], got[7][32];
+	struct slice s[7];
+	uint32_t seed = 7;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof text; i++) {
+		seed = seed * 1664525 + 1013904223;
+		text[i] = (unsigned char)(seed >> 24);
+	}
+	for (size_t len = 0; len < 400; len++)
+		for (size_t n = 1; n <= 7; n += len % 3 + 1) {
+			for (size_t k = 0; k < n; k++) {
+				seed = seed * 1664525 + 1013904223;
+				s[k] = slice_of(text + (seed >> 8) % 1000,
+				    k == len % n ? len : (seed >> 20) % 1000);
+			}
+			if (n > 4)
+				s[4] = slice_of(NULL, 0);
+			memset(got, 0, sizeof got);
+			sha256_of_many(s, n, got);
+			for (size_t k = 0; k < n; k++) {
+				sha256_of(s[k], want);
+				assert_memory_equal(got[k], want, 32);
+			}
+		}
+}
+
 static void
 test_mac(void **state)
 {
@@ -159,6 +190,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_sha256),
+	    cmocka_unit_test(test_sha256_many),
 	    cmocka_unit_test(test_mac),
 	    cmocka_unit_test(test_hex),
 	    cmocka_unit_test(test_seal),

@@ -1,11 +1,13 @@
 /* scan_test.c: attachments: names, true types, archives, careless encodings. MILTER.md section 2 and cases 33 to 37, 40. */
 #include "config.h"
 
+#include "lib/crypto.h"
 #include "lib/err.h"
 #include "lib/mime.h"
 #include "milter/scan_priv.h"
 #include "tests/unit/unit.h"
 
+#include <magic.h>
 #include <stdio.h>
 
 static const char *const banned[] = {"exe", "scr", "js", "bat", "msi"};
@@ -266,6 +268,99 @@ shown_text_needs_no_table(void **state)
 #undef HTML
 }
 
+/* What is told to be plain text without libmagic is what libmagic tells. */
+static void
+magic_is_libmagics(void **state)
+{
+	static const char *const words[] = {"ke hoach ", "kế hoạch ", "\r\n", "đ", "\t",
+	    "\xf0\x9f\x93\x9c", "+/v8-", "{\"a\": 1}", "1,2,3\n", "\x1b[1m", "\a", "\xe1\xba",
+	    "\xff", "\x7f", "\x01", "From: a\r\n", "<html>", "#!", "   ", "P"};
+	magic_t m = magic_open(MAGIC_MIME_TYPE | MAGIC_NO_CHECK_COMPRESS | MAGIC_NO_CHECK_TAR |
+			       MAGIC_NO_CHECK_CDF | MAGIC_NO_CHECK_ELF | MAGIC_NO_CHECK_TOKENS |
+			       MAGIC_NO_CHECK_JSON | MAGIC_NO_CHECK_CSV | MAGIC_NO_CHECK_SOFT);
+	unsigned plain = 0;
+	uint32_t seed = 9;
+	struct buf b;
+
+	(void)state;
+	scan_magic_init();
+	assert_int_equal(magic_load(m, NULL), 0);
+	buf_init(&b, 200000);
+	for (unsigned round = 0; round < 6000; round++) {
+		uint32_t kinds = round % 3 == 0 ? 20 : round % 3 == 1 ? 6 : 11;
+		size_t want = round % 100 == 0 ? 65530 + round / 100 : round % 700;
+		const char *w, *said;
+
+		buf_reset(&b);
+		while (b.len < want) {
+			seed = seed * 1664525 + 1013904223;
+			w = words[(seed >> 8) % kinds];
+			/* long ones are cut in the middle of a letter */
+			buf_append_str(&b, want > 60000 && kinds == 20 ? "ệ" : w);
+		}
+		if (b.len == 0)
+			continue;
+		said = magic_buffer(m, b.data, b.len < 65536 ? b.len : 65536);
+		assert_non_null(said);
+		if (strcmp(scan_magic(buf_slice(&b), true), said) != 0)
+			fail_msg("%u: %s, not %s", round, scan_magic(buf_slice(&b), true), said);
+		plain += strcmp(said, "text/plain") == 0;
+	}
+	assert_in_range(plain, 3000, 5900);
+	buf_done(&b);
+	magic_close(m);
+}
+
+/* The digests of the record are those of the octets, computed together or apart. */
+static void
+digests_are_of_the_octets(void **state)
+{
+	static const char *const forms[] = {"@", "Content-Type: text/plain\r\n\r\n@",
+	    "Content-Type: multipart/mixed; boundary=x\r\n\r\n--x\r\n\r\n@\r\n--x--\r\n",
+	    "Content-Type: multipart/mixed; "
+	    "boundary=x\r\n\r\npreamble\r\n--x\r\n\r\n@\r\n--x\r\n\r\nshort\r\n--x--\r\n",
+	    "Content-Type: multipart/mixed; "
+	    "boundary=x\r\n\r\n--x\r\n\r\nshort\r\n--x\r\n\r\n@\r\n--x\r\n\r\n@\r\n--x--\r\n"};
+	unsigned char want[32];
+	char text[3000];
+	struct buf m;
+
+	(void)state;
+	buf_init(&m, 65536);
+	for (size_t i = 0; i < sizeof forms / sizeof *forms; i++)
+		for (size_t n = 0; n < 2900; n += n < 200 ? 1 : 97) {
+			struct arena *a = arena_new(1 << 20);
+			struct findings f;
+			size_t at;
+
+			if (n == strlen("short"))
+				n++;
+			memset(text, 'k', n);
+			text[n] = '\0';
+			buf_reset(&m);
+			buf_append_str(
+			    &m, i == 0 ? "From: a@b.example\r\n\r\n" : "From: a@b.example\r\n");
+			at = i == 0 ? m.len : 0;
+			for (const char *p = forms[i]; *p != '\0'; p++)
+				buf_append(&m, *p == '@' ? text : p, *p == '@' ? n : 1);
+			if (i > 0)
+				at = (size_t)slice_find(buf_slice(&m), slice_str("\r\n\r\n")) + 4;
+			findings_init(&f, a);
+			scan_message(buf_slice(&m), &params, &f);
+			sha256_of(slice_from(buf_slice(&m), at), want);
+			assert_memory_equal(f.body_sha256, want, 32);
+			assert_int_equal(f.n_parts, i < 3 ? 1 : i - 1);
+			for (struct find_part *p = f.parts; p != NULL; p = p->next) {
+				sha256_of(p->size == strlen("short") ? slice_str("short")
+								     : slice_of(text, n),
+				    want);
+				assert_memory_equal(p->sha256, want, 32);
+			}
+			arena_free(a);
+		}
+	buf_done(&m);
+}
+
 int
 main(void)
 {
@@ -275,7 +370,8 @@ main(void)
 	    cmocka_unit_test(careless_encodings_hide_nothing),
 	    cmocka_unit_test(a_program_is_no_signature),
 	    cmocka_unit_test(fragments_and_doubles_are_told),
-	    cmocka_unit_test(shown_text_needs_no_table)};
+	    cmocka_unit_test(shown_text_needs_no_table), cmocka_unit_test(magic_is_libmagics),
+	    cmocka_unit_test(digests_are_of_the_octets)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

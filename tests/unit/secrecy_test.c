@@ -132,11 +132,44 @@ ordinary_text_is_not(void **state)
 	assert_true(wrong * 1000 < n);
 }
 
+/* A stamp in its column, wherever the column and its line stand: texts are looked through many octets at a time. */
+static void
+columns_at_every_place(void **state)
+{
+	static const struct {
+		const char *gap;
+		bool is;
+	} t[] = {{"\t", true}, {"|", true}, {"   ", true}, {"    ", true}, {"\n", true},
+	    {"  ", false}, {" ", false}, {"  \n ", true}};
+	struct buf b;
+
+	(void)state;
+	buf_init(&b, 1000);
+	for (size_t i = 0; i < sizeof t / sizeof *t; i++)
+		for (size_t before = 0; before < 140; before++)
+			for (size_t in_line = 1; in_line < 70; in_line += 3) {
+				buf_reset(&b);
+				for (size_t k = 0; k < before; k++)
+					buf_append_byte(&b, k % 50 == 49 ? '\n' : 'x');
+				buf_append_byte(&b, '\n');
+				for (size_t k = 0; k < in_line; k++)
+					buf_append_byte(&b, 'y');
+				buf_append_str(&b, t[i].gap);
+				buf_append_str(&b, "TỐI MẬT");
+				if (marked(TEXT, buf_slice(&b)) != t[i].is)
+					fail_msg("%zu %zu %zu", i, before, in_line);
+				buf_append_str(&b, before % 2 ? "\nz" : "\tz\n");
+				if (marked(TEXT, buf_slice(&b)) != t[i].is)
+					fail_msg("%zu %zu %zu, more behind", i, before, in_line);
+			}
+	buf_done(&b);
+}
+
 int
 main(void)
 {
-	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(marks_are_found), cmocka_unit_test(ordinary_text_is_not)};
+	const struct CMUnitTest tests[] = {cmocka_unit_test(marks_are_found),
+	    cmocka_unit_test(columns_at_every_place), cmocka_unit_test(ordinary_text_is_not)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
