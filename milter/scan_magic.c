@@ -22,6 +22,8 @@ static magic_t cookie;
 void
 scan_magic_init(void)
 {
+	if (cookie != NULL)
+		return;
 	cookie = magic_open(FLAGS);
 	if (cookie != NULL && magic_load(cookie, NULL) == 0)
 		return;
