@@ -188,6 +188,9 @@ replay(struct explain *e, const char *file)
 		    file != NULL ? file : e->p->sha256, policy_verdict_action(&v), rule,
 		    same ? _(", as it was") : "");
 	tell_verdict(e, &j.own, &v);
+	if (e->r.other_store && !e->c->json)
+		printf("%s\n",
+		    _("uncertain: its signatures were held against another store of anchors"));
 	json_set_str(e->out, "replayed_action", policy_verdict_action(&v));
 	json_set_str(e->out, "replayed_rule", rule);
 	json_set_bool(e->out, "same", same);

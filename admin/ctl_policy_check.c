@@ -336,6 +336,10 @@ look(struct warnings *w)
 		warn(w, (struct policy_pos){1, 1}, _("the milter would not take it: %s"),
 		    buf_cstr(&why));
 	buf_done(&why);
+	buf_init(&why, 4096);
+	if (policy_stores_check(w->c->conf, w->p, &why) != 0)
+		warn(w, w->p->trusts->pos, _("the milter would not take it: %s"), buf_cstr(&why));
+	buf_done(&why);
 	if (w->p->n_tests == 0)
 		warn(w, (struct policy_pos){1, 1}, "%s",
 		    _("no test \"FILE\" expect ...: nothing shows that the rules do what they "

@@ -140,8 +140,8 @@ setting_find(const struct policy *p, const struct policy_setting *like)
 
 	for (s = p->settings; s != NULL; s = s->next)
 		if (s->scope->kind == like->scope->kind &&
-		    slice_caseeq(s->scope->name, like->scope->name) &&
-		    slice_eq(s->name, like->name))
+		    slice_caseeq(s->scope->name, like->scope->name) && s->what == like->what &&
+		    (s->what == POLICY_TRUST || slice_eq(s->name, like->name)))
 			found = s;
 	return found;
 }
@@ -153,6 +153,50 @@ setting_text(const struct policy_setting *s, struct buf *scope, struct buf *text
 	buf_reset(text);
 	policy_print_scope(s->scope, scope);
 	policy_print_setting(s, text);
+}
+
+static void
+setting_name(const struct policy_setting *s, char *out, size_t n)
+{
+	if (s->what == POLICY_TRUST)
+		snprintf(out, n, "trust");
+	else
+		snprintf(out, n, "%s %.*s", s->what == POLICY_MODE ? "mode" : "limit",
+		    (int)(s->name.len < 40 ? s->name.len : 40), (const char *)s->name.ptr);
+}
+
+/* What a trust asks for. */
+static void
+diff_trusts(struct diff *d, const struct policy *old, const struct policy *new)
+{
+	const struct policy_trust *t, *other;
+	struct buf a, b;
+	char what[100];
+
+	buf_init(&a, 4096);
+	buf_init(&b, 4096);
+	for (t = old->trusts; t != NULL; t = t->next) {
+		other = policy_trust_find(new, t->name);
+		buf_reset(&a);
+		buf_reset(&b);
+		policy_print_trust(t, &a);
+		if (other != NULL)
+			policy_print_trust(other, &b);
+		snprintf(
+		    what, sizeof what, "trust %.*s", (int)t->name.len, (const char *)t->name.ptr);
+		compare(d, what, slice_str(""), &a, other != NULL ? &b : NULL);
+	}
+	for (t = new->trusts; t != NULL; t = t->next) {
+		if (policy_trust_find(old, t->name) != NULL)
+			continue;
+		buf_reset(&b);
+		policy_print_trust(t, &b);
+		snprintf(
+		    what, sizeof what, "trust %.*s", (int)t->name.len, (const char *)t->name.ptr);
+		compare(d, what, slice_str(""), NULL, &b);
+	}
+	buf_done(&a);
+	buf_done(&b);
 }
 
 static void
@@ -172,16 +216,14 @@ diff_settings(struct diff *d, const struct policy *old, const struct policy *new
 		if (other != NULL)
 			setting_text(other, &scope, &b);
 		setting_text(s, &scope, &a);
-		snprintf(what, sizeof what, "%s %.40s", s->name.len > 0 ? "mode" : "limit",
-		    s->name.len > 0 ? (const char *)s->name.ptr : "attachments");
+		setting_name(s, what, sizeof what);
 		compare(d, what, buf_slice(&scope), &a, other != NULL ? &b : NULL);
 	}
 	for (s = new->settings; s != NULL; s = s->next) {
 		if (setting_find(new, s) != s || setting_find(old, s) != NULL)
 			continue;
 		setting_text(s, &scope, &b);
-		snprintf(what, sizeof what, "%s %.40s", s->name.len > 0 ? "mode" : "limit",
-		    s->name.len > 0 ? (const char *)s->name.ptr : "attachments");
+		setting_name(s, what, sizeof what);
 		compare(d, what, buf_slice(&scope), NULL, &b);
 	}
 	buf_done(&scope);
@@ -272,6 +314,7 @@ policy_diff(struct ctl *c, int argc, char **argv)
 		tell(&d, "~", "owner", slice_str(""), old->owner, new->owner);
 	diff_list(&d, "organization", &old->organization, &new->organization);
 	diff_groups(&d, old, new);
+	diff_trusts(&d, old, new);
 	diff_settings(&d, old, new);
 	diff_rules(&d, old, new);
 	if (old->version != new->version)
@@ -329,6 +372,31 @@ tell_value(struct explain *e, const char *name, const char *value,
 	buf_done(&scope);
 }
 
+/* The store, and each floor: where it comes from the nearest trust says; stricter ones of wider scopes hold as well. */
+static void
+explain_trust(struct explain *e, const struct policy_who *who, int64_t now)
+{
+	static const char *const names[] = {"digest", "rsa", "ec", "revocation-hours"};
+	const struct policy_setting *from;
+	struct policy_pos none = {0, 0};
+	struct rule_trust t;
+	char text[80];
+	bool any = policy_trust_of(e->p, who, now, &t, &from);
+	long long n[4];
+
+	snprintf(text, sizeof text, "%.*s", (int)t.store.len, any ? (const char *)t.store.ptr : "");
+	tell_value(e, "trust", any ? text : _("of the domain"), from, none);
+	n[0] = t.digest;
+	n[1] = t.rsa;
+	n[2] = t.ec;
+	n[3] = t.rev_age_s / 3600;
+	for (size_t i = 0; i < 4 && any; i++) {
+		snprintf(text, sizeof text, "%lld", n[i]);
+		if (n[i] != 0)
+			tell_value(e, names[i], text, from, none);
+	}
+}
+
 static void
 explain_all(struct explain *e, const struct policy_who *who)
 {
@@ -344,9 +412,17 @@ explain_all(struct explain *e, const struct policy_who *who)
 	for (size_t i = 0; i < rule_table_len; i++)
 		tell_value(
 		    e, rule_table[i].id, rule_mode_name((enum rule_mode)modes[i]), from[i], none);
-	limit = policy_limit_of(e->p, who, now, 0, &f);
-	snprintf(text, sizeof text, "%llu", (unsigned long long)limit);
-	tell_value(e, "attachments", f == NULL ? _("congvu.conf") : text, f, none);
+	for (enum policy_what w = POLICY_LIMIT_ATTACHMENTS; w <= POLICY_LIMIT_RECIPIENTS; w++) {
+		limit = policy_limit_of(e->p, w, who, now, 0, &f);
+		snprintf(text, sizeof text, "%llu", (unsigned long long)limit);
+		tell_value(e, policy_limit_name(w),
+		    f != NULL ? text
+		    : w == POLICY_LIMIT_ATTACHMENTS || w == POLICY_LIMIT_RECIPIENTS
+			? _("congvu.conf")
+			: _("none"),
+		    f, none);
+	}
+	explain_trust(e, who, now);
 	for (r = e->p->rules; r != NULL; r = r->next) {
 		enum rule_mode m = policy_own_mode(e->p, r, who, now, &f);
 		const char *value = !policy_scope_holds(r->scope, who) ? _("not for them")

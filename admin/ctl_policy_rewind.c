@@ -124,6 +124,19 @@ compare(
 	count(&w->changes, key, r->qid);
 }
 
+/* Signed, and held against other anchors then. */
+static void
+note_store(struct rewind *w, const struct policy_replay *r, struct slice agency)
+{
+	char key[KEY_MAX];
+	size_t at = 0;
+
+	put(key, &at, agency);
+	put(key, &at, slice_str("trust"));
+	put(key, &at, r->rules.trust.name);
+	count(&w->unsure, key, r->qid);
+}
+
 /* What did not come to a judgement then (T01 ..., M07, M08) tells nothing of the mail. */
 bool
 policy_was_judged(const struct json *rec, const struct policy_replay *r)
@@ -167,6 +180,8 @@ on_record(void *arg, struct slice line, struct json *rec)
 		judgement_replay(&j, r, w->arena, &v);
 		compare(w, r, &v, agency);
 		note_rows(w, r, &j.own, agency);
+		if (r->other_store)
+			note_store(w, r, agency);
 		verdict_done(&v);
 	}
 	json_free(rec);

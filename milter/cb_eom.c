@@ -114,9 +114,9 @@ read_grace(struct eom *e)
 	for (s = e->findings.sigs; s != NULL; s = s->next) {
 		if (s->coverage != SIG_WHOLE || s->status != SIG_VALID)
 			continue;
-		if (s->rev == REV_GOOD) {
+		if (rule_rev_of(&e->facts, s) == REV_GOOD) {
 			revcache_grace_over(s->issuer, true);
-		} else if (s->rev == REV_UNKNOWN) {
+		} else if (rule_rev_of(&e->facts, s) == REV_UNKNOWN) {
 			unknown = true;
 			all_over &= revcache_grace_over(s->issuer, false);
 		}
@@ -158,8 +158,10 @@ judge(struct eom *e)
 		return eom_in_trouble(e, T_BUSY, e->msg->err);
 	if (fill_recipients(e) != 0 || facts_read(header, e->arena, &e->facts) != 0)
 		return eom_in_trouble(e, T_BUSY, ERR_NOMEM);
-	if ((err = eom_ask_directory(e)) != 0 || (err = sign_for_mailbox(e)) != 0 ||
-	    (err = eom_ask_scanner(e)) != 0 || (err = eom_ask_clamd(e)) != 0 ||
+	if ((err = eom_ask_directory(e)) != 0 || (err = sign_for_mailbox(e)) != 0)
+		return err;
+	judgement_trust(&e->judgement, &e->facts);
+	if ((err = eom_ask_scanner(e)) != 0 || (err = eom_ask_clamd(e)) != 0 ||
 	    (err = eom_ask_signer(e)) != 0)
 		return err;
 	if (judgement_read(header, milter_settings.official_headers,

@@ -133,7 +133,7 @@ rev_unknown(const struct findings *f)
 int
 eom_ask_scanner(struct eom *e)
 {
-	struct slice domain = e->facts.n_authors > 0 ? e->facts.authors[0].domain : slice_str("");
+	struct slice domain = judgement_store(&e->facts, e->arena);
 	bool again = false;
 	int err;
 

@@ -170,7 +170,8 @@ judge(const struct world *w, struct slice whole, const struct policy *p, const s
 	m.from = arena_slicedup(a, f.n_authors > 0 ? f.authors[0].address : slice_str(""));
 	m.login = f.authenticated ? m.from : NULL;
 	findings_init(&scan, a);
-	sp.domain = f.n_authors > 0 ? f.authors[0].domain : sp.domain;
+	judgement_trust(&j, &f);
+	sp.domain = judgement_store(&f, a);
 	scan_message(whole, &sp, &scan);
 	f.scan = &scan;
 	f.rev_grace_over = true;

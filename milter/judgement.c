@@ -37,12 +37,66 @@ modes_for(const struct judgement *j, const struct policy_who *who, unsigned char
 	}
 }
 
+/* What congvu.conf says, unless the policy does. */
 static uint64_t
-limit_for(const struct judgement *j, const struct policy_who *who)
+limit_for(const struct judgement *j, enum policy_what what, const struct policy_who *who,
+    const struct rule_facts *f)
 {
-	uint64_t limit = j->modes != NULL ? modes_limit(j->modes, who->domain, who->agency) : 0;
+	uint64_t limit = 0;
 
-	return j->policy == NULL ? limit : policy_limit_of(j->policy, who, j->now, limit, NULL);
+	if (what == POLICY_LIMIT_ATTACHMENTS && j->modes != NULL)
+		limit = modes_limit(j->modes, who->domain, who->agency);
+	else if (what == POLICY_LIMIT_RECIPIENTS && f->settings != NULL)
+		limit = f->settings->rcpts_max;
+	return j->policy == NULL ? limit
+				 : policy_limit_of(j->policy, what, who, j->now, limit, NULL);
+}
+
+/* Of several authors the smallest that there is. */
+static void
+lower(uint64_t *limit, uint64_t other)
+{
+	if (other != 0 && (*limit == 0 || other < *limit))
+		*limit = other;
+}
+
+/* The store of the first author; floors of all. */
+void
+judgement_trust(const struct judgement *j, struct rule_facts *f)
+{
+	size_t i, n = f->n_authors > 0 ? f->n_authors : 1;
+	struct rule_trust t, *all = &f->trust;
+	struct policy_who who;
+
+	memset(all, 0, sizeof *all);
+	for (i = 0; i < n && j->policy != NULL; i++) {
+		who = policy_who_of(&f->authors[i]);
+		policy_trust_of(j->policy, &who, j->now, &t, NULL);
+		if (i == 0) {
+			*all = t;
+			continue;
+		}
+		all->digest = t.digest > all->digest ? t.digest : all->digest;
+		all->rsa = t.rsa > all->rsa ? t.rsa : all->rsa;
+		all->ec = t.ec > all->ec ? t.ec : all->ec;
+		if (t.rev_age_s != 0 && (all->rev_age_s == 0 || t.rev_age_s < all->rev_age_s))
+			all->rev_age_s = t.rev_age_s;
+	}
+}
+
+struct slice
+judgement_store(const struct rule_facts *f, struct arena *a)
+{
+	struct slice domain = f->n_authors > 0 ? f->authors[0].domain : slice_str("");
+	const char *both;
+
+	if (f->trust.store.len == 0)
+		return domain;
+	both = arena_printf(a, "%.*s=%.*s", (int)domain.len,
+	    domain.len > 0 ? (const char *)domain.ptr : "", (int)f->trust.store.len,
+	    (const char *)f->trust.store.ptr);
+	/* without memory: a store that there is not, never another one */
+	return slice_str(both != NULL ? both : "=");
 }
 
 void
@@ -51,17 +105,17 @@ judgement_modes(struct judgement *j, struct rule_facts *f)
 	size_t i, n = f->n_authors > 0 ? f->n_authors : 1;
 	unsigned char other[RULE_COUNT];
 	struct policy_who who;
-	uint64_t limit;
 
 	memset(j->in_force, 0, sizeof j->in_force);
-	f->attach_max = 0;
+	f->attach_max = f->files_max = f->message_max = f->rcpts_max = 0;
 	for (i = 0; i < n; i++) {
 		who = policy_who_of(&f->authors[i]);
 		modes_for(j, &who, other);
 		modes_stricter(j->in_force, other);
-		limit = limit_for(j, &who);
-		if (limit != 0 && (f->attach_max == 0 || limit < f->attach_max))
-			f->attach_max = limit;
+		lower(&f->attach_max, limit_for(j, POLICY_LIMIT_ATTACHMENTS, &who, f));
+		lower(&f->files_max, limit_for(j, POLICY_LIMIT_FILES, &who, f));
+		lower(&f->message_max, limit_for(j, POLICY_LIMIT_MESSAGE, &who, f));
+		lower(&f->rcpts_max, limit_for(j, POLICY_LIMIT_RECIPIENTS, &who, f));
 	}
 	f->modes = j->in_force;
 }
@@ -97,19 +151,55 @@ judgement_live(struct judgement *j, struct rule_facts *f, struct slice header, c
 	return err;
 }
 
+static void
+ask_again(struct policy_replay *r, ptrdiff_t rule, struct arena *a)
+{
+	struct buf detail;
+
+	buf_init(&detail, 300);
+	r->hits[rule] = rule_table[rule].hit(&r->rules, &detail);
+	if (r->hits[rule] && detail.len > 0)
+		r->details[rule] = arena_slice(a, buf_slice(&detail));
+	buf_done(&detail);
+}
+
+/* Numbers of the policy are asked again, where it has some and the record tells. */
+static void
+ask_numbers(struct policy_replay *r, struct arena *a)
+{
+	struct rule_facts *f = &r->rules;
+	const struct find_sig *s;
+
+	if (r->facts.flags_unknown)
+		return;
+	if (f->attach_max != 0 || f->message_max != 0 || (f->files_max != 0 && !r->facts.parts_cut))
+		ask_again(r, RULE_ROW_rule_too_large, a);
+	if (f->rcpts_max != 0 && r->store_known) {
+		f->n_rcpts = (size_t)r->facts.n_rcpts_all;
+		ask_again(r, RULE_ROW_rule_many_recipients, a);
+		f->n_rcpts = 0;
+	}
+	if (r->store_known || f->trust.store.len > 0)
+		ask_again(r, RULE_ROW_rule_weak, a);
+	for (s = r->scan.sigs; s != NULL && f->trust.rev_age_s != 0; s = s->next) {
+		if (s->coverage == SIG_WHOLE && s->rev == REV_GOOD &&
+		    rule_rev_of(f, s) == REV_UNKNOWN && f->official)
+			ask_again(r, RULE_ROW_rule_rev_unknown, a);
+	}
+}
+
 void
 judgement_replay(struct judgement *j, struct policy_replay *r, struct arena *a, struct verdict *v)
 {
-	ptrdiff_t p25 = rule_index(slice_str("P25"));
-	struct buf detail;
+	struct slice was = r->store;
 
+	judgement_trust(j, &r->rules);
 	judgement_modes(j, &r->rules);
-	/* the limit is a number of the policy: asked again where it has one */
-	if (r->rules.attach_max != 0 && !r->facts.flags_unknown && p25 >= 0) {
-		buf_init(&detail, 300);
-		r->hits[p25] = rule_table[p25].hit(&r->rules, &detail);
-		buf_done(&detail);
-	}
+	ask_numbers(r, a);
+	/* whether another store would have believed the signer nobody knows */
+	r->other_store =
+	    j->policy != NULL && r->scan.n_sigs > 0 &&
+	    (r->store_known ? !slice_eq(was, r->rules.trust.store) : r->rules.trust.store.len > 0);
 	r->facts.found = j->policy != NULL && slice_eq_str(r->policy_sha256, j->policy->sha256)
 			     ? r->found
 			     : NULL;

@@ -18,8 +18,11 @@ struct judgement {
 /* What the message's own header says of it, once its authors are known. names: policy_official_headers. 0, ERR_NOMEM. */
 int judgement_read(struct slice header, const char *const *names, size_t n_names, struct arena *a,
     struct rule_facts *f);
-/* Modes and limit in force for the authors (of several, the stricter) into j->in_force and f; a limit that nobody states is left. f->modes
- * points into j afterwards. */
+/* What the policy's trust demands of the authors' signatures, into f->trust: once the directory has said whose they are, before the scanner is asked. */
+void judgement_trust(const struct judgement *j, struct rule_facts *f);
+/* What the scanner is asked with: the first author's domain, or "DOMAIN=STORE" (smime.h). In the arena, or the author's. */
+struct slice judgement_store(const struct rule_facts *f, struct arena *a);
+/* Modes and limits in force for the authors (of several, the stricter) into j->in_force and f. f->modes points into j afterwards. */
 void judgement_modes(struct judgement *j, struct rule_facts *f);
 /* All rules over a live message whose facts are complete. v: verdict_done, in any case but ERR_NOMEM. 0; ERR_NOMEM; ERR_LIMIT: the policy's rules
  * cost too much for this message, and no decision can be trusted. */

@@ -25,7 +25,7 @@ milter_libcvfindings_a_SOURCES = milter/symbol.h milter/symbol.c milter/doc_fact
 # --- libcvrule.a: the pure part of the policy ---
 noinst_LIBRARIES += milter/libcvrule.a
 milter_libcvrule_a_SOURCES = milter/rule.h milter/rules.def milter/rule.c milter/rule_form.c milter/rule_attach.c \
-	milter/rule_sign.c milter/rule_doc.c milter/rule_send.c milter/sio_label.h milter/sio_label.c milter/register.h milter/register.c milter/facts.h milter/facts.c milter/modes.h milter/modes.c \
+	milter/rule_sign.c milter/rule_trust.c milter/rule_doc.c milter/rule_send.c milter/sio_label.h milter/sio_label.c milter/register.h milter/register.c milter/facts.h milter/facts.c milter/modes.h milter/modes.c \
 	milter/authres.h milter/authres.c milter/clearance.h milter/clearance.c
 CV_RULE_LIBS = milter/libcvrule.a milter/libcvfindings.a lib/libcvmail.a lib/libcvjson.a lib/libcvipc.a lib/libcvcrypto.a lib/libcv.a \
 	$(CV_MAIL_LIBS) $(CRYPTO_LIBS) $(JANSSON_LIBS)
@@ -33,7 +33,7 @@ CV_RULE_LIBS = milter/libcvrule.a milter/libcvfindings.a lib/libcvmail.a lib/lib
 # --- libcvpolicy.a: the policy language; bison and flex make its reader in the build folder. Their output is not held to all our warnings. ---
 noinst_LIBRARIES += milter/libcvpolicy.a milter/libcvpolicyread.a
 milter_libcvpolicy_a_SOURCES = milter/policy.h milter/policy_priv.h milter/policy_predicates.def milter/policy_build.c milter/policy_expr.c milter/policy_match.c \
-	milter/policy_predicates.c milter/policy_eval.c milter/policy_print.c milter/policy_load.h milter/policy_load.c milter/policy_sign.h milter/policy_sign.c milter/policy_record.h \
+	milter/policy_predicates.c milter/policy_trust.c milter/policy_eval.c milter/policy_print.c milter/policy_load.h milter/policy_load.c milter/policy_sign.h milter/policy_sign.c milter/policy_record.h \
 	milter/policy_record.c milter/judgement.h milter/judgement.c milter/settings.h milter/settings.c
 nodist_milter_libcvpolicyread_a_SOURCES = milter/policy_grammar.c milter/policy_lexer.c
 milter_libcvpolicyread_a_CFLAGS = $(AM_CFLAGS) -Wno-shadow -Wno-cast-qual -Wno-missing-prototypes -Wno-undef -Wno-sign-compare -Wno-unused-function \

@@ -91,10 +91,29 @@ struct policy_rule {
 	struct policy_pos pos;
 	struct policy_rule *next;
 };
-/* "mode P25 off reason "..." until 2026-12-31", or a limit. */
+/* What "trust NAME { ... }" says: whose certificates sign, and what a signature must be at least. */
+struct policy_trust {
+	struct slice name, store; /* store: a folder of trust_dir */
+	unsigned digest, rsa, ec; /* bits; 0: the built-in floor */
+	int64_t rev_age_s; /* older answers about revocation count as none; 0: nothing is said */
+	struct policy_pos pos;
+	struct policy_trust *next;
+};
+enum policy_what {
+	POLICY_MODE,
+	POLICY_TRUST,
+	POLICY_LIMIT_ATTACHMENTS, /* octets, decoded (P25) */
+	POLICY_LIMIT_FILES,       /* attachments (P25) */
+	POLICY_LIMIT_MESSAGE,     /* octets of the whole message (P25) */
+	POLICY_LIMIT_RECIPIENTS,  /* P29 */
+};
+/* "mode P25 off reason "..." until 2026-12-31", "limit files 20", "trust bo". */
 struct policy_setting {
+	enum policy_what what;
 	const struct policy_scope *scope;
-	struct slice name;             /* "P25", "P*", "A-017"; empty: the limit of attachments */
+	struct slice name; /* "P25", "P*", "A-017" of a mode, "attachments", "bo" */
+	const struct policy_trust *trust;
+	bool instead;                  /* of a trust: floors of wider scopes do not hold */
 	ptrdiff_t builtin;             /* index in rule_table; -1: all P rules; -2: none */
 	const struct policy_rule *own; /* NULL: a built-in one */
 	enum rule_mode mode;
@@ -129,10 +148,11 @@ struct policy {
 	char sha256[65];
 	struct policy_list organization; /* domains; "*.x" for all below */
 	struct policy_group *groups;
+	struct policy_trust *trusts;
 	struct policy_rule *rules;
 	struct policy_setting *settings; /* in the order of the file */
 	struct policy_test *tests;
-	size_t n_rules, n_settings, n_tests, n_groups;
+	size_t n_rules, n_settings, n_tests, n_groups, n_trusts;
 	struct policy_scope global;
 };
 
@@ -150,7 +170,8 @@ struct policy_errors {
 int policy_compile(
     struct slice text, const char *file, struct policy **out, struct policy_errors *errors_out);
 void policy_free(struct policy *p); /* NULL accepted */
-/* What is no error but may not be meant: "mode P*" that takes the rule about state secrets down with it. POLICY_ERRORS_MAX at most. */
+/* What is no error but may not be meant: "mode P*" that takes the rule about state secrets down with it, a trust that asks for less than one for all, which
+ * holds beside it. POLICY_ERRORS_MAX at most. */
 void policy_warnings(const struct policy *p, struct policy_errors *out);
 
 /* The table of predicates. */
@@ -221,9 +242,17 @@ void policy_modes_of(const struct policy *p, const struct policy_who *who, int64
     unsigned char *out,
     const struct policy_setting *
 	*from_out); /* from_out (may be NULL): rule_table_len; NULL: default */
-/* 0: no limit; *from_out NULL: nothing is said (then the limit is otherwise's) */
-uint64_t policy_limit_of(const struct policy *p, const struct policy_who *who, int64_t now,
-    uint64_t otherwise, const struct policy_setting **from_out);
+/* 0: no limit; *from_out NULL: nothing is said (then the limit is otherwise's). what: POLICY_LIMIT_... */
+uint64_t policy_limit_of(const struct policy *p, enum policy_what what,
+    const struct policy_who *who, int64_t now, uint64_t otherwise,
+    const struct policy_setting **from_out);
+/* The store of the nearest trust that holds for an author, and the strictest of all floors that hold: those of wider scopes too, unless a nearer one stands
+ * instead of them. False: none holds; out is zeroed then. from_out may be NULL. */
+bool policy_trust_of(const struct policy *p, const struct policy_who *who, int64_t now,
+    struct rule_trust *out, const struct policy_setting **from_out);
+const struct policy_trust *policy_trust_find(const struct policy *p, struct slice name);
+/* "attachments" */
+const char *policy_limit_name(enum policy_what what);
 enum rule_mode policy_own_mode(const struct policy *p, const struct policy_rule *r,
     const struct policy_who *who, int64_t now, const struct policy_setting **from_out);
 bool policy_scope_holds(const struct policy_scope *s, const struct policy_who *who);
@@ -235,6 +264,7 @@ void policy_print_expr(const struct policy *p, const struct policy_expr *e, stru
 void policy_print_rule(const struct policy *p, const struct policy_rule *r, struct buf *out);
 void policy_print_scope(const struct policy_scope *s, struct buf *out);
 void policy_print_setting(const struct policy_setting *s, struct buf *out);
+void policy_print_trust(const struct policy_trust *t, struct buf *out);
 void policy_print_day(int64_t day, struct buf *out); /* 2026-12-31 */
 
 #endif

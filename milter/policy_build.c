@@ -151,8 +151,8 @@ policy_items_add(struct policy_items l, struct policy_items one)
 
 /* ---- statements ---- */
 
-static bool
-once(struct policy_build *b, struct policy_pos pos, bool is_there, struct slice what)
+bool
+policy_once(struct policy_build *b, struct policy_pos pos, bool is_there, struct slice what)
 {
 	if (is_there)
 		policy_error_at(b, pos, "\"%.*s\" đã được khai ở trên",
@@ -177,7 +177,7 @@ policy_on_organization(struct policy_build *b, const struct policy_items *l)
 {
 	struct policy_pos pos = l->first != NULL ? l->first->pos : b->from;
 
-	if (once(b, pos, b->p->organization.n > 0, slice_str("organization")))
+	if (policy_once(b, pos, b->p->organization.n > 0, slice_str("organization")))
 		fill(b, &b->p->organization, l, policy_make_domain);
 }
 
@@ -198,7 +198,8 @@ new_group(struct policy_build *b, struct policy_pos pos, struct slice name)
 {
 	struct policy_group *g;
 
-	if (!once(b, pos, policy_group_find(b->p, name) != NULL, name) || b->p->n_groups == 1000)
+	if (!policy_once(b, pos, policy_group_find(b->p, name) != NULL, name) ||
+	    b->p->n_groups == 1000)
 		return NULL;
 	g = policy_alloc(b, sizeof *g);
 	if (g == NULL)
@@ -278,8 +279,8 @@ own_rule(const struct policy *p, struct slice id)
 	return NULL;
 }
 
-static struct policy_setting *
-setting(struct policy_build *b, struct policy_pos pos)
+struct policy_setting *
+policy_setting_new(struct policy_build *b, struct policy_pos pos)
 {
 	struct policy_setting *s = policy_count(b, pos) ? policy_alloc(b, sizeof *s) : NULL;
 
@@ -303,7 +304,7 @@ policy_on_mode(struct policy_build *b, struct policy_pos pos, struct slice rule,
     struct policy_pos mode_pos, struct slice mode)
 {
 	static const enum rule_mode all[] = {MODE_OFF, MODE_LOG, MODE_WARN, MODE_ENFORCE};
-	struct policy_setting *s = setting(b, pos);
+	struct policy_setting *s = policy_setting_new(b, pos);
 	size_t i;
 
 	if (s == NULL)
@@ -328,17 +329,30 @@ policy_on_mode(struct policy_build *b, struct policy_pos pos, struct slice rule,
 		s->mode = all[i];
 }
 
-void
-policy_on_limit(struct policy_build *b, struct policy_pos pos, struct slice what, uint64_t octets)
+const char *
+policy_limit_name(enum policy_what what)
 {
-	struct policy_setting *s = setting(b, pos);
+	static const char *const names[] = {"attachments", "files", "message", "recipients"};
 
-	if (!slice_eq_str(what, "attachments"))
-		policy_error_at(
-		    b, pos, "chỉ có giới hạn attachments", "the only limit there is: attachments");
-	else if (s != NULL) {
+	return names[what - POLICY_LIMIT_ATTACHMENTS];
+}
+
+void
+policy_on_limit(struct policy_build *b, struct policy_pos pos, struct slice what, uint64_t n)
+{
+	struct policy_setting *s = policy_setting_new(b, pos);
+	enum policy_what w = POLICY_LIMIT_ATTACHMENTS;
+
+	while (w <= POLICY_LIMIT_RECIPIENTS && !slice_eq_str(what, policy_limit_name(w)))
+		w++;
+	if (w > POLICY_LIMIT_RECIPIENTS) {
+		policy_error_at(b, pos, "giới hạn là attachments, files, message hoặc recipients",
+		    "a limit is one of attachments, files, message, recipients");
+	} else if (s != NULL) {
+		s->what = w;
+		s->name = what;
 		s->builtin = -2;
-		s->limit = octets;
+		s->limit = n;
 	}
 }
 
@@ -361,7 +375,7 @@ policy_on_rule_begin(struct policy_build *b, struct policy_pos pos, struct slice
 	if (rule_index(id) >= 0 || (id.len == 3 && id.ptr[0] == 'T' && id.ptr[1] == '0'))
 		policy_error_at(b, pos, "\"%.*s\" là quy tắc có sẵn", "\"%.*s\" is a built-in rule",
 		    (int)id.len, (const char *)id.ptr);
-	if (!once(b, pos, own_rule(b->p, id) != NULL, id))
+	if (!policy_once(b, pos, own_rule(b->p, id) != NULL, id))
 		return;
 	if (b->p->n_rules == POLICY_RULES_MAX) {
 		policy_error_at(b, pos, "quá %d quy tắc", "more than %d rules", POLICY_RULES_MAX);
@@ -565,6 +579,7 @@ policy_compile(
 	b.rules_end = &p->rules;
 	b.settings_end = &p->settings;
 	b.groups_end = &p->groups;
+	b.trusts_end = &p->trusts;
 	b.tests_end = &p->tests;
 	if (text_ok(&b, text)) {
 		err = policy_read(&b, text) == 0 && errors->n == 0 ? 0 : ERR_SYNTAX;

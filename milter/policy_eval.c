@@ -104,8 +104,8 @@ policy_scope_holds(const struct policy_scope *s, const struct policy_who *w)
 }
 
 /* Higher is nearer to the author. */
-static uint64_t
-nearness(const struct policy_scope *s)
+uint64_t
+policy_nearness(const struct policy_scope *s)
 {
 	return (uint64_t)s->kind * 4096 + s->name.len;
 }
@@ -119,15 +119,17 @@ policy_who_of(const struct rule_author *a)
 /* The setting that holds for an author: the nearest; of two as near, the one that names the rule, then the later one. */
 static const struct policy_setting *
 find_setting(const struct policy *p, const struct policy_who *who, int64_t today, ptrdiff_t builtin,
-    const struct policy_rule *own, bool limit)
+    const struct policy_rule *own, enum policy_what what)
 {
 	const struct policy_setting *s, *best = NULL;
 	uint64_t near, nearest = 0;
 	bool fits;
 
 	for (s = p->settings; s != NULL; s = s->next) {
-		if (limit || s->name.len == 0)
-			fits = limit && s->name.len == 0;
+		if (s->what != what)
+			fits = false;
+		else if (what != POLICY_MODE)
+			fits = true;
 		else if (own != NULL)
 			fits = s->own == own;
 		else
@@ -135,7 +137,7 @@ find_setting(const struct policy *p, const struct policy_who *who, int64_t today
 			       (s->builtin == -1 && rule_table[builtin].id[0] == 'P');
 		if (!fits || s->until < today || !policy_scope_holds(s->scope, who))
 			continue;
-		near = 2 * nearness(s->scope) + (s->builtin != -1) + 1;
+		near = 2 * policy_nearness(s->scope) + (s->builtin != -1) + 1;
 		if (near >= nearest) {
 			nearest = near;
 			best = s;
@@ -152,7 +154,7 @@ policy_modes_of(const struct policy *p, const struct policy_who *who, int64_t no
 	size_t i;
 
 	for (i = 0; i < rule_table_len; i++) {
-		s = find_setting(p, who, now / DAY, (ptrdiff_t)i, NULL, false);
+		s = find_setting(p, who, now / DAY, (ptrdiff_t)i, NULL, POLICY_MODE);
 		out[i] = (unsigned char)(s != NULL ? s->mode : rule_table[i].mode);
 		if (from_out != NULL)
 			from_out[i] = s;
@@ -160,10 +162,10 @@ policy_modes_of(const struct policy *p, const struct policy_who *who, int64_t no
 }
 
 uint64_t
-policy_limit_of(const struct policy *p, const struct policy_who *who, int64_t now,
-    uint64_t otherwise, const struct policy_setting **from_out)
+policy_limit_of(const struct policy *p, enum policy_what what, const struct policy_who *who,
+    int64_t now, uint64_t otherwise, const struct policy_setting **from_out)
 {
-	const struct policy_setting *s = find_setting(p, who, now / DAY, 0, NULL, true);
+	const struct policy_setting *s = find_setting(p, who, now / DAY, 0, NULL, what);
 
 	if (from_out != NULL)
 		*from_out = s;
@@ -174,7 +176,7 @@ enum rule_mode
 policy_own_mode(const struct policy *p, const struct policy_rule *r, const struct policy_who *who,
     int64_t now, const struct policy_setting **from_out)
 {
-	const struct policy_setting *s = find_setting(p, who, now / DAY, -2, r, false);
+	const struct policy_setting *s = find_setting(p, who, now / DAY, -2, r, POLICY_MODE);
 
 	if (from_out != NULL)
 		*from_out = s;

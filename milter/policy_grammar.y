@@ -30,7 +30,7 @@ typedef void *yyscan_t;
 int policy_yylex(POLICY_YYSTYPE *v, struct policy_pos *l, yyscan_t scanner);
 static void policy_yyerror(const struct policy_pos *l, yyscan_t scanner, struct policy_build *b, const char *msg);
 }
-%token T_POLICY "policy" T_VERSION "version" T_OWNER "owner" T_EXPIRES "expires" T_ORGANIZATION "organization" T_GROUP "group" T_DIRECTORY "directory"
+%token T_POLICY "policy" T_VERSION "version" T_OWNER "owner" T_EXPIRES "expires" T_ORGANIZATION "organization" T_GROUP "group" T_DIRECTORY "directory" T_TRUST "trust" T_INSTEAD "instead"
 %token T_GLOBAL "global" T_DOMAIN "domain" T_AGENCY "agency" T_PERSON "person" T_MODE "mode" T_LIMIT "limit" T_RULE "rule"
 %token T_MONITOR "monitor" T_WARN "warn" T_DESCRIPTION "description" T_WHEN "when" T_AND "and" T_OR "or" T_NOT "not" T_EXCEPT "except"
 %token T_REASON "reason" T_UNTIL "until" T_THEN "then" T_REJECT "reject" T_TEMPFAIL "tempfail" T_QUARANTINE "quarantine" T_NOTE "note"
@@ -58,6 +58,7 @@ statement: T_ORGANIZATION names_list ';'	{ policy_on_organization(b, &$2); }
     | T_GLOBAL '{' { policy_on_scope(b, @1, POLICY_GLOBAL, slice_str("")); } settings '}'
     | scope_kind name '{' { policy_on_scope(b, @2, $1, $2); } settings '}' { b->scope = &b->p->global; }
     | setting
+    | T_TRUST name '{' { policy_on_trust_begin(b, @2, $2); } trust_items '}'	{ b->trust = NULL; }
     | T_TEST T_STRING { b->test.file = $2; } test_options T_EXPECT expected optional_rule ';'	{ policy_on_test(b, @1, $2, $6, $7); }
     ;
 scope_kind: T_DOMAIN	{ $$ = POLICY_DOMAIN; }
@@ -74,7 +75,16 @@ setting: T_MODE rule_name mode_name	{ b->setting_reason = slice_str(""); b->sett
 	setting_why ';'	{ policy_on_mode(b, @2, $2, @3, $3); }
     | T_LIMIT T_WORD octets	{ b->setting_reason = slice_str(""); b->setting_until = INT64_MAX; }
 	setting_why ';'	{ policy_on_limit(b, @2, $2, $3); }
+    | T_TRUST name	{ b->setting_reason = slice_str(""); b->setting_until = INT64_MAX; b->setting_instead = false; }
+	optional_instead setting_why ';'	{ policy_on_trust(b, @2, $2); }
     | rule
+    ;
+optional_instead: %empty
+    | T_INSTEAD	{ b->setting_instead = true; }
+    ;
+trust_items: %empty
+    | trust_items T_WORD T_NUMBER ';'	{ policy_on_trust_number(b, @2, $2, $3); }
+    | trust_items T_WORD name ';'	{ policy_on_trust_text(b, @2, $2, $3); }
     ;
 rule_name: T_WORD
     | T_STRING

@@ -12,6 +12,7 @@
 #include "lib/json.h"
 #include "lib/log.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -380,6 +381,51 @@ signed_enough(
 	return err;
 }
 
+/* ---- stores ---- */
+
+/* A file that smime_trust_load would read certificates from. */
+static bool
+has_certificate(const char *folder)
+{
+	static const char *const ends[] = {".pem", ".crt", ".cer", ".der"};
+	struct dirent *e;
+	DIR *dp = opendir(folder);
+	bool found = false;
+
+	while (dp != NULL && !found && (e = readdir(dp)) != NULL) {
+		size_t n = strlen(e->d_name), i;
+
+		for (i = 0; i < sizeof ends / sizeof *ends; i++)
+			found = found || (n > 4 && e->d_name[0] != '.' &&
+					     strcasecmp(e->d_name + n - 4, ends[i]) == 0);
+	}
+	if (dp != NULL)
+		closedir(dp);
+	return found;
+}
+
+int
+policy_stores_check(const struct conf *c, const struct policy *p, struct buf *why)
+{
+	char *dir = conf_path(c, "trust_dir"), *folder;
+	const struct policy_trust *t;
+	int err = 0;
+
+	for (t = p->trusts; t != NULL && err == 0; t = t->next) {
+		if (asprintf(
+			&folder, "%s/%.*s", dir, (int)t->store.len, (const char *)t->store.ptr) < 0)
+			fatal("out of memory");
+		if (!has_certificate(folder)) {
+			buf_appendf(why, "trust %.*s: there is no certificate in %s",
+			    (int)t->name.len, (const char *)t->name.ptr, folder);
+			err = ERR_NOTFOUND;
+		}
+		free(folder);
+	}
+	free(dir);
+	return err;
+}
+
 /* ---- in force ---- */
 
 /* Archives the text, and says in current.json that it is in force from now on, unless it says so. */
@@ -455,6 +501,9 @@ policy_in_force(const struct conf *c, struct policy_in_force *out)
 		}
 		if (err == 0) {
 			buf_appendf(&out->why, "%s: ", file);
+			err = policy_stores_check(c, out->policy, &out->why);
+		}
+		if (err == 0) {
 			err = version_check(c, dir, state, out->policy, &out->why);
 			if (err == 0)
 				buf_reset(&out->why);

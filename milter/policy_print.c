@@ -136,8 +136,13 @@ policy_print_rule(const struct policy *p, const struct policy_rule *r, struct bu
 void
 policy_print_setting(const struct policy_setting *s, struct buf *out)
 {
-	if (s->name.len == 0) {
-		buf_appendf(out, "limit attachments %llu", (unsigned long long)s->limit);
+	if (s->what == POLICY_TRUST) {
+		buf_append_str(out, "trust ");
+		quoted(s->name, out);
+		buf_append_str(out, s->instead ? " instead" : "");
+	} else if (s->what != POLICY_MODE) {
+		buf_appendf(
+		    out, "limit %s %llu", policy_limit_name(s->what), (unsigned long long)s->limit);
 	} else {
 		buf_append_str(out, "mode ");
 		buf_append_slice(out, s->name);
@@ -153,6 +158,25 @@ policy_print_setting(const struct policy_setting *s, struct buf *out)
 	}
 }
 
+void
+policy_print_trust(const struct policy_trust *t, struct buf *out)
+{
+	buf_append_str(out, "trust ");
+	quoted(t->name, out);
+	buf_append_str(out, " { store ");
+	quoted(t->store, out);
+	buf_append_byte(out, ';');
+	if (t->digest != 0)
+		buf_appendf(out, " digest %u;", t->digest);
+	if (t->rsa != 0)
+		buf_appendf(out, " rsa %u;", t->rsa);
+	if (t->ec != 0)
+		buf_appendf(out, " ec %u;", t->ec);
+	if (t->rev_age_s != 0)
+		buf_appendf(out, " revocation-hours %lld;", (long long)(t->rev_age_s / 3600));
+	buf_append_str(out, " }");
+}
+
 /* Whether the same scope says something of P12 itself. */
 static bool
 names_p12(const struct policy *p, const struct policy_scope *scope)
@@ -161,7 +185,7 @@ names_p12(const struct policy *p, const struct policy_scope *scope)
 	ptrdiff_t p12 = rule_index(slice_str("P12"));
 
 	for (s = p->settings; s != NULL; s = s->next) {
-		if (s->builtin == p12 && s->limit == 0 && s->scope->kind == scope->kind &&
+		if (s->what == POLICY_MODE && s->builtin == p12 && s->scope->kind == scope->kind &&
 		    slice_eq(s->scope->name, scope->name) && s->own == NULL)
 			return true;
 	}
@@ -176,7 +200,8 @@ policy_warnings(const struct policy *p, struct policy_errors *out)
 
 	out->n = 0;
 	for (s = p->settings; s != NULL && out->n < POLICY_ERRORS_MAX; s = s->next) {
-		if (s->builtin != -1 || s->mode == MODE_ENFORCE || names_p12(p, s->scope))
+		if (s->what != POLICY_MODE || s->builtin != -1 || s->mode == MODE_ENFORCE ||
+		    names_p12(p, s->scope))
 			continue;
 		e = &out->v[out->n++];
 		e->pos = s->pos;
@@ -191,4 +216,5 @@ policy_warnings(const struct policy *p, struct policy_errors *out)
 		    "enforce;\" in the same place unless that is meant",
 		    rule_mode_name(s->mode));
 	}
+	policy_trust_warnings(p, out);
 }

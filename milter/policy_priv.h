@@ -26,6 +26,8 @@ struct policy_build {
 	struct policy_rule **rules_end, *rule;
 	struct policy_setting **settings_end;
 	struct policy_group **groups_end;
+	struct policy_trust **trusts_end, *trust; /* trust: the block that is open */
+	bool setting_instead;
 	struct policy_test **tests_end, test;
 	struct policy_except **excepts_end;
 	struct policy_texts texts;
@@ -68,6 +70,22 @@ void policy_on_mode(struct policy_build *b, struct policy_pos pos, struct slice 
     struct policy_pos mode_pos, struct slice mode);
 void policy_on_limit(
     struct policy_build *b, struct policy_pos pos, struct slice what, uint64_t octets);
+/* policy_trust.c */
+/* Adds what may not be meant: a nearer trust that asks for less than one for all. */
+void policy_trust_warnings(const struct policy *p, struct policy_errors *out);
+void policy_on_trust_begin(struct policy_build *b, struct policy_pos pos, struct slice name);
+void policy_on_trust_number(
+    struct policy_build *b, struct policy_pos pos, struct slice what, uint64_t n);
+void policy_on_trust_text(
+    struct policy_build *b, struct policy_pos pos, struct slice what, struct slice text);
+void policy_on_trust(struct policy_build *b, struct policy_pos pos, struct slice name);
+/* A setting of the scope that is open, in the list already; NULL: an error was noted. */
+struct policy_setting *policy_setting_new(struct policy_build *b, struct policy_pos pos);
+/* Notes an error when something of that name is there; counts it. */
+bool policy_once(struct policy_build *b, struct policy_pos pos, bool is_there, struct slice what);
+/* policy_eval.c: how near a scope is to who is in it. */
+uint64_t policy_nearness(const struct policy_scope *s);
+
 void policy_on_rule_begin(struct policy_build *b, struct policy_pos pos, struct slice id);
 void policy_on_rule_action(struct policy_build *b, struct policy_pos pos, enum policy_action a);
 void policy_on_rule_end(struct policy_build *b);

@@ -119,11 +119,13 @@ policy_facts_json(const struct rule_facts *rules, const unsigned char *hits, str
 {
 	struct json *o = json_obj_new(), *agencies = json_arr_new(), *ours = json_arr_new(),
 		    *list = json_arr_new();
+	bool functional = false;
 	size_t i;
 
 	for (i = 0; i < rules->n_authors; i++) {
 		json_push_take(agencies, json_str_new(slice_sub(rules->authors[i].agency, 0, 64)));
 		json_push_take(ours, json_bool_new(rules->authors[i].is_ours));
+		functional |= rules->authors[i].owner == OWNER_FUNCTIONAL;
 	}
 	for (i = 0; hits != NULL && i < rule_table_len; i++) {
 		if (hits[i])
@@ -132,6 +134,9 @@ policy_facts_json(const struct rule_facts *rules, const unsigned char *hits, str
 	json_set_take(o, "agencies", agencies);
 	json_set_take(o, "ours", ours);
 	json_set_take(o, "hits", list);
+	/* what limits and trust of another policy are asked with */
+	json_set_bool(o, "mailbox", functional);
+	json_set_slice(o, "store", rules->trust.store);
 	json_set_bool(o, "issued", rules->issued);
 	json_set_bool(o, "encrypted", rules->scan != NULL && rules->scan->encrypted);
 	json_set_int(o, "attach_size", rules->scan != NULL ? (int64_t)rules->scan->attach_size : 0);
@@ -203,8 +208,15 @@ read_findings(const struct json *rec, struct arena *a, struct policy_replay *out
 				json_str(json_get(o, "coverage")), sig_coverage_name(s->coverage)))
 				break;
 		}
-		if (slice_eq_str(json_str(json_get(json_get(o, "rev"), "state")), "revoked"))
-			s->rev = REV_REVOKED;
+		for (s->rev = REV_UNCHECKED; s->rev < REV_UNKNOWN; s->rev++) {
+			if (slice_eq_str(json_str(json_get(json_get(o, "rev"), "state")),
+				rev_state_name(s->rev)))
+				break;
+		}
+		s->rev_age_s = json_int(json_get(json_get(o, "rev"), "age_s"), -1);
+		s->why = text_of(o, "why", a);
+		s->digest = text_of(o, "digest", a);
+		s->key = text_of(o, "key", a);
 	}
 }
 
@@ -325,6 +337,11 @@ read_facts(const struct json *rec, struct arena *a, struct policy_replay *out)
 	out->rules.issued = json_bool(json_get(facts, "issued"));
 	out->scan.encrypted = json_bool(json_get(facts, "encrypted"));
 	out->scan.attach_size = size_of(facts, "attach_size");
+	out->scan.size = f->size;
+	out->store_known = json_kind(json_get(facts, "store")) == JSON_T_STR;
+	out->store = text_of(facts, "store", a);
+	if (json_bool(json_get(facts, "mailbox")) && out->rules.n_authors > 0)
+		out->rules.authors[0].owner = OWNER_FUNCTIONAL;
 	read_members(json_get(facts, "members"), a, out);
 	out->has_hits = list != NULL;
 	for (i = 0; i < json_len(list) && i < 64; i++) {

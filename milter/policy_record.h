@@ -25,7 +25,11 @@ struct policy_replay {
 	struct rule_member members[RULE_MEMBERS_MAX];
 	struct policy_found found[32]; /* what rules of that policy's own found */
 	size_t n_found;
-	bool has_hits; /* else hits is only what was found in modes above off */
+	struct slice store; /* of trust anchors that the policy named; empty: the domain's */
+	bool store_known;
+	bool
+	    other_store; /* by judgement_replay: the policy asked names another store, so what it would say of the signatures is not known */
+	bool has_hits;   /* else hits is only what was found in modes above off */
 	struct slice qid, action, rule, policy_id, policy_sha256;
 	int64_t policy_version, at; /* at: seconds since 1970 */
 };

@@ -79,6 +79,13 @@ struct rule_member {
 	struct slice group; /* its address */
 	bool of_rcpts, is;
 };
+/* What the policy demands of an author's signatures (policy_trust_of). Zeros: nothing beyond the built-in floor, the store of the domain. */
+struct rule_trust {
+	struct slice name, store;
+	unsigned digest, rsa, ec; /* bits */
+	int64_t
+	    rev_age_s; /* answers about revocation that are older count as none; 0: any will do */
+};
 struct rule_facts {
 	bool authenticated;
 	bool null_sender;   /* MAIL FROM:<> */
@@ -93,9 +100,12 @@ struct rule_facts {
 	bool reply_from_office;   /* would be official, were it no reply */
 	bool signer_is_sender;    /* an agency's mail is signed with an own key of who signed in */
 	enum rule_origin origin;
-	struct slice origin_text; /* "spf=fail dkim=none" */
-	uint64_t attach_max;      /* octets of all attachments, decoded; 0: no limit */
-	bool rev_grace_over;      /* revocation has been unknown for longer than the grace */
+	struct slice origin_text;        /* "spf=fail dkim=none" */
+	uint64_t attach_max;             /* octets of all attachments, decoded; 0: no limit */
+	uint64_t files_max, message_max; /* attachments; octets of the message; 0: no limit */
+	uint64_t rcpts_max;              /* of P29; 0: no limit */
+	struct rule_trust trust;
+	bool rev_grace_over; /* revocation has been unknown for longer than the grace */
 	const unsigned char
 	    *modes;   /* enum rule_mode of each rule of rule_table; NULL: the defaults */
 	int64_t date; /* Date field, 0: none */
@@ -173,6 +183,11 @@ enum rule_bind { BIND_NONE, BIND_FORMER, BIND_ALIAS, BIND_EXACT };
 enum rule_bind rule_bind(const struct find_sig *s, const struct rule_author *a);
 bool rule_signature_good(
     const struct rule_facts *f); /* whole, all valid and not revoked, and bound to each author */
+
+/* What is below the floor of f->trust, appended to why; false: nothing is. */
+bool rule_below_floor(const struct rule_facts *f, const struct find_sig *s, struct buf *why);
+/* The state of revocation, as old as f->trust lets it be. */
+enum rev_state rule_rev_of(const struct rule_facts *f, const struct find_sig *s);
 
 enum {
 #define RULE(id, fn, action, mode, vi, en) RULE_ROW_##fn,

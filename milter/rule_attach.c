@@ -179,12 +179,41 @@ rule_not_pdf(const struct rule_facts *f, struct buf *detail)
 	return other != NULL;
 }
 
+static bool
+over(uint64_t size, uint64_t max, const char *what, struct buf *detail)
+{
+	if (max == 0 || size <= max)
+		return false;
+	buf_appendf(
+	    detail, "%s%.1f MB > %.0f MB", what, (double)size / 1048576.0, (double)max / 1048576.0);
+	return true;
+}
+
+/* Those of the message itself, not what archives hold. */
+static size_t
+attached_files(const struct rule_facts *f)
+{
+	const struct find_part *p;
+	size_t n = 0;
+
+	for (p = f->scan->parts; p != NULL; p = p->next)
+		n += (p->flags & PART_ATTACHED) && !(p->flags & PART_IN_ARCHIVE);
+	return n;
+}
+
 bool
 rule_too_large(const struct rule_facts *f, struct buf *detail)
 {
-	if (!rule_enforced(f) || f->attach_max == 0 || f->scan->attach_size <= f->attach_max)
+	size_t files;
+
+	if (!rule_enforced(f))
 		return false;
-	buf_appendf(detail, "%.1f MB > %.0f MB", (double)f->scan->attach_size / 1048576.0,
-	    (double)f->attach_max / 1048576.0);
+	if (over(f->scan->attach_size, f->attach_max, "", detail) ||
+	    over(f->scan->size, f->message_max, "message ", detail))
+		return true;
+	files = attached_files(f);
+	if (f->files_max == 0 || files <= f->files_max)
+		return false;
+	buf_appendf(detail, "%zu files > %llu", files, (unsigned long long)f->files_max);
 	return true;
 }

@@ -427,14 +427,13 @@ rule_many_recipients(const struct rule_facts *f, struct buf *detail)
 {
 	size_t i;
 
-	if (!f->authenticated || f->settings == NULL || f->settings->rcpts_max == 0 ||
-	    f->n_rcpts <= f->settings->rcpts_max)
+	if (!f->authenticated || f->rcpts_max == 0 || f->n_rcpts <= f->rcpts_max)
 		return false;
 	for (i = 0; i < f->n_authors; i++) {
 		if (f->authors[i].owner == OWNER_FUNCTIONAL)
 			return false;
 	}
-	buf_appendf(detail, "%zu > %zu", f->n_rcpts, f->settings->rcpts_max);
+	buf_appendf(detail, "%zu > %llu", f->n_rcpts, (unsigned long long)f->rcpts_max);
 	return true;
 }
 

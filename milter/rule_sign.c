@@ -188,7 +188,8 @@ rule_signature_good(const struct rule_facts *f)
 	const struct find_sig *s;
 
 	for (s = f->scan->sigs; s != NULL; s = s->next) {
-		if (whole(s) && (s->status != SIG_VALID || s->rev == REV_REVOKED))
+		if (whole(s) && (s->status != SIG_VALID || s->rev == REV_REVOKED ||
+				    rule_below_floor(f, s, NULL)))
 			return false;
 	}
 	return rule_whole_signature(f) && f->scan->n_sigs < FINDINGS_SIGS_MAX && all_bound(f);
@@ -221,10 +222,23 @@ rule_bad_signature(const struct rule_facts *f, struct buf *detail)
 	return has_status(f, SIG_BAD, detail) || has_status(f, SIG_PURPOSE, detail);
 }
 
+/* A digest, or a key, that the built-in floor lets pass and the policy's does not. */
+static bool
+any_below_floor(const struct rule_facts *f, struct buf *detail)
+{
+	const struct find_sig *s;
+
+	for (s = f->scan->sigs; s != NULL && rule_enforced(f); s = s->next) {
+		if (whole(s) && s->status == SIG_VALID && rule_below_floor(f, s, detail))
+			return true;
+	}
+	return false;
+}
+
 bool
 rule_weak(const struct rule_facts *f, struct buf *detail)
 {
-	return has_status(f, SIG_WEAK, detail);
+	return has_status(f, SIG_WEAK, detail) || any_below_floor(f, detail);
 }
 
 bool
@@ -245,7 +259,7 @@ find_rev(const struct rule_facts *f, enum rev_state r)
 	const struct find_sig *s;
 
 	for (s = f->scan->sigs; s != NULL; s = s->next) {
-		if (whole(s) && s->rev == r)
+		if (whole(s) && rule_rev_of(f, s) == r)
 			return s;
 	}
 	return NULL;

@@ -38,9 +38,10 @@ struct smime_input {
 	struct slice cms;     /* DER or BER, all of it */
 	bool detached;        /* content was signed; otherwise it stands in cms */
 	struct slice content; /* when detached: exact bytes */
-	struct slice domain;  /* whose trust anchors; lower case */
-	int64_t now;          /* time of receipt, seconds since 1970: the time of verification */
-	struct slice part;    /* for the findings */
+	struct slice
+	    domain; /* whose trust anchors; lower case. "DOMAIN=STORE": those of the folder STORE and no others; DOMAIN's archive (P30) */
+	int64_t now;       /* time of receipt, seconds since 1970: the time of verification */
+	struct slice part; /* for the findings */
 	enum sig_coverage coverage;
 };
 /* content_out: the content inside SignedData, whether or not its signatures are good, is appended to it; may be NULL. A detached

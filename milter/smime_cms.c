@@ -274,7 +274,7 @@ smime_verify(const struct smime_trust *t, const struct smime_input *in, struct f
 	case NID_pkcs7_encrypted:
 	case NID_id_smime_ct_authEnvelopedData:
 		kind = SMIME_ENCRYPTED;
-		smime_archive_check(smime_trust_find(t, in->domain), cms, in->part, f);
+		smime_archive_check(smime_archive_find(t, in->domain), cms, in->part, f);
 		goto out;
 	default:
 		kind = SMIME_OTHER;

@@ -25,7 +25,10 @@ struct smime_domain {
 	size_t n_certs;
 	struct smime_domain *next;
 };
+/* By smime_input's domain. */
 const struct smime_domain *smime_trust_find(const struct smime_trust *t, struct slice domain);
+/* Whose archive it is: a store that the policy names does not change that. */
+const struct smime_domain *smime_archive_find(const struct smime_trust *t, struct slice domain);
 struct smime_rev;
 struct smime_rev *smime_trust_rev(const struct smime_trust *t);
 /* One CRL, PEM or DER, all of it; NULL: none. */

@@ -94,9 +94,22 @@ find_exact(const struct smime_trust *t, struct slice name)
 const struct smime_domain *
 smime_trust_find(const struct smime_trust *t, struct slice domain)
 {
-	const struct smime_domain *d = t != NULL ? find_exact(t, domain) : NULL;
+	ptrdiff_t eq = slice_index(domain, '=');
+	const struct smime_domain *d = NULL;
 
+	/* named by the policy: that one or none */
+	if (eq >= 0)
+		return t != NULL ? find_exact(t, slice_from(domain, (size_t)eq + 1)) : NULL;
+	d = t != NULL ? find_exact(t, domain) : NULL;
 	return d == NULL && t != NULL ? find_exact(t, slice_str("default")) : d;
+}
+
+const struct smime_domain *
+smime_archive_find(const struct smime_trust *t, struct slice domain)
+{
+	ptrdiff_t eq = slice_index(domain, '=');
+
+	return smime_trust_find(t, eq >= 0 ? slice_sub(domain, 0, (size_t)eq) : domain);
 }
 
 static struct smime_domain *

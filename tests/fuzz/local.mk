@@ -5,7 +5,7 @@
 #   tests_fuzz_foo_fuzz_SOURCES = tests/fuzz/foo_fuzz.c $(CV_FUZZ_MAIN)
 #   tests_fuzz_foo_fuzz_LDFLAGS = $(AM_LDFLAGS) $(CV_FUZZLINK)
 #   tests_fuzz_foo_fuzz_LDADD = lib/libcv.a
-EXTRA_DIST += tests/fuzz/corpus tests/fuzz/campaign
+EXTRA_DIST += tests/fuzz/corpus tests/fuzz/campaign tests/fuzz/policy.dict
 if FUZZ
 CV_FUZZ_MAIN =
 CV_FUZZLINK = -fsanitize=fuzzer

@@ -16,6 +16,9 @@ ask(const struct policy *p)
 	struct policy_facts f;
 	struct find_part *part;
 	struct policy_who who;
+	const struct policy_setting *from;
+	struct rule_trust t;
+	enum policy_what w;
 	unsigned char modes[64];
 	int i;
 
@@ -46,6 +49,14 @@ ask(const struct policy *p)
 	/* all is known now: nothing may be uncertain but what asks for hits */
 	who = policy_who_of(&rules.authors[0]);
 	policy_modes_of(p, &who, 0, modes, NULL);
+	MUST(!policy_trust_of(p, &who, 1764547200, &t, NULL) || t.store.len > 0);
+	/* never below the built-in floor, and no way out of the folder */
+	MUST((t.digest == 0 || t.digest >= 256) && (t.rsa == 0 || t.rsa >= 2048) &&
+	     (t.ec == 0 || t.ec >= 256));
+	MUST(slice_index(t.store, '/') < 0 && slice_index(t.store, '=') < 0 &&
+	     !slice_starts(t.store, "."));
+	for (w = POLICY_LIMIT_ATTACHMENTS; w <= POLICY_LIMIT_RECIPIENTS; w++)
+		MUST(policy_limit_of(p, w, &who, 0, 7, &from) == 7 || from != NULL);
 	arena_free(a);
 }
 
@@ -53,6 +64,7 @@ static void
 print_again(const struct policy *p)
 {
 	const struct policy_rule *r;
+	const struct policy_trust *t;
 	struct policy_errors errors;
 	struct policy *q;
 	struct buf one, two;
@@ -72,6 +84,18 @@ print_again(const struct policy *p)
 		MUST(policy_compile(buf_slice(&two), "again", &q, &errors) == 0);
 		buf_reset(&two);
 		policy_print_rule(q, q->rules, &two);
+		MUST(slice_eq(buf_slice(&one), buf_slice(&two)));
+		policy_free(q);
+	}
+	for (t = p->trusts; t != NULL; t = t->next) {
+		buf_reset(&one);
+		buf_reset(&two);
+		policy_print_trust(t, &one);
+		buf_append_str(&two, "policy \"x\" version 1 owner \"x\"; ");
+		buf_append_slice(&two, buf_slice(&one));
+		MUST(policy_compile(buf_slice(&two), "again", &q, &errors) == 0);
+		buf_reset(&two);
+		policy_print_trust(q->trusts, &two);
 		MUST(slice_eq(buf_slice(&one), buf_slice(&two)));
 		policy_free(q);
 	}

@@ -3,7 +3,9 @@
 #include "config.h"
 
 #include "lib/err.h"
+#include "milter/judgement.h"
 #include "milter/policy.h"
+#include "tests/unit/check.h"
 #include "tests/unit/unit.h"
 
 #include <stdio.h>
@@ -179,6 +181,24 @@ errors_have_place_and_words(void **state)
 	refused(HEAD "mode P99 off;", 4, 6, "no rule \"P99\"");
 	refused(HEAD "mode P17 of;", 4, 10, "off, log, warn or enforce");
 	refused(HEAD "mode P17 off until 2030-01-01;", 4, 6, "reason");
+	refused(HEAD "limit mails 20;", 4, 7, "attachments, files, message, recipients");
+	refused(HEAD "trust bo;", 4, 7, "no trust \"bo\"");
+	refused(HEAD "trust bo { }\ntrust bo { }", 5, 7, "above already");
+	refused(HEAD "trust \"../x\" { }", 4, 7, "small letters");
+	refused(HEAD "trust \"a=b\" { }", 4, 7, "small letters");
+	refused(HEAD "trust \"\" { }", 4, 7, "small letters");
+	refused(HEAD "trust bo { store \"/etc\"; }", 4, 12, "small letters");
+	refused(HEAD "trust bo { rsa 1024; }", 4, 12, "never below the built-in floor");
+	refused(HEAD "trust bo { digest 160; }", 4, 12, "from 256");
+	refused(HEAD "trust bo { ec 192; }", 4, 12, "from 256");
+	refused(HEAD "trust bo { revocation-hours 0; }", 4, 12, "from 1 to 8760");
+	refused(HEAD "trust bo { bits 4096; }", 4, 12, "a trust has: store, digest");
+	refused(HEAD "trust bo { rsa 4096 }", 4, 21, "expected");
+	refused(HEAD "trust bo { }\nperson \"a@b.vn\" { trust bo instead; }", 5, 25,
+	    "reason \"...\" and an until");
+	refused(HEAD "trust bo { }\ndomain b.vn { trust bo instead reason \"x\"; }", 5, 21,
+	    "reason \"...\" and an until");
+	refused(HEAD "domain b.vn { trust bo { } }", 4, 24, "expected");
 	refused(HEAD "rule A expires 2030-01-01 { when Official except when SignedIn until "
 		     "2030-01-01 then note" TEXTS "}",
 	    4, 64, "expected: ");
@@ -378,6 +398,16 @@ what_may_not_be_meant(void **state)
 	warnings_of(HEAD "agency H37.02 { mode P* warn; mode P12 enforce; }", 0, "");
 	warnings_of(
 	    HEAD "agency H37.02 { mode P* off; } agency H37.03 { mode P12 enforce; }", 1, "off");
+	warnings_of(HEAD "trust a { rsa 3072; }\ntrust b { }\ntrust a;\ndomain x.vn { trust b; }",
+	    1, "asks for less than that of line 6");
+	warnings_of(HEAD "trust a { revocation-hours 5; }\ntrust b { revocation-hours 6; }\ntrust "
+			 "a;\nagency H37 { trust b; }",
+	    1, "asks for less");
+	warnings_of(HEAD "trust a { rsa 3072; }\ntrust b { }\ntrust a;\ndomain x.vn { trust b "
+			 "instead reason \"x\" until 2099-01-01; }",
+	    0, "");
+	warnings_of(
+	    HEAD "trust a { }\ntrust b { rsa 3072; }\ntrust a;\ndomain x.vn { trust b; }", 0, "");
 }
 
 static void
@@ -535,11 +565,217 @@ settings_of_the_nearest_scope(void **state)
 	assert_int_equal(mode("P17", "so.tinh.example", "", ""), MODE_ENFORCE);
 	assert_int_equal(mode("P17", "so.tinh.example", "H37.02", ""), MODE_OFF);
 	assert_int_equal(mode("P17", "so.tinh.example", "H37.02", "an@so.tinh.example"), MODE_WARN);
-	assert_int_equal(policy_limit_of(policy, &who, NOW, 1, &from), 30 << 20);
+	assert_int_equal(
+	    policy_limit_of(policy, POLICY_LIMIT_ATTACHMENTS, &who, NOW, 1, &from), 30 << 20);
 	assert_int_equal(from->pos.line, 8);
 	load(HEAD);
-	assert_int_equal(policy_limit_of(policy, &who, NOW, 7, &from), 7);
+	assert_int_equal(policy_limit_of(policy, POLICY_LIMIT_ATTACHMENTS, &who, NOW, 7, &from), 7);
 	assert_null(from);
+}
+
+static struct rule_trust
+trust(const char *domain, const char *agency, const char *address)
+{
+	struct policy_who who = {slice_str(domain), slice_str(agency), slice_str(address)};
+	struct rule_trust t;
+
+	policy_trust_of(policy, &who, NOW, &t, NULL);
+	return t;
+}
+
+#define IS_TRUST(t, st, d, r, e, h)                        \
+	do {                                               \
+		struct rule_trust is_ = t;                 \
+		check_slice(is_.store, st);                \
+		assert_int_equal(is_.digest, d);           \
+		assert_int_equal(is_.rsa, r);              \
+		assert_int_equal(is_.ec, e);               \
+		assert_int_equal(is_.rev_age_s, h * 3600); \
+	} while (0)
+
+/* The nearest names the store; what wider scopes demand holds all the same, unless it is said that it does not, and for how long. */
+static void
+trust_of_the_nearest_scope(void **state)
+{
+	(void)state;
+	load(HEAD "trust chung { store tinh; rsa 3072; revocation-hours 48; }\n"
+		  "trust so { digest 384; ec 384; revocation-hours 24; }\n"
+		  "trust cu { store \"kho-cu\"; }\n"
+		  "trust chung;\n"
+		  "domain *.tinh.example { trust so; }\n"
+		  "agency H37 { trust cu; }\n"
+		  "person \"cu@so.tinh.example\" { trust cu instead reason \"máy cũ\" until "
+		  "2026-01-31; }\n"
+		  "person \"qua@so.tinh.example\" { trust cu instead reason \"đã qua\" until "
+		  "2025-06-30; }\n");
+	IS_TRUST(trust("b.example", "", ""), "tinh", 0, 3072, 0, 48);
+	IS_TRUST(trust("tinh.example", "", ""), "tinh", 0, 3072, 0, 48);
+	IS_TRUST(trust("so.tinh.example", "", ""), "so", 384, 3072, 384, 24);
+	IS_TRUST(trust("so.tinh.example", "H37.02", ""), "kho-cu", 384, 3072, 384, 24);
+	IS_TRUST(trust("so.tinh.example", "H37.02", "cu@so.tinh.example"), "kho-cu", 0, 0, 0, 0);
+	IS_TRUST(trust("so.tinh.example", "", "qua@so.tinh.example"), "so", 384, 3072, 384, 24);
+	load(HEAD "trust a { rsa 4096; }\ndomain b.vn { trust a; }");
+	IS_TRUST(trust("c.vn", "", ""), "", 0, 0, 0, 0);
+}
+
+static bool
+hit(const char *rule, const char *why)
+{
+	struct buf detail;
+	bool is;
+
+	buf_init(&detail, 300);
+	is = rule_table[rule_index(slice_str(rule))].hit(&rules, &detail);
+	assert_int_equal(detail.err, 0);
+	if (is && strstr(buf_cstr(&detail), why) == NULL)
+		fail_msg("%s: %s", rule, buf_cstr(&detail));
+	buf_done(&detail);
+	return is;
+}
+
+static void
+floors_of_signatures(void **state)
+{
+	static const struct {
+		const char *digest, *key, *why; /* NULL: good enough */
+	} cases[] = {{"SHA256", "rsa4096", "SHA256 < digest 384 (trust so)"},
+	    {"SHA384", "rsa2048", "rsa2048 < rsa 3072"}, {"SHA512", "rsa3072", NULL},
+	    {"SHA3-384", "ec384", NULL}, {"SHA384", "ec256", "ec256 < ec 384"},
+	    {"SHA512", "ED25519256", "ED25519256 < ec 384"}, {"SHA512", "ED448456", NULL},
+	    {"", "rsa4096", "< digest"}, {"SHA512", "", "< ec"}};
+	struct find_sig *s = findings_add_sig(&scan);
+	size_t i;
+
+	(void)state;
+	s->status = SIG_VALID;
+	s->coverage = SIG_WHOLE;
+	s->rev = REV_GOOD;
+	s->rev_age_s = 25 * 3600;
+	rules.authors[0].is_ours = rules.official = true;
+	s->digest = slice_str("SHA256");
+	s->key = slice_str("rsa2048");
+	assert_false(hit("P10", ""));
+	assert_false(hit("P06", ""));
+	rules.trust =
+	    (struct rule_trust){slice_str("so"), slice_str("so"), 384, 3072, 384, 24 * 3600};
+	for (i = 0; i < sizeof cases / sizeof *cases; i++) {
+		s->digest = slice_str(cases[i].digest);
+		s->key = slice_str(cases[i].key);
+		assert_int_equal(
+		    hit("P10", cases[i].why != NULL ? cases[i].why : "-"), cases[i].why != NULL);
+	}
+	/* what is known of revocation is a day and an hour old */
+	assert_true(hit("P06", "90000 s old"));
+	s->rev_age_s = 23 * 3600;
+	assert_false(hit("P06", ""));
+	s->rev = REV_REVOKED;
+	s->rev_age_s = 25 * 3600;
+	assert_int_equal(rule_rev_of(&rules, s), REV_REVOKED);
+	/* a part of a mail, or a document's signature, is not the mail's */
+	s->coverage = SIG_DOCUMENT;
+	s->digest = slice_str("SHA256");
+	assert_false(hit("P10", ""));
+}
+
+static void
+limits_of_the_policy(void **state)
+{
+	struct judgement j = {.now = NOW};
+	struct rule_settings settings = {.rcpts_max = 500};
+	struct find_part *p;
+	int i;
+
+	(void)state;
+	load(HEAD "limit files 3; limit message 2MB; limit recipients 10;\n"
+		  "domain so.tinh.example { limit recipients 2; limit message 1MB; }\n"
+		  "person \"nhieu@so.tinh.example\" { limit recipients 0; limit files 5; }\n");
+	j.policy = policy;
+	rules.settings = &settings;
+	rules.authors[0].is_ours = true;
+	rules.rcpts = rcpts;
+	rules.n_rcpts = 3;
+	for (i = 0; i < 5; i++) {
+		p = findings_add_part(&scan);
+		p->flags = i < 4 ? PART_ATTACHED : PART_ATTACHED | PART_IN_ARCHIVE;
+	}
+	judgement_modes(&j, &rules);
+	assert_int_equal(rules.rcpts_max, 2);
+	assert_int_equal(rules.files_max, 3);
+	assert_int_equal(rules.message_max, 1 << 20);
+	assert_true(hit("P29", "3 > 2"));
+	assert_true(hit("P25", "4 files > 3"));
+	scan.size = (1 << 20) + 1;
+	assert_true(hit("P25", "message 1.0 MB > 1 MB"));
+	rules.authors[0].address = slice_str("nhieu@so.tinh.example");
+	scan.size = 1 << 20;
+	judgement_modes(&j, &rules);
+	assert_false(hit("P29", ""));
+	assert_false(hit("P25", ""));
+	/* of two authors the smaller holds */
+	rules.authors[1] = rules.authors[0];
+	rules.authors[1].address = slice_str("an@so.tinh.example");
+	rules.n_authors = 2;
+	judgement_modes(&j, &rules);
+	assert_int_equal(rules.files_max, 3);
+	assert_int_equal(rules.rcpts_max, 2);
+	/* where the policy says nothing, congvu.conf does */
+	load(HEAD);
+	j.policy = policy;
+	judgement_modes(&j, &rules);
+	assert_int_equal(rules.rcpts_max, 500);
+	assert_int_equal(rules.files_max, 0);
+}
+
+/* What a record tells is enough to ask another policy's numbers; another store is not. */
+static void
+numbers_are_asked_again(void **state)
+{
+	static const char record[] =
+	    "{\"event\":\"verdict\",\"qid\":\"a\",\"ts\":\"2025-12-01T00:00:00Z\",\"size\":3000000,"
+	    "\"session\":{\"auth\":\"an\"},"
+	    "\"env\":{\"rcpts\":[\"a@b.vn\"],\"n_rcpts\":40},\"hdr_from\":[\"an@so.tinh.example\"],"
+	    "\"official\":{\"is\":true,\"why\":\"header\"},"
+	    "\"decision\":{\"action\":\"accept\",\"rule\":\"\"},\"policy\":{\"id\":\"tinh\","
+	    "\"version\":1,\"sha256\":\"00\"},"
+	    "\"sig\":[{\"status\":\"valid\",\"coverage\":\"whole\",\"digest\":\"SHA256\",\"key\":"
+	    "\"rsa2048\",\"rev\":{\"state\":\"good\",\"age_s\":90000}}],"
+	    "\"parts\":[],\"findings\":[],\"facts\":{\"agencies\":[\"H37\"],\"ours\":[true],"
+	    "\"hits\":[],\"issued\":false,"
+	    "\"attach_size\":100,\"mailbox\":false,\"store\":\"\"}}";
+	static const struct {
+		const char *policy, *action, *rule;
+		bool other;
+	} cases[] = {{"", "accept", "", false}, {"limit recipients 39;", "reject", "P29", false},
+	    {"limit recipients 40;", "accept", "", false},
+	    {"limit message 2MB;", "reject", "P25", false},
+	    {"trust a { rsa 3072; }\ntrust a;", "reject", "P10", true},
+	    {"trust a { rsa 2048; }\ntrust a;", "accept", "", true},
+	    {"trust a { revocation-hours 24; }\nperson \"an@so.tinh.example\" { trust a; }",
+		"tempfail", "P06", true}};
+	static const char *const actions[] = {"accept", "reject", "tempfail", "", "quarantine"};
+	struct json *rec = NULL;
+	char text[1024];
+	size_t i;
+
+	(void)state;
+	assert_int_equal(json_parse(slice_str(record), &rec), 0);
+	for (i = 0; i < sizeof cases / sizeof *cases; i++) {
+		struct policy_replay *r = arena_calloc(arena, 1, sizeof *r);
+		struct judgement j = {.now = NOW};
+		struct verdict v;
+
+		snprintf(text, sizeof text, "%s%s", HEAD, cases[i].policy);
+		load(text);
+		j.policy = policy;
+		assert_int_equal(policy_facts_from(rec, arena, r), 0);
+		judgement_replay(&j, r, arena, &v);
+		assert_string_equal(v.decision != NULL ? v.decision->id : "", cases[i].rule);
+		assert_string_equal(
+		    actions[v.decision != NULL ? v.decision->action : 0], cases[i].action);
+		assert_int_equal(r->other_store, cases[i].other);
+		verdict_done(&v);
+	}
+	json_free(rec);
 }
 
 static void
@@ -598,8 +834,9 @@ main(void)
 	    T(nesting_and_numbers_are_bounded), T(who_and_to_whom), T(subject_header_size),
 	    T(groups_of_the_directory), T(what_may_not_be_meant), T(attachments_and_signatures),
 	    T(first_decision_wins_and_findings_accumulate), T(verdicts_join),
-	    T(exceptions_expiry_scope), T(settings_of_the_nearest_scope), T(cost_is_bounded),
-	    T(printed_and_read_again)};
+	    T(exceptions_expiry_scope), T(settings_of_the_nearest_scope),
+	    T(trust_of_the_nearest_scope), T(floors_of_signatures), T(limits_of_the_policy),
+	    T(numbers_are_asked_again), T(cost_is_bounded), T(printed_and_read_again)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
