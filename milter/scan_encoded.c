@@ -3,6 +3,7 @@
  * file whose end is missing counts as far as it goes. */
 #include "config.h"
 
+#include "milter/scan_cursor.h"
 #include "milter/scan_priv.h"
 
 #include "lib/mime.h"
@@ -15,23 +16,11 @@
 
 /* ---- uuencode ---- */
 
-static struct slice
-take_line(struct slice *rest)
-{
-	ptrdiff_t lf = slice_index(*rest, '\n');
-	struct slice line = lf < 0 ? *rest : slice_sub(*rest, 0, (size_t)lf);
-
-	*rest = slice_from(*rest, lf < 0 ? rest->len : (size_t)lf + 1);
-	if (line.len > 0 && line.ptr[line.len - 1] == '\r')
-		line.len--;
-	return line;
-}
-
 void
 encoded_uu(struct slice rest, struct buf *out)
 {
 	while (rest.len > 0) {
-		struct slice line = take_line(&rest);
+		struct slice line = scan_cursor_line(&rest);
 		size_t octets, i, n = 0;
 
 		if (line.len == 0 || slice_eq_str(slice_trim(line), "end"))
@@ -62,7 +51,7 @@ encoded_uu64(struct slice rest, struct buf *out)
 	struct slice from = rest;
 
 	while (rest.len > 0 && !slice_starts(rest, "===="))
-		take_line(&rest);
+		scan_cursor_line(&rest);
 	mime_decode_body(CTE_BASE64, slice_sub(from, 0, (size_t)(rest.ptr - from.ptr)), out, NULL);
 }
 
@@ -81,7 +70,7 @@ void
 encoded_yenc(struct slice rest, struct buf *out)
 {
 	while (rest.len > 0 && out->err == 0) {
-		struct slice line = take_line(&rest);
+		struct slice line = scan_cursor_line(&rest);
 		size_t i;
 
 		if (slice_starts(line, "=yend"))
@@ -207,7 +196,7 @@ find_yenc(struct finder *f, struct slice text)
 	bool first = true;
 
 	while ((text = next_start(text, "=ybegin ", first)).len > 0) {
-		struct slice line = take_line(&text), name = y_name(line);
+		struct slice line = scan_cursor_line(&text), name = y_name(line);
 		struct buf b;
 
 		first = false;

@@ -1,36 +1,15 @@
 /* scan_ole_package.c: packaged files in OLE objects, and small things that scan_ole_*.c share. Pure; runs in milter-scan. */
 #include "config.h"
 
+#include "milter/scan_cursor.h"
 #include "milter/scan_ole.h"
 
 #include "lib/uni.h"
 
 #include <string.h>
 
-struct cursor {
-	struct slice s;
-	bool bad;
-};
-
-static uint32_t
-take(struct cursor *c, unsigned n)
-{
-	uint32_t v = 0;
-	unsigned i;
-
-	if (c->s.len < n) {
-		c->bad = true;
-		c->s.len = 0;
-		return 0;
-	}
-	for (i = n; i > 0; i--)
-		v = v << 8 | c->s.ptr[i - 1];
-	c->s = slice_from(c->s, n);
-	return v;
-}
-
 static struct slice
-take_string(struct cursor *c)
+take_string(struct scan_cursor *c)
 {
 	ptrdiff_t end = slice_index(c->s, 0);
 	struct slice s = slice_sub(c->s, 0, end < 0 ? 0 : (size_t)end);
@@ -44,20 +23,20 @@ take_string(struct cursor *c)
 bool
 ole_package(struct slice s, struct slice *name_out, struct slice *data_out)
 {
-	struct cursor c = {s, false};
+	struct scan_cursor c = {s, false};
 	struct slice label, origin;
 	uint32_t n;
 
-	if (take(&c, 2) != 2)
+	if (scan_cursor_le(&c, 2) != 2)
 		return false;
 	label = take_string(&c);
 	origin = take_string(&c);
-	take(&c, 4);
-	n = take(&c, 4);
+	scan_cursor_le(&c, 4);
+	n = scan_cursor_le(&c, 4);
 	if (c.bad || n > c.s.len)
 		return false;
 	c.s = slice_from(c.s, n);
-	n = take(&c, 4);
+	n = scan_cursor_le(&c, 4);
 	if (c.bad)
 		return false;
 	*name_out = label.len > 0 ? label : origin;

@@ -3,6 +3,7 @@
  * looked at: readers differ in whether they are. */
 #include "config.h"
 
+#include "milter/scan_cursor.h"
 #include "milter/scan_priv.h"
 
 #include "lib/uni.h"
@@ -27,44 +28,11 @@ enum {
 	PR_DATA = 0x3701,
 };
 
-struct cursor {
-	struct slice s;
-	bool bad;
-};
-
-static uint32_t
-take_le(struct cursor *c, unsigned n)
-{
-	uint32_t v = 0;
-	unsigned i;
-
-	if (c->s.len < n) {
-		c->bad = true;
-		c->s.len = 0;
-		return 0;
-	}
-	for (i = n; i > 0; i--)
-		v = v << 8 | c->s.ptr[i - 1];
-	c->s = slice_from(c->s, n);
-	return v;
-}
-
-static struct slice
-take_bytes(struct cursor *c, size_t n)
-{
-	struct slice s = slice_sub(c->s, 0, n);
-
-	if (c->s.len < n)
-		c->bad = true;
-	c->s = slice_from(c->s, n);
-	return s;
-}
-
 /* To a multiple of four, as MAPI values are padded. */
 static void
-pad4(struct cursor *c, size_t n)
+pad4(struct scan_cursor *c, size_t n)
 {
-	take_bytes(c, (4 - n % 4) % 4);
+	scan_cursor_bytes(c, (4 - n % 4) % 4);
 }
 
 /* One file under way: names as they come, the last data. */
@@ -138,25 +106,25 @@ on_value(struct file *f, unsigned type, unsigned id, struct slice v)
 
 /* A named property's own name stands between its tag and its values. */
 static void
-skip_property_name(struct cursor *c)
+skip_property_name(struct scan_cursor *c)
 {
 	uint32_t kind, n;
 
-	take_bytes(c, 16);
-	kind = take_le(c, 4);
+	scan_cursor_bytes(c, 16);
+	kind = scan_cursor_le(c, 4);
 	if (kind == 0) {
-		take_le(c, 4);
+		scan_cursor_le(c, 4);
 		return;
 	}
-	n = take_le(c, 4);
-	take_bytes(c, n);
+	n = scan_cursor_le(c, 4);
+	scan_cursor_bytes(c, n);
 	pad4(c, n);
 }
 
 static void
-read_property(struct cursor *c, struct file *f)
+read_property(struct scan_cursor *c, struct file *f)
 {
-	uint32_t type = take_le(c, 2), id = take_le(c, 2), n = 1, i;
+	uint32_t type = scan_cursor_le(c, 2), id = scan_cursor_le(c, 2), n = 1, i;
 	bool many = (type & 0x1000) != 0;
 	size_t fixed;
 
@@ -165,14 +133,14 @@ read_property(struct cursor *c, struct file *f)
 		skip_property_name(c);
 	fixed = fixed_size(type);
 	if (many || (fixed == 0 && (type == 0x1e || type == 0x1f || type == 0x102 || type == 0x0d)))
-		n = take_le(c, 4);
+		n = scan_cursor_le(c, 4);
 	else if (fixed == 0)
 		c->bad = true;
 	if (n > VALUES_MAX)
 		c->bad = true;
 	for (i = 0; i < n && !c->bad; i++) {
-		size_t len = fixed != 0 ? fixed : take_le(c, 4);
-		struct slice v = take_bytes(c, len);
+		size_t len = fixed != 0 ? fixed : scan_cursor_le(c, 4);
+		struct slice v = scan_cursor_bytes(c, len);
 
 		pad4(c, len);
 		if (!c->bad)
@@ -183,8 +151,8 @@ read_property(struct cursor *c, struct file *f)
 static bool
 read_properties(struct slice s, struct file *f)
 {
-	struct cursor c = {s, false};
-	uint32_t n = take_le(&c, 4), i;
+	struct scan_cursor c = {s, false};
+	uint32_t n = scan_cursor_le(&c, 4), i;
 
 	if (n > PROPS_MAX)
 		return false;
@@ -206,22 +174,22 @@ give(struct file *f, unsigned *n, tnef_fn *on_file, void *arg)
 bool
 scan_tnef(struct slice bytes, tnef_fn *on_file, tnef_text_fn *on_text, void *arg)
 {
-	struct cursor c = {bytes, false};
+	struct scan_cursor c = {bytes, false};
 	struct file f = {.any = false};
 	unsigned n = 0, files = 0;
 	bool whole = true;
 
-	if (take_le(&c, 4) != SIGNATURE)
+	if (scan_cursor_le(&c, 4) != SIGNATURE)
 		return false;
-	take_le(&c, 2);
+	scan_cursor_le(&c, 2);
 	buf_init(&f.name, 4096);
 	while (c.s.len > 0 && !c.bad && n++ < ATTRIBUTES_MAX) {
-		unsigned level = take_le(&c, 1), id = take_le(&c, 2);
+		unsigned level = scan_cursor_le(&c, 1), id = scan_cursor_le(&c, 2);
 		struct slice v;
 
-		take_le(&c, 2); /* the kind of its value */
-		v = take_bytes(&c, take_le(&c, 4));
-		take_le(&c, 2); /* checksum */
+		scan_cursor_le(&c, 2); /* the kind of its value */
+		v = scan_cursor_bytes(&c, scan_cursor_le(&c, 4));
+		scan_cursor_le(&c, 2); /* checksum */
 		if (level != 1 && level != 2) {
 			c.bad = true;
 			break;

@@ -2,24 +2,12 @@
  * Pure; runs in milter-scan. POSIX uuencode: "begin MODE NAME" (or "begin-base64"), then lines that tell their own length. */
 #include "config.h"
 
+#include "milter/scan_cursor.h"
 #include "milter/scan_priv.h"
 
 #include <string.h>
 
 enum { FILES_MAX = 64, LINE_MAX_OCTETS = 1200 };
-
-/* The line at the start of *rest, which moves behind it; without its end. */
-static struct slice
-take_line(struct slice *rest)
-{
-	ptrdiff_t lf = slice_index(*rest, '\n');
-	struct slice line = lf < 0 ? *rest : slice_sub(*rest, 0, (size_t)lf);
-
-	*rest = slice_from(*rest, lf < 0 ? rest->len : (size_t)lf + 1);
-	if (line.len > 0 && line.ptr[line.len - 1] == '\r')
-		line.len--;
-	return line;
-}
 
 /* "644 a name": the name, or nothing. */
 static struct slice
@@ -79,7 +67,7 @@ scan_uu(const struct scan_params *p, struct slice text, uu_fn *on, void *arg)
 		}
 		at_start = false;
 		rest = text;
-		line = take_line(&rest);
+		line = scan_cursor_line(&rest);
 		if (slice_casestarts(line, "begin-base64 ")) {
 			base64 = true;
 			name = name_of(slice_from(line, 13));
@@ -87,7 +75,7 @@ scan_uu(const struct scan_params *p, struct slice text, uu_fn *on, void *arg)
 			name = name_of(slice_from(line, 6));
 		}
 		body = rest;
-		next = take_line(&rest);
+		next = scan_cursor_line(&rest);
 		if (name.len == 0 || line.len > LINE_MAX_OCTETS ||
 		    !(base64 ? is_base64(next) : is_uu(next)))
 			continue;

@@ -43,6 +43,19 @@ queue_now_ms(void)
 	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
 }
 
+char *
+queue_text(struct ipc_reader *r, size_t max)
+{
+	static char empty[1];
+	struct slice s = ipc_get_slice(r);
+	char *p;
+
+	if (r->err == 0 && (s.len > max || slice_index(s, '\0') >= 0))
+		r->err = ERR_PROTO;
+	p = r->err == 0 ? arena_slicedup(queue.arena, s) : NULL;
+	return p == NULL ? empty : p;
+}
+
 /* Eight random octets; the kernel gives them for many ids at a time. */
 static void
 id_random(unsigned char *out)

@@ -156,20 +156,16 @@ begin(void)
 	pending.waiting = true;
 }
 
+/* Into one line of a mail. */
 static const char *
 text_of(struct ipc_reader *r)
 {
-	struct slice s = ipc_get_slice(r);
-	char *p;
+	char *p = queue_text(r, TEXT_MAX);
 
-	if (r->err == 0 && (s.len > TEXT_MAX || slice_index(s, '\0') >= 0))
-		r->err = ERR_PROTO;
-	p = r->err == 0 ? arena_slicedup(queue.arena, s) : NULL;
-	/* into one line of a mail */
-	for (char *q = p; q != NULL && *q != '\0'; q++)
+	for (char *q = p; *q != '\0'; q++)
 		if ((unsigned char)*q < 0x20 || *q == 0x7f)
 			*q = '?';
-	return p == NULL ? "" : p;
+	return p;
 }
 
 int

@@ -38,6 +38,8 @@ extern struct queue queue;
 
 /* ---- queue.c ---- */
 int64_t queue_now_ms(void);
+/* A text of a message, in queue.arena. Longer than max, or with a NUL in it: "", and r has ERR_PROTO. */
+char *queue_text(struct ipc_reader *r, size_t max);
 struct delivery_id queue_new_id(void);
 /* Sets the timer to the message that is due first. */
 void queue_set_due_timer(void);

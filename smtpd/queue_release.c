@@ -32,28 +32,16 @@ struct ask {
 	const char *by, *reason, *decision, *rules;
 };
 
-static const char *
-text_of(struct ipc_reader *r, size_t max)
-{
-	struct slice s = ipc_get_slice(r);
-	const char *p;
-
-	if (r->err == 0 && (s.len > max || slice_index(s, '\0') >= 0))
-		r->err = ERR_PROTO;
-	p = r->err == 0 ? arena_slicedup(queue.arena, s) : NULL;
-	return p == NULL ? "" : p;
-}
-
 static int
 read_ask(struct ipc_reader *r, struct ask *a)
 {
 	a->what = ipc_get_u8(r);
 	a->only_look = ipc_get_u8(r) != 0;
 	delivery_id_get(r, &a->id);
-	a->by = text_of(r, NAME_MAX_LEN);
-	a->reason = text_of(r, TEXT_MAX);
-	a->decision = text_of(r, TEXT_MAX);
-	a->rules = text_of(r, RULES_MAX);
+	a->by = queue_text(r, NAME_MAX_LEN);
+	a->reason = queue_text(r, TEXT_MAX);
+	a->decision = queue_text(r, TEXT_MAX);
+	a->rules = queue_text(r, RULES_MAX);
 	return ipc_reader_end(r) != 0 || a->what < QUEUE_RELEASE_REQUEST ||
 		       a->what > QUEUE_RELEASE_SHOW
 		   ? ERR_PROTO
