@@ -28,12 +28,12 @@ ctl_table_new(unsigned columns)
 	return t;
 }
 
-/* What is no sign: C0, C1, line and paragraph separators, and what turns the direction (UAX #9). */
+/* What is no sign: C0, C1, line and paragraph separators, what turns the direction (UAX #9), and what is not seen. */
 static bool
 is_control(uint32_t cp)
 {
-	return cp < 0x20 || (cp >= 0x7f && cp < 0xa0) || cp == 0x200e || cp == 0x200f ||
-	       (cp >= 0x2028 && cp <= 0x202e) || (cp >= 0x2066 && cp <= 0x2069);
+	return cp < 0x20 || (cp >= 0x7f && cp < 0xa0) || (cp >= 0x200b && cp <= 0x200f) ||
+	       (cp >= 0x2028 && cp <= 0x202e) || (cp >= 0x2060 && cp <= 0x206f) || cp == 0xfeff;
 }
 
 /* UAX #11 W and F, by blocks. */
@@ -57,7 +57,7 @@ width_of(uint32_t cp)
 {
 	if (is_control(cp))
 		return 1; /* shown as "?" */
-	if (uni_is_mark(cp) || (cp >= 0x200b && cp <= 0x200d) || cp == 0xfeff)
+	if (uni_is_mark(cp))
 		return 0;
 	return is_wide(cp) ? 2 : 1;
 }

@@ -168,7 +168,7 @@ def test_scram_decoy_salt_is_stable(imapd):
 
 def test_wrong_and_unknown_look_the_same(imapd):
     times = {}
-    for user, password in (("binhtv", "wrong"), ("nobody", "wrong"), ("tungbt", "ascii-Password-3"), ("binhtv", "")):
+    for user, password in (("binhtv", "wrong"), ("nobody", "wrong"), ("tungbt", "wrong"), ("binhtv", "")):
         start = time.monotonic()
         got = imapd.plain(user, password)
         times[user, password] = time.monotonic() - start
@@ -858,7 +858,7 @@ def test_changes_count_at_once(site, imapd):
     assert imapd.plain("nhapnd", "first-Password-1")["err"] == "auth"
     assert imapd.plain("nhapnd", "other-Password-1")["result"] == "ok"
     site.modify("dn: %s\nchangetype: modify\nreplace: vnStatus\nvnStatus: suspended\n" % person(79))
-    assert imapd.plain("nhapnd", "other-Password-1")["err"] == "auth"
+    assert imapd.plain("nhapnd", "other-Password-1")["err"] == "locked" and imapd.plain("nhapnd", "first-Password-1")["err"] == "auth"
 
 
 # --- groups by rule

@@ -15,6 +15,7 @@ import urllib.parse
 
 import client
 import pytest
+import test_directory
 import test_setup
 
 BASE = "o=tinhmau,c=VN"
@@ -80,14 +81,39 @@ member: uid=mau,o=tinhmau,c=VN
 """ % LOOKUP
 
 
+# a tree shaped like Active Directory; its schema is test_directory.py's
+ACTIVE = PLAIN[:PLAIN.index("dn: uid=mau")] + """dn: cn=Mau Tran,o=tinhmau,c=VN
+objectClass: user
+cn: Mau Tran
+sn: Tran
+displayName: Mau
+objectGUID:: AAECAwQFBgcICQoLDA0ODw==
+sAMAccountName: mau
+userPrincipalName: mau@cty.example
+userAccountControl: 512
+mail: mau@tinhmau.example
+proxyAddresses: SMTP:mau@tinhmau.example
+proxyAddresses: smtp:tran.mau@tinhmau.example
+userPassword: plain-tree-1
+
+dn: cn=All,o=tinhmau,c=VN
+objectClass: group
+cn: All
+sAMAccountName: all
+mail: all@tinhmau.example
+member: cn=Mau Tran,o=tinhmau,c=VN
+"""
+
+
 class Existing:
     """A slapd with cn=config, which root may change by its socket."""
 
-    def __init__(self, folder, port):
+    def __init__(self, folder, port, schema=""):
         self.dir = pathlib.Path(folder)
         (self.dir / "db").mkdir(parents=True)
         (self.dir / "conf").mkdir()
-        (self.dir / "slapd.conf").write_text(CONF % {"dir": self.dir})
+        (self.dir / "more.schema").write_text(schema)  # a file of its own: what stands in slapd.conf itself would come before core's in cn=config
+        (self.dir / "slapd.conf").write_text((CONF % {"dir": self.dir}).replace("modulepath", "include %s/more.schema\nmodulepath" % self.dir if schema else "modulepath"))
         subprocess.run(["/usr/sbin/slaptest", "-n", "0", "-f", self.dir / "slapd.conf", "-F", self.dir / "conf"], check=True, capture_output=True)
         self.tcp = "ldap://127.0.0.1:%d" % port
         self.ldapi = "ldapi://" + urllib.parse.quote(str(self.dir / "sock"), safe="")
@@ -114,13 +140,13 @@ class Existing:
 
 
 @contextlib.contextmanager
-def existing_site():
+def existing_site(schema=""):
     if os.geteuid() != 0:
         pytest.skip("setup needs root")
     with tempfile.TemporaryDirectory(prefix="congvu-setup-") as folder:
         os.chmod(folder, 0o755)
         site = test_setup.Site(folder)
-        slapd = Existing(site.dir / "slapd", site.port["ldap"])
+        slapd = Existing(site.dir / "slapd", site.port["ldap"], schema)
         try:
             yield site, slapd
         finally:
@@ -239,3 +265,23 @@ def test_plain_tree():
         findings = doctor(site)
         assert not errors(findings), findings
         assert {"schema", "access", "ldap_uris", "postmaster"} <= {f[0] for f in findings if f[1] == "ok"}, findings
+
+
+def test_active_directory_tree():
+    """The tree keeps its own schema; people sign in by sAMAccountName, userPrincipalName or address, and receive by proxyAddresses and groups."""
+    schema = test_directory.AD_CONF[test_directory.AD_CONF.index("attributetype"):test_directory.AD_CONF.index("modulepath")] + (
+        "attributetype ( 1.1.20 NAME 'whenChanged' EQUALITY generalizedTimeMatch ORDERING generalizedTimeOrderingMatch SYNTAX 1.3.6.1.4.1.1466.115.121.1.24 SINGLE-VALUE )\n"
+        "attributetype ( 1.1.21 NAME 'uSNChanged' EQUALITY integerMatch SYNTAX 1.3.6.1.4.1.1466.115.121.1.27 SINGLE-VALUE )\n")
+    with existing_site(schema) as (site, slapd):
+        slapd.add(ACTIVE)
+        answers(site, **common(site, slapd), ldap_tree="active-directory", postmaster="mau@tinhmau.example", agency_name=None,
+                agency_code=None, agency_abbrev=None, agency_kind=None)
+        got = site.setup()
+        assert got["ok"] and not results(got, "schema"), got["steps"]
+        assert not (site.dir / "etc/hr.password").exists()
+        for login in ("mau", "mau@cty.example", "mau@tinhmau.example"):
+            user = {"address": "mau@tinhmau.example", "login": login, "password": "plain-tree-1"}
+            mail_and_login(site, user, [user["address"], "tran.mau@tinhmau.example", "all@tinhmau.example", "postmaster@tinhmau.example"])
+        findings = doctor(site)
+        assert not errors(findings), findings
+        assert {"ldap_uris", "postmaster"} <= {f[0] for f in findings if f[1] == "ok"}, findings
