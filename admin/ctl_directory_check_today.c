@@ -214,7 +214,8 @@ is_there(const struct today *d, const char *dn, int level)
 	case TREE_POSTS:
 		return d->post_held[number_of(d->t, TREE_POSTS, row->e)];
 	case TREE_GROUPS:
-		return is_in_force(d->t, row->e) && any_is_there(d, row->e, "member", level + 1);
+		return is_in_force(d->t, row->e) && (any_is_there(d, row->e, "member", level + 1) ||
+							tree_by_rule(d->t, row->e, 1) > 0);
 	default:
 		return false;
 	}

@@ -196,7 +196,7 @@ static void
 attr_lists_make(struct people *p)
 {
 	size_t n = 0, m = 0, o = 0;
-	const char *login[24], *rcpt[32], *owner[16];
+	const char *login[28], *rcpt[32], *owner[16];
 	const char **func = xcalloc(p->n_roster + 8, sizeof(*func));
 	size_t f = 0;
 
@@ -220,6 +220,9 @@ attr_lists_make(struct people *p)
 	login[n++] = p->a_scram_time;
 	login[n++] = p->a_version;
 	login[n++] = "vnAssignment";
+	login[n++] = "vnConcurrentAgency";
+	login[n++] = "title";
+	login[n++] = "vnRole";
 	p->attrs_login = people_attr_list(login, n);
 	rcpt[m++] = "objectClass";
 	rcpt[m++] = p->a_account;
@@ -483,6 +486,7 @@ person_make(struct people *p, const struct dir_entry *e, struct person **out)
 		strings_add_take(&l, slice_dup(assigned->values[i]), PEOPLE_ASSIGNMENTS_MAX);
 	u->assignments = l.v;
 	u->n_assignments = l.n;
+	people_traits(p, e, u);
 	l = (struct strings){0};
 	for (size_t i = 0; scram != NULL && i < scram->n_values; i++)
 		strings_add_take(&l, slice_dup(scram->values[i]), 16);
@@ -680,6 +684,7 @@ person_free(struct person *u)
 	free(u->version);
 	strings_free(u->addresses, u->n_addresses);
 	strings_free(u->assignments, u->n_assignments);
+	strings_free(u->traits, u->n_traits);
 	person_keys_free(u);
 	free(u->app_id);
 	free(u->app_version);

@@ -39,6 +39,8 @@ struct person {
 	size_t n_addresses;
 	char **assignments; /* values of vnAssignment, as they are */
 	size_t n_assignments;
+	char **traits; /* what rules of groups go by, "vnMemberTitle=Giám đốc" */
+	size_t n_traits;
 	char **scram; /* values of the SCRAM attribute */
 	size_t n_scram;
 	char *app_id, *app_version; /* they are of this app password; NULL: the person's own */

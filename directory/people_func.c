@@ -1,5 +1,5 @@
 /* people_func.c: functional mailboxes by post. A person holds one directly, as the occupant of a post, or as a member of a
- * group, nested ones included: the roster attributes of the mailbox name any of these. A delegation gives rights for a time, in a
+ * group, by name or by rule, nested ones included: the roster attributes of the mailbox name any of these. A delegation gives rights for a time, in a
  * functional mailbox or in another person's. Runs in lookup's workers. */
 #include "config.h"
 
@@ -60,7 +60,8 @@ struct subject {
 struct subjects {
 	struct subject v[SUBJECTS_MAX];
 	size_t n;
-	struct strings past; /* DNs that did: a change of theirs may have them do it again */
+	struct strings
+	    past; /* DNs that did, or may: a change of theirs may have them do it (again) */
 };
 
 static void
@@ -250,6 +251,23 @@ level_add(struct people *p, const struct person *u, size_t first, size_t to, str
 	return err;
 }
 
+static void
+rule_add(void *arg, const struct dir_entry *group, int64_t from, int64_t until)
+{
+	struct subjects *s = arg;
+	struct window w = {from, until};
+
+	subjects_add(s, group->dn, group->dn_norm, window_both(w, window_of(group)));
+}
+
+static void
+rule_dep(void *arg, const char *key)
+{
+	struct subjects *s = arg;
+
+	strings_add_take(&s->past, xstrdup(key), SUBJECTS_MAX);
+}
+
 static int
 subjects_of(struct people *p, const struct person *u, bool with_groups, struct subjects *s)
 {
@@ -270,6 +288,8 @@ subjects_of(struct people *p, const struct person *u, bool with_groups, struct s
 			err = subjects_named(p, first, next, s);
 		if (err == 0 && *p->group_filter != '\0')
 			err = level_add(p, u, first, next, s);
+		if (err == 0 && level == 0)
+			err = people_rule_groups(p, u, rule_add, rule_dep, s);
 		first = next;
 	}
 	return err;
@@ -539,6 +559,12 @@ rosters_add(
 	return err;
 }
 
+static void
+trait_dep(void *arg, const char *key)
+{
+	dep_add(arg, key);
+}
+
 int
 people_mailboxes(struct people *p, const struct person *u, struct person_mailboxes **out)
 {
@@ -551,6 +577,8 @@ people_mailboxes(struct people *p, const struct person *u, struct person_mailbox
 	err = subjects_of(p, u, *p->func_filter != '\0' || *p->delegation_filter != '\0', s);
 	for (size_t i = 0; i < s->n; i++)
 		dep_add(m, s->v[i].norm);
+	if (*p->func_filter != '\0' || *p->delegation_filter != '\0')
+		people_trait_keys(u, trait_dep, m);
 	m->n_subjects = m->n_deps;
 	for (size_t i = 0; i < s->past.n; i++)
 		dep_add(m, s->past.v[i]);

@@ -103,7 +103,20 @@ void people_agencies_free(struct people_agencies *a);
 int people_search(struct people *p, const char *filter, struct slice name, const char *const *attrs,
     unsigned max, struct dir_result **out);
 
-/* people_rules.c: whoever is in a group by its rules, with attrs_rcpt; NULL when it has none. ERR_LIMIT: more than PEOPLE_GROUP_MAX. */
+/* ---- people_rules.c ---- */
+/* u->traits of the person's entry. */
+void people_traits(const struct people *p, const struct dir_entry *e, struct person *u);
+/* Groups in which the person is by rule, with seconds since 1970 from and until when (0: no bound), several times for several times, also past ones: by the own
+ * agency and vnConcurrentAgency for ever, by a secondment or concurrent place (vnAssignment) for its days. fn gets the group (vnValidFrom, vnValidTo are
+ * read) and keeps none of it. dep: a key (people_change_keys) of something that was read on the way. 0, ERR_TEMP. */
+int people_rule_groups(struct people *p, const struct person *u,
+    void (*fn)(void *arg, const struct dir_entry *group, int64_t from, int64_t until),
+    void (*dep)(void *arg, const char *key), void *arg);
+/* Keys of what a group's rules go by, as those that a person's traits make: whoever has one may be in it after a change. */
+void people_rule_keys(const struct dir_entry *group,
+    void (*fn)(void *arg, const char *key, bool is_subject), void *arg);
+void people_trait_keys(const struct person *u, void (*dep)(void *arg, const char *key), void *arg);
+/* Whoever is in a group by its rules, with attrs_rcpt; NULL when it has none. ERR_LIMIT: more than PEOPLE_GROUP_MAX. */
 int people_by_rules(struct people *p, const struct dir_entry *group, struct dir_result **out);
 
 #endif

@@ -5,12 +5,18 @@
 
 #include "directory/people_priv.h"
 
+#include "directory/assignment.h"
 #include "directory/escape.h"
 #include "lib/err.h"
+#include "lib/fold.h"
+#include "lib/log.h"
 
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
-enum { RULES_FILTER_MAX = 256 * 1024 };
+enum { RULES_FILTER_MAX = 256 * 1024, AGENCIES_AT_ONCE = 1000 };
 
 /* "(|" one of the templates for each value ")"; nothing without values. */
 static int
@@ -29,56 +35,69 @@ any_of(const struct dir_attr *a, const char *tmpl, struct buf *f)
 
 static const char in_agency[] = "(vnAgencyRef=%s)(vnConcurrentAgency=%s)";
 
-/* The agencies of some kinds as a filter for their people. */
+/* The agencies of some kinds. */
 static int
-of_kind(struct people *p, const struct dir_attr *kinds, struct buf *f)
+of_kind(struct people *p, const struct dir_attr *kinds, struct dir_result **out)
 {
 	static const char *const attrs[] = {"vnAgencyCode", NULL};
-	struct dir_result *r = NULL;
-	struct buf which;
-	int err;
-
-	if (kinds == NULL || kinds->n_values == 0)
-		return 0;
-	buf_init(&which, RULES_FILTER_MAX);
-	buf_append_str(&which, "(&(objectClass=vnAgency)(!(vnStatus=closed))");
-	err = any_of(kinds, "(vnAgencyKind=%s)", &which);
-	buf_append_str(&which, ")");
-	if (err == 0)
-		err = which.err != 0 ? ERR_LIMIT
-				     : dir_search(p->d, NULL, buf_cstr(&which), attrs, 0, &r);
-	buf_append_str(f, "(|");
-	for (size_t i = 0; err == 0 && i < r->n_entries; i++)
-		err = escape_template(
-		    in_agency, dir_entry_value(&r->entries[i], attrs[0]), slice_of(NULL, 0), f);
-	buf_append_str(f, ")"); /* no agency of the kind: an OR of nothing is false: nobody */
-	dir_result_free(r);
-	buf_done(&which);
-	return err;
-}
-
-int
-people_by_rules(struct people *p, const struct dir_entry *group, struct dir_result **out)
-{
-	static const char *const rules[] = {
-	    "vnMemberAgency", "vnMemberKind", "vnMemberTitle", "vnMemberRole"};
-	const struct dir_attr *a[4];
-	bool has_any = false;
 	struct buf f;
 	int err;
 
-	*out = NULL;
-	for (size_t i = 0; i < 4; i++) {
-		a[i] = dir_entry_attr(group, rules[i]);
-		has_any = has_any || a[i] != NULL;
+	buf_init(&f, RULES_FILTER_MAX);
+	buf_append_str(&f, "(&(objectClass=vnAgency)(!(vnStatus=closed))");
+	err = any_of(kinds, "(vnAgencyKind=%s)", &f);
+	buf_append_str(&f, ")");
+	if (err == 0)
+		err = f.err != 0 ? ERR_LIMIT : dir_search(p->d, NULL, buf_cstr(&f), attrs, 0, out);
+	buf_done(&f);
+	return err;
+}
+
+/* A filter for the people of the agencies from "from" on, as many as a filter may name. */
+static int
+in_agencies(const struct dir_result *agencies, size_t from, struct buf *f)
+{
+	int err = 0;
+
+	buf_append_str(f, "(|");
+	for (size_t i = from; err == 0 && i < agencies->n_entries && i < from + AGENCIES_AT_ONCE;
+	     i++)
+		err = escape_template(in_agency,
+		    dir_entry_value(&agencies->entries[i], "vnAgencyCode"), slice_of(NULL, 0), f);
+	buf_append_str(f, ")");
+	return err;
+}
+
+/* Adds what r has; r is taken. Whoever is there already comes twice: the caller looks at each once. */
+static void
+result_join(struct dir_result **to, struct dir_result *r)
+{
+	if (*to == NULL) {
+		*to = r;
+		return;
 	}
-	if (!has_any)
-		return 0;
+	(*to)->entries =
+	    xrealloc((*to)->entries, ((*to)->n_entries + r->n_entries + 1) * sizeof(*r->entries));
+	memcpy((*to)->entries + (*to)->n_entries, r->entries, r->n_entries * sizeof(*r->entries));
+	(*to)->n_entries += r->n_entries;
+	free(r->entries);
+	free(r);
+}
+
+/* One search for the people: of the agencies from "from" on, or of whichever (agencies NULL). */
+static int
+rules_search(struct people *p, const struct dir_attr *const a[4], const struct dir_result *agencies,
+    size_t from, struct dir_result **out)
+{
+	struct dir_result *r = NULL;
+	struct buf f;
+	int err;
+
 	buf_init(&f, RULES_FILTER_MAX);
 	buf_appendf(&f, "(&(objectClass=%s)%s", p->class_person, p->member_filter);
 	err = any_of(a[0], in_agency, &f);
-	if (err == 0)
-		err = of_kind(p, a[1], &f);
+	if (err == 0 && agencies != NULL)
+		err = in_agencies(agencies, from, &f);
 	if (err == 0)
 		err = any_of(a[2], "(title=%s)", &f);
 	if (err == 0)
@@ -87,7 +106,342 @@ people_by_rules(struct people *p, const struct dir_entry *group, struct dir_resu
 	if (err == 0)
 		err = f.err != 0 ? ERR_LIMIT
 				 : dir_search(p->d, NULL, buf_cstr(&f), p->attrs_rcpt,
-				       PEOPLE_GROUP_MAX, out);
+				       PEOPLE_GROUP_MAX, &r);
+	buf_done(&f);
+	if (err == 0)
+		result_join(out, r);
+	return err != 0 ? err : (*out)->n_entries > PEOPLE_GROUP_MAX ? ERR_LIMIT : 0;
+}
+
+int
+people_by_rules(struct people *p, const struct dir_entry *group, struct dir_result **out)
+{
+	static const char *const rules[] = {
+	    "vnMemberAgency", "vnMemberKind", "vnMemberTitle", "vnMemberRole"};
+	const struct dir_attr *a[4];
+	struct dir_result *agencies = NULL, *all = NULL;
+	bool has_any = false;
+	size_t from = 0;
+	int err = 0;
+
+	*out = NULL;
+	for (size_t i = 0; i < 4; i++) {
+		a[i] = dir_entry_attr(group, rules[i]);
+		has_any = has_any || a[i] != NULL;
+	}
+	if (!has_any)
+		return 0;
+	if (a[1] != NULL)
+		err = of_kind(p, a[1], &agencies);
+	/* a kind that no agency is of: nobody */
+	while (err == 0 && (agencies == NULL ? from == 0 : from < agencies->n_entries)) {
+		err = rules_search(p, a, agencies, from, &all);
+		from += AGENCIES_AT_ONCE;
+	}
+	dir_result_free(agencies);
+	if (err == 0)
+		*out = all;
+	else
+		dir_result_free(all);
+	return err;
+}
+
+/* ---- the other way: the groups of a person ---- */
+
+enum { TRAITS_MAX = 64, PLACES_MAX = 32, RULE_GROUPS_MAX = 2000 };
+
+static const char member_agency[] = "vnMemberAgency=", member_title[] = "vnMemberTitle=",
+		  member_role[] = "vnMemberRole=", member_kind[] = "vnMemberKind=";
+
+static void
+traits_add(struct strings *l, const char *rule, const struct dir_entry *e, const char *attr)
+{
+	const struct dir_attr *a = dir_entry_attr(e, attr);
+
+	for (size_t i = 0; a != NULL && i < a->n_values; i++) {
+		char *text = NULL;
+
+		if (a->values[i].len > 0 && asprintf(&text, "%s%.*s", rule, (int)a->values[i].len,
+						(const char *)a->values[i].ptr) > 0)
+			strings_add_take(l, text, TRAITS_MAX);
+	}
+}
+
+void
+people_traits(const struct people *p, const struct dir_entry *e, struct person *u)
+{
+	struct strings l = {0};
+
+	traits_add(&l, member_agency, e, p->a_agency);
+	traits_add(&l, member_agency, e, "vnConcurrentAgency");
+	traits_add(&l, member_title, e, "title");
+	traits_add(&l, member_role, e, "vnRole");
+	u->traits = l.v;
+	u->n_traits = l.n;
+}
+
+/* Compared as the directory compares: without case. */
+static bool
+is_like(struct slice a, struct slice b)
+{
+	struct buf x, y;
+	bool same = slice_caseeq(a, b);
+
+	if (same)
+		return true;
+	buf_init(&x, 8192);
+	buf_init(&y, 8192);
+	same = case_fold(a, &x) == 0 && case_fold(b, &y) == 0 &&
+	       slice_eq(buf_slice(&x), buf_slice(&y));
+	buf_done(&x);
+	buf_done(&y);
+	return same;
+}
+
+/* Whether one of the values stands among the traits of that rule; no values: whoever it is. */
+static bool
+has_trait(const struct person *u, const char *rule, const struct dir_attr *values)
+{
+	for (size_t i = 0; values != NULL && i < u->n_traits; i++)
+		for (size_t k = 0; k < values->n_values; k++)
+			if (strncmp(u->traits[i], rule, strlen(rule)) == 0 &&
+			    is_like(slice_str(u->traits[i] + strlen(rule)), values->values[k]))
+				return true;
+	return values == NULL;
+}
+
+/* Where somebody is, and when. */
+struct place {
+	struct slice agency;
+	int64_t from, until;
+	char kind[24]; /* looked up when a rule asks */
+};
+struct places {
+	struct place v[PLACES_MAX];
+	size_t n;
+	bool kinds_known;
+};
+
+static void
+places_of(const struct person *u, struct places *l)
+{
+	for (size_t i = 0; i < u->n_traits && l->n < PLACES_MAX; i++)
+		if (strncmp(u->traits[i], member_agency, sizeof(member_agency) - 1) == 0)
+			l->v[l->n++] = (struct place){
+			    .agency = slice_str(u->traits[i] + sizeof(member_agency) - 1)};
+	for (size_t i = 0; i < u->n_assignments && l->n < PLACES_MAX; i++) {
+		struct assignment f;
+
+		assignment_split(slice_str(u->assignments[i]), &f);
+		if (f.agency.len > 0 && !slice_caseeq_str(f.kind, "primary"))
+			l->v[l->n++] = (struct place){.agency = f.agency,
+			    .from = assignment_time(f.from),
+			    .until = assignment_time(f.to)};
+	}
+}
+
+/* The groups of which one rule at least asks for something that the person is. */
+static int
+candidates(
+    struct people *p, const struct person *u, const struct places *l, struct dir_result **out)
+{
+	static const char *const attrs[] = {"vnMemberAgency", "vnMemberKind", "vnMemberTitle",
+	    "vnMemberRole", "vnValidFrom", "vnValidTo", NULL};
+	/* dir_admin_agency_add knows no other kinds; which of them it is, is looked up when there is such a group */
+	static const char kinds[] = "(vnMemberKind=office)(vnMemberKind=dept)(vnMemberKind=board)"
+				    "(vnMemberKind=sector)(vnMemberKind=commune)";
+	struct buf f;
+	int err = 0;
+
+	buf_init(&f, RULES_FILTER_MAX);
+	buf_appendf(&f, "(&(objectClass=%s)(!(vnStatus=closed))(|%s", p->class_group, kinds);
+	for (size_t i = 0; err == 0 && i < l->n; i++)
+		err = escape_template("(vnMemberAgency=%s)", l->v[i].agency, slice_of(NULL, 0), &f);
+	for (size_t i = 0; err == 0 && i < u->n_traits; i++) {
+		const char *t = u->traits[i];
+
+		if (strncmp(t, member_title, sizeof(member_title) - 1) == 0)
+			err = escape_template("(vnMemberTitle=%s)",
+			    slice_str(t + sizeof(member_title) - 1), slice_of(NULL, 0), &f);
+		else if (strncmp(t, member_role, sizeof(member_role) - 1) == 0)
+			err = escape_template("(vnMemberRole=%s)",
+			    slice_str(t + sizeof(member_role) - 1), slice_of(NULL, 0), &f);
+	}
+	buf_append_str(&f, "))");
+	if (err == 0)
+		err = f.err != 0
+			  ? ERR_LIMIT
+			  : dir_search(p->d, NULL, buf_cstr(&f), attrs, RULE_GROUPS_MAX, out);
 	buf_done(&f);
 	return err;
+}
+
+static int
+kinds_look(struct people *p, struct places *l, void (*dep)(void *arg, const char *key), void *arg)
+{
+	static const char *const attrs[] = {"vnAgencyCode", "vnAgencyKind", NULL};
+	struct dir_result *r = NULL;
+	struct buf f;
+	int err = 0;
+
+	if (l->kinds_known || l->n == 0)
+		return 0;
+	buf_init(&f, RULES_FILTER_MAX);
+	buf_append_str(&f, "(&(objectClass=vnAgency)(!(vnStatus=closed))(|");
+	for (size_t i = 0; err == 0 && i < l->n; i++)
+		err = escape_template("(vnAgencyCode=%s)", l->v[i].agency, slice_of(NULL, 0), &f);
+	buf_append_str(&f, "))");
+	if (err == 0)
+		err = f.err != 0 ? ERR_LIMIT
+				 : dir_search(p->d, NULL, buf_cstr(&f), attrs, PLACES_MAX, &r);
+	for (size_t i = 0; err == 0 && i < r->n_entries; i++) {
+		struct slice code = dir_entry_value(&r->entries[i], "vnAgencyCode"),
+			     kind = dir_entry_value(&r->entries[i], "vnAgencyKind");
+
+		dep(arg, r->entries[i].dn_norm);
+		for (size_t k = 0; k < l->n; k++)
+			if (slice_caseeq(l->v[k].agency, code) && kind.len < sizeof(l->v[k].kind))
+				snprintf(l->v[k].kind, sizeof(l->v[k].kind), "%.*s", (int)kind.len,
+				    (const char *)kind.ptr);
+	}
+	l->kinds_known = err == 0;
+	dir_result_free(r);
+	buf_done(&f);
+	return err;
+}
+
+static bool
+has_like(const struct dir_attr *values, struct slice v)
+{
+	for (size_t i = 0; values != NULL && v.len > 0 && i < values->n_values; i++)
+		if (is_like(values->values[i], v))
+			return true;
+	return values == NULL;
+}
+
+/* Each time at which one place satisfies the rule of agencies and one that of kinds. */
+static void
+group_times(const struct dir_entry *e, const struct places *l,
+    void (*fn)(void *arg, const struct dir_entry *group, int64_t from, int64_t until), void *arg)
+{
+	const struct dir_attr *agencies = dir_entry_attr(e, "vnMemberAgency"),
+			      *kinds = dir_entry_attr(e, "vnMemberKind");
+
+	if (agencies == NULL && kinds == NULL) {
+		fn(arg, e, 0, 0);
+		return;
+	}
+	for (size_t i = 0; i < l->n; i++) {
+		const struct place *a = &l->v[i];
+
+		for (size_t k = 0; has_like(agencies, a->agency) && k < l->n; k++) {
+			const struct place *b = &l->v[k];
+			int64_t from = a->from > b->from ? a->from : b->from, until = a->until;
+
+			/* one rule alone asks for one place */
+			if ((agencies == NULL || kinds == NULL) && k != i)
+				continue;
+			if (b->until != 0 && (until == 0 || b->until < until))
+				until = b->until;
+			if (has_like(kinds, slice_str(b->kind)))
+				fn(arg, e, from, until);
+		}
+	}
+}
+
+int
+people_rule_groups(struct people *p, const struct person *u,
+    void (*fn)(void *arg, const struct dir_entry *group, int64_t from, int64_t until),
+    void (*dep)(void *arg, const char *key), void *arg)
+{
+	struct places l = {.n = 0};
+	struct dir_result *r = NULL;
+	int err;
+
+	/* other trees have no such rules */
+	if (u->n_traits == 0 || strcasecmp(p->class_group, "vnMailGroup") != 0)
+		return 0;
+	places_of(u, &l);
+	err = candidates(p, u, &l, &r);
+	if (err == ERR_LIMIT) { /* nobody is kept out of the own mailbox by that */
+		log_msg(LOG_LVL_WARN, "too_many_groups",
+		    "more than %d groups by rule: none of them holds a mailbox for %s",
+		    RULE_GROUPS_MAX, u->account);
+		return 0;
+	}
+	for (size_t i = 0; err == 0 && i < r->n_entries; i++) {
+		const struct dir_entry *e = &r->entries[i];
+
+		if (!has_trait(u, member_title, dir_entry_attr(e, "vnMemberTitle")) ||
+		    !has_trait(u, member_role, dir_entry_attr(e, "vnMemberRole")))
+			continue;
+		if (dir_entry_attr(e, "vnMemberKind") != NULL)
+			err = kinds_look(p, &l, dep, arg);
+		if (err == 0)
+			group_times(e, &l, fn, arg);
+	}
+	dir_result_free(r);
+	return err == 0 ? 0 : ERR_TEMP;
+}
+
+/* "vnMemberTitle=giám đốc": without case, as both sides make it. */
+static void
+key_make(const char *rule, struct slice value, struct buf *out)
+{
+	buf_reset(out);
+	buf_append_str(out, rule);
+	if (case_fold(value, out) != 0)
+		buf_append_slice(out, value);
+}
+
+void
+people_rule_keys(const struct dir_entry *group,
+    void (*fn)(void *arg, const char *key, bool is_subject), void *arg)
+{
+	static const struct {
+		const char *attr, *rule;
+	} rules[] = {{"vnMemberAgency", member_agency}, {"vnMemberTitle", member_title},
+	    {"vnMemberRole", member_role}};
+	struct buf key;
+
+	buf_init(&key, 65536);
+	for (size_t r = 0; r < sizeof(rules) / sizeof(rules[0]); r++) {
+		const struct dir_attr *a = dir_entry_attr(group, rules[r].attr);
+
+		for (size_t i = 0; a != NULL && i < a->n_values && i < TRAITS_MAX; i++) {
+			key_make(rules[r].rule, a->values[i], &key);
+			fn(arg, buf_cstr(&key), true);
+		}
+	}
+	/* of which kind a person's agencies are, nobody knows beforehand */
+	if (dir_entry_attr(group, "vnMemberKind") != NULL)
+		fn(arg, member_kind, true);
+	buf_done(&key);
+}
+
+void
+people_trait_keys(const struct person *u, void (*dep)(void *arg, const char *key), void *arg)
+{
+	struct places l = {.n = 0};
+	struct buf key;
+
+	if (u->n_traits == 0)
+		return;
+	buf_init(&key, 65536);
+	places_of(u, &l);
+	for (size_t i = 0; i < l.n; i++) {
+		key_make(member_agency, l.v[i].agency, &key);
+		dep(arg, buf_cstr(&key));
+	}
+	for (size_t i = 0; i < u->n_traits; i++) {
+		const char *eq = strchr(u->traits[i], '=') + 1;
+		bool title = strncmp(u->traits[i], member_title, sizeof(member_title) - 1) == 0;
+
+		if (strncmp(u->traits[i], member_agency, sizeof(member_agency) - 1) == 0)
+			continue;
+		key_make(title ? member_title : member_role, slice_str(eq), &key);
+		dep(arg, buf_cstr(&key));
+	}
+	dep(arg, member_kind);
+	buf_done(&key);
 }

@@ -21,7 +21,7 @@ people_watch_attrs(const struct people *p)
 void
 people_watch_attrs_make(struct people *p)
 {
-	const char **v = xcalloc(p->n_member + p->n_roster + 8, sizeof(*v));
+	const char **v = xcalloc(p->n_member + p->n_roster + 12, sizeof(*v));
 	size_t n = 0;
 
 	v[n++] = p->a_account;
@@ -30,6 +30,10 @@ people_watch_attrs_make(struct people *p)
 	v[n++] = p->a_version;
 	v[n++] = p->a_modified;
 	v[n++] = "vnDelegateTo";
+	v[n++] = "vnMemberAgency";
+	v[n++] = "vnMemberKind";
+	v[n++] = "vnMemberTitle";
+	v[n++] = "vnMemberRole";
 	for (size_t i = 0; i < p->n_member; i++)
 		v[n++] = p->a_member[i];
 	for (size_t i = 0; i < p->n_roster; i++)
@@ -72,6 +76,7 @@ people_change_keys(const struct people *p, const struct dir_entry *e,
 		fn(arg, account, false);
 	}
 	named(e, "vnDelegateTo", fn, arg);
+	people_rule_keys(e, fn, arg);
 	for (size_t i = 0; i < p->n_member; i++)
 		named(e, p->a_member[i], fn, arg);
 	for (size_t i = 0; i < p->n_roster; i++)

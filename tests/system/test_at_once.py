@@ -293,6 +293,38 @@ def test_a_post_changes_hands(server, directory):
                 directory.modify(dn, "delete: vnReader", "vnReader: cn=at-once,ou=groups," + directory.base)
 
 
+def test_a_group_by_rule_holds_a_mailbox(server, directory):
+    """Whoever comes to match a group's rules has its mailbox in the session that is open, in IMAP and for sending, and loses it with a rule or a title."""
+    user, box = server.user("staff", agency="STC"), server.mailbox("SKHCN")["address"]
+    dn, who, group = directory.mailbox(box), directory.person(user), "cn=at-once-rule,ou=groups," + directory.base
+    title = re.search(r"^title:+ .*$", directory.search("(uid=%s)" % user["login"], "title"), re.M)
+    names = shared(server, user, box)
+    directory.add(group, "objectClass: groupOfNames", "objectClass: vnMailGroup", "cn: at-once-rule", "mail: at-once-rule@" + server.domain,
+                  "member: cn=nobody", "vnMemberTitle: Truc ban")
+    directory.modify(dn, "add: vnDelegate", "vnDelegate: " + group)
+    with session(server, user) as m:
+        s = server.submission(user)
+        try:
+            assert not names(m) and not may_mail(s, box)
+            directory.modify(who, "replace: title", "title: truc ban")  # slapd compares without case
+            assert until(lambda: names(m)) < LIMIT and until(lambda: may_mail(s, box)) < LIMIT
+            inbox = names(m)[0]
+            assert m.select(client.quoted(inbox))[0] == "OK"
+            m.close()
+            directory.modify(group, "replace: vnMemberTitle", "vnMemberTitle: Lai xe")
+            assert until(lambda: not may_mail(s, box)) < LIMIT and until(lambda: not names(m)) < LIMIT
+            directory.modify(group, "replace: vnMemberTitle", "vnMemberTitle: Lai xe", "vnMemberTitle: TRUC BAN")
+            assert until(lambda: may_mail(s, box)) < LIMIT
+            directory.modify(who, "replace: title", "title: Lai tau")
+            assert until(lambda: not may_mail(s, box)) < LIMIT and until(lambda: not names(m)) < LIMIT
+            assert m.select(client.quoted(inbox))[0] == "NO"
+        finally:
+            client.close(s)
+            directory.modify(who, *(("replace: title", title.group(0)) if title else ("delete: title",)))
+            directory.modify(dn, "delete: vnDelegate", "vnDelegate: " + group)
+            directory.delete(group)
+
+
 def test_rights_by_date(server, directory):
     """A delegation begins and ends by its dates, in sessions that are open, and also while the directory is away."""
     user, box = server.user("staff", agency="STC"), server.mailbox("SKHCN")["address"]

@@ -60,6 +60,7 @@ TODAY = "".join([
     post("het", person(17)), post("chua", person(18)), post("dang"), post("khoa", person(20)), post("khongngay", person(1)), post("trong"),
     box("b-het", dn_of("het")), box("b-chua", dn_of("chua")), box("b-dang", dn_of("dang")), box("b-khoa", dn_of("khoa")), box("b-khongngay", dn_of("khongngay")),
     box("b-trong", dn_of("trong")), box("b-nhom", "cn=nhom-chua,ou=groups," + BASE), box("b-nhom2", "cn=nhom-dang,ou=groups," + BASE),
+    box("b-luat", "cn=theo-luat,ou=groups," + BASE), box("b-luat2", "cn=quytac,ou=groups," + BASE),
     box("b-doc", dn_of("trong")), box("b-doc2", dn_of("trong")),
     group("nhom-chua", dn_of("chua"), dn_of("trong")), group("nhom-dang", dn_of("het"), dn_of("dang")),
     delegation("doc", "vnMailboxId=b-doc,ou=mailboxes," + BASE), delegation("doc2", "vnMailboxId=b-doc2,ou=mailboxes," + BASE, vnValidTo="20210101000000Z"),
@@ -102,7 +103,7 @@ WANTED = {  # what is found, of whom, and a word of it
     ("no-date", "vnDelegationId=x", "before"), ("no-agency", "vnAgencyCode=H99.09,", "H99.77"), ("agency-closed", "vnAgencyCode=H99.09.01,", "closed"),
     ("unheld-today", "vnMailboxId=vt2,", "000015"), ("group-empty", "cn=quytac,", "rules"),
     ("unheld-today", "vnMailboxId=b-het,", "behind het:"), ("unheld-today", "vnMailboxId=b-chua,", "behind chua:"), ("unheld-today", "vnMailboxId=b-khoa,", "behind khoa:"),
-    ("unheld-today", "vnMailboxId=b-trong,", "behind trong:"), ("unheld-today", "vnMailboxId=b-nhom,", "behind nhom-chua:"), ("unheld-today", "vnMailboxId=b-doc2,", "trong"),
+    ("unheld-today", "vnMailboxId=b-trong,", "behind trong:"), ("unheld-today", "vnMailboxId=b-nhom,", "behind nhom-chua:"), ("unheld-today", "vnMailboxId=b-doc2,", "trong"), ("unheld-today", "vnMailboxId=b-luat2,", "behind quytac:"),
     ("closed", "vnPositionCode=khoa,", "000020"),
     ("delegation-moved", "vnDelegationId=di", "000012 has gone from H99"), ("delegation-left", "vnDelegationId=nghi", "000015"),
     ("expired", "vnAgencyCode=H99.10,", "20200101"), ("no-agency", "cn=hr,", "H98"), ("officer", "cn=hr,", "H99.02 below")}
@@ -132,7 +133,7 @@ def test_check_finds_each_fault_and_nothing_else(site):
     missing = {w for w in WANTED if not any(f["check"] == w[0] and f["text"].startswith(w[1]) and w[2] in f["text"] for f in found)}
     more = [f for f in found if not any(f["check"] == w[0] and f["text"].startswith(w[1]) and w[2] in f["text"] for w in WANTED)]
     assert not missing and not more
-    assert "21 people, 5 agencies, 7 posts, 12 mailboxes" in got["findings"][-1]["text"]
+    assert "21 people, 5 agencies, 7 posts, 14 mailboxes" in got["findings"][-1]["text"]
 
 
 def test_repair_fills_in_what_follows_and_nothing_else(site):

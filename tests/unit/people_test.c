@@ -501,6 +501,123 @@ test_by_date(void **state)
 }
 
 static void
+keys_find(void *arg, const char *key, bool is_subject)
+{
+	const struct person_mailboxes **m = arg;
+
+	if (*m != NULL && is_subject && has_dep(*m, key, true))
+		*m = NULL;
+}
+
+/* Whether a change of the group has a look taken at whom these mailboxes are of. */
+static bool
+is_woken_by(const struct person_mailboxes *m, const char *group)
+{
+	struct dir_result *r = NULL;
+
+	assert_int_equal(dir_read(dir, group, people_watch_attrs(people), &r), 0);
+	people_change_keys(people, &r->entries[0], keys_find, &m);
+	dir_result_free(r);
+	return m == NULL;
+}
+
+#define RULED(id, ...)                                                                           \
+	ENTRY("cn=" id ",o=x", "objectClass", "vnMailGroup", "vnStatus", "active", __VA_ARGS__); \
+	ENTRY("vnMailboxId=" id ",o=x", "objectClass", "vnFunctionalMailbox", "vnMailboxId", id, \
+	    "mail", id "@tinhmau.example", "vnHolder", "cn=" id ",o=x")
+
+/* Groups by rule hold mailboxes for whoever is in them today, and for the days of a secondment. */
+static void
+test_by_rule(void **state)
+{
+	const struct person_mailbox *b;
+	struct person_mailboxes *m = NULL;
+	struct person *u = NULL;
+	char seconded[80], past[80];
+	int64_t t = time(NULL);
+
+	(void)state;
+	snprintf(seconded, sizeof(seconded), "seconded;R.2;;20200101;%s;1/QD", stamp(700));
+	snprintf(past, sizeof(past), "concurrent;R.3;;20200101;%s;1/QD", stamp(-5));
+	ENTRY("vnAgencyCode=R.1,o=x", "objectClass", "vnAgency", "vnAgencyCode", "R.1",
+	    "vnAgencyKind", "dept");
+	ENTRY("vnAgencyCode=R.2,o=x", "objectClass", "vnAgency", "vnAgencyCode", "R.2",
+	    "vnAgencyKind", "board");
+	ENTRY("vnStaffId=80" PEOPLE, "objectClass", "vnCivilServant", "vnStaffId", "80", "uid",
+	    "ruled", "mail", "ruled@tinhmau.example", "vnStatus", "active", "vnAgencyRef", "R.1",
+	    "title", "giám đốc", "vnRole", "head", "vnAssignment", seconded, "vnAssignment", past);
+	RULED("r-title", "vnMemberTitle", "Phó giám đốc", "vnMemberTitle", "Giám đốc");
+	RULED("r-agency", "vnMemberAgency", "r.1");
+	RULED("r-both", "vnMemberAgency", "R.1", "vnMemberTitle", "Chuyên viên");
+	RULED("r-second", "vnMemberAgency", "R.2", "vnMemberRole", "head");
+	RULED("r-past", "vnMemberAgency", "R.3");
+	RULED("r-kind", "vnMemberKind", "board", "vnMemberKind", "commune");
+	RULED("r-kind-not", "vnMemberKind", "commune");
+	RULED("r-until", "vnMemberRole", "head", "vnValidTo", stamp(300));
+	ENTRY("cn=r-closed,o=x", "objectClass", "vnMailGroup", "vnStatus", "closed", "vnMemberRole",
+	    "head");
+	ENTRY("vnMailboxId=r-closed,o=x", "objectClass", "vnFunctionalMailbox", "vnMailboxId",
+	    "r-closed", "mail", "r-closed@tinhmau.example", "vnHolder", "cn=r-closed,o=x");
+	/* a group that has one of these as its member */
+	ENTRY("cn=r-outer,o=x", "objectClass", "vnMailGroup", "member", "cn=r-second,o=x");
+	ENTRY("vnMailboxId=r-outer,o=x", "objectClass", "vnFunctionalMailbox", "vnMailboxId",
+	    "r-outer", "mail", "r-outer@tinhmau.example", "vnReader", "cn=r-outer,o=x");
+	assert_int_equal(people_login(people, slice_str("ruled"), &u), 0);
+	assert_int_equal(people_mailboxes(people, u, &m), 0);
+	assert_int_equal(m->n, 6);
+	assert_non_null(b = box_of(m, "f-r-title"));
+	assert_string_equal(b->rights, "lrswipkxtea");
+	assert_true(b->n_grants == 1 && b->grants[0].until == 0 && b->may_send);
+	assert_true(people_may_send(u, m, slice_str("r-title@tinhmau.example")));
+	assert_non_null(box_of(m, "f-r-agency"));
+	assert_non_null(b = box_of(m, "f-r-second"));
+	assert_true(b->may_send && b->n_grants == 1);
+	assert_true(b->grants[0].until >= t + 700 && b->grants[0].until <= t + 702);
+	assert_non_null(b = box_of(m, "f-r-kind"));
+	assert_true(b->grants[0].until >= t + 700 && b->grants[0].until <= t + 702);
+	assert_non_null(b = box_of(m, "f-r-until"));
+	assert_true(b->grants[0].until >= t + 300 && b->grants[0].until <= t + 302);
+	assert_non_null(b = box_of(m, "f-r-outer"));
+	assert_string_equal(b->rights, "lrs");
+	assert_true(b->grants[0].until >= t + 700 && b->grants[0].until <= t + 702);
+	/* a change of any rule that this person meets, also with another one that is not met now, is looked at */
+	assert_true(is_woken_by(m, "cn=r-title,o=x"));
+	assert_true(is_woken_by(m, "cn=r-both,o=x"));
+	assert_true(is_woken_by(m, "cn=r-kind-not,o=x"));
+	assert_true(has_dep(m, "vnagencycode=r.2,o=x", false));
+	assert_true(has_dep(m, "cn=r-until,o=x", true));
+	person_mailboxes_free(m);
+	person_free(u);
+}
+
+/* As many agencies of one kind as no filter has room for: those of the first and of the last one are found, and somebody who is of two of them once. */
+static void
+test_a_kind_of_thousands(void **state)
+{
+	struct people_rcpt *rc = NULL;
+	char code[40], dn[80];
+
+	(void)state;
+	for (int i = 0; i < 5200; i++) {
+		snprintf(code, sizeof(code), "K99.Z-mot-don-vi-co-ma-dai.%05d", i);
+		snprintf(dn, sizeof(dn), "vnAgencyCode=%s,o=x", code);
+		ENTRY(
+		    dn, "objectClass", "vnAgency", "vnAgencyCode", code, "vnAgencyKind", "sector");
+	}
+	ENTRY("vnStaffId=85" PEOPLE, "objectClass", "vnCivilServant", "vnStaffId", "85", "mail",
+	    "k.dau@tinhmau.example", "vnAgencyRef", "K99.Z-mot-don-vi-co-ma-dai.00000",
+	    "vnConcurrentAgency", "K99.Z-mot-don-vi-co-ma-dai.03000");
+	ENTRY("vnStaffId=86" PEOPLE, "objectClass", "vnCivilServant", "vnStaffId", "86", "mail",
+	    "k.cuoi@tinhmau.example", "vnAgencyRef", "K99.Z-mot-don-vi-co-ma-dai.05199");
+	ENTRY("cn=nganh,o=x", "objectClass", "groupOfNames", "objectClass", "vnMailGroup", "cn",
+	    "nganh", "mail", "nganh@tinhmau.example", "vnMemberKind", "sector", "member",
+	    "cn=nobody");
+	assert_int_equal(people_rcpt(people, slice_str("nganh@tinhmau.example"), &rc), 0);
+	assert_int_equal(rc->n, 2);
+	people_rcpt_free(rc);
+}
+
+static void
 symbols(const char *code, const char *want)
 {
 	char **v = NULL, got[200] = "";
@@ -776,6 +893,8 @@ main(void)
 	    cmocka_unit_test(test_reply_rule),
 	    cmocka_unit_test(test_plain_tree),
 	    cmocka_unit_test(test_by_date),
+	    cmocka_unit_test(test_by_rule),
+	    cmocka_unit_test(test_a_kind_of_thousands),
 	    cmocka_unit_test(test_owner),
 	    cmocka_unit_test(test_agency_symbols),
 	    cmocka_unit_test(test_member),
