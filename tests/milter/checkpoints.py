@@ -628,11 +628,8 @@ def what_is_found(site):
 
 
 def main():
-    root = pathlib.Path(tempfile.mkdtemp(prefix="cv-checkpoints-"))
-    try:
+    with run.folder("cv-checkpoints-") as root:
         certs = root / "certs"
-        certs.mkdir()
-        subprocess.run(["sh", str(run.SRC / "tests/unit/smime_certs.sh"), str(certs)], check=True)
         site = Site(root / "a", certs, audit_checkpoint_s="1").start()
         for step in (signed_at_the_start_and_in_time, syslog_hears, syslog_hears_alerts, key_is_signs_alone, proved, exported, sign_is_away, syslog_is_away, died, nothing_is_signed_twice):
             run.check(step.__name__, lambda step=step: step(site))
@@ -655,17 +652,7 @@ def main():
             run.check("disk_full", lambda: disk_full(root, certs))
         else:
             print("# disk_full is left out: not root")
-    finally:
-        os.chdir("/")
-        if os.environ.get("CV_KEEP"):
-            print("# kept: %s" % root)
-        else:
-            shutil.rmtree(root, ignore_errors=True)
-    if run.passed:
-        print("[  PASSED  ] %d test(s)." % run.passed)
-    if run.failed:
-        print("[  FAILED  ] %d test(s)." % run.failed)
-    return 1 if run.failed else 0
+    return run.sums()
 
 
 if __name__ == "__main__":

@@ -117,38 +117,29 @@ def away_and_back(m, clamd):
 
 
 def main():
-    root = pathlib.Path(tempfile.mkdtemp(prefix="cv-clamd-test-"))
-    beside = pathlib.Path(tempfile.mkdtemp(prefix="cv-clamd-"))
     os.environ["PATH"] += ":/usr/sbin:/sbin"
     if shutil.which("clamd") is None:
         print("[  SKIPPED ] 1 test(s): there is no clamd (Debian's clamav-daemon)")
         return 77
+    beside = pathlib.Path(tempfile.mkdtemp(prefix="cv-clamd-"))
     m = clamd = None
-    try:
-        certs = root / "certs"
-        certs.mkdir()
-        subprocess.run(["sh", str(run.SRC / "tests/unit/smime_certs.sh"), str(certs)], check=True)
-        (root / "i").mkdir()
-        clamd = Clamd(beside)
-        m = run.Milter(root / "i", certs, clamd_socket=str(clamd.sock), clamd_timeout_ms="3000")
-        os.chdir(root / "i/run")
-        for fn in (clean, found, never_clean, stopped, away_and_back):
-            run.check(fn.__name__, lambda fn=fn: fn(m, clamd))
-        if run.failed:
-            print((root / "i/log").read_text()[-4000:], (beside / "log").read_text()[-3000:])
-    finally:
-        os.chdir("/")
-        if m is not None:
-            m.stop()
-        if clamd is not None and clamd.proc.poll() is None:
-            clamd.stop()
-        shutil.rmtree(root, ignore_errors=True)
-        shutil.rmtree(beside, ignore_errors=True)
-    if run.passed:
-        print("[  PASSED  ] %d test(s)." % run.passed)
-    if run.failed:
-        print("[  FAILED  ] %d test(s)." % run.failed)
-    return 1 if run.failed else 0
+    with run.folder("cv-clamd-test-") as root:
+        try:
+            (root / "i").mkdir()
+            clamd = Clamd(beside)
+            m = run.Milter(root / "i", root / "certs", clamd_socket=str(clamd.sock), clamd_timeout_ms="3000")
+            os.chdir(root / "i/run")
+            for fn in (clean, found, never_clean, stopped, away_and_back):
+                run.check(fn.__name__, lambda fn=fn: fn(m, clamd))
+            if run.failed:
+                print((root / "i/log").read_text()[-4000:], (beside / "log").read_text()[-3000:])
+        finally:
+            if m is not None:
+                m.stop()
+            if clamd is not None and clamd.proc.poll() is None:
+                clamd.stop()
+            shutil.rmtree(beside, ignore_errors=True)
+    return run.sums()
 
 
 if __name__ == "__main__":

@@ -437,12 +437,9 @@ def under_postfix(root, certs):
 
 
 def main():
-    root = pathlib.Path(tempfile.mkdtemp(prefix="cv-gateway-"))
-    try:
+    with run.folder("cv-gateway-") as root:
         certs, mails = root / "certs", root / "mails"
-        certs.mkdir()
         mails.mkdir()
-        subprocess.run(["sh", str(run.SRC / "tests/unit/smime_certs.sh"), str(certs)], check=True)
         run.make_mails(certs, mails)
         site = Site(root / "a", certs)
         for step in (plain_text, many_parts, without_mime, our_own_filter_finds_it_good, what_is_signed_stays, only_who_may,
@@ -468,17 +465,7 @@ def main():
             print("# under_postfix is left out: Postfix is not installed, or not root")
         if run.failed:
             print((root / "a/log").read_text()[-3000:])
-    finally:
-        os.chdir("/")
-        if os.environ.get("CV_KEEP"):
-            print("# kept: %s" % root)
-        else:
-            shutil.rmtree(root, ignore_errors=True)
-    if run.passed:
-        print("[  PASSED  ] %d test(s)." % run.passed)
-    if run.failed:
-        print("[  FAILED  ] %d test(s)." % run.failed)
-    return 1 if run.failed else 0
+    return run.sums()
 
 
 if __name__ == "__main__":

@@ -472,11 +472,7 @@ def main():
     finally:
         os.chdir("/")
         shutil.rmtree(root, ignore_errors=True)
-    if run.passed:
-        print("[  PASSED  ] %d test(s)." % run.passed)
-    if run.failed:
-        print("[  FAILED  ] %d test(s)." % run.failed)
-    return 1 if run.failed else 0
+    return run.sums()
 
 
 if __name__ == "__main__":

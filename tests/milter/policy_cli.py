@@ -8,7 +8,6 @@ import pathlib
 import shutil
 import subprocess
 import sys
-import tempfile
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import run  # noqa: E402
@@ -235,23 +234,14 @@ def signed_by_two_officers(s):
 
 
 def main():
-    root = pathlib.Path(tempfile.mkdtemp(prefix="cv-policy-cli-"))
-    try:
+    with run.folder("cv-policy-cli-") as root:
         certs = root / "certs"
-        certs.mkdir()
-        subprocess.run(["sh", str(run.SRC / "tests/unit/smime_certs.sh"), str(certs)], check=True, capture_output=True)
         (root / "site").mkdir()
         s = Site(root / "site", certs)
         for fn in (tests_run_through_the_scanner, a_test_that_fails_is_told, errors_in_both_languages, what_runs_out_is_told, diff_tells_the_meaning,
                    explain_names_sources, help_is_the_table, signed_by_two_officers, a_hostile_message_harms_no_officer):
             run.check(fn.__name__, lambda fn=fn: fn(s))
-    finally:
-        shutil.rmtree(root, ignore_errors=True)
-    if run.passed:
-        print("[  PASSED  ] %d test(s)." % run.passed)
-    if run.failed:
-        print("[  FAILED  ] %d test(s)." % run.failed)
-    return 1 if run.failed else 0
+    return run.sums()
 
 
 if __name__ == "__main__":

@@ -10,10 +10,7 @@ import os
 import pathlib
 import random
 import re
-import shutil
-import subprocess
 import sys
-import tempfile
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -251,12 +248,9 @@ def mutated_messages(m, mails):
 
 
 def main():
-    root = pathlib.Path(tempfile.mkdtemp(prefix="cv-robust-"))
-    try:
+    with run.folder("cv-robust-") as root:
         certs, mails = root / "certs", root / "mails"
-        certs.mkdir()
         mails.mkdir()
-        subprocess.run(["sh", str(run.SRC / "tests/unit/smime_certs.sh"), str(certs)], check=True)
         run.make_mails(certs, mails)
         (root / "m").mkdir()
         m = run.Milter(root / "m", certs, milter_memory_mb="1")
@@ -273,17 +267,7 @@ def main():
             m.stop()
         if run.failed:
             print((m.root / "log").read_text()[-3000:])
-    finally:
-        os.chdir("/")
-        if os.environ.get("CV_KEEP"):
-            print("# kept: %s" % root)
-        else:
-            shutil.rmtree(root, ignore_errors=True)
-    if run.passed:
-        print("[  PASSED  ] %d test(s)." % run.passed)
-    if run.failed:
-        print("[  FAILED  ] %d test(s)." % run.failed)
-    return 1 if run.failed else 0
+    return run.sums()
 
 
 if __name__ == "__main__":

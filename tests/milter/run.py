@@ -4,6 +4,7 @@ killed in the middle. The audit log is verified by a second implementation: the 
 
 import base64
 import concurrent.futures
+import contextlib
 import ctypes
 import email.message
 import glob
@@ -43,6 +44,31 @@ def check(name, fn):
     except Exception as e:  # a failing check must not hide the others
         failed += 1
         print("not ok %s: %s %s" % (name, type(e).__name__, e), flush=True)
+
+
+@contextlib.contextmanager
+def folder(prefix):
+    """A folder for a test's site, gone behind it unless CV_KEEP is set; certificates in certs/."""
+    root = pathlib.Path(tempfile.mkdtemp(prefix=prefix))
+    try:
+        (root / "certs").mkdir()
+        subprocess.run(["sh", str(SRC / "tests/unit/smime_certs.sh"), str(root / "certs")], check=True, capture_output=True)
+        yield root
+    finally:
+        os.chdir("/")
+        if os.environ.get("CV_KEEP"):
+            print("# kept: %s" % root)
+        else:
+            shutil.rmtree(root, ignore_errors=True)
+
+
+def sums():
+    """What tests/count.py reads, and the exit code."""
+    if passed:
+        print("[  PASSED  ] %d test(s)." % passed)
+    if failed:
+        print("[  FAILED  ] %d test(s)." % failed)
+    return 1 if failed else 0
 
 
 # ---- messages ----
@@ -741,13 +767,10 @@ def main():
     if not shutil.which("miltertest"):
         print("SKIP: miltertest is not installed")
         return 77
-    root = pathlib.Path(tempfile.mkdtemp(prefix="cv-milter-"))
-    try:
+    with folder("cv-milter-") as root:
         certs = root / "certs"
         mails = root / "mails"
-        certs.mkdir()
         mails.mkdir()
-        subprocess.run(["sh", str(SRC / "tests/unit/smime_certs.sh"), str(certs)], check=True)
         make_mails(certs, mails)
         inst = root / "i"
         inst.mkdir()
@@ -796,18 +819,7 @@ def main():
             print("# under_postfix is left out: Postfix is not installed, or not root")
         if failed:
             print((inst / "log").read_text()[-6000:])
-    finally:
-        os.chdir("/")
-        if os.environ.get("CV_KEEP"):
-            print("# kept: %s" % root)
-        else:
-            shutil.rmtree(root, ignore_errors=True)
-    # the totals in cmocka's words: tests/count.py reads them
-    if passed:
-        print("[  PASSED  ] %d test(s)." % passed)
-    if failed:
-        print("[  FAILED  ] %d test(s)." % failed)
-    return 1 if failed else 0
+    return sums()
 
 
 if __name__ == "__main__":

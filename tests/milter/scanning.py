@@ -6,7 +6,6 @@ virus scanner beside it: what it finds is refused, what it did not look at is ne
 
 import os
 import pathlib
-import shutil
 import signal
 import socket
 import struct
@@ -302,12 +301,8 @@ def no_time_left(root, certs, clamd):
 
 
 def main():
-    root = pathlib.Path(tempfile.mkdtemp(prefix="cv-scanning-"))
-    beside = pathlib.Path(tempfile.mkdtemp(prefix="cv-clamd-"))
-    try:
-        certs = root / "certs"
-        certs.mkdir()
-        subprocess.run(["sh", str(run.SRC / "tests/unit/smime_certs.sh"), str(certs)], check=True)
+    with run.folder("cv-scanning-") as root, tempfile.TemporaryDirectory(prefix="cv-clamd-") as beside:
+        certs, beside = root / "certs", pathlib.Path(beside)
         (root / "i").mkdir()
         m = run.Milter(root / "i", certs, milter_scan_timeout_ms="1000")
         os.chdir(root / "i/run")
@@ -324,23 +319,12 @@ def main():
         for fn in (clamd_clean, clamd_found, clamd_never_clean, clamd_down):
             run.check(fn.__name__, lambda fn=fn: fn(m))
         m.stop()
-        m.clamd = Clamd(beside / "clamd.sock")
+        m.clamd = Clamd(beside / "second.sock")
         os.chdir(root)
         run.check("no_time_left", lambda: no_time_left(root, certs, m.clamd))
         if run.failed:
             print((root / "i/log").read_text()[-8000:])
-    finally:
-        os.chdir("/")
-        if os.environ.get("CV_KEEP"):
-            print("# kept: %s" % root)
-        else:
-            shutil.rmtree(root, ignore_errors=True)
-            shutil.rmtree(beside, ignore_errors=True)
-    if run.passed:
-        print("[  PASSED  ] %d test(s)." % run.passed)
-    if run.failed:
-        print("[  FAILED  ] %d test(s)." % run.failed)
-    return 1 if run.failed else 0
+    return run.sums()
 
 
 sys.exit(main())
