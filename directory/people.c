@@ -255,6 +255,7 @@ attr_lists_make(struct people *p)
 	owner[o++] = p->a_agency;
 	owner[o++] = p->a_cert;
 	owner[o++] = p->a_authority;
+	owner[o++] = "vnAssignment";
 	p->attrs_owner = people_attr_list(owner, o);
 	func[f++] = p->a_func_account;
 	func[f++] = p->a_mail;

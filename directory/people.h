@@ -188,14 +188,21 @@ struct people_owner {
 	size_t n_addresses, n_current; /* those of now come first */
 	char **former;                 /* those of the history, though one may still be an alias */
 	size_t n_former;
-	char **authorities; /* what the person may sign: "QĐ;KT" */
+	char **authorities; /* what the person may sign today by its own entry: "QĐ;KT" */
 	size_t n_authorities;
+	char *dn;           /* of a person, for people_authorities; NULL */
+	char **assignments; /* values of vnAssignment, as they are */
+	size_t n_assignments;
 	struct slice *certs; /* DER */
 	size_t n_certs;
 };
 /* 0 (kind PEOPLE_NONE: nobody); ERR_TEMP. */
 int people_owner(struct people *p, struct slice address, struct people_owner **out);
 void people_owner_free(struct people_owner *o);
+/* Adds to o->authorities what the posts let sign that the person holds at this moment (and groups, where they have such values): by assignment, as
+ * occupant, through a group; each within its own days. PEOPLE_POSTS_ASKED of them at most. 0, ERR_TEMP. */
+#define PEOPLE_POSTS_ASKED 32
+int people_authorities(struct people *p, struct people_owner *o);
 /* Whether the person may send as the address. */
 bool people_may_send(
     const struct person *u, const struct person_mailboxes *m, struct slice address);

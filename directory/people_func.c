@@ -295,6 +295,82 @@ subjects_of(struct people *p, const struct person *u, bool with_groups, struct s
 	return err;
 }
 
+/* ---- what posts let sign ---- */
+
+/* "type;capacity;from;to;decision": the first two, when it holds today. */
+void
+people_authorities_add(const struct dir_attr *a, struct strings *l)
+{
+	for (size_t i = 0; a != NULL && i < a->n_values; i++) {
+		struct slice f[4] = {{NULL, 0}}, rest = a->values[i];
+		size_t n = 0, len;
+
+		for (; n < 4 && rest.ptr != NULL; n++) {
+			ptrdiff_t at = slice_index(rest, ';');
+
+			f[n] = slice_trim(at < 0 ? rest : slice_sub(rest, 0, (size_t)at));
+			rest = at < 0 ? (struct slice){NULL, 0} : slice_from(rest, (size_t)at + 1);
+		}
+		if (assignment_when(f[2], f[3], time(NULL)) != ASSIGNMENT_NOW)
+			continue;
+		len = n < 2 ? a->values[i].len : (size_t)(f[1].ptr + f[1].len - a->values[i].ptr);
+		strings_add_take(
+		    l, slice_dup(slice_sub(a->values[i], 0, len)), PEOPLE_AUTHORITIES_MAX);
+	}
+}
+
+static bool
+holds_now(struct window w)
+{
+	int64_t now = time(NULL);
+
+	return now >= w.from && (w.until == 0 || now < w.until);
+}
+
+/* A post that is named and gone lets nobody sign anything. */
+static int
+authority_of(struct people *p, const char *dn, struct strings *l)
+{
+	const char *const attrs[] = {p->a_authority, NULL};
+	struct dir_result *r = NULL;
+	int err = dir_read(p->d, dn, attrs, &r);
+
+	if (err == 0)
+		people_authorities_add(dir_entry_attr(&r->entries[0], p->a_authority), l);
+	dir_result_free(r);
+	return err == ERR_NOTFOUND ? 0 : err;
+}
+
+int
+people_authorities(struct people *p, struct people_owner *o)
+{
+	struct person u = {
+	    .dn = o->dn, .assignments = o->assignments, .n_assignments = o->n_assignments};
+	struct strings l = {o->authorities, o->n_authorities, o->n_authorities};
+	struct subjects *s;
+	unsigned asked = 0;
+	int err;
+
+	if (o->dn == NULL)
+		return 0;
+	s = xcalloc(1, sizeof(*s));
+	err = subjects_of(p, &u, true, s);
+	for (size_t i = 1; err == 0 && i < s->n && asked < PEOPLE_POSTS_ASKED; i++) {
+		bool before = false;
+
+		for (size_t k = 0; k < i; k++)
+			before |= strcmp(s->v[k].norm, s->v[i].norm) == 0 && holds_now(s->v[k].w);
+		if (before || !holds_now(s->v[i].w))
+			continue;
+		asked++;
+		err = authority_of(p, s->v[i].dn, &l);
+	}
+	subjects_free(s);
+	o->authorities = l.v;
+	o->n_authorities = l.n;
+	return err == 0 ? 0 : ERR_TEMP;
+}
+
 /* ---- grants ---- */
 
 void

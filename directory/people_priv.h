@@ -119,4 +119,7 @@ void people_trait_keys(const struct person *u, void (*dep)(void *arg, const char
 /* Whoever is in a group by its rules, with attrs_rcpt; NULL when it has none. ERR_LIMIT: more than PEOPLE_GROUP_MAX. */
 int people_by_rules(struct people *p, const struct dir_entry *group, struct dir_result **out);
 
+/* people_func.c: values of dir_attr_authority that hold today, as "TYPE;CAPACITY". a may be NULL. */
+void people_authorities_add(const struct dir_attr *a, struct strings *l);
+
 #endif

@@ -340,6 +340,19 @@ people_rcpt_free(struct people_rcpt *r)
 /* ---- senders ---- */
 
 static void
+assignments_fill(const struct dir_entry *e, struct people_owner *o)
+{
+	const struct dir_attr *a = dir_entry_attr(e, "vnAssignment");
+	struct strings l = {0};
+
+	for (size_t i = 0; a != NULL && i < a->n_values; i++)
+		strings_add_take(&l, slice_dup(a->values[i]), PEOPLE_ADDRESSES_MAX);
+	o->dn = xstrdup(e->dn);
+	o->assignments = l.v;
+	o->n_assignments = l.n;
+}
+
+static void
 owner_fill(const struct people *p, const struct dir_entry *e, struct people_owner *o)
 {
 	const struct dir_attr *history = dir_entry_attr(e, p->a_history);
@@ -373,10 +386,11 @@ owner_fill(const struct people *p, const struct dir_entry *e, struct people_owne
 	o->n_addresses = l.n;
 	o->former = former.v;
 	o->n_former = former.n;
-	for (size_t i = 0; may != NULL && i < may->n_values; i++)
-		strings_add_take(&authorities, slice_dup(may->values[i]), PEOPLE_AUTHORITIES_MAX);
+	people_authorities_add(may, &authorities);
 	o->authorities = authorities.v;
 	o->n_authorities = authorities.n;
+	if (o->kind == PEOPLE_PERSON)
+		assignments_fill(e, o);
 	if (certs == NULL && strchr(p->a_cert, ';') != NULL) {
 		/* a server that does not speak of the transfer option (AD) */
 		char *plain = strndup(p->a_cert, (size_t)(strchr(p->a_cert, ';') - p->a_cert));
@@ -436,6 +450,8 @@ people_owner_free(struct people_owner *o)
 	strings_free(o->addresses, o->n_addresses);
 	strings_free(o->former, o->n_former);
 	strings_free(o->authorities, o->n_authorities);
+	strings_free(o->assignments, o->n_assignments);
+	free(o->dn);
 	for (size_t i = 0; i < o->n_certs; i++)
 		free((void *)(uintptr_t)o->certs[i].ptr);
 	free(o->certs);

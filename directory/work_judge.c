@@ -78,6 +78,9 @@ work_sender(const struct work_params *w, struct job *j)
 	ours = address != NULL && people_is_ours(w->people, slice_str(address));
 	if (ours)
 		err = people_owner(w->people, slice_str(address), &o);
+	/* asked of who signed a document, for whom nobody signed in */
+	if (o != NULL && err == 0 && j->login[0] == '\0')
+		err = people_authorities(w->people, o);
 	if (ours && err == 0)
 		err = login_may_send(w, j->login, slice_str(address), &may);
 	if (o != NULL && err == 0)

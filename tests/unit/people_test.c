@@ -412,6 +412,54 @@ keys_count(void *arg, const char *key, bool is_subject)
 	assert_true(strlen(key) > 2);
 }
 
+static bool
+may_sign(const char *address, const char *what, size_t n)
+{
+	struct people_owner *o = NULL;
+	bool found = false;
+
+	assert_int_equal(people_owner(people, slice_str(address), &o), 0);
+	assert_int_equal(people_authorities(people, o), 0);
+	assert_int_equal(o->n_authorities, n);
+	for (size_t i = 0; i < o->n_authorities; i++)
+		found |= strcmp(o->authorities[i], what) == 0;
+	people_owner_free(o);
+	return found;
+}
+
+/* P11: what a post lets sign, its holder may for as long as it is held, and for the days of the value; nothing of a post that is over or not begun. */
+static void
+test_authority_of_posts(void **state)
+{
+	char now[80], past[80], later[80], ended[80], begins[80];
+
+	(void)state;
+	snprintf(now, sizeof(now), "concurrent;H99;A-now;20200101;%s;1/QD", stamp(1000));
+	snprintf(past, sizeof(past), "primary;H99;A-past;20200101;%s;1/QD", stamp(-5));
+	snprintf(later, sizeof(later), "seconded;H99;A-later;%s;;1/QD", stamp(500));
+	snprintf(ended, sizeof(ended), "TB;TL;20200101;%s;1/QD", stamp(-5));
+	snprintf(begins, sizeof(begins), "GM;TL;%s;;1/QD", stamp(500));
+	ENTRY("vnStaffId=80" PEOPLE, "objectClass", "vnCivilServant", "vnStaffId", "80", "uid",
+	    "ky", "mail", "ky@tinhmau.example", "vnStatus", "active", "vnAssignment", now,
+	    "vnAssignment", past, "vnAssignment", later, "vnSigningAuthority", "-;-;20200101",
+	    "vnSigningAuthority", ended, "vnSigningAuthority", begins);
+	ENTRY("vnPositionCode=A-now,o=x", "vnPositionCode", "A-now", "vnSigningAuthority",
+	    "QĐ; KT ;20200101;;1/QD", "vnSigningAuthority", ended);
+	ENTRY("vnPositionCode=A-past,o=x", "vnPositionCode", "A-past", "roleOccupant",
+	    "vnStaffId=80" PEOPLE, "vnSigningAuthority", "NQ;TM");
+	ENTRY("vnPositionCode=A-later,o=x", "vnPositionCode", "A-later", "vnSigningAuthority",
+	    "CT;TM");
+	ENTRY("vnPositionCode=A-plain,o=x", "vnPositionCode", "A-plain", "roleOccupant",
+	    "vnStaffId=80" PEOPLE, "vnSigningAuthority", "KH;*");
+	ENTRY("vnPositionCode=A-closed,o=x", "vnPositionCode", "A-closed", "roleOccupant",
+	    "vnStaffId=80" PEOPLE, "vnValidTo", stamp(-5), "vnSigningAuthority", "BC;*");
+	assert_true(may_sign("ky@tinhmau.example", "QĐ; KT", 3));
+	assert_true(may_sign("ky@tinhmau.example", "KH;*", 3));
+	assert_true(may_sign("ky@tinhmau.example", "-;-", 3));
+	/* a functional mailbox signs nothing by posts, and nobody by being unknown */
+	assert_false(may_sign("nobody@tinhmau.example", "QĐ; KT", 0));
+}
+
 /* Posts by dated assignments, also through a group, and delegations to a post: the grants say from when until when. */
 static void
 test_by_date(void **state)
@@ -899,6 +947,7 @@ main(void)
 	    cmocka_unit_test(test_agency_symbols),
 	    cmocka_unit_test(test_member),
 	    cmocka_unit_test(test_moved_notice),
+	    cmocka_unit_test(test_authority_of_posts),
 	    cmocka_unit_test(test_down),
 	    cmocka_unit_test(test_configuration),
 	};
