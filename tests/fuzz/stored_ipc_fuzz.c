@@ -1,4 +1,4 @@
-/* stored_ipc_fuzz.c: stored behind its sockets: what a taken-over imapd-session, ingest or congvu may send, with a session that is signed in and
+/* stored_ipc_fuzz.c: stored behind its sockets: what a taken-over imapd-session, ingest, lookup or congvu may send, with a session that is signed in and
  * two mailboxes whose ids are known. */
 #include "config.h"
 
@@ -104,12 +104,13 @@ put_message(struct buf *out, struct slice content)
 	ipc_put_slice(out, slice_from(rest, rest.len / 2));
 	ipc_put_i64(out, 1700000000);
 	ipc_put_slice(out, slice_of(sum, 16));
+	ipc_put_slice(out, slice_of(sum, 8)); /* a Message-ID's number */
 }
 
 static void
 patch_ingest(uint16_t type, struct slice content, struct buf *out)
 {
-	if (type == STORE_DELIVER) {
+	if (type == STORE_DELIVER || type == STORE_SENT_COPY) {
 		put_message(out, content);
 		ipc_put_u32(out, 1);
 		ipc_put_str(out, content.len > 3 && content.ptr[0] == 'f' ? "f-1" : "p-1");
@@ -140,6 +141,10 @@ border_patch(uint32_t peer, uint16_t type, struct buf *payload)
 	buf_init(&out, IPC_FRAME_MAX);
 	if (peer == IPC_INGEST) {
 		patch_ingest(type, s, &out);
+	} else if (peer == IPC_LOOKUP && type == STORE_EPOCH) {
+		/* not of who is signed in: the next input's ticket must be good */
+		ipc_put_str(&out, s.len > 2 && s.ptr[0] == 'x' ? "p-9" : "f-1");
+		ipc_put_u64(&out, s.len);
 	} else if (peer == IPC_IMAPD) {
 		ipc_put_u32(&out, 1);
 		if (type == STORE_DELETE || type == STORE_RENAME || type >= STORE_OPEN)
