@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "admin/ctl_directory_files.h"
 #include "lib/err.h"
@@ -152,54 +153,81 @@ upgrade_schema(struct upgrade *u, struct dir *d)
 
 /* ---- indexes ---- */
 
-/* Whether one of the server's "cn eq,sub" or "cn,sn eq,sub" is of this attribute; *old_out gets it, and *has_all whether it has all kinds. */
+/* The server's "cn eq,sub" or "cn,sn eq,sub" that is of this attribute; *kinds_out: the kinds in it. NULL: none. */
 static const struct slice *
-index_of(const struct dir_entry *e, const char *attr, const char *kinds, bool *has_all)
+index_of(const struct dir_entry *e, const char *attr, const char **kinds_out)
 {
 	const struct dir_attr *a = dir_entry_attr(e, "olcDbIndex");
 
 	for (size_t i = 0; a != NULL && i < a->n_values; i++) {
-		char *text = slice_dup(a->values[i]), *list = text, *save = NULL, *mine = NULL,
-		     *wanted;
-		bool found = false;
+		const char *text = (const char *)a->values[i].ptr;
+		size_t names = strcspn(text, " \t"), n;
 
-		if (text == NULL)
-			fatal("out of memory");
-		mine = text + strcspn(text, " ");
-		if (*mine != '\0')
-			*mine++ = '\0';
-		for (char *p = strtok_r(list, ",", &save); p != NULL;
-		     p = strtok_r(NULL, ",", &save))
-			found = found || strcasecmp(p, attr) == 0;
-		*has_all = true;
-		wanted = xstrdup(kinds);
-		for (char *p = strtok_r(wanted, ",", &save); p != NULL;
-		     p = strtok_r(NULL, ",", &save))
-			*has_all = *has_all && strstr(mine, p) != NULL;
-		free(wanted);
-		free(text);
-		if (found)
-			return &a->values[i];
+		for (const char *p = text; p < text + names; p += n + 1) {
+			n = strcspn(p, ", \t");
+			if (n == strlen(attr) && strncasecmp(p, attr, n) == 0) {
+				*kinds_out = text + names + strspn(text + names, " \t");
+				return &a->values[i];
+			}
+		}
 	}
 	return NULL;
+}
+
+/* Whether kinds ("pres,eq,sub") have this one; "sub" has the three it is made of. */
+static bool
+has_kind(const char *kinds, const char *one, size_t len)
+{
+	for (size_t n; *kinds != '\0'; kinds += n + (kinds[n] == ',')) {
+		n = strcspn(kinds, ",");
+		if ((n == len && strncasecmp(kinds, one, n) == 0) ||
+		    (n == 3 && len > 3 && strncasecmp(kinds, "sub", 3) == 0 &&
+			strncasecmp(one, "sub", 3) == 0))
+			return true;
+	}
+	return false;
+}
+
+/* What the server has, and of ours what is missing there; false: nothing is. */
+static bool
+kinds_union(const char *theirs, const char *ours, struct buf *out)
+{
+	bool more = false;
+
+	buf_append_str(out, theirs);
+	for (size_t n; *ours != '\0'; ours += n + (ours[n] == ',')) {
+		n = strcspn(ours, ",");
+		if (n == 0 || has_kind(theirs, ours, n))
+			continue;
+		if (out->len > 0)
+			buf_append_byte(out, ',');
+		buf_append(out, ours, n);
+		more = true;
+	}
+	return more;
 }
 
 static int
 index_bring(struct upgrade *u, struct dir *d, const struct dir_entry *have, const char *attr,
     const char *kinds)
 {
-	bool has_all = false;
-	const struct slice *old = index_of(have, attr, kinds, &has_all);
+	const char *theirs = "";
+	const struct slice *old = index_of(have, attr, &theirs);
 	char *text = NULL, *why = NULL;
+	struct buf both;
 	struct slice value;
 	struct dir_mod mods[2] = {
 	    {DIR_MOD_DELETE, "olcDbIndex", old, 1}, {DIR_MOD_ADD, "olcDbIndex", &value, 1}};
 	int err = 0;
 
-	if (old != NULL && has_all)
+	buf_init(&both, 4096);
+	if (!kinds_union(theirs, kinds, &both)) {
+		buf_done(&both);
 		return 0;
-	if (asprintf(&text, "%s %s", attr, kinds) < 0)
+	}
+	if (asprintf(&text, "%s %s", attr, buf_cstr(&both)) < 0)
 		fatal("out of memory");
+	buf_done(&both);
 	value = slice_str(text);
 	if (old != NULL && slice_index(*old, ',') >= 0 &&
 	    slice_index(*old, ',') < slice_index(*old, ' ')) {

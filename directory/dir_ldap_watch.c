@@ -25,6 +25,8 @@ enum {
 	AGAIN_MAX_MS = 2000,
 	/* how far the clocks of directory and this machine may differ when asking by time */
 	SKEW_S = 600,
+	/* after more changes than an answer holds: ten minutes of a bulk load would be all over again each time */
+	BACK_S = 60,
 	POLL_TRIES = 150, /* polls, then the control is tried again */
 };
 
@@ -338,9 +340,9 @@ poll_once(struct watch *w)
 	dir_result_free(r);
 	buf_done(&filter);
 	if (err == ERR_LIMIT) {
-		/* more than it gives at a time: on from now */
+		/* more than it gives at a time: all is looked at, and it goes on from now, by a clock that may be ahead of the directory's */
 		tell(w, DIR_WATCH_ANY, NULL);
-		time_text(time(NULL) - POLL_MS / 1000, w->newest);
+		time_text(time(NULL) - BACK_S, w->newest);
 		return 0;
 	}
 	return err;
