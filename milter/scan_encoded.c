@@ -261,7 +261,14 @@ on_uu(void *arg, struct slice name, bool base64, struct slice lines)
 	buf_done(&b);
 }
 
-/* Whether any of them may begin somewhere, by two octets of how each does: one look at a long text instead of three. */
+/* How each of them begins, by two octets of it. */
+static bool
+begins(const unsigned char *p)
+{
+	return (p[0] == '\n' && (p[1] == 'b' || p[1] == '=')) || (p[0] == '(' && p[1] == 'T');
+}
+
+/* Whether one of them may stand somewhere: one look at a long text instead of three. */
 static bool
 may_begin(struct slice text)
 {
@@ -269,18 +276,23 @@ may_begin(struct slice text)
 
 	if (text.len == 0 || (text.ptr[0] | 0x20) == 'b' || text.ptr[0] == '=')
 		return text.len > 0;
+#ifdef CV_OCTETS_SSE2
 	for (; text.len - i >= 65; i += 64) {
-		const unsigned char *p = text.ptr + i;
+		octets16 any = {0};
 
-		if ((octets64_eq(p, '\n') & (octets64_eq(p + 1, 'b') | octets64_eq(p + 1, '='))) !=
-			0 ||
-		    (octets64_eq(p, '(') & octets64_eq(p + 1, 'T')) != 0)
+		for (size_t k = i; k < i + 64; k += 16) {
+			octets16 c = octets16_at(text.ptr + k),
+				 next = octets16_at(text.ptr + k + 1);
+
+			any |= (octets16)(((c == '\n') & ((next == 'b') | (next == '='))) |
+					  ((c == '(') & (next == 'T')));
+		}
+		if (octets16_bits(any) != 0)
 			return true;
 	}
+#endif
 	for (; i + 1 < text.len; i++) {
-		const unsigned char *p = text.ptr + i;
-
-		if ((p[0] == '\n' && (p[1] == 'b' || p[1] == '=')) || (p[0] == '(' && p[1] == 'T'))
+		if (begins(text.ptr + i))
 			return true;
 	}
 	return false;

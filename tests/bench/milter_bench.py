@@ -210,8 +210,8 @@ class Bench:
             entry["congvu"].append(self.load("congvu", path, kind, count))
             if dkim:
                 entry["opendkim"].append(self.load("opendkim", dkim, kind, count))
-        say("milter %-8s raw %.3f ms, ours %.3f ms CPU, %.4g/s, p99 %.3g ms%s" % (
-            kind.name, entry["raw"][-1]["cpu_ms"], entry["congvu"][-1]["cpu_ms"], entry["congvu"][-1]["rate"], entry["congvu"][-1]["p99_ms"],
+        say("milter %-8s raw %.3f ms (as text %.3f), ours %.3f ms CPU, %.4g/s, p99 %.3g ms%s" % (
+            kind.name, entry["raw"][-1]["cpu_ms"], entry["raw"][-1]["text_cpu_ms"], entry["congvu"][-1]["cpu_ms"], entry["congvu"][-1]["rate"], entry["congvu"][-1]["p99_ms"],
             ", opendkim %.3f ms" % entry["opendkim"][-1]["cpu_ms"] if dkim else ""))
         for f in self.folder.glob(kind.name + ".*"):
             f.unlink()

@@ -268,6 +268,35 @@ shown_text_needs_no_table(void **state)
 #undef HTML
 }
 
+/* A file encoded in a text, wherever it begins. */
+static void
+encoded_files_at_every_place(void **state)
+{
+	static const char *const files[] = {"\nbegin 644 a.exe\n#0V%T\n`\nend\n",
+	    "\n=ybegin line=128 size=3 name=a.exe\nabc\n=yend size=3\n",
+	    /* and what is none */
+	    "\nBegin 644 a.exe\n#0V%T\n`\nend\n", "\n-ybegin line=128 size=3 name=a.exe\nabc\n"};
+	struct buf b;
+
+	(void)state;
+	buf_init(&b, 1000);
+	for (size_t i = 0; i < sizeof files / sizeof *files; i++)
+		for (size_t at = 0; at < 200; at++)
+			for (size_t behind = 0; behind < 100; behind += 33) {
+				buf_reset(&b);
+				for (size_t k = 0; k < at; k++)
+					buf_append_byte(&b, k % 60 == 59 ? '\n' : 'x');
+				buf_append_str(&b, files[i] + (at == 0));
+				for (size_t k = 0; k < behind; k++)
+					buf_append_byte(&b, 'y');
+				/* at its start any case will do */
+				if (((scan("Content-Type: text/plain\r\n", b.data, b.len, true) &
+					 PART_BANNED_NAME) != 0) != (i < 2 || (i == 2 && at == 0)))
+					fail_msg("%zu at %zu", i, at);
+			}
+	buf_done(&b);
+}
+
 /* What is told to be plain text without libmagic is what libmagic tells. */
 static void
 magic_is_libmagics(void **state)
@@ -370,7 +399,8 @@ main(void)
 	    cmocka_unit_test(careless_encodings_hide_nothing),
 	    cmocka_unit_test(a_program_is_no_signature),
 	    cmocka_unit_test(fragments_and_doubles_are_told),
-	    cmocka_unit_test(shown_text_needs_no_table), cmocka_unit_test(magic_is_libmagics),
+	    cmocka_unit_test(shown_text_needs_no_table),
+	    cmocka_unit_test(encoded_files_at_every_place), cmocka_unit_test(magic_is_libmagics),
 	    cmocka_unit_test(digests_are_of_the_octets)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
