@@ -7,124 +7,37 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "admin/ctl_policy.h"
+#include "admin/judge_run.h"
 #include "lib/err.h"
 #include "lib/log.h"
-#include "lib/proc.h"
 
 enum { RESULT_MAX = 1 << 20, SOON_DAYS = 30, DAY = 86400 };
 
 /* ---- the judge ---- */
 
-static char *
-judge_path(const struct ctl *c)
-{
-	char *libexec = conf_path(c->conf, "libexec_dir"), *path = NULL;
-	const char *env;
-
-	free(ctl_programs_folder()); /* sets CONGVU_LIBEXEC in a build folder */
-	env = getenv("CONGVU_LIBEXEC");
-	if (asprintf(&path, "%s/congvu-milter-judge",
-		libexec != NULL && libexec[0] != '\0' ? libexec
-		: env != NULL                         ? env
-						      : PKGLIBEXECDIR) < 0)
-		fatal("out of memory");
-	free(libexec);
-	return path;
-}
-
-static int
-memory_file(struct slice s)
-{
-	int fd = memfd_create("congvu", MFD_CLOEXEC);
-
-	while (fd >= 0 && s.len > 0) {
-		ssize_t n = write(fd, s.ptr, s.len);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0) {
-			close(fd);
-			return -1;
-		}
-		s = slice_from(s, (size_t)n);
-	}
-	if (fd >= 0)
-		lseek(fd, 0, SEEK_SET);
-	return fd;
-}
-
-static void
-read_result(int fd, struct buf *out)
-{
-	ssize_t n = 1;
-
-	while (n > 0 && out->len < RESULT_MAX) {
-		unsigned char *p = buf_reserve(out, 65536);
-
-		n = p != NULL ? read(fd, p, 65536) : -1;
-		if (n < 0 && errno == EINTR)
-			n = 1;
-		else if (n > 0)
-			buf_commit(out, (size_t)n);
-	}
-}
-
-static pid_t
-start(struct ctl *c, int message_fd, int policy_fd, int params_fd, int *result_out)
-{
-	const char *user = geteuid() == 0 ? conf_str(c->conf, "user_scan") : "-";
-	char *binary = judge_path(c), *conf = xstrdup(conf_file(c->conf)), *who = xstrdup(user);
-	char *argv[] = {"congvu-milter-judge", "--conf", conf, "--name", "milter-judge", "--index",
-	    "0", "--user", who, "--dir", "/", "--fd", "message=3", "--fd", "policy=4", "--fd",
-	    "params=5", "--fd", "result=6", NULL};
-	int fds[4] = {message_fd, policy_fd, params_fd, -1}, out[2];
-	pid_t pid = ERR_IO;
-
-	if (pipe2(out, O_CLOEXEC) == 0) {
-		fds[3] = out[1];
-		pid = proc_spawn(binary, argv, fds, 4);
-		close(out[1]);
-		*result_out = out[0];
-		if (pid < 0)
-			close(out[0]);
-	}
-	free(binary);
-	free(conf);
-	free(who);
-	return pid;
-}
-
 struct json *
 policy_judge(
     struct ctl *c, struct slice text, int message_fd, const struct json *params, const char **why)
 {
-	int policy_fd = memory_file(text), params_fd = -1, result = -1, status = 0;
+	int policy_fd = judge_memory_file(text), params_fd = -1;
 	struct json *rec = NULL;
 	struct buf b;
-	pid_t pid = ERR_IO;
 
 	buf_init(&b, RESULT_MAX + 131072);
 	if (json_canonical(params, &b) == 0)
-		params_fd = memory_file(buf_slice(&b));
+		params_fd = judge_memory_file(buf_slice(&b));
 	buf_reset(&b);
-	if (policy_fd >= 0 && params_fd >= 0)
-		pid = start(c, message_fd, policy_fd, params_fd, &result);
 	*why = _("congvu-milter-judge cannot be started");
-	if (pid > 0) {
-		read_result(result, &b);
-		close(result);
-		while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-			;
-		*why = _("congvu-milter-judge ended before it came to a verdict: too long, too "
-			 "large, or its log tells");
-		if (status == 0 && json_parse(buf_slice(&b), &rec) != 0)
+	if (policy_fd >= 0 && params_fd >= 0) {
+		const struct judge_input in[] = {
+		    {"message", message_fd}, {"policy", policy_fd}, {"params", params_fd}};
+
+		if (judge_run(c, in, 3, &b, why) == 0 && json_parse(buf_slice(&b), &rec) != 0)
 			rec = NULL;
 	}
 	if (policy_fd >= 0)

@@ -235,6 +235,7 @@ static void
 print_certificates(const struct json *j)
 {
 	const struct json *ends = json_get(j, "ends");
+	long long waiting = (long long)json_int(json_get(j, "waiting"), -1);
 
 	printf(_("\nCertificates that end within %lld days (%lld in the directory looked at)\n"),
 	    (long long)json_int(json_get(j, "within_days"), 0),
@@ -253,6 +254,12 @@ print_certificates(const struct json *j)
 		printf(days < 0 ? _("over since %lld days\n") : _("in %lld days\n"),
 		    days < 0 ? -days : days);
 	}
+	if (waiting > 0)
+		printf(
+		    _("  %lld of signers wait to be published or banned (congvu cert pending)\n"),
+		    waiting);
+	else if (waiting < 0)
+		printf("%s\n", _("  NOT KNOWN: how many of signers wait (congvu cert pending)"));
 }
 
 static void

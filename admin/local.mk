@@ -8,6 +8,7 @@ congvu_SOURCES = admin/congvu.c admin/ctl.h admin/commands.def admin/ctl_run.c a
 	admin/doctor_dns.c
 congvu_SOURCES += admin/ctl_store_rebuild.c admin/ctl_store_purge_queue.c
 congvu_SOURCES += admin/ctl_register.c
+congvu_SOURCES += admin/ctl_cert.h admin/ctl_cert.c admin/ctl_cert_decide.c admin/cert_check.c admin/judge_run.h admin/judge_run.c milter/cert_table.h milter/cert_table.c
 congvu_SOURCES += admin/shown.h admin/shown.c admin/ctl_trace.h admin/ctl_trace.c admin/trace_line.c admin/trace_show.c admin/trace_span.c \
 	admin/ctl_quarantine.h admin/ctl_quarantine.c admin/ctl_quarantine_release.c \
 	admin/report_tally.h admin/report_tally.c admin/ctl_report.h admin/ctl_report.c admin/report_state.c
@@ -31,7 +32,7 @@ congvu_SOURCES += admin/ctl_change.h admin/ctl_change.c admin/ctl_table.h admin/
 congvu_SOURCES += admin/ctl_policy.h admin/policy_commands.def admin/ctl_policy.c admin/ctl_policy_check.c admin/ctl_policy_diff.c \
 	admin/ctl_policy_rewind.c admin/ctl_policy_back.c admin/ctl_policy_sign.c admin/ctl_explain.c admin/check_policy.c
 congvu_CPPFLAGS = $(AM_CPPFLAGS) -DSBINDIR='"$(sbindir)"' -DLOCALEDIR='"$(localedir)"'
-congvu_LDADD = store/libcvstore.a store/libcvseghead.a smtpd/libcvsmtp.a directory/libcvdiradmin.a directory/libcvpeople.a milter/libcvledger.a $(CV_POLICY_LIBS) milter/libcvfindings.a milter/libcvaudit.a milter/libcvsign.a directory/libcvldap.a directory/libcvnames.a lib/libcvtls.a lib/libcvjson.a \
+congvu_LDADD = store/libcvstore.a store/libcvseghead.a smtpd/libcvsmtp.a directory/libcvdiradmin.a directory/libcvpeople.a milter/libcvledger.a directory/libcvfetch.a $(CV_POLICY_LIBS) milter/libcvfindings.a milter/libcvaudit.a milter/libcvsign.a directory/libcvldap.a directory/libcvnames.a lib/libcvtls.a lib/libcvjson.a \
 	lib/libcvcrypto.a lib/libcvmail.a lib/libcvparent.a lib/libcvconf.a lib/libcvipc.a lib/libcvloop.a lib/libcv.a \
 	$(CONFUSE_LIBS) $(JANSSON_LIBS) $(EVENT_LIBS) $(SSL_LIBS) $(CRYPTO_LIBS) $(LDAP_LIBS) -llber $(IDN_LIBS) -lresolv \
 	$(CV_MAIL_LIBS) -lpthread

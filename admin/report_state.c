@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "admin/ctl_audit.h"
+#include "admin/ctl_cert.h"
 #include "admin/ctl_directory.h"
 #include "admin/ctl_report.h"
 #include "lib/client_cert.h"
@@ -75,6 +76,7 @@ report_certificates(struct ctl *c, unsigned days)
 		ctl_dir_close(&d);
 	}
 	json_set_int(o, "looked_at", n);
+	json_set_int(o, "waiting", cert_file_waiting(c->conf));
 	json_set_int(o, "within_days", days);
 	json_set_take(o, "ends", ends);
 	json_set_str(o, "why", why);

@@ -240,6 +240,28 @@ int dir_admin_delegations(
 /* What a DN is called, for people: "000123 Trần Văn Bình (SKHCN)"; the DN where it is not there. malloc'd. */
 char *dir_admin_name_of(struct dir_admin *a, const char *dn);
 
+/* ---- certificates ---- */
+/* Who has an address now, a person or a functional mailbox, and what binds a certificate to it. */
+struct cert_holder {
+	char *dn, *id, *mail, *display;
+	bool is_mailbox;
+	size_t n_certs; /* in the entry */
+	bool has_it;    /* this one among them */
+	bool by_former; /* the certificate names a former address only */
+};
+/* addresses: what the certificate names (n of them). account: whose it was when it was seen ("p-000123"; "": not said). ERR_NOTFOUND: nobody has the address; ERR_GONE: who has
+ * it left; ERR_CONFLICT: it is another's by now; ERR_DENIED: the certificate names no address of the holder. */
+int dir_admin_cert_holder(struct dir_admin *a, const char *address, const char *account,
+    const char *const *addresses, size_t n, struct slice der, struct cert_holder *out,
+    char **why_out);
+/* The entry that has the address, now or before, if the certificate stands there. ERR_NOTFOUND. */
+int dir_admin_cert_where(struct dir_admin *a, const char *address, struct slice der,
+    struct cert_holder *out, char **why_out);
+void cert_holder_done(struct cert_holder *h);
+/* Adds the certificate (DER) to the entry's userCertificate;binary, or takes it away; others stay. */
+int dir_admin_cert_set(struct dir_admin *a, const struct cert_holder *h, struct slice der, bool on,
+    const char *decision, enum change *change_out, char **why_out);
+
 /* ---- the directory as a whole ---- */
 /* All of it but passwords, service accounts, the password policy, app passwords and officers, sorted as dir_dump.h has it. skipped_out: how many app
  * passwords and officers there are. */

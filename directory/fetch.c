@@ -296,8 +296,8 @@ static const struct {
 	uint32_t peer;
 	const char *user_option;
 } doors[] = {
-    {"fetch.milter", IPC_MILTER, "user_milter"},
-    {"fetch.relay", IPC_RELAY, "user_relay"},
+    {"fetch.milter", IPC_MILTER, "user_milter"}, {"fetch.relay", IPC_RELAY, "user_relay"},
+    {"fetch.admin", IPC_ADMIN, NULL}, /* root's: congvu cert */
 };
 
 static void
@@ -357,7 +357,9 @@ main(int argc, char **argv)
 	if (fetch_curl_init(self.policy, ca_read()) != 0)
 		give_up("libcurl", "cannot be started");
 	for (size_t i = 0; i < sizeof(doors) / sizeof(doors[0]); i++)
-		uids[i] = role_fd(doors[i].socket) < 0 ? -1 : role_uid_of(doors[i].user_option);
+		uids[i] = role_fd(doors[i].socket) < 0 || doors[i].user_option == NULL
+			      ? -1
+			      : role_uid_of(doors[i].user_option);
 	self.loop = loop_new();
 	self.bytes_max = (size_t)conf_int(c, "fetch_bytes_max");
 	self.cache = fetch_cache_new((size_t)conf_int(c, "fetch_cache_mb") << 20, CACHE_ENTRIES);

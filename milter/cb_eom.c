@@ -162,7 +162,7 @@ judge(struct eom *e)
 		return err;
 	judgement_trust(&e->judgement, &e->facts);
 	if ((err = eom_ask_scanner(e)) != 0 || (err = eom_ask_clamd(e)) != 0 ||
-	    (err = eom_ask_signer(e)) != 0)
+	    (err = eom_ask_certificates(e)) != 0 || (err = eom_ask_signer(e)) != 0)
 		return err;
 	if (judgement_read(header, milter_settings.official_headers,
 		milter_settings.n_official_headers, e->arena, &e->facts) != 0)
@@ -269,10 +269,16 @@ record(struct eom *e, const struct outcome *o, uint64_t *seq_out)
 	struct buf json;
 	int err;
 
+	/* of what goes on alone: a certificate under what was refused may come again under something better */
+	if (e->judged && o->action == OUT_ACCEPT)
+		in.harvest = harvest_entries(&e->certs, &e->facts);
 	buf_init(&json, 262144);
 	err = record_verdict(&in, &json);
 	if (err == 0)
 		err = ledger_record_sync(e->slot->ledger, buf_slice(&json), EOM_LEDGER_MS, seq_out);
+	if (err == 0)
+		harvest_told(in.harvest);
+	json_free(in.harvest);
 	buf_done(&json);
 	return err;
 }

@@ -58,6 +58,7 @@ fill_author(struct eom *e, struct rule_author *a, const struct lookup_sender *s)
 							: OWNER_NONE;
 	a->may_send_as = s->login_may_send_as;
 	a->agency = slice_str(s->agency);
+	a->account = slice_str(s->account);
 	a->known = known;
 	a->n_known = s->n_addresses;
 	a->n_current = s->n_current;
@@ -89,6 +90,19 @@ eom_ask_directory(struct eom *e)
 		if (fill_author(e, &f->authors[i], e->senders[i]) != 0)
 			return eom_in_trouble(e, T_BUSY, ERR_NOMEM);
 	}
+	return 0;
+}
+
+/* What officers said of the signers' certificates, where the ledger has them. */
+int
+eom_ask_certificates(struct eom *e)
+{
+	int err =
+	    harvest_ask(&e->certs, e->slot->ledger, &e->findings, eom_within(e, EOM_LEDGER_MS));
+
+	if (err != 0)
+		return eom_in_trouble(e, T_LEDGER, err);
+	e->facts.cert_banned = harvest_banned(&e->certs, &e->findings);
 	return 0;
 }
 

@@ -2,6 +2,7 @@
 #ifndef CV_EOM_PRIV_H
 #define CV_EOM_PRIV_H
 
+#include "milter/harvest.h"
 #include "milter/judgement.h"
 #include "milter/milter_priv.h"
 
@@ -34,6 +35,7 @@ struct eom {
 	struct verdict verdict;
 	struct buf origin;
 	struct buf entry; /* of the register: to be entered when the mail goes on; empty: nothing */
+	struct harvest certs;
 	struct judgement judgement;
 	struct gateway *gateway; /* NULL: nothing was to be signed here */
 	bool judged, uninspected;
@@ -50,12 +52,13 @@ unsigned eom_within(const struct eom *e, unsigned want);
 int eom_in_trouble(struct eom *e, enum eom_trouble which, int err);
 
 /* eom_ask.c: each asks directory or ledger and puts the answer into e->facts. 0, or an error that stands in e->trouble. */
-int eom_ask_directory(struct eom *e); /* about each author */
-int eom_ask_signer(struct eom *e);    /* P09 */
-int eom_ask_documents(struct eom *e); /* P11, P19 */
-int eom_ask_moved(struct eom *e);     /* P33 */
-int eom_ask_groups(struct eom *e);    /* of the policy */
-int eom_ask_register(struct eom *e);  /* P15 */
+int eom_ask_directory(struct eom *e);    /* about each author */
+int eom_ask_certificates(struct eom *e); /* M18, and what is new */
+int eom_ask_signer(struct eom *e);       /* P09 */
+int eom_ask_documents(struct eom *e);    /* P11, P19 */
+int eom_ask_moved(struct eom *e);        /* P33 */
+int eom_ask_groups(struct eom *e);       /* of the policy */
+int eom_ask_register(struct eom *e);     /* P15 */
 /* Enters the document that goes out, durably. 0, or the ledger's error; ERR_CONFLICT: another one has the number now. */
 int eom_enter_document(struct eom *e, const struct outcome *o);
 

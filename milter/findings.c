@@ -12,7 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define WIRE_VERSION 4
+#define WIRE_VERSION 5
 #define ADDRESSES_MAX 32
 
 void
@@ -154,6 +154,13 @@ findings_add_address(struct findings *f, struct find_sig *s, bool utf8, struct s
 }
 
 void
+findings_set_certs(struct findings *f, struct find_sig *s, struct slice der)
+{
+	if (der.len <= FINDINGS_CERTS_MAX)
+		s->certs = arena_slice(f->arena, der);
+}
+
+void
 findings_add_want(struct findings *f, enum want_kind kind, struct slice url, struct slice request)
 {
 	struct find_want **p, *w;
@@ -208,6 +215,9 @@ put_sig(struct buf *b, const struct find_sig *s)
 	ipc_put_slice(b, s->serial);
 	ipc_put_slice(b, s->spki_sha256);
 	ipc_put_slice(b, slice_of(s->cert_sha256, 32));
+	ipc_put_i64(b, s->not_before);
+	ipc_put_i64(b, s->not_after);
+	ipc_put_slice(b, s->certs);
 	ipc_put_slice(b, s->digest);
 	ipc_put_slice(b, s->sigalg);
 	ipc_put_slice(b, s->key);
@@ -342,6 +352,17 @@ get_time(struct ipc_reader *r)
 }
 
 static void
+get_certs(struct ipc_reader *r, struct findings *f, struct find_sig *s)
+{
+	struct slice der = ipc_get_slice(r);
+
+	if (der.len > FINDINGS_CERTS_MAX)
+		r->err = ERR_PROTO;
+	else if (der.len > 0)
+		findings_set_certs(f, s, der);
+}
+
+static void
 get_sig(struct ipc_reader *r, struct findings *f)
 {
 	struct find_sig *s = findings_add_sig(f);
@@ -363,6 +384,9 @@ get_sig(struct ipc_reader *r, struct findings *f)
 	s->serial = get_text(r, f);
 	s->spki_sha256 = get_text(r, f);
 	get_hash(r, s->cert_sha256);
+	s->not_before = get_time(r);
+	s->not_after = get_time(r);
+	get_certs(r, f, s);
 	s->digest = get_text(r, f);
 	s->sigalg = get_text(r, f);
 	s->key = get_text(r, f);
@@ -534,9 +558,12 @@ findings_sig_json(const struct findings *f, int64_t date)
 	const struct find_sig *s;
 	const struct sig_address *a;
 	int64_t layer = 0;
+	char hex[65];
 
 	for (s = f->sigs; s != NULL; s = s->next) {
 		o = json_obj_new();
+		hex_encode(s->cert_sha256, 32, hex);
+		json_set_str(o, "cert_sha256", s->serial.len > 0 ? hex : "");
 		json_set_int(o, "layer", ++layer);
 		json_set_slice(o, "part", s->part);
 		json_set_str(o, "form", s->opaque ? "opaque" : "clear");

@@ -10,7 +10,8 @@
 #define FINDINGS_SIGS_MAX 24
 #define FINDINGS_PARTS_MAX 256
 #define FINDINGS_NOTES_MAX 128
-#define FINDINGS_TEXT_MAX 512 /* octets of any one text */
+#define FINDINGS_TEXT_MAX 512    /* octets of any one text */
+#define FINDINGS_CERTS_MAX 16384 /* octets of one signer's certificates */
 
 enum sig_status {
 	SIG_VALID =
@@ -49,11 +50,15 @@ struct find_sig {
 	struct slice serial;           /* hex */
 	struct slice spki_sha256;      /* hex */
 	unsigned char cert_sha256[32]; /* of the signer's certificate; zeros: none */
-	struct slice digest, sigalg;   /* "SHA256", "rsaEncryption" */
-	struct slice key;              /* "rsa2048", "ec256" */
-	struct slice chain;            /* "ok" or the path building error */
-	struct slice chain_subjects;   /* leaf first, separated by " < " */
-	int64_t signing_time;          /* claimed; seconds since 1970; 0: none */
+	int64_t not_before, not_after; /* of that certificate; seconds since 1970; 0: none */
+	/* DER of that certificate and behind it those of its path, without the anchor: of a valid signature over the whole body alone. Empty: not given, or
+	 * larger than FINDINGS_CERTS_MAX. */
+	struct slice certs;
+	struct slice digest, sigalg; /* "SHA256", "rsaEncryption" */
+	struct slice key;            /* "rsa2048", "ec256" */
+	struct slice chain;          /* "ok" or the path building error */
+	struct slice chain_subjects; /* leaf first, separated by " < " */
+	int64_t signing_time;        /* claimed; seconds since 1970; 0: none */
 	enum rev_state rev;
 	struct slice rev_source; /* "crl", "embedded", "" */
 	int64_t rev_age_s;       /* since the CRL's thisUpdate; -1: none */
@@ -154,6 +159,8 @@ void findings_note(struct findings *f, const char *id, enum note_severity sev, s
 struct slice findings_text(struct findings *f, struct slice s);
 struct slice findings_str(struct findings *f, const char *s);
 void findings_add_address(struct findings *f, struct find_sig *s, bool utf8, struct slice value);
+/* A copy in the arena; nothing when it is larger than FINDINGS_CERTS_MAX. */
+void findings_set_certs(struct findings *f, struct find_sig *s, struct slice der);
 /* What is there already, or past the bound, is left out. */
 void findings_add_want(
     struct findings *f, enum want_kind kind, struct slice url, struct slice request);

@@ -1,12 +1,13 @@
 /* judge.c: congvu-milter-judge: what the filter would decide of one message under a policy that is not in force yet: the same scanner code, rules and
  * policy program, without directory, ledger or mail. Started by `congvu policy test`, as user_scan, in milter-scan's sandbox, for one message
  * each: the message may be anything. Gets descriptors message, policy and params (JSON), and writes the record as the audit log would have it
- * to result. Invariant: ends itself at the deadline. What the directory would say comes from params: who writes, for which agency. */
+ * to result. Given certs instead of message and policy it judges a certificate (judge_cert.h), for `congvu cert`. Invariant: ends itself at the deadline. What the directory would say comes from params: who writes, for which agency. */
 #include "config.h"
 
 #include "milter/policy_load.h"
 #include "milter/settings.h"
 #include "milter/facts.h"
+#include "milter/judge_cert.h"
 #include "milter/judgement.h"
 #include "milter/record.h"
 #include "milter/scan_message.h"
@@ -235,6 +236,17 @@ write_all(int fd, struct slice s)
 	}
 }
 
+/* For a certificate that is to be published what is not known counts, as in milter-scan. */
+static void
+judge_need(struct world *w)
+{
+	const char *how = conf_str(role_conf(), "revocation_check");
+
+	smime_trust_need(w->trust, strcmp(how, "off") == 0       ? SMIME_REV_OFF
+				   : strcmp(how, "require") == 0 ? SMIME_REV_REQUIRE
+								 : SMIME_REV_AUTO);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -267,6 +279,17 @@ main(int argc, char **argv)
 	role_enter();
 	setitimer(ITIMER_REAL, &deadline, NULL); /* SIGALRM ends it */
 	read_fd("params", PARAMS_MAX, &params_text);
+	if (role_fd("certs") >= 0) {
+		judge_need(&w);
+		read_fd("certs", JUDGE_CERTS_MAX, &message);
+		read_fd("rev", JUDGE_REV_MAX, &text);
+		buf_init(&out, 1 << 20);
+		if (json_parse(buf_slice(&params_text), &params) != 0 ||
+		    judge_cert(w.trust, buf_slice(&message), buf_slice(&text), params, &out) != 0)
+			return EX_DATAERR;
+		write_all(role_fd("result"), buf_slice(&out));
+		_exit(0);
+	}
 	read_fd("policy", POLICY_FILE_MAX, &text);
 	read_fd("message", (size_t)conf_int(role_conf(), "message_size_max"), &message);
 	if (json_parse(buf_slice(&params_text), &params) != 0 ||

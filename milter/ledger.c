@@ -6,6 +6,7 @@
 #include "config.h"
 
 #include "milter/audit_files.h"
+#include "milter/ledger_certs.h"
 #include "milter/ledger_checkpoint.h"
 #include "milter/ledger_register.h"
 #include "milter/ledger_client.h"
@@ -28,6 +29,7 @@
 #define PENDING_MAX 4096 /* records that wait; more are refused for now */
 #define BATCH_BYTES (32u << 20)
 #define LATE_SYNC_MS 500
+#define CERTS_TICK_MS 60000
 #define ROTATE_AGAIN_S 600 /* after a rotation that failed */
 #define END_MS 50          /* refusals get so long to leave */
 
@@ -36,6 +38,8 @@ struct pending {
 	struct ipc_conn *conn; /* NULL: our own record, or already answered */
 	uint32_t id;
 	struct json *rec;
+	struct json *
+	    decision; /* on a certificate: in force when the record is on stable storage; NULL: none */
 	bool durable; /* answered only after the sync */
 	bool checkpoint;
 	uint64_t seq;
@@ -56,7 +60,7 @@ static struct {
 	    rotating; /* rotating: the first record of the file that is being closed */
 	int64_t rotate_s, rotate_not_before; /* 0 s: never by age */
 	struct loop_defer *kick;
-	struct loop_timer *late_sync, *end;
+	struct loop_timer *late_sync, *end, *certs;
 	uint64_t records, syncs, signable; /* signable: records other than checkpoints */
 } led;
 
@@ -76,6 +80,7 @@ pending_free(struct pending *p)
 		ipc_release(p->conn);
 	json_free(p->rec);
 	buf_done(&p->alert);
+	json_free(p->decision);
 	free(p);
 }
 
@@ -84,6 +89,10 @@ answer(struct pending *p, int err)
 {
 	struct buf b;
 
+	if (p->decision != NULL && err == 0)
+		err = certs_decide(p->decision, now_us() / 1000000, false);
+	json_free(p->decision);
+	p->decision = NULL;
 	if (p->conn == NULL)
 		return;
 	if (err == 0) {
@@ -313,7 +322,7 @@ event_ok(uint16_t type, struct slice event)
 {
 	return type == LEDGER_NOTE
 		   ? (slice_starts(event, "store_") || slice_starts(event, "quarantine_") ||
-			 slice_starts(event, "password_")) &&
+			 slice_starts(event, "cert_") || slice_starts(event, "password_")) &&
 			 event.len <= 64
 		   : slice_eq_str(event, "verdict") || slice_eq_str(event, "load");
 }
@@ -336,6 +345,123 @@ take_record(uint16_t type, struct ipc_reader *r, struct json **rec_out)
 	}
 	*rec_out = rec;
 	return 0;
+}
+
+/* ---- certificates ---- */
+
+static void
+enqueue_pending(struct json *rec)
+{
+	enqueue(NULL, 0, rec, true);
+}
+
+/* Before its verdict: both go in one batch. The verdict's record does not hold the certificate. */
+static void
+take_harvest(struct json *rec)
+{
+	const struct json *list = json_get(rec, "harvest");
+
+	if (list == NULL)
+		return;
+	certs_harvest(list, json_str(json_get(rec, "qid")), now_us() / 1000000, enqueue_pending);
+	json_del(rec, "harvest");
+}
+
+static int
+on_cert_ask(struct ipc_conn *c, uint32_t id, struct ipc_reader *r)
+{
+	enum cert_state states[CERT_ASK_MAX];
+	uint32_t i, n = ipc_get_count(r, CERT_ASK_MAX, 36);
+	struct buf reply;
+
+	for (i = 0; i < n && r->err == 0; i++) {
+		struct slice sha = ipc_get_slice(r);
+
+		if (sha.len != 32)
+			return ERR_PROTO;
+		states[i] = certs_state(sha.ptr);
+	}
+	if (ipc_reader_end(r) != 0)
+		return ERR_PROTO;
+	buf_init(&reply, 64);
+	ipc_put_u32(&reply, n);
+	for (i = 0; i < n; i++)
+		ipc_put_u8(&reply, (uint8_t)states[i]);
+	ipc_reply(c, id, LEDGER_CERT_STATES, &reply, -1);
+	buf_done(&reply);
+	return 0;
+}
+
+/* The record's event must be what is done. */
+static bool
+is_decision(const struct json *rec)
+{
+	static const struct {
+		const char *event;
+		enum cert_state state;
+	} known[] = {{"cert_published", CERT_PUBLISHED}, {"cert_withdrawn", CERT_WITHDRAWN},
+	    {"cert_banned", CERT_BANNED}, {"cert_unbanned", CERT_PENDING}};
+
+	for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+		if (slice_eq_str(json_str(json_get(rec, "event")), known[i].event))
+			return cert_state_of(json_str(json_get(rec, "state"))) == known[i].state;
+	return false;
+}
+
+static struct json *
+decision_of(const struct json *rec)
+{
+	static const char *const keys[] = {"sha256", "state", "by", "decision", "reason"};
+	struct json *j = json_obj_new();
+
+	for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
+		json_set_slice(j, keys[i], json_str(json_get(rec, keys[i])));
+	return j;
+}
+
+static int
+on_cert_decide(struct ipc_conn *c, uint32_t id, struct ipc_reader *r)
+{
+	bool only_look = ipc_get_u8(r) == 1;
+	struct slice text = ipc_get_slice(r);
+	struct json *rec = NULL;
+	struct buf reply;
+	int err;
+
+	if (ipc_reader_end(r) != 0)
+		return ERR_PROTO;
+	err = json_parse(text, &rec);
+	if (err == 0 && (json_kind(rec) != JSON_T_OBJ || json_has_real(rec) || !is_decision(rec)))
+		err = ERR_SYNTAX;
+	if (err == 0)
+		err = certs_decide(rec, now_us() / 1000000, true);
+	if (err == 0 && (ledger_file_broken(led.file) || led.n_waiting >= PENDING_MAX))
+		err = ERR_TEMP;
+	if (err == 0 && !only_look) {
+		struct json *decision = decision_of(rec);
+
+		json_set_int(rec, "uid", ipc_peer_uid(c));
+		enqueue(c, id, rec, true)->decision = decision;
+		return 0;
+	}
+	json_free(rec);
+	if (err != 0) {
+		ipc_reply_err(c, id, err, "not decided");
+		return 0;
+	}
+	buf_init(&reply, 16);
+	ipc_put_u64(&reply, 0);
+	ipc_reply(c, id, LEDGER_RECORDED, &reply, -1);
+	buf_done(&reply);
+	return 0;
+}
+
+static void
+certs_timer(void *arg)
+{
+	(void)arg;
+	certs_tick(now_us() / 1000000);
+	loop_timer_set(led.certs, CERTS_TICK_MS);
 }
 
 static int
@@ -463,6 +589,10 @@ on_msg(struct ipc_conn *c, uint16_t type, uint32_t id, struct ipc_reader *r, int
 		return ERR_PROTO;
 	if (type == LEDGER_REGISTER)
 		return on_register(c, id, r);
+	if (type == LEDGER_CERT_ASK)
+		return on_cert_ask(c, id, r);
+	if (type == LEDGER_CERT_DECIDE)
+		return on_cert_decide(c, id, r);
 	err = take(type, r, &rec);
 	if (err == 0 && type == LEDGER_NOTE)
 		json_set_int(rec, "uid", ipc_peer_uid(c));
@@ -477,6 +607,8 @@ on_msg(struct ipc_conn *c, uint16_t type, uint32_t id, struct ipc_reader *r, int
 		ipc_reply_err(c, id, err, "not recorded");
 		return 0;
 	}
+	if (type == LEDGER_RECORD)
+		take_harvest(rec);
 	enqueue(c, id, rec, type != LEDGER_OUTCOME && type != LEDGER_DELIVERY);
 	return 0;
 }
@@ -552,12 +684,19 @@ main(int argc, char **argv)
 		    LEDGER_REGISTER_FILE, err_name(err));
 		return EX_IOERR;
 	}
+	if ((err = certs_open(path, role_uid_of("user_ledger"),
+		 (unsigned)conf_int(role_conf(), "cert_pending_days"))) != 0) {
+		log_msg(
+		    LOG_LVL_ERROR, "certs_open", "%s/%s: %s (%m)", path, CERT_FILE, err_name(err));
+		return EX_IOERR;
+	}
 	free(path);
 	led.loop = loop_new();
 	led.kick = loop_defer_new(led.loop, kick, NULL);
 	led.late_sync = loop_timer_new(led.loop, late_sync, NULL);
 	led.end = loop_timer_new(led.loop, end, NULL);
 	syslog_init();
+	led.certs = loop_timer_new(led.loop, certs_timer, NULL);
 	checkpoint_init(led.loop, enqueue_checkpoint);
 	serve("ledger.milter", IPC_MILTER, "user_milter");
 	serve("ledger.smtpd", IPC_SMTPD, "user_smtpd");
@@ -567,6 +706,7 @@ main(int argc, char **argv)
 	if (ledger_file_start(led.file, led.loop, batch_over, NULL) != 0)
 		fatal("milter-ledger: cannot start the writer thread");
 	enqueue(NULL, 0, load_record(&recovery), true);
+	certs_timer(NULL);
 	if (loop_run(led.loop) != 0)
 		return EX_OSERR;
 	return ledger_file_broken(led.file) ? EX_IOERR : 0;

@@ -50,6 +50,40 @@ ledger_record_sync(struct ipc_sync *s, struct slice json, unsigned timeout_ms, u
 	return err;
 }
 
+int
+ledger_cert_ask_sync(struct ipc_sync *s, const unsigned char (*sha256)[32], size_t n,
+    unsigned timeout_ms, unsigned char *states_out)
+{
+	unsigned char states[CERT_ASK_MAX];
+	struct buf req, rep;
+	struct ipc_reader r;
+	uint16_t type = 0;
+	size_t i;
+	int err;
+
+	buf_init(&req, 1024);
+	buf_init(&rep, 4096);
+	ipc_put_u32(&req, (uint32_t)n);
+	for (i = 0; i < n; i++)
+		ipc_put_slice(&req, slice_of(sha256[i], 32));
+	err = ipc_sync_call(s, LEDGER_CERT_ASK, &req, -1, timeout_ms, &type, &rep, NULL);
+	if (err == 0 && type != LEDGER_CERT_STATES)
+		err = ERR_PROTO;
+	if (err == 0) {
+		ipc_reader_init(&r, buf_slice(&rep));
+		if (ipc_get_count(&r, CERT_ASK_MAX, 1) != n)
+			r.err = ERR_PROTO;
+		for (i = 0; i < n; i++)
+			states[i] = ipc_get_u8(&r);
+		err = ipc_reader_end(&r);
+	}
+	if (err == 0)
+		memcpy(states_out, states, n);
+	buf_done(&req);
+	buf_done(&rep);
+	return err;
+}
+
 /* A call under way: kept in a list, so that giving it up frees it too. */
 struct call {
 	LIST_ENTRY(call) link;

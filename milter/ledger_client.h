@@ -15,6 +15,11 @@ enum ledger_msg {
 int ledger_record_sync(
     struct ipc_sync *s, struct slice json, unsigned timeout_ms, uint64_t *seq_out);
 
+/* What is known of n certificates (at most CERT_ASK_MAX; enum cert_state of milter/cert_table.h), by their SHA-256. Does not wait for the disk. */
+enum { CERT_ASK_MAX = 24 };
+int ledger_cert_ask_sync(struct ipc_sync *s, const unsigned char (*sha256)[32], size_t n,
+    unsigned timeout_ms, unsigned char *states_out);
+
 enum { LEDGER_RCPTS_MAX = 1000 }; /* of one record */
 struct ledger_rcpt {
 	const char *address, *result, *detail;

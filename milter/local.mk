@@ -61,7 +61,7 @@ milter_libcvscan_a_SOURCES = milter/scan_cursor.h milter/scan_cursor.c milter/sc
 	milter/scan_zip.c milter/scan_text.c milter/scan_uu.c milter/scan_xml.c milter/scan_office.c milter/scan_tnef.c milter/scan_inside.c \
 	milter/scan_pdf.h milter/scan_pdf.c milter/scan_pdf_sig.c milter/scan_pdf_text.c milter/pdf_content.c milter/secrecy.h milter/secrecy.c \
 	milter/smime.h milter/smime_priv.h milter/smime_trust.c milter/smime_cert.c milter/smime_chain.c milter/smime_cms.c \
-	milter/smime_rev.h milter/smime_rev.c milter/smime_ocsp.c milter/smime_ess.c milter/smime_archive.c
+	milter/smime_check.c milter/smime_rev.h milter/smime_rev.c milter/smime_ocsp.c milter/smime_ess.c milter/smime_archive.c
 milter_libcvscan_a_CFLAGS = $(AM_CFLAGS) $(CRYPTO_CFLAGS) $(ARCHIVE_CFLAGS) $(MAGIC_CFLAGS) $(GSF_CFLAGS) $(XML_CFLAGS) $(QPDF_CFLAGS)
 CV_SCAN_LIBS = milter/libcvscan.a milter/libcvfindings.a lib/libcvdeflate.a lib/libcvmail.a lib/libcvjson.a lib/libcvipc.a lib/libcvcrypto.a \
 	lib/libcv.a $(CV_MAIL_LIBS) $(CRYPTO_LIBS) $(ARCHIVE_LIBS) $(MAGIC_LIBS) $(GSF_LIBS) $(XML_LIBS) $(QPDF_LIBS) $(ZLIB_LIBS) -lm $(JANSSON_LIBS)
@@ -74,7 +74,7 @@ congvu_milter_LDADD = $(CV_PARENT_LIBS)
 # --- the roles ---
 pkglibexec_PROGRAMS += congvu-milter-ledger congvu-milter-sign congvu-milter-scan congvu-milter-filter
 congvu_milter_ledger_SOURCES = milter/ledger.c milter/ledger_register.c milter/ledger_file.h milter/ledger_file.c milter/ledger_checkpoint.h \
-	milter/ledger_checkpoint.c milter/ledger_syslog.h milter/ledger_syslog.c
+	milter/ledger_checkpoint.c milter/ledger_syslog.h milter/ledger_syslog.c milter/ledger_certs.h milter/ledger_certs.c milter/cert_table.h milter/cert_table.c
 congvu_milter_ledger_LDADD = milter/libcvledger.a milter/libcvsignclient.a milter/libcvaudit.a lib/libcvjson.a lib/libcvmail.a \
 	lib/libcvcrypto.a $(CV_ROLE_LIBS) $(CV_MAIL_LIBS) $(JANSSON_LIBS) $(CRYPTO_LIBS) -lpthread
 congvu_milter_sign_SOURCES = milter/sign.c milter/sign_box.h milter/sign_box.c
@@ -84,14 +84,14 @@ congvu_milter_scan_LDADD = milter/libcvscan.a milter/libcvfindings.a lib/libcvde
 	$(CV_ROLE_LIBS) $(CV_MAIL_LIBS) $(CRYPTO_LIBS) $(ARCHIVE_LIBS) $(MAGIC_LIBS) $(GSF_LIBS) $(XML_LIBS) $(QPDF_LIBS) $(ZLIB_LIBS) -lm $(JANSSON_LIBS)
 
 pkglibexec_PROGRAMS += congvu-milter-judge
-congvu_milter_judge_SOURCES = milter/judge.c milter/record.h milter/record.c
+congvu_milter_judge_SOURCES = milter/judge.c milter/judge_cert.h milter/judge_cert.c milter/record.h milter/record.c
 congvu_milter_judge_LDADD = $(CV_POLICY_LIBS) milter/libcvscan.a milter/libcvfindings.a lib/libcvdeflate.a lib/libcvmail.a lib/libcvjson.a lib/libcvcrypto.a \
 	$(CV_ROLE_LIBS) $(CV_MAIL_LIBS) $(CRYPTO_LIBS) $(ARCHIVE_LIBS) $(MAGIC_LIBS) $(GSF_LIBS) $(XML_LIBS) $(QPDF_LIBS) $(ZLIB_LIBS) -lm $(JANSSON_LIBS)
 
 congvu_milter_filter_SOURCES = milter/milter.c milter/milter_priv.h milter/backend.c milter/revcache.c milter/cb_connect.c milter/cb_envelope.c \
 	milter/cb_header.c milter/cb_body.c milter/cb_eom.c milter/eom_priv.h milter/eom_ask.c milter/eom_scan.c \
 	milter/clamd.h milter/clamd.c milter/msg_file.h milter/msg_file.c milter/gateway.h milter/gateway.c milter/gateway_mime.h milter/gateway_mime.c milter/edits.c milter/record.h milter/record.c \
-	milter/groups.h milter/groups.c
+	milter/groups.h milter/groups.c milter/harvest.h milter/harvest.c milter/cert_table.h
 congvu_milter_filter_LDADD = milter/libcvsign.a milter/libcvsignclient.a $(CV_POLICY_LIBS) milter/libcvfindings.a milter/libcvledger.a directory/libcvlookup.a \
 	directory/libcvfetch.a lib/libcvmail.a lib/libcvjson.a lib/libcvcrypto.a $(CV_ROLE_LIBS) $(MILTER_LIBS) $(CV_MAIL_LIBS) $(CRYPTO_LIBS) \
 	$(JANSSON_LIBS) -lpthread
@@ -129,6 +129,15 @@ tests_unit_pkits_test_SOURCES = tests/unit/pkits_test.c
 tests_unit_pkits_test_LDADD = $(CV_SCAN_LIBS) $(CMOCKA_LIBS)
 tests_unit_ledger_test_SOURCES = tests/unit/ledger_test.c milter/ledger_file.c
 tests_unit_ledger_test_LDADD = $(CV_AUDIT_LIBS) lib/libcvloop.a lib/libcv.a $(EVENT_LIBS) $(CMOCKA_LIBS) -lpthread
+
+check_PROGRAMS += tests/unit/cert_table_test
+TESTS += tests/unit/cert_table_test
+tests_unit_cert_table_test_SOURCES = tests/unit/cert_table_test.c milter/cert_table.c milter/ledger_certs.c
+tests_unit_cert_table_test_LDADD = $(CV_AUDIT_LIBS) $(CMOCKA_LIBS)
+CV_FUZZ += tests/fuzz/cert_table_fuzz
+tests_fuzz_cert_table_fuzz_SOURCES = tests/fuzz/cert_table_fuzz.c milter/cert_table.c $(CV_FUZZ_MAIN)
+tests_fuzz_cert_table_fuzz_LDFLAGS = $(AM_LDFLAGS) $(CV_FUZZLINK)
+tests_fuzz_cert_table_fuzz_LDADD = lib/libcvjson.a lib/libcvmail.a lib/libcvcrypto.a lib/libcv.a $(CV_MAIL_LIBS) $(JANSSON_LIBS) $(CRYPTO_LIBS)
 
 check_PROGRAMS += tests/unit/policy_test
 TESTS += tests/unit/policy_test

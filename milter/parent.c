@@ -16,6 +16,7 @@ static const struct parent_socket sockets[] = {
     {"sign.milter", NULL, "sign.milter.sock", "user_milter"},
     {"sign.ledger", NULL, "sign.ledger.sock", "user_ledger"},
     {"fetch.milter", NULL, "fetch.milter.sock", "user_milter"},
+    {"fetch.admin", NULL, "fetch.admin.sock", ""},
 };
 
 static const struct parent_role roles[] = {
@@ -49,7 +50,7 @@ static const struct parent_role roles[] = {
     {.name = "fetch",
 	.binary = "congvu-fetch",
 	.user_option = "user_fetch",
-	.sockets = (const char *const[]){"fetch.milter", NULL},
+	.sockets = (const char *const[]){"fetch.milter", "fetch.admin", NULL},
 	.secrets = (const char *const[]){"fetch_ca_file", NULL},
 	.expendable = true},
     {.name = "milter",

@@ -204,6 +204,8 @@ build(const struct record_input *in, int cut)
 		json_set_take(rec, "released", released_json(in->msg->release));
 	if (in->gateway != NULL)
 		json_set_take(rec, "gateway", gateway_json(in->gateway));
+	if (in->harvest != NULL && cut == 0) /* they come again with the next mail */
+		json_set_take(rec, "harvest", json_share(in->harvest));
 	json_set_take(rec, "timing_ms", timing_json(in));
 	json_set_bool(rec, "cut", cut > 0 || (f != NULL && f->truncated));
 	return rec;

@@ -14,6 +14,7 @@ struct record_input {
 	const struct gateway *gateway;    /* NULL: the mail's mailbox has no key here */
 	const char *action, *code, *rule; /* "accept", "250", "" */
 	struct slice detail;
+	struct json *harvest; /* certificates for the ledger (harvest.h); NULL: none */
 	uint32_t us_total;
 };
 /* Canonical JSON of at most LEDGER_RECORD's size: lists are cut, and said to be, rather than failing. */

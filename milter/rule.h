@@ -23,8 +23,9 @@ struct rule_author {
 	struct slice display; /* decoded, UTF-8 */
 	bool is_ours;
 	enum rule_owner owner;
-	bool may_send_as;    /* the authenticated person may */
-	struct slice agency; /* code of the owner's agency; empty when not known */
+	bool may_send_as;     /* the authenticated person may */
+	struct slice agency;  /* code of the owner's agency; empty when not known */
+	struct slice account; /* of the owner, or of the functional mailbox; empty when not known */
 	const struct slice
 	    *known; /* the owner's addresses now and before, normalized, those of now first */
 	size_t n_known, n_current;
@@ -128,6 +129,8 @@ struct rule_facts {
 	struct rule_doc doc;
 	struct slice
 	    number_used; /* "QID, time" of another document with this number in the register; empty: none */
+	struct slice
+	    cert_banned; /* "serial 1A, CN=...": officers banned the certificate of a valid signature; empty: none */
 	const struct rule_settings *settings; /* NULL: none */
 	const struct findings *scan;
 };

@@ -346,6 +346,14 @@ key_not_named(const struct rule_facts *f, const struct rule_author *a)
 	return a->n_keys > 0;
 }
 
+/* The certificate is good by its CA and path, but officers of the site said "not this one" (congvu cert ban). */
+bool
+rule_cert_banned(const struct rule_facts *f, struct buf *detail)
+{
+	buf_append_slice(detail, f->cert_banned);
+	return f->cert_banned.len > 0;
+}
+
 /* A clerk's own key on the office's mail: TT 41/2017 has the office sign with the agency's. With anybody else's it is P07. */
 bool
 rule_agency_key(const struct rule_facts *f, struct buf *detail)

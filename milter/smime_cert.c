@@ -97,6 +97,8 @@ smime_cert_describe(X509 *cert, struct findings *f, struct find_sig *s)
 	if (n > 0)
 		sha256_of(slice_of(der, (size_t)n), s->cert_sha256);
 	OPENSSL_free(der);
+	s->not_before = smime_time(X509_get0_notBefore(cert));
+	s->not_after = smime_time(X509_get0_notAfter(cert));
 	if (key != NULL) {
 		const char *name = OBJ_nid2sn(EVP_PKEY_get_base_id(key));
 
@@ -117,8 +119,9 @@ smime_cert_describe(X509 *cert, struct findings *f, struct find_sig *s)
 	describe_addresses(cert, f, s);
 }
 
-const char *
-smime_key_weakness(X509 *cert)
+/* NULL when the key is strong enough, else what is wrong with it. */
+static const char *
+key_weakness(X509 *cert)
 {
 	EVP_PKEY *key = X509_get0_pubkey(cert);
 
@@ -136,6 +139,73 @@ smime_key_weakness(X509 *cert)
 	default:
 		return "key algorithm not allowed";
 	}
+}
+
+const char *
+smime_cert_fault(X509 *cert, enum sig_status *status_out)
+{
+	const char *weak = key_weakness(cert);
+	uint32_t flags = X509_get_extension_flags(cert);
+
+	*status_out = SIG_WEAK;
+	if (weak != NULL)
+		return weak;
+	*status_out = SIG_BAD;
+	if (flags & EXFLAG_INVALID)
+		return "the signer's certificate has malformed extensions";
+	*status_out = SIG_PURPOSE;
+	if (flags & EXFLAG_CA)
+		return "the signer's certificate is a CA's";
+	if ((flags & EXFLAG_KUSAGE) &&
+	    (X509_get_key_usage(cert) & (KU_DIGITAL_SIGNATURE | KU_NON_REPUDIATION)) == 0)
+		return "the certificate's key usage does not allow signing";
+	if ((flags & EXFLAG_XKUSAGE) && (X509_get_extended_key_usage(cert) & XKU_SMIME) == 0)
+		return "the certificate's extended key usage does not allow e-mail";
+	return NULL;
+}
+
+/* RFC 8550 4.4.2: what others encrypt a content key with (RSA), or agree on one with (EC). */
+bool
+smime_cert_encrypts(X509 *cert)
+{
+	EVP_PKEY *key = X509_get0_pubkey(cert);
+	uint32_t usage = X509_get_key_usage(cert); /* all bits where there is no such extension */
+
+	switch (key != NULL ? EVP_PKEY_get_base_id(key) : EVP_PKEY_NONE) {
+	case EVP_PKEY_RSA:
+		return (usage & KU_KEY_ENCIPHERMENT) != 0;
+	case EVP_PKEY_EC:
+		return (usage & KU_KEY_AGREEMENT) != 0;
+	default:
+		return false;
+	}
+}
+
+/* What a directory needs to publish it and to judge it anew without the mail. */
+void
+smime_cert_keep(STACK_OF(X509) * chain, struct findings *f, struct find_sig *s)
+{
+	struct buf all;
+	int i;
+
+	buf_init(&all, FINDINGS_CERTS_MAX);
+	for (i = 0; i == 0 || i + 1 < sk_X509_num(chain); i++) {
+		unsigned char *der = NULL;
+		int n = i2d_X509(sk_X509_value(chain, i), &der);
+
+		if (n > 0)
+			buf_append(&all, der, (size_t)n);
+		OPENSSL_free(der);
+		if (n <= 0)
+			break;
+	}
+	if (all.err != 0)
+		findings_note(f, "cert_too_large", NOTE_INFO, s->part,
+		    "the signer's certificates have more than %d octets: not kept",
+		    FINDINGS_CERTS_MAX);
+	else
+		findings_set_certs(f, s, buf_slice(&all));
+	buf_done(&all);
 }
 
 static bool

@@ -349,6 +349,8 @@ smime_chain_check(const struct smime_domain *d, const struct smime_rev *r, X509 
 		v.chain = X509_STORE_CTX_get0_chain(ctx);
 		note_subjects(v.chain, f, s);
 		s->chain = findings_str(f, "ok");
+		if (s->status == SIG_VALID && s->coverage == SIG_WHOLE)
+			smime_cert_keep(v.chain, f, s);
 		check_revocation(&v, signer, others, s);
 		if (s->rev != REV_REVOKED && embedded_revokes(v.chain, embedded)) {
 			s->rev = REV_REVOKED;

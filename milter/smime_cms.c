@@ -119,6 +119,7 @@ static void
 check_signer(CMS_SignerInfo *si, struct findings *f, struct find_sig *s)
 {
 	X509_ALGOR *dig = NULL, *alg = NULL;
+	enum sig_status status;
 	X509 *signer = NULL;
 	const char *why;
 
@@ -136,20 +137,10 @@ check_signer(CMS_SignerInfo *si, struct findings *f, struct find_sig *s)
 	}
 	smime_cert_describe(signer, f, s);
 	if ((why = smime_digest_weakness(dig)) != NULL ||
-	    (why = smime_sigalg_weakness(alg)) != NULL ||
-	    (why = smime_key_weakness(signer)) != NULL)
+	    (why = smime_sigalg_weakness(alg)) != NULL)
 		set_bad(s, f, SIG_WEAK, why);
-	if (X509_get_extension_flags(signer) & EXFLAG_INVALID)
-		set_bad(s, f, SIG_BAD, "the signer's certificate has malformed extensions");
-	if (X509_get_extension_flags(signer) & EXFLAG_CA)
-		set_bad(s, f, SIG_PURPOSE, "the signer's certificate is a CA's");
-	if ((X509_get_extension_flags(signer) & EXFLAG_KUSAGE) &&
-	    (X509_get_key_usage(signer) & (KU_DIGITAL_SIGNATURE | KU_NON_REPUDIATION)) == 0)
-		set_bad(s, f, SIG_PURPOSE, "the certificate's key usage does not allow signing");
-	if ((X509_get_extension_flags(signer) & EXFLAG_XKUSAGE) &&
-	    (X509_get_extended_key_usage(signer) & XKU_SMIME) == 0)
-		set_bad(s, f, SIG_PURPOSE,
-		    "the certificate's extended key usage does not allow e-mail");
+	if ((why = smime_cert_fault(signer, &status)) != NULL)
+		set_bad(s, f, status, why);
 }
 
 static const char *

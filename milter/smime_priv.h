@@ -36,9 +36,13 @@ struct X509_crl_st *smime_crl_parse(struct slice s);
 
 /* smime_cert.c: facts of a certificate into s. */
 void smime_cert_describe(struct x509_st *cert, struct findings *f, struct find_sig *s);
-/* NULL when the key is strong enough, else what is wrong with it (static). */
-const char *smime_key_weakness(struct x509_st *cert);
-/* The same for an algorithm identifier of a digest or signature. */
+/* Why it may not sign mail, its key's weakness included (static); NULL: it may. *status_out: what the signature is then. */
+const char *smime_cert_fault(struct x509_st *cert, enum sig_status *status_out);
+/* Whether its key usage lets mail be encrypted to it. */
+bool smime_cert_encrypts(struct x509_st *cert);
+/* The certificates of a path that holds, leaf first, into s (find_sig.certs); a note when they are too large. */
+void smime_cert_keep(struct stack_st_X509 *chain, struct findings *f, struct find_sig *s);
+/* NULL, or what is wrong with an algorithm identifier of a digest or signature (static). */
 const char *smime_digest_weakness(const struct X509_algor_st *alg);
 const char *smime_sigalg_weakness(const struct X509_algor_st *alg);
 

@@ -32,6 +32,13 @@ border_patch(uint32_t peer, uint16_t type, struct buf *payload)
 	if (type == LEDGER_REGISTER) {
 		ipc_put_u8(&out, s.len % 2 == 0);
 		ipc_put_slice(&out, s);
+	} else if (type == LEDGER_CERT_ASK) {
+		ipc_put_u32(&out, (uint32_t)(s.len / 32));
+		for (size_t i = 0; i + 32 <= s.len; i += 32)
+			ipc_put_slice(&out, slice_sub(s, i, 32));
+	} else if (type == LEDGER_CERT_DECIDE) {
+		ipc_put_u8(&out, s.len % 2 == 0);
+		ipc_put_slice(&out, s);
 	} else if (type == LEDGER_RECORD) {
 		ipc_put_slice(&out, s);
 	} else {

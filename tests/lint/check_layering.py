@@ -11,6 +11,7 @@ SHARED = {
     "directory/token.h": {"store", "smtpd", "imapd", "admin"},
     "store/seg_head.h": {"admin"},  # headers of segments that congvu check reads
     "milter/ledger_register.h": {"admin"},  # the name of the register's file, which congvu register reads
+    "milter/cert_table.h": {"admin"},  # the file of certificates that wait, which congvu cert reads
     "store/row.h": {"imapd"},  # what a message row says, in the answers of stored
     "smtpd/milter_options.h": {"admin"},  # rows of the option that congvu check reads
     "milter/modes.h": {"admin"},  # the policy's settings that congvu check reads

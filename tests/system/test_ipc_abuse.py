@@ -28,6 +28,8 @@ DOORS = {
     "scan.milter.sock": ("scan", "milter/scan_proto.def", "MILTER", "cv-milter"),
     "ledger.milter.sock": ("ledger", "milter/ledger_proto.def", "MILTER", "cv-milter"),
     "fetch.milter.sock": ("fetch", "directory/fetch_proto.def", "MILTER", "cv-milter"),
+    "fetch.admin.sock": ("fetch", "directory/fetch_proto.def", "ADMIN", "root"),
+    "ledger.admin.sock": ("ledger", "milter/ledger_proto.def", "ADMIN", "root"),
     "ledger.smtpd.sock": ("ledger", "milter/ledger_proto.def", "SMTPD", "cv-smtp"),
 }
 

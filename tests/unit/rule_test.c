@@ -423,6 +423,23 @@ label(const char *header, int level, const char *policy, const char *bad)
 #define SIO "SIO-Label: marking=\"SECRET\"; fgcolor=black; bgcolor=red;\r\n type=\":ess\"; "
 
 /* RFC 7444: what the header says, beside what was signed, and beside what a recipient is cleared for. */
+/* A banned certificate is told, and holds the mail where the site wants that. */
+static void
+a_banned_certificate(void **state)
+{
+	(void)state;
+	signature("vanthu@x.example");
+	DECIDES("ok");
+	NOT_NOTED("M18");
+	facts.cert_banned = slice_str("serial 6A, CN=Văn thư");
+	DECIDES("ok");
+	NOTED("M18:warn");
+	memset(modes, MODE_ENFORCE, sizeof modes);
+	facts.modes = modes;
+	DECIDES("M18");
+	EVIDENCE("serial 6A, CN=Văn thư");
+}
+
 static void
 m17_sio_label(void **state)
 {
@@ -959,8 +976,8 @@ html_is_read_as_shown(void **state)
 int
 main(void)
 {
-	const struct CMUnitTest tests[] = {T(p01_unsigned_official_mail), T(p04_expired),
-	    T(p05_revoked), T(p06_revocation_unknown), T(p08_former_address),
+	const struct CMUnitTest tests[] = {T(a_banned_certificate), T(p01_unsigned_official_mail),
+	    T(p04_expired), T(p05_revoked), T(p06_revocation_unknown), T(p08_former_address),
 	    T(p08_not_for_an_address_of_now), T(p09_agency_key),
 	    T(p09_is_content_with_the_agencys_key), T(m09_replies_of_an_office), T(p28_send_as),
 	    T(p12_secrecy_mark), T(m16_mailing_lists), T(m17_sio_label), T(p27_auto_forward),

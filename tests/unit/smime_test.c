@@ -7,6 +7,7 @@
 #include "lib/hdr.h"
 #include "lib/mime.h"
 #include "milter/facts.h"
+#include "lib/crypto.h"
 #include "milter/modes.h"
 #include "milter/scan_message.h"
 #include "milter/smime_rev.h"
@@ -521,6 +522,135 @@ revocation_is_three_valued(void **state)
 	buf_done(&m);
 }
 
+static FILE *
+open_in(const char *name)
+{
+	char path[300];
+	FILE *f;
+
+	snprintf(path, sizeof path, "%s/%s", dir, name);
+	f = fopen(path, "rb");
+	assert_non_null(f);
+	return f;
+}
+
+/* DER of a certificate's file, appended. */
+static void
+add_cert(const char *file, struct buf *out)
+{
+	FILE *f = open_in(file);
+	X509 *cert = PEM_read_X509(f, NULL, NULL, NULL);
+	unsigned char *der = NULL;
+	int n = i2d_X509(cert, &der);
+
+	fclose(f);
+	assert_true(n > 0);
+	buf_append(out, der, (size_t)n);
+	OPENSSL_free(der);
+	X509_free(cert);
+}
+
+/* The signer's own certificate comes along, of a valid signature over the whole mail alone, over the wire too. */
+static void
+certificate_comes_along(void **state)
+{
+	static const struct {
+		const char *der, *cert, *change;
+		enum shape shape;
+	} of[] = {{"manager.der", "manager.pem", NULL, CLEAR},
+	    {"opaque.der", "manager.pem", NULL, OPAQUE}, {"manager.der", NULL, "G", CLEAR},
+	    {"stranger.der", NULL, NULL, CLEAR}, {"server.der", NULL, NULL, CLEAR}};
+	struct scan_params p = {
+	    .trust = trust, .domain = slice_str("x.example"), .now = (int64_t)time(NULL)};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof of / sizeof *of; i++) {
+		struct arena *a = arena_new(4 << 20), *a2 = arena_new(4 << 20);
+		struct findings f, wire;
+		struct buf m, enc, want;
+		unsigned char sha[32];
+
+		buf_init(&m, 1 << 20);
+		buf_init(&enc, 1 << 20);
+		buf_init(&want, 65536);
+		message(&m, FROM, of[i].der, of[i].change, of[i].shape);
+		findings_init(&f, a);
+		scan_message(buf_slice(&m), &p, &f);
+		assert_int_equal(findings_encode(&f, &enc), 0);
+		assert_int_equal(findings_decode(buf_slice(&enc), a2, &wire), 0);
+		assert_non_null(wire.sigs);
+		if (of[i].cert != NULL) {
+			add_cert(of[i].cert, &want);
+			sha256_of(buf_slice(&want), sha);
+			assert_true(slice_eq(wire.sigs->certs, buf_slice(&want)));
+			assert_memory_equal(wire.sigs->cert_sha256, sha, 32);
+			assert_true(wire.sigs->not_before < p.now && wire.sigs->not_after > p.now);
+		} else {
+			assert_int_equal(wire.sigs->certs.len, 0);
+		}
+		buf_done(&m);
+		buf_done(&enc);
+		buf_done(&want);
+		arena_free(a);
+		arena_free(a2);
+	}
+}
+
+/* A certificate by itself, as before it is published. */
+static void
+certificate_by_itself(void **state)
+{
+	static const struct {
+		const char *file, *domain;
+		int64_t later;
+		enum sig_status status;
+		enum rev_state rev;
+	} of[] = {{"manager.pem", "crl.example", 0, SIG_VALID, REV_GOOD},
+	    {"manager.pem", "x.example", 0, SIG_VALID, REV_UNCHECKED},
+	    {"manager.pem", "y.example", 0, SIG_UNTRUSTED, REV_UNCHECKED},
+	    {"manager.pem", "crl.example", (int64_t)4000 * 86400, SIG_EXPIRED, REV_UNCHECKED},
+	    {"revoked.pem", "crl.example", 0, SIG_VALID, REV_REVOKED},
+	    {"server.pem", "crl.example", 0, SIG_PURPOSE, REV_GOOD},
+	    {"weak.pem", "crl.example", 0, SIG_WEAK, REV_UNCHECKED},
+	    {"caleaf.pem", "crl.example", 0, SIG_PURPOSE, REV_GOOD}};
+	struct findings f;
+	bool encrypts;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof of / sizeof *of; i++) {
+		struct arena *a = arena_new(1 << 20);
+		struct buf der;
+
+		buf_init(&der, 65536);
+		add_cert(of[i].file, &der);
+		findings_init(&f, a);
+		encrypts = true;
+		assert_int_equal(smime_cert_check(trust, buf_slice(&der), slice_str(of[i].domain),
+				     (int64_t)time(NULL) + of[i].later, &f, &encrypts),
+		    0);
+		assert_int_equal(f.n_sigs, 1);
+		if (f.sigs->status != of[i].status ||
+		    (f.sigs->status == SIG_VALID && f.sigs->rev != of[i].rev))
+			fail_msg("%s in %s: %s, %s", of[i].file, of[i].domain,
+			    sig_status_name(f.sigs->status), rev_state_name(f.sigs->rev));
+		/* by their key usage the others only sign; without one a key is for all */
+		assert_int_equal(encrypts, strcmp(of[i].file, "server.pem") == 0);
+		/* half of it, something behind it, nothing */
+		assert_int_equal(smime_cert_check(trust, slice_sub(buf_slice(&der), 0, der.len / 2),
+				     slice_str("x.example"), 0, &f, &encrypts),
+		    ERR_SYNTAX);
+		buf_append_str(&der, "x");
+		assert_int_equal(smime_cert_check(trust, buf_slice(&der), slice_str("x.example"), 0,
+				     &f, &encrypts),
+		    ERR_SYNTAX);
+		assert_int_equal(smime_cert_check(trust, slice_str(""), slice_str("x.example"), 0,
+				     &f, &encrypts),
+		    ERR_SYNTAX);
+		buf_done(&der);
+		arena_free(a);
+	}
+}
+
 static int
 put_crl(const char *file, const char *key, int64_t *from)
 {
@@ -617,18 +747,6 @@ write_cms(CMS_ContentInfo *cms, const char *name)
 	assert_int_equal(i2d_CMS_bio(bio, cms), 1);
 	BIO_free(bio);
 	CMS_ContentInfo_free(cms);
-}
-
-static FILE *
-open_in(const char *name)
-{
-	char path[300];
-	FILE *f;
-
-	snprintf(path, sizeof path, "%s/%s", dir, name);
-	f = fopen(path, "rb");
-	assert_non_null(f);
-	return f;
 }
 
 /* A clear signature by the manager with one more signed attribute, DER as it stands. */
@@ -746,6 +864,7 @@ main(void)
 {
 	static const struct CMUnitTest more[] = {cmocka_unit_test(every_signed_byte_counts),
 	    cmocka_unit_test(reasons_are_right), cmocka_unit_test(revocation_is_three_valued),
+	    cmocka_unit_test(certificate_comes_along), cmocka_unit_test(certificate_by_itself),
 	    cmocka_unit_test(fetched_crls), cmocka_unit_test(reply_names_rule_and_ticket)};
 	static struct CMUnitTest tests[N_CASES + sizeof more / sizeof *more];
 	size_t i;

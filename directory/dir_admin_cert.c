@@ -1,0 +1,149 @@
+/* dir_admin_cert.c: certificates of people and functional mailboxes, one by one: whose a certificate is, and publishing it or taking it away. Runs in congvu.
+ * userCertificate;binary is what mail clients look up before they encrypt (RFC 4523 2.1); userSMIMECertificate is not written: RFC 2798 2.8 wants
+ * capabilities in it that only the key's owner can sign, and clients prefer it to the other. */
+#include "config.h"
+
+#include "directory/dir_admin_priv.h"
+
+#include "lib/addr.h"
+#include "lib/err.h"
+#include "lib/log.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define CERT_ATTR "userCertificate;binary"
+
+static bool
+has_address(const struct dir_entry *e, const char *attr, struct slice address, bool history)
+{
+	const struct dir_attr *at = dir_entry_attr(e, attr);
+
+	for (size_t i = 0; at != NULL && i < at->n_values; i++) {
+		struct slice v = at->values[i];
+		ptrdiff_t end = history ? slice_index(v, ';') : (ptrdiff_t)v.len;
+
+		if (end > 0 && addr_same(slice_sub(v, 0, (size_t)end), address))
+			return true;
+	}
+	return false;
+}
+
+/* Of now, or only of before. */
+static bool
+is_bound(const struct dir_entry *e, const char *const *addresses, size_t n, bool *former_out)
+{
+	bool former = false;
+
+	for (size_t i = 0; i < n; i++) {
+		struct slice s = slice_str(addresses[i]);
+
+		if (has_address(e, "mail", s, false) || has_address(e, "vnMailAlias", s, false)) {
+			*former_out = false;
+			return true;
+		}
+		former = former || has_address(e, "vnAddressHistory", s, true);
+	}
+	*former_out = former;
+	return former;
+}
+
+/* An account is "p-" or "f-" and the id of its entry. */
+static bool
+is_account_of(const char *account, const char *id, bool mailbox)
+{
+	return strncmp(account, mailbox ? "f-" : "p-", 2) == 0 && strcasecmp(account + 2, id) == 0;
+}
+
+static void
+fill(struct cert_holder *out, const struct subject *s, struct slice der)
+{
+	const struct dir_attr *certs = dir_entry_attr(s->e, CERT_ATTR);
+
+	out->is_mailbox = s->kind == SUBJECT_MAILBOX;
+	out->dn = xstrdup(s->e->dn);
+	out->id = xstrdup(admin_value(s->e, out->is_mailbox ? "vnMailboxId" : "vnStaffId"));
+	out->mail = xstrdup(admin_value(s->e, "mail"));
+	out->display = xstrdup(admin_value(s->e, "displayName"));
+	out->n_certs = certs == NULL ? 0 : certs->n_values;
+	out->has_it = dir_entry_has_value(s->e, CERT_ATTR, der);
+}
+
+int
+dir_admin_cert_holder(struct dir_admin *a, const char *address, const char *account,
+    const char *const *addresses, size_t n, struct slice der, struct cert_holder *out,
+    char **why_out)
+{
+	struct subject s = {.kind = 0};
+	bool former = false;
+	int err = admin_subject(a, address, SUBJECT_PERSON | SUBJECT_MAILBOX, &s, why_out);
+
+	memset(out, 0, sizeof(*out));
+	if (err != 0)
+		return err;
+	fill(out, &s, der);
+	if (admin_is_over(s.e))
+		err = admin_fail(why_out, ERR_GONE,
+		    "%s left the service, or is closed: nothing is published", address);
+	else if (*account != '\0' && !is_account_of(account, out->id, out->is_mailbox))
+		err = admin_fail(why_out, ERR_CONFLICT,
+		    "%s is %s's by now, and was another's when the certificate came", address,
+		    out->id);
+	else if (!is_bound(s.e, addresses, n, &former))
+		err = admin_fail(
+		    why_out, ERR_DENIED, "the certificate names no address of %s", out->id);
+	out->by_former = former;
+	subject_done(&s);
+	if (err != 0)
+		cert_holder_done(out);
+	return err;
+}
+
+/* Who has the address, also one who has left; admin_subject finds who had it as well. */
+int
+dir_admin_cert_where(struct dir_admin *a, const char *address, struct slice der,
+    struct cert_holder *out, char **why_out)
+{
+	struct subject s = {.kind = 0};
+	int err = admin_subject(a, address, SUBJECT_PERSON | SUBJECT_MAILBOX, &s, why_out);
+
+	memset(out, 0, sizeof(*out));
+	if (err != 0)
+		return err;
+	if (!dir_entry_has_value(s.e, CERT_ATTR, der))
+		err = admin_fail(
+		    why_out, ERR_NOTFOUND, "the entry of %s has no such certificate", address);
+	else
+		fill(out, &s, der);
+	subject_done(&s);
+	return err;
+}
+
+void
+cert_holder_done(struct cert_holder *h)
+{
+	free(h->dn);
+	free(h->id);
+	free(h->mail);
+	free(h->display);
+	memset(h, 0, sizeof(*h));
+}
+
+int
+dir_admin_cert_set(struct dir_admin *a, const struct cert_holder *h, struct slice der, bool on,
+    const char *decision, enum change *change_out, char **why_out)
+{
+	struct mods m;
+	int err = admin_begin(a, on ? "cert approve" : "cert withdraw", h->dn, decision, why_out);
+
+	if (err != 0)
+		return err;
+	mods_init(&m);
+	if (on)
+		mods_add(&m, CERT_ATTR, der);
+	else
+		mods_delete(&m, CERT_ATTR, der);
+	err = admin_modify(a, h->dn, &m, why_out);
+	mods_done(&m);
+	return admin_end(a, err, false, change_out, why_out);
+}
