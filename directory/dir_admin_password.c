@@ -119,20 +119,10 @@ dir_admin_account(struct dir_admin *a, const char *who, struct staff_account *ou
 	    "pwdAccountLockedTime", "pwdReset", "pwdChangedTime", "vnEpoch", NULL};
 	struct dir_result *r = NULL;
 	const struct dir_entry *e;
-	int err = admin_find(a,
-	    "(&(objectClass=vnCivilServant)(|(vnStaffId=%s)(uid=%s)(mail=%s)(vnMailAlias=%s)))",
-	    who, attrs, 0, &r, why_out);
+	int err = admin_person(a, who, attrs, &r, why_out);
 
 	if (err != 0)
 		return err;
-	if (r->n_entries != 1) {
-		err = admin_fail(why_out, ERR_NOTFOUND,
-		    r->n_entries == 0 ? "nobody has the id, login name or address %s"
-				      : "%s names more than one person",
-		    who);
-		dir_result_free(r);
-		return err;
-	}
 	e = &r->entries[0];
 	*out = (struct staff_account){.dn = xstrdup(e->dn),
 	    .id = slice_dup(dir_entry_value(e, "vnStaffId")),

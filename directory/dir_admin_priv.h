@@ -90,6 +90,9 @@ struct subject {
 int admin_subject(
     struct dir_admin *a, const char *word, unsigned kinds, struct subject *out, char **why_out);
 void subject_done(struct subject *s);
+/* The one person with this id, login name or address of now: *out has one entry. ERR_NOTFOUND with words, also of several. */
+int admin_person(struct dir_admin *a, const char *who, const char *const *attrs,
+    struct dir_result **out, char **why_out);
 /* The first value as a string; "" for none. Borrowed. */
 const char *admin_value(const struct dir_entry *e, const char *attr);
 /* Whether the entry is at an end (vnStatus closed or retired). */

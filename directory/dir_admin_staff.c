@@ -349,23 +349,7 @@ dir_admin_staff(struct dir_admin *a, const char *agency, struct dir_result **out
 int
 dir_admin_staff_show(struct dir_admin *a, const char *who, struct dir_result **out, char **why_out)
 {
-	struct dir_result *r = NULL;
-	int err = admin_find(a,
-	    "(&(objectClass=vnCivilServant)(|(vnStaffId=%s)(uid=%s)(mail=%s)(vnMailAlias=%s)))",
-	    who, staff_attrs, 0, &r, why_out);
-
-	if (err != 0)
-		return err;
-	if (r->n_entries != 1) {
-		err = admin_fail(why_out, ERR_NOTFOUND,
-		    r->n_entries == 0 ? "nobody has the id, login name or address %s"
-				      : "%s names more than one person",
-		    who);
-		dir_result_free(r);
-		return err;
-	}
-	*out = r;
-	return 0;
+	return admin_person(a, who, staff_attrs, out, why_out);
 }
 
 /* Whether the person acts in a post that names it, today. */

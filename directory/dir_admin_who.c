@@ -132,6 +132,29 @@ admin_subject(
 	return 0;
 }
 
+int
+admin_person(struct dir_admin *a, const char *who, const char *const *attrs,
+    struct dir_result **out, char **why_out)
+{
+	struct dir_result *r = NULL;
+	int err = admin_find(a,
+	    "(&(objectClass=vnCivilServant)(|(vnStaffId=%s)(uid=%s)(mail=%s)(vnMailAlias=%s)))",
+	    who, attrs, 0, &r, why_out);
+
+	if (err != 0)
+		return err;
+	if (r->n_entries != 1) {
+		err = admin_fail(why_out, ERR_NOTFOUND,
+		    r->n_entries == 0 ? "nobody has the id, login name or address %s"
+				      : "%s names more than one person",
+		    who);
+		dir_result_free(r);
+		return err;
+	}
+	*out = r;
+	return 0;
+}
+
 void
 subject_done(struct subject *s)
 {
