@@ -237,10 +237,10 @@ lmtp_chunk_look(struct lmtp_data *d, struct slice in)
 	odd = (in.ptr[0] == '\n') ^ (d->state == LMTP_D_CR);
 	nul = in.ptr[0] == 0;
 	for (; in.len - i >= STEP; i += STEP) {
-		const unsigned char *p = in.ptr + i;
+		const unsigned char *p = in.ptr + i, *before = p - 1;
 
 		for (size_t k = 0; k < STEP; k++) {
-			odd |= (p[k] == '\n') ^ (p[k - 1] == '\r');
+			odd |= (p[k] == '\n') ^ (before[k] == '\r');
 			nul |= p[k] == 0;
 		}
 	}
