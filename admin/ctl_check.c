@@ -387,10 +387,10 @@ check_in_folder(struct check *k, const char *folder, const char *const *names, c
 static void
 check_programs(struct check *k)
 {
-	static const char *const roles[] = {"congvu-stored-db", "congvu-ingest", "congvu-lookup",
-	    "congvu-milter-filter", "congvu-milter-scan", "congvu-milter-ledger",
-	    "congvu-milter-sign", "congvu-fetch", "congvu-smtpd-queue", "congvu-smtpd-session",
-	    "congvu-relay", "congvu-imapd-session", NULL};
+	static const char *const roles[] = {"congvu-stored-db", "congvu-store-text",
+	    "congvu-ingest", "congvu-lookup", "congvu-milter-filter", "congvu-milter-scan",
+	    "congvu-milter-ledger", "congvu-milter-sign", "congvu-fetch", "congvu-smtpd-queue",
+	    "congvu-smtpd-session", "congvu-relay", "congvu-imapd-session", NULL};
 	char *sbin = ctl_programs_folder(), *libexec = conf_path(k->conf, "libexec_dir");
 	const char *env = getenv("CONGVU_LIBEXEC");
 	bool good;

@@ -39,6 +39,7 @@ static const struct {
     {"repair", &store_view_repair},
     {"upgrade", &store_view_upgrade},
     {"rebuild", &store_view_rebuild},
+    {"text", &store_view_text},
 };
 
 const struct store_view *

@@ -45,7 +45,7 @@ int store_backup_open_fail(struct ctl *c, const char *folder, int err);
 
 extern const struct store_view store_view_check, store_view_rekey, store_view_collect,
     store_view_compact, store_view_stats, store_view_purge, store_view_repair, store_view_upgrade,
-    store_view_rebuild;
+    store_view_rebuild, store_view_text;
 
 #define STORE_COMMAND(name, fn, usage) \
 	int fn(struct ctl *c, struct ipc_sync *s, int argc, char **argv);

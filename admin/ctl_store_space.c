@@ -4,6 +4,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "admin/ctl_store.h"
 #include "lib/log.h"
@@ -63,6 +64,28 @@ tell_clear(const struct ctl *c, long long clear)
 	free(path);
 }
 
+/* What store-text has read of documents. Nothing is said where nothing ever was wanted. */
+static void
+tell_texts(const struct json *s)
+{
+	long long wanted = number(s, "texts_wanted"), failed = number(s, "texts_failed"),
+		  since = number(s, "texts_since");
+
+	if (wanted + failed + number(s, "texts_read") + number(s, "texts_none") == 0)
+		return;
+	printf(_("text of documents: read from %lld mails, %lld have none, %lld wait"),
+	    number(s, "texts_read"), number(s, "texts_none"), wanted);
+	if (wanted > 0 && since > 0)
+		printf(_(", the oldest for %lld s"),
+		    (long long)time(NULL) > since ? (long long)time(NULL) - since : 0);
+	printf("\n");
+	if (failed > 0)
+		printf(
+		    _("text of documents: %lld could not be read (congvu store text failed tells "
+		      "why; congvu store text retry tries again)\n"),
+		    failed);
+}
+
 static int
 stats_result(struct ctl *c, const struct json *s)
 {
@@ -78,6 +101,7 @@ stats_result(struct ctl *c, const struct json *s)
 		printf(_("legal holds in force: %lld: of these accounts nothing goes, whatever "
 			 "undelete_mb says, until they are released (congvu mailbox holds)\n"),
 		    number(s, "holds"));
+	tell_texts(s);
 	printf(_("bodies: %lld (%s before compression), named %lld times\n"), number(s, "bodies"),
 	    octets(s, "body_octets"), number(s, "references"));
 	printf(_("kept once and not more often: %lld copies less\n"),

@@ -2,7 +2,7 @@
 bin_PROGRAMS += congvu
 congvu_SOURCES = admin/congvu.c admin/ctl.h admin/commands.def admin/ctl_run.c admin/ctl_status.c admin/ctl_check.c \
 	admin/ctl_audit.c admin/ctl_audit.h admin/check_sign.c admin/ctl_audit_verify.c admin/ctl_audit_prove.c admin/ctl_audit_proof.h admin/ctl_audit_proof.c admin/ctl_audit_export.c admin/ctl_queue.h admin/ctl_queue.c admin/ctl_queue_change.c admin/ctl_store.h admin/store_commands.def \
-	admin/ctl_store.c admin/ctl_store_follow.c admin/ctl_store_check.c admin/ctl_store_upgrade.c admin/ctl_store_rotate.c admin/ctl_agency.c admin/ctl_staff.h admin/ctl_staff.c admin/ctl_staff_mail.c admin/ctl_directory.h admin/ctl_directory.c \
+	admin/ctl_store.c admin/ctl_store_follow.c admin/ctl_store_check.c admin/ctl_store_upgrade.c admin/ctl_store_text.c admin/ctl_store_rotate.c admin/ctl_agency.c admin/ctl_staff.h admin/ctl_staff.c admin/ctl_staff_mail.c admin/ctl_directory.h admin/ctl_directory.c \
 	admin/ctl_directory_rows.c admin/ctl_setup.c admin/setup.h admin/setup.def admin/setup_answers.h admin/setup_answers.c \
 	admin/setup_files.c admin/setup_directory.c admin/check.h admin/check_store_key.c admin/ctl_doctor.c admin/doctor_directory.c admin/doctor_host.c \
 	admin/doctor_dns.c
@@ -32,7 +32,7 @@ congvu_SOURCES += admin/ctl_change.h admin/ctl_change.c admin/ctl_table.h admin/
 congvu_SOURCES += admin/ctl_policy.h admin/policy_commands.def admin/ctl_policy.c admin/ctl_policy_check.c admin/ctl_policy_diff.c \
 	admin/ctl_policy_rewind.c admin/ctl_policy_back.c admin/ctl_policy_sign.c admin/ctl_explain.c admin/check_policy.c
 congvu_CPPFLAGS = $(AM_CPPFLAGS) -DSBINDIR='"$(sbindir)"' -DLOCALEDIR='"$(localedir)"'
-congvu_LDADD = store/libcvstore.a store/libcvseghead.a smtpd/libcvsmtp.a directory/libcvdiradmin.a directory/libcvpeople.a milter/libcvledger.a directory/libcvfetch.a $(CV_POLICY_LIBS) milter/libcvfindings.a milter/libcvaudit.a milter/libcvsign.a directory/libcvldap.a directory/libcvnames.a lib/libcvtls.a lib/libcvjson.a \
+congvu_LDADD = store/libcvstore.a store/libcvseghead.a smtpd/libcvsmtp.a directory/libcvdiradmin.a directory/libcvpeople.a milter/libcvledger.a directory/libcvfetch.a $(CV_POLICY_LIBS) milter/libcvfindings.a milter/libcvscanproto.a milter/libcvaudit.a milter/libcvsign.a directory/libcvldap.a directory/libcvnames.a lib/libcvtls.a lib/libcvjson.a \
 	lib/libcvcrypto.a lib/libcvmail.a lib/libcvparent.a lib/libcvconf.a lib/libcvipc.a lib/libcvloop.a lib/libcv.a \
 	$(CONFUSE_LIBS) $(JANSSON_LIBS) $(EVENT_LIBS) $(SSL_LIBS) $(CRYPTO_LIBS) $(LDAP_LIBS) -llber $(IDN_LIBS) -lresolv \
 	$(CV_MAIL_LIBS) -lpthread

@@ -174,6 +174,7 @@ main(int argc, char **argv)
 	imapd.message_max = (uint64_t)conf_int(conf, "message_size_max");
 	imapd.idle_s = (uint64_t)conf_int(conf, "imap_timeout_s");
 	imapd.keepalive_s = (uint64_t)conf_int(conf, "imap_idle_keepalive_s");
+	imapd.search_documents = conf_bool(conf, "search_attachment_text");
 	imapd.capability_mask = conf_str(conf, "imap_capability_mask");
 	imapd.login_s = LOGIN_SECONDS;
 	imapd.auth_delay_ms = AUTH_DELAY_MS;

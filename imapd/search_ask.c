@@ -11,6 +11,7 @@
 #include "lib/err.h"
 #include "lib/fold.h"
 #include "lib/mime_text.h"
+#include "store/store_client.h"
 
 /* Order of ENVELOPE, RFC 3501 7.4.2. */
 static const char *const envelope_fields[] = {"Date", "Subject", "From", "Sender", "Reply-To", "To",
@@ -253,8 +254,28 @@ ask_row(const struct search_key *k, struct search_msg *m)
 	return yes ? SEARCH_YES : SEARCH_NO;
 }
 
+/* Of the first texts the store tells whether they may be in the documents, of others whether there is text. */
+static bool
+may_documents(const struct search_key *k, const struct search_msg *m)
+{
+	uint32_t bit = k->text < STORE_NEEDLES_MAX ? 1u << k->text : STORE_TEXT_THERE;
+
+	return (m->documents_may & bit) != 0;
+}
+
 static enum search_answer
-ask_text(const struct search_key *k, struct search_msg *m)
+ask_documents(const struct search_key *k, struct search_msg *m)
+{
+	if (!may_documents(k, m))
+		return SEARCH_NO;
+	if (m->has_documents)
+		return (m->documents_found >> k->text & 1) != 0 ? SEARCH_YES : SEARCH_NO;
+	m->need |= SEARCH_NEED_DOCUMENTS;
+	return SEARCH_UNKNOWN;
+}
+
+static enum search_answer
+ask_message(const struct search_key *k, struct search_msg *m)
 {
 	if (is_ruled_out(k, m))
 		return SEARCH_NO;
@@ -272,6 +293,15 @@ ask_text(const struct search_key *k, struct search_msg *m)
 		return SEARCH_NO;
 	m->need |= SEARCH_NEED_TEXT;
 	return SEARCH_UNKNOWN;
+}
+
+/* In the message itself, or where that is wanted in the documents that came with it. */
+static enum search_answer
+ask_text(const struct search_key *k, struct search_msg *m)
+{
+	enum search_answer own = ask_message(k, m);
+
+	return own == SEARCH_NO ? ask_documents(k, m) : own;
 }
 
 /* RFC 5032 2: compared to the second, both ends included. */

@@ -66,7 +66,12 @@ void search_prog_resolve(
 /* Finds the keys that the index of the store can help with: texts of at least three octets in BODY, TEXT, and HEADER where the row does not tell. */
 void search_prog_probes(struct search_prog *p);
 
-enum search_need { SEARCH_NEED_ROW = 1, SEARCH_NEED_HEADER = 2, SEARCH_NEED_TEXT = 4 };
+enum search_need {
+	SEARCH_NEED_ROW = 1,
+	SEARCH_NEED_HEADER = 2,
+	SEARCH_NEED_TEXT = 4,
+	SEARCH_NEED_DOCUMENTS = 8, /* the text of the documents in it */
+};
 enum search_answer { SEARCH_NO, SEARCH_YES, SEARCH_UNKNOWN };
 struct search_msg {
 	uint32_t seq, uid;
@@ -76,7 +81,11 @@ struct search_msg {
 	bool has_header, has_text;
 	uint64_t text_found; /* bit per text key: found in the body (has_text) */
 	uint32_t not_there;  /* bit per probe: the index knows that it is not there */
-	uint32_t need;       /* enum search_need: set when the answer is SEARCH_UNKNOWN */
+	/* where documents are looked into (search_attachment_text): bits as store_texts_maybe tells of the first 16 text keys; what was found in the documents (has_documents) */
+	uint32_t documents_may;
+	bool has_documents;
+	uint64_t documents_found;
+	uint32_t need; /* enum search_need: set when the answer is SEARCH_UNKNOWN */
 };
 /* The answer as far as it can be known; m->need says what would help. */
 enum search_answer search_ask(const struct search_prog *p, struct search_msg *m);

@@ -39,7 +39,7 @@ message_done(struct search_run *st)
 	st->tree_arena = NULL;
 	st->tree = NULL;
 	buf_done(&st->header);
-	st->has_header = st->has_text = false;
+	st->has_header = st->has_text = st->has_documents = false;
 	st->stretches = NULL;
 }
 
@@ -48,6 +48,7 @@ search_run_done(struct search_run *st, bool answers_come)
 {
 	message_done(st);
 	search_scan_done(&st->scan);
+	search_scan_done(&st->document_scan);
 	ahead_done(&st->ahead, answers_come);
 	arena_free(st->batch);
 	st->batch = NULL;
@@ -72,6 +73,7 @@ message_of(struct cmd *m, uint32_t index, const struct msg_row *row)
 	return (struct search_msg){.seq = index + 1,
 	    .uid = v->uid[index],
 	    .not_there = st->not_there != NULL ? st->not_there[index] : 0,
+	    .documents_may = st->documents_may != NULL ? st->documents_may[index] : 0,
 	    .flags = v->flags[index] & (31u | VIEW_RECENT),
 	    .row = row};
 }
@@ -198,6 +200,62 @@ read_text(struct cmd *m)
 	next_stretch(m);
 }
 
+/* ---- documents ---- */
+
+static void ask_document(struct cmd *m);
+
+static void
+documents_done(struct cmd *m)
+{
+	struct search_run *st = m->state;
+	st->documents_found = st->document_scan.found;
+	st->has_documents = true;
+	look(m);
+}
+
+static void
+on_document(void *arg, int err, struct slice bytes)
+{
+	struct cmd *m = arg;
+	struct search_run *st = m->state;
+	bool last = bytes.len < IMAP_PIECE;
+	if (err == ERR_NOTFOUND || err == ERR_GONE) { /* expunged, or its text went with it */
+		documents_done(m);
+		return;
+	}
+	if (err == 0)
+		err = search_scan_feed(&st->document_scan, bytes, last);
+	if (err) {
+		failed(m, err);
+		return;
+	}
+	st->off += bytes.len;
+	if (last || search_scan_is_full(&st->document_scan))
+		documents_done(m);
+	else
+		ask_document(m);
+}
+
+static void
+ask_document(struct cmd *m)
+{
+	struct search_run *st = m->state;
+	int err = store_text(m->c->store, m->c->sel->mailbox, st->rows[st->row].uid, st->off,
+	    IMAP_PIECE, on_document, m);
+	if (err)
+		failed(m, err);
+}
+
+static void
+read_documents(struct cmd *m)
+{
+	struct search_run *st = m->state;
+	search_scan_again(&st->document_scan);
+	search_scan_part(&st->document_scan, CTE_8BIT, slice_str("utf-8"), false);
+	st->off = 0;
+	ask_document(m);
+}
+
 /* ---- one message ---- */
 
 static void
@@ -239,6 +297,8 @@ look(struct cmd *m)
 	msg.has_header = st->has_header;
 	msg.has_text = st->has_text;
 	msg.text_found = st->scan.found;
+	msg.has_documents = st->has_documents;
+	msg.documents_found = st->documents_found;
 	enum search_answer ans = search_ask(&st->prog, &msg);
 	if (ans == SEARCH_UNKNOWN && st->tree == NULL) {
 		const struct store_content *c = ahead_find(&st->ahead, row->uid);
@@ -260,6 +320,10 @@ look(struct cmd *m)
 	}
 	if (ans == SEARCH_UNKNOWN && (msg.need & SEARCH_NEED_TEXT) && !st->has_text) {
 		read_text(m);
+		return;
+	}
+	if (ans == SEARCH_UNKNOWN && (msg.need & SEARCH_NEED_DOCUMENTS) && !st->has_documents) {
+		read_documents(m);
 		return;
 	}
 	found(st, (uint32_t)index, ans == SEARCH_YES, row);
@@ -451,6 +515,62 @@ ask_index(struct cmd *m)
 		failed(m, err);
 }
 
+/* Documents: which of the messages that are open may have the texts in theirs. */
+
+static void ask_texts(struct cmd *m);
+
+static void
+go_on(struct cmd *m)
+{
+	struct search_run *st = m->state;
+	st->at = 0;
+	if (st->not_there != NULL)
+		ask_index(m);
+	else
+		next_batch(m);
+}
+
+static void
+on_texts(void *arg, int err, const struct store_text_bits *v, size_t n)
+{
+	struct cmd *m = arg;
+	struct search_run *st = m->state;
+	const struct view *view = &m->c->sel->view;
+	if (err) {
+		failed(m, err);
+		return;
+	}
+	for (size_t i = 0; i < n; i++) {
+		int64_t index = view_find(view, v[i].uid);
+		if (index >= 0 && (size_t)index < view->told)
+			st->documents_may[index] = v[i].bits;
+	}
+	st->at = st->batch_end;
+	if (st->at < st->n_open)
+		ask_texts(m);
+	else
+		go_on(m);
+}
+
+static void
+ask_texts(struct cmd *m)
+{
+	struct search_run *st = m->state;
+	const struct view *v = &m->c->sel->view;
+	struct slice needles[STORE_NEEDLES_MAX];
+	uint32_t uids[STORE_TEXTS_MAX];
+	size_t n = 0, n_needles = 0;
+	for (; n_needles < st->prog.n_texts && n_needles < STORE_NEEDLES_MAX; n_needles++)
+		needles[n_needles] =
+		    slice_sub(st->prog.texts[n_needles]->needle, 0, STORE_NEEDLE_MAX);
+	for (st->batch_end = st->at; st->batch_end < st->n_open && n < STORE_TEXTS_MAX;)
+		uids[n++] = v->uid[st->open[st->batch_end++]];
+	int err = store_texts_maybe(
+	    m->c->store, m->c->sel->mailbox, uids, n, needles, n_needles, on_texts, m);
+	if (err)
+		failed(m, err);
+}
+
 /* The first look: what the view alone can answer. */
 static int
 look_at_view(struct cmd *m, struct search_run *st)
@@ -462,6 +582,7 @@ look_at_view(struct cmd *m, struct search_run *st)
 	search_prog_resolve(&st->prog, v->told, v->told > 0 ? v->uid[v->told - 1] : 0, &saved);
 	st->prog.now = time(NULL);
 	search_scan_init(&st->scan, &st->prog);
+	search_scan_init(&st->document_scan, &st->prog);
 	st->hit = arena_calloc(m->a, (size_t)v->told + 1, sizeof(*st->hit));
 	st->open = arena_calloc(m->a, (size_t)v->told + 1, sizeof(*st->open));
 	if (st->prog.modseq)
@@ -494,12 +615,17 @@ search_run_start(struct cmd *m, struct search_run *st, void (*done)(struct cmd *
 		    arena_calloc(m->a, m->c->sel->view.told + 1, sizeof(*st->not_there));
 		err = st->not_there == NULL ? ERR_NOMEM : 0;
 	}
+	if (err == 0 && m->c->d->search_documents && st->prog.n_texts > 0 && st->n_open > 0) {
+		st->documents_may =
+		    arena_calloc(m->a, m->c->sel->view.told + 1, sizeof(*st->documents_may));
+		err = st->documents_may == NULL ? ERR_NOMEM : 0;
+	}
 	if (err)
 		failed(m, err);
-	else if (st->not_there != NULL)
-		ask_index(m);
+	else if (st->documents_may != NULL)
+		ask_texts(m);
 	else
-		next_batch(m);
+		go_on(m);
 }
 
 void

@@ -18,6 +18,8 @@ struct search_run {
 	size_t n_open, at, batch_end;
 	uint32_t *
 	    not_there; /* by index in the view: what the index of the store ruled out; NULL: nothing is known */
+	uint32_t *
+	    documents_may; /* by index in the view, as store_texts_maybe tells; NULL: nobody asks for them */
 	struct arena *batch;
 	struct msg_row *rows; /* of the batch, those that need header or text */
 	size_t n_rows, row;
@@ -28,8 +30,9 @@ struct search_run {
 	struct arena *tree_arena;
 	struct mime_part *tree;
 	struct buf header;
-	bool has_header, has_text;
-	struct search_scan scan;
+	bool has_header, has_text, has_documents;
+	uint64_t documents_found;
+	struct search_scan scan, document_scan;
 	struct mime_stretch *stretches;
 	uint64_t off, end;
 	void (*got)(struct cmd *m, struct slice bytes);

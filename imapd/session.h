@@ -36,6 +36,7 @@ struct imapd {
 	uint64_t keepalive_s;        /* in IDLE */
 	uint64_t login_s;            /* until login */
 	uint64_t auth_delay_ms;      /* after a failed login, times the number of failures */
+	bool search_documents;       /* option search_attachment_text */
 	bool asks_cert;              /* clients may sign in by certificate */
 	bool plain_login;            /* tests only: login without TLS */
 	struct client *clients;

@@ -60,6 +60,7 @@ static const struct sandbox_role roles[] = {
 	{"milter-inet", SB_UNIX | SB_INET | SB_LISTEN | SB_THREADS | SB_WRITE}, /* milter_listen inet: */
 	{"milter-scan", SB_SMALL},
 	{"milter-judge", SB_SMALL},
+	{"store-text", SB_SMALL},
 	{"milter-ledger", SB_UNIX | SB_THREADS | SB_WRITE}, /* to milter-sign and syslog */
 	{"milter-sign", SB_WRITE},
 	{"milter-sign-token", SB_WRITE | SB_HABITS},		  /* pkcs11_module */

@@ -19,15 +19,19 @@ milter_libcvsignclient_a_SOURCES = milter/sign_client.h milter/sign_proto.def mi
 
 # --- libcvfindings.a: what the scanner tells the filter ---
 noinst_LIBRARIES += milter/libcvfindings.a
-milter_libcvfindings_a_SOURCES = milter/symbol.h milter/symbol.c milter/doc_facts.h milter/doc_facts.c milter/findings.h milter/findings.c milter/scan_client.h milter/scan_proto.def \
+milter_libcvfindings_a_SOURCES = milter/symbol.h milter/symbol.c milter/doc_facts.h milter/doc_facts.c milter/findings.h milter/findings.c milter/scan_client.h \
 	milter/scan_client.c
+
+# --- libcvscanproto.a: the scanners' protocol; for both ends ---
+noinst_LIBRARIES += milter/libcvscanproto.a
+milter_libcvscanproto_a_SOURCES = milter/scan_proto.h milter/scan_proto.def milter/scan_proto.c
 
 # --- libcvrule.a: the pure part of the policy ---
 noinst_LIBRARIES += milter/libcvrule.a
 milter_libcvrule_a_SOURCES = milter/rule.h milter/rules.def milter/rule.c milter/rule_form.c milter/rule_attach.c \
 	milter/rule_sign.c milter/rule_trust.c milter/rule_doc.c milter/rule_send.c milter/sio_label.h milter/sio_label.c milter/register.h milter/register.c milter/facts.h milter/facts.c milter/modes.h milter/modes.c \
 	milter/authres.h milter/authres.c milter/clearance.h milter/clearance.c
-CV_RULE_LIBS = milter/libcvrule.a milter/libcvfindings.a lib/libcvmail.a lib/libcvjson.a lib/libcvipc.a lib/libcvcrypto.a lib/libcv.a \
+CV_RULE_LIBS = milter/libcvrule.a milter/libcvfindings.a milter/libcvscanproto.a lib/libcvmail.a lib/libcvjson.a lib/libcvipc.a lib/libcvcrypto.a lib/libcv.a \
 	$(CV_MAIL_LIBS) $(CRYPTO_LIBS) $(JANSSON_LIBS)
 
 # --- libcvpolicy.a: the policy language; bison and flex make its reader in the build folder. Their output is not held to all our warnings. ---
@@ -55,7 +59,7 @@ CV_POLICY_LIBS = milter/libcvpolicy.a milter/libcvpolicyread.a milter/libcvpolic
 
 # --- libcvscan.a: looks at messages; libcrypto (CMS), libarchive, libmagic ---
 noinst_LIBRARIES += milter/libcvscan.a
-milter_libcvscan_a_SOURCES = milter/scan_cursor.h milter/scan_cursor.c milter/scan_message.h milter/scan_priv.h milter/scan_message.c milter/scan_protected.c milter/scan_part.c \
+milter_libcvscan_a_SOURCES = milter/scan_cursor.h milter/scan_cursor.c milter/scan_message.h milter/scan_priv.h milter/scan_message.c milter/scan_protected.c milter/scan_fd.h milter/scan_fd.c milter/scan_part.c \
 	milter/scan_type.c milter/scan_name.c milter/scan_archive.c milter/scan_magic.c milter/scan_family.c milter/scan_ole.c \
 	milter/scan_ole.h milter/scan_gsf.c milter/scan_ole_tree.c milter/scan_ole_package.c milter/scan_ole_word.c milter/scan_ole_sheet.c milter/scan_ole_slides.c milter/scan_rtf.c milter/scan_encoded.c \
 	milter/scan_zip.c milter/scan_text.c milter/scan_uu.c milter/scan_xml.c milter/scan_office.c milter/scan_tnef.c milter/scan_inside.c \
@@ -63,7 +67,7 @@ milter_libcvscan_a_SOURCES = milter/scan_cursor.h milter/scan_cursor.c milter/sc
 	milter/smime.h milter/smime_priv.h milter/smime_trust.c milter/smime_cert.c milter/smime_chain.c milter/smime_cms.c \
 	milter/smime_check.c milter/smime_rev.h milter/smime_rev.c milter/smime_ocsp.c milter/smime_ess.c milter/smime_archive.c
 milter_libcvscan_a_CFLAGS = $(AM_CFLAGS) $(CRYPTO_CFLAGS) $(ARCHIVE_CFLAGS) $(MAGIC_CFLAGS) $(GSF_CFLAGS) $(XML_CFLAGS) $(QPDF_CFLAGS)
-CV_SCAN_LIBS = milter/libcvscan.a milter/libcvfindings.a lib/libcvdeflate.a lib/libcvmail.a lib/libcvjson.a lib/libcvipc.a lib/libcvcrypto.a \
+CV_SCAN_LIBS = milter/libcvscan.a milter/libcvfindings.a milter/libcvscanproto.a lib/libcvdeflate.a lib/libcvmail.a lib/libcvjson.a lib/libcvipc.a lib/libcvcrypto.a \
 	lib/libcv.a $(CV_MAIL_LIBS) $(CRYPTO_LIBS) $(ARCHIVE_LIBS) $(MAGIC_LIBS) $(GSF_LIBS) $(XML_LIBS) $(QPDF_LIBS) $(ZLIB_LIBS) -lm $(JANSSON_LIBS)
 
 # --- the parent: sockets and roles ---
@@ -80,19 +84,24 @@ congvu_milter_ledger_LDADD = milter/libcvledger.a milter/libcvsignclient.a milte
 congvu_milter_sign_SOURCES = milter/sign.c milter/sign_box.h milter/sign_box.c
 congvu_milter_sign_LDADD = milter/libcvsign.a milter/libcvsignclient.a lib/libcvmail.a lib/libcvcrypto.a $(CV_ROLE_LIBS) $(CV_MAIL_LIBS) $(CRYPTO_LIBS)
 congvu_milter_scan_SOURCES = milter/scan.c
-congvu_milter_scan_LDADD = milter/libcvscan.a milter/libcvfindings.a lib/libcvdeflate.a lib/libcvmail.a lib/libcvjson.a lib/libcvcrypto.a \
+congvu_milter_scan_LDADD = milter/libcvscan.a milter/libcvfindings.a milter/libcvscanproto.a lib/libcvdeflate.a lib/libcvmail.a lib/libcvjson.a lib/libcvcrypto.a \
 	$(CV_ROLE_LIBS) $(CV_MAIL_LIBS) $(CRYPTO_LIBS) $(ARCHIVE_LIBS) $(MAGIC_LIBS) $(GSF_LIBS) $(XML_LIBS) $(QPDF_LIBS) $(ZLIB_LIBS) -lm $(JANSSON_LIBS)
+
+# --- under congvu-stored: the same code gives the store the text of documents ---
+pkglibexec_PROGRAMS += congvu-store-text
+congvu_store_text_SOURCES = milter/store_text.c
+congvu_store_text_LDADD = $(congvu_milter_scan_LDADD)
 
 pkglibexec_PROGRAMS += congvu-milter-judge
 congvu_milter_judge_SOURCES = milter/judge.c milter/judge_cert.h milter/judge_cert.c milter/record.h milter/record.c
-congvu_milter_judge_LDADD = $(CV_POLICY_LIBS) milter/libcvscan.a milter/libcvfindings.a lib/libcvdeflate.a lib/libcvmail.a lib/libcvjson.a lib/libcvcrypto.a \
+congvu_milter_judge_LDADD = $(CV_POLICY_LIBS) milter/libcvscan.a milter/libcvfindings.a milter/libcvscanproto.a lib/libcvdeflate.a lib/libcvmail.a lib/libcvjson.a lib/libcvcrypto.a \
 	$(CV_ROLE_LIBS) $(CV_MAIL_LIBS) $(CRYPTO_LIBS) $(ARCHIVE_LIBS) $(MAGIC_LIBS) $(GSF_LIBS) $(XML_LIBS) $(QPDF_LIBS) $(ZLIB_LIBS) -lm $(JANSSON_LIBS)
 
 congvu_milter_filter_SOURCES = milter/milter.c milter/milter_priv.h milter/backend.c milter/revcache.c milter/cb_connect.c milter/cb_envelope.c \
 	milter/cb_header.c milter/cb_body.c milter/cb_eom.c milter/eom_priv.h milter/eom_ask.c milter/eom_scan.c \
 	milter/clamd.h milter/clamd.c milter/msg_file.h milter/msg_file.c milter/gateway.h milter/gateway.c milter/gateway_mime.h milter/gateway_mime.c milter/edits.c milter/record.h milter/record.c \
 	milter/groups.h milter/groups.c milter/harvest.h milter/harvest.c milter/cert_table.h
-congvu_milter_filter_LDADD = milter/libcvsign.a milter/libcvsignclient.a $(CV_POLICY_LIBS) milter/libcvfindings.a milter/libcvledger.a directory/libcvlookup.a \
+congvu_milter_filter_LDADD = milter/libcvsign.a milter/libcvsignclient.a $(CV_POLICY_LIBS) milter/libcvfindings.a milter/libcvscanproto.a milter/libcvledger.a directory/libcvlookup.a \
 	directory/libcvfetch.a lib/libcvmail.a lib/libcvjson.a lib/libcvcrypto.a $(CV_ROLE_LIBS) $(MILTER_LIBS) $(CV_MAIL_LIBS) $(CRYPTO_LIBS) \
 	$(JANSSON_LIBS) -lpthread
 
@@ -114,7 +123,7 @@ tests_unit_audit_test_LDADD = $(CV_AUDIT_LIBS) $(CMOCKA_LIBS)
 tests_unit_json_test_SOURCES = tests/unit/json_test.c
 tests_unit_json_test_LDADD = lib/libcvjson.a $(CV_TEST_LIBS) $(JANSSON_LIBS)
 tests_unit_symbol_test_SOURCES = tests/unit/symbol_test.c
-tests_unit_symbol_test_LDADD = milter/libcvfindings.a lib/libcvmail.a $(CV_TEST_LIBS) $(CV_MAIL_LIBS)
+tests_unit_symbol_test_LDADD = milter/libcvfindings.a milter/libcvscanproto.a lib/libcvmail.a $(CV_TEST_LIBS) $(CV_MAIL_LIBS)
 tests_unit_smime_test_SOURCES = tests/unit/smime_test.c
 tests_unit_smime_test_LDADD = milter/libcvrule.a $(CV_SCAN_LIBS) $(CMOCKA_LIBS)
 EXTRA_DIST += tests/unit/smime_certs.sh
@@ -199,7 +208,7 @@ tests_fuzz_policy_fuzz_LDADD = $(CV_POLICY_LIBS) $(CV_RULE_LIBS)
 CV_FUZZ += tests/fuzz/policy_record_fuzz
 tests_fuzz_policy_record_fuzz_SOURCES = tests/fuzz/policy_record_fuzz.c $(CV_FUZZ_MAIN)
 tests_fuzz_policy_record_fuzz_LDFLAGS = $(AM_LDFLAGS) $(CV_FUZZLINK)
-tests_fuzz_policy_record_fuzz_LDADD = $(CV_POLICY_LIBS) milter/libcvfindings.a lib/libcvjson.a lib/libcvconf.a $(CV_RULE_LIBS) $(CONFUSE_LIBS)
+tests_fuzz_policy_record_fuzz_LDADD = $(CV_POLICY_LIBS) milter/libcvfindings.a milter/libcvscanproto.a lib/libcvjson.a lib/libcvconf.a $(CV_RULE_LIBS) $(CONFUSE_LIBS)
 
 CV_FUZZ += tests/fuzz/sio_label_fuzz
 tests_fuzz_sio_label_fuzz_SOURCES = tests/fuzz/sio_label_fuzz.c $(CV_FUZZ_MAIN)

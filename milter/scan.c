@@ -5,6 +5,7 @@
 #include "config.h"
 
 #include "milter/scan_client.h"
+#include "milter/scan_fd.h"
 #include "milter/scan_priv.h"
 #include "milter/smime_rev.h"
 
@@ -13,22 +14,15 @@
 #include "lib/log.h"
 #include "lib/role.h"
 
-#include <fcntl.h>
 #include <locale.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <sys/time.h>
 #include <sysexits.h>
 #include <time.h>
 #include <unistd.h>
 
 #define FINDINGS_ARENA (2u << 20)
-#define DEADLINE_MAX_MS 120000
 #define REV_DEADLINE_MS 8000
-#define SEALS (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)
 
 static struct {
 	struct smime_trust *trust;
@@ -36,58 +30,6 @@ static struct {
 	size_t n_banned;
 	uint64_t scans, failures, rev_version;
 } sc;
-
-static void
-on_deadline(int signo)
-{
-	static const char text[] =
-	    "level=error event=scan_deadline msg=\"the scan took too long; the scanner ends\"\n";
-
-	(void)signo;
-	if (write(STDERR_FILENO, text, sizeof text - 1) < 0)
-		_exit(EX_TEMPFAIL);
-	_exit(EX_TEMPFAIL);
-}
-
-/* 0 ms: none. */
-static void
-set_deadline(unsigned ms)
-{
-	struct itimerval t = {{0, 0}, {(time_t)(ms / 1000), (suseconds_t)(ms % 1000) * 1000}};
-
-	setitimer(ITIMER_REAL, &t, NULL);
-}
-
-static int
-map_message(int fd, struct slice *out)
-{
-	struct stat st;
-	int seals = fcntl(fd, F_GET_SEALS);
-	void *p;
-
-	if (seals < 0 || (seals & SEALS) != SEALS || fstat(fd, &st) != 0 || st.st_size < 0)
-		return ERR_PROTO;
-	*out = (struct slice){NULL, 0};
-	if (st.st_size == 0)
-		return 0;
-	p = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
-	if (p == MAP_FAILED)
-		return ERR_NOMEM;
-	*out = slice_of(p, (size_t)st.st_size);
-	return 0;
-}
-
-static void
-unmap(struct slice s)
-{
-	union {
-		const void *c;
-		void *p;
-	} u = {.c = s.ptr};
-
-	if (s.len > 0)
-		munmap(u.p, s.len);
-}
 
 struct scan_work {
 	struct slice domain;
@@ -102,7 +44,7 @@ scan_bytes(struct slice whole, void *arg)
 {
 	const struct scan_work *w = arg;
 	struct scan_params p = {
-	    sc.trust, w->domain, w->now, sc.banned, sc.n_banned, w->cpu_ms, w->shallow};
+	    sc.trust, w->domain, w->now, sc.banned, sc.n_banned, w->cpu_ms, w->shallow, NULL};
 	struct arena *a = arena_new(FINDINGS_ARENA);
 	struct findings f;
 	int err;
@@ -113,24 +55,6 @@ scan_bytes(struct slice whole, void *arg)
 	scan_message(whole, &p, &f);
 	err = findings_encode(&f, w->reply);
 	arena_free(a);
-	return err;
-}
-
-/* The bytes behind fd, mapped for the time of one piece of work with a deadline. */
-static int
-with_bytes(int fd, unsigned deadline_ms, int (*work)(struct slice bytes, void *arg), void *arg)
-{
-	struct slice whole;
-	int err = map_message(fd, &whole);
-
-	close(fd);
-	if (err != 0)
-		return err;
-	set_deadline(
-	    deadline_ms == 0 || deadline_ms > DEADLINE_MAX_MS ? DEADLINE_MAX_MS : deadline_ms);
-	err = work(whole, arg);
-	set_deadline(0);
-	unmap(whole);
 	return err;
 }
 
@@ -158,7 +82,7 @@ on_scan(struct ipc_conn *c, uint32_t id, struct ipc_reader *r, int fd, bool shal
 	}
 	buf_init(&reply, IPC_FRAME_MAX);
 	if (version == sc.rev_version) {
-		err = with_bytes(fd, deadline, scan_bytes, &w);
+		err = scan_with_bytes(fd, deadline, scan_bytes, &w);
 	} else {
 		close(fd);
 		err = ERR_CONFLICT;
@@ -205,7 +129,7 @@ on_rev(struct ipc_conn *c, uint32_t id, struct ipc_reader *r, int fd)
 	if (kind == 0)
 		smime_rev_drop(sc.trust, w.key);
 	else
-		err = with_bytes(fd, REV_DEADLINE_MS, take_rev, &w);
+		err = scan_with_bytes(fd, REV_DEADLINE_MS, take_rev, &w);
 	/* what cannot be used changes nothing, and is not sent again */
 	sc.rev_version = version;
 	buf_init(&reply, 64);
@@ -265,7 +189,6 @@ int
 main(int argc, char **argv)
 {
 	static const struct ipc_server_ops ops = {.on_msg = on_msg};
-	struct sigaction sa = {.sa_handler = on_deadline};
 	struct loop *l;
 	char *dir;
 
@@ -283,7 +206,7 @@ main(int argc, char **argv)
 		fatal("milter-scan: no memory");
 	free(dir);
 	load_need();
-	sigaction(SIGALRM, &sa, NULL);
+	scan_deadline_init();
 	l = loop_new();
 	if (role_fd("scan.milter") < 0)
 		fatal("milter-scan: no socket");

@@ -8,14 +8,6 @@
 
 #define REV_MS 10000
 
-static const struct ipc_rule rules[] = {
-#define IPC_MSG(name, number, from, states, max_len, fds) \
-	{number, #name, from, states, max_len, fds},
-#include "milter/scan_proto.def"
-#undef IPC_MSG
-};
-const struct ipc_proto scan_proto = {"scan", 1, IPC_SCAN, rules, sizeof rules / sizeof *rules};
-
 int
 scan_sync(struct ipc_sync *s, enum scan_msg how, int fd, struct slice domain, int64_t now,
     unsigned deadline_ms, uint64_t rev_version, struct arena *a, struct findings *out)

@@ -342,7 +342,7 @@ walk(struct scan_ctx *c, struct slice whole, const struct mime_part *part, struc
 	const struct mime_part *sig = NULL;
 
 	note_flags(c, part, path);
-	if (is_clear_signed(part)) {
+	if (is_clear_signed(part) && c->p->text == NULL) {
 		below = COVER_SIGNED;
 		if (c->layers++ >= SIGS_PER_MESSAGE && cover != COVER_ROOT)
 			findings_note(c->f, "sig_too_many", NOTE_WARN, path,

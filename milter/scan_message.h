@@ -16,6 +16,8 @@ struct scan_params {
 	    cpu_ms; /* of processor time for looking into contents, then PART_LIMIT; 0: no bound */
 	bool
 	    shallow; /* structure, names and signatures alone: no document is opened, each content counts as not inspected */
+	struct buf *
+	    text; /* not NULL: the texts of documents go there (UTF-8, as far as they fit) and are not judged */
 };
 /* f: findings_init. Never fails: what could not be done stands in the findings. */
 void scan_message(struct slice whole, const struct scan_params *p, struct findings *f);

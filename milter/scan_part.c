@@ -423,9 +423,10 @@ scan_leaf(struct scan_ctx *c, struct slice whole, const struct mime_part *part, 
 	if (p->flags & PART_ATTACHED)
 		c->f->attach_size += bytes.len;
 	p->true_type = findings_str(c->f, t.name);
-	if (!c->late)
+	if (!c->late && c->p->text == NULL)
 		p->magic = findings_str(c->f, scan_magic(bytes, is_shown_text(part, p, &t)));
-	look_for_marks(c, part, p, buf_slice(&norm), ext, bytes, path);
+	if (c->p->text == NULL)
+		look_for_marks(c, part, p, buf_slice(&norm), ext, bytes, path);
 	if (is_fragment(part))
 		p->flags |= PART_FRAGMENT;
 	else if (slice_eq_str(part->type, "message") && slice_eq_str(part->subtype, "rfc822") &&

@@ -512,7 +512,8 @@ scan_pdf(struct scan_ctx *c, struct slice bytes, struct slice path)
 		if (qpdf_is_encrypted(p.q))
 			findings_note(c->f, "pdf_encrypted", NOTE_INFO, path,
 			    "encrypted, opens without a password");
-		pdf_signatures(c, &p, path);
+		if (c->p->text == NULL)
+			pdf_signatures(c, &p, path);
 		buf_init(&text, DOC_TEXT_MAX);
 		pdf_text(&p, &text);
 		read_info(&p, &text);

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #define PAGES_MAX 50
+#define PAGES_FOR_SEARCH 2000
 #define FONTS_MAX 64
 #define FORMS_DEPTH 4
 #define FORMS_MAX 200
@@ -274,7 +275,9 @@ pdf_text(struct pdf *p, struct buf *out)
 	unsigned forms = 0;
 	struct buf content;
 
-	for (i = 0; i < n && i < PAGES_MAX && out->err == 0 && pdf_may(p, 1); i++) {
+	for (i = 0; i < n && i < (p->c->p->text != NULL ? PAGES_FOR_SEARCH : PAGES_MAX) &&
+		    out->err == 0 && pdf_may(p, 1);
+	     i++) {
 		qpdf_oh page = qpdf_get_page_n(p->q, (size_t)i);
 
 		buf_init(&content, CONTENT_MAX + 65536);

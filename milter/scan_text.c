@@ -124,11 +124,32 @@ note_encoding(struct scan_ctx *c, struct slice charset, struct slice bytes, bool
 	buf_done(&latin);
 }
 
+/* For a search: what does not fit is left out, at the end of a character. */
+static void
+keep_text(struct buf *out, struct slice text)
+{
+	size_t room = out->cap > out->len ? out->cap - out->len : 0, n = text.len;
+
+	if (room == 0)
+		return;
+	if (n > room - 1)
+		for (n = room - 1; n > 0 && (text.ptr[n] & 0xc0) == 0x80;)
+			n--;
+	(void)uni_scrub(slice_sub(text, 0, n), "?", out, NULL);
+	out->err = 0;
+	if (out->len < out->cap)
+		buf_append_byte(out, '\n');
+}
+
 void
 scan_doc_text(struct scan_ctx *c, struct slice text, struct slice path)
 {
 	struct buf found;
 
+	if (c->p->text != NULL) {
+		keep_text(c->p->text, text);
+		return;
+	}
 	buf_init(&found, 256);
 	if (secrecy_in_text(text, &found))
 		note(c, path, "text", &found);

@@ -80,7 +80,10 @@ struct backend_space_state {
 	uint64_t done; /* rows and bodies passed in this phase */
 	uint64_t rows, accounts, mailboxes, messages, message_octets;
 	uint64_t retained, retained_octets,
-	    holds;                    /* messages expunged and kept; legal holds in force */
+	    holds; /* messages expunged and kept; legal holds in force */
+	/* texts of documents in mails (text_row.h): not read yet, with text, without, given up; since when the oldest waits (seconds since 1970; 0: none) */
+	uint64_t texts_wanted, texts_read, texts_none, texts_failed;
+	int64_t texts_since;
 	uint64_t bodies, body_octets; /* there, and their octets as they were given */
 	uint64_t
 	    references; /* by rows to bodies: less referred, the copies that single copy saves */

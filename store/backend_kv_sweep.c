@@ -67,6 +67,13 @@ mark(void *arg, uint64_t body)
 	m->named++;
 }
 
+static void
+ignore(void *arg, uint64_t body)
+{
+	(void)arg;
+	(void)body;
+}
+
 /* "r/<object>/<key>" */
 static int
 mark_row(void *arg, struct slice key, struct slice value)
@@ -74,6 +81,7 @@ mark_row(void *arg, struct slice key, struct slice value)
 	struct marking *m = (struct marking *)arg;
 	struct slice object = slice_from(key, 2), row;
 	ptrdiff_t at = slice_index(object, '/');
+	uint64_t of;
 	int err;
 
 	if (at < 0)
@@ -82,7 +90,11 @@ mark_row(void *arg, struct slice key, struct slice value)
 	object.len = (size_t)at;
 	err = rows_open(key, value, &value);
 	pthread_mutex_lock(&m->s->mu);
-	if (err == 0)
+	if (err == 0 && row_is_weak(object, row, &of) && of < m->s->limit &&
+	    !body_set_has(m->s->marks, of))
+		err = row_bodies(
+		    object, row, value, ignore, NULL); /* it is of a kind that is known */
+	else if (err == 0)
 		err = row_bodies(object, row, value, mark, m);
 	pthread_mutex_unlock(&m->s->mu);
 	if (err != 0)
@@ -227,6 +239,11 @@ space_mark(struct bkv *b)
 	s->st.retained = m.counts.retained;
 	s->st.retained_octets = m.counts.retained_octets;
 	s->st.holds = m.counts.holds;
+	s->st.texts_wanted = m.counts.texts_wanted;
+	s->st.texts_read = m.counts.texts_read;
+	s->st.texts_none = m.counts.texts_none;
+	s->st.texts_failed = m.counts.texts_failed;
+	s->st.texts_since = m.counts.texts_since;
 	s->st.references = m.named;
 	pthread_mutex_unlock(&s->mu);
 	return err;

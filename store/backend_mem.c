@@ -41,6 +41,7 @@ struct bmem {
 	size_t n_bodies;
 	struct backend_space_state space; /* of the last job */
 	bool *marks;                      /* while one runs */
+	struct row_counts counts;         /* of the last job: of texts alone they are told */
 };
 
 static struct bmem *
@@ -506,12 +507,18 @@ mark_row(void *arg, struct slice key, struct slice value)
 {
 	struct slice object = slice_from(key, 2);
 	ptrdiff_t at = slice_index(object, '/');
+	struct bmem *m = arg;
 	int err = rows_open(key, value, &value);
+	struct slice row = slice_from(object, (size_t)at + 1);
+	uint64_t of;
 
 	if (err != 0)
 		return err;
-	return row_bodies(slice_sub(object, 0, (size_t)at), slice_from(object, (size_t)at + 1),
-	    value, mark_body, arg);
+	object.len = (size_t)at;
+	row_count(object, row, value, &m->counts);
+	if (row_is_weak(object, row, &of) && (of == 0 || of > m->n_bodies || !m->marks[of - 1]))
+		return 0;
+	return row_bodies(object, row, value, mark_body, arg);
 }
 
 static bool
@@ -558,6 +565,7 @@ mem_space(struct backend *b, const struct backend_space_job *job, backend_done_f
 		return 0;
 	}
 	m->marks = xcalloc(m->n_bodies + 1, sizeof *m->marks);
+	m->counts = (struct row_counts){.rows = 0};
 	err = kv_scan(m->kv, NULL, slice_str("r/"), slice_str("r0"), 0, mark_row, m);
 	for (uint64_t body = 1; body <= m->n_bodies && err == 0; body++) {
 		struct body *bo = &m->bodies[body - 1];
@@ -573,6 +581,11 @@ mem_space(struct backend *b, const struct backend_space_job *job, backend_done_f
 	}
 	free(m->marks);
 	m->marks = NULL;
+	st->texts_wanted = m->counts.texts_wanted;
+	st->texts_read = m->counts.texts_read;
+	st->texts_none = m->counts.texts_none;
+	st->texts_failed = m->counts.texts_failed;
+	st->texts_since = m->counts.texts_since;
 	st->err = err;
 	told_new(b, err, arg)->done_fn = fn;
 	return 0;

@@ -180,7 +180,8 @@ put_message(struct buf *b, const struct deliver_message *m)
 	ipc_put_slice(b, slice_of(m->id, sizeof m->id));
 	ipc_put_slice(b, slice_of(m->sha256, sizeof m->sha256));
 	ipc_put_u64(b, m->size);
-	ipc_put_u8(b, by_fd);
+	ipc_put_u8(
+	    b, (uint8_t)((by_fd ? DELIVER_BY_FD : 0) | (m->documents ? DELIVER_DOCUMENTS : 0)));
 	ipc_put_slice(b, by_fd ? (struct slice){NULL, 0} : m->body);
 	ipc_put_slice(b, m->summary);
 	ipc_put_slice(b, m->envelope);

@@ -21,6 +21,9 @@ struct deliver_client;
 struct deliver_client *deliver_client_new(struct loop *l, const char *socket);
 void deliver_client_free(struct deliver_client *c); /* pending completions are not called */
 
+/* How a message goes to stored (the octet "how" of store_proto.def). */
+enum deliver_how { DELIVER_BY_FD = 1, DELIVER_DOCUMENTS = 2 };
+
 /* What is common to all recipients. Everything is borrowed for the call. */
 struct deliver_message {
 	unsigned char id[16];     /* delivery id; for APPEND: random */
@@ -34,6 +37,7 @@ struct deliver_message {
 	int64_t sent_date; /* INT64_MIN when unreadable */
 	unsigned char email_id[16];
 	struct slice refs; /* msgid_refs (lib/msgid.h) */
+	bool documents; /* there may be documents in it, whose text is wanted (store/text_row.h) */
 };
 struct deliver_target {
 	struct slice account; /* "p-000123"; comes into being when it is new */

@@ -79,6 +79,7 @@ main(int argc, char **argv)
 	in.loop = loop_new();
 	in.hostname = conf_str(conf, "hostname");
 	in.size_max = (uint64_t)conf_int(conf, "message_size_max");
+	in.texts = conf_int(conf, "store_texters") > 0;
 	in.rcpt_max = (size_t)conf_int(conf, "recipients_max");
 	max_clients = (unsigned)conf_int(conf, "ingest_max_clients");
 	imapd_uid = role_uid_of("user_imapd");
@@ -91,6 +92,8 @@ main(int argc, char **argv)
 	in.lookup = lookup_client_new(in.loop, "lookup.ingest.sock", IPC_INGEST);
 	in.store = deliver_client_new(in.loop, "store.ingest.sock");
 	(void)rebuild_worker_new(&in, "store.ingest.sock");
+	if (in.texts)
+		(void)text_worker_new(&in, "store.ingest.sock", "text.ingest.sock");
 	fd = role_fd("lmtp");
 	if (fd >= 0)
 		lmtp_server_new(&in, fd, max_clients, lmtp_peers, n_lmtp_peers);

@@ -22,6 +22,7 @@ struct ingest {
 	size_t rcpt_max;     /* recipients of a transaction */
 	uint64_t timeout_ms; /* idle limit of an LMTP client */
 	uint64_t retry_ms;   /* how long a delivery is tried again at a stored that restarts */
+	bool texts;          /* the text of documents is wanted: store_texters */
 	uint64_t large_used; /* of INGEST_LARGE_MAX */
 	uint64_t n_clients, n_delivered, n_appended, n_failed; /* for congvu status */
 };
@@ -65,6 +66,14 @@ void lmtp_server_free(struct lmtp_server *s);
 struct rebuild_worker;
 struct rebuild_worker *rebuild_worker_new(struct ingest *in, const char *socket);
 void rebuild_worker_free(struct rebuild_worker *w);
+
+/* ---- ingest_text.c ---- */
+
+/* Has documents read when stored asks for it (sockets: "store.ingest.sock", "text.ingest.sock"). */
+struct text_worker;
+struct text_worker *text_worker_new(
+    struct ingest *in, const char *store_socket, const char *text_socket);
+void text_worker_free(struct text_worker *w);
 
 /* ---- append.c ---- */
 

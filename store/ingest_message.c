@@ -68,10 +68,45 @@ ingest_body_append(struct ingest_body *b, const void *p, size_t n)
 	return r;
 }
 
+static bool
+is_document_name(const struct hdr_param *p, const char *param)
+{
+	static const char *const endings[] = {".pdf", ".docx", ".xlsx", ".pptx", ".docm", ".xlsm",
+	    ".pptm", ".dotx", ".odt", ".ods", ".odp", ".doc", ".xls", ".ppt", ".rtf", ".zip"};
+
+	for (; p != NULL; p = p->next)
+		for (size_t i = 0;
+		     slice_eq_str(p->name, param) && i < sizeof endings / sizeof endings[0]; i++) {
+			size_t n = strlen(endings[i]);
+
+			if (p->value.len > n &&
+			    slice_caseeq_str(slice_from(p->value, p->value.len - n), endings[i]))
+				return true;
+		}
+	return false;
+}
+
+/* Whether store-text is to look: a part that says or is called what may be a document, or have one in it. Signatures are none. */
+static bool
+has_documents(const struct mime_part *p)
+{
+	for (; p != NULL; p = p->next) {
+		if (p->child != NULL ? has_documents(p->child)
+				     : (slice_eq_str(p->type, "application") &&
+					   !slice_eq_str(p->subtype, "pkcs7-signature") &&
+					   !slice_eq_str(p->subtype, "x-pkcs7-signature") &&
+					   !slice_eq_str(p->subtype, "pgp-signature")) ||
+					   is_document_name(p->disp_params, "filename") ||
+					   is_document_name(p->params, "name"))
+			return true;
+	}
+	return false;
+}
+
 /* The tree as bytes, within what stored takes, and the signature of what it calls text. */
 static int
-summarize(
-    struct slice whole, const struct mime_limits *lim, bool bare, struct buf *tree, struct buf *sig)
+summarize(struct slice whole, const struct mime_limits *lim, bool bare, struct buf *tree,
+    struct buf *sig, bool *documents_out)
 {
 	struct arena *a = arena_new(ARENA_MAX);
 	struct mime_part *root = NULL;
@@ -81,6 +116,8 @@ summarize(
 	buf_reset(sig);
 	if (a != NULL)
 		r = mime_parse(whole, lim, a, &root);
+	if (r == 0)
+		*documents_out = has_documents(root);
 	if (r == 0 && bare) {
 		*root = (struct mime_part){.hdr_off = root->hdr_off,
 		    .body_off = root->body_off,
@@ -99,7 +136,7 @@ summarize(
 }
 
 static int
-put_summary(struct slice whole, struct buf *out)
+put_summary(struct slice whole, struct buf *out, bool *documents_out)
 {
 	static const struct mime_limits narrow = {.depth = 8, .parts = 100, .header_max = 32768};
 	static const struct mime_limits single = {.depth = 1, .parts = 1, .header_max = 16384};
@@ -108,11 +145,11 @@ put_summary(struct slice whole, struct buf *out)
 
 	buf_init(&tree, DELIVER_SUMMARY_MAX - SIG_SIZE_MAX - 16);
 	buf_init(&sig, SIG_SIZE_MAX);
-	r = summarize(whole, &mime_limits_default, false, &tree, &sig);
+	r = summarize(whole, &mime_limits_default, false, &tree, &sig, documents_out);
 	if (r != 0)
-		r = summarize(whole, &narrow, false, &tree, &sig);
+		r = summarize(whole, &narrow, false, &tree, &sig, documents_out);
 	if (r != 0)
-		r = summarize(whole, &single, true, &tree, &sig);
+		r = summarize(whole, &single, true, &tree, &sig, documents_out);
 	if (r == 0)
 		r = summary_encode(buf_slice(&tree), buf_slice(&sig), out);
 	buf_done(&tree);
@@ -157,6 +194,7 @@ put_email_id(struct deliver_message *m)
 int
 ingest_message_init(struct ingest_message *im, struct ingest_body *b, const unsigned char id[16])
 {
+	bool documents = false;
 	struct slice whole;
 	int r;
 
@@ -172,9 +210,10 @@ ingest_message_init(struct ingest_message *im, struct ingest_body *b, const unsi
 	im->m.size = whole.len;
 	sha256_of(whole, im->m.sha256);
 	put_email_id(&im->m);
-	r = put_summary(whole, &im->summary);
+	r = put_summary(whole, &im->summary, &documents);
 	if (r != 0)
 		return r;
+	im->m.documents = documents && b->in->texts;
 	im->m.summary = buf_slice(&im->summary);
 	put_header_facts(whole, im);
 	im->m.fd = spool_fd(b->spool);

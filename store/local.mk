@@ -23,7 +23,7 @@ noinst_LIBRARIES += store/libcvstore.a
 store_libcvstore_a_SOURCES = store/row.h store/row.c store/sig.h store/sig.c store/index_block.h store/index_block.c store/store_proto.def store/store_proto.h store/store_proto.c \
 	store/deliver_client.h store/deliver_client.c store/epoch_client.h store/epoch_client.c store/store_client.h store/store_client_priv.h \
 	store/store_client.c store/store_client_calls.c store/ingest_client.h \
-	store/ingest_client.c store/ingest_proto.def store/ingest_proto.h store/ingest_proto.c store/kept.h store/kept.c
+	store/ingest_client.c store/ingest_proto.def store/ingest_proto.h store/ingest_proto.c store/kept.h store/kept.c store/text_row.h store/text_row.c
 
 check_PROGRAMS += tests/unit/row_test
 TESTS += tests/unit/row_test
@@ -83,6 +83,7 @@ store_libcvstored_a_SOURCES = store/stored_priv.h store/stored_account.c store/s
 	store/stored_check.h store/stored_task_check.c store/stored_check_mbox.c store/stored_check_rows.c store/stored_repair.c store/stored_task_upgrade.c store/stored_trim.c store/stored_view.c store/stored_watch.c
 store_libcvstored_a_SOURCES += store/stored_task_rekey.c
 store_libcvstored_a_SOURCES += store/stored_rebuild.h store/stored_walk.h store/stored_walk.c store/stored_check_names.c store/stored_sweep.c store/stored_rebuild.c store/stored_redo.c store/stored_task_rebuild.c
+store_libcvstored_a_SOURCES += store/stored_text.h store/stored_text.c store/stored_text_read.c store/stored_text_sweep.c store/stored_task_text.c
 # space
 store_libcvstored_a_SOURCES += store/stored_space.h store/stored_space.c store/stored_task_space.c
 # the index for SEARCH
@@ -108,12 +109,12 @@ congvu_stored_restore_LDADD = store/libcvstored.a store/libcvbackend.a $(congvu_
 noinst_LIBRARIES += store/libcvingest.a
 store_libcvingest_a_SOURCES = store/ingest.h store/ingest_message.c store/sig_message.h store/sig_message.c store/lmtp_parse.h store/lmtp_parse.c store/lmtp_priv.h \
 	store/rcpt_cache.h store/rcpt_cache.c \
-	store/lmtp_server.c store/lmtp_rcpt.c store/lmtp_deliver.c store/append.c store/ingest_rebuild.c
+	store/lmtp_server.c store/lmtp_rcpt.c store/lmtp_deliver.c store/append.c store/ingest_rebuild.c store/ingest_text.c
 check_PROGRAMS += tests/unit/rcpt_cache_test
 TESTS += tests/unit/rcpt_cache_test
 tests_unit_rcpt_cache_test_SOURCES = tests/unit/rcpt_cache_test.c
 tests_unit_rcpt_cache_test_LDADD = store/libcvingest.a lib/libcv.a $(CMOCKA_LIBS)
-CV_INGEST_LIBS = store/libcvingest.a store/libcvstore.a directory/libcvlookup.a lib/libcvmail.a lib/libcvcrypto.a
+CV_INGEST_LIBS = store/libcvingest.a store/libcvstore.a milter/libcvscanproto.a directory/libcvlookup.a lib/libcvmail.a lib/libcvcrypto.a
 
 pkglibexec_PROGRAMS += congvu-ingest
 congvu_ingest_SOURCES = store/ingest.c
@@ -264,3 +265,8 @@ tests_fuzz_segment_fuzz_LDADD = $(CV_BACKEND_LIBS)
 noinst_PROGRAMS += tests/bench/seg_bench
 tests_bench_seg_bench_SOURCES = tests/bench/seg_bench.c
 tests_bench_seg_bench_LDADD = $(CV_BACKEND_LIBS)
+check_PROGRAMS += tests/unit/stored_text_test
+TESTS += tests/unit/stored_text_test
+tests_unit_stored_text_test_SOURCES = tests/unit/stored_text_test.c $(CV_KEPT_FIX)
+tests_unit_stored_text_test_LDADD = $(CV_INGEST_LIBS) $(CV_STORED_CLIENT_LIBS) $(CV_MAIL_LIBS) $(CMOCKA_LIBS)
+EXTRA_tests_unit_stored_text_test_DEPENDENCIES = tests/unit/stored_mem

@@ -11,12 +11,19 @@ typedef void (*row_body_fn)(void *arg, uint64_t body);
 int row_bodies(
     struct slice object, struct slice key, struct slice value, row_body_fn fn, void *arg);
 
+/* Whether the row names its bodies only for as long as another row names the body *of_out: what was read of a mail goes with the mail. Such rows stand behind all
+ * others in the order of keys (object "s.texts"). */
+bool row_is_weak(struct slice object, struct slice key, uint64_t *of_out);
+
 /* What rows amount to, for `congvu store stats`: added to. */
 struct row_counts {
 	uint64_t rows, accounts, mailboxes, messages;
 	uint64_t message_octets;            /* as users see them: RFC822.SIZE */
 	uint64_t retained, retained_octets; /* expunged and kept: "k/" rows */
 	uint64_t holds;                     /* legal holds in force at now_s */
+	/* rows of text_row.h: not read yet, with text, without, given up; since when the oldest waits (seconds since 1970; 0: none does) */
+	uint64_t texts_wanted, texts_read, texts_none, texts_failed;
+	int64_t texts_since;
 	int64_t now_s;
 };
 void row_count(struct slice object, struct slice key, struct slice value, struct row_counts *c);

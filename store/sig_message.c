@@ -80,3 +80,20 @@ sig_message(struct slice whole, const struct mime_part *root, struct arena *a, s
 		body.all = true;
 	return sig_encode(&header, &body, out);
 }
+
+int
+sig_text(struct slice text, struct buf *out)
+{
+	const struct mime_stretch all = {
+	    .end = text.len, .cte = CTE_8BIT, .charset = slice_str("utf-8")};
+	struct sig_set header, body;
+	struct mime_text t;
+
+	sig_set_init(&header);
+	sig_set_init(&body);
+	mime_text_init(&t, 4, on_folded, &body);
+	if (sign_stretch(&t, &all, text) != 0)
+		body.all = true;
+	mime_text_done(&t);
+	return sig_encode(&header, &body, out);
+}

@@ -186,6 +186,19 @@ typedef void (*store_candidates_fn)(void *arg, int err, uint32_t from, uint32_t 
     struct slice known, const struct slice *maybe, size_t n);
 int store_candidates(struct store_session *s, uint64_t mailbox, uint32_t from, uint32_t to,
     const struct store_needle *needles, size_t n, store_candidates_fn fn, void *arg);
+/* Which of the messages (UIDs ascending, at most STORE_TEXTS_MAX) have documents whose text may hold which of n texts (as above, without "where"; n may be 0). Bit i: text i may
+ * be there; STORE_TEXT_THERE: there is text at all. Messages not told of have none, or it was not read yet. Borrowed for the call. */
+#define STORE_TEXTS_MAX 256
+#define STORE_TEXT_THERE (1u << 31)
+struct store_text_bits {
+	uint32_t uid, bits;
+};
+typedef void (*store_texts_fn)(void *arg, int err, const struct store_text_bits *v, size_t n);
+int store_texts_maybe(struct store_session *s, uint64_t mailbox, const uint32_t *uids,
+    size_t n_uids, const struct slice *needles, size_t n, store_texts_fn fn, void *arg);
+/* Octets [off, off + len) of the text of a message's documents, UTF-8; len at most 256 KiB. Less only at the end. ERR_NOTFOUND: there is none. */
+int store_text(struct store_session *s, uint64_t mailbox, uint32_t uid, uint64_t off, uint32_t len,
+    store_bytes_fn fn, void *arg);
 /* As store_rows, of these UIDs (ascending, at most STORE_ROWS_OF_MAX). */
 int store_rows_of(struct store_session *s, uint64_t mailbox, const uint32_t *uids, size_t n,
     store_rows_fn fn, void *arg);

@@ -658,3 +658,50 @@ store_rows_of(struct store_session *s, uint64_t mailbox, const uint32_t *uids, s
 	put_uids(&k->payload, uids, n);
 	return store_call_go(k);
 }
+
+static bool
+tell_texts(struct store_call *k, int err, struct ipc_reader *r)
+{
+	struct store_text_bits v[STORE_TEXTS_MAX];
+	uint32_t n = 0;
+
+	if (err == 0)
+		n = ipc_get_count(r, STORE_TEXTS_MAX, 8);
+	for (uint32_t i = 0; i < n; i++) {
+		v[i].uid = ipc_get_u32(r);
+		v[i].bits = ipc_get_u32(r);
+	}
+	err = finish(k, err, r);
+	k->fn.texts(k->arg, err, v, err == 0 ? n : 0);
+	return false;
+}
+
+int
+store_texts_maybe(struct store_session *s, uint64_t mailbox, const uint32_t *uids, size_t n_uids,
+    const struct slice *needles, size_t n, store_texts_fn fn, void *arg)
+{
+	struct store_call *k;
+
+	if (n > STORE_NEEDLES_MAX || n_uids == 0 || n_uids > STORE_TEXTS_MAX)
+		return ERR_RANGE;
+	k = mbox_call(s, mailbox, STORE_TEXTS_MAYBE, STORE_TEXTS_MAY, arg, tell_texts);
+	k->fn.texts = fn;
+	ipc_put_u32(&k->payload, (uint32_t)n);
+	for (size_t i = 0; i < n; i++)
+		ipc_put_slice(&k->payload, needles[i]);
+	put_uids(&k->payload, uids, n_uids);
+	return store_call_go(k);
+}
+
+int
+store_text(struct store_session *s, uint64_t mailbox, uint32_t uid, uint64_t off, uint32_t len,
+    store_bytes_fn fn, void *arg)
+{
+	struct store_call *k = mbox_call(s, mailbox, STORE_TEXT, STORE_BYTES, arg, tell_bytes);
+
+	k->fn.bytes = fn;
+	ipc_put_u32(&k->payload, uid);
+	ipc_put_u64(&k->payload, off);
+	ipc_put_u32(&k->payload, len);
+	return store_call_go(k);
+}

@@ -33,6 +33,7 @@ struct store_call {
 		store_bytes_fn bytes;
 		store_contents_fn contents;
 		store_candidates_fn candidates;
+		store_texts_fn texts;
 	} fn;
 	void *arg;
 	struct buf pages; /* of LIST and LSUB */

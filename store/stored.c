@@ -2,6 +2,7 @@
  * store.imapd (sessions by ticket), store.ingest (deliveries, APPEND), store.lookup (raised epochs), store.admin (numbers, tasks). It has no network and no LDAP; its
  * working folder is the store. Killed at any point it comes back with every acknowledged message (backend_kv.c). */
 #include "store/stored_space.h"
+#include "store/stored_text.h"
 #include "store/stored_task.h"
 
 #include <assert.h>
@@ -67,6 +68,11 @@ static const struct handler {
     {STORE_REBUILD_WAIT, on_rebuild_wait},
     {STORE_REBUILD_PIECE, on_rebuild_piece},
     {STORE_REBUILD_DONE, on_rebuild_done},
+    {STORE_TEXT_WAIT, on_text_wait},
+    {STORE_TEXT_PIECE, on_text_piece},
+    {STORE_TEXT_DONE, on_text_done},
+    {STORE_TEXTS_MAYBE, on_texts_maybe},
+    {STORE_TEXT, on_text},
     {STORE_TASK_START, on_task_start},
     {STORE_TASK_STATUS, on_task_status},
     {STORE_TASK_STOP, on_task_stop},
@@ -163,6 +169,7 @@ on_conn_closed(struct ipc_conn *ipc, void *arg)
 	(void)arg;
 	backup_conn_closed(ipc_user(ipc));
 	rebuild_conn_closed(ipc_user(ipc));
+	text_conn_closed(ipc_user(ipc));
 	conn_closed(ipc_user(ipc));
 	ipc_release(ipc);
 }
@@ -197,6 +204,7 @@ static void
 on_tick(void *arg)
 {
 	struct ticker *k = arg;
+	struct text_numbers texts = text_numbers();
 	struct backend_stat bs;
 
 	backend_kv_stat(k->st->be, &bs);
@@ -204,6 +212,11 @@ on_tick(void *arg)
 	role_stat_set(1, k->st->n_inserts);
 	role_stat_set(2, bs.groups);
 	role_stat_set(3, backup_newest());
+	role_stat_set(4, texts.waiting);
+	role_stat_set(
+	    5, texts.oldest > 0 && now_s() > texts.oldest ? (uint64_t)(now_s() - texts.oldest) : 0);
+	role_stat_set(6, texts.done);
+	role_stat_set(7, texts.failed);
 	loop_timer_set(k->t, STAT_EVERY_MS);
 }
 
@@ -306,6 +319,7 @@ main(int argc, char **argv)
 	ticker.sweep = loop_timer_new(st->loop, on_sweep, &ticker);
 	loop_timer_set(ticker.sweep, SWEEP_EVERY_MS);
 	sweep_begin(st);
+	text_begin(st);
 	space_begin(
 	    st, &(struct space_policy){.interval_s = conf_int(role_conf(), "collect_interval_s"),
 		    .pace = (unsigned)conf_int(role_conf(), "collect_pace"),

@@ -29,6 +29,7 @@ struct deliver {
 	struct req r;
 	struct arena *mem;
 	unsigned char id[16];
+	bool documents;     /* the text of what is in the body is wanted */
 	struct msg_row row; /* common fields */
 	struct target *targets;
 	size_t n, left;
@@ -67,11 +68,14 @@ message_get(struct ipc_reader *r, int fd, struct arena *mem, unsigned char id[16
 {
 	struct slice envelope, refs;
 	struct stat st;
+	uint8_t how;
 
 	if (get_fixed(r, id, 16) != 0 || get_fixed(r, c->sha256, sizeof c->sha256) != 0)
 		return ERR_PROTO;
 	c->size = ipc_get_u64(r);
-	c->by_fd = ipc_get_u8(r) != 0;
+	how = ipc_get_u8(r);
+	c->by_fd = (how & DELIVER_BY_FD) != 0;
+	c->documents = (how & DELIVER_DOCUMENTS) != 0;
 	c->bytes = ipc_get_slice(r);
 	c->summary = ipc_get_slice(r);
 	envelope = ipc_get_slice(r);
@@ -79,7 +83,8 @@ message_get(struct ipc_reader *r, int fd, struct arena *mem, unsigned char id[16
 	if (get_fixed(r, row->email_id, sizeof row->email_id) != 0)
 		return ERR_PROTO;
 	refs = ipc_get_slice(r);
-	if (r->err != 0 || refs.len > DELIVER_REFS_MAX || envelope.len > DELIVER_ENVELOPE_MAX ||
+	if (r->err != 0 || how > (DELIVER_BY_FD | DELIVER_DOCUMENTS) ||
+	    refs.len > DELIVER_REFS_MAX || envelope.len > DELIVER_ENVELOPE_MAX ||
 	    c->summary.len > DELIVER_SUMMARY_MAX || c->by_fd != (fd >= 0) ||
 	    (c->by_fd && c->bytes.len > 0) ||
 	    (!c->by_fd && (c->bytes.len != c->size || c->size > DELIVER_INLINE_MAX)))
@@ -99,8 +104,10 @@ get_message(struct ipc_reader *r, struct deliver *d, struct content *c, int fd)
 {
 	int err = message_get(r, fd, d->mem, d->id, &d->row, c);
 
-	if (err == 0)
+	if (err == 0) {
 		memcpy(d->content, c->sha256, sizeof d->content);
+		d->documents = c->documents;
+	}
 	return err;
 }
 
@@ -278,6 +285,8 @@ on_body_written(void *arg, int err, uint64_t body)
 		return;
 	}
 	d->row.body = body;
+	if (d->documents)
+		text_want(d->r.st, body);
 	d->left = d->n + 1; /* one for this loop */
 	for (size_t i = 0; i < d->n; i++)
 		account_get(d->r.st, d->targets[i].account, on_target_account, &d->targets[i]);
@@ -669,6 +678,8 @@ on_append_body(void *arg, int err, uint64_t body)
 		return;
 	}
 	d->row.body = body;
+	if (d->documents)
+		text_want(d->r.st, body);
 	if (d->c != NULL)
 		append_part(d, m, rights);
 	else if (is_once(d, m) && d->s->accounts[0].acc != m->acc) {

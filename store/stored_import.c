@@ -274,6 +274,8 @@ on_content(void *arg, int err, uint64_t body)
 	if (!import_mbox(k))
 		return;
 	k->row.body = body;
+	if (k->msg.documents)
+		text_want(k->r.st, body);
 	k->has_body = true;
 	if (k->c != NULL)
 		imports_run(k->c);

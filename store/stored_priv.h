@@ -573,7 +573,7 @@ int on_read_state(struct conn *c, uint32_t id, struct ipc_reader *r);
 struct content {
 	unsigned char sha256[32];
 	struct slice bytes, summary; /* borrowed from the request */
-	bool by_fd;
+	bool by_fd, documents;
 	uint64_t size;
 };
 /* The fields that begin STORE_DELIVER, STORE_APPEND and STORE_IMPORT; what row borrows is from mem. fd: that of the request, or -1. 0 or ERR_PROTO. */
@@ -646,6 +646,17 @@ int on_rebuild_wait(struct conn *c, uint32_t id, struct ipc_reader *r);
 int on_rebuild_piece(struct conn *c, uint32_t id, struct ipc_reader *r);
 int on_rebuild_done(struct conn *c, uint32_t id, struct ipc_reader *r);
 void rebuild_conn_closed(const struct conn *c);
+
+/* ---- stored_text.c: the text of documents in mails ---- */
+/* There are documents in the body: their text is wanted. To be called before the batch that names the body is submitted. */
+void text_want(struct stored *st, uint64_t body);
+int on_text_wait(struct conn *c, uint32_t id, struct ipc_reader *r);
+int on_text_piece(struct conn *c, uint32_t id, struct ipc_reader *r);
+int on_text_done(struct conn *c, uint32_t id, struct ipc_reader *r);
+void text_conn_closed(const struct conn *c);
+/* stored_text_read.c */
+int on_texts_maybe(struct conn *c, uint32_t id, struct ipc_reader *r);
+int on_text(struct conn *c, uint32_t id, struct ipc_reader *r);
 
 /* ---- stored_backup.c ---- */
 int on_backup_begin(struct conn *c, uint32_t id, struct ipc_reader *r);

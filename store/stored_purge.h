@@ -65,6 +65,10 @@ struct purge {
 	void (*over)(struct purge *k); /* the walk is at its end */
 	/* the end */
 	unsigned tries;
+	bool idle;
+	size_t n_mails; /* bodies, before those with their texts */
+	bool pauses;    /* no texts of documents are read meanwhile */
+	size_t at_text; /* bodies whose text was looked for */
 	int phase;
 };
 /* Looks at every mailbox, deleted ones too: tells what is meant (first pass), takes it away (removes); then over is called. A step each. */

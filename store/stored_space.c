@@ -2,6 +2,8 @@
  * work is the backend's (backend.h, space). */
 #include "store/stored_space.h"
 
+#include "store/stored_text.h"
+
 #include "lib/err.h"
 #include "lib/log.h"
 
@@ -54,6 +56,7 @@ on_collected(void *arg, int err)
 		later(err == ERR_EXISTS || err == ERR_CANCELED ? AGAIN_S : A.p.interval_s);
 		return;
 	}
+	text_sweep(A.st);
 	A.dropped = st.dropped;
 	A.dropped_octets = st.dropped_octets;
 	must(A.st->be->ops->space(A.st->be, &job, on_compacted, NULL));

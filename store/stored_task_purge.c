@@ -4,6 +4,7 @@
  * reason, decisions and what came of it stay in the record: rows "l/p<number>" of the object "s.purges", version and JSON. A legal hold
  * wins unless the request overrides it by a decision. Killed in the middle, a confirmed purge is confirmed again. */
 #include "store/stored_purge.h"
+#include "store/stored_text.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -15,7 +16,7 @@
 #include "lib/log.h"
 
 enum { TTL_S = 3 * 86400, TEXT_MAX = 1000, RECORD_MAX = 49152, BUSY_TRIES = 300, BUSY_MS = 200 };
-enum { P_LOAD, P_ROWS, P_BEGIN, P_FIND, P_WALK, P_SPACE, P_SAVE };
+enum { P_LOAD, P_ROWS, P_BEGIN, P_FIND, P_WALK, P_TEXTS, P_SPACE, P_SAVE };
 static const char object_id[] = "s.purges";
 
 static void
@@ -277,7 +278,7 @@ put_sums(const struct purge *k, struct json *j)
 	json_set_int(j, "mailboxes", (int64_t)k->sums.mailboxes);
 	json_set_int(j, "accounts", (int64_t)k->sums.accounts);
 	json_set_int(j, "held", (int64_t)k->sums.held);
-	json_set_int(j, "bodies", (int64_t)k->n_bodies);
+	json_set_int(j, "bodies", (int64_t)(k->n_mails > 0 ? k->n_mails : k->n_bodies));
 	json_set_int(j, "unshown", (int64_t)k->sums.unshown);
 }
 
@@ -400,6 +401,62 @@ on_space(void *arg, int err)
 }
 
 static void
+body_add(struct purge *k, uint64_t body)
+{
+	for (size_t n = 0; n < k->n_bodies; n++)
+		if (k->bodies[n] == body)
+			return;
+	k->bodies = xrealloc(k->bodies, (k->n_bodies + 1) * sizeof *k->bodies);
+	k->bodies[k->n_bodies++] = body;
+}
+
+static void
+on_text_row(void *arg, int err, struct slice value)
+{
+	struct purge *k = arg;
+	struct text_read t;
+
+	if (err == 0)
+		err = text_read_decode(value, &t);
+	if (err != 0 && err != ERR_NOTFOUND && err != ERR_GONE) {
+		fail(k, err,
+		    "it is gone from the mailboxes, and not yet from the disk: what was read of "
+		    "its documents cannot be told; confirm it again");
+		return;
+	}
+	if (err == 0 && t.text != 0)
+		body_add(k, t.text);
+	k->at_text++;
+	task_next(k->t);
+}
+
+/* What was read of the documents in a mail goes with it. Who reads just now is waited for: his text would come behind us. */
+static void
+texts(struct purge *k)
+{
+	struct backend *be = k->t->st->be;
+	char key[TEXT_KEY_LEN + 1];
+
+	if (!k->pauses) {
+		k->pauses = true;
+		k->n_mails = k->n_bodies;
+		k->idle = text_pause(true);
+	}
+	if (!k->idle && !(k->idle = text_is_idle())) {
+		task_what(k->t, "waits for who reads a document");
+		task_next_in(k->t, BUSY_MS);
+		return;
+	}
+	if (k->at_text == k->n_mails) {
+		k->phase = P_SPACE;
+		task_next(k->t);
+		return;
+	}
+	must(be->ops->get(be, slice_str(TEXT_OBJECT),
+	    text_key(key, TEXT_READ, k->bodies[k->at_text]), on_text_row, k));
+}
+
+static void
 space(struct purge *k)
 {
 	struct backend *be = k->t->st->be;
@@ -428,7 +485,7 @@ on_removed(struct purge *k)
 		k->bodies[k->n_bodies++] = body;
 	}
 	if (k->sums.removed > 0 || !k->fresh || k->sums.left == 0) {
-		k->phase = P_SPACE;
+		k->phase = P_TEXTS;
 		task_next(k->t);
 		return;
 	}
@@ -552,6 +609,9 @@ step(struct task *t)
 	case P_WALK:
 		purge_walk_step(k);
 		break;
+	case P_TEXTS:
+		texts(k);
+		break;
 	case P_SPACE:
 		space(k);
 		break;
@@ -588,6 +648,8 @@ task_done(struct task *t)
 {
 	struct purge *k = t->own;
 
+	if (k->pauses)
+		(void)text_pause(false);
 	purge_walk_free(k);
 	json_free(k->args);
 	json_free(k->list);

@@ -3,6 +3,7 @@
  * bodies; the results are in the report. */
 #include "store/stored_space.h"
 #include "store/stored_task.h"
+#include "store/stored_text.h"
 
 #include <stdlib.h>
 
@@ -136,6 +137,8 @@ step(struct task *t)
 	}
 	if (w->err == 0 && w->job.what == SPACE_SURVEY)
 		tell_files(t);
+	if (w->err == 0 && w->job.what == SPACE_COLLECT && !w->job.dry_run)
+		text_sweep(t->st);
 	task_end(t, w->err, w->st.why);
 }
 
@@ -153,8 +156,11 @@ report(struct task *t)
 	    {"referred", s->referred}, {"referred_octets", s->referred_octets},
 	    {"stored_octets", s->stored_octets}, {"clear_octets", s->clear_octets},
 	    {"retained", s->retained}, {"retained_octets", s->retained_octets}, {"holds", s->holds},
-	    {"dead", s->dead}, {"dead_octets", s->dead_octets}, {"young", s->young},
-	    {"dropped", s->dropped}, {"dropped_octets", s->dropped_octets}, {"files", s->files},
+	    {"texts_wanted", s->texts_wanted}, {"texts_read", s->texts_read},
+	    {"texts_none", s->texts_none}, {"texts_failed", s->texts_failed},
+	    {"texts_since", (uint64_t)s->texts_since}, {"dead", s->dead},
+	    {"dead_octets", s->dead_octets}, {"young", s->young}, {"dropped", s->dropped},
+	    {"dropped_octets", s->dropped_octets}, {"files", s->files},
 	    {"file_octets", s->file_octets}, {"copied", s->copied},
 	    {"copied_octets", s->copied_octets}, {"files_removed", s->files_removed},
 	    {"freed_octets", s->freed_octets}, {"database_octets", s->database_octets}};

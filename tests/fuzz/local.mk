@@ -64,7 +64,7 @@ tests_fuzz_lookup_ipc_fuzz_LDADD = tests/fuzz/liblookup.a store/libcvstore.a dir
 CV_FUZZ += tests/fuzz/clients_fuzz
 tests_fuzz_clients_fuzz_SOURCES = tests/fuzz/clients_fuzz.c tests/fuzz/fuzz.h $(CV_FUZZ_MAIN)
 tests_fuzz_clients_fuzz_LDFLAGS = $(AM_LDFLAGS) $(CV_FUZZLINK)
-tests_fuzz_clients_fuzz_LDADD = smtpd/libcvsmtp.a store/libcvstore.a store/libcvingest.a milter/libcvledger.a milter/libcvfindings.a \
+tests_fuzz_clients_fuzz_LDADD = smtpd/libcvsmtp.a store/libcvstore.a store/libcvingest.a milter/libcvledger.a milter/libcvfindings.a milter/libcvscanproto.a \
 	directory/libcvlookup.a lib/libcvmail.a lib/libcvjson.a lib/libcvipc.a lib/libcvloop.a lib/libcvcrypto.a lib/libcv.a $(CV_MAIL_LIBS) \
 	$(EVENT_LIBS) $(CRYPTO_LIBS) $(JANSSON_LIBS)
 

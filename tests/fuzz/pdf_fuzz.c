@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "lib/uni.h"
 #include "milter/scan_priv.h"
 
 int
@@ -12,6 +13,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct scan_params params = {.now = 1795000000, .banned = banned, .n_banned = 2};
 	struct arena *a = arena_new(4 << 20);
 	struct scan_ctx c;
+	struct buf text;
 	struct findings f;
 
 	memset(&c, 0, sizeof c);
@@ -22,6 +24,12 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	MUST(f.n_notes <= FINDINGS_NOTES_MAX && f.n_sigs <= FINDINGS_SIGS_MAX);
 	for (const struct find_sig *s = f.sigs; s != NULL; s = s->next)
 		MUST(s->status != SIG_VALID); /* there are no anchors */
+	/* its text for the store's search: bounded, and UTF-8 */
+	buf_init(&text, 200);
+	params.text = &text;
+	scan_pdf(&c, slice_of(data, size), slice_str("1"));
+	MUST(text.err == 0 && text.len <= 200 && uni_valid(buf_slice(&text)));
+	buf_done(&text);
 	arena_free(a);
 	return 0;
 }

@@ -5,6 +5,7 @@
 #include "lib/err.h"
 #include "store/segment.h"
 #include "store/stored_priv.h"
+#include "store/text_row.h"
 
 static void
 keywords(struct slice s)
@@ -35,6 +36,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct kept_row kept;
 	struct buried_row buried;
 	struct hold_row hold;
+	struct text_wanted wanted;
+	struct text_read read;
 	int64_t at, until;
 	uint32_t u;
 	struct buf b;
@@ -43,7 +46,15 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (size == 0)
 		return 0;
 	buf_init(&b, 1 << 20);
-	switch (data[0] % 12) {
+	switch (data[0] % 14) {
+	case 12:
+		if ((r = text_wanted_decode(s, &wanted)) == 0)
+			again = text_wanted_encode(&wanted, &b);
+		break;
+	case 13:
+		if ((r = text_read_decode(s, &read)) == 0)
+			again = text_read_encode(&read, &b);
+		break;
 	case 0:
 		r = msg_row_decode(s, &row);
 		if (r == 0 && s.ptr[0] == 1) { /* of old: coded anew, with the same fields */

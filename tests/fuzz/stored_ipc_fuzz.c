@@ -36,7 +36,7 @@ border_prepare(void)
 bool
 border_waits(uint16_t type)
 {
-	return type == STORE_REBUILD_WAIT;
+	return type == STORE_REBUILD_WAIT || type == STORE_TEXT_WAIT;
 }
 
 static void

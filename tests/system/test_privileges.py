@@ -12,7 +12,7 @@ import pytest
 USERS = {
     "congvu-smtpd-session": "cv-smtp", "congvu-imapd-session": "cv-imap", "congvu-lookup": "cv-lookup",
     "congvu-smtpd-queue": "cv-queue", "congvu-relay": "cv-relay", "congvu-stored-db": "cv-store", "congvu-ingest": "cv-ingest",
-    "congvu-milter-filter": "cv-milter", "congvu-milter-scan": "cv-scan", "congvu-milter-ledger": "cv-ledger",
+    "congvu-milter-filter": "cv-milter", "congvu-milter-scan": "cv-scan", "congvu-store-text": "cv-scan", "congvu-milter-ledger": "cv-ledger",
     "congvu-fetch": "cv-fetch", "congvu-milter-sign": "cv-sign",
 }
 PARENTS = ("congvu-smtpd", "congvu-imapd", "congvu-stored", "congvu-milter")

@@ -797,6 +797,75 @@ store_candidates(struct store_session *s, uint64_t mailbox, uint32_t from, uint3
 	return 0;
 }
 
+/* What stands behind "Documents: " in a header of the message is the text of its documents. */
+static struct slice
+documents_of(const struct fmsg *m)
+{
+	struct hdr_field f;
+
+	if (m == NULL || !hdr_find(slice_of(m->data, m->len), "Documents", 0, &f))
+		return slice_of(NULL, 0);
+	return f.body;
+}
+
+static void
+run_texts(struct job *j)
+{
+	struct store_text_bits v[STORE_TEXTS_MAX];
+	size_t n = 0;
+	int err;
+	struct fbox *b = box_of(j->s, j->box, 'r', &err);
+
+	for (size_t i = 0; b != NULL && i < j->n; i++) {
+		struct slice text = documents_of(msg_find(b, j->uids[i]));
+		/* the signature is generous: all texts may be there */
+		if (text.len > 0)
+			v[n++] = (struct store_text_bits){j->uids[i], STORE_TEXT_THERE | 0xffff};
+	}
+	((store_texts_fn)j->fn)(j->arg, err, v, n);
+}
+
+int
+store_texts_maybe(struct store_session *s, uint64_t mailbox, const uint32_t *uids, size_t n_uids,
+    const struct slice *needles, size_t n, store_texts_fn fn, void *arg)
+{
+	struct job *j = job(s, run_texts, FN(fn), arg);
+
+	(void)needles;
+	(void)n;
+	j->box = mailbox;
+	j->n = n_uids;
+	j->uids = keep(xcalloc(n_uids, sizeof *uids));
+	memcpy(j->uids, uids, n_uids * sizeof *uids);
+	return 0;
+}
+
+static void
+run_text(struct job *j)
+{
+	int err;
+	struct fbox *b = box_of(j->s, j->box, 'r', &err);
+	struct slice text = documents_of(b == NULL ? NULL : msg_find(b, j->from));
+
+	if (err == 0 && text.len == 0)
+		err = ERR_NOTFOUND;
+	((store_bytes_fn)j->fn)(
+	    j->arg, err, err == 0 ? slice_sub(text, (size_t)j->off, j->len) : slice_of(NULL, 0));
+}
+
+int
+store_text(struct store_session *s, uint64_t mailbox, uint32_t uid, uint64_t off, uint32_t len,
+    store_bytes_fn fn, void *arg)
+{
+	struct job *j = job(s, run_text, FN(fn), arg);
+
+	j->box = mailbox;
+	j->from = uid;
+	j->off = off;
+	j->len = len;
+	return 0;
+}
+
 /* In pages of three, in the order of the changes. */
 static void
 run_changes(struct job *j)

@@ -11,6 +11,7 @@
 #include "imapd/view.h"
 #include "lib/err.h"
 #include "lib/mime.h"
+#include "store/store_client.h"
 
 static struct arena *arena;
 
@@ -243,11 +244,69 @@ test_scan_long_line(void **state)
 	free(text);
 }
 
+/* search_attachment_text: what is not in the message may be in its documents, which are asked for last, and only when the store says that it may be there. */
+static void
+test_documents(void **state)
+{
+	static const struct {
+		const char *text;
+		uint32_t may;
+		const char *documents;
+		bool asked;
+		enum search_answer ans;
+	} cases[] = {
+	    {"BODY kinh", STORE_TEXT_THERE | 1, "Kính trình", true, SEARCH_YES},
+	    {"BODY kinh", STORE_TEXT_THERE, "Kính trình", false, SEARCH_NO},
+	    {"BODY kinh", 0, "Kính trình", false, SEARCH_NO},
+	    {"BODY kinh", STORE_TEXT_THERE | 1, "khác", true, SEARCH_NO},
+	    {"TEXT cong", STORE_TEXT_THERE | 1, "", false, SEARCH_YES}, /* the subject has it */
+	    {"NOT BODY kinh", STORE_TEXT_THERE | 1, "Kính trình", true, SEARCH_NO},
+	    {"NOT BODY kinh", 0, "", false, SEARCH_YES},
+	    {"OR BODY khac BODY kinh", STORE_TEXT_THERE | 2, "Kính trình", true, SEARCH_YES},
+	    {"SUBJECT kinh", STORE_TEXT_THERE | 1, "Kính trình", false, SEARCH_NO},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		struct search_prog p;
+		struct search_msg m = {.seq = 3, .uid = 30, .documents_may = cases[i].may};
+		struct msg_row row = {.uid = 30};
+		enum search_answer ans = SEARCH_UNKNOWN;
+		bool asked = false;
+
+		assert_int_equal(parse(cases[i].text, &p), 0);
+		for (int k = 0; k < 6 && (ans = search_ask(&p, &m)) == SEARCH_UNKNOWN; k++) {
+			struct search_scan scan;
+
+			if (m.need & SEARCH_NEED_ROW) {
+				m.row = &row;
+			} else if (m.need & SEARCH_NEED_HEADER) {
+				m.has_header = true;
+				m.header = slice_of(header, sizeof(header) - 1);
+			} else if (m.need & SEARCH_NEED_TEXT) {
+				m.has_text = true;
+			} else {
+				assert_int_equal(m.need, SEARCH_NEED_DOCUMENTS);
+				asked = true;
+				search_scan_init(&scan, &p);
+				search_scan_part(&scan, CTE_8BIT, slice_str("utf-8"), false);
+				search_scan_feed(&scan, slice_str(cases[i].documents), true);
+				m.documents_found = scan.found;
+				m.has_documents = true;
+				search_scan_done(&scan);
+			}
+		}
+		if (ans != cases[i].ans || asked != cases[i].asked)
+			fail_msg("case %zu: answer %d, asked %d", i, ans, asked);
+	}
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_answers),
+	    cmocka_unit_test(test_documents),
 	    cmocka_unit_test(test_syntax),
 	    cmocka_unit_test(test_bounds),
 	    cmocka_unit_test(test_scan_seams),

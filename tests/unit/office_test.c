@@ -208,11 +208,65 @@ p23_what_is_locked(void **state)
 	stopped_by("P23");
 }
 
+/* For the store's search (milter/store_text.c): what an office wrote comes out as text, whatever wrote it; nothing is judged, and no more comes than is asked for. */
+static void
+texts_come_out(void **state)
+{
+	static const char *const names[] = {
+	    "vb.docx", "vb.docm", "vb.odt", "vb.pdf", "vb.rtf", "vb.doc"};
+	static const char want[] = "Kính gửi các sở, ban, ngành";
+	struct scan_params p = {.now = 1795000000};
+	struct findings f;
+	char path[1200];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+		struct arena *a = arena_new(4 << 20);
+		struct buf data, mail, text, little;
+
+		buf_init(&data, 8 << 20);
+		buf_init(&mail, 16 << 20);
+		buf_init(&text, 960 << 10);
+		buf_init(&little, 30);
+		snprintf(path, sizeof path, "%s/tests/data/office/%s", src, names[i]);
+		slurp(path, &data);
+		/* signed clear: its parts are looked into as others */
+		buf_append_str(&mail,
+		    "MIME-Version: 1.0\r\nContent-Type: multipart/signed; "
+		    "protocol=\"application/pkcs7-signature\"; "
+		    "boundary=b\r\n\r\n--b\r\nContent-Type: "
+		    "application/octet-stream\r\nContent-Transfer-Encoding: base64\r\n\r\n");
+		b64_encode(buf_slice(&data), true, &mail);
+		buf_append_str(&mail,
+		    "\r\n--b\r\nContent-Type: application/pkcs7-signature\r\n\r\nx\r\n--b--\r\n");
+		findings_init(&f, a);
+		p.text = &text;
+		scan_message(buf_slice(&mail), &p, &f);
+		if (slice_find(buf_slice(&text), slice_str(want)) < 0)
+			fail_msg("%s: %s", names[i], buf_cstr(&text));
+		assert_int_equal(f.n_sigs, 0);
+		assert_int_equal(f.n_docs, 0);
+		p.text = &little;
+		scan_message(buf_slice(&mail), &p, &f);
+		assert_true(little.err == 0 && little.len > 20 && little.len <= 30);
+		/* cut between characters */
+		assert_true(little.data[little.len - 1] == '\n');
+		for (size_t n = 0; n + 1 < little.len; n++)
+			assert_true(little.data[n] == text.data[n]);
+		assert_true((text.data[little.len - 1] & 0xc0) != 0x80);
+		buf_done(&data);
+		buf_done(&mail);
+		buf_done(&text);
+		buf_done(&little);
+		arena_free(a);
+	}
+}
+
 int
 main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(ordinary_files_pass),
-	    cmocka_unit_test(what_libreoffice_writes_passes),
+	const struct CMUnitTest tests[] = {cmocka_unit_test(texts_come_out),
+	    cmocka_unit_test(ordinary_files_pass), cmocka_unit_test(what_libreoffice_writes_passes),
 	    cmocka_unit_test(p24_content_under_a_wrong_name),
 	    cmocka_unit_test(p22_programs_and_macros), cmocka_unit_test(m06_what_costs_too_much),
 	    cmocka_unit_test(p23_what_is_locked)};

@@ -9,6 +9,7 @@
 #include "store/kept.h"
 #include "store/row.h"
 #include "store/row_bodies.h"
+#include "store/text_row.h"
 
 static uint64_t named[8];
 static size_t n_named;
@@ -92,10 +93,70 @@ others(void **state)
 	assert_int_equal(ask("z.1", "h", slice_str("x")), ERR_UNSUPPORTED);
 }
 
+/* What was read of documents: named for as long as the mail is. */
+static void
+texts(void **state)
+{
+	struct text_wanted w = {.since = 77, .tries = 2, .why = slice_str("no memory")}, was;
+	struct text_read t = {.text = 0x42, .at = 5, .how = TEXT_CUT}, read;
+	struct row_counts c = {0};
+	char key[TEXT_KEY_LEN + 1];
+	uint64_t of = 0;
+	struct buf b;
+
+	(void)state;
+	buf_init(&b, 1000);
+	assert_int_equal(text_read_encode(&t, &b), 0);
+	assert_true(slice_eq_str(text_key(key, TEXT_READ, 0x1f), "e/000000000000001f"));
+	assert_int_equal(ask(TEXT_OBJECT, key, buf_slice(&b)), 0);
+	assert_true(n_named == 1 && named[0] == 0x42);
+	assert_true(row_is_weak(slice_str(TEXT_OBJECT), slice_str(key), &of));
+	assert_int_equal(of, 0x1f);
+	assert_false(row_is_weak(slice_str("m.1"), slice_str("m/00000001"), &of));
+	assert_false(row_is_weak(slice_str(TEXT_OBJECT), slice_str("w/000000000000001f"), &of));
+	assert_int_equal(text_read_decode(buf_slice(&b), &read), 0);
+	assert_true(read.text == 0x42 && read.at == 5 && read.how == TEXT_CUT);
+	row_count(slice_str(TEXT_OBJECT), slice_str(key), buf_slice(&b), &c);
+	b.len--;
+	assert_int_equal(ask(TEXT_OBJECT, key, buf_slice(&b)), ERR_CORRUPT);
+	/* one without text names nothing */
+	buf_reset(&b);
+	t.text = 0;
+	assert_int_equal(text_read_encode(&t, &b), 0);
+	assert_int_equal(ask(TEXT_OBJECT, key, buf_slice(&b)), 0);
+	assert_int_equal(n_named, 0);
+	row_count(slice_str(TEXT_OBJECT), slice_str(key), buf_slice(&b), &c);
+	/* wanted, given up */
+	buf_reset(&b);
+	assert_int_equal(text_wanted_encode(&w, &b), 0);
+	assert_int_equal(text_wanted_decode(buf_slice(&b), &was), 0);
+	assert_true(was.since == 77 && was.tries == 2 && slice_eq_str(was.why, "no memory"));
+	assert_int_equal(
+	    ask(TEXT_OBJECT, text_key(key, TEXT_WANTED, 3).len ? key : "", buf_slice(&b)), 0);
+	assert_int_equal(n_named, 0);
+	row_count(slice_str(TEXT_OBJECT), slice_str(key), buf_slice(&b), &c);
+	row_count(slice_str(TEXT_OBJECT), text_key(key, TEXT_FAILED, 3), buf_slice(&b), &c);
+	assert_int_equal(ask(TEXT_OBJECT, key, buf_slice(&b)), 0);
+	assert_true(c.texts_read == 1 && c.texts_none == 1 && c.texts_wanted == 1 &&
+		    c.texts_failed == 1 && c.texts_since == 77);
+	assert_int_equal(text_key_body(slice_str("w/000000000000001F"), &of), ERR_CORRUPT);
+	assert_int_equal(text_key_body(slice_str("w/1f"), &of), ERR_CORRUPT);
+	assert_int_equal(ask(TEXT_OBJECT, "?/000000000000001f", slice_str("x")), ERR_UNSUPPORTED);
+	/* what stands before a text is of that mail and of no other */
+	buf_reset(&b);
+	assert_int_equal(text_head_put(9, &b), 0);
+	assert_int_equal(b.len, TEXT_HEAD);
+	assert_true(text_head_ok(buf_slice(&b), 9));
+	assert_false(text_head_ok(buf_slice(&b), 8));
+	assert_false(text_head_ok(slice_sub(buf_slice(&b), 0, TEXT_HEAD - 1), 9));
+	buf_done(&b);
+}
+
 int
 main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(messages), cmocka_unit_test(others)};
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(messages), cmocka_unit_test(others), cmocka_unit_test(texts)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
