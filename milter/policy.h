@@ -170,8 +170,8 @@ struct policy_errors {
 int policy_compile(
     struct slice text, const char *file, struct policy **out, struct policy_errors *errors_out);
 void policy_free(struct policy *p); /* NULL accepted */
-/* What is no error but may not be meant: "mode P*" that takes the rule about state secrets down with it, a trust that asks for less than one for all, which
- * holds beside it. POLICY_ERRORS_MAX at most. */
+/* What is no error but may not be meant: "mode P*" that takes the rule about state secrets down with it, a trust that asks for less than one
+ * that holds beside it for all of the same authors, or puts another store in its place. POLICY_ERRORS_MAX at most. */
 void policy_warnings(const struct policy *p, struct policy_errors *out);
 
 /* The table of predicates. */

@@ -216,19 +216,64 @@ is_less(const struct policy_trust *t, const struct policy_trust *wider)
 	       (wider->rev_age_s != 0 && (t->rev_age_s == 0 || t->rev_age_s > wider->rev_age_s));
 }
 
-/* A wider setting whose floors hold beside those of s, and are higher; NULL: none. Of domains and agencies nobody can say here who is in both: only what is for all,
- * or for all domains below the same one, is certain. */
+static bool
+is_below(struct slice name, struct slice top)
+{
+	return name.len > top.len && slice_caseeq(slice_from(name, name.len - top.len), top) &&
+	       name.ptr[name.len - top.len - 1] == '.';
+}
+
+/* Whether all whom s is for are in w as well, and s is nearer. Of a domain and an agency nobody can say here who is in both. */
+static bool
+is_within(const struct policy_scope *s, const struct policy_scope *w)
+{
+	struct slice domain = s->kind == POLICY_PERSON ? rule_domain_of(s->name) : s->name;
+
+	switch (w->kind) {
+	case POLICY_GLOBAL:
+		return s->kind != POLICY_GLOBAL;
+	case POLICY_WILD:
+		return s->kind != POLICY_GLOBAL && s->kind != POLICY_AGENCY &&
+		       is_below(domain, w->name);
+	case POLICY_DOMAIN:
+		return s->kind == POLICY_PERSON && slice_caseeq(domain, w->name);
+	case POLICY_AGENCY:
+		return s->kind == POLICY_AGENCY && s->name.len > w->name.len &&
+		       s->name.ptr[w->name.len] == '.' &&
+		       slice_caseeq(slice_sub(s->name, 0, w->name.len), w->name);
+	default:
+		return false;
+	}
+}
+
+static bool
+is_other_store(const struct policy_trust *t, const struct policy_trust *wider)
+{
+	return !slice_eq(t->store, wider->store);
+}
+
+/* A setting that is for all of s's and more, and of which differs() says so; NULL: none, or s says that it is meant. */
 static const struct policy_setting *
-stricter_wider(const struct policy *p, const struct policy_setting *s)
+wider_than(const struct policy *p, const struct policy_setting *s,
+    bool (*differs)(const struct policy_trust *t, const struct policy_trust *wider))
 {
 	const struct policy_setting *w;
 
 	for (w = p->settings; w != NULL; w = w->next) {
-		if (w->what == POLICY_TRUST && w->scope->kind == POLICY_GLOBAL &&
-		    s->scope->kind != POLICY_GLOBAL && !s->instead && is_less(s->trust, w->trust))
+		if (s->what == POLICY_TRUST && w->what == POLICY_TRUST && !s->instead &&
+		    is_within(s->scope, w->scope) && differs(s->trust, w->trust))
 			return w;
 	}
 	return NULL;
+}
+
+static struct policy_error *
+warning_at(struct policy_errors *out, const struct policy_setting *s)
+{
+	struct policy_error *e = &out->v[out->n++];
+
+	e->pos = s->pos;
+	return e;
 }
 
 void
@@ -237,21 +282,31 @@ policy_trust_warnings(const struct policy *p, struct policy_errors *out)
 	const struct policy_setting *s, *w;
 	struct policy_error *e;
 
-	for (s = p->settings; s != NULL && out->n < POLICY_ERRORS_MAX; s = s->next) {
-		w = s->what == POLICY_TRUST ? stricter_wider(p, s) : NULL;
-		if (w == NULL)
-			continue;
-		e = &out->v[out->n++];
-		e->pos = s->pos;
-		snprintf(e->vi, sizeof e->vi,
-		    "trust này đòi ít hơn trust ở dòng %u, mà mức chặt hơn vẫn có hiệu lực; nếu "
-		    "muốn khác, "
-		    "thêm instead reason \"...\" until NGÀY",
-		    w->pos.line);
-		snprintf(e->en, sizeof e->en,
-		    "this trust asks for less than that of line %u, which holds as well; unless "
-		    "that is meant, say "
-		    "instead reason \"...\" until DAY",
-		    w->pos.line);
+	for (s = p->settings; s != NULL; s = s->next) {
+		w = out->n < POLICY_ERRORS_MAX ? wider_than(p, s, is_less) : NULL;
+		if (w != NULL) {
+			e = warning_at(out, s);
+			snprintf(e->vi, sizeof e->vi,
+			    "trust này đòi ít hơn trust ở dòng %u, mà mức chặt hơn vẫn có hiệu "
+			    "lực; nếu muốn khác, thêm instead reason \"...\" until NGÀY",
+			    w->pos.line);
+			snprintf(e->en, sizeof e->en,
+			    "this trust asks for less than that of line %u, which holds as well; "
+			    "unless that is meant, say instead reason \"...\" until DAY",
+			    w->pos.line);
+		}
+		w = out->n < POLICY_ERRORS_MAX ? wider_than(p, s, is_other_store) : NULL;
+		if (w != NULL) {
+			e = warning_at(out, s);
+			snprintf(e->vi, sizeof e->vi,
+			    "trust này thay kho chứng thư của trust ở dòng %u; nếu muốn vậy, thêm "
+			    "instead reason \"...\" until NGÀY, còn không thì ghi cùng store",
+			    w->pos.line);
+			snprintf(e->en, sizeof e->en,
+			    "this trust puts another store in the place of that of line %u; if "
+			    "that is meant, say instead reason \"...\" until DAY, else name the "
+			    "same store",
+			    w->pos.line);
+		}
 	}
 }

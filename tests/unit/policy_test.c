@@ -398,16 +398,45 @@ what_may_not_be_meant(void **state)
 	warnings_of(HEAD "agency H37.02 { mode P* warn; mode P12 enforce; }", 0, "");
 	warnings_of(
 	    HEAD "agency H37.02 { mode P* off; } agency H37.03 { mode P12 enforce; }", 1, "off");
-	warnings_of(HEAD "trust a { rsa 3072; }\ntrust b { }\ntrust a;\ndomain x.vn { trust b; }",
+	warnings_of(HEAD
+	    "trust a { rsa 3072; }\ntrust b { store \"a\"; }\ntrust a;\ndomain x.vn { trust b; }",
 	    1, "asks for less than that of line 6");
-	warnings_of(HEAD "trust a { revocation-hours 5; }\ntrust b { revocation-hours 6; }\ntrust "
-			 "a;\nagency H37 { trust b; }",
+	warnings_of(HEAD
+	    "trust a { revocation-hours 5; }\ntrust b { store \"a\"; revocation-hours 6; }\ntrust "
+	    "a;\nagency H37 { trust b; }",
 	    1, "asks for less");
 	warnings_of(HEAD "trust a { rsa 3072; }\ntrust b { }\ntrust a;\ndomain x.vn { trust b "
 			 "instead reason \"x\" until 2099-01-01; }",
 	    0, "");
+	warnings_of(HEAD
+	    "trust a { }\ntrust b { store \"a\"; rsa 3072; }\ntrust a;\ndomain x.vn { trust b; }",
+	    0, "");
+}
+
+#define STORES HEAD "trust a { }\ntrust b { }\ntrust c { store \"a\"; }\n"
+
+/* Whose certificates count is changed by a nearer trust as well, not only what they must be. */
+static void
+another_store(void **state)
+{
+	(void)state;
+	warnings_of(STORES "trust a;\nagency H37 { trust b; }", 1,
+	    "another store in the place of that of line 7");
+	warnings_of(STORES "trust a;\nagency H37 { trust c; }", 0, "");
+	warnings_of(STORES
+	    "trust a;\nagency H37 { trust b instead reason \"x\" until 2099-01-01; }",
+	    0, "");
 	warnings_of(
-	    HEAD "trust a { }\ntrust b { rsa 3072; }\ntrust a;\ndomain x.vn { trust b; }", 0, "");
+	    STORES "domain *.x.vn { trust a; }\ndomain so.x.vn { trust b; }", 1, "another store");
+	warnings_of(
+	    STORES "domain x.vn { trust a; }\nperson \"an@x.vn\" { trust b; }", 1, "another store");
+	warnings_of(STORES "domain x.vn { trust a; }\nperson \"an@y.vn\" { trust b; }", 0, "");
+	warnings_of(
+	    STORES "agency H37 { trust a; }\nagency H37.02 { trust b; }", 1, "another store");
+	warnings_of(STORES "agency H37 { trust a; }\nagency H370 { trust b; }", 0, "");
+	/* both, each by a line of its own */
+	warnings_of(HEAD "trust a { rsa 3072; }\ntrust b { }\ntrust a;\ndomain x.vn { trust b; }",
+	    2, "asks for less");
 }
 
 static void
@@ -832,9 +861,9 @@ main(void)
 #define T(fn) cmocka_unit_test_setup_teardown(fn, begin, end)
 	const struct CMUnitTest tests[] = {T(errors_have_place_and_words),
 	    T(nesting_and_numbers_are_bounded), T(who_and_to_whom), T(subject_header_size),
-	    T(groups_of_the_directory), T(what_may_not_be_meant), T(attachments_and_signatures),
-	    T(first_decision_wins_and_findings_accumulate), T(verdicts_join),
-	    T(exceptions_expiry_scope), T(settings_of_the_nearest_scope),
+	    T(groups_of_the_directory), T(what_may_not_be_meant), T(another_store),
+	    T(attachments_and_signatures), T(first_decision_wins_and_findings_accumulate),
+	    T(verdicts_join), T(exceptions_expiry_scope), T(settings_of_the_nearest_scope),
 	    T(trust_of_the_nearest_scope), T(floors_of_signatures), T(limits_of_the_policy),
 	    T(numbers_are_asked_again), T(cost_is_bounded), T(printed_and_read_again)};
 
