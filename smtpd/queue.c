@@ -139,12 +139,6 @@ drop(struct qent *e)
 		queue_remove_after_sync(&id);
 }
 
-static bool
-is_for_relay(const struct qent *e)
-{
-	return e->state == QUEUE_ST_QUEUED || e->state == QUEUE_ST_WATCH;
-}
-
 /* Something is due: what is over goes, for the rest a relay is woken. */
 void
 queue_on_due(void *arg)
@@ -153,7 +147,7 @@ queue_on_due(void *arg)
 	int64_t now = queue_now_ms();
 
 	(void)arg;
-	while ((e = qdb_first(queue.db)) != NULL && e->due <= now && !is_for_relay(e)) {
+	while ((e = qdb_over(queue.db, now)) != NULL) {
 		size_t before = qdb_count(queue.db);
 		drop(e);
 		if (qdb_count(queue.db) == before) { /* no room to write */
@@ -161,7 +155,7 @@ queue_on_due(void *arg)
 			return;
 		}
 	}
-	if (e != NULL && e->due <= now) {
+	if ((e = qdb_first(queue.db)) != NULL && e->due <= now) {
 		for (size_t i = 0; i < queue.n_relays; i++)
 			(void)ipc_notify(queue.relays[i], QUEUE_WAKE, NULL);
 		/* asked again in a while should no relay be there */

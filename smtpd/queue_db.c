@@ -188,16 +188,30 @@ qdb_first(struct qdb *db)
 	return h[0].v[0];
 }
 
+static bool
+is_for_relay(const struct qent *e)
+{
+	return e->state == QUEUE_ST_QUEUED || e->state == QUEUE_ST_WATCH;
+}
+
 /* The first of a heap, when it is due and relay's business. */
 static struct qent *
 offered(const struct heap *h, int64_t now)
 {
 	struct qent *e = h->n == 0 ? NULL : h->v[0];
 
-	return e != NULL && e->due <= now &&
-		       (e->state == QUEUE_ST_QUEUED || e->state == QUEUE_ST_WATCH)
-		   ? e
-		   : NULL;
+	return e != NULL && e->due <= now && is_for_relay(e) ? e : NULL;
+}
+
+struct qent *
+qdb_over(struct qdb *db, int64_t now)
+{
+	for (size_t i = 0; i < sizeof(db->heaps) / sizeof(db->heaps[0]); i++) {
+		const struct heap *h = &db->heaps[i];
+		if (h->n > 0 && h->v[0]->due <= now && !is_for_relay(h->v[0]))
+			return h->v[0];
+	}
+	return NULL;
 }
 
 struct qent *

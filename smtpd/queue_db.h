@@ -55,6 +55,8 @@ struct qent *qdb_first(struct qdb *db);
 enum { QDB_URGENT_RUN = 4 };
 struct qent *qdb_next(struct qdb *db, int64_t now);
 void qdb_took(struct qdb *db, const struct qent *e);
+/* One whose time came and that is no business of relay's: held or over, to be dropped; NULL. In either order, since it stands before others in its own. */
+struct qent *qdb_over(struct qdb *db, int64_t now);
 /* Takes it out of the order of delivery, or puts it back. */
 void qdb_lease(struct qdb *db, struct qent *e, void *who);
 void qdb_unlease(struct qdb *db, struct qent *e);

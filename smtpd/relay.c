@@ -402,7 +402,7 @@ place(struct work *w, struct placed **out, bool *full_out)
 						    : relay_dest_of(e->rcpts[i].address,
 							  e->rcpts[i].state == RCPT_LOCAL),
 		    i};
-		full &= p[i].dest != NULL && relay_dest_is_full(p[i].dest);
+		full &= p[i].dest != NULL && relay_dest_is_full(p[i].dest, e->flags & ENV_URGENT);
 	}
 	qsort(p, w->n, sizeof(*p), by_dest);
 	for (uint32_t i = 0; i < w->n; i++) {
@@ -412,7 +412,7 @@ place(struct work *w, struct placed **out, bool *full_out)
 		    .address = x->address, .orcpt = x->orcpt, .notify = x->notify};
 	}
 	*out = p;
-	*full_out = full && !w->entry.hurry && !(e->flags & ENV_URGENT);
+	*full_out = full && !w->entry.hurry;
 	return 0;
 }
 

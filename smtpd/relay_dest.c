@@ -23,7 +23,6 @@ enum {
 	FORGET_MS = 600000, /* unused ones, and what is known of their failures */
 	SWEEP_MS = 30000,
 	LOCAL_MAX = 20, /* connections to the store */
-	URGENT_RUN = 4, /* urgent jobs that pass one that waits */
 };
 
 static struct relay_dest *buckets[BUCKETS];
@@ -51,7 +50,7 @@ dest_get(const char *name, const struct relay_route *route, struct slice domain,
 	if (d->domain == NULL)
 		fatal("no memory");
 	d->is_local = local;
-	d->waiting_tail = &d->waiting;
+	relay_line_init(&d->waiting);
 	d->used = loop_now_ms(relay.loop);
 	struct slice who = route->host != NULL ? slice_str(route->host) : domain;
 	d->tls = relay_tls_of(role_conf(), who);
@@ -106,9 +105,9 @@ limit_of(const struct relay_dest *d)
 }
 
 bool
-relay_dest_is_full(const struct relay_dest *d)
+relay_dest_is_full(const struct relay_dest *d, bool urgent)
 {
-	return d->n_waiting >= WAITING_EACH * limit_of(d);
+	return relay_line_is_full(&d->waiting, WAITING_EACH * limit_of(d), urgent);
 }
 
 void
@@ -124,24 +123,6 @@ job_fail(struct relay_dest *d, struct relay_job *j)
 	j->done(j->arg);
 }
 
-/* Behind the urgent ones that stand in front; at the end when others waited long enough. */
-static void
-wait_in_line(struct relay_dest *d, struct relay_job *j)
-{
-	struct relay_job **at = d->waiting_tail;
-
-	if (j->urgent && d->passed < URGENT_RUN) {
-		for (at = &d->waiting; *at != NULL && (*at)->urgent; at = &(*at)->next)
-			;
-		d->passed += *at != NULL;
-	}
-	j->next = *at;
-	*at = j;
-	if (j->next == NULL)
-		d->waiting_tail = &j->next;
-	d->n_waiting++;
-}
-
 void
 relay_dest_submit(struct relay_dest *d, struct relay_job *j)
 {
@@ -154,24 +135,8 @@ relay_dest_submit(struct relay_dest *d, struct relay_job *j)
 		d->active++;
 		relay_try_start(d, j);
 	} else {
-		wait_in_line(d, j);
+		relay_line_add(&d->waiting, j);
 	}
-}
-
-static struct relay_job *
-next_waiting(struct relay_dest *d)
-{
-	struct relay_job *j = d->waiting;
-
-	if (j == NULL)
-		return NULL;
-	d->waiting = j->next;
-	if (d->waiting == NULL)
-		d->waiting_tail = &d->waiting;
-	d->n_waiting--;
-	if (!j->urgent)
-		d->passed = 0;
-	return j;
 }
 
 /* Between 75 and 125 of a hundred: destinations of one outage do not come back in step. */
@@ -219,9 +184,10 @@ relay_dest_job_over(struct relay_dest *d, struct relay_job *j, bool reached, con
 		note_failure(d, why);
 	}
 	j->done(j->arg);
-	while (d->down_until > loop_now_ms(relay.loop) && (next = next_waiting(d)) != NULL)
+	while (d->down_until > loop_now_ms(relay.loop) &&
+	       (next = relay_line_take(&d->waiting)) != NULL)
 		job_fail(d, next);
-	while (d->active < limit_of(d) && (next = next_waiting(d)) != NULL) {
+	while (d->active < limit_of(d) && (next = relay_line_take(&d->waiting)) != NULL) {
 		d->active++;
 		relay_try_start(d, next);
 	}
@@ -236,7 +202,7 @@ on_sweep(void *arg)
 	for (size_t i = 0; i < BUCKETS; i++)
 		for (struct relay_dest **at = &buckets[i]; *at != NULL;) {
 			struct relay_dest *d = *at;
-			bool keep = d->active > 0 || d->waiting != NULL || d->idle != NULL ||
+			bool keep = d->active > 0 || d->waiting.n > 0 || d->idle != NULL ||
 				    d->used + FORGET_MS > now || d->down_until > now;
 			if (keep) {
 				at = &d->next;

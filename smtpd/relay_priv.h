@@ -26,6 +26,22 @@ struct relay {
 };
 extern struct relay relay;
 
+/* ---- relay_line.c ---- */
+struct relay_job;
+enum { RELAY_URGENT_RUN = 4 }; /* urgent jobs that pass one that waits */
+/* Those that wait, in the order they go. */
+struct relay_line {
+	struct relay_job *first, **tail;
+	unsigned n;
+	unsigned passed; /* urgent jobs that were put before others, in a row */
+};
+void relay_line_init(struct relay_line *l);
+/* j is borrowed until relay_line_take. Behind the urgent ones that stand in front; at the end when others waited long enough. */
+void relay_line_add(struct relay_line *l, struct relay_job *j);
+struct relay_job *relay_line_take(struct relay_line *l); /* NULL: none */
+/* Whether one more is too many, of most for all; as many again are kept for urgent ones alone. */
+bool relay_line_is_full(const struct relay_line *l, unsigned most, bool urgent);
+
 /* ---- relay_dest.c: destinations: who may connect how often, and when again ---- */
 
 struct relay_dest;
@@ -47,9 +63,7 @@ struct relay_dest {
 	bool is_local; /* the store: no back-off, the queue looks after it */
 	enum relay_tls tls;
 	unsigned active; /* jobs that connect or are delivered */
-	struct relay_job *waiting, **waiting_tail;
-	unsigned n_waiting;
-	unsigned passed; /* urgent jobs that were put before others, in a row */
+	struct relay_line waiting;
 	struct relay_conn *idle;
 	bool proven;       /* a conversation came about since the last failure */
 	unsigned failures; /* in a row */
@@ -61,8 +75,8 @@ struct relay_dest {
 struct relay_dest *relay_dest_of(const char *address, bool local);
 /* Our own smtpd-session: for mail that is to be judged anew. */
 struct relay_dest *relay_dest_judge(void);
-/* More for it would only wait. Urgent mail may all the same: it is put in front. */
-bool relay_dest_is_full(const struct relay_dest *d);
+/* More for it would only wait. Urgent mail may wait in front, as many again. */
+bool relay_dest_is_full(const struct relay_dest *d, bool urgent);
 /* What a person asks to be tried now is tried. */
 void relay_dest_hurry(struct relay_dest *d);
 /* j is borrowed until done, which may come from within the call. */

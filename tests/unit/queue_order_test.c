@@ -93,6 +93,51 @@ test_urgent_first(void **state)
 	qdb_close(db);
 }
 
+/* Two urgent ones come while one goes: of five that go one is another one, in the order of their times. */
+static void
+test_others_go_all_the_same(void **state)
+{
+	enum { OTHERS = 20, FIRST = 1000, TURNS = 5 * OTHERS };
+	struct qdb *db = open_db();
+	unsigned come = FIRST, others = 0, n;
+
+	(void)state;
+	for (n = 1; n <= OTHERS; n++)
+		put(db, n, 0, QUEUE_ST_QUEUED, 500 + n);
+	for (unsigned turn = 1; turn <= TURNS; turn++) {
+		put(db, come++, ENV_URGENT, QUEUE_ST_QUEUED, 100);
+		put(db, come++, ENV_URGENT, QUEUE_ST_QUEUED, 100);
+		if ((n = take(db, 1000)) < FIRST)
+			assert_int_equal(n, ++others);
+		assert_true(others >= turn / (QDB_URGENT_RUN + 1));
+	}
+	assert_int_equal(others, OTHERS);
+	qdb_close(db);
+}
+
+/* What is over stands in front of the others and is nobody's to take: it is found, and goes, while urgent ones with an earlier time wait. */
+static void
+test_what_is_over_blocks_nobody(void **state)
+{
+	struct qdb *db = open_db();
+	struct delivery_id nine = id_of(9);
+	struct qent *e;
+
+	(void)state;
+	put(db, 101, ENV_URGENT, QUEUE_ST_QUEUED, 10);
+	put(db, 9, 0, QUEUE_ST_DONE, 50);
+	put(db, 1, 0, QUEUE_ST_QUEUED, 60);
+	assert_null(qdb_over(db, 49));
+	e = qdb_over(db, 100);
+	assert_non_null(e);
+	assert_memory_equal(e->id.b, nine.b, DELIVERY_ID_LEN);
+	assert_int_equal(qdb_drop(db, &nine), 0);
+	assert_null(qdb_over(db, 100));
+	assert_int_equal(take(db, 100), 101);
+	assert_int_equal(take(db, 100), 1);
+	qdb_close(db);
+}
+
 /* What is not due yet is offered to nobody, however urgent; what is held is no business of relay. */
 static void
 test_by_time(void **state)
@@ -138,6 +183,8 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_urgent_first),
+	    cmocka_unit_test(test_others_go_all_the_same),
+	    cmocka_unit_test(test_what_is_over_blocks_nobody),
 	    cmocka_unit_test(test_by_time),
 	    cmocka_unit_test(test_changes),
 	};
