@@ -391,7 +391,8 @@ rule_urgent(const struct rule_facts *f, struct buf *detail)
 	for (d = f->scan->docs; u.len == 0 && d != NULL; d = d->next)
 		u = d->urgency;
 	buf_append_slice(detail, u);
-	return f->issued && u.len > 0;
+	/* it changes what goes first and who is told: nobody from outside gets that by a From of ours */
+	return f->authenticated && f->issued && u.len > 0;
 }
 
 /* ---- text and recipients ---- */

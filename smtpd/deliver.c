@@ -733,8 +733,9 @@ on_milters(void *arg, const struct milter_verdict *v)
 		log_msg(LOG_LVL_INFO, "released", "%s: %s", t->qid, d->ch.quarantine);
 		d->ch.quarantine = NULL;
 	}
-	d->urgent = d->ch.quarantine == NULL && urgent_judged(&d->msg);
-	if (apply_envelope_changes(d) != 0 || forward_expand(t, &d->msg) != 0 || render(d) != 0)
+	int err = apply_envelope_changes(d);
+	d->urgent = err == 0 && d->ch.quarantine == NULL && urgent_judged(d->c, &d->msg);
+	if (err != 0 || forward_expand(t, &d->msg) != 0 || render(d) != 0)
 		finish(d, 451, "4.3.0 The message could not be prepared");
 	else if (t->n_rcpts == 0)
 		finish(d, 250, text_with_id(d, "Taken as"));

@@ -45,6 +45,14 @@ keep_fields(struct slice header, struct buf *out)
 	buf_append_str(out, "\r\n");
 }
 
+/* Somebody signed in submitted it under an address of ours: who read what is nobody else's business. */
+static bool
+is_from_us(const struct qrow *row)
+{
+	return row->env.login[0] != '\0' && row->env.from[0] != '\0' &&
+	       conf_is_our_address(queue.conf, row->env.from);
+}
+
 int
 queue_watch_make(struct queue_watch *w, const struct delivery_id *id, const struct qrow *row,
     struct slice header, const uint32_t *in, size_t n)
@@ -55,8 +63,7 @@ queue_watch_make(struct queue_watch *w, const struct delivery_id *id, const stru
 	*w = (struct queue_watch){.wanted = false};
 	buf_init(&w->header, HEADER_MAX);
 	if (!(row->env.flags & ENV_URGENT) || queue.unread_ms == 0 || n == 0 ||
-	    (row->env.flags & ENV_BOUNCE) ||
-	    (row->env.from[0] == '\0' && conf_list_len(queue.conf, "urgent_alert_mail") == 0))
+	    (row->env.flags & ENV_BOUNCE) || !is_from_us(row))
 		return 0;
 	delivery_id_hex(id, hex);
 	rcpts = arena_calloc(queue.arena, n, sizeof(*rcpts));
@@ -228,7 +235,7 @@ notice(const struct qrow *watch, const uint8_t *result, const char *qid, struct 
 		.quarantine = "",
 		.flags = ENV_BOUNCE | ENV_8BIT | ENV_URGENT,
 		.rcpts = rcpts}};
-	if (watch->env.from[0] != '\0')
+	if (is_from_us(watch))
 		add_told(row, rcpts, watch->env.from);
 	for (size_t i = 0; i < n && i < OFFICERS_MAX; i++)
 		add_told(row, rcpts, conf_list_item(queue.conf, "urgent_alert_mail", i));

@@ -250,8 +250,9 @@ void sent_copies_start(struct client *c, const struct sent_message *m, struct se
 void sent_copies_free(struct sent_copies *s); /* NULL accepted; fn is not called */
 
 /* ---- urgent.c ---- */
-/* Whether our milter, in this transaction, judged the message to be an urgent document that goes on (P32 in mode enforce). */
-bool urgent_judged(const struct msg *m);
+/* Whether our milter, in this transaction, judged the message to be an urgent document that goes on (P32 in mode enforce), and one of us who signed in sends
+ * it, under an envelope sender of ours. After milters changed the envelope. */
+bool urgent_judged(const struct client *c, const struct msg *m);
 /* Its recipients, where the sender asked for nothing: reports of delivery, delay and failure (urgent_receipt). */
 void urgent_receipts(struct txn *t);
 

@@ -1,5 +1,6 @@
 /* urgent.c: urgent documents (P32) in smtpd-session: what our milter's verdict says of the mail, and the receipts its sender gets. Runs in smtpd-session.
- * Invariant: the word is a milter's: a field that came with the message says nothing, whatever its name. */
+ * Invariants: the word is a milter's: a field that came with the message says nothing, whatever its name; it counts for mail of somebody who signed in,
+ * whose envelope sender is an address of ours: nobody outside gets a place in front, or hears who read what. */
 #include "config.h"
 
 #include "smtpd/session_priv.h"
@@ -17,12 +18,24 @@ is_clients(const struct msg *m, const struct msg_field *f)
 	return at >= from && at < from + m->content.len;
 }
 
+/* Who signed in sends it, under an address of ours that is the person's or that the person may send as. What relay brings back to be judged was asked so
+ * when it was submitted. */
+static bool
+is_from_us(const struct client *c)
+{
+	const char *from = c->t->from;
+
+	return client_is_submission(c) && c->login != NULL && c->login->login[0] != '\0' &&
+	       from[0] != '\0' && conf_is_our_address(role_conf(), from) &&
+	       (c->port == PORT_JUDGE || client_may_send_as(c, slice_str(from), NULL));
+}
+
 bool
-urgent_judged(const struct msg *m)
+urgent_judged(const struct client *c, const struct msg *m)
 {
 	const struct msg_field *f;
 
-	for (size_t i = 0; (f = msg_find(m, "X-Congvu-Verdict", i)) != NULL; i++)
+	for (size_t i = 0; is_from_us(c) && (f = msg_find(m, "X-Congvu-Verdict", i)) != NULL; i++)
 		if (!is_clients(m, f) && slice_starts(slice_trim(f->value), "accept;") &&
 		    slice_find(f->value, slice_str("; urgency=")) >= 0)
 			return true;

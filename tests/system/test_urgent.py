@@ -168,6 +168,29 @@ def test_only_the_filter_says_so(server, soon):
     assert not [x for x in found(server, clerk, "INBOX", "TEXT", client.quoted(mid)) if b"multipart/report" in x]
 
 
+def test_nothing_for_who_is_outside(server, soon):
+    """A clerk's signed body, replayed at the MX under the clerk's name: no place in front, and no word of who got or opened it to the address outside."""
+    clerk, a, spy = server.user("clerk", agency="SKHCN"), server.user("staff", agency="STC"), "spy%s@doitac.example" % secrets.token_hex(4)
+    mid = client.new_id(server.domain)
+    entity = client.multipart([client.text_part("Kính gửi.\n"), client.attachment("qd.pdf", client.pdf(["So 1"]))])
+    subject = "[Hỏa tốc] %d/QĐ-SKHCN V/v: họp gấp" % random.randrange(1000, 99999)
+    s = server.mx()
+    code, said = client.transaction(s, spy, [a["address"]], client.header(clerk["address"], [a["address"]], subject, mid) + client.sign(entity, clerk))
+    client.close(s)
+    assert code == 250, said
+    got = server.fetch(a, mid)
+    assert b"X-Congvu-Verdict: accept" in got and b"urgency" not in got and b"Importance" not in got and b"P32" not in got, got[:3000]
+    time.sleep(SECONDS + 3)
+    qid = said.split()[-1]
+    assert [x for r in records(server, qid) for x in r.get("rcpts", []) if spy in x["address"]] == []
+    assert not [r for r in records(server, qid) if r["event"] in ("delivery", "alert")], records(server, qid)
+    assert spy not in server.congvu("--json", "queue", "list").stdout
+    log = "".join(f.read_text(errors="replace") for f in (server.dir / "log").glob("*") if f.is_file())
+    lines = [x for x in log.splitlines() if spy in x]
+    assert lines and not [x for x in lines if "rcpt=" in x and "rcpt=" + spy in x.replace("<", "")], lines
+    assert notices(server, soon, "INBOX", mid) == []
+
+
 def test_an_agency_that_only_warns(server, soon):
     """Mode warn marks the mail and does no more; the nearer setting holds."""
     clerk, box, a = server.user("clerk", agency="SKHCN"), box_of(server, "SKHCN"), server.user("staff", agency="STC")
