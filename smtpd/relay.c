@@ -142,13 +142,22 @@ on_recorded(void *arg, int err, uint64_t seq)
 		log_msg(LOG_LVL_DEBUG, "delivery_not_recorded", "%s", err_name(err));
 }
 
+/* The next server is another's store, which keeps no copies of what was sent: the mail itself went out, so nobody is told of that. */
+static bool
+keeps_no_copy(const struct work *w, const struct lmtp_rcpt *x)
+{
+	return (w->entry.env.flags & ENV_SENT) && x->code == 0 &&
+	       strcmp(x->text, LMTP_NO_SENT) == 0;
+}
+
 /* What an end is called in the audit log. */
 static const char *
 end_name(const struct work *w, const struct lmtp_rcpt *x)
 {
 	if (is_watch(w))
 		return x->result == LMTP_REFUSED ? "unread" : x->code == 0 ? "unknown" : "read";
-	return x->result != LMTP_DELIVERED        ? "refused"
+	return keeps_no_copy(w, x)                ? "none"
+	       : x->result != LMTP_DELIVERED      ? "refused"
 	       : (w->entry.env.flags & ENV_JUDGE) ? "judged"
 	       : (w->entry.env.flags & ENV_SENT)  ? "filed"
 						  : "delivered";
@@ -205,7 +214,9 @@ collect(struct work *w, struct queue_rcpt_result *res, bool last)
 	uint32_t n = 0, n_ends = 0;
 
 	for (uint32_t i = 0; i < w->n; i++) {
-		const struct lmtp_rcpt *x = &w->rcpts[i];
+		struct lmtp_rcpt *x = &w->rcpts[i];
+		if (x->result == LMTP_REFUSED && keeps_no_copy(w, x))
+			x->result = LMTP_DELIVERED;
 		bool is_end = x->result == LMTP_DELIVERED || x->result == LMTP_REFUSED;
 		if (x->result == 0 || (!last && (w->told[i] || !is_end)) || w->at[i] == SETTLED)
 			continue;

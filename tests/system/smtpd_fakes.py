@@ -212,10 +212,14 @@ class Ledger(Ipc):
 
     def __init__(self, path):
         self.outcomes = []
+        self.alerts = []  # [rule, qid, login, IP, address]
         super().__init__(path)
 
     def answer(self, kind, r):
-        if kind != 12:
+        if kind == 80:
+            self.alerts.append([r.s().decode() for _ in range(5)])
+            return 11, struct.pack(">Q", len(self.alerts))
+        if kind not in (12, 50):  # at once; by relay, later
             return self.error(ERR_TEMP)
         o = {"qid": r.s().decode(), "code": r.u(4), "enhanced": r.s().decode(), "text": r.s().decode(), "from": r.s().decode(),
              "login": r.s().decode(), "ip": r.s().decode(), "rcpts": []}
@@ -231,7 +235,7 @@ class Lmtp(Fake):
     def __init__(self, path, xcvid=True):
         self.mails = []  # (id, from line, address, bytes)
         self.copies = []  # the same, of what was for Sent
-        self.xcvid, self.keeps_sent = xcvid, True
+        self.xcvid, self.keeps_sent, self.tells_seen = xcvid, True, False
         self.rcpt_answer = lambda address, i: "250 2.1.5 Ok"
         self.data_answer = lambda address, i: "250 2.0.0 Ok"
         self.before_final = lambda: None
@@ -257,7 +261,7 @@ class Lmtp(Fake):
             if verb == b"RSET":
                 say("250 ok")
             elif verb == b"LHLO":
-                say("250-fake\r\n250-PIPELINING\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n%s%s250 SIZE" % ("250-XCVID\r\n" * self.xcvid, "250-XCVSENT\r\n" * self.keeps_sent))
+                say("250-fake\r\n250-PIPELINING\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n%s%s250 SIZE" % ("250-XCVID\r\n" * self.xcvid, "250-XCVSENT\r\n" * self.keeps_sent + "250-XCVSEEN\r\n" * self.tells_seen))
             elif verb == b"MAIL":
                 mail, rcpts = line.decode().strip(), []
                 ident = mail.split("XCVID=")[1].split()[0] if "XCVID=" in mail else None

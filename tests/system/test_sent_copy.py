@@ -17,7 +17,7 @@ import pytest
 
 import client
 from conftest import BUILD  # noqa: F401
-from smtpd_fakes import wait_for
+from smtpd_fakes import Ledger, Lmtp, wait_for
 from test_at_once import Directory, session, until
 from test_smtpd import AN, BINH, MAIL, VANTHU, listing, site  # noqa: F401
 
@@ -91,6 +91,25 @@ def test_a_store_that_keeps_none(site):  # noqa: F811
     assert site.submission().mail(VANTHU, [BINH], AS)[-1].startswith("250 2.0.0 Delivered as")
     assert [m[2] for m in site.lmtp.mails] == [BINH] and site.lmtp.copies == [] and listing(site) == []
     assert outcome(site) == [(BINH, "delivered")]
+
+
+def test_a_store_that_keeps_none_was_away(site):  # noqa: F811
+    """The copy waits because nobody knows what the store keeps; when it is back and keeps none, that is the end of it: nobody is told that anything failed."""
+    relays = Ledger(site.smtpd.run / "ledger.relay.sock")
+    site.lmtp.stop()
+    try:
+        assert site.submission().mail(VANTHU, [BINH], AS)[-1].startswith("250 2.0.0 Queued")
+        assert outcome(site) == [(BINH, "queued"), (VANTHU, "queued")] and len(listing(site)) == 2
+        site.lmtp = Lmtp(site.lmtp.path)
+        site.lmtp.keeps_sent = False
+        wait_for(lambda: listing(site) == [], 30)
+        wait_for(lambda: len(relays.outcomes) == 2)
+        ends = sorted((r[0], r[1]) for o in relays.outcomes for r in o["rcpts"])
+        assert ends == [(BINH, "delivered"), (VANTHU, "none")], ends
+        time.sleep(1)
+        assert [m[2] for m in site.lmtp.mails] == [BINH] and site.lmtp.copies == [] and listing(site) == []
+    finally:
+        relays.stop()
 
 
 # --- the whole
