@@ -83,8 +83,11 @@ struct queue_watch {
 int queue_watch_make(struct queue_watch *w, const struct delivery_id *id, const struct qrow *row,
     struct slice header, const uint32_t *in, size_t n);
 void queue_watch_done(struct queue_watch *w);
-/* What the store said: QUEUE_DELIVERED: read, or not there any more; QUEUE_REFUSED: unread. Durable at the next sync. */
-int queue_watch_result(const struct delivery_id *id, struct qrow *row, const uint8_t *result);
+/* How many of the recipients, the first ones, the store is yet to be asked about: of the others it said "unread" already. */
+uint32_t queue_watch_to_ask(const struct qrow *row);
+/* What the store said: QUEUE_DELIVERED: read, or not there any more; QUEUE_REFUSED: unread. One for each recipient of the row; those of whom it was said before
+ * are filled in. Durable at the next sync. */
+int queue_watch_result(const struct delivery_id *id, struct qrow *row, uint8_t *result);
 
 /* ---- queue_reply.c ---- */
 int queue_msg_reply(struct ipc_conn *c, uint32_t id, struct ipc_reader *r);

@@ -110,6 +110,8 @@ put_entry(struct buf *b, const struct qent *e, const struct qrow *row)
 {
 	struct envelope env = row->env;
 
+	if (row->state == QUEUE_ST_WATCH)
+		env.n_rcpts = queue_watch_to_ask(row);
 	env.rcpts = arena_calloc(queue.arena, env.n_rcpts + 1, sizeof(*env.rcpts));
 	if (env.rcpts == NULL)
 		return ERR_NOMEM;

@@ -264,24 +264,45 @@ log_end_of(const char *qid, uint32_t unread, uint32_t unknown)
 	log_end(&l);
 }
 
-/* Who is read, or was answered for, is over; the others are asked again, some times. */
+/* Of whom it is known that they read it the row knows no more. Those that did not stand at its end as RCPT_FAILED: relay gets only the others (queue_watch_to_ask),
+ * and asks for them again, some times. */
 static int
 again(const struct delivery_id *id, struct qrow *row, const uint8_t *result)
 {
 	struct qdb_put put = {.id = *id, .row = row};
+	struct envelope *e = &row->env;
+	struct envelope_rcpt *rcpts = arena_calloc(queue.arena, e->n_rcpts, sizeof(*rcpts));
 	uint32_t n = 0;
 
-	for (uint32_t i = 0; i < row->env.n_rcpts; i++)
-		if (result[i] != QUEUE_DELIVERED)
-			row->env.rcpts[n++] = row->env.rcpts[i];
-	row->env.n_rcpts = n;
+	if (rcpts == NULL)
+		return ERR_NOMEM;
+	for (uint32_t i = 0; i < e->n_rcpts; i++)
+		if (result[i] != QUEUE_DELIVERED && result[i] != QUEUE_REFUSED)
+			rcpts[n++] = e->rcpts[i];
+	for (uint32_t i = 0; i < e->n_rcpts; i++)
+		if (result[i] == QUEUE_REFUSED) {
+			rcpts[n] = e->rcpts[i];
+			rcpts[n++].state = RCPT_FAILED;
+		}
+	e->rcpts = rcpts;
+	e->n_rcpts = n;
 	row->attempts++;
 	row->due = queue_now_ms() + AGAIN_MS;
 	return qdb_put(queue.db, &put, NULL);
 }
 
+uint32_t
+queue_watch_to_ask(const struct qrow *row)
+{
+	uint32_t n = row->env.n_rcpts;
+
+	while (n > 0 && row->env.rcpts[n - 1].state == RCPT_FAILED)
+		n--;
+	return n;
+}
+
 int
-queue_watch_result(const struct delivery_id *id, struct qrow *row, const uint8_t *result)
+queue_watch_result(const struct delivery_id *id, struct qrow *row, uint8_t *result)
 {
 	uint32_t unread = 0, unknown = 0;
 	struct buf fields, header, body;
@@ -291,6 +312,8 @@ queue_watch_result(const struct delivery_id *id, struct qrow *row, const uint8_t
 	int r = 0;
 
 	for (uint32_t i = 0; i < row->env.n_rcpts; i++) {
+		if (row->env.rcpts[i].state == RCPT_FAILED)
+			result[i] = QUEUE_REFUSED;
 		unread += result[i] == QUEUE_REFUSED;
 		unknown += result[i] != QUEUE_REFUSED && result[i] != QUEUE_DELIVERED;
 	}

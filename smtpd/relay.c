@@ -399,7 +399,7 @@ place(struct work *w, struct placed **out, bool *full_out)
 {
 	const struct envelope *e = &w->entry.env;
 	struct placed *p = arena_calloc(w->arena, e->n_rcpts + 1, sizeof(*p));
-	bool full = e->n_rcpts > 0;
+	bool full = e->n_rcpts > 0, first = w->entry.hurry || (e->flags & ENV_URGENT);
 
 	w->n = e->n_rcpts;
 	w->rcpts = arena_calloc(w->arena, w->n + 1, sizeof(*w->rcpts));
@@ -413,7 +413,7 @@ place(struct work *w, struct placed **out, bool *full_out)
 						    : relay_dest_of(e->rcpts[i].address,
 							  e->rcpts[i].state == RCPT_LOCAL),
 		    i};
-		full &= p[i].dest != NULL && relay_dest_is_full(p[i].dest, e->flags & ENV_URGENT);
+		full &= p[i].dest != NULL && relay_dest_is_full(p[i].dest, first);
 	}
 	qsort(p, w->n, sizeof(*p), by_dest);
 	for (uint32_t i = 0; i < w->n; i++) {
@@ -423,7 +423,7 @@ place(struct work *w, struct placed **out, bool *full_out)
 		    .address = x->address, .orcpt = x->orcpt, .notify = x->notify};
 	}
 	*out = p;
-	*full_out = full && !w->entry.hurry;
+	*full_out = full;
 	return 0;
 }
 

@@ -105,9 +105,9 @@ limit_of(const struct relay_dest *d)
 }
 
 bool
-relay_dest_is_full(const struct relay_dest *d, bool urgent)
+relay_dest_is_full(const struct relay_dest *d, bool first)
 {
-	return relay_line_is_full(&d->waiting, WAITING_EACH * limit_of(d), urgent);
+	return relay_line_is_full(&d->waiting, WAITING_EACH * limit_of(d), first);
 }
 
 void

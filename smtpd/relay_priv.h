@@ -75,8 +75,8 @@ struct relay_dest {
 struct relay_dest *relay_dest_of(const char *address, bool local);
 /* Our own smtpd-session: for mail that is to be judged anew. */
 struct relay_dest *relay_dest_judge(void);
-/* More for it would only wait. Urgent mail may wait in front, as many again. */
-bool relay_dest_is_full(const struct relay_dest *d, bool urgent);
+/* More for it would only wait. Urgent mail may wait in front, as many again; so may what a person hurries. */
+bool relay_dest_is_full(const struct relay_dest *d, bool first);
 /* What a person asks to be tried now is tried. */
 void relay_dest_hurry(struct relay_dest *d);
 /* j is borrowed until done, which may come from within the call. */

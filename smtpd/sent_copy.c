@@ -126,7 +126,8 @@ to_queue(struct sent_copies *s)
 	    .envid = "",
 	    .login = s->c->login->login,
 	    .client_ip = s->c->ip,
-	    .flags = s->m->env_flags | ENV_SENT,
+	    /* what the mail is besides (urgent, to be judged) is no matter of its copy */
+	    .flags = (s->m->env_flags & (ENV_8BIT | ENV_SMTPUTF8)) | ENV_SENT,
 	    .quarantine = "",
 	    .rcpts = r};
 
