@@ -77,13 +77,26 @@ print_forms(FILE *f, const char *usage)
 	}
 }
 
+/* The manual page that has the command. */
+static const char *
+page_of(const struct command *cmd)
+{
+	static const char *const directory[] = {
+	    "agency", "staff", "post", "group", "alias", "delegate", "officer", "directory"};
+
+	for (size_t i = 0; i < sizeof(directory) / sizeof(directory[0]); i++)
+		if (strcmp(cmd->name, directory[i]) == 0)
+			return "congvu-directory";
+	return "congvu";
+}
+
 static void
 print_help(FILE *f, const struct command *cmd)
 {
 	if (cmd != NULL) {
 		fprintf(f, "%s\n", _("usage:"));
 		print_forms(f, cmd->usage);
-		fprintf(f, "%s. %s congvu(8).\n", _(cmd->help), _("See"));
+		fprintf(f, "%s. %s %s(8).\n", _(cmd->help), _("See"), page_of(cmd));
 		return;
 	}
 	fprintf(f, _("%s congvu [-c FILE] [--json] [--lang vi|en] COMMAND ...\n\n"), _("usage:"));

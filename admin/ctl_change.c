@@ -6,6 +6,7 @@
 #include "admin/ctl_mailbox.h"
 #include "admin/ctl_table.h"
 #include "admin/dir_journal.h"
+#include "directory/assignment.h"
 #include "lib/err.h"
 #include "lib/log.h"
 
@@ -168,16 +169,47 @@ ctl_status_word(const struct dir_entry *e)
 	return status;
 }
 
+/* A GeneralizedTime in UTC. */
+static bool
+time_of(const char *text, time_t *out)
+{
+	struct tm tm = {.tm_isdst = -1};
+	const char *end = strptime(text, "%Y%m%d%H%M%S", &tm);
+
+	if (end == NULL || strcmp(end, "Z") != 0)
+		return false;
+	*out = timegm(&tm);
+	return true;
+}
+
+const char *
+ctl_until(const char *text)
+{
+	static char out[40];
+	struct tm tm;
+	time_t t;
+
+	/* 20270101: what other tools write, the first day of no more */
+	if (strlen(text) == 8)
+		t = (time_t)assignment_time(slice_str(text));
+	else if (!time_of(text, &t))
+		t = 0;
+	if (t == 0 || localtime_r(&t, &tm) == NULL || tm.tm_hour + tm.tm_min + tm.tm_sec != 0)
+		return ctl_when(text);
+	t--;
+	if (localtime_r(&t, &tm) == NULL || strftime(out, sizeof(out), "%Y-%m-%d", &tm) == 0)
+		return ctl_when(text);
+	return out;
+}
+
 const char *
 ctl_when(const char *text)
 {
 	static char out[40];
-	struct tm tm = {.tm_isdst = -1};
-	const char *end = strptime(text, "%Y%m%d%H%M%S", &tm);
+	struct tm tm;
 	time_t t;
 
-	if (end != NULL && strcmp(end, "Z") == 0) {
-		t = timegm(&tm);
+	if (time_of(text, &t)) {
 		if (localtime_r(&t, &tm) != NULL &&
 		    strftime(out, sizeof(out), "%Y-%m-%d %H:%M", &tm) > 0)
 			return out;

@@ -44,5 +44,7 @@ const char *ctl_status_word(const struct dir_entry *e);
 const char *ctl_post_state(const char *state);
 /* A GeneralizedTime, or the digits of a day, as "2026-11-30 08:00" here; "" stays "". Static. */
 const char *ctl_when(const char *text);
+/* The same of an end, which is the first moment of no more: "2026-12-31" where that is midnight here, the last day as it was given. Static. */
+const char *ctl_until(const char *text);
 
 #endif

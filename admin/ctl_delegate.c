@@ -44,7 +44,7 @@ delegation_take(struct ctl_dir *d, const struct dir_entry *e, struct ctl_table *
 	ctl_table_cell(t, to);
 	ctl_table_cell(t, ctl_value(e, "vnRights"));
 	ctl_table_cell(t, ctl_when(ctl_value(e, "vnValidFrom")));
-	ctl_table_cell(t, ctl_when(ctl_value(e, "vnValidTo")));
+	ctl_table_cell(t, ctl_until(ctl_value(e, "vnValidTo")));
 	ctl_table_cell(t, ctl_status_word(e));
 	ctl_table_cell(t, ctl_value(e, "vnDecisionRef"));
 	json_set_str(j, "id", ctl_value(e, "vnDelegationId"));

@@ -129,6 +129,12 @@ ctl_dir_open(
 		rc = ctl_dir_fail(c, "ldap_uris, ldap_ca_file", err, NULL);
 		goto out;
 	}
+	/* a server that does not answer is told by what asks it something */
+	if (dir_sign_in(out->dir) == ERR_AUTH) {
+		rc = ctl_fail(c, EX_NOPERM, "%s: %s", bind_dn,
+		    _("sign-in to the directory refused: password, days or lock"));
+		goto out;
+	}
 	out->admin = dir_admin_new(c->conf, out->dir);
 	out->as = xstrdup(bind_dn);
 out:

@@ -257,7 +257,12 @@ check_texts(struct tree_check *x, const struct dir_entry *e, enum tree_part part
 	for (size_t i = 0; folded_attrs[part][i] != NULL; i++)
 		folded_missing(e, folded_attrs[part][i], &m);
 	folded = m.n;
-	if (folded > 0)
+	if (folded == 1)
+		tree_tell(x, WARN, "not-folded", e,
+		    _("%s has no folded twin beside it: names are not found without marks "
+		      "(--repair)"),
+		    m.names[0]);
+	else if (folded > 1)
 		tree_tell(x, WARN, "not-folded", e,
 		    _("%s and %zu more texts have no folded twin beside them: names are not found "
 		      "without marks (--repair)"),

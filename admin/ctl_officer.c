@@ -53,6 +53,7 @@ officer_add(struct ctl *c, struct ctl_dir *d, const struct args *a, struct buf *
 	enum change change = CHANGE_NONE;
 	struct json *j = json_obj_new();
 	int fd = -1, rc, err;
+	char *dn;
 
 	if (a->out != NULL && !a->change.dry_run &&
 	    (fd = open(a->out, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600)) < 0) {
@@ -60,7 +61,9 @@ officer_add(struct ctl *c, struct ctl_dir *d, const struct args *a, struct buf *
 		free(text);
 		return ctl_fail(c, EX_CANTCREAT, "%s: %s", a->out, strerror(errno));
 	}
+	dn = dir_admin_officer_dn(d->admin, a->name);
 	err = dir_admin_officer_add(d->admin, &p, password, &change, &why);
+	json_set_str(j, "dn", dn);
 	if (err == 0 && password->len > 0 && a->out == NULL)
 		json_set_slice(j, "password", buf_slice(password));
 	rc = ctl_change_told(c, &a->change, d, a->name, err, change, why, j);
@@ -68,10 +71,13 @@ officer_add(struct ctl *c, struct ctl_dir *d, const struct args *a, struct buf *
 		rc = password_write(c, fd, a->out, buf_slice(password));
 	else if (fd >= 0)
 		(void)unlink(a->out); /* there is nothing to put into it */
+	if (rc == 0 && !c->json)
+		printf("%s: %s\n", _("to sign in with"), dn);
 	if (rc == 0 && password->len > 0 && a->out == NULL && !c->json)
 		printf("%s: %s\n", _("password"), buf_cstr(password));
 	if (fd >= 0)
 		close(fd);
+	free(dn);
 	free(text);
 	return rc;
 }
@@ -122,7 +128,7 @@ officer_take(struct ctl_dir *d, const struct dir_entry *e, struct ctl_table *t)
 	ctl_table_cell(t, ctl_value(e, "cn"));
 	ctl_table_cell(t, who == NULL ? "-" : who);
 	ctl_table_cell(t, ctl_when(ctl_value(e, "vnValidFrom")));
-	ctl_table_cell(t, ctl_when(ctl_value(e, "vnValidTo")));
+	ctl_table_cell(t, ctl_until(ctl_value(e, "vnValidTo")));
 	ctl_table_cell(t, ctl_post_state(state_of(e)));
 	ctl_table_cell(t, buf_cstr(&codes));
 	json_set_str(j, "name", ctl_value(e, "cn"));

@@ -118,9 +118,16 @@ ctl_password_slip(struct ctl *c, struct ctl_dir *d, char **who, size_t n, const 
 
 		last = rc != 0 ? rc : last;
 	}
+	/* a page that nobody knows to be of use stays (slip_one): then it is not empty */
+	if (json_len(list) == 0 && lseek(fd, 0, SEEK_END) == 0)
+		(void)unlink(out);
 	close(fd);
 	if (c->json)
 		return ctl_json_take(list, last);
+	if (last != 0 && json_len(list) == 0) {
+		json_free(list);
+		return last;
+	}
 	printf("%s: %zu %s\n", out, json_len(list),
 	    _("slips; print the file, hand them over, then remove it"));
 	json_free(list);

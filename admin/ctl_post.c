@@ -71,7 +71,7 @@ post_cells(struct ctl_table *t, const struct dir_entry *e, const struct post_hol
 	ctl_table_cell(t, ctl_status_word(e));
 	ctl_table_cell(t, h == NULL ? "-" : h->name);
 	ctl_table_cell(t, h == NULL ? "" : ctl_when(h->from));
-	ctl_table_cell(t, h == NULL ? "" : ctl_when(h->until));
+	ctl_table_cell(t, h == NULL ? "" : ctl_until(h->until));
 	ctl_table_cell(t, h == NULL ? "" : ctl_post_state(h->state));
 }
 

@@ -263,14 +263,14 @@ print_labelled(const char *label, const char *value)
 
 /* ---- show: where somebody is, for which days ---- */
 
-/* "2026-11-30 00:00" of a field; static. */
+/* "2026-11-30 00:00" of a field, of an end the last day; static. */
 static const char *
-day_of(struct slice v)
+day_of(struct slice v, bool end)
 {
 	char text[40];
 
 	snprintf(text, sizeof(text), "%.*s", (int)v.len, (const char *)v.ptr);
-	return ctl_when(text);
+	return end ? ctl_until(text) : ctl_when(text);
 }
 
 /* A field as a word of ours; static. */
@@ -304,9 +304,9 @@ assignment_print(const struct assignment *f)
 	buf_append_byte(&b, ' ');
 	buf_append_slice(&b, f->post);
 	if (f->from.len > 0)
-		buf_appendf(&b, " %s %s", _("from"), day_of(f->from));
+		buf_appendf(&b, " %s %s", _("from"), day_of(f->from, false));
 	if (f->to.len > 0)
-		buf_appendf(&b, " %s %s", _("until"), day_of(f->to));
+		buf_appendf(&b, " %s %s", _("until"), day_of(f->to, true));
 	if (f->decision.len > 0)
 		buf_appendf(&b, " (%.*s)", (int)f->decision.len, (const char *)f->decision.ptr);
 	if (*state != '\0')

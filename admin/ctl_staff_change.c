@@ -60,7 +60,7 @@ effect_detail(const struct json *e, const char *verb, struct buf *b)
 
 	buf_append_str(b, json_cstr(json_get(e, "rights")));
 	if (*until != '\0')
-		buf_appendf(comma(b), _("until %s"), ctl_when(until));
+		buf_appendf(comma(b), _("until %s"), ctl_until(until));
 	if (*through != '\0')
 		buf_appendf(comma(b), _("through the post %s"), through);
 	/* a post stays with who is frozen, and nobody acts in it */

@@ -2,6 +2,7 @@
 #include "config.h"
 
 #include "admin/ctl.h"
+#include "admin/ctl_change.h"
 #include "admin/ctl_staff.h"
 
 #include "lib/err.h"
@@ -84,7 +85,7 @@ show_lines(const struct ctl *c, const struct dir_entry *e, bool keep)
 	const char *text = value_of(c, e, "dir_attr_reply_text"),
 		   *from = value_of(c, e, "dir_attr_reply_from"),
 		   *until = value_of(c, e, "dir_attr_reply_until");
-	char day_from[40], day_until[40];
+	char day_from[40];
 
 	for (size_t i = 0; to != NULL && i < to->n_values; i++) {
 		const char *address = (const char *)to->values[i].ptr;
@@ -103,7 +104,7 @@ show_lines(const struct ctl *c, const struct dir_entry *e, bool keep)
 	if (from[0] != '\0')
 		printf("%s %s ", _("from"), when(from, day_from));
 	if (until[0] != '\0')
-		printf("%s %s ", _("until"), when(until, day_until));
+		printf("%s %s ", _("until"), ctl_until(until));
 	printf("\"%.*s\"\n", (int)strcspn(text, "\r\n"), text);
 }
 

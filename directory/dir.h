@@ -62,6 +62,9 @@ int dir_search(struct dir *d, const char *base, const char *filter, const char *
 /* One entry by its DN: *out has exactly one. ERR_NOTFOUND, ERR_TEMP. */
 int dir_read(struct dir *d, const char *dn, const char *const *attrs, struct dir_result **out);
 
+/* Signs in as the service now, and not with the first search: 0; ERR_AUTH (the server takes no such sign-in: the password, its days, or a lock), ERR_TEMP.
+ * What is wrong is not logged, since the caller tells it. */
+int dir_sign_in(struct dir *d);
 /* Whether password is that of dn, by an LDAP bind on a connection of its own. 0; ERR_AUTH (wrong, or the account is locked; an empty
  * password always is wrong: RFC 4513 5.1.2 would make it anonymous); ERR_EXPIRED and ERR_MUST_CHANGE (right, and the password policy is
  * against it); ERR_TEMP. says_out, when not NULL: what the policy says of a password that is taken. */

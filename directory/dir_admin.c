@@ -253,7 +253,7 @@ mods_fmt(struct mods *m, const char *name, const char *fmt, ...)
 	va_end(ap);
 	if (text == NULL)
 		m->err = ERR_NOMEM;
-	else if (strchr(name, ';') == NULL && strcmp(name, "cn") == 0)
+	else if (strcmp(name, "cn") == 0 || strcmp(name, "displayName") == 0)
 		mods_text(m, name, text);
 	else
 		mods_str(m, name, text);

@@ -206,11 +206,13 @@ struct officer_add {
 	const char *from, *until; /* days, as in post_assign */
 	const char *decision;
 };
-/* Given again with other agencies or days it has these. password_out gets that of a new account, which is kept nowhere; empty in a dry run and for one
- * that is there. ERR_EXISTS: the account is another person's. */
+/* Given again it has the agencies and days that are given now: without a first day it begins now, unless it has. password_out gets that of a new account, which is kept nowhere; empty in a dry run and for one
+ * that is there. ERR_EXISTS: the account is another person's; ERR_CONFLICT: the person is frozen; ERR_DENIED: an officer's account asks for it. */
 int dir_admin_officer_add(struct dir_admin *a, const struct officer_add *p,
     struct buf *password_out, enum change *change_out, char **why_out);
-/* The account goes. */
+/* What an account of this name signs in with, malloc'd. */
+char *dir_admin_officer_dn(const struct dir_admin *a, const char *name);
+/* The account goes. ERR_NOTFOUND: there is none of this name; ERR_DENIED: an officer's account asks for it. */
 int dir_admin_officer_remove(struct dir_admin *a, const char *name, const char *decision,
     enum change *change_out, char **why_out);
 /* cn, vnHrOf, roleOccupant, vnValidFrom, vnValidTo, vnDecisionRef, pwdAccountLockedTime. */

@@ -165,14 +165,17 @@ admin_assignment_set(struct dir_admin *a, struct mods *m, const struct dir_entry
 	to = to == NULL ? "" : to;
 	for (size_t i = 0; have != NULL && i < have->n_values; i++) {
 		struct assignment f;
+		struct slice first = slice_str(from == NULL ? now : from);
 
 		if (!is_open(have->values[i], kind, agency, post, &f))
 			continue;
-		if ((from == NULL || slice_eq_str(f.from, from)) && slice_eq_str(f.to, to))
+		/* both days are as given now: what was to come begins now, what has begun has */
+		if (from == NULL && assignment_when(f.from, f.to, time(NULL)) != ASSIGNMENT_LATER)
+			first = f.from;
+		if (slice_eq(f.from, first) && slice_eq_str(f.to, to))
 			return; /* is so */
 		mods_delete(m, "vnAssignment", have->values[i]);
-		put_new(m, kind, agency, post, from == NULL ? f.from : slice_str(from), to,
-		    cited(a, m));
+		put_new(m, kind, agency, post, first, to, cited(a, m));
 		return;
 	}
 	put_new(m, kind, agency, post, slice_str(from == NULL ? now : from), to, cited(a, m));

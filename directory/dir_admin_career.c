@@ -125,7 +125,12 @@ transfer(struct dir_admin *a, const struct dir_entry *e, const struct staff_tran
 		    admin_value(e, "vnStaffId"), was, g->code);
 	}
 	mods_init(&m);
-	err = admin_place(a, &m, e, g, p->title, false, why_out);
+	/* an officer who may not is told before the old rights go */
+	err = moves ? admin_not_oneself(a, e->dn, why_out) : 0;
+	if (err == 0 && moves)
+		err = admin_officer_over(a, slice_str(g->code), why_out);
+	if (err == 0)
+		err = admin_place(a, &m, e, g, p->title, false, why_out);
 	if (err == 0 && p->mail != NULL)
 		err = address_change(a, e, p->mail, &m, why_out);
 	if (p->role != NULL)
@@ -216,7 +221,9 @@ dir_admin_return(struct dir_admin *a, const char *who, const char *agency, const
 	if (err != 0)
 		return err;
 	mods_init(&m);
-	err = admin_agency(a, agency, &g, why_out);
+	err = admin_not_oneself(a, s.e->dn, why_out);
+	if (err == 0)
+		err = admin_agency(a, agency, &g, why_out);
 	if (err == 0 && strcasecmp(g->code, admin_value(s.e, "vnAgencyRef")) == 0)
 		err = admin_fail(why_out, ERR_CONFLICT, "%s belongs to %s: congvu staff transfer",
 		    admin_value(s.e, "vnStaffId"), g->code);
@@ -259,7 +266,8 @@ dir_admin_freeze(struct dir_admin *a, const char *who, bool freeze, const char *
 		return err;
 	is_frozen = strcasecmp(admin_value(s.e, "vnStatus"), "suspended") == 0;
 	mods_init(&m);
-	if (freeze != is_frozen) {
+	err = admin_not_oneself(a, s.e->dn, why_out);
+	if (err == 0 && freeze != is_frozen) {
 		mods_replace(&m, "vnStatus", freeze ? "suspended" : "active");
 		if (freeze)
 			epoch_raise(&m, s.e);
@@ -291,7 +299,8 @@ dir_admin_leave(struct dir_admin *a, const char *who, const char *decision, enum
 	if (err != 0)
 		return err;
 	mods_init(&m);
-	if (!admin_is_over(s.e)) {
+	err = admin_not_oneself(a, s.e->dn, why_out);
+	if (err == 0 && !admin_is_over(s.e)) {
 		admin_now(now);
 		mods_replace(&m, "vnStatus", "closed");
 		mods_replace(&m, "vnValidTo", now);

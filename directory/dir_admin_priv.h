@@ -49,7 +49,7 @@ void mods_delete(struct mods *m, const char *name, struct slice value);
 void mods_str(struct mods *m, const char *name, const char *value); /* NULL: left out */
 /* A text, NFC, and its folded twin ("cn;x-fold") when that differs. */
 void mods_text(struct mods *m, const char *name, const char *value);
-/* A name with a formatted text. */
+/* A formatted text; cn and displayName get their folded twin. */
 void mods_fmt(struct mods *m, const char *name, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 void mods_now(struct mods *m, const char *name); /* GeneralizedTime */
@@ -125,7 +125,7 @@ bool admin_assignment_carry(struct dir_admin *a, struct mods *m, const struct di
 /* Who comes to an agency for good is there no more for a time or beside another place; a post held there goes on. */
 void admin_assignments_settle(
     struct dir_admin *a, struct mods *m, const struct dir_entry *e, const char *agency);
-/* The first one of who is hired; one that is made or given other days (from NULL: now, or as it is; to NULL: open). */
+/* The first one of who is hired; one that is made or given other days (from NULL: now, or as it is where it has begun; to NULL: open). */
 void admin_assignment_first(struct dir_admin *a, struct mods *m, const char *agency);
 void admin_assignment_set(struct dir_admin *a, struct mods *m, const struct dir_entry *e,
     const char *kind, const char *agency, const char *post, const char *from, const char *to);
@@ -158,6 +158,17 @@ int admin_post_tell(
 int admin_officers_end(struct dir_admin *a, const char *dn, enum rights_scope scope,
     const char *agency, char **why_out);
 int admin_officers_lock(struct dir_admin *a, const char *dn, bool lock, char **why_out);
+/* Whether it is an officer's account that writes (below ou=officers), which central HR's is not. The three below are 0 for who is none. */
+bool admin_is_officer(const struct dir_admin *a);
+/* Before the first write: ERR_DENIED with words where the DN is the person whose account this is. A freeze of oneself would lock the account that writes it,
+ * which no officer may, when half of it is done. */
+int admin_not_oneself(struct dir_admin *a, const char *dn, char **why_out);
+/* ERR_DENIED with words where the agency is none of the officer's (vnHrOf). */
+int admin_officer_over(struct dir_admin *a, struct slice agency, char **why_out);
+/* What the directory server would refuse of a write that a dry run only thinks of: of an entry of another agency, or to give one to it, or of an agency
+ * itself. m NULL: it goes or moves. new: it is made. The rules for each attribute are not tried. ERR_DENIED with words. */
+int admin_officer_may(
+    struct dir_admin *a, const char *dn, const struct mods *m, bool new, char **why_out);
 
 /* Closes a delegation now. */
 int admin_delegation_end(struct dir_admin *a, const struct dir_entry *e, char **why_out);

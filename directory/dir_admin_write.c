@@ -237,6 +237,8 @@ admin_add(struct dir_admin *a, const char *dn, const struct mods *m, char **why_
 
 	if (err != 0)
 		return admin_fail(why_out, err, "the data are too large or no Unicode");
+	if (a->dry_run && (err = admin_officer_may(a, dn, m, true, why_out)) != 0)
+		return err;
 	change = change_new("add", dn);
 	attrs = json_arr_new();
 	for (size_t i = 0; i < m->n; i++) {
@@ -259,9 +261,12 @@ admin_add(struct dir_admin *a, const char *dn, const struct mods *m, char **why_
 int
 admin_move(struct dir_admin *a, const char *dn, const char *new_parent, char **why_out)
 {
-	struct json *change = change_new("move", dn);
-	int err;
+	struct json *change;
+	int err = a->dry_run ? admin_officer_may(a, dn, NULL, false, why_out) : 0;
 
+	if (err != 0)
+		return err;
+	change = change_new("move", dn);
 	json_set_str(change, "new_parent", new_parent);
 	json_set_take(change, "attributes", json_arr_new());
 	err = tell(a, change, why_out);
@@ -273,9 +278,13 @@ admin_move(struct dir_admin *a, const char *dn, const char *new_parent, char **w
 int
 admin_delete(struct dir_admin *a, const struct dir_entry *e, char **why_out)
 {
-	struct json *change = change_new("delete", e->dn), *attrs = json_arr_new();
-	int err;
+	struct json *change, *attrs;
+	int err = a->dry_run ? admin_officer_may(a, e->dn, NULL, false, why_out) : 0;
 
+	if (err != 0)
+		return err;
+	change = change_new("delete", e->dn);
+	attrs = json_arr_new();
 	for (size_t i = 0; i < e->n_attrs; i++) {
 		struct json *one = json_obj_new(), *removed = json_arr_new();
 
@@ -440,6 +449,8 @@ admin_modify(struct dir_admin *a, const char *dn, const struct mods *m, char **w
 
 		n += effect(&scratch, &m->m[i], have, &left[n], attrs);
 	}
+	if (err == 0 && n > 0 && a->dry_run)
+		err = admin_officer_may(a, dn, m, false, why_out);
 	if (err == 0 && n > 0) {
 		if (cite.len > 0 && !a->uncited && !is_cited(m))
 			n += effect(&scratch, &decision,

@@ -193,6 +193,29 @@ dir_read(struct dir *d, const char *dn, const char *const *attrs, struct dir_res
 
 /* ---- verifying passwords ---- */
 
+/* The server answered, and takes no such name with such a password. */
+static bool
+is_refusal(int rc)
+{
+	return rc == LDAP_INVALID_CREDENTIALS || rc == LDAP_INAPPROPRIATE_AUTH ||
+	       rc == LDAP_NO_SUCH_OBJECT || rc == LDAP_INVALID_DN_SYNTAX ||
+	       rc == LDAP_CONSTRAINT_VIOLATION;
+}
+
+int
+dir_sign_in(struct dir *d)
+{
+	struct link *l = NULL;
+	int rc;
+
+	d->is_told = true;
+	rc = dir_link_get(d, true, &l);
+	d->is_told = false;
+	if (rc == LDAP_SUCCESS)
+		dir_link_put(d, true, true, l, rc, dir_now_ms());
+	return rc == LDAP_SUCCESS ? 0 : is_refusal(rc) ? ERR_AUTH : ERR_TEMP;
+}
+
 /* What the policy's answer says: 0, ERR_EXPIRED or ERR_MUST_CHANGE. */
 static int
 policy_says(LDAP *ld, LDAPControl **ctrls, struct dir_says *says)
@@ -263,19 +286,12 @@ dir_verify(struct dir *d, const char *dn, struct slice password, struct dir_says
 	}
 	if (says_out != NULL)
 		*says_out = says;
-	switch (rc) {
-	case LDAP_SUCCESS:
+	if (rc == LDAP_SUCCESS)
 		return policy_err;
-	case LDAP_INVALID_CREDENTIALS:
-	case LDAP_INAPPROPRIATE_AUTH:
-	case LDAP_NO_SUCH_OBJECT:
-	case LDAP_INVALID_DN_SYNTAX:
-	case LDAP_CONSTRAINT_VIOLATION:
+	if (is_refusal(rc))
 		return policy_err != 0 ? policy_err : ERR_AUTH;
-	default:
-		log_failure("bind", dn, rc);
-		return ERR_TEMP;
-	}
+	log_failure("bind", dn, rc);
+	return ERR_TEMP;
 }
 
 /* ---- writing ---- */

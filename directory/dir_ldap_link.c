@@ -285,6 +285,10 @@ link_open_uri(struct dir *d, size_t uri, bool as_service, struct link **out)
 		struct log_line line;
 		char *detail = NULL;
 
+		if (d->is_told) {
+			dir_link_close(l);
+			return rc;
+		}
 		ldap_get_option(l->ld, LDAP_OPT_DIAGNOSTIC_MESSAGE, &detail);
 		log_begin(&line, LOG_LVL_WARN, "ldap_connect_failed");
 		log_str(&line, "uri", d->uris[uri]);

@@ -33,6 +33,8 @@ struct dir {
 	char *base, *bind_dn;
 	struct buf password;
 	unsigned timeout_ms, pool_max;
+	bool
+	    is_told; /* the caller tells why there is no connection: dir_sign_in, before there are threads */
 	pthread_mutex_t lock; /* pools, down_until, is_probed */
 	struct pool service, verify;
 };

@@ -154,12 +154,14 @@ directory_libcvdiradmin_a_SOURCES = directory/dir_admin.h directory/dir_admin_pr
 CV_CTL_DIR_LIBS = directory/libcvdiradmin.a directory/libcvldap.a directory/libcvnames.a lib/libcvmail.a lib/libcvcrypto.a
 CV_CTL_DIR_SYSLIBS = $(LDAP_LIBS) -llber $(IDN_LIBS) $(CV_MAIL_LIBS) $(CRYPTO_LIBS)
 
-check_PROGRAMS += tests/unit/dir_admin_test tests/unit/dir_admin_career_test
-TESTS += tests/unit/dir_admin_test tests/unit/dir_admin_career_test
+check_PROGRAMS += tests/unit/dir_admin_test tests/unit/dir_admin_career_test tests/unit/dir_admin_officer_test
+TESTS += tests/unit/dir_admin_test tests/unit/dir_admin_career_test tests/unit/dir_admin_officer_test
 CV_DIR_ADMIN_WORLD = tests/unit/dir_admin_world.h tests/unit/dir_admin_world.c
 tests_unit_dir_admin_test_SOURCES = tests/unit/dir_admin_test.c $(CV_DIR_ADMIN_WORLD)
 tests_unit_dir_admin_career_test_SOURCES = tests/unit/dir_admin_career_test.c $(CV_DIR_ADMIN_WORLD)
 tests_unit_dir_admin_career_test_LDADD = $(tests_unit_dir_admin_test_LDADD)
+tests_unit_dir_admin_officer_test_SOURCES = tests/unit/dir_admin_officer_test.c $(CV_DIR_ADMIN_WORLD)
+tests_unit_dir_admin_officer_test_LDADD = $(tests_unit_dir_admin_test_LDADD)
 tests_unit_dir_admin_test_LDADD = directory/libcvdiradmin.a directory/libcvdirfake.a lib/libcvjson.a lib/libcvconf.a $(CV_DIR_TEST_LIBS) \
 	$(CONFUSE_LIBS) $(JANSSON_LIBS) $(CMOCKA_LIBS)
 
