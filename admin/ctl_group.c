@@ -5,13 +5,14 @@
 #include "admin/ctl_change.h"
 #include "admin/ctl_table.h"
 
+#include "directory/people.h"
 #include "lib/err.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { LIST_MAX = 100 };
+enum { LIST_MAX = 100, SHOWN_MAX = 50 };
 
 struct args {
 	const char *name, *mail, *agency, *may_send, *of_agency, *of_title, *of_kind, *of_role, *id;
@@ -139,6 +140,43 @@ print_line(const char *label, const char *value)
 	buf_done(&b);
 }
 
+/* Who is behind the group today, by name and by rule, all levels: as mail to it is delivered. e: not closed. */
+static int
+today_show(struct ctl *c, struct ctl_dir *d, const struct dir_entry *e, struct json *j, char **why)
+{
+	struct json *list = json_arr_new();
+	struct people_rcpt *r = NULL;
+	struct people *p = NULL;
+	int err = people_new(c->conf, d->dir, &p, why);
+
+	if (err == 0)
+		err = people_rcpt(p, dir_entry_value(e, "mail"), &r);
+	for (size_t i = 0; err == 0 && i < r->n; i++) {
+		struct json *one = json_obj_new();
+		char line[1024];
+
+		json_set_str(one, "address", r->v[i].address);
+		json_set_str(one, "name", r->v[i].name);
+		json_push_take(list, one);
+		snprintf(line, sizeof(line), "%s %s", r->v[i].address, r->v[i].name);
+		if (!c->json && i < SHOWN_MAX)
+			print_line(_("reaches today"), line);
+		if (!c->json && i == SHOWN_MAX) {
+			snprintf(line, sizeof(line), _("and %zu more"), r->n - SHOWN_MAX);
+			print_line("", line);
+		}
+	}
+	json_set_take(j, "today", list);
+	people_rcpt_free(r);
+	people_free(p);
+	if (err == ERR_LIMIT && *why == NULL &&
+	    asprintf(why,
+		_("it has more than %d members, or is nested too deep: mail to it is refused"),
+		PEOPLE_GROUP_MAX) < 0)
+		*why = NULL;
+	return err == ERR_NOTFOUND ? 0 : err; /* no mail reaches it */
+}
+
 static int
 group_show(struct ctl *c, struct ctl_dir *d, const struct args *a)
 {
@@ -179,11 +217,12 @@ group_show(struct ctl *c, struct ctl_dir *d, const struct args *a)
 		free(name);
 	}
 	json_set_take(j, "members", members);
+	err = strcmp(ctl_value(e, "vnStatus"), "closed") == 0 ? 0 : today_show(c, d, e, j, &why);
 	dir_result_free(r);
-	if (c->json)
+	if (err == 0 && c->json)
 		return ctl_json_take(j, 0);
 	json_free(j);
-	return 0;
+	return err == 0 ? 0 : ctl_dir_fail(c, a->id, err, why);
 }
 
 static int

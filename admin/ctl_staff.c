@@ -7,11 +7,13 @@
 #include "admin/ctl_table.h"
 
 #include "directory/assignment.h"
+#include "directory/people.h"
 #include "lib/err.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sysexits.h>
 #include <time.h>
 
@@ -401,6 +403,54 @@ show_json(const struct dir_entry *e, const struct dir_result *held, bool all)
 	return j;
 }
 
+static bool
+is_held(const struct dir_result *held, const char *address)
+{
+	for (size_t i = 0; i < held->n_entries; i++)
+		if (strcasecmp(ctl_value(&held->entries[i], "mail"), address) == 0)
+			return true;
+	return false;
+}
+
+/* The functional mailboxes that the person opens today and no roster names them or their posts for: through groups, by name or by rule, or delegated. As
+ * sign-in has it; who does not sign in opens none. */
+static int
+through_show(struct ctl *c, struct ctl_dir *d, const struct dir_entry *e,
+    const struct dir_result *held, struct json *j, char **why)
+{
+	struct json *list = json_arr_new();
+	struct person_mailboxes *m = NULL;
+	struct people *p = NULL;
+	struct person *u = NULL;
+	int err = people_new(c->conf, d->dir, &p, why);
+
+	if (err == 0)
+		err = people_login(p, dir_entry_value(e, "uid"), &u);
+	if (err == 0)
+		err = people_mailboxes(p, u, &m);
+	for (size_t i = 0; err == 0 && i < m->n; i++) {
+		const struct person_mailbox *b = &m->v[i];
+		char line[512];
+
+		if (b->account[0] != 'f' || (b->rights[0] == '\0' && !b->may_send) ||
+		    is_held(held, b->address))
+			continue;
+		json_push_take(list, json_str_new(slice_str(b->address)));
+		snprintf(
+		    line, sizeof(line), "%s (%s)", b->address, _("through a group, or delegated"));
+		if (!c->json)
+			print_labelled(_("mailbox"), line);
+	}
+	if (j != NULL)
+		json_set_take(j, "mailboxes_through", list);
+	else
+		json_free(list);
+	person_mailboxes_free(m);
+	person_free(u);
+	people_free(p);
+	return err == ERR_NOTFOUND ? 0 : err;
+}
+
 static int
 staff_show(struct ctl *c, struct ctl_dir *d, const struct args *a)
 {
@@ -419,12 +469,16 @@ staff_show(struct ctl *c, struct ctl_dir *d, const struct args *a)
 		j = show_json(&r->entries[0], held, a->all);
 	else
 		show_print(&r->entries[0], held, a->all);
-	err = ctl_staff_mail_show(c, d, r->entries[0].dn, j);
-	if (j != NULL)
+	err = through_show(c, d, &r->entries[0], held, j, &why);
+	if (err == 0)
+		err = ctl_staff_mail_show(c, d, r->entries[0].dn, j);
+	if (j != NULL && err == 0)
 		ctl_json_take(j, 0);
+	else
+		json_free(j);
 	dir_result_free(held);
 	dir_result_free(r);
-	return err != 0 ? ctl_dir_fail(c, a->who, err, NULL) : 0;
+	return err != 0 ? ctl_dir_fail(c, a->who, err, why) : 0;
 }
 
 /* ---- all verbs ---- */

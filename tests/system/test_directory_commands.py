@@ -94,6 +94,12 @@ def test_a_career(server, agencies):
     assert again["id"] != who and again["mail"] not in (p["mail"], "")
 
 
+def reader(server, base, lines):
+    r = subprocess.run(["ldapmodify", "-x", "-H", "ldap://127.0.0.1:%d/" % (server.base + 389), "-D", "cn=hr,ou=services," + base, "-y", server.dir / "ldap/hr.password"],
+                       input="dn: vnMailboxId=h99.61-giamdoc,ou=mailboxes,%s\nchangetype: modify\n%s\n" % (base, lines), capture_output=True, text=True, timeout=60)
+    assert r.returncode == 0, r.stderr
+
+
 def test_posts_groups_aliases_and_delegations(server, agencies):
     one = agencies[0]
     p, q = person(server, "Khúc Văn Sơn", one), person(server, "Khúc Thị Thủy", one)
@@ -115,6 +121,25 @@ def test_posts_groups_aliases_and_delegations(server, agencies):
     assert r.returncode == 73 and "member of itself" in r.stderr
     group = answer(server.congvu("group", "show", "hop-smot", "--json"))
     assert sorted(group["of_role"]) == ["clerk", "head"] and len(group["members"]) == 4
+    # who is behind a rule is told, and what they open by it
+    change(server, "group", "create", "luat-smot", "--name", "Theo luật", "--of-agency", one, "--of-title", "Thủ kho", expect="added")
+    assert answer(server.congvu("group", "show", "luat-smot", "--json"))["today"] == []
+    change(server, "staff", "transfer", q["id"], "--title", "Thủ kho")
+    group = answer(server.congvu("group", "show", "luat-smot", "--json"))
+    assert [m["address"] for m in group["today"]] == [q["mail"]] and group["members_named"] == 0, group
+    assert q["mail"] in server.congvu("group", "show", "luat-smot").stdout
+    change(server, "group", "create", "ten-smot", "--name", "Theo tên", expect="added")
+    change(server, "group", "add", "ten-smot", q["id"])
+    base = p["dn"].split(",ou=people,")[1]
+    for named in ("luat-smot", "ten-smot"):
+        reader(server, base, "add: vnReader\nvnReader: cn=%s,ou=groups,%s" % (named, base))
+        assert shown(server, q["id"])["mailboxes_through"] == ["gd.smot@" + server.domain], named
+        assert "gd.smot@" in server.congvu("staff", "show", q["id"]).stdout
+        reader(server, base, "delete: vnReader")
+        assert shown(server, q["id"])["mailboxes_through"] == []
+    for named in ("luat-smot", "ten-smot"):
+        change(server, "group", "delete", named)
+    assert "today" not in answer(server.congvu("group", "show", "luat-smot", "--json"))
     change(server, "group", "remove", "hop-smot", p["id"], q["id"], "hop-con", "post:H99.61-giamdoc")
     change(server, "group", "delete", "hop-con")
     change(server, "group", "delete", "hop-con", expect="unchanged")
