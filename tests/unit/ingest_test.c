@@ -265,7 +265,7 @@ stored_msg(struct ipc_conn *c, uint16_t type, uint32_t id, struct ipc_reader *r,
 	int ret = 0;
 
 	(void)arg;
-	if (type == STORE_REBUILD_WAIT) /* there is never any */
+	if (type == STORE_REBUILD_WAIT || type == STORE_TEXT_WAIT) /* there is never any */
 		return ipc_reader_end(r);
 	if (type == STORE_CHECK) {
 		struct slice ticket = ipc_get_slice(r), account = ipc_get_slice(r);
