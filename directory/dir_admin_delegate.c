@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 static const char *const delegation_attrs[] = {"vnDelegationId", "vnDelegator", "vnDelegateTo",
     "vnRights", "vnValidFrom", "vnValidTo", "vnStatus", "vnDecisionRef", NULL};
@@ -150,7 +151,12 @@ dir_admin_delegate_grant(
 	} else if (err == 0) {
 		mods_init(&m);
 		mods_replace(&m, "vnRights", rights);
-		if (p->from != NULL)
+		/* both days are as given now: what was to come begins now, what has begun has */
+		if (p->from == NULL &&
+		    assignment_when(dir_entry_value(&r->entries[0], "vnValidFrom"),
+			slice_of(NULL, 0), time(NULL)) == ASSIGNMENT_LATER)
+			admin_now(from);
+		if (*from != '\0')
 			mods_replace(&m, "vnValidFrom", from);
 		mods_replace(&m, "vnValidTo", p->until == NULL ? NULL : until);
 		err = admin_modify(a, r->entries[0].dn, &m, why_out);

@@ -244,6 +244,30 @@ test_a_posts_days_are_as_given_now(void **state)
 }
 
 static void
+test_a_delegations_days_are_as_given_now(void **state)
+{
+	const struct delegate_grant later = {"1", "2", "lrs", false, "2099-01-01", NULL, QD},
+				    now = {"1", "2", "lrs", false, NULL, NULL, QD};
+	struct world *w = officers_world();
+	struct dir_result *r = NULL;
+	char *why = NULL;
+	enum change c;
+
+	(void)state;
+	OK(dir_admin_delegate_grant(w->a, &later, &c, &why));
+	OK(dir_admin_delegate_grant(w->a, &now, &c, &why));
+	assert_int_equal(c, CHANGE_CHANGED);
+	OK(dir_admin_delegations(w->a, NULL, true, &r, &why));
+	assert_int_equal(r->n_entries, 1);
+	assert_true(strncmp((const char *)dir_entry_value(&r->entries[0], "vnValidFrom").ptr, "209",
+			3) < 0);
+	dir_result_free(r);
+	OK(dir_admin_delegate_grant(w->a, &now, &c, &why));
+	assert_int_equal(c, CHANGE_NONE);
+	world_free(w);
+}
+
+static void
 test_a_posts_mailbox_is_found_without_marks(void **state)
 {
 	const struct post_create p = {"H9.1-giamdoc", "H9.1", "Giám đốc", "gd@tinhmau.example", QD};
@@ -268,6 +292,7 @@ main(void)
 	    cmocka_unit_test(test_a_dry_run_knows_whose_people_they_are),
 	    cmocka_unit_test(test_an_officers_days_are_as_given_now),
 	    cmocka_unit_test(test_a_posts_days_are_as_given_now),
+	    cmocka_unit_test(test_a_delegations_days_are_as_given_now),
 	    cmocka_unit_test(test_a_posts_mailbox_is_found_without_marks)};
 	int failed;
 
