@@ -96,6 +96,24 @@ check_assignment(struct tree_check *x, const struct dir_entry *e, struct slice v
 		    _("the assignment \"%s\" ends before it begins"), text);
 }
 
+/* Of a person or a post. */
+static void
+check_authority(struct tree_check *x, const struct dir_entry *e)
+{
+	const struct dir_attr *all = dir_entry_attr(e, "vnSigningAuthority");
+
+	for (size_t i = 0; all != NULL && i < all->n_values; i++) {
+		struct authority a;
+
+		authority_split(all->values[i], &a);
+		if (!authority_has_dates(&a))
+			tree_tell(x, BAD, "authority", e,
+			    _("\"%s\" has a day that is none, and lets nobody sign: it must be "
+			      "type;capacity;from;to;decision, a day like 20261231"),
+			    (const char *)all->values[i].ptr);
+	}
+}
+
 static void
 check_person(struct tree_check *x, const struct dir_entry *e)
 {
@@ -203,7 +221,8 @@ tree_check_dates(struct tree_check *x)
 	static const struct {
 		enum tree_part part;
 		void (*check)(struct tree_check *x, const struct dir_entry *e);
-	} each[] = {{TREE_PEOPLE, check_person}, {TREE_AGENCIES, check_agency},
+	} each[] = {{TREE_PEOPLE, check_person}, {TREE_PEOPLE, check_authority},
+	    {TREE_POSTS, check_authority}, {TREE_AGENCIES, check_agency},
 	    {TREE_OFFICERS, check_officer}, {TREE_DELEGATIONS, check_delegation}};
 	static const enum tree_part belonging[] = {TREE_MAILBOXES, TREE_GROUPS, TREE_POSTS};
 

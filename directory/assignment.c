@@ -48,6 +48,29 @@ assignment_time(struct slice v)
 	return mktime(&tm);
 }
 
+bool
+assignment_is_date(struct slice v)
+{
+	static const int width[6] = {4, 2, 2, 2, 2, 2};
+	static const int days[12] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
+	int f[6] = {0};
+	size_t at = 0;
+
+	if (v.len != 8 && !(v.len == 15 && v.ptr[14] == 'Z'))
+		return false;
+	for (int i = 0; i < (v.len == 8 ? 3 : 6); i++)
+		for (int k = 0; k < width[i]; k++, at++) {
+			if (v.ptr[at] < '0' || v.ptr[at] > '9')
+				return false;
+			f[i] = f[i] * 10 + (v.ptr[at] - '0');
+		}
+	if (f[1] < 1 || f[1] > 12 || f[2] < 1 || f[3] > 23 || f[4] > 59 || f[5] > 60)
+		return false;
+	if (f[1] == 2 && f[2] == 29)
+		return f[0] % 4 == 0 && (f[0] % 100 != 0 || f[0] % 400 == 0);
+	return f[2] <= days[f[1] - 1];
+}
+
 enum assignment_when
 assignment_when(struct slice from, struct slice to, int64_t now)
 {
@@ -56,4 +79,28 @@ assignment_when(struct slice from, struct slice to, int64_t now)
 	if (ends != 0 && (ends <= now || ends <= begins))
 		return ASSIGNMENT_OVER;
 	return begins > now ? ASSIGNMENT_LATER : ASSIGNMENT_NOW;
+}
+
+void
+authority_split(struct slice v, struct authority *out)
+{
+	struct slice f[4] = {{NULL, 0}}, rest = v;
+	size_t n = 0;
+
+	for (; n < 4 && rest.ptr != NULL; n++) {
+		ptrdiff_t at = slice_index(rest, ';');
+
+		f[n] = slice_trim(at < 0 ? rest : slice_sub(rest, 0, (size_t)at));
+		rest = at < 0 ? slice_of(NULL, 0) : slice_from(rest, (size_t)at + 1);
+	}
+	out->named = n < 2 ? v : slice_sub(v, 0, (size_t)(f[1].ptr + f[1].len - v.ptr));
+	out->from = f[2];
+	out->to = f[3];
+}
+
+bool
+authority_has_dates(const struct authority *a)
+{
+	return (a->from.len == 0 || assignment_is_date(a->from)) &&
+	       (a->to.len == 0 || assignment_is_date(a->to));
 }

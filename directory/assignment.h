@@ -1,9 +1,11 @@
-/* assignment.h: a value of vnAssignment, "kind;agency;post;from;to;decision": who is where, in which post, for which days. Pure. */
+/* assignment.h: a value of vnAssignment, "kind;agency;post;from;to;decision": who is where, in which post, for which days; one of vnSigningAuthority, of which the
+ * days alone matter here. Pure. */
 #ifndef CV_ASSIGNMENT_H
 #define CV_ASSIGNMENT_H
 
 #include "lib/buf.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /* Slices of the value, without the blanks around them; ptr NULL: the value has no such field. The decision has whatever follows the fifth semicolon. */
@@ -14,9 +16,19 @@ void assignment_split(struct slice v, struct assignment *out);
 
 /* A date as the schema has it in fields: "20250701", the first moment of that day here, or a GeneralizedTime, as seconds since 1970; 0 when it is none. */
 int64_t assignment_time(struct slice v);
+/* Whether it is such a date, of a day that the calendar has, and nothing else. */
+bool assignment_is_date(struct slice v);
 
 enum assignment_when { ASSIGNMENT_OVER, ASSIGNMENT_NOW, ASSIGNMENT_LATER };
 /* from and to as in an assignment, or as vnValidFrom and vnValidTo: the end is the first moment at which it holds no more; no bound where it is no date. */
 enum assignment_when assignment_when(struct slice from, struct slice to, int64_t now);
+
+/* "type;capacity;from;to;decision": what may be signed. named: "type;capacity" of the value, or all of it where it has no capacity; from, to: ptr NULL or empty: no bound. */
+struct authority {
+	struct slice named, from, to;
+};
+void authority_split(struct slice v, struct authority *out);
+/* Whether each of its days is a date or empty: a value of which one is mistyped gives nothing, rather than for ever. */
+bool authority_has_dates(const struct authority *a);
 
 #endif

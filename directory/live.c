@@ -81,7 +81,7 @@ struct live {
 	/* between the thread and the loop */
 	pthread_mutex_t lock;
 	struct buf keys;   /* each u8 1 subject, 0 entry; then the key and NUL */
-	struct buf raised; /* each u64 epoch, then the account and NUL */
+	struct buf raised; /* people_epochs_put */
 	bool any, polling;
 	int event;
 	bool poll_only;
@@ -471,6 +471,14 @@ on_key(struct live *v, bool is_subject, const char *key)
 }
 
 static void
+on_raised(void *arg, const char *account, uint64_t epoch)
+{
+	struct live *v = arg;
+
+	epoch_raise(v->epochs, account, epoch);
+}
+
+static void
 on_changes(void *arg, int events)
 {
 	struct live *v = arg;
@@ -489,13 +497,11 @@ on_changes(void *arg, int events)
 	v->any = false;
 	v->is_polling = v->polling;
 	pthread_mutex_unlock(&v->lock);
-	for (size_t at = 0; at < raised.len;) {
-		const char *account = (const char *)raised.data + at + sizeof(n);
-
-		memcpy(&n, raised.data + at, sizeof(n));
-		epoch_raise(v->epochs, account, n);
-		at += sizeof(n) + strlen(account) + 1;
-	}
+	people_epochs_each(buf_slice(&raised), on_raised, v);
+	if (raised.err != 0)
+		log_msg(LOG_LVL_ERROR, "epochs_lost",
+		    "more epochs were raised at once than are kept: tickets of the others are "
+		    "good until they end (ticket_seconds)");
 	buf_done(&raised);
 	if (any)
 		look_at_all(v);
@@ -533,11 +539,8 @@ on_dir_event(void *arg, enum dir_watch_kind kind, const struct dir_entry *e)
 	switch (kind) {
 	case DIR_WATCH_CHANGE:
 	case DIR_WATCH_GONE:
-		if (v->epochs != NULL && (epoch = people_epoch_of(v->people, e, account)) != 0 &&
-		    v->raised.err == 0) {
-			buf_append(&v->raised, &epoch, sizeof(epoch));
-			buf_append(&v->raised, account, strlen(account) + 1);
-		}
+		if (v->epochs != NULL && (epoch = people_epoch_of(v->people, e, account)) != 0)
+			(void)people_epochs_put(&v->raised, account, epoch); /* on_changes */
 		people_change_keys(v->people, e, key_add, v);
 		break;
 	case DIR_WATCH_ANY:

@@ -5,6 +5,7 @@
 
 #include "directory/people_priv.h"
 
+#include "directory/assignment.h"
 #include "directory/escape.h"
 #include "lib/addr.h"
 #include "lib/crypto.h"
@@ -14,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 enum { LOGIN_MAX = 10 /* entries that one name finds */ };
 
@@ -455,6 +457,32 @@ people_is_ours(const struct people *p, struct slice address)
 
 /* ---- signing in ---- */
 
+/* Those of today and of later before what is over, which alone may find no room. */
+static void
+assignments_take(const struct dir_attr *a, struct person *u)
+{
+	int64_t now = time(NULL);
+	struct strings l = {0};
+	size_t n_live = 0;
+
+	for (int over = 0; over < 2; over++)
+		for (size_t i = 0; a != NULL && i < a->n_values; i++) {
+			struct assignment f;
+
+			assignment_split(a->values[i], &f);
+			if ((assignment_when(f.from, f.to, now) == ASSIGNMENT_OVER) != (over != 0))
+				continue;
+			n_live += over == 0;
+			strings_add_take(&l, slice_dup(a->values[i]), PEOPLE_ASSIGNMENTS_MAX);
+		}
+	if (n_live > PEOPLE_ASSIGNMENTS_MAX)
+		log_msg(LOG_LVL_WARN, "too_many_assignments",
+		    "%s has %zu assignments that are not over: %d of them count", u->account,
+		    n_live, PEOPLE_ASSIGNMENTS_MAX);
+	u->assignments = l.v;
+	u->n_assignments = l.n;
+}
+
 static int
 person_make(struct people *p, const struct dir_entry *e, struct person **out)
 {
@@ -482,11 +510,7 @@ person_make(struct people *p, const struct dir_entry *e, struct person **out)
 	/* a minute of grace: the two are written by two clocks */
 	u->password_set = changed;
 	u->keys_are_old = made != 0 && changed > made + 60;
-	l = (struct strings){0};
-	for (size_t i = 0; assigned != NULL && i < assigned->n_values; i++)
-		strings_add_take(&l, slice_dup(assigned->values[i]), PEOPLE_ASSIGNMENTS_MAX);
-	u->assignments = l.v;
-	u->n_assignments = l.n;
+	assignments_take(assigned, u);
 	people_traits(p, e, u);
 	l = (struct strings){0};
 	for (size_t i = 0; scram != NULL && i < scram->n_values; i++)

@@ -113,6 +113,10 @@ void people_change_keys(const struct people *p, const struct dir_entry *e,
 
 /* The epoch of a changed entry, and whose account in the store it is; 0: of nobody's, or none. */
 uint64_t people_epoch_of(const struct people *p, const struct dir_entry *e, char account[48]);
+/* A list of such, between the thread that watches and the loop. One more, whole or not at all: 0, or to->err. */
+int people_epochs_put(struct buf *to, const char *account, uint64_t epoch);
+void people_epochs_each(
+    struct slice list, void (*fn)(void *arg, const char *account, uint64_t epoch), void *arg);
 
 /* ---- people_acl.c ---- */
 #define PEOPLE_ACL_MAX 200

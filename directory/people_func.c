@@ -297,25 +297,17 @@ subjects_of(struct people *p, const struct person *u, bool with_groups, struct s
 
 /* ---- what posts let sign ---- */
 
-/* "type;capacity;from;to;decision": the first two, when it holds today. */
+/* Of each value that holds today what it names; one with a day that is none holds never (`directory check` tells of it). */
 void
 people_authorities_add(const struct dir_attr *a, struct strings *l)
 {
 	for (size_t i = 0; a != NULL && i < a->n_values; i++) {
-		struct slice f[4] = {{NULL, 0}}, rest = a->values[i];
-		size_t n = 0, len;
+		struct authority v;
 
-		for (; n < 4 && rest.ptr != NULL; n++) {
-			ptrdiff_t at = slice_index(rest, ';');
-
-			f[n] = slice_trim(at < 0 ? rest : slice_sub(rest, 0, (size_t)at));
-			rest = at < 0 ? (struct slice){NULL, 0} : slice_from(rest, (size_t)at + 1);
-		}
-		if (assignment_when(f[2], f[3], time(NULL)) != ASSIGNMENT_NOW)
-			continue;
-		len = n < 2 ? a->values[i].len : (size_t)(f[1].ptr + f[1].len - a->values[i].ptr);
-		strings_add_take(
-		    l, slice_dup(slice_sub(a->values[i], 0, len)), PEOPLE_AUTHORITIES_MAX);
+		authority_split(a->values[i], &v);
+		if (authority_has_dates(&v) &&
+		    assignment_when(v.from, v.to, time(NULL)) == ASSIGNMENT_NOW)
+			strings_add_take(l, slice_dup(v.named), PEOPLE_AUTHORITIES_MAX);
 	}
 }
 

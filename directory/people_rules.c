@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <time.h>
 
 enum { RULES_FILTER_MAX = 256 * 1024, AGENCIES_AT_ONCE = 1000 };
 
@@ -74,6 +75,10 @@ result_join(struct dir_result **to, struct dir_result *r)
 {
 	if (*to == NULL) {
 		*to = r;
+		return;
+	}
+	if (r->n_entries == 0) { /* its entries may be NULL, which memcpy does not take */
+		dir_result_free(r);
 		return;
 	}
 	(*to)->entries =
@@ -218,25 +223,38 @@ struct place {
 };
 struct places {
 	struct place v[PLACES_MAX];
-	size_t n;
+	size_t n, more; /* more: those for which there was no room */
 	bool kinds_known;
 };
 
 static void
+place_add(struct places *l, struct place at)
+{
+	if (l->n < PLACES_MAX)
+		l->v[l->n++] = at;
+	else
+		l->more++;
+}
+
+/* Those of today and of later: what is over takes no room. */
+static void
 places_of(const struct person *u, struct places *l)
 {
-	for (size_t i = 0; i < u->n_traits && l->n < PLACES_MAX; i++)
+	int64_t now = time(NULL);
+
+	for (size_t i = 0; i < u->n_traits; i++)
 		if (strncmp(u->traits[i], member_agency, sizeof(member_agency) - 1) == 0)
-			l->v[l->n++] = (struct place){
-			    .agency = slice_str(u->traits[i] + sizeof(member_agency) - 1)};
-	for (size_t i = 0; i < u->n_assignments && l->n < PLACES_MAX; i++) {
+			place_add(l, (struct place){.agency = slice_str(
+							u->traits[i] + sizeof(member_agency) - 1)});
+	for (size_t i = 0; i < u->n_assignments; i++) {
 		struct assignment f;
 
 		assignment_split(slice_str(u->assignments[i]), &f);
-		if (f.agency.len > 0 && !slice_caseeq_str(f.kind, "primary"))
-			l->v[l->n++] = (struct place){.agency = f.agency,
-			    .from = assignment_time(f.from),
-			    .until = assignment_time(f.to)};
+		if (f.agency.len > 0 && !slice_caseeq_str(f.kind, "primary") &&
+		    assignment_when(f.from, f.to, now) != ASSIGNMENT_OVER)
+			place_add(l, (struct place){.agency = f.agency,
+					 .from = assignment_time(f.from),
+					 .until = assignment_time(f.to)});
 	}
 }
 
@@ -362,6 +380,10 @@ people_rule_groups(struct people *p, const struct person *u,
 	if (u->n_traits == 0 || strcasecmp(p->class_group, "vnMailGroup") != 0)
 		return 0;
 	places_of(u, &l);
+	if (l.more > 0)
+		log_msg(LOG_LVL_WARN, "too_many_places",
+		    "%s is in more than %d agencies: %zu of them give no mailbox by rule",
+		    u->account, PLACES_MAX, l.more);
 	err = candidates(p, u, &l, &r);
 	if (err == ERR_LIMIT) { /* nobody is kept out of the own mailbox by that */
 		log_msg(LOG_LVL_WARN, "too_many_groups",

@@ -94,3 +94,33 @@ people_epoch_of(const struct people *p, const struct dir_entry *e, char account[
 	people_account('p', id, account);
 	return epoch;
 }
+
+/* Each u64, then the account and NUL. */
+int
+people_epochs_put(struct buf *to, const char *account, uint64_t epoch)
+{
+	size_t len = strlen(account) + 1;
+	unsigned char *room = buf_reserve(to, sizeof(epoch) + len);
+
+	if (room == NULL)
+		return to->err;
+	memcpy(room, &epoch, sizeof(epoch));
+	memcpy(room + sizeof(epoch), account, len);
+	buf_commit(to, sizeof(epoch) + len);
+	return 0;
+}
+
+void
+people_epochs_each(
+    struct slice list, void (*fn)(void *arg, const char *account, uint64_t epoch), void *arg)
+{
+	uint64_t epoch;
+
+	while (list.len > sizeof(epoch)) {
+		const char *account = (const char *)list.ptr + sizeof(epoch);
+
+		memcpy(&epoch, list.ptr, sizeof(epoch));
+		fn(arg, account, epoch);
+		list = slice_from(list, sizeof(epoch) + strlen(account) + 1);
+	}
+}

@@ -312,8 +312,6 @@ line_cert(
 		return ERR_CORRUPT; /* each once */
 	if (r != NULL)
 		cert_table_remove(t, r); /* it was dropped, and came again */
-	if (cert_table_total(t) >= CERTS_PENDING_MAX + CERTS_OUTSIDE_MAX + CERTS_DECIDED_MAX)
-		return ERR_LIMIT;
 	r = xcalloc(1, sizeof *r);
 	memcpy(r->sha256, sha, 32);
 	r->state = CERT_PENDING;

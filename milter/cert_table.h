@@ -30,7 +30,8 @@ enum cert_state {
 	CERT_BANNED = 3,
 	CERT_WITHDRAWN = 4
 };
-const char *cert_state_name(enum cert_state s); /* "pending" */
+/* "pending", as in files and rows; static. s: one of the above. */
+const char *cert_state_name(enum cert_state s);
 /* CERT_UNKNOWN: no such name. */
 enum cert_state cert_state_of(struct slice name);
 
@@ -50,20 +51,26 @@ struct cert_row {
 };
 
 struct cert_table;
+/* Empty; no memory ends the process. cert_table_free: with all its rows; NULL accepted. */
 struct cert_table *cert_table_new(void);
 void cert_table_free(struct cert_table *t);
+/* The row of the certificate with this SHA-256 (of its DER), and the first in the order of the file, the others by its next; NULL: none. Rows are the table's, good
+ * until they are removed or expire, or the same certificate's next line "cert" comes. count, last and is_counted may be written; the rest may not. */
 struct cert_row *cert_table_find(struct cert_table *t, const unsigned char sha256[32]);
 struct cert_row *cert_table_first(struct cert_table *t);
+/* Rows of a state, kept count of; rows in all. */
 size_t cert_table_count(const struct cert_table *t, enum cert_state s);
 size_t cert_table_total(const struct cert_table *t);
-/* Takes in one line of the file (without LF) that stands at an offset. 0; ERR_CORRUPT: it is none of ours, or speaks of a certificate that is not there;
- * ERR_LIMIT: there are too many. *row_out (NULL accepted): whose line it is. */
+/* Takes in one line of the file (without LF) that stands at an offset. 0; ERR_CORRUPT: it is none of ours, or speaks of a certificate that is not there.
+ * *row_out (NULL accepted): whose line it is. No number of rows is too many here: which of them wait still, and whether a later line bans one, only the
+ * lines behind tell; cert_table_has_room and CERTS_DECIDED_MAX bound what the ledger adds, and the size of its file the rest. */
 int cert_table_line(
     struct cert_table *t, struct slice line, uint64_t at, struct cert_row **row_out);
-/* Whether one more may wait for this address. */
+/* Whether one more may wait for this address (normalized, NUL-terminated); inside: of somebody in the directory. It looks at every row. */
 bool cert_table_has_room(const struct cert_table *t, const char *address, bool inside);
+/* Takes a row of this table out and frees it. */
 void cert_table_remove(struct cert_table *t, struct cert_row *r);
-/* Drops what is out of its time, and what waits and was not seen for so many seconds. How many. */
+/* Drops what is out of its time (not_after, whatever was decided), and what waits and was not seen for more than so many seconds. How many. The file keeps their lines. */
 size_t cert_table_expire(struct cert_table *t, int64_t now, int64_t unseen_s);
 
 /* Whether a milter's entry is one that a line "cert" can be made of: all fields of their kinds and lengths, addresses and texts UTF-8, sha256 that of the first
@@ -80,6 +87,7 @@ int cert_line_get(struct slice line, struct json **out);
 struct cert_read {
 	uint64_t bad, size; /* size: of what was read, up to the last LF */
 };
-int cert_table_read(struct cert_table *t, int fd, struct cert_read *out); /* 0, ERR_IO */
+/* From the start of fd, which stays the caller's; its offset stays. 0, ERR_IO (also for no memory): t has part of them then. */
+int cert_table_read(struct cert_table *t, int fd, struct cert_read *out);
 
 #endif

@@ -88,6 +88,7 @@ int
 judge_cert(struct smime_trust *t, struct slice certs, struct slice rev, const struct json *params,
     struct buf *out)
 {
+	struct slice domain = json_str(json_get(params, "domain"));
 	struct arena *a = arena_new(MEMORY);
 	int64_t now = (int64_t)time(NULL);
 	struct findings f;
@@ -98,10 +99,12 @@ judge_cert(struct smime_trust *t, struct slice certs, struct slice rev, const st
 	if (a == NULL)
 		return ERR_NOMEM;
 	findings_init(&f, a);
+	/* as judgement_store: of an address that came with mail, and no choice of a store */
+	if (slice_index(domain, '=') >= 0)
+		domain = slice_str("");
 	err = take_rev(t, rev, now);
 	if (err == 0)
-		err = smime_cert_check(
-		    t, certs, json_str(json_get(params, "domain")), now, &f, &encrypts);
+		err = smime_cert_check(t, certs, domain, now, &f, &encrypts);
 	if (err == 0) {
 		o = facts_json(&f, f.sigs, encrypts);
 		err = json_canonical(o, out);

@@ -90,6 +90,9 @@ judgement_store(const struct rule_facts *f, struct arena *a)
 	struct slice domain = f->n_authors > 0 ? f->authors[0].domain : slice_str("");
 	const char *both;
 
+	/* who writes chooses the address, and must not choose the store by it */
+	if (slice_index(domain, '=') >= 0)
+		domain = slice_str("");
 	if (f->trust.store.len == 0)
 		return domain;
 	both = arena_printf(a, "%.*s=%.*s", (int)domain.len,

@@ -20,7 +20,8 @@ int judgement_read(struct slice header, const char *const *names, size_t n_names
     struct rule_facts *f);
 /* What the policy's trust demands of the authors' signatures, into f->trust: once the directory has said whose they are, before the scanner is asked. */
 void judgement_trust(const struct judgement *j, struct rule_facts *f);
-/* What the scanner is asked with: the first author's domain, or "DOMAIN=STORE" (smime.h). In the arena, or the author's. */
+/* What the scanner is asked with: the first author's domain, or "DOMAIN=STORE" (smime.h); one with a '=', which no host has, is none ("": as a domain without a
+ * store of its own). In the arena, or the author's. */
 struct slice judgement_store(const struct rule_facts *f, struct arena *a);
 /* Modes and limits in force for the authors (of several, the stricter) into j->in_force and f. f->modes points into j afterwards. */
 void judgement_modes(struct judgement *j, struct rule_facts *f);

@@ -1,5 +1,6 @@
 /* ledger_certs.c: ledger_certs.h. Runs in milter-ledger, the one writer of the file. Invariants: no delivery waits for a sync of this file; a decision is answered
- * when it is on stable storage; a line is appended whole or cut off again; the file is replaced by a synced one under its own name. What the milter says of a
+ * when it is on stable storage; a line is appended whole or cut off again, and where it cannot be cut off nothing is appended until the file was written anew;
+ * the file is replaced by a synced one under its own name. What the milter says of a
  * certificate is kept and not believed: who approves it has it judged anew. */
 #include "config.h"
 
@@ -28,6 +29,7 @@ static struct {
 	uint64_t size; /* octets */
 	int64_t unseen_s, full_said;
 	size_t refused;
+	bool is_torn; /* part of a line stands behind size */
 } certs = {.fd = -1, .dir_fd = -1};
 
 /* ---- the file ---- */
@@ -55,12 +57,16 @@ append(const struct json *j, uint64_t *at_out)
 	int err;
 
 	buf_init(&line, CERT_LINE_MAX);
-	err = cert_line_put(j, &line);
+	err = certs.is_torn ? ERR_IO : cert_line_put(j, &line);
 	if (err == 0 && certs.size + line.len > FILE_MAX)
 		err = ERR_FULL;
 	if (err == 0 && (err = write_all(certs.fd, buf_slice(&line))) != 0 &&
-	    ftruncate(certs.fd, (off_t)certs.size) != 0)
-		log_msg(LOG_LVL_ERROR, "certs_write", "half a line stays: %m");
+	    ftruncate(certs.fd, (off_t)certs.size) != 0) {
+		certs.is_torn = true;
+		log_msg(LOG_LVL_ERROR, "certs_write",
+		    "half a line stays in %s: nothing is added until it was written anew: %m",
+		    CERT_FILE);
+	}
 	if (err == 0) {
 		*at_out = certs.size;
 		certs.size += line.len;
@@ -152,6 +158,7 @@ load(void)
 	cert_table_free(certs.table);
 	certs.table = t;
 	certs.size = was.size;
+	certs.is_torn = false;
 	return 0;
 }
 
@@ -398,6 +405,8 @@ certs_tick(int64_t now)
 	size_t gone;
 	int err = 0;
 
+	if (certs.is_torn)
+		replace_file();
 	gone = cert_table_expire(certs.table, now, certs.unseen_s);
 	if (gone > 0)
 		log_msg(
@@ -411,6 +420,6 @@ certs_tick(int64_t now)
 		r->is_counted = err != 0;
 	}
 	live = live_octets();
-	if (certs.size > LEFTOVER_MIN && certs.size / 2 > live)
+	if (!certs.is_torn && certs.size > LEFTOVER_MIN && certs.size / 2 > live)
 		replace_file();
 }

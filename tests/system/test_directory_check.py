@@ -86,6 +86,7 @@ BROKEN = "".join([
     group("lon", *["vnStaffId=%06d,ou=people,%s" % (n % 6 + 1, BASE) + "," * 0 for n in range(6)]),
     "".join(group("sau%d" % n, "cn=sau%d,ou=groups,%s" % (n + 1, BASE)) for n in range(10)), group("sau10", person(1)),
     group("quytac", "cn=nobody", extra="vnMemberAgency: H99.98\n"),
+    staff(22, extra="vnSigningAuthority: QĐ;KT;20260101;20261331;9/QĐ\nvnSigningAuthority: NQ;TM;20200101;20201231;9/QĐ\n"),
     delegation_ldif("x", person(77)).replace("vnDecisionRef: 1/QĐ\n", "vnValidFrom: 20250101000000Z\nvnValidTo: 20240101000000Z\n"),
     "dn: cn=hr,ou=officers,%s\nobjectClass: organizationalRole\nobjectClass: vnHrOfficer\ncn: hr\nvnHrOf: H99\nvnHrOf: H99.10\nvnHrOf: H98\n\n" % BASE,
 ]) + TODAY
@@ -106,6 +107,7 @@ WANTED = {  # what is found, of whom, and a word of it
     ("unheld-today", "vnMailboxId=b-trong,", "behind trong:"), ("unheld-today", "vnMailboxId=b-nhom,", "behind nhom-chua:"), ("unheld-today", "vnMailboxId=b-doc2,", "trong"), ("unheld-today", "vnMailboxId=b-luat2,", "behind quytac:"),
     ("closed", "vnPositionCode=khoa,", "000020"),
     ("delegation-moved", "vnDelegationId=di", "000012 has gone from H99"), ("delegation-left", "vnDelegationId=nghi", "000015"),
+    ("authority", "vnStaffId=000022", "20261331"),
     ("expired", "vnAgencyCode=H99.10,", "20200101"), ("no-agency", "cn=hr,", "H98"), ("officer", "cn=hr,", "H99.02 below")}
 
 
@@ -133,7 +135,7 @@ def test_check_finds_each_fault_and_nothing_else(site):
     missing = {w for w in WANTED if not any(f["check"] == w[0] and f["text"].startswith(w[1]) and w[2] in f["text"] for f in found)}
     more = [f for f in found if not any(f["check"] == w[0] and f["text"].startswith(w[1]) and w[2] in f["text"] for w in WANTED)]
     assert not missing and not more
-    assert "21 people, 5 agencies, 7 posts, 14 mailboxes" in got["findings"][-1]["text"]
+    assert "22 people, 5 agencies, 7 posts, 14 mailboxes" in got["findings"][-1]["text"]
 
 
 def test_repair_fills_in_what_follows_and_nothing_else(site):

@@ -83,12 +83,48 @@ test_days(void **state)
 	assert_int_equal(assignment_time(slice_str("20260101")), now - 7 * 3600);
 }
 
+static bool
+is_date(const char *v)
+{
+	return assignment_is_date(slice_str(v));
+}
+
+static bool
+has_dates(const char *v, const char *named)
+{
+	struct authority a;
+
+	authority_split(slice_str(v), &a);
+	assert_field(a.named, named);
+	return authority_has_dates(&a);
+}
+
+static void
+test_authority(void **state)
+{
+	(void)state;
+	assert_true(is_date("20261231") && is_date("20240229") && is_date("20000229"));
+	assert_true(is_date("20261231235959Z"));
+	assert_false(is_date("20261331") || is_date("20260001") || is_date("20260100"));
+	assert_false(is_date("20260229") || is_date("21000229") || is_date("20260431"));
+	assert_false(is_date("") || is_date("2026123") || is_date("31/12/26") || is_date("2026"));
+	assert_false(is_date("20261231240000Z") || is_date("20261331000000Z"));
+	assert_false(is_date("20261231235959") || is_date("20261231235959z"));
+	assert_true(has_dates("QĐ", "QĐ"));
+	assert_true(has_dates("QĐ; KT ;20260101; 20261231 ;1/QĐ", "QĐ; KT"));
+	assert_true(has_dates("QĐ;KT;;;", "QĐ;KT"));
+	assert_true(has_dates("", ""));
+	assert_false(has_dates("QĐ;KT;20260101;20261331;1/QĐ", "QĐ;KT"));
+	assert_false(has_dates("QĐ;KT;hôm qua;", "QĐ;KT"));
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_fields),
 	    cmocka_unit_test(test_days),
+	    cmocka_unit_test(test_authority),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -8,10 +8,14 @@
 #include "milter/ledger_certs.h"
 #include "tests/unit/unit.h"
 
+#include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #define NOW 1800000000
@@ -469,6 +473,109 @@ written_anew(void **state)
 	assert_int_equal(state_of(77), CERT_PENDING);
 }
 
+static bool truncate_fails;
+
+/* In place of the C library's: a disk that fails for what is cut off as well. */
+int
+ftruncate(int fd, off_t size)
+{
+	if (truncate_fails) {
+		errno = EIO;
+		return -1;
+	}
+	return (int)syscall(SYS_ftruncate, fd, size);
+}
+
+/* A disk on which a line comes to stand in part, and cannot be taken away again: nothing is put behind it, and nothing of before is lost. */
+static void
+half_a_line_stays(void **state)
+{
+	struct rlimit was, now;
+	struct cert_read seen;
+	struct cert_table *t;
+	unsigned char sha[32];
+	struct stat st;
+
+	(void)state;
+	assert_int_equal(offer(1, "an@x.example", "p-000001"), 1);
+	assert_int_equal(offer(2, "binh@x.example", "p-000002"), 1);
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &was), 0);
+	signal(SIGXFSZ, SIG_IGN);
+	now = (struct rlimit){.rlim_cur = (rlim_t)st.st_size + 100, .rlim_max = was.rlim_max};
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &now), 0);
+	truncate_fails = true;
+	assert_int_equal(offer(3, "c@x.example", "p-000003"), 0);
+	/* also a line that there would be room for, and with a disk that is well again */
+	truncate_fails = false;
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &was), 0);
+	assert_int_equal(decide(1, "banned", false), ERR_IO);
+	assert_int_equal(state_of(1), CERT_PENDING);
+	assert_int_equal(offer(4, "d@x.example", "p-000004"), 0);
+	t = read_file(&seen);
+	assert_int_equal(cert_table_total(t), 2);
+	assert_int_equal(seen.size, st.st_size);
+	cert_table_free(t);
+	/* written anew, it goes on */
+	certs_tick(NOW);
+	assert_int_equal(decide(1, "banned", false), 0);
+	assert_int_equal(offer(5, "e@x.example", "p-000005"), 1);
+	certs_tick(NOW);
+	reopen();
+	t = read_file(&seen);
+	assert_int_equal(seen.bad, 0);
+	assert_int_equal(cert_table_total(t), 3);
+	sha_of(2, sha);
+	assert_non_null(cert_table_find(t, sha));
+	cert_table_free(t);
+	assert_int_equal(state_of(1), CERT_BANNED);
+	assert_int_equal(state_of(2), CERT_PENDING);
+	assert_int_equal(state_of(5), CERT_PENDING);
+}
+
+/* A file may have more rows than ever wait or are decided: those that went by themselves stand in it until it is written anew. A ban behind them holds. */
+static void
+bans_are_never_dropped(void **state)
+{
+	enum { N = CERTS_PENDING_MAX + CERTS_OUTSIDE_MAX + CERTS_DECIDED_MAX + 2 };
+	struct json *e = entry(1, "an@x.example", ""), *s = json_obj_new();
+	struct cert_table *t = cert_table_new();
+	struct cert_row *r = NULL;
+	char hex[65];
+	struct buf line;
+
+	(void)state;
+	buf_init(&line, CERT_LINE_MAX);
+	json_set_str(e, "k", "cert");
+	json_set_int(e, "first", NOW);
+	for (unsigned i = 0; i < N; i++) {
+		snprintf(hex, sizeof hex, "%08x%056x", i * 2654435761u, i);
+		json_set_str(e, "sha256", hex);
+		buf_reset(&line);
+		assert_int_equal(cert_line_put(e, &line), 0);
+		assert_int_equal(
+		    cert_table_line(t, slice_sub(buf_slice(&line), 0, line.len - 1), 0, NULL), 0);
+	}
+	json_set_str(s, "k", "state");
+	json_set_str(s, "sha256", hex); /* the last one's */
+	json_set_str(s, "state", "banned");
+	json_set_str(s, "by", "can.bo");
+	json_set_str(s, "decision", "1/QĐ");
+	json_set_str(s, "reason", "");
+	json_set_int(s, "at", NOW);
+	buf_reset(&line);
+	assert_int_equal(cert_line_put(s, &line), 0);
+	assert_int_equal(
+	    cert_table_line(t, slice_sub(buf_slice(&line), 0, line.len - 1), 0, &r), 0);
+	assert_true(r != NULL && r->state == CERT_BANNED);
+	assert_int_equal(cert_table_total(t), N);
+	assert_int_equal(cert_table_count(t, CERT_BANNED), 1);
+	json_free(e);
+	json_free(s);
+	buf_done(&line);
+	cert_table_free(t);
+}
+
 static void
 der_elements(void **state)
 {
@@ -512,6 +619,8 @@ main(void)
 	    cmocka_unit_test_setup_teardown(cut_anywhere, setup, teardown),
 	    cmocka_unit_test_setup_teardown(a_bad_line_costs_itself, setup, teardown),
 	    cmocka_unit_test_setup_teardown(written_anew, setup, teardown),
+	    cmocka_unit_test_setup_teardown(half_a_line_stays, setup, teardown),
+	    cmocka_unit_test(bans_are_never_dropped),
 	    cmocka_unit_test(der_elements),
 	};
 

@@ -374,6 +374,15 @@ test_groups_have_no_circles(void **state)
 	world_free(w);
 }
 
+/* With whatever code, and says why. */
+#define REFUSED(call)                            \
+	do {                                     \
+		assert_int_not_equal((call), 0); \
+		assert_non_null(why);            \
+		free(why);                       \
+		why = NULL;                      \
+	} while (0)
+
 static void
 test_hostile_words(void **state)
 {
@@ -392,19 +401,17 @@ test_hostile_words(void **state)
 		const struct agency_add add = {
 		    .code = word, .name = "Tên", .abbrev = "T", .kind = "dept", .decision = QD};
 
-		assert_int_not_equal(dir_admin_leave(w->a, word, QD, &c, &why), 0);
-		assert_non_null(why);
-		assert_int_not_equal(dir_admin_post_assign(w->a, &p, &c, &why), 0);
-		assert_int_not_equal(dir_admin_group_create(w->a, &g, &c, &why), 0);
-		assert_int_not_equal(dir_admin_agency_add(w->a, &add, &c, &why), 0);
-		assert_int_not_equal(dir_admin_alias(w->a, "1", word, true, QD, &c, &why), 0);
+		REFUSED(dir_admin_leave(w->a, word, QD, &c, &why));
+		REFUSED(dir_admin_post_assign(w->a, &p, &c, &why));
+		REFUSED(dir_admin_group_create(w->a, &g, &c, &why));
+		REFUSED(dir_admin_agency_add(w->a, &add, &c, &why));
+		REFUSED(dir_admin_alias(w->a, "1", word, true, QD, &c, &why));
 		if (i >= 4) /* a name that shows as another, or none */
-			assert_int_not_equal(
-			    dir_admin_agency_rename(w->a, "H9.1", word, NULL, QD, &c, &why), 0);
+			REFUSED(dir_admin_agency_rename(w->a, "H9.1", word, NULL, QD, &c, &why));
 		if (i >= 4) /* as a decision */
-			assert_int_not_equal(dir_admin_freeze(w->a, "1", true, word, &c, &why), 0);
+			REFUSED(dir_admin_freeze(w->a, "1", true, word, &c, &why));
 	}
-	assert_int_not_equal(dir_admin_freeze(w->a, "1", true, NULL, &c, &why), 0);
+	REFUSED(dir_admin_freeze(w->a, "1", true, NULL, &c, &why));
 	after = world_dump(w);
 	assert_string_equal(before, after);
 	free(before);

@@ -41,5 +41,13 @@ bool world_has(struct world *w, const char *dn, const char *attr, const char *va
 		if ((call) != 0)                        \
 			fail_msg("%s: %s", #call, why); \
 	} while (0)
+/* Fails with this code, and says why. */
+#define FAILS(call, code)                       \
+	do {                                    \
+		assert_int_equal((call), code); \
+		assert_non_null(why);           \
+		free(why);                      \
+		why = NULL;                     \
+	} while (0)
 
 #endif

@@ -442,7 +442,8 @@ test_authority_of_posts(void **state)
 	ENTRY("vnStaffId=80" PEOPLE, "objectClass", "vnCivilServant", "vnStaffId", "80", "uid",
 	    "ky", "mail", "ky@tinhmau.example", "vnStatus", "active", "vnAssignment", now,
 	    "vnAssignment", past, "vnAssignment", later, "vnSigningAuthority", "-;-;20200101",
-	    "vnSigningAuthority", ended, "vnSigningAuthority", begins);
+	    "vnSigningAuthority", ended, "vnSigningAuthority", begins, "vnSigningAuthority",
+	    "HD;TL;20200101;20261331", "vnSigningAuthority", "HD;TL;20201331;");
 	ENTRY("vnPositionCode=A-now,o=x", "vnPositionCode", "A-now", "vnSigningAuthority",
 	    "QĐ; KT ;20200101;;1/QD", "vnSigningAuthority", ended);
 	ENTRY("vnPositionCode=A-past,o=x", "vnPositionCode", "A-past", "roleOccupant",
@@ -458,6 +459,43 @@ test_authority_of_posts(void **state)
 	assert_true(may_sign("ky@tinhmau.example", "-;-", 3));
 	/* a functional mailbox signs nothing by posts, and nobody by being unknown */
 	assert_false(may_sign("nobody@tinhmau.example", "QĐ; KT", 0));
+}
+
+static size_t n_raised;
+
+static void
+on_raised(void *arg, const char *account, uint64_t epoch)
+{
+	const struct buf *l = arg;
+
+	assert_true((const unsigned char *)account + strlen(account) < l->data + l->len);
+	assert_string_equal(account, "p-000001");
+	assert_int_equal(epoch, n_raised + 7);
+	n_raised++;
+}
+
+/* What a full list has no room for is left out whole. */
+static void
+test_epochs_at_the_cap(void **state)
+{
+	(void)state;
+	for (size_t cap = 0; cap <= 60; cap++) {
+		struct buf l;
+		size_t n = 0;
+		int err;
+
+		buf_init(&l, cap);
+		while ((err = people_epochs_put(&l, "p-000001", n + 7)) == 0)
+			n++;
+		assert_int_equal(err, ERR_LIMIT);
+		assert_int_equal(n, cap / 17);
+		assert_int_equal(people_epochs_put(&l, "", 1), ERR_LIMIT);
+		n_raised = 0;
+		people_epochs_each(buf_slice(&l), on_raised, &l);
+		assert_int_equal(n_raised, n);
+		assert_int_equal(l.err, ERR_LIMIT);
+		buf_done(&l);
+	}
 }
 
 /* Posts by dated assignments, also through a group, and delegations to a post: the grants say from when until when. */
@@ -636,6 +674,49 @@ test_by_rule(void **state)
 	assert_true(has_dep(m, "cn=r-until,o=x", true));
 	person_mailboxes_free(m);
 	person_free(u);
+}
+
+/* However many assignments are over, those of today count. */
+static void
+past_places(size_t n_past)
+{
+	char uid[40], dn[80], past[250][80];
+	const char *list[520] = {"objectClass", "vnCivilServant", "vnStaffId", uid, "uid", uid,
+	    "vnStatus", "active", "vnAgencyRef", "Q.1"};
+	struct person_mailboxes *m = NULL;
+	struct person *u = NULL;
+	size_t n = 10;
+
+	snprintf(uid, sizeof(uid), "long%zu", n_past);
+	snprintf(dn, sizeof(dn), "vnStaffId=%s" PEOPLE, uid);
+	for (size_t i = 0; i < n_past; i++) {
+		snprintf(
+		    past[i], sizeof(past[i]), "concurrent;Q.OLD%zu;;20000101;20010101;1/QD", i);
+		list[n++] = "vnAssignment";
+		list[n++] = past[i];
+	}
+	list[n++] = "vnAssignment";
+	list[n++] = "concurrent;Q.NOW;;20200101;;9/QD";
+	dir_fake_add(dir, dn, list);
+	assert_int_equal(people_login(people, slice_str(uid), &u), 0);
+	assert_int_equal(people_mailboxes(people, u, &m), 0);
+	assert_non_null(box_of(m, "f-q-now"));
+	assert_null(box_of(m, "f-q-old"));
+	person_mailboxes_free(m);
+	person_free(u);
+}
+
+static void
+test_past_places(void **state)
+{
+	(void)state;
+	RULED("q-now", "vnMemberAgency", "Q.NOW");
+	RULED("q-old", "vnMemberAgency", "Q.OLD0");
+	past_places(0);
+	past_places(30);
+	past_places(31);
+	past_places(199);
+	past_places(250);
 }
 
 /* As many agencies of one kind as no filter has room for: those of the first and of the last one are found, and somebody who is of two of them once. */
@@ -942,6 +1023,8 @@ main(void)
 	    cmocka_unit_test(test_plain_tree),
 	    cmocka_unit_test(test_by_date),
 	    cmocka_unit_test(test_by_rule),
+	    cmocka_unit_test(test_past_places),
+	    cmocka_unit_test(test_epochs_at_the_cap),
 	    cmocka_unit_test(test_a_kind_of_thousands),
 	    cmocka_unit_test(test_owner),
 	    cmocka_unit_test(test_agency_symbols),

@@ -602,6 +602,30 @@ settings_of_the_nearest_scope(void **state)
 	assert_null(from);
 }
 
+static void
+store_is(const char *domain, const char *store, const char *want)
+{
+	rules.n_authors = 1;
+	rules.authors[0].domain = slice_str(domain);
+	rules.trust.store = slice_str(store);
+	assert_true(slice_eq_str(judgement_store(&rules, arena), want));
+}
+
+/* A sender's domain names no store, whatever it looks like. */
+static void
+store_of_a_message(void **state)
+{
+	(void)state;
+	store_is("a.example", "", "a.example");
+	store_is("a.example", "kho", "a.example=kho");
+	store_is("a.example=kho", "", "");
+	store_is("=kho", "", "");
+	store_is("a=", "", "");
+	store_is("a.example=kho", "tinh", "=tinh");
+	rules.n_authors = 0;
+	assert_true(slice_eq_str(judgement_store(&rules, arena), "=tinh"));
+}
+
 static struct rule_trust
 trust(const char *domain, const char *agency, const char *address)
 {
@@ -864,8 +888,9 @@ main(void)
 	    T(groups_of_the_directory), T(what_may_not_be_meant), T(another_store),
 	    T(attachments_and_signatures), T(first_decision_wins_and_findings_accumulate),
 	    T(verdicts_join), T(exceptions_expiry_scope), T(settings_of_the_nearest_scope),
-	    T(trust_of_the_nearest_scope), T(floors_of_signatures), T(limits_of_the_policy),
-	    T(numbers_are_asked_again), T(cost_is_bounded), T(printed_and_read_again)};
+	    T(store_of_a_message), T(trust_of_the_nearest_scope), T(floors_of_signatures),
+	    T(limits_of_the_policy), T(numbers_are_asked_again), T(cost_is_bounded),
+	    T(printed_and_read_again)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
