@@ -101,7 +101,7 @@ print_help(FILE *f, const struct command *cmd)
 	}
 	fprintf(f, _("%s congvu [-c FILE] [--json] [--lang vi|en] COMMAND ...\n\n"), _("usage:"));
 	for (size_t i = 0; i < N_COMMANDS; i++)
-		fprintf(f, "  %-9s %s\n", commands[i].name, _(commands[i].help));
+		fprintf(f, "  %-11s %s\n", commands[i].name, _(commands[i].help));
 	fprintf(f, "\n  -c FILE   %s (%s/congvu/congvu.conf)\n", _("configuration"), SYSCONFDIR);
 	fprintf(f, "  --json    %s\n", _("the result as one JSON value"));
 	fprintf(f, "  --help    %s\n", _("after a command: its forms"));

@@ -76,7 +76,8 @@ static void
 print_deed(const struct json *rec)
 {
 	static const char *const fields[] = {"by", "account", "mailbox", "into", "kind", "value",
-	    "request", "decision", "of", "until", "backup", "reason"};
+	    "request", "decision", "of", "until", "backup", "address", "subject", "reason",
+	    "sha256"};
 
 	for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++)
 		print_field(rec, fields[i], fields[i]);

@@ -208,6 +208,7 @@ cert_item_json(const struct cert_item *i)
 	json_set_str(o, "sha256", hex);
 	json_set_str(o, "state", cert_state_name(i->row->state));
 	json_set_bool(o, "in_directory", i->row->inside);
+	json_set_bool(o, "published", i->row->published);
 	for (size_t k = 0; k < sizeof keys / sizeof *keys; k++)
 		json_set_slice(o, keys[k], json_str(json_get(i->cert, keys[k])));
 	set_time(o, "not_before", json_int(json_get(i->cert, "not_before"), 0));
@@ -237,6 +238,13 @@ cell(struct ctl_table *t, struct slice s, enum shown_as as)
 	buf_done(&b);
 }
 
+static const char *
+row_word(const struct cert_row *r)
+{
+	return r->state == CERT_BANNED && r->published ? _("banned, still published")
+						       : cert_state_word(r->state);
+}
+
 static void
 list_row(struct ctl_table *t, const struct cert_item *i)
 {
@@ -246,7 +254,7 @@ list_row(struct ctl_table *t, const struct cert_item *i)
 	cert_item_id(i->row, id);
 	snprintf(count, sizeof count, "%llu", (unsigned long long)i->row->count);
 	ctl_table_cell(t, id);
-	ctl_table_cell(t, cert_state_word(i->row->state));
+	ctl_table_cell(t, row_word(i->row));
 	cell(t, slice_str(i->row->address), SHOWN_LATIN);
 	if (account.len > 0)
 		cell(t, account, SHOWN_LATIN);
@@ -262,7 +270,7 @@ static int
 list(struct ctl *c, bool pending)
 {
 	static const char *const heads[] = {N_("id"), N_("state"), N_("address"), N_("account"),
-	    N_("valid until"), N_("mails"), N_("last seen"), N_("subject")};
+	    N_("valid until"), N_("mails"), N_("last seen"), N_("holder (subject)")};
 	struct ctl_table *t = ctl_table_new(sizeof heads / sizeof *heads);
 	struct json *all = json_arr_new();
 	struct cert_file f;
@@ -294,6 +302,10 @@ list(struct ctl *c, bool pending)
 	json_free(all);
 	if (rc == 0 && n == 0)
 		printf("%s\n", pending ? _("no certificate waits") : _("there is no certificate"));
+	if (rc == 0 && n == 0 && pending)
+		printf("%s\n",
+		    _("(only what is known not to be revoked comes here: without CRLs or OCSP "
+		      "answers of its CA nothing does)"));
 	return rc;
 }
 
@@ -341,11 +353,11 @@ print_item(const struct cert_item *i)
 
 	hex_encode(i->row->sha256, 32, hex);
 	snprintf(count, sizeof count, "%llu", (unsigned long long)i->row->count);
-	printf("%s  %s\n", hex, cert_state_word(i->row->state));
+	printf("%s  %s\n", hex, row_word(i->row));
 	print_field(_("address"), slice_str(i->row->address), SHOWN_LATIN);
 	print_field(_("account"), account.len > 0 ? account : slice_str(_("(nobody here)")),
 	    account.len > 0 ? SHOWN_LATIN : SHOWN_TEXT);
-	print_field(_("subject"), json_str(json_get(i->cert, "subject")), SHOWN_TEXT);
+	print_field(_("holder (subject)"), json_str(json_get(i->cert, "subject")), SHOWN_TEXT);
 	print_field(_("issuer"), json_str(json_get(i->cert, "issuer")), SHOWN_TEXT);
 	print_field(_("serial"), json_str(json_get(i->cert, "serial")), SHOWN_LATIN);
 	print_field(_("valid from"),

@@ -234,13 +234,15 @@ write_it(struct approval *p, bool on, const char *noted, const char *event, enum
 	/* what would be refused is refused before anybody writes down that it was approved */
 	dir_admin_set_dry_run(p->dir.admin, true);
 	rc = set_entry(p, on);
-	if (rc != 0 || p->a->change.dry_run)
+	if (rc != 0)
 		return rc;
 	err = decide(p->i, p->a, event, state, true);
 	if (err == ERR_EXISTS && p->holder.has_it == on)
 		return 0;
 	if (err != 0 && err != ERR_EXISTS)
 		return tell(p->c, p->i, err);
+	if (p->a->change.dry_run)
+		return 0;
 	rec = record(p->i, p->a);
 	json_set_str(rec, "dn", p->holder.dn);
 	rc = ctl_audit_note(p->c, noted, rec);
@@ -343,6 +345,7 @@ cert_withdraw(struct ctl *c, const struct cert_args *a)
 static int
 ban_told(struct ctl *c, const struct cert_item *i, const struct cert_args *a, bool on, bool was)
 {
+	enum cert_state now = on ? CERT_BANNED : i->row->published ? CERT_PUBLISHED : CERT_PENDING;
 	struct json *o;
 	char id[17];
 
@@ -351,19 +354,16 @@ ban_told(struct ctl *c, const struct cert_item *i, const struct cert_args *a, bo
 		o = json_obj_new();
 		json_set_str(o, "id", id);
 		json_set_str(o, "address", i->row->address);
-		json_set_str(o, "state", cert_state_name(on ? CERT_BANNED : CERT_PENDING));
+		json_set_str(o, "state", cert_state_name(now));
 		json_set_str(o, "result", was ? "unchanged" : "changed");
 		json_set_bool(o, "dry_run", a->change.dry_run);
-		json_set_bool(o, "in_directory", i->row->state == CERT_PUBLISHED);
+		json_set_bool(o, "in_directory", i->row->published);
 		json_set_str(o, "by", ctl_actor());
 		return ctl_json_take(o, 0);
 	}
-	printf("%s: %s%s\n", id,
-	    was  ? _("unchanged")
-	    : on ? _("banned")
-		 : _("pending"),
+	printf("%s: %s%s\n", id, was ? _("unchanged") : cert_state_word(now),
 	    a->change.dry_run && !was ? _(" (dry run: nothing was written)") : "");
-	if (on && i->row->state == CERT_PUBLISHED)
+	if (on && i->row->published)
 		fprintf(stderr,
 		    _("congvu cert: it is still in the directory: congvu cert withdraw %s\n"), id);
 	return 0;

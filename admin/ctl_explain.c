@@ -150,12 +150,15 @@ tell_record(struct explain *e, const struct json *rec)
 static void
 print_head(struct explain *e, const struct json *rec)
 {
+	static const char *const keys[] = {"code", "rule"};
 	const struct json *decision = json_get(rec, "decision");
 
 	printf("%s ", json_cstr(json_get(rec, "ts")));
 	policy_print_clean(e->r.qid);
-	printf(": %s %s %s", json_cstr(json_get(decision, "action")),
-	    json_cstr(json_get(decision, "code")), json_cstr(json_get(decision, "rule")));
+	printf(": %s", json_cstr(json_get(decision, "action")));
+	for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
+		if (json_str(json_get(decision, keys[i])).len > 0)
+			printf(" %s", json_cstr(json_get(decision, keys[i])));
 	if (e->r.rules.n_authors > 0) {
 		printf(", From ");
 		policy_print_clean(e->r.rules.authors[0].address);

@@ -363,7 +363,9 @@ tell_value(struct explain *e, const char *name, const char *value,
 	json_set_slice(o, "reason", from != NULL ? from->reason : slice_str(""));
 	json_push_take(e->list, o);
 	if (!e->c->json) {
-		printf("%-12s %-10s %s", name, value, where[0] != '\0' ? where : _("built in"));
+		ctl_label(name, 17);
+		ctl_label(value, 12);
+		fputs(where[0] != '\0' ? where : _("built in"), stdout);
 		if (from != NULL)
 			printf("  (%s%s%.*s)", buf_cstr(&scope), from->reason.len > 0 ? ": " : "",
 			    (int)from->reason.len, (const char *)from->reason.ptr);
@@ -393,7 +395,8 @@ explain_trust(struct explain *e, const struct policy_who *who, int64_t now)
 	for (size_t i = 0; i < 4 && any; i++) {
 		snprintf(text, sizeof text, "%lld", n[i]);
 		if (n[i] != 0)
-			tell_value(e, names[i], text, from, none);
+			tell_value(e, names[i], text,
+			    policy_trust_floor_from(e->p, who, now, (unsigned)i), none);
 	}
 }
 
@@ -419,7 +422,7 @@ explain_all(struct explain *e, const struct policy_who *who)
 		    f != NULL ? text
 		    : w == POLICY_LIMIT_ATTACHMENTS || w == POLICY_LIMIT_RECIPIENTS
 			? _("congvu.conf")
-			: _("none"),
+			: _("no limit"),
 		    f, none);
 	}
 	explain_trust(e, who, now);

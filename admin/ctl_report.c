@@ -30,7 +30,8 @@ static const char *const rev_keys[] = {"oldest_s", "unknown", "signatures", "rev
 struct report {
 	struct ctl *c;
 	struct trace_span span;
-	uint64_t verdicts, actions[N_ACTIONS], outcomes, delivered, released, purges, bad;
+	uint64_t verdicts, actions[N_ACTIONS], outcomes, delivered, released, purges, bad,
+	    unjudged; /* refused before there was anything to judge */
 	uint64_t urgent, read,
 	    unread; /* P32: documents; mailboxes that opened one in time, or not */
 	struct tally rules, agencies, signers, issuers, deeds;
@@ -96,6 +97,21 @@ take_verdict(struct report *r, const struct json *rec)
 	take_signatures(r, json_get(rec, "sig"));
 }
 
+/* A sender whom smtpd refused before there was anything to judge (refused.c): no verdict tells of it. */
+static void
+take_refusal(struct report *r, const struct json *rec)
+{
+	struct slice text = json_str(json_get(rec, "text"));
+
+	if (json_int(json_get(rec, "code"), 0) < 500 ||
+	    !slice_eq_str(slice_sub(text, 0, 20), "5.7.1 P28: No right "))
+		return;
+	r->actions[REJECTED]++;
+	r->unjudged++;
+	tally_add(&r->rules, slice_str("P28"), REJECTED, 1);
+	tally_add(&r->agencies, slice_str("-"), REJECTED, 1);
+}
+
 static void
 take(struct report *r, const struct json *rec)
 {
@@ -106,6 +122,7 @@ take(struct report *r, const struct json *rec)
 		take_verdict(r, rec);
 	} else if (slice_eq_str(event, "outcome")) {
 		r->outcomes++;
+		take_refusal(r, rec);
 		for (size_t i = 0; i < json_len(rcpts); i++)
 			r->delivered += slice_eq_str(
 			    json_str(json_get(json_at(rcpts, i), "result")), "delivered");
@@ -188,6 +205,7 @@ report_json(struct report *r, const char *key, bool verify)
 	json_set_int(mails, "outcomes", (int64_t)r->outcomes);
 	json_set_int(mails, "delivered_at_once", (int64_t)r->delivered);
 	json_set_int(mails, "released", (int64_t)r->released);
+	json_set_int(mails, "refused_unjudged", (int64_t)r->unjudged);
 	json_set_int(mails, "altered_records", (int64_t)r->bad);
 	json_set_take(o, "mails", mails);
 	json_set_int(urgent, "documents", (int64_t)r->urgent);
@@ -206,7 +224,7 @@ report_json(struct report *r, const char *key, bool verify)
 
 static void
 print_table(const char *title, const struct json *rows, const char *key, const char *const *keys,
-    const char *const *labels)
+    const char *const *labels, bool number_first)
 {
 	printf("\n%s\n", title);
 	if (json_len(rows) == 0)
@@ -222,7 +240,10 @@ print_table(const char *title, const struct json *rows, const char *key, const c
 
 			if (n == 0)
 				continue;
-			printf("%s %s %lld", comma, labels[k], n);
+			if (number_first)
+				printf("%s %lld %s", comma, n, labels[k]);
+			else
+				printf("%s %s %lld", comma, labels[k], n);
 			comma = ",";
 		}
 		printf("\n");
@@ -305,7 +326,7 @@ print(const struct json *o, bool with_key)
 	    _("deferred"), _("warned"), _("noted in the log alone")};
 	const char *const signer_labels[] = {_("good"), _("not good")};
 	const char *const rev_labels[] = {
-	    _("oldest data, seconds"), _("not known"), _("signatures"), _("revoked")};
+	    _("s the oldest data"), _("not known"), _("signatures"), _("revoked")};
 	const char *const deed_labels[] = {_("times")};
 	static const char *const times[] = {"times", NULL};
 
@@ -324,12 +345,14 @@ print(const struct json *o, bool with_key)
 	    (long long)json_int(json_get(u, "documents"), 0),
 	    (long long)json_int(json_get(u, "read"), 0),
 	    (long long)json_int(json_get(u, "unread"), 0));
-	print_table(_("Rules"), json_get(o, "rules"), "rule", rule_keys, rule_labels);
-	print_table(_("Agencies"), json_get(o, "agencies"), "agency", action_keys, rule_labels);
-	print_table(_("Signers"), json_get(o, "signers"), "signer", signer_keys, signer_labels);
+	print_table(_("Rules"), json_get(o, "rules"), "rule", rule_keys, rule_labels, false);
 	print_table(
-	    _("Revocation, by issuer"), json_get(o, "revocation"), "issuer", rev_keys, rev_labels);
-	print_table(_("By hand"), json_get(o, "by_hand"), "event", times, deed_labels);
+	    _("Agencies"), json_get(o, "agencies"), "agency", action_keys, rule_labels, false);
+	print_table(
+	    _("Signers"), json_get(o, "signers"), "signer", signer_keys, signer_labels, false);
+	print_table(_("Revocation, by issuer"), json_get(o, "revocation"), "issuer", rev_keys,
+	    rev_labels, true);
+	print_table(_("By hand"), json_get(o, "by_hand"), "event", times, deed_labels, true);
 	print_certificates(json_get(o, "certificates"));
 	print_integrity(json_get(o, "audit_log"), with_key);
 }

@@ -349,12 +349,17 @@ static int
 line_state(struct cert_table *t, struct cert_row *r, const struct json *j, uint64_t at, size_t len)
 {
 	enum cert_state s = cert_state_of(json_str(json_get(j, "state")));
+	const struct json *published = json_get(j, "published");
 
 	if (s == CERT_UNKNOWN || !is_time(j, "at") || !is_text(j, "by", CERT_TEXT_MAX) ||
 	    !is_text(j, "decision", CERT_TEXT_MAX) || !is_text(j, "reason", CERT_TEXT_MAX))
 		return ERR_CORRUPT;
 	count(t, r, false);
 	r->state = s;
+	if (published != NULL)
+		r->published = json_bool(published);
+	else if (s == CERT_PUBLISHED || s == CERT_WITHDRAWN)
+		r->published = s == CERT_PUBLISHED;
 	r->decided_at = at;
 	r->decided_len = len;
 	count(t, r, true);

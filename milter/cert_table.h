@@ -2,7 +2,7 @@
  * memory. A line is eight hexadecimal digits (CRC-32C of what follows the space), a space, a canonical JSON object, LF. Its "k":
  *   "cert"   v, sha256, address, account ("": nobody of the directory), subject, issuer, serial, not_before, not_after, der (base64: FINDINGS's certs), first, qid
  *   "seen"   sha256, n, last
- *   "state"  sha256, state, at, by, decision, reason
+ *   "state"  sha256, state, at, by, decision, reason; published (lines of older versions lack it: then what the lines before it say)
  * milter-ledger writes them (ledger_certs.h), congvu reads them. Pure but for memory; nothing here parses a certificate. Times: seconds since 1970. */
 #ifndef CV_CERT_TABLE_H
 #define CV_CERT_TABLE_H
@@ -38,8 +38,9 @@ enum cert_state cert_state_of(struct slice name);
 struct cert_row {
 	unsigned char sha256[32];
 	enum cert_state state;
-	bool inside;   /* of somebody in the directory */
-	char *address; /* normalized */
+	bool inside;    /* of somebody in the directory */
+	bool published; /* in the directory: approved and not withdrawn since, banned or not */
+	char *address;  /* normalized */
 	int64_t not_after, last;
 	uint64_t count;      /* mails that were signed with it */
 	uint64_t at;         /* of its line "cert" in the file */

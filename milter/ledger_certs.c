@@ -345,8 +345,8 @@ may_become(const struct cert_row *r, enum cert_state to)
 	switch (to) {
 	case CERT_PUBLISHED:
 		return r->state == CERT_BANNED ? ERR_CONFLICT : 0;
-	case CERT_WITHDRAWN:
-		return r->state == CERT_PUBLISHED ? 0 : ERR_CONFLICT;
+	case CERT_WITHDRAWN: /* in every state: congvu looks whether the directory has it, which older lines may not say */
+		return r->state == CERT_BANNED && !r->published ? ERR_EXISTS : 0;
 	case CERT_PENDING: /* a ban is lifted */
 		return r->state == CERT_BANNED ? 0 : ERR_CONFLICT;
 	case CERT_BANNED:
@@ -354,6 +354,32 @@ may_become(const struct cert_row *r, enum cert_state to)
 	default:
 		return ERR_SYNTAX;
 	}
+}
+
+/* What a decision makes of a row: a ban keeps apart from whether the directory has the certificate. */
+static enum cert_state
+state_after(const struct cert_row *r, enum cert_state to)
+{
+	if (to == CERT_WITHDRAWN && r->state == CERT_BANNED)
+		return CERT_BANNED;
+	return to == CERT_PENDING && r->published ? CERT_PUBLISHED : to;
+}
+
+/* Withdrawn while it is banned: why it is banned stays to be read. */
+static void
+keep_reason(const struct cert_row *r, struct json *j)
+{
+	struct json *was = NULL;
+	struct buf line;
+
+	buf_init(&line, CERT_LINE_MAX);
+	if (r->decided_len > 0 && buf_reserve(&line, r->decided_len) != NULL &&
+	    pread(certs.fd, line.data, r->decided_len, (off_t)r->decided_at) ==
+		(ssize_t)r->decided_len &&
+	    cert_line_get(slice_of(line.data, r->decided_len - 1), &was) == 0)
+		json_set_slice(j, "reason", json_str(json_get(was, "reason")));
+	json_free(was);
+	buf_done(&line);
 }
 
 int
@@ -388,6 +414,11 @@ certs_decide(const struct json *rec, int64_t now, bool only_look)
 	json_set_str(j, "k", "state");
 	for (i = 0; i < sizeof keys / sizeof *keys; i++)
 		json_set_slice(j, keys[i], json_str(json_get(rec, keys[i])));
+	json_set_str(j, "state", cert_state_name(state_after(r, to)));
+	json_set_bool(
+	    j, "published", to == CERT_PUBLISHED || (to != CERT_WITHDRAWN && r->published));
+	if (to == CERT_WITHDRAWN && r->state == CERT_BANNED)
+		keep_reason(r, j);
 	json_set_int(j, "at", now);
 	err = append(j, &at);
 	json_free(j);

@@ -250,6 +250,9 @@ uint64_t policy_limit_of(const struct policy *p, enum policy_what what,
  * instead of them. False: none holds; out is zeroed then. from_out may be NULL. */
 bool policy_trust_of(const struct policy *p, const struct policy_who *who, int64_t now,
     struct rule_trust *out, const struct policy_setting **from_out);
+/* The setting that one floor of policy_trust_of comes from (0 digest, 1 rsa, 2 ec, 3 revocation-hours): the nearest of those that ask for so much. NULL: none does. */
+const struct policy_setting *policy_trust_floor_from(
+    const struct policy *p, const struct policy_who *who, int64_t now, unsigned floor);
 const struct policy_trust *policy_trust_find(const struct policy *p, struct slice name);
 /* "attachments" */
 const char *policy_limit_name(enum policy_what what);

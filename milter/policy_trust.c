@@ -207,6 +207,39 @@ policy_trust_of(const struct policy *p, const struct policy_who *who, int64_t no
 	return best != NULL;
 }
 
+static int64_t
+floor_of(const struct policy_trust *t, unsigned floor)
+{
+	return floor == 0 ? t->digest : floor == 1 ? t->rsa : floor == 2 ? t->ec : t->rev_age_s;
+}
+
+const struct policy_setting *
+policy_trust_floor_from(
+    const struct policy *p, const struct policy_who *who, int64_t now, unsigned floor)
+{
+	const struct policy_setting *s, *best = NULL;
+	uint64_t near, nearest = 0, from = 0;
+	int64_t today = now / DAY, want, n;
+	struct rule_trust t;
+
+	policy_trust_of(p, who, now, &t, NULL);
+	want = floor == 0 ? t.digest : floor == 1 ? t.rsa : floor == 2 ? t.ec : t.rev_age_s;
+	for (s = p->settings; s != NULL; s = s->next)
+		if (holds(s, who, today) && s->instead && policy_nearness(s->scope) + 1 > from)
+			from = policy_nearness(s->scope) + 1;
+	for (s = p->settings; s != NULL; s = s->next) {
+		if (!holds(s, who, today))
+			continue;
+		near = policy_nearness(s->scope) + 1;
+		n = floor_of(s->trust, floor);
+		if (n != 0 && n == want && near >= from && near >= nearest) {
+			nearest = near;
+			best = s;
+		}
+	}
+	return best;
+}
+
 /* ---- what may not be meant ---- */
 
 static bool

@@ -189,6 +189,8 @@ bool rule_signature_good(
 
 /* What is below the floor of f->trust, appended to why; false: nothing is. */
 bool rule_below_floor(const struct rule_facts *f, const struct find_sig *s, struct buf *why);
+/* What a signature must be at least, the built-in floor and that of f->trust: "SHA-384, RSA 3072, EC 256". */
+void rule_floor(const struct rule_facts *f, struct buf *out);
 /* The state of revocation, as old as f->trust lets it be. */
 enum rev_state rule_rev_of(const struct rule_facts *f, const struct find_sig *s);
 

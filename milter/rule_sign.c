@@ -238,7 +238,12 @@ any_below_floor(const struct rule_facts *f, struct buf *detail)
 bool
 rule_weak(const struct rule_facts *f, struct buf *detail)
 {
-	return has_status(f, SIG_WEAK, detail) || any_below_floor(f, detail);
+	if (!has_status(f, SIG_WEAK, detail) && !any_below_floor(f, detail))
+		return false;
+	/* the text of the rule sends its reader here */
+	buf_append_str(detail, detail->len > 0 ? "; >= " : ">= ");
+	rule_floor(f, detail);
+	return true;
 }
 
 bool

@@ -52,6 +52,15 @@ rule_below_floor(const struct rule_facts *f, const struct find_sig *s, struct bu
 	return is_below(bits_of(s->key), t->ec, s->key, "ec", t, why);
 }
 
+void
+rule_floor(const struct rule_facts *f, struct buf *out)
+{
+	const struct rule_trust *t = &f->trust;
+
+	buf_appendf(out, "SHA-%u, RSA %u, EC %u", t->digest > 256 ? t->digest : 256,
+	    t->rsa > 2048 ? t->rsa : 2048, t->ec > 256 ? t->ec : 256);
+}
+
 enum rev_state
 rule_rev_of(const struct rule_facts *f, const struct find_sig *s)
 {

@@ -284,7 +284,7 @@ subject_of(const struct dsn *d)
 {
 	return has_failure(d)        ? "Thư không đến được / Undelivered mail"
 	       : has(d, DSN_DELAYED) ? "Thư bị chậm / Delayed mail"
-				     : "Thư đã gửi / Mail delivered";
+				     : "Thư đã chuyển đến hộp thư / Mail delivered";
 }
 
 static void

@@ -177,13 +177,14 @@ static void
 make_body(const struct qrow *watch, const uint8_t *result, const char *qid, struct slice fields,
     struct buf *b)
 {
-	long long minutes = (long long)(queue.unread_ms + 59999) / 60000;
+	long long s = (long long)queue.unread_ms / 1000, n = s < 120 ? s : s / 60;
 
 	buf_append_str(b, "Văn bản khẩn chưa được đọc:\r\n    ");
 	append_decoded(b, fields, "Subject");
 	buf_append_str(b, "\r\n    ");
 	append_day(b, watch->arrived);
-	buf_appendf(b, "\r\nSau %lld phút, các hộp thư sau đây chưa mở thư:\r\n", minutes);
+	buf_appendf(b, "\r\nSau %lld %s, các hộp thư sau đây chưa mở thư:\r\n", n,
+	    s < 120 ? "giây" : "phút");
 	put_unread(watch, result, b);
 	buf_appendf(b,
 	    "Hãy báo người nhận bằng cách khác, ví dụ điện thoại. Mã: %s (congvu trace)\r\n\r\n",
@@ -192,7 +193,8 @@ make_body(const struct qrow *watch, const uint8_t *result, const char *qid, stru
 	append_decoded(b, fields, "Subject");
 	buf_append_str(b, "\r\n    ");
 	append_day(b, watch->arrived);
-	buf_appendf(b, "\r\nAfter %lld minutes it was not opened in these mailboxes:\r\n", minutes);
+	buf_appendf(b, "\r\nAfter %lld %s it was not opened in these mailboxes:\r\n", n,
+	    s < 120 ? "seconds" : "minutes");
 	put_unread(watch, result, b);
 	buf_appendf(b,
 	    "Tell the recipients by other means, the telephone for instance. Ticket: %s (congvu "

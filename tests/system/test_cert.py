@@ -215,6 +215,34 @@ def test_from_the_mail_to_who_encrypts(world, tmp_path):
     assert w.rows("pending")[who["id"]]["state"] == "pending"
 
 
+def test_banned_and_in_the_directory(world):
+    """A ban and the directory are two things: what is banned can be taken out and stays banned; an unbanned one is published where it is."""
+    w, user = world, world.server.user("staff", agency="SKHCN")
+    who = w.person(user["address"])
+    assert w.send(user, who)[0] == 250
+    before = w.published(user["address"])
+    w.cert("approve", who["id"], "--decision", DECISION)
+    said = w.cert("ban", who["id"], "--reason", "Khóa bị lộ").stderr
+    assert "congvu cert withdraw " + who["id"] in said
+    assert w.rows()[who["id"]]["published"] and "banned, still published" in w.cert("list").stdout
+    # unbanned while it is there
+    assert "published" in w.cert("unban", who["id"], "--reason", "Nhầm").stdout
+    assert w.rows()[who["id"]]["state"] == "published" and who["id"] not in w.rows("pending")
+    w.cert("ban", who["id"], "--reason", "Khóa bị lộ")
+    # the dry run says what the command will
+    w.cert("withdraw", who["id"], "--decision", DECISION, "--dry-run")
+    assert who["der"] in w.published(user["address"])
+    w.cert("withdraw", who["id"], "--decision", DECISION)
+    assert sorted(w.published(user["address"])) == sorted(before)
+    row = w.rows()[who["id"]]
+    assert row["state"] == "banned" and not row["published"] and row["reason"] == "Khóa bị lộ", row
+    assert "still in the directory" not in w.cert("ban", who["id"], "--reason", "Khóa bị lộ").stderr
+    assert "pending" in w.cert("unban", who["id"], "--reason", "Nhầm").stdout
+    assert w.rows("pending")[who["id"]]["state"] == "pending"
+    w.cert("approve", who["id"], "--decision", DECISION)
+    w.cert("withdraw", who["id"], "--decision", DECISION)
+
+
 def test_each_once_and_counted(world):
     """The same mail again and again, and two certificates of one address."""
     w, user = world, world.server.user("staff", agency="SKHCN")

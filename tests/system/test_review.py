@@ -473,9 +473,13 @@ def test_daily_report(server, sent, tmp_path):
     assert r.returncode == 0, r.stderr
     unsigned = client.header(box["address"], [to["address"]], "Công văn", mid) + client.text_part("Không ký số.\n")
     assert server.submit(clerk, box["address"], [to["address"]], unsigned)[0] == 550
+    # refused at MAIL, where nothing is judged
+    assert server.submit(clerk, to["address"], [to["address"]], unsigned)[0] == 550
     report = json.loads(server.congvu("--json", "report", "daily", "--day", today).stdout)
     assert rule(report, "rejected") == rule(before, "rejected") + 1
-    assert report["mails"]["rejected"] == before["mails"]["rejected"] + 1 and report["mails"]["verdicts"] == before["mails"]["verdicts"] + 1
+    assert sum(x["rejected"] for x in report["rules"] if x["rule"] == "P28") == sum(x["rejected"] for x in before["rules"] if x["rule"] == "P28") + 1
+    assert report["mails"]["refused_unjudged"] == before["mails"]["refused_unjudged"] + 1
+    assert report["mails"]["rejected"] == before["mails"]["rejected"] + 2 and report["mails"]["verdicts"] == before["mails"]["verdicts"] + 1
     assert sum(a["rejected"] for a in report["agencies"]) == report["mails"]["rejected"] and report["mails"]["altered_records"] == 0
     log = report["audit_log"]
     assert log["ok"] and log["why"] is None and log["records"] == log["last_seq"] > 0 and log["checkpoints"] > 0

@@ -149,6 +149,23 @@ state_of(unsigned number)
 	return certs_state(sha);
 }
 
+static bool
+is_published(unsigned number)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	struct cert_table *t = cert_table_new();
+	struct cert_read was;
+	unsigned char sha[32];
+	bool is;
+
+	sha_of(number, sha);
+	assert_int_equal(cert_table_read(t, fd, &was), 0);
+	close(fd);
+	is = cert_table_find(t, sha)->published;
+	cert_table_free(t);
+	return is;
+}
+
 static int
 decide(unsigned number, const char *state, bool only_look)
 {
@@ -304,7 +321,6 @@ officers_decide(void **state)
 	(void)state;
 	assert_int_equal(decide(1, "banned", false), ERR_NOTFOUND);
 	assert_int_equal(offer(1, "an@x.example", "p-000001"), 1);
-	assert_int_equal(decide(1, "withdrawn", true), ERR_CONFLICT);
 	assert_int_equal(decide(1, "pending", true), ERR_EXISTS);
 	assert_int_equal(decide(1, "frobbed", true), ERR_SYNTAX);
 	assert_int_equal(decide(1, "published", true), 0);
@@ -323,8 +339,67 @@ officers_decide(void **state)
 	/* never offered again */
 	assert_int_equal(offer(1, "an@x.example", "p-000001"), 0);
 	assert_int_equal(state_of(1), CERT_BANNED);
+	/* the ban is lifted: the directory has it still */
+	assert_int_equal(decide(1, "pending", false), 0);
+	assert_int_equal(state_of(1), CERT_PUBLISHED);
+	assert_int_equal(decide(1, "banned", false), 0);
+	assert_true(is_published(1));
+	/* withdrawn: banned still, and why */
+	assert_int_equal(decide(1, "withdrawn", true), 0);
+	assert_true(is_published(1));
+	assert_int_equal(decide(1, "withdrawn", false), 0);
+	reopen();
+	assert_int_equal(state_of(1), CERT_BANNED);
+	assert_false(is_published(1));
+	assert_int_equal(decide(1, "withdrawn", false), ERR_EXISTS);
 	assert_int_equal(decide(1, "pending", false), 0);
 	assert_int_equal(state_of(1), CERT_PENDING);
+}
+
+/* Lines without "published": what was decided before says it; and a ban that was lifted there waits and can be withdrawn. */
+static void
+lines_of_older_versions(void **state)
+{
+	static const struct {
+		const char *decided;
+		enum cert_state state;
+		bool published;
+	} steps[] = {{"published", CERT_PUBLISHED, true}, {"banned", CERT_BANNED, true},
+	    {"pending", CERT_PENDING, true}, {"banned", CERT_BANNED, true},
+	    {"withdrawn", CERT_WITHDRAWN, false}, {"banned", CERT_BANNED, false}};
+	struct buf line;
+	char hex[65];
+	unsigned char sha[32];
+	int fd;
+
+	(void)state;
+	assert_int_equal(offer(1, "an@x.example", "p-000001"), 1);
+	sha_of(1, sha);
+	hex_encode(sha, 32, hex);
+	for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
+		struct json *j = json_obj_new();
+
+		json_set_str(j, "k", "state");
+		json_set_str(j, "sha256", hex);
+		json_set_str(j, "state", steps[i].decided);
+		json_set_str(j, "by", "an");
+		json_set_str(j, "decision", "");
+		json_set_str(j, "reason", "");
+		json_set_int(j, "at", NOW);
+		buf_init(&line, CERT_LINE_MAX);
+		assert_int_equal(cert_line_put(j, &line), 0);
+		json_free(j);
+		certs_close();
+		fd = open(path, O_WRONLY | O_APPEND | O_CLOEXEC);
+		assert_int_equal(write(fd, line.data, line.len), line.len);
+		close(fd);
+		buf_done(&line);
+		assert_int_equal(certs_open(dir, getuid(), 180), 0);
+		assert_int_equal(state_of(1), steps[i].state);
+		assert_int_equal(is_published(1), steps[i].published);
+		if (steps[i].state == CERT_PENDING)
+			assert_int_equal(decide(1, "withdrawn", true), 0);
+	}
 }
 
 static void
@@ -615,6 +690,7 @@ main(void)
 	    cmocka_unit_test_setup_teardown(so_many_of_an_address, setup, teardown),
 	    cmocka_unit_test_setup_teardown(so_many_in_all, setup, teardown),
 	    cmocka_unit_test_setup_teardown(officers_decide, setup, teardown),
+	    cmocka_unit_test_setup_teardown(lines_of_older_versions, setup, teardown),
 	    cmocka_unit_test_setup_teardown(what_is_over_goes, setup, teardown),
 	    cmocka_unit_test_setup_teardown(cut_anywhere, setup, teardown),
 	    cmocka_unit_test_setup_teardown(a_bad_line_costs_itself, setup, teardown),

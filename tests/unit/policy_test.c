@@ -646,6 +646,16 @@ trust(const char *domain, const char *agency, const char *address)
 		assert_int_equal(is_.rev_age_s, h * 3600); \
 	} while (0)
 
+/* 0: of none. */
+static unsigned
+floor_line(const char *domain, const char *agency, unsigned floor)
+{
+	struct policy_who who = {slice_str(domain), slice_str(agency), slice_str("")};
+	const struct policy_setting *s = policy_trust_floor_from(policy, &who, NOW, floor);
+
+	return s != NULL ? s->pos.line : 0;
+}
+
 /* The nearest names the store; what wider scopes demand holds all the same, unless it is said that it does not, and for how long. */
 static void
 trust_of_the_nearest_scope(void **state)
@@ -667,6 +677,12 @@ trust_of_the_nearest_scope(void **state)
 	IS_TRUST(trust("so.tinh.example", "H37.02", ""), "kho-cu", 384, 3072, 384, 24);
 	IS_TRUST(trust("so.tinh.example", "H37.02", "cu@so.tinh.example"), "kho-cu", 0, 0, 0, 0);
 	IS_TRUST(trust("so.tinh.example", "", "qua@so.tinh.example"), "so", 384, 3072, 384, 24);
+	/* which line asks for it: not that of the nearest trust, where a wider one is stricter */
+	assert_int_equal(floor_line("b.example", "", 1), 7);
+	assert_int_equal(floor_line("b.example", "", 0), 0);
+	assert_int_equal(floor_line("so.tinh.example", "H37.02", 0), 8);
+	assert_int_equal(floor_line("so.tinh.example", "H37.02", 1), 7);
+	assert_int_equal(floor_line("so.tinh.example", "H37.02", 3), 8);
 	load(HEAD "trust a { rsa 4096; }\ndomain b.vn { trust a; }");
 	IS_TRUST(trust("c.vn", "", ""), "", 0, 0, 0, 0);
 }
@@ -709,6 +725,9 @@ floors_of_signatures(void **state)
 	s->key = slice_str("rsa2048");
 	assert_false(hit("P10", ""));
 	assert_false(hit("P06", ""));
+	s->status = SIG_WEAK;
+	assert_true(hit("P10", ">= SHA-256, RSA 2048, EC 256"));
+	s->status = SIG_VALID;
 	rules.trust =
 	    (struct rule_trust){slice_str("so"), slice_str("so"), 384, 3072, 384, 24 * 3600};
 	for (i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -716,6 +735,8 @@ floors_of_signatures(void **state)
 		s->key = slice_str(cases[i].key);
 		assert_int_equal(
 		    hit("P10", cases[i].why != NULL ? cases[i].why : "-"), cases[i].why != NULL);
+		if (cases[i].why != NULL)
+			assert_true(hit("P10", "; >= SHA-384, RSA 3072, EC 384"));
 	}
 	/* what is known of revocation is a day and an hour old */
 	assert_true(hit("P06", "90000 s old"));
