@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "admin/ctl_table.h"
+#include "admin/ctl_trace.h"
 #include "admin/shown.h"
 #include "lib/err.h"
 #include "lib/log.h"
@@ -323,6 +324,17 @@ print_field(const char *label, struct slice s, enum shown_as as)
 }
 
 static void
+print_word(const char *label, struct slice s)
+{
+	if (s.len == 0)
+		return;
+	printf("  ");
+	ctl_label(label, LABEL);
+	trace_print_word(s);
+	putchar('\n');
+}
+
+static void
 print_judged(const struct json *judged, const char *why)
 {
 	const struct json *rev = json_get(judged, "rev"), *list = json_get(judged, "addresses");
@@ -338,8 +350,8 @@ print_judged(const struct json *judged, const char *why)
 	print_field(_("key"), json_str(json_get(judged, "key")), SHOWN_LATIN);
 	print_field(_("for encryption"),
 	    slice_str(json_bool(json_get(judged, "encrypts")) ? _("yes") : _("no")), SHOWN_TEXT);
-	print_field(_("chain"), json_str(json_get(judged, "chain")), SHOWN_LATIN);
-	print_field(_("revocation"), json_str(json_get(rev, "state")), SHOWN_LATIN);
+	print_word(_("chain"), json_str(json_get(judged, "chain")));
+	print_word(_("revocation"), json_str(json_get(rev, "state")));
 	refused = cert_refused(judged, &code);
 	print_field(
 	    _("now"), slice_str(refused == NULL ? _("it may be published") : refused), SHOWN_TEXT);

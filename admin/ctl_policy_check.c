@@ -131,8 +131,8 @@ tell_test(struct ctl *c, const struct policy *p, const struct policy_test *t,
 	}
 	if (c->json)
 		return;
-	printf("%s %.*s:%u ", ok ? "ok    " : "FAILED", (int)p->file.len, (const char *)p->file.ptr,
-	    t->pos.line);
+	ctl_label(ok ? _("ok") : _("FAILED"), 6);
+	printf(" %.*s:%u ", (int)p->file.len, (const char *)p->file.ptr, t->pos.line);
 	policy_print_clean(t->file);
 	if (rec == NULL)
 		printf(": %s", why);

@@ -32,7 +32,8 @@ struct report {
 	struct trace_span span;
 	uint64_t verdicts, actions[N_ACTIONS], outcomes, delivered, released, purges, bad,
 	    unjudged; /* refused before there was anything to judge */
-	uint64_t urgent, read,
+	char due[32]; /* who sent an urgent document after that still waits for its time */
+	uint64_t urgent, not_due, read,
 	    unread; /* P32: documents; mailboxes that opened one in time, or not */
 	struct tally rules, agencies, signers, issuers, deeds;
 };
@@ -71,6 +72,25 @@ take_signatures(struct report *r, const struct json *sigs)
 	}
 }
 
+/* "2026-11-22T18:00:00": urgent_unread_s ago. Empty: nobody is told. */
+static void
+set_due(struct report *r)
+{
+	int64_t wait = conf_int(r->c->conf, "urgent_unread_s");
+	time_t t = time(NULL) - (time_t)wait;
+	struct tm tm;
+
+	if (wait > 0 && gmtime_r(&t, &tm) != NULL)
+		strftime(r->due, sizeof r->due, "%Y-%m-%dT%H:%M:%S", &tm);
+}
+
+static bool
+is_not_due(const struct report *r, const struct json *rec)
+{
+	return r->due[0] != '\0' && strcmp(json_cstr(json_get(rec, "ts")), r->due) > 0 &&
+	       json_str(json_get(json_get(rec, "session"), "auth")).len > 0;
+}
+
 static void
 take_verdict(struct report *r, const struct json *rec)
 {
@@ -88,8 +108,10 @@ take_verdict(struct report *r, const struct json *rec)
 		const char *mode = json_cstr(json_get(json_at(list, i), "mode"));
 		struct slice id = json_str(json_get(json_at(list, i), "id"));
 
-		r->urgent +=
-		    action == ACCEPTED && strcmp(mode, "enforce") == 0 && slice_eq_str(id, "P32");
+		if (action == ACCEPTED && strcmp(mode, "enforce") == 0 && slice_eq_str(id, "P32")) {
+			r->urgent++;
+			r->not_due += is_not_due(r, rec);
+		}
 		if (strcmp(mode, "log") == 0 || strcmp(mode, "warn") == 0)
 			tally_add(&r->rules, id, strcmp(mode, "log") == 0 ? LOGGED : WARNED, 1);
 	}
@@ -209,6 +231,7 @@ report_json(struct report *r, const char *key, bool verify)
 	json_set_int(mails, "altered_records", (int64_t)r->bad);
 	json_set_take(o, "mails", mails);
 	json_set_int(urgent, "documents", (int64_t)r->urgent);
+	json_set_int(urgent, "not_due", (int64_t)r->not_due);
 	json_set_int(urgent, "read", (int64_t)r->read);
 	json_set_int(urgent, "unread", (int64_t)r->unread);
 	json_set_take(o, "urgent", urgent);
@@ -340,9 +363,10 @@ print(const struct json *o, bool with_key)
 	if (json_int(json_get(m, "altered_records"), 0) > 0)
 		printf(_("  %lld records are NOT as they were written and are not counted\n"),
 		    (long long)json_int(json_get(m, "altered_records"), 0));
-	printf(_("Urgent documents (P32): %lld; recipients that opened one in time: %lld, that did "
-		 "not: %lld\n"),
+	printf(_("Urgent documents (P32): %lld, of which not yet due: %lld; recipients that opened "
+		 "one in time: %lld, that did not: %lld\n"),
 	    (long long)json_int(json_get(u, "documents"), 0),
+	    (long long)json_int(json_get(u, "not_due"), 0),
 	    (long long)json_int(json_get(u, "read"), 0),
 	    (long long)json_int(json_get(u, "unread"), 0));
 	print_table(_("Rules"), json_get(o, "rules"), "rule", rule_keys, rule_labels, false);
@@ -391,6 +415,7 @@ ctl_report(struct ctl *c, int argc, char **argv)
 		return ctl_usage(c, "%s", _("report daily is what there is"));
 	if (trace_span_read(c, day != NULL ? day : yesterday(), NULL, NULL, &r.span) != 0)
 		return EX_USAGE;
+	set_due(&r);
 	rc = read_log(&r);
 	if (rc == 0)
 		o = report_json(&r, key, !no_verify);

@@ -56,6 +56,8 @@ const struct json *trace_verdict(const struct trace_mail *m, const char *qid);
 /* The id that a mail is shown under: the one it had first, which is what its sender was told; the group's where no record is kept. */
 const char *trace_id(const struct trace_mail *m);
 void trace_print(const struct trace_mail *m, bool whole);
+/* What a record has for people's eyes, in their language: "valid", "delivered"; what is no such word is shown as it is. */
+void trace_print_word(struct slice s);
 /* Its records as they are, and beside them what is dangerous to show in a form that is not ("shown"). */
 struct json *trace_json(const struct trace_mail *m);
 

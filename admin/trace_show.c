@@ -51,6 +51,31 @@ put(const char *word, const struct json *v, enum shown_as as)
 	shown_print(json_str(v), as);
 }
 
+void
+trace_print_word(struct slice s)
+{
+	static const char *const words[] = {N_("valid"), N_("bad"), N_("weak"), N_("untrusted"),
+	    N_("expired"), N_("whole"), N_("partial"), N_("unchecked"), N_("good"), N_("revoked"),
+	    N_("unknown"), N_("delivered"), N_("filed"), N_("copy in Sent"), N_("unread"),
+	    N_("read"), N_("deferred"), N_("refused"), N_("forwarded"), N_("ok")};
+
+	for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+		if (slice_eq_str(s, words[i])) {
+			fputs(_(words[i]), stdout);
+			return;
+		}
+	shown_print(s, SHOWN_TEXT);
+}
+
+static void
+put_word(const char *what, const struct json *v)
+{
+	if (json_str(v).len == 0)
+		return;
+	printf(" %s%s", what, *what != '\0' ? " " : "");
+	trace_print_word(json_str(v));
+}
+
 static void
 print_list(const char *what, const struct json *list, const char *key)
 {
@@ -142,8 +167,8 @@ print_signature(const struct json *s)
 	const struct json *rev = json_get(s, "rev"), *a = json_get(s, "addresses");
 
 	label(_("signature"));
-	shown_print(json_str(json_get(s, "status")), SHOWN_LATIN);
-	put("", json_get(s, "coverage"), SHOWN_LATIN);
+	trace_print_word(json_str(json_get(s, "status")));
+	put_word("", json_get(s, "coverage"));
 	for (size_t i = 0; i < json_len(a) && i < 8; i++)
 		put("", json_at(a, i), SHOWN_LATIN);
 	put("-", json_get(s, "signer"), SHOWN_TEXT);
@@ -151,7 +176,7 @@ print_signature(const struct json *s)
 	label("");
 	put(_("issuer"), json_get(s, "issuer"), SHOWN_TEXT);
 	put(_("serial"), json_get(s, "serial"), SHOWN_LATIN);
-	put(_("revocation"), json_get(rev, "state"), SHOWN_LATIN);
+	put_word(_("revocation"), json_get(rev, "state"));
 	put("", json_get(rev, "source"), SHOWN_LATIN);
 	if (json_int(json_get(rev, "age_s"), 0) > 0)
 		printf(_(", %lld s old"), (long long)json_int(json_get(rev, "age_s"), 0));
@@ -257,8 +282,8 @@ print_outcome(const struct json *r, const char *what)
 		label("");
 		printf("  ");
 		shown_print(json_str(json_get(x, "address")), SHOWN_LATIN);
-		put("", json_get(x, "result"), SHOWN_LATIN);
-		put("-", json_get(x, "detail"), SHOWN_TEXT);
+		put_word("", json_get(x, "result"));
+		put_word("-", json_get(x, "detail"));
 		printf("\n");
 	}
 	if (json_len(rcpts) > SHOWN_LIST)
