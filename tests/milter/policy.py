@@ -396,7 +396,7 @@ def trust_and_limits(root, certs):
         assert s.send("T4", other)[0] == b"c" and s.record("T4")["facts"]["store"] == "khac"
         code, out, _ = congvu(s, "--json", "policy", "explain", "manager@x.example")
         value = {r["name"]: r["value"] for r in json.loads(out)}
-        assert code == 0 and value["trust"] == "khac" and value["recipients"] == "congvu.conf" and value["files"] == "none", value
+        assert code == 0 and value["trust"] == "khac" and value["recipients"] == "congvu.conf" and value["files"] == "no limit", value
         # what nobody can say of mail that was held against other anchors
         new = s.root / "kept/new.policy"
         new.write_text(TRUST % (9, "trust chung;"))
