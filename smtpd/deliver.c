@@ -1,8 +1,8 @@
 /* deliver.c: what happens at the end of a message, in this order: milters judge it; the queue makes remote recipients durable; the store
  * takes local ones by LMTP; what it cannot take now goes to the queue; the ledger hears the outcome; the client its answer. Runs
  * in smtpd-session. Invariants: 250 means that every recipient's copy is committed in the store or in the queue; a
- * refusal means that nobody got it; the client's bytes go on unchanged behind our trace field. DESIGN.md "The life of an
- * official mail", step 5. RFC 5321 4.4, 6.1. */
+ * refusal means that nobody got it; the client's bytes go on unchanged behind our trace field, but for Sender and Bcc of what is
+ * submitted (sender.c) and what milters change. DESIGN.md "The life of an official mail", step 5. RFC 5321 4.4, 6.1. */
 #include "config.h"
 
 #include "smtpd/session_priv.h"
@@ -28,6 +28,9 @@ struct deliver {
 	struct buf body;   /* from a milter that replaced it */
 	struct buf header; /* trace, fields, empty line */
 	struct slice content;
+	const char *from; /* with the recipients: as the client named them, kept for sent */
+	const struct rcpt *rcpts;
+	size_t n_rcpts;
 	struct lmtp_rcpt *local;
 	size_t *local_at; /* index in t->rcpts */
 	size_t n_local;
@@ -191,6 +194,9 @@ finish(struct deliver *d, unsigned code, const char *text)
 	}
 	d->sent = (struct sent_message){.msg = &d->msg,
 	    .sent = d->content,
+	    .from = d->from,
+	    .rcpts = d->rcpts,
+	    .n_rcpts = d->n_rcpts,
 	    .body = d->ch.body_replaced ? buf_slice(&d->body) : msg_body(&d->msg),
 	    .queue = queue_message(d),
 	    .env_flags = env_flags(d)};
@@ -581,7 +587,7 @@ wait_for_judgement(struct deliver *d, const char *why)
 	d->waits = true;
 	d->ch.body_replaced = false;
 	if (msg_parse(&d->msg, d->content, t->arena) == 0 &&
-	    sender_stamp(d->c, &d->msg, t->arena) == 0 && render(d) == 0 &&
+	    submitted_header(d->c, &d->msg, t->arena) == 0 && render(d) == 0 &&
 	    make_envelope(d, is_any, &e) == 0) {
 		struct queue_message m = queue_message(d);
 		d->c->call = queue_commit(smtpd.queue, &t->id, &e, &m, on_commit, d);
@@ -752,6 +758,9 @@ deliver_start(struct client *c)
 	d->c = c;
 	d->t = t;
 	t->deliver = d;
+	d->from = t->from;
+	d->rcpts = t->rcpts;
+	d->n_rcpts = t->n_rcpts;
 	if (c->port == PORT_JUDGE)
 		judge_id_end(t);
 	buf_init(&d->body, BODY_MAX);
@@ -772,7 +781,7 @@ deliver_start(struct client *c)
 		finish(d, 554, "5.4.6 Too many hops: the message goes round in circles");
 		return;
 	}
-	if (sender_stamp(c, &d->msg, t->arena) != 0) {
+	if (submitted_header(c, &d->msg, t->arena) != 0) {
 		finish(d, 451, "4.3.0 No memory");
 		return;
 	}

@@ -193,6 +193,19 @@ msg_change(struct msg *m, size_t index, struct slice name, struct slice value, b
 	return r;
 }
 
+size_t
+msg_remove(struct msg *m, const char *name)
+{
+	size_t kept = 0, n = m->n;
+
+	for (size_t i = 0; i < n; i++)
+		if (!slice_caseeq_str(m->fields[i].name, name))
+			m->fields[kept++] = m->fields[i];
+	m->n = kept;
+	m->changed |= kept != n;
+	return n - kept;
+}
+
 /* Past comments, folding and white space; ptr NULL when a comment has no end. RFC 5322 3.2.2. */
 static struct slice
 skip_cfws(struct slice s)

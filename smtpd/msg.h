@@ -35,6 +35,8 @@ int msg_add(struct msg *m, struct slice name, struct slice value, bool leadspc);
 int msg_insert(struct msg *m, size_t index, struct slice name, struct slice value, bool leadspc);
 /* The index-th field of that name, from 1; an empty value removes it; one that is not there is added (unless empty). */
 int msg_change(struct msg *m, size_t index, struct slice name, struct slice value, bool leadspc);
+/* Removes every field of that name. Gives how many. */
+size_t msg_remove(struct msg *m, const char *name);
 /* Removes every Authentication-Results that names authserv_id, or whose authserv-id cannot be read: only our own milters may speak
  * in that name (RFC 8601 5). Gives how many. */
 size_t msg_remove_results(struct msg *m, const char *authserv_id);

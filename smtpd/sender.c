@@ -1,5 +1,6 @@
-/* sender.c: who really wrote: a message submitted with From of a functional mailbox, or of somebody who delegated, gets Sender: with the address of the person
- * who is signed in (RFC 5322 3.6.2), before milters see it; the body, which signatures cover, is not touched. Runs in smtpd-session. */
+/* sender.c: what becomes of a submitted header before milters see it. Who really wrote: a message with From of a functional mailbox, or of somebody who
+ * delegated, gets Sender: with the address of the person who is signed in (RFC 5322 3.6.2). Whom it went to unseen: Bcc and Resent-Bcc leave (RFC 5322 3.6.3, RFC 6409 8). The body, which signatures
+ * cover, is not touched, nor is what is protected in it (RFC 9788). Runs in smtpd-session. */
 #include "config.h"
 
 #include "smtpd/session_priv.h"
@@ -117,7 +118,7 @@ sender_as(const struct client *c, const struct msg *m, struct arena *arena, cons
 	return n;
 }
 
-int
+static int
 sender_stamp(const struct client *c, struct msg *m, struct arena *arena)
 {
 	static const char sender[] = "Sender";
@@ -145,4 +146,19 @@ sender_stamp(const struct client *c, struct msg *m, struct arena *arena)
 	/* above what was sent: from its first field on it stays as it was, octet by octet */
 	return err != 0 ? err
 			: msg_insert(m, 0, slice_str(sender), slice_str(c->login->address), false);
+}
+
+int
+submitted_header(const struct client *c, struct msg *m, struct arena *arena)
+{
+	static const char *const unseen[] = {"Bcc", "Resent-Bcc"};
+	size_t removed = 0;
+
+	if (!client_is_submission(c))
+		return 0;
+	for (size_t i = 0; i < sizeof(unseen) / sizeof(unseen[0]); i++)
+		removed += msg_remove(m, unseen[i]);
+	if (removed > 0) /* whose they are stands in no log: how many is enough */
+		log_msg(LOG_LVL_INFO, "bcc_removed", "%s %zu", c->t->qid, removed);
+	return sender_stamp(c, m, arena);
 }

@@ -1,8 +1,9 @@
 /* sent_copy.c: what was submitted as a functional mailbox, or for somebody who delegated, is also in that one's Sent, where all who hold it see it. Runs in
  * smtpd-session. Order: the message is safe in store or queue, then its copy (the octets that went out: Sender, the gateway's signature) is committed in Sent by LMTP with
  * XCVSENT, or, when the store cannot take it now (away, over quota), in the queue, which tries as long as it tries mail and then tells who sent it; then the
- * client gets its 250. The copy's delivery id comes of the octets that the client sent: a client that heard no 250 and sends them again makes no second
- * copy. What neither takes is a line sent_copy_lost (level error): mail that is delivered is not sent twice for a copy's sake. */
+ * client gets its 250. The copy's delivery id comes of who sent what from where to whom, as the client said it: a client that heard no 250 and sends that again makes
+ * no second copy; who sends another's octets, or the same to others, makes one. What neither takes is a line sent_copy_lost (level error): mail that is
+ * delivered is not sent twice for a copy's sake. */
 #include "config.h"
 
 #include "smtpd/session_priv.h"
@@ -160,15 +161,48 @@ on_lmtp(void *arg)
 		to_queue(s);
 }
 
-/* The same octets from the client are the same copy, whatever transaction brings them. */
+static void
+hash_str(struct sha256 *h, struct slice s)
+{
+	uint64_t len = s.len;
+
+	sha256_update(h, &len, sizeof(len));
+	sha256_update(h, s.ptr, s.len);
+}
+
+static int
+by_text(const void *a, const void *b)
+{
+	return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* The same octets from the same person, from and to the same addresses, are the same copy, whatever transaction brings them. What relay brings back to be
+ * judged may come for some of the recipients at a time: there the queue's id says which message it is. */
 static void
 make_id(struct sent_copies *s)
 {
-	struct sha256 *h = sha256_new();
+	const struct sent_message *m = s->m;
+	struct arena *a = s->c->t->arena;
+	const char **to = arena_calloc(a, m->n_rcpts + 1, sizeof(*to));
+	struct sha256 *h;
 	unsigned char sum[32];
+	bool judged = s->c->port == PORT_JUDGE;
 
-	sha256_update(h, "sent copy", 10);
-	sha256_update(h, s->m->sent.ptr, s->m->sent.len);
+	if (to == NULL)
+		fatal("no memory");
+	for (size_t i = 0; i < m->n_rcpts; i++)
+		to[i] = m->rcpts[i].address;
+	qsort(to, m->n_rcpts, sizeof(*to), by_text);
+	h = sha256_new();
+	hash_str(h, slice_str(judged ? "sent copy, judged" : "sent copy, submitted"));
+	hash_str(h, slice_str(s->c->login->login));
+	hash_str(h, slice_str(m->from));
+	if (judged)
+		hash_str(h, s->c->t->mail.judge_id);
+	for (size_t i = 0; i < m->n_rcpts && !judged; i++)
+		hash_str(h, slice_str(to[i]));
+	hash_str(h, slice_str("")); /* no address is empty: the list ends */
+	hash_str(h, m->sent);
 	sha256_final(h, sum);
 	sha256_free(h);
 	memcpy(s->id.b, sum, sizeof(s->id.b));

@@ -239,6 +239,10 @@ const char *foreign_sender(const struct client *c, const struct msg *m, struct a
 struct sent_message {
 	const struct msg *msg;
 	struct slice sent; /* what the client sent, octet by octet */
+	/* as the client named them, before milters and forwarding: */
+	const char *from;
+	const struct rcpt *rcpts;
+	size_t n_rcpts;
 	struct slice body;
 	struct queue_message queue; /* as it goes out */
 	uint32_t env_flags;         /* ENV_8BIT, ENV_SMTPUTF8 */
@@ -261,8 +265,9 @@ void urgent_receipts(struct txn *t);
  * client's; *actor_out: the own address of who sent it, when there are any. How many. */
 size_t sender_as(const struct client *c, const struct msg *m, struct arena *arena,
     const char **list, size_t max, const char **actor_out);
-/* Sender: in a submitted message that is written as somebody else. 0, ERR_NOMEM, ERR_SYNTAX, ERR_LIMIT. */
-int sender_stamp(const struct client *c, struct msg *m, struct arena *arena);
+/* A submitted message without Bcc and Resent-Bcc, and with Sender: when it is written as somebody else. Any other is left alone. 0, ERR_NOMEM, ERR_SYNTAX,
+ * ERR_LIMIT. */
+int submitted_header(const struct client *c, struct msg *m, struct arena *arena);
 
 /* ---- judge.c: mail that waits to be judged ---- */
 /* MAIL by judge.sock: who submitted it, and from where. 0; ERR_UNSUPPORTED: parameters where they have no business; ERR_SYNTAX: they are

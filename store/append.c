@@ -193,6 +193,7 @@ static void
 append_send(struct append *ap)
 {
 	unsigned char id[16];
+	int r;
 
 	if (!ap->checked || ap->end_req == 0)
 		return;
@@ -201,7 +202,10 @@ append_send(struct append *ap)
 	else
 		random_bytes(id, sizeof(id));
 	ap->has_msg = true;
-	append_store(ap, ingest_message_init(&ap->msg, &ap->body, id));
+	r = ingest_message_init(&ap->msg, &ap->body, id);
+	if (r == 0 && !ap->is_import && ap->params.group == NULL)
+		ingest_same(&ap->msg, &ap->body);
+	append_store(ap, r);
 }
 
 static void

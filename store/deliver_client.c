@@ -181,13 +181,17 @@ put_message(struct buf *b, const struct deliver_message *m)
 	ipc_put_slice(b, slice_of(m->sha256, sizeof m->sha256));
 	ipc_put_u64(b, m->size);
 	ipc_put_u8(
-	    b, (uint8_t)((by_fd ? DELIVER_BY_FD : 0) | (m->documents ? DELIVER_DOCUMENTS : 0)));
+	    b, (uint8_t)((by_fd ? DELIVER_BY_FD : 0) | (m->documents ? DELIVER_DOCUMENTS : 0) |
+			 (m->has_same ? DELIVER_SAME : 0)));
 	ipc_put_slice(b, by_fd ? (struct slice){NULL, 0} : m->body);
 	ipc_put_slice(b, m->summary);
 	ipc_put_slice(b, m->envelope);
 	ipc_put_i64(b, m->sent_date);
 	ipc_put_slice(b, slice_of(m->email_id, sizeof m->email_id));
-	return ipc_put_slice(b, m->refs);
+	ipc_put_slice(b, m->refs);
+	if (m->has_same)
+		ipc_put_slice(b, slice_of(m->same, sizeof m->same));
+	return b->err;
 }
 
 int

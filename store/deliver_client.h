@@ -22,7 +22,7 @@ struct deliver_client *deliver_client_new(struct loop *l, const char *socket);
 void deliver_client_free(struct deliver_client *c); /* pending completions are not called */
 
 /* How a message goes to stored (the octet "how" of store_proto.def). */
-enum deliver_how { DELIVER_BY_FD = 1, DELIVER_DOCUMENTS = 2 };
+enum deliver_how { DELIVER_BY_FD = 1, DELIVER_DOCUMENTS = 2, DELIVER_SAME = 4 };
 
 /* What is common to all recipients. Everything is borrowed for the call. */
 struct deliver_message {
@@ -37,17 +37,20 @@ struct deliver_message {
 	int64_t sent_date; /* INT64_MIN when unreadable */
 	unsigned char email_id[16];
 	struct slice refs; /* msgid_refs (lib/msgid.h) */
+	bool has_same;
+	unsigned char same[16]; /* ingest_same: of a copy for Sent, and of an APPEND */
 	bool documents; /* there may be documents in it, whose text is wanted (store/text_row.h) */
 };
 struct deliver_target {
 	struct slice account; /* "p-000123"; comes into being when it is new */
-	struct slice mailbox; /* "INBOX"; another one that does not exist: INBOX takes it */
+	struct slice
+	    mailbox; /* "INBOX"; another one that does not exist: INBOX takes it. Of a copy for Sent: the address of who sent it */
 	struct slice
 	    trace; /* Return-Path, Delivered-To, Received …: CRLF-terminated lines, put before the body on fetch */
 	int64_t internal_date;
 	int16_t internal_zone;
 	uint32_t flags; /* enum msg_flag, 0 as a rule */
-	bool sent; /* of all targets or of none: a copy for Sent, mailbox and flags do not count */
+	bool sent;      /* of all targets or of none: a copy for Sent, flags do not count */
 };
 struct deliver_result {
 	int err; /* 0 once it is on stable storage; ERR_FULL (quota or disk), ERR_TEMP, ERR_UNKNOWN, ERR_SYNTAX (no account id) */

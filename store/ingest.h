@@ -49,6 +49,10 @@ struct ingest_message {
  * on content. Done with ingest_message_done in any case. */
 int ingest_message_init(
     struct ingest_message *im, struct ingest_body *b, const unsigned char id[16]);
+/* Fills m.same: what the server's copy of a sent message and the client's have in common when they are the same message, so that nothing else does: the
+ * digest of all fields, in their order, but those that the server stamps or takes out (Received, Return-Path, Delivered-To, Sender, Importance,
+ * Authentication-Results, X-Congvu-*), and of the octets behind the header. Only with a Message-ID. After ingest_message_init. */
+void ingest_same(struct ingest_message *im, struct ingest_body *b);
 void ingest_message_done(struct ingest_message *im);
 
 /* ---- lmtp_server.c ---- */

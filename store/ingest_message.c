@@ -191,6 +191,54 @@ put_email_id(struct deliver_message *m)
 	memcpy(m->email_id, digest, sizeof(m->email_id));
 }
 
+/* Bcc is not among them: whom a client wrote to unseen stands nowhere else. */
+static bool
+is_stamped(struct slice name)
+{
+	static const char *const names[] = {"Received", "Return-Path", "Delivered-To", "Sender",
+	    "Importance", "Authentication-Results"};
+
+	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+		if (slice_caseeq_str(name, names[i]))
+			return true;
+	return slice_casestarts(name, "X-Congvu-");
+}
+
+static void
+hash_piece(struct sha256 *h, struct slice s)
+{
+	uint64_t len = s.len;
+
+	sha256_update(h, &len, sizeof(len));
+	sha256_update(h, s.ptr, s.len);
+}
+
+void
+ingest_same(struct ingest_message *im, struct ingest_body *b)
+{
+	static const unsigned char none[8];
+	unsigned char digest[32];
+	struct slice rest, from;
+	struct sha256 *h;
+	struct hdr_field f;
+	int r;
+
+	if (im->m.refs.len < sizeof(none) || memcmp(im->m.refs.ptr, none, sizeof(none)) == 0 ||
+	    spool_map(b->spool, &rest) != 0)
+		return;
+	h = sha256_new();
+	hash_piece(h, slice_str("same message"));
+	for (from = rest; (r = hdr_next(&rest, &f)) != ERR_EOF; from = rest)
+		if (r != 0 || !is_stamped(f.name))
+			hash_piece(h, slice_sub(from, 0, from.len - rest.len));
+	hash_piece(h, slice_str("")); /* no field is empty: they end */
+	hash_piece(h, rest);
+	sha256_final(h, digest);
+	sha256_free(h);
+	memcpy(im->m.same, digest, sizeof(im->m.same));
+	im->m.has_same = true;
+}
+
 int
 ingest_message_init(struct ingest_message *im, struct ingest_body *b, const unsigned char id[16])
 {

@@ -175,7 +175,7 @@ send_batch(struct lmtp_session *s)
 			continue;
 		targets[s->n_batch] = (struct deliver_target){
 		    .account = t->account,
-		    .mailbox = slice_str("INBOX"),
+		    .mailbox = s->mail.sent ? s->mail.sender : slice_str("INBOX"),
 		    .trace = t->trace,
 		    .sent = s->mail.sent,
 		    .internal_date = now,
@@ -235,6 +235,8 @@ lmtp_deliver(struct lmtp_session *s)
 		s->has_msg = true;
 		if (ingest_message_init(&s->msg, &s->body, s->mail.id) != 0)
 			no = "451 4.3.0 not taken now, try again later";
+		else if (s->mail.sent)
+			ingest_same(&s->msg, &s->body);
 	}
 	if (no != NULL) {
 		finish(s, no);

@@ -47,6 +47,7 @@ struct deliver {
 	uint64_t mailbox;
 	struct session *s;
 	unsigned char content[16]; /* of the SHA-256 of the body */
+	struct sent_same same;
 };
 
 /* ---- reading the message ---- */
@@ -83,7 +84,10 @@ message_get(struct ipc_reader *r, int fd, struct arena *mem, unsigned char id[16
 	if (get_fixed(r, row->email_id, sizeof row->email_id) != 0)
 		return ERR_PROTO;
 	refs = ipc_get_slice(r);
-	if (r->err != 0 || how > (DELIVER_BY_FD | DELIVER_DOCUMENTS) ||
+	c->same = (struct sent_same){.known = (how & DELIVER_SAME) != 0};
+	if (c->same.known && get_fixed(r, c->same.b, sizeof c->same.b) != 0)
+		return ERR_PROTO;
+	if (r->err != 0 || how > (DELIVER_BY_FD | DELIVER_DOCUMENTS | DELIVER_SAME) ||
 	    refs.len > DELIVER_REFS_MAX || envelope.len > DELIVER_ENVELOPE_MAX ||
 	    c->summary.len > DELIVER_SUMMARY_MAX || c->by_fd != (fd >= 0) ||
 	    (c->by_fd && c->bytes.len > 0) ||
@@ -106,6 +110,7 @@ get_message(struct ipc_reader *r, struct deliver *d, struct content *c, int fd)
 
 	if (err == 0) {
 		memcpy(d->content, c->sha256, sizeof d->content);
+		d->same = c->same;
 		d->documents = c->documents;
 	}
 	return err;
@@ -220,7 +225,7 @@ on_delivered(struct op *op)
 		t->repeated = op->repeated;
 	}
 	if (err == 0 && t->d->sent)
-		sent_settle(m, t->d->row.refs, t->uid, false, on_settled, t);
+		sent_settle(m, &t->d->same, t->uid, false, t->mailbox, on_settled, t);
 	else
 		target_done(t, err);
 	op_free(op);
@@ -246,7 +251,7 @@ deliver_to(struct deliver *d, struct target *t, struct mbox *m)
 	n->row.flags = t->flags;
 	n->has_id = true;
 	memcpy(n->id, d->id, sizeof n->id);
-	n->has_mark = d->sent && sent_mark(d->row.refs, false, n->mark);
+	n->has_mark = d->sent && sent_mark(&d->same, false, n->mark);
 	account_ref(m->acc);
 	op_start(op);
 	prune_maybe(m); /* behind it: nobody waits */
@@ -454,7 +459,8 @@ on_appended(struct op *op)
 	else if (op->err != 0)
 		append_end(d, op->err);
 	else if (d->shared && !op->repeated)
-		sent_settle(op->m, d->row.refs, op->msgs[0].uid, true, on_append_settled, d);
+		sent_settle(op->m, &d->same, op->msgs[0].uid, true, slice_str(d->s->login),
+		    on_append_settled, d);
 	else if (op->repeated && d->once)
 		must(be->ops->get(be, slice_str(op->m->object), key_u32(key, 'm', op->msgs[0].uid),
 		    on_first_copy, d));
@@ -491,7 +497,7 @@ append_insert(struct deliver *d, struct mbox *m, const char *rights, bool once)
 	n->has_id = true;
 	d->once = once;
 	memcpy(n->id, once ? d->content : d->id, sizeof n->id);
-	n->has_mark = d->shared && sent_mark(d->row.refs, true, n->mark);
+	n->has_mark = d->shared && sent_mark(&d->same, true, n->mark);
 	account_ref(m->acc);
 	op_start(op);
 	prune_maybe(m);
@@ -684,7 +690,7 @@ on_append_body(void *arg, int err, uint64_t body)
 		append_part(d, m, rights);
 	else if (is_once(d, m) && d->s->accounts[0].acc != m->acc) {
 		d->shared = true;
-		sent_settle(m, d->row.refs, 0, true, on_look, d);
+		sent_settle(m, &d->same, 0, true, slice_str(d->s->login), on_look, d);
 	} else {
 		append_insert(d, m, rights, is_once(d, m));
 	}

@@ -570,11 +570,17 @@ int on_check(struct conn *c, uint32_t id, struct ipc_reader *r);
 int on_read_state(struct conn *c, uint32_t id, struct ipc_reader *r);
 
 /* ---- stored_deliver.c: a message as ingest sends it ---- */
+/* What the server's copy of a message in Sent and the client's have in common (ingest_same). */
+struct sent_same {
+	bool known;
+	unsigned char b[16];
+};
 struct content {
 	unsigned char sha256[32];
 	struct slice bytes, summary; /* borrowed from the request */
 	bool by_fd, documents;
 	uint64_t size;
+	struct sent_same same;
 };
 /* The fields that begin STORE_DELIVER, STORE_APPEND and STORE_IMPORT; what row borrows is from mem. fd: that of the request, or -1. 0 or ERR_PROTO. */
 int message_get(struct ipc_reader *r, int fd, struct arena *mem, unsigned char id[16],
@@ -607,13 +613,13 @@ int moved_row_at(struct slice v, int64_t *at_out);
 /* ---- stored_sent.c: copies of what was sent in a shared Sent ---- */
 /* Where they go: the mailbox with that use, else the one of that name; NULL: there is none. */
 struct mbox *sent_mbox(struct account *a);
-/* The id under which a copy is known by its Message-ID: of a client's APPEND, or of the server's. false: refs (msgid_refs) has no Message-ID. */
-bool sent_mark(struct slice refs, bool by_client, unsigned char mark[16]);
-/* One of both is to stay. uid: the copy that was just inserted, the client's or the server's; 0: the client's is not inserted yet. fn, now or later: 0 and the UID of
- * the one that stays, when that is on stable storage; ERR_NOTFOUND (uid 0 alone): the server's is not there; or what went wrong. */
+/* The id under which a copy is known by what it says: of a client's APPEND, or of the server's. false: not known (it has no Message-ID). */
+bool sent_mark(const struct sent_same *same, bool by_client, unsigned char mark[16]);
+/* One of both is to stay, when they are the same message. by: the login or address of whom the new one is; like m borrowed until fn. uid: the copy that
+ * was just inserted, the client's or the server's; 0: the client's is not inserted yet. fn, now or later: 0 and the UID of the one that stays, when that is on stable storage; ERR_NOTFOUND (uid 0 alone): the server's is not there; or what went wrong. */
 typedef void (*sent_fn)(void *arg, int err, struct mbox *m, uint32_t uid);
-void sent_settle(
-    struct mbox *m, struct slice refs, uint32_t uid, bool by_client, sent_fn fn, void *arg);
+void sent_settle(struct mbox *m, const struct sent_same *same, uint32_t uid, bool by_client,
+    struct slice by, sent_fn fn, void *arg);
 
 /* ---- stored_index.c, stored_seal.c, stored_candidates.c: the index for SEARCH ---- */
 void index_maybe(struct mbox *m); /* after a commit: makes blocks when there is enough for one */

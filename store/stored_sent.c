@@ -1,7 +1,9 @@
 /* stored_sent.c: the copy of what somebody sent as a functional mailbox, or for somebody else, in that one's Sent, where all who hold it see it. Runs in stored.
- * smtpd gives it (STORE_SENT_COPY) with the octets that went out; mail clients may APPEND theirs to the same Sent. One stays, told by the Message-ID: the
- * server's, which has Sender and the gateway's signature and was really sent. A client's that comes later is answered with the server's; one that was
- * earlier leaves (restorable, as by EXPUNGE) once the server's is there. Marks, rows "d/<8 octets><Message-ID's number>", say which is whose. RFC 6154, RFC 5322 3.6.4. */
+ * smtpd gives it (STORE_SENT_COPY) with the octets that went out; mail clients may APPEND theirs to the same Sent. Of two that are the same
+ * message one stays: the server's, which has Sender and was really sent. A client's that comes later is answered with the server's; one that was earlier leaves
+ * (restorable, as by EXPUNGE, by whom the new one is) once the server's is there. The same is what has the same digest (ingest_same: all octets but the fields that the server
+ * stamps); whatever differs, if by a Bcc, an attachment that was taken out, or the gateway's signature, is kept beside it, whatever its Message-ID: Sent loses
+ * nothing. Marks, rows "d/<digest, its first octet's last bit: by a client>", say which is whose. RFC 6154. */
 #include "store/stored_priv.h"
 
 #include <stdlib.h>
@@ -14,6 +16,7 @@ struct settle {
 	struct mbox *m; /* its account is held */
 	uint32_t uid;   /* just inserted; 0: not yet */
 	bool by_client;
+	struct slice by;
 	sent_fn fn;
 	void *arg;
 	uint32_t found; /* the other side's */
@@ -30,14 +33,12 @@ sent_mbox(struct account *a)
 }
 
 bool
-sent_mark(struct slice refs, bool by_client, unsigned char mark[16])
+sent_mark(const struct sent_same *same, bool by_client, unsigned char mark[16])
 {
-	static const unsigned char none[8];
-
-	if (refs.len < sizeof none || memcmp(refs.ptr, none, sizeof none) == 0)
+	if (!same->known)
 		return false;
-	memcpy(mark, by_client ? "CVSENTby" : "CVSENTas", 8);
-	memcpy(mark + 8, refs.ptr, 8);
+	memcpy(mark, same->b, 16);
+	mark[0] = (unsigned char)((mark[0] & 0xfe) | by_client);
 	return true;
 }
 
@@ -58,7 +59,16 @@ on_left(struct op *op)
 {
 	struct settle *k = op->arg;
 	int err = op->err;
+	struct log_line l;
 
+	log_begin(&l, LOG_LVL_INFO, "sent_copy_same");
+	log_str(&l, "mailbox", k->m->object);
+	log_slice(&l, "by", k->by);
+	log_u64(&l, "stays", k->by_client ? k->found : k->uid);
+	log_u64(&l, "leaves", k->victim);
+	if (err != 0)
+		log_str(&l, "error", err_name(err));
+	log_end(&l);
 	op_free(op);
 	settle_end(k, err, k->by_client ? k->found : k->uid);
 }
@@ -69,7 +79,7 @@ drop(struct settle *k)
 	struct op *op = op_new(OP_EXPUNGE, k->m, 64 << 10, on_left, k);
 
 	op->why = KEPT_EXPUNGED;
-	op->by = slice_str("sent-copy");
+	op->by = arena_slice(op->mem, slice_sub(k->by, 0, KEPT_BY_MAX));
 	k->victim = k->by_client ? k->uid : k->found;
 	op->uids = &k->victim;
 	op->n_uids = 1;
@@ -114,16 +124,18 @@ on_mark(void *arg, int err, struct slice value)
 }
 
 void
-sent_settle(struct mbox *m, struct slice refs, uint32_t uid, bool by_client, sent_fn fn, void *arg)
+sent_settle(struct mbox *m, const struct sent_same *same, uint32_t uid, bool by_client,
+    struct slice by, sent_fn fn, void *arg)
 {
 	struct backend *be = m->acc->st->be;
 	struct settle *k = xcalloc(1, sizeof *k);
 	unsigned char mark[16];
 	char key[KEY_MAX];
 
-	*k = (struct settle){.m = m, .uid = uid, .by_client = by_client, .fn = fn, .arg = arg};
+	*k = (struct settle){
+	    .m = m, .uid = uid, .by_client = by_client, .by = by, .fn = fn, .arg = arg};
 	account_ref(m->acc);
-	if (!sent_mark(refs, !by_client, mark))
+	if (!sent_mark(same, !by_client, mark))
 		settle_end(k, uid != 0 ? 0 : ERR_NOTFOUND, uid);
 	else
 		must(be->ops->get(

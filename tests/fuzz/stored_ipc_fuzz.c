@@ -11,6 +11,7 @@
 #include "directory/token.h"
 #include "lib/crypto.h"
 #include "lib/log.h"
+#include "store/deliver_client.h"
 #include "store/store_proto.h"
 #include "tests/fuzz/fuzz.h"
 
@@ -98,13 +99,14 @@ put_message(struct buf *out, struct slice content)
 	ipc_put_slice(out, slice_of(id, sizeof id));
 	ipc_put_slice(out, slice_of(sum, sizeof sum));
 	ipc_put_u64(out, body.len);
-	ipc_put_u8(out, 0);
+	ipc_put_u8(out, DELIVER_SAME);
 	ipc_put_slice(out, body);
 	ipc_put_slice(out, slice_sub(rest, 0, rest.len / 2));
 	ipc_put_slice(out, slice_from(rest, rest.len / 2));
 	ipc_put_i64(out, 1700000000);
 	ipc_put_slice(out, slice_of(sum, 16));
 	ipc_put_slice(out, slice_of(sum, 8)); /* a Message-ID's number */
+	ipc_put_slice(out, slice_of(sum, 16));
 }
 
 static void

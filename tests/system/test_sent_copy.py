@@ -49,6 +49,30 @@ def test_filed(site):  # noqa: F811
     assert len(site.lmtp.copies) == 1 and listing(site) == []
 
 
+def test_bcc_leaves(site):  # noqa: F811
+    """RFC 5322 3.6.3, RFC 6409 8: neither a recipient nor the holders of the mailbox see whom it went to unseen; what stands in the body is the sender's."""
+    s = site.submission()
+    hidden = AS.replace("Subject: x\r\n\r\n", "Bcc: <%s>,\r\n\t<unseen@other.example>\r\nSubject: x\r\nRESENT-BCC : q@other.example\r\nbcc: r@other.example\r\n\r\nBcc: in the text\r\n" % AN)
+    assert s.mail(VANTHU, [BINH, AN], hidden)[-1].startswith("250 2.0.0 Delivered as")
+    mails = [m[3] for m in site.lmtp.mails] + [site.lmtp.copies[0][3]]
+    for mail in mails:
+        header, body = mail.split(b"\r\n\r\n", 1)
+        assert b"bcc" not in header.lower() and b"other.example" not in header and b"\r\nSubject: x" in header, header
+        assert body == b"Bcc: in the text\r\ntext\r\n"
+    assert len(mails) >= 2
+    # what others send to us is theirs to word
+    assert site.mx().mail("x@other.example", [BINH], "Bcc: %s\r\n%s" % (BINH, MAIL))[-1].startswith("250")
+    assert ("\r\nBcc: %s\r\n" % BINH).encode() in site.lmtp.mails[-1][3]
+
+
+def test_each_sending_has_its_copy(site):  # noqa: F811
+    """The same octets, sent to others: another sending, another copy, with its own id; the order of the recipients is none."""
+    s = site.submission()
+    for to in ([BINH], [BINH, AN], [AN, BINH], [AN]):
+        assert s.mail(VANTHU, to, AS)[-1].startswith("250")
+    assert len(site.lmtp.copies) == 3 and len({c[0] for c in site.lmtp.copies}) == 3
+
+
 @pytest.mark.parametrize("away", ["full", "silent", "unknown"])
 def test_waits_in_the_queue(site, away):  # noqa: F811
     """Over quota, or no answer: the mail is delivered, its copy is in the queue before the 250, and in Sent once there is room, under the same id."""
@@ -164,6 +188,47 @@ def test_in_the_shared_sent(server):
         assert email.message_from_bytes(found[late][0][1])["Sender"] == clerk["address"]
     out = [r for r in json.loads(server.congvu("audit", "show", "--match", box["address"], "--json").stdout) if r["event"] == "outcome"]
     assert [x["result"] for r in out for x in r["rcpts"] if x["address"] == box["address"] and r["session"]["auth"] == clerk["login"]].count("filed") >= 2, out
+
+
+def test_nothing_of_the_shared_sent_is_lost(server):
+    """Other content under the same Message-ID is another message, whoever brings it and whichever way; and who sends another's octets shows in Sent."""
+    server.wait_up()
+    clerk, to, box = server.user("clerk", agency="SKHCN"), server.user("staff", agency="STC"), server.mailbox("SKHCN")
+    other = next(u for u in server.users if u["agency"] == "SKHCN" and u["login"] != clerk["login"] and u["role"] == "staff")
+    done = server.congvu("delegate", "grant", box["address"], other["login"], "--send", "--decision", "8/QD")
+    assert done.returncode == 0, done.stderr
+    folder = server.other_users_folder(clerk, box["address"]) + "/Sent"
+
+    def append(m, mail):
+        ok, data = m.append(client.quoted(folder), "(\\Seen)", None, mail)
+        assert ok == "OK", data
+        return int(re.search(rb"APPENDUID \d+ (\d+)\]", data[0]).group(1))
+    try:
+        with contextlib.closing(server.submission(other)) as s:
+            until(lambda: s.docmd("MAIL", "FROM:<%s>" % box["address"])[0] == 250)
+        with session(server, clerk) as m:
+            # an attachment is taken out: the changed message is stored before the client removes the whole one
+            mid, mail = letter(server, box["address"], to["address"], box)
+            assert server.submit(clerk, box["address"], [to["address"]], mail)[0] == 250
+            less = mail.split(b"\r\n\r\n", 1)[0] + b"\r\n\r\ntaken out\r\n"
+            first = append(m, mail)
+            assert append(m, less) != first and append(m, mail.replace(b"Subject: ", b"Subject: y", 1)) != first
+            assert append(m, b"Bcc: a@other.example\r\n" + mail) != first
+            assert len(sent(m, folder)[mid]) == 4 and less in [x[1] for x in sent(m, folder)[mid]]
+            # who may only send brings other content under the number of a record that stands there
+            kept, record = letter(server, box["address"], to["address"])
+            uid = append(m, record)
+            forged = client.header(client.address("Văn thư", box["address"]), [to["address"]], "Khác", kept) + client.sign(client.text_part("Khác.\n"), box)
+            assert server.submit(other, box["address"], [to["address"]], forged)[0] == 250
+            assert [x[1] for x in sent(m, folder)[kept]].count(record) == 1 and len(sent(m, folder)[kept]) == 2
+            assert m.uid("FETCH", str(uid), "(FLAGS)")[1] != [None]
+            # another's octets to others
+            again, mail = letter(server, box["address"], to["address"], box)
+            assert server.submit(clerk, box["address"], [to["address"]], mail)[0] == 250
+            assert server.submit(other, box["address"], [clerk["address"]], mail)[0] == 250
+            assert sorted(email.message_from_bytes(x[1])["Sender"] for x in sent(m, folder)[again]) == sorted([clerk["address"], other["address"]])
+    finally:
+        assert server.congvu("delegate", "revoke", box["address"], other["login"], "--decision", "9/QD").returncode == 0
 
 
 def test_delegation(server):

@@ -76,6 +76,63 @@ small(void **state)
 	arena_free(a);
 }
 
+static bool
+same_of(const char *text, unsigned char out[16])
+{
+	struct ingest_body b;
+	struct ingest_message im;
+	bool known;
+
+	build(slice_str(text), &b, &im);
+	assert_false(im.m.has_same);
+	ingest_same(&im, &b);
+	known = im.m.has_same;
+	memcpy(out, im.m.same, 16);
+	done(&b, &im);
+	return known;
+}
+
+/* What the server stamps makes no other message; anything else does. */
+static void
+same(void **state)
+{
+	static const char it[] =
+	    "From: a@b.test\r\nMessage-ID: <1@b.test>\r\nSubject: x\r\n\r\nSender: y\r\n";
+	static const struct {
+		const char *text;
+		bool same;
+	} table[] = {
+	    {"Received: from x\r\n\tby y\r\nAuthentication-Results: b.test; x\r\nX-Congvu-Verdict: "
+	     "v\r\n"
+	     "Importance: high\r\nSENDER: c@b.test\r\nFrom: a@b.test\r\nMessage-ID: <1@b.test>\r\n"
+	     "Subject: x\r\n\r\nSender: y\r\n",
+		true},
+	    {"From: a@b.test\r\nMessage-ID: <1@b.test>\r\nSubject: x\r\n\r\n", false},
+	    {"From: a@b.test\r\nMessage-ID: <1@b.test>\r\nSubject: x\r\n\r\nSender: z\r\n", false},
+	    {"From: a@b.test\r\nMessage-ID: <1@b.test>\r\nSubject: x\r\n y\r\n\r\nSender: y\r\n",
+		false},
+	    {"From: a@b.test\r\nMessage-ID: <1@b.test>\r\nSubject: x\r\nBcc: "
+	     "c@b.test\r\n\r\nSender: y\r\n",
+		false},
+	    {"From: a@b.test\r\nMessage-ID: <1@b.test>\r\nSubject: x\r\nno field\r\n\r\nSender: "
+	     "y\r\n",
+		false},
+	    {"From: a@b.test\r\nMessage-ID: <1@b.test>\r\nSubject: x\r\n\r\n\r\nSender: y\r\n",
+		false},
+	    {"Message-ID: <1@b.test>\r\nFrom: a@b.test\r\nSubject: x\r\n\r\nSender: y\r\n", false},
+	    {"From: a@b.test\r\nMessage-ID: <2@b.test>\r\nSubject: x\r\n\r\nSender: y\r\n", false},
+	};
+	unsigned char want[16], got[16];
+
+	(void)state;
+	assert_true(same_of(it, want));
+	for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
+		assert_true(same_of(table[i].text, got));
+		assert_int_equal(memcmp(got, want, 16) == 0, table[i].same);
+	}
+	assert_false(same_of("From: a@b.test\r\n\r\nno Message-ID\r\n", got));
+}
+
 static void
 large_goes_by_descriptor(void **state)
 {
@@ -182,6 +239,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(small),
+	    cmocka_unit_test(same),
 	    cmocka_unit_test(large_goes_by_descriptor),
 	    cmocka_unit_test(too_large),
 	    cmocka_unit_test(hostile_structure),

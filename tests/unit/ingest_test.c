@@ -119,7 +119,7 @@ lookup_msg(struct ipc_conn *c, uint16_t type, uint32_t id, struct ipc_reader *r,
 
 /* What the fake stored got last, and how it answers. */
 static struct {
-	int delivers, appends, checks, sent_copies;
+	int delivers, appends, checks, sent_copies, n_same;
 	size_t targets;
 	unsigned char id[16], last_id[16];
 	struct buf body, summary, envelope, trace, account;
@@ -136,12 +136,14 @@ take_message(struct ipc_reader *r, int fd)
 	struct slice id = ipc_get_slice(r), sha = ipc_get_slice(r), body;
 	uint64_t size = ipc_get_u64(r);
 	unsigned char digest[32];
+	uint8_t how;
 
 	assert_int_equal(id.len, 16);
 	assert_int_equal(sha.len, 32);
 	memcpy(st.last_id, st.id, 16);
 	memcpy(st.id, id.ptr, 16);
-	st.by_fd = ipc_get_u8(r) != 0;
+	how = ipc_get_u8(r);
+	st.by_fd = (how & DELIVER_BY_FD) != 0;
 	body = ipc_get_slice(r);
 	buf_reset(&st.body);
 	if (st.by_fd) {
@@ -163,10 +165,13 @@ take_message(struct ipc_reader *r, int fd)
 	st.date = ipc_get_i64(r);
 	assert_int_equal(ipc_get_slice(r).len, 16);
 	assert_int_equal(ipc_get_slice(r).len % 8, 0);
+	if (how & DELIVER_SAME)
+		assert_int_equal(ipc_get_slice(r).len, 16);
+	st.n_same += (how & DELIVER_SAME) != 0;
 }
 
 static int
-take_deliver(struct ipc_conn *c, uint32_t id, struct ipc_reader *r)
+take_deliver(struct ipc_conn *c, uint32_t id, struct ipc_reader *r, bool sent)
 {
 	struct buf b;
 	uint32_t n = ipc_get_count(r, 1000, 10);
@@ -181,7 +186,7 @@ take_deliver(struct ipc_conn *c, uint32_t id, struct ipc_reader *r)
 
 		uint64_t number;
 
-		check_slice(mailbox, "INBOX");
+		check_slice(mailbox, sent ? "x@tinhmau.example" : "INBOX");
 		if (account.len == 8 &&
 		    slice_to_u64(slice_from(account, 2), EVERYBODY - 1, &number) == 0)
 			times[number]++;
@@ -283,8 +288,9 @@ stored_msg(struct ipc_conn *c, uint16_t type, uint32_t id, struct ipc_reader *r,
 	if (type == STORE_READ_STATE)
 		return take_read_state(c, id, r);
 	take_message(r, fd);
-	ret = type == STORE_DELIVER || type == STORE_SENT_COPY ? take_deliver(c, id, r)
-							       : take_append(c, id, r);
+	ret = type == STORE_DELIVER || type == STORE_SENT_COPY
+		  ? take_deliver(c, id, r, type == STORE_SENT_COPY)
+		  : take_append(c, id, r);
 	st.sent_copies += type == STORE_SENT_COPY;
 	if (fd >= 0)
 		close(fd);

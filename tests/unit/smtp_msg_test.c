@@ -310,6 +310,31 @@ test_remove_results(void **state)
 	}
 }
 
+/* Every field of that name, in any case and folded, and no other. */
+static void
+test_remove(void **state)
+{
+	struct buf b;
+	struct msg m;
+
+	(void)state;
+	arena_reset(a);
+	buf_init(&b, 1000);
+	assert_int_equal(
+	    msg_parse(&m,
+		str("Bcc: a@x.example,\r\n b@x.example\r\nTo: c@x.example\r\nBCC :\r\nX-Bcc: d\r\n"
+		    "bcc: e@x.example\r\n\r\nBcc: body\r\n"),
+		a),
+	    0);
+	assert_int_equal(msg_remove(&m, "Bcc"), 3);
+	assert_int_equal(msg_remove(&m, "Bcc"), 0);
+	assert_true(m.changed);
+	assert_int_equal(msg_render(&m, str(""), &b), 0);
+	assert_true(slice_eq_str(buf_slice(&b), "To: c@x.example\r\nX-Bcc: d\r\n\r\n"));
+	assert_true(slice_eq_str(msg_body(&m), "Bcc: body\r\n"));
+	buf_done(&b);
+}
+
 static void
 test_milter_options(void **state)
 {
@@ -359,6 +384,7 @@ main(void)
 	    cmocka_unit_test(test_msg),
 	    cmocka_unit_test(test_msg_edges),
 	    cmocka_unit_test(test_remove_results),
+	    cmocka_unit_test(test_remove),
 	    cmocka_unit_test(test_milter_options),
 	    cmocka_unit_test(test_milter_put),
 	    cmocka_unit_test(test_milter_get),

@@ -1114,6 +1114,23 @@ shared_box(struct store_session *s, const char *name)
 	return NULL;
 }
 
+/* As ingest_same: what stands before '|' is what the server stamps. Without a Message-ID there is none. */
+static void
+put_same(struct deliver_message *m, const char *refs)
+{
+	const char *bar = strchr((const char *)m->body.ptr, '|');
+	struct buf b;
+	unsigned char sum[32];
+
+	buf_init(&b, 1000);
+	buf_append(&b, refs, 8);
+	buf_append_str(&b, bar != NULL ? bar + 1 : (const char *)m->body.ptr);
+	sha256_of(buf_slice(&b), sum);
+	memcpy(m->same, sum, sizeof m->same);
+	m->has_same = refs[0] != '\0';
+	buf_done(&b);
+}
+
 static uint32_t
 append_to(struct deliver_append *a, const char *body, const char *refs)
 {
@@ -1123,6 +1140,7 @@ append_to(struct deliver_append *a, const char *body, const char *refs)
 	m.id[15] = ++number;
 
 	m.refs = slice_of(refs, 16);
+	put_same(&m, refs);
 	deliver_append(F->ingest, &m, a, 0, on_appended, NULL, NULL);
 	wait_done();
 	assert_int_equal(F->err, 0);
@@ -1166,10 +1184,11 @@ static uint32_t
 sent_copy(const char *id, const char *body, const char *refs)
 {
 	struct deliver_message m = message(id, body);
-	struct deliver_target t = target("f-1", "INBOX");
+	struct deliver_target t = target("f-1", "huong@tinhmau.example");
 
 	t.sent = true;
 	m.refs = slice_of(refs, 16);
+	put_same(&m, refs);
 	assert_int_equal(deliver_send(F->ingest, &m, &t, 1, 0, on_delivered, NULL, NULL), 0);
 	wait_done();
 	assert_int_equal(F->err, 0);
@@ -1192,37 +1211,43 @@ sent_copies(void **state)
 	buf_init(&t, 65536);
 	stored_run_ticket(&F->run, "p-1", 0, (int64_t)time(NULL) + 1000, &sh, 1, &t);
 	a.ticket = buf_slice(&t);
-	assert_int_equal(sent_copy("c1", "Subject: as it went out\r\n\r\n", one), 1);
+	assert_int_equal(sent_copy("c1", "Sender: a|Subject: x\r\n\r\n", one), 1);
 	row(s, a.mailbox, 1);
 	assert_int_equal(F->row.flags, MSG_SEEN);
 	assert_int_equal(shared_box(s, "INBOX")->messages, 0);
 	stored_run_end(&F->run, SIGKILL);
 	stored_run_start(&F->run);
-	assert_int_equal(sent_copy("c1", "Subject: as it went out\r\n\r\n", one), 1);
+	assert_int_equal(sent_copy("c1", "Sender: a|Subject: x\r\n\r\n", one), 1);
 	assert_true(F->res[0].repeated);
 	/* a client puts its own there, which lacks what the server added: it hears of the one that stays */
-	assert_int_equal(append_to(&a, "Subject: as the client has it\r\n\r\n", one), 1);
+	assert_int_equal(append_to(&a, "Subject: x\r\n\r\n", one), 1);
 	assert_int_equal(shared_box(s, "Sent")->messages, 1);
-	body_is(s, a.mailbox, 1, 0, 100, "Return-Path: <>\r\nSubject: as it went out\r\n\r\n");
+	body_is(s, a.mailbox, 1, 0, 100, "Return-Path: <>\r\nSender: a|Subject: x\r\n\r\n");
+	/* other octets under the same Message-ID (an attachment that was taken out) are another message: kept */
+	assert_int_equal(append_to(&a, "Subject: x\r\n\r\nless", one), 2);
+	body_is(s, a.mailbox, 2, 0, 100, "Subject: x\r\n\r\nless");
 	/* the client was quicker: its copy leaves when the server's is there, and can be brought back */
-	assert_int_equal(append_to(&a, "the client's", two), 2);
-	assert_int_equal(sent_copy("c2", "the server's", two), 3);
-	assert_int_equal(shared_box(s, "Sent")->messages, 2);
-	body_is(s, a.mailbox, 3, 0, 100, "Return-Path: <>\r\nthe server's");
-	assert_int_equal(append_to(&a, "the client's", two), 3);
-	/* another mail with the same Message-ID was sent as well: no server's copy is left out, or takes another's place */
-	assert_int_equal(sent_copy("c3", "other text", two), 4);
+	assert_int_equal(append_to(&a, "text", two), 3);
+	assert_int_equal(sent_copy("c2", "Sender: a|text", two), 4);
 	assert_int_equal(shared_box(s, "Sent")->messages, 3);
+	body_is(s, a.mailbox, 4, 0, 100, "Return-Path: <>\r\nSender: a|text");
+	assert_int_equal(append_to(&a, "text", two), 4);
+	/* another mail with the same Message-ID was sent as well: no copy is left out, or takes another's place, whoever put it there */
+	assert_int_equal(sent_copy("c3", "Sender: a|other text", two), 5);
+	assert_int_equal(append_to(&a, "a record", three), 6);
+	assert_int_equal(sent_copy("c7", "Sender: b|another's", three), 7);
+	assert_int_equal(shared_box(s, "Sent")->messages, 6);
+	body_is(s, a.mailbox, 6, 0, 100, "a record");
 	/* who removed it from Sent may put it there */
 	flags(s, a.mailbox, 1, STORE_ADD, MSG_DELETED, "", UINT64_MAX);
-	assert_int_equal(append_to(&a, "again", one), 5);
+	assert_int_equal(append_to(&a, "Subject: x\r\n\r\n", one), 8);
 	/* without a Message-ID nothing is known of them */
-	assert_int_equal(sent_copy("c4", "no id", none), 6);
-	assert_int_equal(append_to(&a, "no id, client", none), 7);
+	assert_int_equal(sent_copy("c4", "no id", none), 9);
+	assert_int_equal(append_to(&a, "no id", none), 10);
 	/* a Sent that was renamed is still Sent; without one INBOX keeps the copy */
 	store_rename(s, a.mailbox, slice_str("Thư đã gửi"), on_done, NULL);
 	wait_done();
-	assert_int_equal(sent_copy("c5", "renamed", three), 8);
+	assert_int_equal(sent_copy("c5", "renamed", three), 11);
 	store_delete(s, a.mailbox, on_done, NULL);
 	wait_done();
 	assert_int_equal(F->err, 0);
