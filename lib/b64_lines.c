@@ -225,7 +225,7 @@ b64_lines_decode(struct slice text, struct b64_form *form_out, uint64_t *len_out
 			return ERR_SYNTAX;
 		if (last)
 			break;
-		if (text.len - i <= f.eol || memcmp(text.ptr + i, "\r\n" + (2 - f.eol), f.eol) != 0)
+		if (text.len - i <= f.eol || memcmp(text.ptr + i, &"\r\n"[2 - f.eol], f.eol) != 0)
 			return ERR_SYNTAX;
 		i += f.eol;
 	}
