@@ -16,18 +16,27 @@
 
 enum { DECIDE_MS = 10000, ADDRESSES_MAX = 32 };
 
-/* Where the site names officers, it is theirs to say. */
+/* Where the site names officers, it is theirs to say, and who says it is known by more than SUDO_UID; what is refused is in the audit log. */
 static int
-officer(struct ctl *c)
+officer(struct ctl *c, const struct cert_args *a, const char *what)
 {
 	size_t n = conf_list_len(c->conf, "security_officers");
+	struct json *rec;
+	int rc = n == 0 ? 0 : ctl_officer(c, "cert_denied", what);
 
+	if (n == 0 || rc != 0)
+		return rc;
 	for (size_t i = 0; i < n; i++)
 		if (strcmp(conf_list_item(c->conf, "security_officers", i), ctl_actor()) == 0)
 			return 0;
-	return n == 0 ? 0
-		      : ctl_fail(c, EX_NOPERM,
-			    _("%s is none of security_officers: nothing was done"), ctl_actor());
+	rec = json_obj_new();
+	json_set_str(rec, "refused", "no officer");
+	json_set_str(rec, "what", what);
+	if (a->id[strspn(a->id, "0123456789abcdefABCDEF")] == '\0')
+		json_set_str(rec, "id", a->id);
+	(void)ctl_audit_note(c, "cert_denied", rec);
+	return ctl_fail(
+	    c, EX_NOPERM, _("%s is none of security_officers: nothing was done"), ctl_actor());
 }
 
 /* What is done, for the audit log. */
@@ -46,6 +55,7 @@ record(const struct cert_item *i, const struct cert_args *a)
 	json_set_str(rec, "decision", a->change.decision != NULL ? a->change.decision : "");
 	json_set_str(rec, "reason", a->reason != NULL ? a->reason : "");
 	json_set_str(rec, "by", ctl_actor());
+	json_set_str(rec, "by_known", ctl_actor_known_by());
 	return rec;
 }
 
@@ -102,9 +112,10 @@ tell(struct ctl *c, const struct cert_item *i, int err)
 }
 
 static int
-found(struct ctl *c, const struct cert_args *a, struct cert_file *f, struct cert_item *i)
+found(struct ctl *c, const struct cert_args *a, const char *what, struct cert_file *f,
+    struct cert_item *i)
 {
-	int rc = officer(c);
+	int rc = officer(c, a, what);
 
 	if (rc == 0)
 		rc = cert_file_open(c, f);
@@ -286,7 +297,7 @@ cert_approve(struct ctl *c, const struct cert_args *a)
 	struct approval p = {.c = c, .a = a};
 	struct cert_item i;
 	struct cert_file f;
-	int rc = found(c, a, &f, &i);
+	int rc = found(c, a, "cert_approve", &f, &i);
 
 	if (rc != 0)
 		return rc;
@@ -318,7 +329,7 @@ cert_withdraw(struct ctl *c, const struct cert_args *a)
 	struct cert_item i;
 	struct cert_file f;
 	char *why = NULL;
-	int rc = found(c, a, &f, &i), err;
+	int rc = found(c, a, "cert_withdraw", &f, &i), err;
 
 	if (rc != 0)
 		return rc;
@@ -381,7 +392,7 @@ cert_ban(struct ctl *c, const struct cert_args *a, bool on)
 		return ctl_usage(c, "%s", _("--reason TEXT is needed"));
 	if (strlen(a->reason) > CERT_TEXT_MAX)
 		return ctl_usage(c, _("the reason has more than %d octets"), CERT_TEXT_MAX);
-	rc = found(c, a, &f, &i);
+	rc = found(c, a, on ? "cert_ban" : "cert_unban", &f, &i);
 	if (rc != 0)
 		return rc;
 	err = decide(&i, a, event, on ? CERT_BANNED : CERT_PENDING, a->change.dry_run);

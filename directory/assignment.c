@@ -4,6 +4,7 @@
 #include "directory/assignment.h"
 
 #include "directory/ppolicy.h"
+#include "lib/addr.h"
 
 #include <time.h>
 
@@ -103,4 +104,33 @@ authority_has_dates(const struct authority *a)
 {
 	return (a->from.len == 0 || assignment_is_date(a->from)) &&
 	       (a->to.len == 0 || assignment_is_date(a->to));
+}
+
+int64_t
+address_given_up(const struct dir_attr *history, struct slice address)
+{
+	int64_t last = -1;
+
+	for (size_t i = 0; history != NULL && i < history->n_values; i++) {
+		struct slice v = history->values[i], to = {NULL, 0};
+		ptrdiff_t first = slice_index(v, ';'), second = -1;
+		int64_t at;
+
+		if (first >= 0) {
+			to = slice_from(v, (size_t)first + 1);
+			v.len = (size_t)first;
+			second = slice_index(to, ';');
+		}
+		if (!addr_same(slice_trim(v), address))
+			continue;
+		to = second < 0 ? slice_of(NULL, 0) : slice_from(to, (size_t)second + 1);
+		/* a remark may follow */
+		second = slice_index(to, ';');
+		at =
+		    assignment_time(slice_trim(second < 0 ? to : slice_sub(to, 0, (size_t)second)));
+		if (at <= 0)
+			at = INT64_MAX;
+		last = at > last ? at : last;
+	}
+	return last;
 }

@@ -1,8 +1,9 @@
 /* assignment.h: a value of vnAssignment, "kind;agency;post;from;to;decision": who is where, in which post, for which days; one of vnSigningAuthority, of which the
- * days alone matter here. Pure. */
+ * days alone matter here; and the days of vnAddressHistory. Pure. */
 #ifndef CV_ASSIGNMENT_H
 #define CV_ASSIGNMENT_H
 
+#include "directory/dir.h"
 #include "lib/buf.h"
 
 #include <stdbool.h>
@@ -18,6 +19,10 @@ void assignment_split(struct slice v, struct assignment *out);
 int64_t assignment_time(struct slice v);
 /* Whether it is such a date, of a day that the calendar has, and nothing else. */
 bool assignment_is_date(struct slice v);
+
+/* When the entry with this history ("address;from;to", vnAddressHistory; NULL: none) gave up the address (normalized), the last time, as seconds since 1970;
+ * INT64_MAX when no date says; -1: it never had it. */
+int64_t address_given_up(const struct dir_attr *history, struct slice address);
 
 enum assignment_when { ASSIGNMENT_OVER, ASSIGNMENT_NOW, ASSIGNMENT_LATER };
 /* from and to as in an assignment, or as vnValidFrom and vnValidTo: the end is the first moment at which it holds no more; no bound where it is no date. */

@@ -249,10 +249,11 @@ struct cert_holder {
 	bool is_mailbox;
 	size_t n_certs; /* in the entry */
 	bool has_it;    /* this one among them */
-	bool by_former; /* the certificate names a former address only */
+	bool by_former; /* the certificate names a former address alone, nobody else's since */
 };
 /* addresses: what the certificate names (n of them). account: whose it was when it was seen ("p-000123"; "": not said). ERR_NOTFOUND: nobody has the address; ERR_GONE: who has
- * it left; ERR_CONFLICT: it is another's by now; ERR_DENIED: the certificate names no address of the holder. */
+ * it left; ERR_CONFLICT: it is another's by now; ERR_DENIED: the certificate names no address of the holder, or a former one alone that
+ * is, or was since, another's. */
 int dir_admin_cert_holder(struct dir_admin *a, const char *address, const char *account,
     const char *const *addresses, size_t n, struct slice der, struct cert_holder *out,
     char **why_out);

@@ -15,37 +15,69 @@
 #define CERT_ATTR "userCertificate;binary"
 
 static bool
-has_address(const struct dir_entry *e, const char *attr, struct slice address, bool history)
+has_now(const struct dir_entry *e, struct slice address)
 {
-	const struct dir_attr *at = dir_entry_attr(e, attr);
+	static const char *const attrs[] = {"mail", "vnMailAlias"};
 
-	for (size_t i = 0; at != NULL && i < at->n_values; i++) {
-		struct slice v = at->values[i];
-		ptrdiff_t end = history ? slice_index(v, ';') : (ptrdiff_t)v.len;
+	for (size_t k = 0; k < 2; k++) {
+		const struct dir_attr *at = dir_entry_attr(e, attrs[k]);
 
-		if (end > 0 && addr_same(slice_sub(v, 0, (size_t)end), address))
-			return true;
+		for (size_t i = 0; at != NULL && i < at->n_values; i++)
+			if (at->values[i].len > 0 && addr_same(at->values[i], address))
+				return true;
 	}
 	return false;
 }
 
-/* Of now, or only of before. */
-static bool
-is_bound(const struct dir_entry *e, const char *const *addresses, size_t n, bool *former_out)
+/* Whether the entry had the address, and nobody has it now or had it as long or longer: else a certificate with it is the other's, as
+ * people_former_counts has it for what signs mail. ERR_TEMP with words. */
+static int
+had_last(struct dir_admin *a, const struct dir_entry *e, struct slice address, bool *had_out,
+    char **why_out)
 {
-	bool former = false;
+	static const char *const attrs[] = {"mail", "vnMailAlias", "vnAddressHistory", NULL};
+	int64_t own = address_given_up(dir_entry_attr(e, "vnAddressHistory"), address);
+	struct dir_result *r = NULL;
+	struct buf norm;
+	int err;
 
-	for (size_t i = 0; i < n; i++) {
-		struct slice s = slice_str(addresses[i]);
+	*had_out = false;
+	if (own < 0)
+		return 0;
+	buf_init(&norm, 1024);
+	err = addr_normalize(address, &norm);
+	if (err == 0)
+		err = admin_find(a, "(|(mail=%s)(vnMailAlias=%s)(vnAddressHistory=%s;*))",
+		    buf_cstr(&norm), attrs, 0, &r, why_out);
+	*had_out = err == 0;
+	for (size_t i = 0; err == 0 && i < r->n_entries; i++) {
+		const struct dir_entry *other = &r->entries[i];
 
-		if (has_address(e, "mail", s, false) || has_address(e, "vnMailAlias", s, false)) {
-			*former_out = false;
-			return true;
-		}
-		former = former || has_address(e, "vnAddressHistory", s, true);
+		if (strcmp(other->dn_norm, e->dn_norm) != 0 &&
+		    (has_now(other, address) ||
+			address_given_up(dir_entry_attr(other, "vnAddressHistory"), address) >=
+			    own))
+			*had_out = false;
 	}
-	*former_out = former;
-	return former;
+	buf_done(&norm);
+	dir_result_free(r);
+	return err;
+}
+
+/* ERR_DENIED: the certificate names no address of the entry, of now or (*former_out) only of before. */
+static int
+check_bound(struct dir_admin *a, const struct dir_entry *e, const char *const *addresses, size_t n,
+    bool *former_out, char **why_out)
+{
+	int err = 0;
+
+	*former_out = false;
+	for (size_t i = 0; i < n; i++)
+		if (has_now(e, slice_str(addresses[i])))
+			return 0;
+	for (size_t i = 0; err == 0 && i < n && !*former_out; i++)
+		err = had_last(a, e, slice_str(addresses[i]), former_out, why_out);
+	return err != 0 || *former_out ? err : ERR_DENIED;
 }
 
 /* An account is "p-" or "f-" and the id of its entry. */
@@ -89,9 +121,9 @@ dir_admin_cert_holder(struct dir_admin *a, const char *address, const char *acco
 		err = admin_fail(why_out, ERR_CONFLICT,
 		    "%s is %s's by now, and was another's when the certificate came", address,
 		    out->id);
-	else if (!is_bound(s.e, addresses, n, &former))
-		err = admin_fail(
-		    why_out, ERR_DENIED, "the certificate names no address of %s", out->id);
+	else if ((err = check_bound(a, s.e, addresses, n, &former, why_out)) == ERR_DENIED)
+		err = admin_fail(why_out, ERR_DENIED,
+		    "the certificate names no address of %s that is nobody else's by now", out->id);
 	out->by_former = former;
 	subject_done(&s);
 	if (err != 0)

@@ -5,6 +5,7 @@
 
 #include "directory/people_priv.h"
 
+#include "directory/assignment.h"
 #include "lib/addr.h"
 #include "lib/err.h"
 #include "lib/log.h"
@@ -102,6 +103,32 @@ is_anothers(struct people *p, const struct dir_entry *e, const char *address, bo
 	dir_result_free(r);
 	if (err == ERR_LIMIT)
 		*is_out = true;
+	return err == 0 || err == ERR_LIMIT || err == ERR_NOTFOUND ? 0 : ERR_TEMP;
+}
+
+int
+people_former_counts(
+    struct people *p, const struct dir_entry *e, struct slice address, bool *counts_out)
+{
+	int64_t own = address_given_up(dir_entry_attr(e, p->a_history), address);
+	struct dir_result *r = NULL;
+	int err = 0;
+
+	*counts_out = true;
+	if (*p->sender_filter == '\0')
+		return 0;
+	err = people_search(p, p->sender_filter, address, p->attrs_owner, HOLDERS_MAX, &r);
+	for (size_t i = 0; err == 0 && i < r->n_entries; i++) {
+		const struct dir_entry *other = &r->entries[i];
+
+		if (strcmp(other->dn_norm, e->dn_norm) != 0 &&
+		    (people_claim(p, other, address) != PEOPLE_CLAIM_NONE ||
+			address_given_up(dir_entry_attr(other, p->a_history), address) >= own))
+			*counts_out = false;
+	}
+	dir_result_free(r);
+	if (err != 0)
+		*counts_out = false;
 	return err == 0 || err == ERR_LIMIT || err == ERR_NOTFOUND ? 0 : ERR_TEMP;
 }
 

@@ -62,6 +62,10 @@ int people_identities(struct people *p, const struct dir_entry *e, struct string
 enum people_claim { PEOPLE_CLAIM_NONE, PEOPLE_CLAIM_ALIAS, PEOPLE_CLAIM_MAIL };
 enum people_claim people_claim(
     const struct people *p, const struct dir_entry *e, struct slice address);
+/* Whether an address of the entry's history still stands for it: not when it is another entry's now, or was another's as long or longer (assignment.h).
+ * 0, ERR_TEMP. */
+int people_former_counts(
+    struct people *p, const struct dir_entry *e, struct slice address, bool *counts_out);
 /* Of the entries that an address finds the only one, or the only one with it as mail; NULL: none, or nobody can tell. Borrowed of r. */
 const struct dir_entry *people_holder(
     const struct people *p, const struct dir_result *r, struct slice address);

@@ -352,14 +352,48 @@ assignments_fill(const struct dir_entry *e, struct people_owner *o)
 	o->n_assignments = l.n;
 }
 
-static void
-owner_fill(const struct people *p, const struct dir_entry *e, struct people_owner *o)
+/* What the entry had before and nobody else has had since: a certificate, or a From, with what is another's by now is no word of this one's. */
+static int
+former_fill(
+    struct people *p, const struct dir_entry *e, struct strings *all, struct strings *former)
 {
 	const struct dir_attr *history = dir_entry_attr(e, p->a_history);
+	int err = 0;
+
+	/* "address;from;to" */
+	for (size_t i = 0; err == 0 && history != NULL && i < history->n_values; i++) {
+		struct slice v = history->values[i];
+		ptrdiff_t semicolon = slice_index(v, ';');
+		char *address;
+		bool counts = true;
+
+		if (semicolon >= 0)
+			v.len = (size_t)semicolon;
+		address = people_address(slice_trim(v));
+		if (address == NULL || all->n >= PEOPLE_ADDRESSES_MAX) {
+			free(address);
+			continue;
+		}
+		if (!strings_have(all, address))
+			err = people_former_counts(p, e, slice_str(address), &counts);
+		if (err == 0 && counts) {
+			strings_add_take(all, xstrdup(address), PEOPLE_ADDRESSES_MAX);
+			strings_add_take(former, address, PEOPLE_ADDRESSES_MAX);
+		} else {
+			free(address);
+		}
+	}
+	return err;
+}
+
+static int
+owner_fill(struct people *p, const struct dir_entry *e, struct people_owner *o)
+{
 	const struct dir_attr *certs = dir_entry_attr(e, p->a_cert);
 	const struct dir_attr *may = dir_entry_attr(e, p->a_authority);
 	struct strings l = {0}, former = {0}, authorities = {0};
 	char account[48];
+	int err;
 
 	o->kind = people_kind_of(p, e);
 	if (o->kind == PEOPLE_PERSON)
@@ -372,16 +406,7 @@ owner_fill(const struct people *p, const struct dir_entry *e, struct people_owne
 	o->agency = people_text(e, p->a_agency, "");
 	people_addresses(p, e, &l);
 	o->n_current = l.n;
-	/* "address;from;to" */
-	for (size_t i = 0; history != NULL && i < history->n_values; i++) {
-		struct slice v = history->values[i];
-		ptrdiff_t semicolon = slice_index(v, ';');
-
-		if (semicolon >= 0)
-			v.len = (size_t)semicolon;
-		strings_add_take(&l, people_address(slice_trim(v)), PEOPLE_ADDRESSES_MAX);
-		strings_add_take(&former, people_address(slice_trim(v)), PEOPLE_ADDRESSES_MAX);
-	}
+	err = former_fill(p, e, &l, &former);
 	o->addresses = l.v;
 	o->n_addresses = l.n;
 	o->former = former.v;
@@ -407,6 +432,7 @@ owner_fill(const struct people *p, const struct dir_entry *e, struct people_owne
 		memcpy(copy, certs->values[i].ptr, certs->values[i].len);
 		o->certs[o->n_certs++] = slice_of(copy, certs->values[i].len);
 	}
+	return err;
 }
 
 int
@@ -430,7 +456,7 @@ people_owner(struct people *p, struct slice address, struct people_owner **out)
 	if (err == ERR_NOTFOUND)
 		err = 0;
 	if (err == 0 && best != NULL)
-		owner_fill(p, best, o);
+		err = owner_fill(p, best, o);
 	dir_result_free(r);
 	if (err != 0) {
 		people_owner_free(o);

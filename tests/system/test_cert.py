@@ -15,6 +15,7 @@ import pytest
 
 import ca
 import client
+from test_at_once import Directory
 
 DECISION = "21/QĐ-SKHCN"
 OUT = "doitac.example"
@@ -377,16 +378,76 @@ def test_who_is_no_officer(world, tmp_path):
     who = w.person(user["address"])
     assert w.send(user, who)[0] == 250
     conf = w.server.conf.with_name("officers.conf")
-    conf.write_text(w.server.conf.read_text() + 'security_officers = {"daemon"}\n')
+    every = (("approve", who["id"], "--decision", DECISION), ("ban", who["id"], "--reason", "x"), ("withdraw", who["id"], "--decision", DECISION),
+             ("unban", who["id"], "--reason", "x"))
+
+    def run(args, uid):
+        return w.server.run_congvu(conf, "cert", *args, env=dict(os.environ, SUDO_UID=uid))
+
+    def denied():
+        return [(r["what"], r["refused"], r["by"], r["by_known"]) for r in w.records("cert_denied")]
+
+    with open("/proc/self/loginuid", encoding="ascii") as f:
+        if f.read() != "4294967295":
+            pytest.skip("this session has a login uid, which SUDO_UID does not change")
+    what = ["cert_approve", "cert_ban", "cert_withdraw", "cert_unban"]
     try:
-        for args in (("approve", who["id"], "--decision", DECISION), ("ban", who["id"], "--reason", "x"), ("withdraw", who["id"], "--decision", DECISION)):
-            r = w.server.run_congvu(conf, "cert", *args, env=dict(os.environ, SUDO_UID="2"))
-            if "loginuid" not in os.listdir("/proc/self") or pathlib.Path("/proc/self/loginuid").read_text() == "4294967295":
-                assert r.returncode == 77 and "security_officers" in r.stderr, (args, r.returncode, r.stderr)
+        # the officer's name by SUDO_UID alone is nobody's word
+        conf.write_text(w.server.conf.read_text() + 'security_officers = {"daemon"}\n')
+        before = len(denied())
+        for args in every:
+            r = run(args, "1")
+            assert r.returncode == 77 and "officers_by_sudo" in r.stderr, (args, r.returncode, r.stderr)
+        assert denied()[before:] == [(x, "no login uid", "daemon", "sudo") for x in what]
+        # where the site lets it suffice: the officer may, another may not
+        conf.write_text(conf.read_text() + "officers_by_sudo = true\n")
+        before = len(denied())
+        for args in every:
+            r = run(args, "2")
+            assert r.returncode == 77 and "security_officers" in r.stderr, (args, r.returncode, r.stderr)
+        assert denied()[before:] == [(x, "no officer", "bin", "sudo") for x in what]
         assert w.rows()[who["id"]]["state"] == "pending"
-        assert w.server.run_congvu(conf, "cert", "ban", who["id"], "--reason", "x", env=dict(os.environ, SUDO_UID="1")).returncode in (0, 77)
+        r = run(("ban", who["id"], "--reason", "x"), "1")
+        assert r.returncode == 0, r.stderr
+        last = w.records("cert_banned")[-1]
+        assert last["by"] == "daemon" and last["by_known"] == "sudo" and last["sha256"] == who["sha256"]
+        r = run(("unban", who["id"], "--reason", "x"), "1")
+        assert r.returncode == 0, r.stderr
     finally:
         conf.unlink()
+
+
+def test_a_former_address_that_is_anothers_now(world):
+    """The key of who has an address now is not that of who had it: it signs no mail of his, and is not published as his."""
+    w, d = world, Directory(world.server)
+    had, has = world.server.user("staff", agency="STC"), world.server.user("staff", agency="SKHCN")
+    old = "truoc.kia@" + w.server.domain
+    d.modify(d.person(had), "add: vnAddressHistory", "vnAddressHistory: %s;20050101;20100101" % old)
+    try:
+        # while it is nobody's it binds who had it
+        own = w.person(old)
+        assert w.send(had, own)[0] == 250
+        assert w.rows("pending")[own["id"]]["address"] == had["address"]
+        r = w.server.congvu("alias", "add", has["login"], old, "--decision", DECISION)
+        assert r.returncode == 0, r.stderr
+        assert "nobody else's" in w.cert("approve", own["id"], "--decision", DECISION, code=77).stderr
+        time.sleep(10.5)  # the filter remembers so long
+        who = w.person(old)
+        assert w.send(had, who)[0] == 550
+        s = w.server.mx()
+        try:
+            code, text = client.transaction(s, "x@" + OUT, [has["address"]], w.mail(had["address"], has["address"], who))
+        finally:
+            client.close(s)
+        assert code == 550 and "P07" in text, text
+        assert who["id"] not in w.rows()
+        # it is the one's who has it
+        assert w.send(has, who)[0] == 250
+        assert w.rows("pending")[who["id"]]["address"] == has["address"]
+        assert own["der"] not in w.published(had["address"])
+    finally:
+        w.server.congvu("alias", "remove", has["login"], old, "--decision", DECISION)
+        d.modify(d.person(had), "delete: vnAddressHistory", "vnAddressHistory: %s;20050101;20100101" % old)
 
 
 def test_words(world):

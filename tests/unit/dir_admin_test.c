@@ -320,6 +320,52 @@ test_an_address_is_free_after_ten_years(void **state)
 	world_free(w);
 }
 
+/* Of the certificate of a former address: published for who had it last, while it is nobody else's. */
+static void
+test_a_former_address_binds_its_last_owner(void **state)
+{
+	static const struct {
+		const char *address;
+		int want;
+	} cases[] = {{"given@tinhmau.example", ERR_DENIED}, {"mail@tinhmau.example", ERR_DENIED},
+	    {"later@tinhmau.example", ERR_DENIED}, {"group@tinhmau.example", ERR_DENIED},
+	    {"nobody@tinhmau.example", ERR_DENIED}, {"Last@tinhmau.example", 0},
+	    {"own@tinhmau.example", 0}};
+	struct world *w = world_new();
+	struct cert_holder h;
+	char *why = NULL;
+
+	(void)state;
+	ENTRY(w, "vnStaffId=8,ou=people,o=x", "objectClass", "vnCivilServant", "vnStaffId", "8",
+	    "cn", "A", "mail", "a8@tinhmau.example", "vnStatus", "active", "vnAddressHistory",
+	    "given@tinhmau.example;20050101;20100101", "vnAddressHistory",
+	    "mail@tinhmau.example;20050101;20100101", "vnAddressHistory",
+	    "later@tinhmau.example;20050101;20100101", "vnAddressHistory",
+	    "group@tinhmau.example;20050101;20100101", "vnAddressHistory",
+	    "last@tinhmau.example;20120101;20150101", "vnAddressHistory",
+	    "own@tinhmau.example;20050101;20100101");
+	ENTRY(w, "vnStaffId=9,ou=people,o=x", "objectClass", "vnCivilServant", "vnStaffId", "9",
+	    "cn", "B", "mail", "Mail@tinhmau.example", "vnStatus", "closed", "vnMailAlias",
+	    "given@tinhmau.example", "vnAddressHistory", "later@tinhmau.example;20110101;20200101",
+	    "vnAddressHistory", "last@tinhmau.example;20050101;20100101");
+	ENTRY(w, "cn=g9,ou=groups,o=x", "objectClass", "vnMailGroup", "cn", "g9", "mail",
+	    "group@tinhmau.example");
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		int err = dir_admin_cert_holder(w->a, "a8@tinhmau.example", "p-8",
+		    &cases[i].address, 1, slice_str("der"), &h, &why);
+
+		if (err != cases[i].want)
+			fail_msg("%s: %d %s", cases[i].address, err, why);
+		if (err == 0) {
+			assert_true(h.by_former);
+			cert_holder_done(&h);
+		}
+		free(why);
+		why = NULL;
+	}
+	world_free(w);
+}
+
 static void
 test_close_refuses_and_moves(void **state)
 {
@@ -541,6 +587,7 @@ main(void)
 	    cmocka_unit_test(test_an_agency_moves_by_another_decision_each_time),
 	    cmocka_unit_test(test_an_agency_is_renamed_before_what_is_called_after_it),
 	    cmocka_unit_test(test_an_address_is_free_after_ten_years),
+	    cmocka_unit_test(test_a_former_address_binds_its_last_owner),
 	    cmocka_unit_test(test_close_refuses_and_moves),
 	    cmocka_unit_test(test_groups_have_no_circles), cmocka_unit_test(test_hostile_words),
 	    cmocka_unit_test(test_no_change_without_a_journal),

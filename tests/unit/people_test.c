@@ -851,6 +851,54 @@ test_owner(void **state)
 	assert_false(people_is_ours(people, slice_str("tinhmau.example")));
 }
 
+/* A former address is its last owner's alone: whoever has it now, or had it as long or longer, signs for himself with it. */
+static void
+test_former_of_another(void **state)
+{
+	static const char *const gone[] = {"given@tinhmau.example", "Mail@tinhmau.example",
+	    "later@tinhmau.example", "both@tinhmau.example", "open@tinhmau.example",
+	    "group@tinhmau.example"};
+	struct people_owner *o = NULL;
+
+	(void)state;
+	ENTRY("vnStaffId=95" PEOPLE, "objectClass", "vnCivilServant", "vnStaffId", "95", "mail",
+	    "a95@tinhmau.example", "vnMailAlias", "kept@tinhmau.example", "vnAddressHistory",
+	    "given@tinhmau.example;20050101;20100101", "vnAddressHistory",
+	    "Mail@tinhmau.example;20050101;20100101", "vnAddressHistory",
+	    "later@tinhmau.example;20050101;20100101", "vnAddressHistory",
+	    "both@tinhmau.example;20050101;20100101", "vnAddressHistory",
+	    "open@tinhmau.example;20050101;20100101", "vnAddressHistory",
+	    "group@tinhmau.example;20050101;20100101", "vnAddressHistory",
+	    "last@tinhmau.example;20120101;20150101;4/QD", "vnAddressHistory",
+	    "kept@tinhmau.example;20050101;20100101", "vnAddressHistory",
+	    "own@tinhmau.example;20050101;20100101");
+	ENTRY("vnStaffId=96" PEOPLE, "objectClass", "vnCivilServant", "vnStaffId", "96", "mail",
+	    "mail@tinhmau.example", "vnStatus", "closed", "vnMailAlias", "given@TINHMAU.example",
+	    "vnAddressHistory", "Later@tinhmau.example;20110101;20200101", "vnAddressHistory",
+	    "both@tinhmau.example;20050101;20100101", "vnAddressHistory",
+	    "open@tinhmau.example;20050101;", "vnAddressHistory",
+	    "last@tinhmau.example;20050101;20100101");
+	ENTRY("cn=g95,o=x", "objectClass", "vnMailGroup", "mail", "group@tinhmau.example");
+	assert_int_equal(people_owner(people, slice_str("a95@tinhmau.example"), &o), 0);
+	assert_string_equal(o->account, "p-95");
+	assert_int_equal(o->n_current, 2);
+	assert_int_equal(o->n_addresses, 4);
+	assert_string_equal(o->addresses[2], "last@tinhmau.example");
+	assert_string_equal(o->addresses[3], "own@tinhmau.example");
+	assert_int_equal(o->n_former, 3); /* the one that is an alias still too */
+	people_owner_free(o);
+	for (size_t i = 0; i < sizeof(gone) / sizeof(gone[0]); i++) {
+		struct people_owner *other = NULL;
+
+		assert_int_equal(people_owner(people, slice_str("a95@tinhmau.example"), &other), 0);
+		for (size_t k = 0; k < other->n_addresses; k++)
+			assert_int_not_equal(strcasecmp(other->addresses[k], gone[i]), 0);
+		people_owner_free(other);
+	}
+	owner_is("given@tinhmau.example", "p-96");
+	owner_is("last@tinhmau.example", "p-95");
+}
+
 static void
 test_down(void **state)
 {
@@ -1027,6 +1075,7 @@ main(void)
 	    cmocka_unit_test(test_epochs_at_the_cap),
 	    cmocka_unit_test(test_a_kind_of_thousands),
 	    cmocka_unit_test(test_owner),
+	    cmocka_unit_test(test_former_of_another),
 	    cmocka_unit_test(test_agency_symbols),
 	    cmocka_unit_test(test_member),
 	    cmocka_unit_test(test_moved_notice),
