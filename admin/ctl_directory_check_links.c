@@ -1,5 +1,5 @@
 /* ctl_directory_check_links.c: references between entries: DNs that lead nowhere or to what is closed, groups that contain themselves, more
- * than lookup expands, or nobody. Runs in congvu. */
+ * than lookup expands, or nobody; groups by title that give mailboxes. Runs in congvu. */
 #include "config.h"
 
 #include <stdlib.h>
@@ -152,9 +152,63 @@ check_groups(struct tree_check *x)
 	free(by_rule);
 }
 
+/* ---- groups by title that give mailboxes ---- */
+
+static void
+gives_mark(const struct tree *t, const char *dn, bool *gives, size_t depth)
+{
+	const struct tree_row *row = depth > PEOPLE_GROUP_DEPTH ? NULL : tree_by_dn(t, dn);
+	const struct dir_attr *a;
+	bool *mark;
+
+	if (row == NULL || row->part != TREE_GROUPS || !tree_is_active(row->e))
+		return;
+	mark = &gives[row->e - t->part[TREE_GROUPS]->entries];
+	if (*mark)
+		return;
+	*mark = true;
+	a = dir_entry_attr(row->e, "member");
+	for (size_t i = 0; a != NULL && i < a->n_values; i++)
+		gives_mark(t, (const char *)a->values[i].ptr, gives, depth + 1);
+}
+
+/* Titles and roles are written by each agency's HR for its own people: whoever writes them there says who reads such a mailbox. */
+static void
+check_titles(struct tree_check *x)
+{
+	const struct tree *t = x->t;
+	bool *gives = xcalloc(tree_count(t, TREE_GROUPS) + 1, sizeof(*gives));
+
+	for (size_t l = 0; l < sizeof(links) / sizeof(links[0]); l++)
+		for (size_t i = 0; i < tree_count(t, links[l].part); i++) {
+			const struct dir_entry *e = &t->part[links[l].part]->entries[i];
+			const struct dir_attr *a = dir_entry_attr(e, links[l].attr);
+
+			if ((links[l].part != TREE_MAILBOXES &&
+				strcmp(links[l].attr, "vnDelegateTo") != 0) ||
+			    !tree_is_active(e))
+				continue;
+			for (size_t v = 0; a != NULL && v < a->n_values; v++)
+				gives_mark(t, (const char *)a->values[v].ptr, gives, 0);
+		}
+	for (size_t i = 0; i < tree_count(t, TREE_GROUPS); i++) {
+		const struct dir_entry *e = &t->part[TREE_GROUPS]->entries[i];
+
+		if (gives[i] && dir_entry_attr(e, "vnMemberAgency") == NULL &&
+		    (dir_entry_attr(e, "vnMemberTitle") != NULL ||
+			dir_entry_attr(e, "vnMemberRole") != NULL))
+			tree_tell(x, WARN, "group-title", e,
+			    _("it gives a mailbox to whoever has a title or role, of whichever "
+			      "agency: each agency's HR writes these. Name the agency "
+			      "(vnMemberAgency), or let a post hold the mailbox"));
+	}
+	free(gives);
+}
+
 void
 tree_check_links(struct tree_check *x)
 {
 	check_links(x);
 	check_groups(x);
+	check_titles(x);
 }

@@ -128,11 +128,11 @@ has_like(const struct dir_attr *rule, const struct dir_entry *e, const char *att
 }
 
 static bool
-is_of_kind(const struct tree *t, const struct dir_attr *kinds, const struct dir_entry *e)
+is_of_kind(const struct tree *t, const struct dir_attr *kinds, const struct dir_entry *e, bool home)
 {
 	static const char *const places[] = {"vnAgencyRef", "vnConcurrentAgency"};
 
-	for (size_t p = 0; p < 2; p++) {
+	for (size_t p = 0; p < (home ? 1 : 2); p++) {
 		const struct dir_attr *a = dir_entry_attr(e, places[p]);
 
 		for (size_t i = 0; a != NULL && i < a->n_values; i++) {
@@ -163,11 +163,14 @@ matches(const struct tree *t, const struct dir_entry *group, const struct dir_en
 			      *titles = dir_entry_attr(group, "vnMemberTitle"),
 			      *roles = dir_entry_attr(group, "vnMemberRole");
 
+	/* as people_rules.c has it: the own agency's HR writes title and role, and nothing of another place */
+	bool home = titles != NULL || roles != NULL;
+
 	return (agencies == NULL || has_like(agencies, e, "vnAgencyRef") ||
-		   has_like(agencies, e, "vnConcurrentAgency")) &&
+		   (!home && has_like(agencies, e, "vnConcurrentAgency"))) &&
 	       (roles == NULL || has_like(roles, e, "vnRole")) &&
 	       (titles == NULL || has_like(titles, e, "title")) &&
-	       (kinds == NULL || is_of_kind(t, kinds, e));
+	       (kinds == NULL || is_of_kind(t, kinds, e, home));
 }
 
 size_t

@@ -111,7 +111,8 @@ int people_search(struct people *p, const char *filter, struct slice name, const
 /* u->traits of the person's entry. */
 void people_traits(const struct people *p, const struct dir_entry *e, struct person *u);
 /* Groups in which the person is by rule, with seconds since 1970 from and until when (0: no bound), several times for several times, also past ones: by the own
- * agency and vnConcurrentAgency for ever, by a secondment or concurrent place (vnAssignment) for its days. fn gets the group (vnValidFrom, vnValidTo are
+ * agency and vnConcurrentAgency for ever, by a secondment or concurrent place (vnAssignment) for its days; where a rule asks for a title or role, by the own
+ * agency alone. fn gets the group (vnValidFrom, vnValidTo are
  * read) and keeps none of it. dep: a key (people_change_keys) of something that was read on the way. 0, ERR_TEMP. */
 int people_rule_groups(struct people *p, const struct person *u,
     void (*fn)(void *arg, const struct dir_entry *group, int64_t from, int64_t until),

@@ -34,7 +34,16 @@ any_of(const struct dir_attr *a, const char *tmpl, struct buf *f)
 	return err;
 }
 
-static const char in_agency[] = "(vnAgencyRef=%s)(vnConcurrentAgency=%s)";
+static const char in_agency[] = "(vnAgencyRef=%s)(vnConcurrentAgency=%s)",
+		  at_home[] = "(vnAgencyRef=%s)";
+
+/* Title and role are what the own agency's HR writes: they say nothing of who somebody is at another place. */
+static bool
+by_title(const struct dir_entry *group)
+{
+	return dir_entry_attr(group, "vnMemberTitle") != NULL ||
+	       dir_entry_attr(group, "vnMemberRole") != NULL;
+}
 
 /* The agencies of some kinds. */
 static int
@@ -56,15 +65,15 @@ of_kind(struct people *p, const struct dir_attr *kinds, struct dir_result **out)
 
 /* A filter for the people of the agencies from "from" on, as many as a filter may name. */
 static int
-in_agencies(const struct dir_result *agencies, size_t from, struct buf *f)
+in_agencies(const struct dir_result *agencies, size_t from, const char *tmpl, struct buf *f)
 {
 	int err = 0;
 
 	buf_append_str(f, "(|");
 	for (size_t i = from; err == 0 && i < agencies->n_entries && i < from + AGENCIES_AT_ONCE;
 	     i++)
-		err = escape_template(in_agency,
-		    dir_entry_value(&agencies->entries[i], "vnAgencyCode"), slice_of(NULL, 0), f);
+		err = escape_template(tmpl, dir_entry_value(&agencies->entries[i], "vnAgencyCode"),
+		    slice_of(NULL, 0), f);
 	buf_append_str(f, ")");
 	return err;
 }
@@ -94,15 +103,16 @@ static int
 rules_search(struct people *p, const struct dir_attr *const a[4], const struct dir_result *agencies,
     size_t from, struct dir_result **out)
 {
+	const char *place = a[2] != NULL || a[3] != NULL ? at_home : in_agency;
 	struct dir_result *r = NULL;
 	struct buf f;
 	int err;
 
 	buf_init(&f, RULES_FILTER_MAX);
 	buf_appendf(&f, "(&(objectClass=%s)%s", p->class_person, p->member_filter);
-	err = any_of(a[0], in_agency, &f);
+	err = any_of(a[0], place, &f);
 	if (err == 0 && agencies != NULL)
-		err = in_agencies(agencies, from, &f);
+		err = in_agencies(agencies, from, place, &f);
 	if (err == 0)
 		err = any_of(a[2], "(title=%s)", &f);
 	if (err == 0)
@@ -218,6 +228,7 @@ has_trait(const struct person *u, const char *rule, const struct dir_attr *value
 /* Where somebody is, and when. */
 struct place {
 	struct slice agency;
+	bool is_home; /* the own agency (vnAgencyRef), whose word title and role are */
 	int64_t from, until;
 	char kind[24]; /* looked up when a rule asks */
 };
@@ -243,9 +254,12 @@ places_of(const struct person *u, struct places *l)
 	int64_t now = time(NULL);
 
 	for (size_t i = 0; i < u->n_traits; i++)
-		if (strncmp(u->traits[i], member_agency, sizeof(member_agency) - 1) == 0)
-			place_add(l, (struct place){.agency = slice_str(
-							u->traits[i] + sizeof(member_agency) - 1)});
+		if (strncmp(u->traits[i], member_agency, sizeof(member_agency) - 1) == 0) {
+			struct slice code = slice_str(u->traits[i] + sizeof(member_agency) - 1);
+
+			place_add(l, (struct place){.agency = code,
+					 .is_home = slice_caseeq_str(code, u->agency)});
+		}
 	for (size_t i = 0; i < u->n_assignments; i++) {
 		struct assignment f;
 
@@ -337,13 +351,14 @@ has_like(const struct dir_attr *values, struct slice v)
 	return values == NULL;
 }
 
-/* Each time at which one place satisfies the rule of agencies and one that of kinds. */
+/* Each time at which one place satisfies the rule of agencies and one that of kinds; with a rule of titles or roles the own agency alone. */
 static void
 group_times(const struct dir_entry *e, const struct places *l,
     void (*fn)(void *arg, const struct dir_entry *group, int64_t from, int64_t until), void *arg)
 {
 	const struct dir_attr *agencies = dir_entry_attr(e, "vnMemberAgency"),
 			      *kinds = dir_entry_attr(e, "vnMemberKind");
+	bool home = by_title(e);
 
 	if (agencies == NULL && kinds == NULL) {
 		fn(arg, e, 0, 0);
@@ -352,12 +367,15 @@ group_times(const struct dir_entry *e, const struct places *l,
 	for (size_t i = 0; i < l->n; i++) {
 		const struct place *a = &l->v[i];
 
+		if (home && !a->is_home)
+			continue;
 		for (size_t k = 0; has_like(agencies, a->agency) && k < l->n; k++) {
 			const struct place *b = &l->v[k];
 			int64_t from = a->from > b->from ? a->from : b->from, until = a->until;
 
 			/* one rule alone asks for one place */
-			if ((agencies == NULL || kinds == NULL) && k != i)
+			if (((agencies == NULL || kinds == NULL) && k != i) ||
+			    (home && !b->is_home))
 				continue;
 			if (b->until != 0 && (until == 0 || b->until < until))
 				until = b->until;

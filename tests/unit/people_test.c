@@ -631,11 +631,20 @@ test_by_rule(void **state)
 	    "vnAgencyKind", "board");
 	ENTRY("vnStaffId=80" PEOPLE, "objectClass", "vnCivilServant", "vnStaffId", "80", "uid",
 	    "ruled", "mail", "ruled@tinhmau.example", "vnStatus", "active", "vnAgencyRef", "R.1",
-	    "title", "giám đốc", "vnRole", "head", "vnAssignment", seconded, "vnAssignment", past);
+	    "vnConcurrentAgency", "R.4", "title", "giám đốc", "vnRole", "head", "vnAssignment",
+	    seconded, "vnAssignment", past);
 	RULED("r-title", "vnMemberTitle", "Phó giám đốc", "vnMemberTitle", "Giám đốc");
 	RULED("r-agency", "vnMemberAgency", "r.1");
 	RULED("r-both", "vnMemberAgency", "R.1", "vnMemberTitle", "Chuyên viên");
-	RULED("r-second", "vnMemberAgency", "R.2", "vnMemberRole", "head");
+	RULED("r-second", "vnMemberAgency", "R.2");
+	/* title and role are of the own agency: none of its people sits at another one by them */
+	RULED("r-role", "vnMemberAgency", "R.2", "vnMemberRole", "head");
+	RULED("r-there", "vnMemberAgency", "R.2", "vnMemberTitle", "Giám đốc");
+	RULED("r-beside", "vnMemberAgency", "R.4", "vnMemberTitle", "Giám đốc", "mail",
+	    "r-beside@tinhmau.example");
+	RULED("r-board", "vnMemberKind", "board", "vnMemberRole", "head");
+	RULED("r-two", "vnMemberAgency", "R.1", "vnMemberKind", "board", "vnMemberRole", "head");
+	RULED("r-home", "vnMemberAgency", "R.1", "vnMemberKind", "dept", "vnMemberRole", "head");
 	RULED("r-past", "vnMemberAgency", "R.3");
 	RULED("r-kind", "vnMemberKind", "board", "vnMemberKind", "commune");
 	RULED("r-kind-not", "vnMemberKind", "commune");
@@ -650,7 +659,14 @@ test_by_rule(void **state)
 	    "r-outer", "mail", "r-outer@tinhmau.example", "vnReader", "cn=r-outer,o=x");
 	assert_int_equal(people_login(people, slice_str("ruled"), &u), 0);
 	assert_int_equal(people_mailboxes(people, u, &m), 0);
-	assert_int_equal(m->n, 6);
+	assert_int_equal(m->n, 7);
+	assert_null(box_of(m, "f-r-role"));
+	assert_null(box_of(m, "f-r-there"));
+	assert_null(box_of(m, "f-r-beside"));
+	assert_null(box_of(m, "f-r-board"));
+	assert_null(box_of(m, "f-r-two"));
+	assert_non_null(b = box_of(m, "f-r-home"));
+	assert_true(b->n_grants == 1 && b->grants[0].until == 0);
 	assert_non_null(b = box_of(m, "f-r-title"));
 	assert_string_equal(b->rights, "lrswipkxtea");
 	assert_true(b->n_grants == 1 && b->grants[0].until == 0 && b->may_send);
@@ -674,6 +690,13 @@ test_by_rule(void **state)
 	assert_true(has_dep(m, "cn=r-until,o=x", true));
 	person_mailboxes_free(m);
 	person_free(u);
+	/* nor does mail to such a group come to them; without a title it does */
+	ENTRY("cn=m-beside,o=x", "objectClass", "vnMailGroup", "mail", "m-beside@tinhmau.example",
+	    "vnMemberAgency", "R.4", "vnMemberTitle", "Giám đốc");
+	targets("m-beside@tinhmau.example", ERR_NOTFOUND);
+	ENTRY("cn=m-all,o=x", "objectClass", "vnMailGroup", "mail", "m-all@tinhmau.example",
+	    "vnMemberAgency", "R.4");
+	assert_int_equal(targets("m-all@tinhmau.example", 0), 1);
 }
 
 /* However many assignments are over, those of today count. */
