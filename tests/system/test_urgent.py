@@ -209,7 +209,18 @@ def test_an_agency_that_only_warns(server, soon):
         restart(server, "congvu-milter-filter")
 
 
-def test_it_goes_first(server, soon):
+@pytest.fixture
+def one_connection(server):
+    """Relay delivers one mail after another: with ten connections, which of thirteen mails is answered first is chance."""
+    text = server.conf.read_text()
+    server.conf.write_text(text + "\nrelay_concurrency = 1\n")
+    restart(server, "congvu-relay")
+    yield
+    server.conf.write_text(text)
+    restart(server, "congvu-relay")
+
+
+def test_it_goes_first(server, soon, one_connection):
     """What waited while the store was away: urgent documents go out before ordinary mail that came earlier, and that is not starved by them."""
     clerk, box, a = server.user("clerk", agency="SKHCN"), box_of(server, "SKHCN"), server.user("staff", agency="STC")
     stopped = [*server.processes("congvu-relay"), *server.processes("congvu-ingest")]
