@@ -232,10 +232,10 @@ class Ledger(Ipc):
 class Lmtp(Fake):
     """Takes mail; rcpt_answer and data_answer are called with the address and the delivery id."""
 
-    def __init__(self, path, xcvid=True):
+    def __init__(self, path, xcvid=True, keeps_sent=True):
         self.mails = []  # (id, from line, address, bytes)
         self.copies = []  # the same, of what was for Sent
-        self.xcvid, self.keeps_sent, self.tells_seen = xcvid, True, False
+        self.xcvid, self.keeps_sent, self.tells_seen = xcvid, keeps_sent, False
         self.rcpt_answer = lambda address, i: "250 2.1.5 Ok"
         self.data_answer = lambda address, i: "250 2.0.0 Ok"
         self.before_final = lambda: None

@@ -124,8 +124,7 @@ def test_a_store_that_keeps_none_was_away(site):  # noqa: F811
     try:
         assert site.submission().mail(VANTHU, [BINH], AS)[-1].startswith("250 2.0.0 Queued")
         assert outcome(site) == [(BINH, "queued"), (VANTHU, "queued")] and len(listing(site)) == 2
-        site.lmtp = Lmtp(site.lmtp.path)
-        site.lmtp.keeps_sent = False
+        site.lmtp = Lmtp(site.lmtp.path, keeps_sent=False)
         wait_for(lambda: listing(site) == [], 30)
         wait_for(lambda: len(relays.outcomes) == 2)
         ends = sorted((r[0], r[1]) for o in relays.outcomes for r in o["rcpts"])
