@@ -77,7 +77,7 @@ static void
 set_due(struct report *r)
 {
 	int64_t wait = conf_int(r->c->conf, "urgent_unread_s");
-	time_t t = time(NULL) - (time_t)wait;
+	time_t t = time(NULL) - (time_t)wait + 1; /* the parts of this second are cut off */
 	struct tm tm;
 
 	if (wait > 0 && gmtime_r(&t, &tm) != NULL)

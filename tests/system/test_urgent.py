@@ -129,7 +129,7 @@ def test_who_did_not_open_it_is_told(server, soon):
     alerts = [r for r in records(server, qid) if r["event"] == "alert"]
     assert [(r["rule"], r["address"], r["session"]["auth"]) for r in alerts] == [("P32", b["address"], clerk["login"])], alerts
     after = json.loads(server.congvu("--json", "report", "daily", "--day", today, "--no-verify").stdout)["urgent"]
-    assert {k: after[k] - before[k] for k in after} == {"documents": 1, "read": 2, "unread": 1}
+    assert {k: after[k] - before[k] for k in after} == {"documents": 1, "read": 2, "unread": 1, "not_due": 0}, (before, after)
     assert "Văn bản khẩn (P32): %d" % after["documents"] in server.congvu("report", "daily", "--day", today, "--no-verify", "--lang", "vi").stdout
     assert "P32" in server.congvu("explain", qid).stdout
     time.sleep(3)
