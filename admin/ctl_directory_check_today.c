@@ -99,30 +99,13 @@ today_init(struct today *d, const struct tree *t)
 /* ---- groups by rule ---- */
 
 static bool
-is_like(struct slice a, struct slice b)
-{
-	struct buf x, y;
-	bool same = slice_caseeq(a, b);
-
-	if (same || a.len == 0 || b.len == 0)
-		return same;
-	buf_init(&x, 8192);
-	buf_init(&y, 8192);
-	same = case_fold(a, &x) == 0 && case_fold(b, &y) == 0 &&
-	       slice_eq(buf_slice(&x), buf_slice(&y));
-	buf_done(&x);
-	buf_done(&y);
-	return same;
-}
-
-static bool
 has_like(const struct dir_attr *rule, const struct dir_entry *e, const char *attr)
 {
 	const struct dir_attr *a = dir_entry_attr(e, attr);
 
 	for (size_t i = 0; a != NULL && i < a->n_values; i++)
 		for (size_t k = 0; k < rule->n_values; k++)
-			if (is_like(a->values[i], rule->values[k]))
+			if (case_same(a->values[i], rule->values[k]))
 				return true;
 	return false;
 }

@@ -195,24 +195,6 @@ people_traits(const struct people *p, const struct dir_entry *e, struct person *
 	u->n_traits = l.n;
 }
 
-/* Compared as the directory compares: without case. */
-static bool
-is_like(struct slice a, struct slice b)
-{
-	struct buf x, y;
-	bool same = slice_caseeq(a, b);
-
-	if (same)
-		return true;
-	buf_init(&x, 8192);
-	buf_init(&y, 8192);
-	same = case_fold(a, &x) == 0 && case_fold(b, &y) == 0 &&
-	       slice_eq(buf_slice(&x), buf_slice(&y));
-	buf_done(&x);
-	buf_done(&y);
-	return same;
-}
-
 /* Whether one of the values stands among the traits of that rule; no values: whoever it is. */
 static bool
 has_trait(const struct person *u, const char *rule, const struct dir_attr *values)
@@ -220,7 +202,7 @@ has_trait(const struct person *u, const char *rule, const struct dir_attr *value
 	for (size_t i = 0; values != NULL && i < u->n_traits; i++)
 		for (size_t k = 0; k < values->n_values; k++)
 			if (strncmp(u->traits[i], rule, strlen(rule)) == 0 &&
-			    is_like(slice_str(u->traits[i] + strlen(rule)), values->values[k]))
+			    case_same(slice_str(u->traits[i] + strlen(rule)), values->values[k]))
 				return true;
 	return values == NULL;
 }
@@ -346,7 +328,7 @@ static bool
 has_like(const struct dir_attr *values, struct slice v)
 {
 	for (size_t i = 0; values != NULL && v.len > 0 && i < values->n_values; i++)
-		if (is_like(values->values[i], v))
+		if (case_same(values->values[i], v))
 			return true;
 	return values == NULL;
 }

@@ -344,6 +344,23 @@ case_fold(struct slice utf8, struct buf *out)
 	return r;
 }
 
+bool
+case_same(struct slice a, struct slice b)
+{
+	struct buf x, y;
+	bool same = slice_caseeq(a, b);
+
+	if (same || a.len == 0 || b.len == 0)
+		return same;
+	buf_init(&x, 8192);
+	buf_init(&y, 8192);
+	same = case_fold(a, &x) == 0 && case_fold(b, &y) == 0 &&
+	       slice_eq(buf_slice(&x), buf_slice(&y));
+	buf_done(&x);
+	buf_done(&y);
+	return same;
+}
+
 /* ---- order ---- */
 
 enum { SYLLABLE_MAX = 64, NAME_MAX_OCTETS = 4096 };

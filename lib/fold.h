@@ -12,6 +12,8 @@ int vn_fold_text(struct slice text, struct buf *out);
 int vn_ascii(struct slice utf8, struct buf *out);
 /* RFC 4790-style comparison for IMAP SEARCH: full Unicode case folding + NFC, marks kept; appended to out. */
 int case_fold(struct slice utf8, struct buf *out);
+/* Whether case_fold makes the same of both, as a directory compares. Of texts of more than 8 KiB only the same octets, but for ASCII case, are. */
+bool case_same(struct slice a, struct slice b);
 /* Order of Vietnamese words: letters first, tones second, syllable by syllable. <0, 0, >0. */
 int vn_collate(struct slice a, struct slice b);
 /* "Đặng Thị Thu Hường" → family "Đặng", middle "Thị Thu", given "Hường". Slices of name. */

@@ -36,6 +36,26 @@ folding(void **state)
 	run(case_fold, "A\xcc\xa3\xcc\x86", "ặ"); /* NFC, marks kept */
 }
 
+static void
+the_same(void **state)
+{
+	static char two[2][9002];
+
+	(void)state;
+	assert_true(case_same(slice_str("GIÁM ĐỐC"), slice_str("giám đốc")));
+	assert_true(case_same(slice_str("GIA\xcc\x81M"), slice_str("giám"))); /* NFD */
+	assert_false(case_same(slice_str("giam doc"), slice_str("giám đốc")));
+	assert_true(case_same(slice_str(""), slice_str("")));
+	assert_false(case_same(slice_str(""), slice_str("a")));
+	memset(two, 'a', sizeof(two));
+	for (size_t i = 0; i < 2; i++) {
+		memcpy(two[i] + 8998, i == 0 ? "Đ" : "đ", 2);
+		two[i][9001] = '\0';
+	}
+	assert_true(case_same(slice_str(two[0]), slice_str(two[0])));
+	assert_false(case_same(slice_str(two[0]), slice_str(two[1]))); /* too long to fold */
+}
+
 /* Every piece boundary of a long text folds as the rest. */
 static void
 long_text(void **state)
@@ -230,6 +250,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(folds_as_the_whole),
 	    cmocka_unit_test(folding),
+	    cmocka_unit_test(the_same),
 	    cmocka_unit_test(long_text),
 	    cmocka_unit_test(ascii_everywhere),
 	    cmocka_unit_test(order),
