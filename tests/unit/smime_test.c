@@ -588,7 +588,7 @@ certificate_comes_along(void **state)
 			sha256_of(buf_slice(&want), sha);
 			assert_true(slice_eq(wire.sigs->certs, buf_slice(&want)));
 			assert_memory_equal(wire.sigs->cert_sha256, sha, 32);
-			assert_true(wire.sigs->not_before < p.now && wire.sigs->not_after > p.now);
+			assert_true(wire.sigs->not_before <= p.now && wire.sigs->not_after > p.now);
 		} else {
 			assert_int_equal(wire.sigs->certs.len, 0);
 		}
