@@ -124,6 +124,30 @@ crash_has_part(uint32_t n)
 	return crash_mix(n / 2) % 20 == 0;
 }
 
+/* Every fifth body has documents in it, whose text is wanted; it begins with CRASH_DOCUMENT and n / 2, by which who reads it knows it. */
+#define CRASH_DOCUMENT "document"
+enum { CRASH_DOCUMENT_LEN = 12, CRASH_TEXT_MAX = 60000 };
+
+static inline bool
+crash_has_document(uint32_t n)
+{
+	return crash_mix(n / 2 + 5000000) % 5 == 0;
+}
+
+/* The text of the documents in a body; its length. */
+static inline size_t
+crash_text(uint32_t n, char out[CRASH_TEXT_MAX])
+{
+	uint32_t x = crash_mix(n / 2 + 177);
+	size_t len = x % 6 == 0 ? 20000 + x % 40000 : 10 + x % 3000;
+
+	for (size_t i = 0; i < len; i++) {
+		x = x * 1664525u + 1013904223u;
+		out[i] = (char)(x >> 29 == 0 ? ' ' : 'a' + (x >> 24) % 26);
+	}
+	return len;
+}
+
 /* out has crash_body_size(n) octets. */
 static inline void
 crash_body(uint32_t n, unsigned char *out)
@@ -136,6 +160,11 @@ crash_body(uint32_t n, unsigned char *out)
 	for (size_t i = 0; i < size; i++) {
 		x = x * 1664525u + 1013904223u;
 		out[i] = (unsigned char)(x >> 24);
+	}
+	if (crash_has_document(n)) {
+		memcpy(out, CRASH_DOCUMENT, 8);
+		for (int i = 0; i < 4; i++)
+			out[8 + i] = (unsigned char)(n / 2 >> (24 - 8 * i));
 	}
 	if (!crash_has_part(n))
 		return;

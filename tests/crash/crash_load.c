@@ -34,6 +34,7 @@
 #include "store/store_client.h"
 #include "store/store_proto.h"
 #include "tests/crash/crash_record.h"
+#include "tests/crash/crash_text.h"
 #include "tests/unit/stored_run.h"
 
 enum {
@@ -243,6 +244,7 @@ make_message(struct made *d, uint32_t n)
 	*m = (struct deliver_message){.fd = -1, .sent_date = 1, .summary = slice_str("summary")};
 	if (crash_has_part(n))
 		m->summary = part_summary();
+	m->documents = crash_has_document(n);
 	crash_id(n, m->id);
 	memcpy(m->email_id, m->id, 16);
 	m->size = crash_body_size(n);
@@ -827,6 +829,7 @@ begin(void)
 	for (int i = 0; i < SENDERS; i++)
 		T.ingest[i] = deliver_client_new(T.l, T.run.ingest_sock);
 	T.imap = store_client_new(T.l, T.run.imapd_sock);
+	crash_text_begin(T.l, T.run.ingest_sock, T.seed);
 	for (unsigned i = 0; i < CRASH_ACCOUNTS; i++) {
 		char account[8];
 
@@ -993,6 +996,7 @@ main(int argc, char **argv)
 	unsigned restarts = 4, kills = 0;
 	const char *keep = NULL;
 	char store[128];
+	unsigned texts;
 	int o;
 
 	T.seed = 1;
@@ -1039,12 +1043,14 @@ main(int argc, char **argv)
 	if (keep != NULL && rename(store, keep) != 0)
 		fatal("crash_load: the store cannot be put to %s", keep);
 	store_client_free(T.imap);
+	texts = crash_text_end();
 	for (int i = 0; i < SENDERS; i++)
 		deliver_client_free(T.ingest[i]);
 	stored_run_done(&T.run);
 	loop_free(T.l);
-	printf("%u acts, %u messages, %u answered, %u without an answer, %u read;",
-	    (unsigned)T.acts, (unsigned)T.next, (unsigned)T.done, (unsigned)T.errors, T.reads);
+	printf("%u acts, %u messages, %u answered, %u without an answer, %u read, %u texts;",
+	    (unsigned)T.acts, (unsigned)T.next, (unsigned)T.done, (unsigned)T.errors, T.reads,
+	    texts);
 	for (unsigned i = 0; i < sizeof T.of_kind / sizeof *T.of_kind; i++)
 		if (T.of_kind[i] > 0)
 			printf(" %c %u", (int)i, T.of_kind[i]);

@@ -1,6 +1,6 @@
 #!/bin/sh
 # A store under load, its writes recorded, then states that a power cut could have left; and faults that must be found: syncs that do
-# nothing, pages without protection, small bodies that are not kept. CRASH_STATES, CRASH_SEED: how many states, and which ones; CRASH_SYNCS=1, or from 5,000 on
+# nothing, pages without protection, small bodies that are not kept, a text of a document that nobody knows is wanted. CRASH_STATES, CRASH_SEED: how many states, and which ones; CRASH_SYNCS=1, or from 5,000 on
 # unless it is 0: every place that syncs is tried without (syncs.tsv has those whose absence cannot be seen). CRASH_JOBS. Runs in the build folder.
 set -eu
 states=${CRASH_STATES:-120}
@@ -67,6 +67,8 @@ must_find "ignored syncs of the log" -n 200 -i db/log. "$dir/record"
 must_find "bodies that are not put in place from the log" -n 200 -N "$dir/record"
 record "$here/crash_unsettled" "$dir/unsettled" 500 "$seed"
 must_find "a log that goes before the segments are synced" -n 300 "$dir/unsettled"
+record "$here/crash_late" "$dir/late" 500 "$seed"
+must_find "a text that is wanted only when its mail is there" -n 200 "$dir/late"
 record "$here/crash_bare" "$dir/bare" 500 "$seed"
 must_find "pages without protection" -n 400 -p "$dir/bare"
 if [ "$syncs" = 1 ]; then

@@ -6,6 +6,7 @@
 #include "lib/err.h"
 #include "lib/log.h"
 #include "store/stored_priv.h"
+#include "store/text_row.h"
 #include "tests/crash/crash_model.h"
 
 enum { BODIES = 1 << 20, WAIT_MS = 60000 };
@@ -31,6 +32,7 @@ static struct {
 	bool there[CRASH_BOXES];
 	struct mailbox x;
 	uint32_t body_of[BODIES]; /* n / 2 + 1 of the message whose body it is, once it was read */
+	char text_of[BODIES];     /* enum text_kind of the row that a body has */
 	uint32_t seen[CRASH_MESSAGES][CRASH_BOXES]; /* UID in the account at hand */
 	uint32_t n_bad;
 	/* one call at a time */
@@ -603,6 +605,89 @@ check_account(void)
 	V.acc = NULL;
 }
 
+/* ---- the texts of documents ---- */
+
+static struct text_read texts[CRASH_MESSAGES];
+static uint64_t read_of[CRASH_MESSAGES];
+static size_t n_texts;
+
+static void
+text_row(struct slice key, struct slice value)
+{
+	struct text_wanted w;
+	struct text_read t = {.text = 0};
+	uint64_t body;
+	char kind = key.len > 0 ? (char)key.ptr[0] : 0;
+
+	if (text_key_body(key, &body) != 0 ||
+	    (kind == TEXT_READ ? text_read_decode(value, &t) : text_wanted_decode(value, &w)) !=
+		0) {
+		bad("a row of a text cannot be read");
+		return;
+	}
+	if (body >= BODIES)
+		return;
+	if (V.text_of[body] != 0)
+		bad("body %" PRIu64 " has two rows of its text, %c and %c", body, V.text_of[body],
+		    kind);
+	V.text_of[body] = kind;
+	if (kind != TEXT_READ && (w.tries > TEXT_TRIES || (kind == TEXT_FAILED && w.tries == 0)))
+		bad("body %" PRIu64 ": %c after %u tries", body, kind, w.tries);
+	if (kind != TEXT_READ)
+		return;
+	if (n_texts == CRASH_MESSAGES)
+		fatal("crash_verify: too many texts");
+	read_of[n_texts] = body;
+	texts[n_texts++] = t;
+}
+
+/* What was read of a mail that is there is there as well, and right. */
+static void
+check_text(uint64_t body, const struct text_read *t)
+{
+	static char want[CRASH_TEXT_MAX];
+	uint32_t n = V.body_of[body];
+	size_t len;
+	int err;
+
+	if (n == 0) /* the mail is gone: the next collection takes the row away */
+		return;
+	n = 2 * (n - 1);
+	len = crash_text(n, want);
+	err = body_get(t->text, TEXT_HEAD + CRASH_TEXT_MAX);
+	if (err != 0)
+		bad("message %u: its text, body %" PRIu64 ": %s", (unsigned)n, t->text,
+		    err_name(err));
+	else if (!text_head_ok(buf_slice(&V.value), body) || V.value.len != TEXT_HEAD + len ||
+		 memcmp(V.value.data + TEXT_HEAD, want, len) != 0)
+		bad("message %u: its text, body %" PRIu64 " has other octets", (unsigned)n,
+		    t->text);
+}
+
+/* A mail that was said to have documents is never there without a row that tells what became of their text; the others have none. */
+static void
+check_texts(void)
+{
+	static const char kinds[] = {TEXT_WANTED, TEXT_READ, TEXT_FAILED};
+
+	n_texts = 0;
+	memset(V.text_of, 0, sizeof V.text_of);
+	for (size_t i = 0; i < sizeof kinds; i++) {
+		int err = scan(TEXT_OBJECT, kinds[i], text_row);
+
+		if (err != 0 && err != ERR_GONE && err != ERR_NOTFOUND)
+			bad("the rows of texts: %s", err_name(err));
+	}
+	for (size_t i = 0; i < n_texts; i++)
+		check_text(read_of[i], &texts[i]);
+	for (size_t body = 0; body < BODIES; body++)
+		if (V.body_of[body] != 0 &&
+		    crash_has_document(2 * (V.body_of[body] - 1)) != (V.text_of[body] != 0))
+			bad("message %u, body %zu: %s", (unsigned)(2 * (V.body_of[body] - 1)), body,
+			    V.text_of[body] == 0 ? "nothing is known of its text"
+						 : "it has a text, and no documents");
+}
+
 int
 model_verify(struct crash_model *m, const char *dir, bool close)
 {
@@ -639,6 +724,8 @@ model_verify(struct crash_model *m, const char *dir, bool close)
 	    .n_special = 4};
 	for (V.acct = 0; V.acct < CRASH_ACCOUNTS; V.acct++)
 		check_account();
+	V.acct = 0;
+	check_texts();
 	if (close) {
 		V.be->ops->close(V.be);
 		loop_free(V.l);

@@ -1,6 +1,6 @@
 # tests/crash/: what a power cut may leave of the store. crash_test runs a short form; `make crash CRASH_STATES=100000` a long one.
 noinst_PROGRAMS += tests/crash/shim.so tests/crash/crash_load tests/crash/crash_check tests/crash/crash_bare \
-	tests/crash/crash_small tests/crash/crash_unsettled
+	tests/crash/crash_small tests/crash/crash_unsettled tests/crash/crash_late
 EXTRA_DIST += tests/crash/crash_test.sh tests/crash/sync_sites.sh tests/crash/syncs.tsv tests/crash/fault_test.sh tests/crash/faults.tsv \
 	tests/crash/kill_test.sh
 TESTS += tests/crash/crash_test.sh tests/crash/fault_test.sh tests/crash/kill_test.sh
@@ -11,7 +11,8 @@ tests_crash_shim_so_CFLAGS = -Wall -Wextra -O2 -fPIC
 tests_crash_shim_so_LDFLAGS = -shared
 tests_crash_shim_so_LDADD = -lpthread
 
-tests_crash_crash_load_SOURCES = tests/crash/crash.h tests/crash/crash_record.h tests/crash/crash_record.c tests/crash/crash_load.c tests/unit/stored_run.h tests/unit/stored_run.c
+tests_crash_crash_load_SOURCES = tests/crash/crash.h tests/crash/crash_record.h tests/crash/crash_record.c tests/crash/crash_text.h tests/crash/crash_text.c \
+	tests/crash/crash_load.c tests/unit/stored_run.h tests/unit/stored_run.c
 tests_crash_crash_load_LDADD = lib/libcvmail.a $(CV_STORED_CLIENT_LIBS) $(CV_MAIL_LIBS)
 
 tests_crash_crash_check_SOURCES = tests/crash/crash.h tests/crash/crash_disk.h tests/crash/crash_disk.c tests/crash/crash_judge.h tests/crash/crash_model.h \
@@ -26,6 +27,11 @@ tests_crash_crash_check_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=kv_notes
 tests_crash_crash_unsettled_SOURCES = store/stored.c tests/crash/kv_unsettled.c
 tests_crash_crash_unsettled_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=kv_settle_by
 tests_crash_crash_unsettled_LDADD = $(congvu_stored_db_LDADD)
+
+# stored that notes behind the mail that the text of its documents is wanted: the checker must see it
+tests_crash_crash_late_SOURCES = store/stored.c tests/crash/text_late.c
+tests_crash_crash_late_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=text_want
+tests_crash_crash_late_LDADD = $(congvu_stored_db_LDADD)
 
 # stored without the protection of pages: the checker must see it
 tests_crash_crash_bare_SOURCES = store/stored.c tests/crash/kv_bare.c
