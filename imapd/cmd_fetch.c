@@ -447,7 +447,7 @@ ask_rows(struct cmd *m)
 }
 
 static void
-on_seen(void *arg, int err, uint64_t highest, const struct store_uid *changed, size_t n_changed,
+on_seen(void *arg, int err, uint64_t highest, const struct store_flagged *changed, size_t n_changed,
     const uint32_t *conflicts, size_t n_conflicts)
 {
 	struct cmd *m = arg;

@@ -119,9 +119,21 @@ expected(const struct store *st, uint32_t was)
 	return st->flags;
 }
 
+/* Whether the client can tell by itself what the message has now. RFC 9051 6.4.6: even after .SILENT it is told when another one changed it: that may have been a
+ * keyword, which no view has, so the row that was changed must be one that the view knows. Keywords it had no right to are not there. */
+static bool
+as_believed(struct cmd *m, uint32_t was, const struct store_flagged *u)
+{
+	const struct store *st = m->state;
+	const struct selected *s = m->c->sel;
+	bool may_keywords = slice_index(buf_slice(&s->rights), 'w') >= 0;
+	return expected(st, was) == u->flags && u->before <= s->view.modseq &&
+	       (may_keywords || st->keywords.len == 0);
+}
+
 /* RFC 7162 3.1.3: the new mod-sequence is told even for .SILENT. */
 static void
-tell_modseq(struct cmd *m, uint32_t seq, const struct store_uid *u)
+tell_modseq(struct cmd *m, uint32_t seq, const struct store_flagged *u)
 {
 	struct buf b;
 	buf_init(&b, 64);
@@ -131,8 +143,8 @@ tell_modseq(struct cmd *m, uint32_t seq, const struct store_uid *u)
 }
 
 static void
-on_flags(void *arg, int err, uint64_t highest, const struct store_uid *changed, size_t n_changed,
-    const uint32_t *conflicts, size_t n_conflicts)
+on_flags(void *arg, int err, uint64_t highest, const struct store_flagged *changed,
+    size_t n_changed, const uint32_t *conflicts, size_t n_conflicts)
 {
 	struct cmd *m = arg;
 	struct store *st = m->state;
@@ -145,7 +157,7 @@ on_flags(void *arg, int err, uint64_t highest, const struct store_uid *changed, 
 		int64_t at = view_find(&s->view, changed[i].uid);
 		if (at < 0)
 			continue;
-		bool known = !st->silent || expected(st, s->view.flags[at]) == changed[i].flags;
+		bool known = !st->silent || as_believed(m, s->view.flags[at], &changed[i]);
 		view_change(&s->view, changed[i].uid, changed[i].flags, known);
 		if (known)
 			sync_own(s, changed[i].uid, changed[i].modseq);

@@ -32,7 +32,7 @@ struct fetch {
 	struct msg_row *rows;
 	bool *seen_now; /* beside rows: \Seen was set by this command */
 	size_t n_rows, row;
-	struct store_uid *changed; /* of the batch: \Seen set */
+	struct store_flagged *changed; /* of the batch: \Seen set */
 	size_t n_changed;
 	/* the message under way */
 	bool open; /* "* n FETCH (" stands in out, or left already */

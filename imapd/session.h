@@ -221,7 +221,8 @@ void sync_run(struct client *c, bool ask, bool expunge, void (*done)(struct clie
 void sync_own(struct selected *s, uint32_t uid, uint64_t modseq);
 /* All that a call of store_flags changed was taken over. When it is all that happened since the last look, the view is complete up to highest, and the
  * store is not asked for what is known. */
-void sync_own_end(struct selected *s, uint64_t highest, const struct store_uid *changed, size_t n);
+void sync_own_end(
+    struct selected *s, uint64_t highest, const struct store_flagged *changed, size_t n);
 void selected_free(struct selected *s);
 /* What the rights let this client do in it, from here on (cmd_select.c). */
 void selected_rights(struct selected *s, struct slice rights);

@@ -62,7 +62,7 @@ own_done(struct selected *s)
 }
 
 void
-sync_own_end(struct selected *s, uint64_t highest, const struct store_uid *changed, size_t n)
+sync_own_end(struct selected *s, uint64_t highest, const struct store_flagged *changed, size_t n)
 {
 	uint64_t was = s->view.modseq;
 	size_t n_new = 0;

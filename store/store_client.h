@@ -124,10 +124,14 @@ int store_changes(
 
 enum store_op { STORE_SET, STORE_ADD, STORE_REMOVE };
 /* Changes flags and keywords of the UIDs given (ascending, at most 5,000 a call; others are ignored when gone). unchanged_since: UINT64_MAX for
- * none (RFC 7162). Durable when fn is called. Gives the changed rows as store_changes does (expunged: UIDs not there any more). failed: UIDs whose
+ * none (RFC 7162). Durable when fn is called. Gives the rows as they are now, also of those that were so before. failed: UIDs whose
  * modseq was above unchanged_since are given in conflicts. */
+struct store_flagged {
+	uint32_t uid, flags;
+	uint64_t modseq, before; /* before: of the row that was changed; equal where nothing was */
+};
 typedef void (*store_flags_fn)(void *arg, int err, uint64_t highest,
-    const struct store_uid *changed, size_t n_changed, const uint32_t *conflicts,
+    const struct store_flagged *changed, size_t n_changed, const uint32_t *conflicts,
     size_t n_conflicts);
 int store_flags(struct store_session *s, uint64_t mailbox, const uint32_t *uids, size_t n,
     enum store_op op, uint32_t flags, struct slice keywords, uint64_t unchanged_since,

@@ -417,13 +417,20 @@ put_uids(struct buf *b, const uint32_t *uids, size_t n)
 static bool
 tell_flags(struct store_call *k, int err, struct ipc_reader *r)
 {
-	struct store_uid *u = NULL;
+	struct store_flagged *u = NULL;
 	uint32_t *x = NULL, n = 0, nx = 0;
 	uint64_t highest = 0;
 
 	if (err == 0) {
 		highest = ipc_get_u64(r);
-		u = get_uids(r, &n);
+		n = ipc_get_count(r, FLAG_UIDS_MAX, 24);
+		u = xcalloc((size_t)n + 1, sizeof *u);
+		for (uint32_t i = 0; i < n; i++) {
+			u[i].uid = ipc_get_u32(r);
+			u[i].flags = ipc_get_u32(r);
+			u[i].modseq = ipc_get_u64(r);
+			u[i].before = ipc_get_u64(r);
+		}
 		x = get_numbers(r, &nx);
 	}
 	err = finish(k, err, r);

@@ -125,7 +125,7 @@ put_row(struct cycle *c, const struct msg_row *old, uint32_t flags, struct slice
 int
 flags_build(struct op *op, struct cycle *c)
 {
-	struct store_uid u;
+	struct store_flagged u;
 	int err = 0;
 
 	buf_truncate(&op->out_changed, op->chunk_changed);
@@ -143,7 +143,10 @@ flags_build(struct op *op, struct cycle *c)
 			break;
 		if (flags != row.flags || !kw_same(kw, row.keywords))
 			err = put_row(c, &op->rows[i], flags, kw, &row);
-		u = (struct store_uid){.uid = row.uid, .flags = row.flags, .modseq = row.modseq};
+		u = (struct store_flagged){.uid = row.uid,
+		    .flags = row.flags,
+		    .modseq = row.modseq,
+		    .before = op->rows[i].modseq};
 		if (err == 0)
 			err = buf_append(&op->out_changed, &u, sizeof u);
 	}
@@ -164,15 +167,16 @@ on_flags_done(struct op *op)
 	} else {
 		buf_init(&b, IPC_FRAME_MAX);
 		ipc_put_u64(&b, op->m->h.modseq);
-		n = op->out_changed.len / sizeof(struct store_uid);
+		n = op->out_changed.len / sizeof(struct store_flagged);
 		ipc_put_u32(&b, (uint32_t)n);
 		for (size_t i = 0; i < n; i++) {
-			struct store_uid u;
+			struct store_flagged u;
 
 			memcpy(&u, op->out_changed.data + i * sizeof u, sizeof u);
 			ipc_put_u32(&b, u.uid);
 			ipc_put_u32(&b, u.flags);
 			ipc_put_u64(&b, u.modseq);
+			ipc_put_u64(&b, u.before);
 		}
 		n = op->out_conflicts.len / sizeof(uint32_t);
 		ipc_put_u32(&b, (uint32_t)n);

@@ -190,7 +190,7 @@ on_uids(void *arg, int err, const struct store_uid *u, size_t n, uint32_t next)
 }
 
 static void
-on_flags(void *arg, int err, uint64_t highest, const struct store_uid *u, size_t n,
+on_flags(void *arg, int err, uint64_t highest, const struct store_flagged *u, size_t n,
     const uint32_t *x, size_t nx)
 {
 	(void)arg;

@@ -402,7 +402,7 @@ act_done(struct worker *w, int err)
 }
 
 static void
-on_flags(void *arg, int err, uint64_t highest, const struct store_uid *u, size_t n,
+on_flags(void *arg, int err, uint64_t highest, const struct store_flagged *u, size_t n,
     const uint32_t *x, size_t nx)
 {
 	struct worker *w = arg;

@@ -41,6 +41,7 @@ struct fbox {
 	size_t n_log;
 	uint64_t forgotten;
 	bool gone;
+	bool late; /* "Late…": the watchers are yet to hear; see run_flags */
 };
 struct fsub {
 	char *account, *name;
@@ -233,6 +234,11 @@ box_of(const struct store_session *s, uint64_t id, char right, int *err)
 static void
 changed(struct fbox *b)
 {
+	if (strncmp(b->name, "Late", 4) == 0 && !b->late) {
+		b->late = true;
+		return;
+	}
+	b->late = false;
 	for (struct store_session *s = the_client->sessions; s != NULL; s = s->next)
 		for (struct watch *w = s->watches; w != NULL; w = w->next)
 			if (w->mailbox == b->id && !s->dead && s->on_event != NULL)
@@ -964,10 +970,10 @@ run_flags(struct job *j)
 {
 	int err;
 	struct fbox *b = box_of(j->s, j->box, 'w', &err);
-	struct store_uid *out = xcalloc(j->n + 1, sizeof(*out));
+	struct store_flagged *out = xcalloc(j->n + 1, sizeof(*out));
 	uint32_t *conflicts = xcalloc(j->n + 1, sizeof(*conflicts));
 	size_t n = 0, n_conflicts = 0;
-	bool news = false;
+	bool news = false, late = b != NULL && b->late;
 	for (size_t i = 0; b != NULL && i < b->n; i++) {
 		struct fmsg *m = &b->msg[i];
 		if (!in(j, m->uid))
@@ -977,6 +983,7 @@ run_flags(struct job *j)
 			continue;
 		}
 		uint32_t was = m->flags;
+		uint64_t before = m->modseq;
 		char *kw = m->keywords;
 		m->flags = j->op == STORE_SET   ? j->flags
 			   : j->op == STORE_ADD ? was | j->flags
@@ -986,9 +993,12 @@ run_flags(struct job *j)
 			m->modseq = ++b->highest;
 			news = true;
 		}
-		out[n++] = (struct store_uid){m->uid, m->flags, m->modseq};
+		out[n++] = (struct store_flagged){m->uid, m->flags, m->modseq, before};
 	}
-	if (news)
+	/* of a change in "Late…" the others hear with the next one: when that was done already */
+	if (news && !late)
+		changed(b);
+	if (late)
 		changed(b);
 	((store_flags_fn)j->fn)(
 	    j->arg, err, b != NULL ? b->highest : 0, out, n, conflicts, n_conflicts);

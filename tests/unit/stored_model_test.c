@@ -454,15 +454,15 @@ choose(const struct model_box *box, uint32_t *uids)
 }
 
 static void
-on_flags(void *arg, int err, uint64_t highest, const struct store_uid *u, size_t n,
+on_flags(void *arg, int err, uint64_t highest, const struct store_flagged *u, size_t n,
     const uint32_t *x, size_t nx)
 {
 	(void)arg;
 	T.highest = highest;
 	T.n = n;
 	T.n_gone = nx;
-	if (n > 0)
-		memcpy(T.changed, u, n * sizeof *u);
+	for (size_t i = 0; i < n; i++)
+		T.changed[i] = (struct store_uid){u[i].uid, u[i].flags, u[i].modseq};
 	if (nx > 0)
 		memcpy(T.gone, x, nx * sizeof *x);
 	finish(err);

@@ -41,7 +41,7 @@ struct fix {
 	uint32_t numbers[10000], dst[10000];
 	size_t n_numbers;
 	uint32_t next, uidvalidity, uid;
-	uint64_t highest, forgotten;
+	uint64_t highest, forgotten, before;
 	bool more;
 	struct buf bytes;
 	char row_kw[200];
@@ -237,10 +237,16 @@ on_changes(void *arg, int err, uint64_t highest, bool more, uint64_t forgotten,
 }
 
 static void
-on_flags(void *arg, int err, uint64_t highest, const struct store_uid *u, size_t n,
+on_flags(void *arg, int err, uint64_t highest, const struct store_flagged *u, size_t n,
     const uint32_t *x, size_t nx)
 {
-	on_changes(arg, err, highest, false, 0, u, n, x, nx);
+	struct store_uid plain[8] = {{0, 0, 0}};
+
+	assert_true(n <= 8);
+	for (size_t i = 0; i < n; i++)
+		plain[i] = (struct store_uid){u[i].uid, u[i].flags, u[i].modseq};
+	F->before = n > 0 ? u[0].before : 0;
+	on_changes(arg, err, highest, false, 0, plain, n, x, nx);
 }
 
 static void
@@ -560,6 +566,13 @@ change_flags(void **state)
 	assert_int_equal(F->n_uids, 1);
 	assert_int_equal(F->uids[0].flags, MSG_SEEN);
 	assert_true(F->uids[0].modseq > seq && F->highest == F->uids[0].modseq);
+	assert_true(F->before > 0 && F->before < seq); /* two deliveries */
+	seq = F->uids[0].modseq;
+	flags(s, mb, 1, STORE_ADD, MSG_SEEN, "", UINT64_MAX);
+	assert_true(F->uids[0].modseq == seq && F->before == seq);
+	flags(s, mb, 1, STORE_ADD, 0, "$Label1", UINT64_MAX);
+	assert_true(F->uids[0].modseq == seq && F->before == seq);
+	seq = box(s, "INBOX")->modseq - 1;
 	row(s, mb, 1);
 	assert_string_equal(F->row_kw, "Urgent $Label1");
 	flags(s, mb, 2, STORE_SET, MSG_FLAGGED | MSG_DELETED, "urgent", UINT64_MAX);
