@@ -65,7 +65,8 @@ milter_libcvscan_a_SOURCES = milter/scan_cursor.h milter/scan_cursor.c milter/sc
 	milter/scan_zip.c milter/scan_text.c milter/scan_uu.c milter/scan_xml.c milter/scan_office.c milter/scan_tnef.c milter/scan_inside.c \
 	milter/scan_pdf.h milter/scan_pdf.c milter/scan_pdf_sig.c milter/scan_pdf_text.c milter/pdf_content.c milter/secrecy.h milter/secrecy.c \
 	milter/smime.h milter/smime_priv.h milter/smime_trust.c milter/smime_cert.c milter/smime_chain.c milter/smime_cms.c \
-	milter/smime_check.c milter/smime_rev.h milter/smime_rev.c milter/smime_ocsp.c milter/smime_ess.c milter/smime_archive.c
+	milter/smime_check.c milter/smime_rev.h milter/smime_rev.c milter/smime_ocsp.c milter/smime_ess.c milter/smime_archive.c milter/smime_kept.c \
+	milter/cms_split.h milter/cms_split.c
 milter_libcvscan_a_CFLAGS = $(AM_CFLAGS) $(CRYPTO_CFLAGS) $(ARCHIVE_CFLAGS) $(MAGIC_CFLAGS) $(GSF_CFLAGS) $(XML_CFLAGS) $(QPDF_CFLAGS)
 CV_SCAN_LIBS = milter/libcvscan.a milter/libcvfindings.a milter/libcvscanproto.a lib/libcvdeflate.a lib/libcvmail.a lib/libcvjson.a lib/libcvipc.a lib/libcvcrypto.a \
 	lib/libcv.a $(CV_MAIL_LIBS) $(CRYPTO_LIBS) $(ARCHIVE_LIBS) $(MAGIC_LIBS) $(GSF_LIBS) $(XML_LIBS) $(QPDF_LIBS) $(ZLIB_LIBS) -lm $(JANSSON_LIBS)
@@ -127,6 +128,11 @@ tests_unit_symbol_test_LDADD = milter/libcvfindings.a milter/libcvscanproto.a li
 tests_unit_smime_test_SOURCES = tests/unit/smime_test.c
 tests_unit_smime_test_LDADD = milter/libcvrule.a $(CV_SCAN_LIBS) $(CMOCKA_LIBS)
 EXTRA_DIST += tests/unit/smime_certs.sh
+check_PROGRAMS += tests/unit/kept_test
+TESTS += tests/unit/kept_test
+tests_unit_kept_test_SOURCES = tests/unit/kept_test.c
+tests_unit_kept_test_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=X509_verify_cert
+tests_unit_kept_test_LDADD = $(CV_SCAN_LIBS) $(CMOCKA_LIBS)
 tests_unit_scan_test_SOURCES = tests/unit/scan_test.c
 tests_unit_scan_test_LDADD = $(CV_SCAN_LIBS) $(CMOCKA_LIBS)
 tests_unit_rule_test_SOURCES = tests/unit/rule_test.c
@@ -181,6 +187,10 @@ CV_FUZZ += tests/fuzz/smime_fuzz tests/fuzz/symbol_fuzz tests/fuzz/audit_fuzz te
 tests_fuzz_smime_fuzz_SOURCES = tests/fuzz/smime_fuzz.c $(CV_FUZZ_MAIN)
 tests_fuzz_smime_fuzz_LDFLAGS = $(AM_LDFLAGS) $(CV_FUZZLINK)
 tests_fuzz_smime_fuzz_LDADD = $(CV_SCAN_LIBS)
+CV_FUZZ += tests/fuzz/cms_split_fuzz
+tests_fuzz_cms_split_fuzz_SOURCES = tests/fuzz/cms_split_fuzz.c $(CV_FUZZ_MAIN)
+tests_fuzz_cms_split_fuzz_LDFLAGS = $(AM_LDFLAGS) $(CV_FUZZLINK)
+tests_fuzz_cms_split_fuzz_LDADD = $(CV_SCAN_LIBS)
 tests_fuzz_symbol_fuzz_SOURCES = tests/fuzz/symbol_fuzz.c $(CV_FUZZ_MAIN)
 tests_fuzz_symbol_fuzz_LDFLAGS = $(AM_LDFLAGS) $(CV_FUZZLINK)
 tests_fuzz_symbol_fuzz_LDADD = $(CV_RULE_LIBS)

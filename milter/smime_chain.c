@@ -13,8 +13,6 @@
 #include <string.h>
 #include <time.h>
 
-#define CHAIN_DEPTH 6
-
 static X509_STORE_CTX *
 ctx_new(const struct smime_domain *d, X509 *signer, STACK_OF(X509) * others, int64_t now,
     unsigned long flags)
@@ -30,7 +28,7 @@ ctx_new(const struct smime_domain *d, X509 *signer, STACK_OF(X509) * others, int
 	X509_VERIFY_PARAM_set_flags(param, X509_V_FLAG_POLICY_CHECK | flags);
 	X509_VERIFY_PARAM_set_purpose(param, X509_PURPOSE_SMIME_SIGN);
 	X509_VERIFY_PARAM_set_auth_level(param, 2);
-	X509_VERIFY_PARAM_set_depth(param, CHAIN_DEPTH);
+	X509_VERIFY_PARAM_set_depth(param, SMIME_DEPTH);
 	X509_VERIFY_PARAM_set_time(param, (time_t)now);
 	return ctx;
 }
@@ -54,9 +52,9 @@ status_of(int err)
 }
 
 static void
-note_subjects(STACK_OF(X509) * chain, struct findings *f, struct find_sig *s)
+name_subjects(struct smime_path *path)
 {
-	char text[FINDINGS_TEXT_MAX];
+	STACK_OF(X509) *chain = path->chain;
 	BIO *bio = BIO_new(BIO_s_mem());
 	char *p;
 	long n;
@@ -71,18 +69,15 @@ note_subjects(STACK_OF(X509) * chain, struct findings *f, struct find_sig *s)
 		    XN_FLAG_RFC2253 & ~(unsigned long)ASN1_STRFLGS_ESC_MSB);
 	}
 	n = BIO_get_mem_data(bio, &p);
-	if (n > (long)sizeof text)
-		n = sizeof text;
-	if (n > 0)
-		s->chain_subjects = findings_text(f, slice_of(p, (size_t)n));
+	if (n > FINDINGS_TEXT_MAX)
+		n = FINDINGS_TEXT_MAX;
+	if (n > 0) {
+		path->subjects = slice_dup(slice_of(p, (size_t)n));
+		path->n_subjects = path->subjects != NULL ? (size_t)n : 0;
+	}
 	BIO_free(bio);
 }
 
-/* What is known of each certificate of a chain, leaf first. */
-struct rev_walk {
-	enum rev_state state[CHAIN_DEPTH + 3]; /* by CRL */
-	bool all_unknown; /* a walk inside failed: which certificate it was for is not told */
-};
 static int rev_index = -1;
 
 /* Goes on after every error: a missing CRL for the signer must not hide that its CA was revoked. */
@@ -239,9 +234,9 @@ struct revocation {
 	const struct smime_domain *domain;
 	const struct smime_rev *rev; /* NULL: nothing is fetched */
 	STACK_OF(X509) * chain;
+	const struct rev_walk *walk;
 	int64_t now;
 	struct findings *f;
-	struct rev_walk walk;
 	bool strict, by_crl, by_ocsp;
 	int64_t age;
 };
@@ -252,13 +247,13 @@ one_state(struct revocation *v, int i)
 {
 	X509 *cert = sk_X509_value(v->chain, i), *issuer = sk_X509_value(v->chain, i + 1);
 	enum smime_rev_need need = v->rev != NULL ? smime_rev_need(v->rev) : SMIME_REV_OFF;
-	enum rev_state st = v->walk.state[i];
+	enum rev_state st = v->walk->state[i];
 	bool named = need != SMIME_REV_OFF && want_sources(cert, issuer, v->f);
 	STACK_OF(X509_CRL) *fetched = v->rev != NULL ? smime_rev_crls(v->rev) : NULL;
 	int64_t age = crl_age(fetched, cert, v->now, crl_age(v->domain->crls, cert, v->now, -1));
 	struct rev_told told;
 
-	if (st == REV_GOOD && v->walk.all_unknown)
+	if (st == REV_GOOD && v->walk->all_unknown)
 		st = REV_UNKNOWN;
 	v->by_crl |= i == 0 && age >= 0;
 	if (i == 0)
@@ -270,7 +265,7 @@ one_state(struct revocation *v, int i)
 			st = told.state;
 		if (i == 0) {
 			v->by_ocsp = true;
-			v->by_crl &= v->walk.state[0] == REV_GOOD;
+			v->by_crl &= v->walk->state[0] == REV_GOOD;
 			if (!v->by_crl || told.age_s < v->age)
 				v->age = told.age_s;
 		}
@@ -281,16 +276,14 @@ one_state(struct revocation *v, int i)
 }
 
 static void
-check_revocation(struct revocation *v, X509 *signer, STACK_OF(X509) * others, struct find_sig *s)
+check_revocation(struct revocation *v, struct find_sig *s)
 {
 	bool revoked = false, unknown = false, good = false;
 	int i, n = sk_X509_num(v->chain);
 
 	v->strict = sk_X509_CRL_num(v->domain->crls) > 0 ||
 		    (v->rev != NULL && smime_rev_need(v->rev) == SMIME_REV_REQUIRE);
-	walk_crls(v->domain, v->rev != NULL ? smime_rev_crls(v->rev) : NULL, signer, others, v->now,
-	    &v->walk);
-	for (i = 0; i + 1 < n && i < CHAIN_DEPTH + 3; i++) {
+	for (i = 0; i + 1 < n && i < SMIME_DEPTH + 3; i++) {
 		enum rev_state st = one_state(v, i);
 
 		revoked |= st == REV_REVOKED;
@@ -332,42 +325,82 @@ expired_text(X509_STORE_CTX *ctx, struct findings *f)
 	return out;
 }
 
+/* Worked out now. Its chain is NULL when there is none; fault_out then says why. */
+static void
+build_path(const struct smime_domain *d, const struct smime_rev *r, X509 *signer,
+    STACK_OF(X509) * others, int64_t now, struct findings *f, struct smime_path *path,
+    int *fault_out, struct slice *expired_out)
+{
+	X509_STORE_CTX *ctx = ctx_new(d, signer, others, now, 0);
+
+	memset(path, 0, sizeof *path);
+	*fault_out = X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY;
+	if (ctx != NULL && X509_verify_cert(ctx) == 1) {
+		path->chain = X509_STORE_CTX_get1_chain(ctx);
+	} else if (ctx != NULL) {
+		*fault_out = X509_STORE_CTX_get_error(ctx);
+		if (status_of(*fault_out) == SIG_EXPIRED)
+			*expired_out = expired_text(ctx, f);
+	}
+	X509_STORE_CTX_free(ctx);
+	if (path->chain == NULL)
+		return;
+	name_subjects(path);
+	walk_crls(d, r != NULL ? smime_rev_crls(r) : NULL, signer, others, now, &path->walk);
+}
+
+static void
+path_holds(const struct smime_path *path, struct revocation *v, STACK_OF(X509_CRL) * embedded,
+    struct find_sig *s)
+{
+	v->chain = path->chain;
+	v->walk = &path->walk;
+	if (path->n_subjects > 0)
+		s->chain_subjects = findings_text(v->f, slice_of(path->subjects, path->n_subjects));
+	s->chain = findings_str(v->f, "ok");
+	if (s->status == SIG_VALID && s->coverage == SIG_WHOLE)
+		smime_cert_keep(v->chain, v->f, s);
+	check_revocation(v, s);
+	if (s->rev != REV_REVOKED && embedded_revokes(v->chain, embedded)) {
+		s->rev = REV_REVOKED;
+		s->rev_source = findings_str(v->f, "embedded");
+	}
+}
+
 void
-smime_chain_check(const struct smime_domain *d, const struct smime_rev *r, X509 *signer,
+smime_chain_check(const struct smime_trust *t, const struct smime_domain *d, X509 *signer,
     STACK_OF(X509) * others, STACK_OF(X509_CRL) * embedded, int64_t now, struct findings *f,
     struct find_sig *s)
 {
+	struct smime_rev *r = t != NULL ? smime_trust_rev(t) : NULL;
 	struct revocation v = {.domain = d, .rev = r, .now = now, .f = f, .age = -1};
-	X509_STORE_CTX *ctx = NULL;
-	int err = X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY;
+	int fault = X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY;
+	const struct smime_path *path = NULL, *kept;
+	struct slice expired = {NULL, 0};
+	struct smime_path own = {0};
 
 	if (rev_index < 0)
 		rev_index = X509_STORE_CTX_get_ex_new_index(0, NULL, NULL, NULL, NULL);
 	if (d != NULL)
-		ctx = ctx_new(d, signer, others, now, 0);
-	if (ctx != NULL && X509_verify_cert(ctx) == 1) {
-		v.chain = X509_STORE_CTX_get0_chain(ctx);
-		note_subjects(v.chain, f, s);
-		s->chain = findings_str(f, "ok");
-		if (s->status == SIG_VALID && s->coverage == SIG_WHOLE)
-			smime_cert_keep(v.chain, f, s);
-		check_revocation(&v, signer, others, s);
-		if (s->rev != REV_REVOKED && embedded_revokes(v.chain, embedded)) {
-			s->rev = REV_REVOKED;
-			s->rev_source = findings_str(f, "embedded");
-		}
-	} else {
-		if (ctx != NULL)
-			err = X509_STORE_CTX_get_error(ctx);
-		s->chain = findings_str(f, d == NULL ? "no trust anchors for this domain"
-						     : X509_verify_cert_error_string(err));
-		if (s->status == SIG_VALID) {
-			s->status = status_of(err);
-			s->why = s->chain;
-			if (s->status == SIG_EXPIRED)
-				s->why = expired_text(ctx, f);
+		path = smime_kept_path(smime_trust_kept(t), d, r, signer, others, now);
+	if (d != NULL && path == NULL) {
+		build_path(d, r, signer, others, now, f, &own, &fault, &expired);
+		if (own.chain != NULL) {
+			kept = smime_kept_path_take(
+			    smime_trust_kept(t), d, r, signer, others, now, &own);
+			path = kept != NULL ? kept : &own;
 		}
 	}
-	X509_STORE_CTX_free(ctx);
+	if (path != NULL) {
+		path_holds(path, &v, embedded, s);
+	} else {
+		s->chain = findings_str(f, d == NULL ? "no trust anchors for this domain"
+						     : X509_verify_cert_error_string(fault));
+		if (s->status == SIG_VALID) {
+			s->status = status_of(fault);
+			s->why = s->status == SIG_EXPIRED ? expired : s->chain;
+		}
+	}
+	smime_path_done(&own);
 	ERR_clear_error();
 }

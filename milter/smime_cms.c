@@ -3,6 +3,7 @@
  * is refused here before it is asked. Detached content is hashed as the bytes are (CMS_BINARY). PKCS7_* is never used. RFC 5652. */
 #include "config.h"
 
+#include "milter/cms_split.h"
 #include "milter/smime_priv.h"
 
 #include "lib/err.h"
@@ -219,7 +220,7 @@ verify_signers(CMS_ContentInfo *cms, const struct smime_trust *t, const struct s
 	X509 *signer;
 	int i, n = sk_CMS_SignerInfo_num(infos), got = 0;
 
-	CMS_set1_signers_certs(cms, NULL, 0);
+	CMS_set1_signers_certs(cms, certs, 0);
 	for (i = 0; i < n; i++) {
 		sigs[got] = add_bad(in, f, "");
 		if (sigs[got] == NULL)
@@ -234,26 +235,83 @@ verify_signers(CMS_ContentInfo *cms, const struct smime_trust *t, const struct s
 		CMS_SignerInfo_get0_algs(
 		    sk_CMS_SignerInfo_value(infos, i), NULL, &signer, NULL, NULL);
 		if (signer != NULL)
-			smime_chain_check(smime_trust_find(t, in->domain),
-			    t != NULL ? smime_trust_rev(t) : NULL, signer, certs, crls, in->now, f,
-			    sigs[i]);
+			smime_chain_check(t, smime_trust_find(t, in->domain), signer, certs, crls,
+			    in->now, f, sigs[i]);
 	}
+}
+
+/* A SignedData whose certificates are taken from those that were seen before. NULL: it is to be parsed whole, be it good or not. */
+static CMS_ContentInfo *
+parse_split(struct smime_kept *k, struct slice der, STACK_OF(X509) * *certs_out)
+{
+	STACK_OF(X509) *certs = sk_X509_new_null();
+	CMS_ContentInfo *cms = NULL;
+	const unsigned char *p;
+	struct cms_split split;
+	struct buf rest;
+	X509 *cert;
+	bool good;
+	size_t i;
+
+	buf_init(&rest, der.len + 64);
+	good = certs != NULL && cms_split(der, &split, &rest);
+	for (i = 0; good && i < split.n; i++) {
+		cert = smime_kept_cert(k, split.certs[i]);
+		good = cert != NULL && sk_X509_push(certs, cert) > 0;
+		if (!good)
+			X509_free(cert);
+	}
+	p = rest.data;
+	if (good)
+		cms = d2i_CMS_ContentInfo(NULL, &p, (long)rest.len);
+	if (cms != NULL && p != rest.data + rest.len) {
+		CMS_ContentInfo_free(cms);
+		cms = NULL;
+	}
+	buf_done(&rest);
+	ERR_clear_error();
+	if (cms == NULL)
+		sk_X509_pop_free(certs, X509_free);
+	else
+		*certs_out = certs;
+	return cms;
+}
+
+/* The object, and its certificates; *end_out: where it ends. */
+static CMS_ContentInfo *
+parse(const struct smime_trust *t, struct slice der, STACK_OF(X509) * *certs_out,
+    const unsigned char **end_out)
+{
+	CMS_ContentInfo *cms = NULL;
+
+	*end_out = der.ptr;
+	if (der.len == 0 || der.len > INT32_MAX)
+		return NULL;
+	if (t != NULL && der.len <= SMIME_CMS_MAX)
+		cms = parse_split(smime_trust_kept(t), der, certs_out);
+	if (cms != NULL) {
+		*end_out = der.ptr + der.len;
+		return cms;
+	}
+	cms = d2i_CMS_ContentInfo(NULL, end_out, (long)der.len);
+	if (cms != NULL && OBJ_obj2nid(CMS_get0_type(cms)) == NID_pkcs7_signed)
+		*certs_out = CMS_get1_certs(cms);
+	return cms;
 }
 
 enum smime_kind
 smime_verify(const struct smime_trust *t, const struct smime_input *in, struct findings *f,
     struct buf *content_out)
 {
-	const unsigned char *p = in->cms.ptr;
-	CMS_ContentInfo *cms = NULL;
+	const unsigned char *end;
+	CMS_ContentInfo *cms;
 	STACK_OF(X509) *certs = NULL;
 	STACK_OF(X509_CRL) *crls = NULL;
 	enum smime_kind kind = SMIME_MALFORMED;
 	ASN1_OCTET_STRING **content;
 	const char *why;
 
-	if (in->cms.len > 0 && in->cms.len <= INT32_MAX)
-		cms = d2i_CMS_ContentInfo(NULL, &p, (long)in->cms.len);
+	cms = parse(t, in->cms, &certs, &end);
 	if (cms == NULL) {
 		add_bad(in, f, "no CMS object");
 		goto out;
@@ -271,12 +329,11 @@ smime_verify(const struct smime_trust *t, const struct smime_input *in, struct f
 		kind = SMIME_OTHER;
 		goto out;
 	}
-	if (p != in->cms.ptr + in->cms.len) {
+	if (end != in->cms.ptr + in->cms.len) {
 		add_bad(in, f, "bytes behind the CMS object");
 		goto out;
 	}
 	kind = SMIME_SIGNED;
-	certs = CMS_get1_certs(cms);
 	crls = CMS_get1_crls(cms);
 	why = structure_fault(cms, in, certs, crls);
 	if (why != NULL)

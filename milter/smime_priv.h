@@ -23,6 +23,7 @@ struct smime_domain {
 	struct stack_st_X509 *
 	    archive; /* certificates of which one must be able to read what is encrypted (P30); NULL: none */
 	size_t n_certs;
+	uint64_t generation; /* another one whenever anchors or CRLs are others */
 	struct smime_domain *next;
 };
 /* By smime_input's domain. */
@@ -30,7 +31,9 @@ const struct smime_domain *smime_trust_find(const struct smime_trust *t, struct 
 /* Whose archive it is: a store that the policy names does not change that. */
 const struct smime_domain *smime_archive_find(const struct smime_trust *t, struct slice domain);
 struct smime_rev;
+struct smime_kept;
 struct smime_rev *smime_trust_rev(const struct smime_trust *t);
+struct smime_kept *smime_trust_kept(const struct smime_trust *t);
 /* One CRL, PEM or DER, all of it; NULL: none. */
 struct X509_crl_st *smime_crl_parse(struct slice s);
 
@@ -59,10 +62,41 @@ void smime_archive_check(const struct smime_domain *d, struct CMS_ContentInfo_st
 int smime_archive_add(struct smime_domain *d, struct slice text);
 void smime_archive_free(struct smime_domain *d);
 
-/* smime_chain.c: path and revocation of s's signer; sets status (when it was SIG_VALID), chain, rev, and what the findings want. */
-void smime_chain_check(const struct smime_domain *d, const struct smime_rev *r,
+#define SMIME_DEPTH 6 /* certificates between signer and anchor */
+/* What is known of each certificate of a chain, leaf first. */
+struct rev_walk {
+	enum rev_state state[SMIME_DEPTH + 3]; /* by CRL */
+	bool all_unknown; /* a walk inside failed: which certificate it was for is not told */
+};
+/* A path that holds. */
+struct smime_path {
+	struct stack_st_X509 *chain; /* leaf first */
+	char *subjects;              /* of the chain, for people */
+	size_t n_subjects;
+	struct rev_walk walk;
+};
+void smime_path_done(struct smime_path *p);
+
+/* smime_chain.c: path and revocation of s's signer; sets status (when it was SIG_VALID), chain, rev, and what the findings want. t: NULL has no anchors. */
+void smime_chain_check(const struct smime_trust *t, const struct smime_domain *d,
     struct x509_st *signer, struct stack_st_X509 *others, struct stack_st_X509_CRL *embedded,
     int64_t now, struct findings *f, struct find_sig *s);
+
+/* smime_kept.c: what was worked out before. */
+struct smime_span {
+	int64_t from, until; /* seconds since 1970: from <= t < until */
+};
+struct smime_kept *smime_kept_new(void);
+void smime_kept_free(struct smime_kept *k); /* NULL accepted */
+/* One certificate that is all of der; the caller's reference. NULL: it is none. */
+struct x509_st *smime_kept_cert(struct smime_kept *k, struct slice der);
+/* The path that was worked out for the same; NULL: none. Borrowed, to the next call. */
+const struct smime_path *smime_kept_path(struct smime_kept *k, const struct smime_domain *d,
+    const struct smime_rev *r, struct x509_st *signer, struct stack_st_X509 *others, int64_t now);
+/* Keeps it, and gives it back, borrowed; NULL: it stays the caller's. */
+const struct smime_path *smime_kept_path_take(struct smime_kept *k, const struct smime_domain *d,
+    const struct smime_rev *r, struct x509_st *signer, struct stack_st_X509 *others, int64_t now,
+    struct smime_path *path);
 
 /* smime_rev.c: what was fetched. */
 struct rev_told {
@@ -77,6 +111,8 @@ void smime_rev_remove(struct smime_rev *r, struct slice key);
 enum smime_rev_need smime_rev_need(const struct smime_rev *r);
 void smime_rev_set_need(struct smime_rev *r, enum smime_rev_need need);
 struct stack_st_X509_CRL *smime_rev_crls(const struct smime_rev *r); /* borrowed */
+/* Another one whenever these are others. */
+uint64_t smime_rev_generation(const struct smime_rev *r);
 /* What fetched OCSP answers say of a certificate; false: nothing that counts. */
 bool smime_rev_ocsp(const struct smime_rev *r, struct x509_st *cert, struct x509_st *issuer,
     struct stack_st_X509 *chain, struct x509_store_st *store, int64_t now, struct rev_told *out);

@@ -27,6 +27,7 @@ struct smime_rev {
 	struct rev_entry *entries;
 	STACK_OF(X509_CRL) * crls; /* of the entries; each holds a reference */
 	size_t n, bytes;
+	uint64_t generation; /* of crls */
 	enum smime_rev_need need;
 };
 
@@ -82,6 +83,12 @@ STACK_OF(X509_CRL) * smime_rev_crls(const struct smime_rev *r)
 	return r->crls;
 }
 
+uint64_t
+smime_rev_generation(const struct smime_rev *r)
+{
+	return r->generation;
+}
+
 bool
 smime_rev_ocsp(const struct smime_rev *r, X509 *cert, X509 *issuer, STACK_OF(X509) * chain,
     X509_STORE *store, int64_t now, struct rev_told *out)
@@ -118,6 +125,7 @@ unlink_crl(struct smime_rev *r, const X509_CRL *crl)
 {
 	int i;
 
+	r->generation++;
 	for (i = 0; i < sk_X509_CRL_num(r->crls); i++) {
 		if (sk_X509_CRL_value(r->crls, i) == crl) {
 			X509_CRL_free(sk_X509_CRL_delete(r->crls, i));
@@ -203,6 +211,7 @@ smime_rev_add(struct smime_rev *r, enum want_kind kind, struct slice key, struct
 		if (sk_X509_CRL_push(r->crls, e->crl) <= 0)
 			fatal("smime: no memory");
 		X509_CRL_up_ref(e->crl);
+		r->generation++;
 	}
 	e->next = r->entries;
 	r->entries = e;

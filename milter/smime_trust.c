@@ -24,6 +24,7 @@
 struct smime_trust {
 	struct smime_domain *domains;
 	struct smime_rev *rev;
+	struct smime_kept *kept;
 };
 
 struct smime_trust *
@@ -32,7 +33,14 @@ smime_trust_new(void)
 	struct smime_trust *t = xcalloc(1, sizeof *t);
 
 	t->rev = smime_rev_new();
+	t->kept = smime_kept_new();
 	return t;
+}
+
+struct smime_kept *
+smime_trust_kept(const struct smime_trust *t)
+{
+	return t->kept;
 }
 
 struct smime_rev *
@@ -76,6 +84,7 @@ smime_trust_free(struct smime_trust *t)
 		free(d);
 	}
 	smime_rev_free(t->rev);
+	smime_kept_free(t->kept);
 	free(t);
 }
 
@@ -133,6 +142,7 @@ get_domain(struct smime_trust *t, const char *name)
 static void
 add_cert(struct smime_domain *d, X509 *cert)
 {
+	d->generation++;
 	if (X509_STORE_add_cert(d->store, cert) == 1)
 		d->n_certs++;
 }
@@ -140,6 +150,7 @@ add_cert(struct smime_domain *d, X509 *cert)
 static void
 add_crl(struct smime_domain *d, X509_CRL *crl)
 {
+	d->generation++;
 	if (X509_STORE_add_crl(d->store, crl) != 1)
 		return;
 	X509_CRL_up_ref(crl);
