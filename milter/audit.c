@@ -67,6 +67,81 @@ chain_hash(int64_t version, const char prev[65], struct slice canon, char out[65
 	hex_encode(digest, sizeof digest, out);
 }
 
+/* From the beginning of a value in canonical form: where its "," or the object's "}" stands. */
+static size_t
+value_end(struct slice s, size_t at)
+{
+	unsigned depth = 0;
+	bool quoted = false;
+
+	for (; at < s.len; at++) {
+		unsigned char c = s.ptr[at];
+
+		if (quoted) {
+			at += c == '\\';
+			quoted = c != '"';
+		} else if (c == '"') {
+			quoted = true;
+		} else if (c == '{' || c == '[') {
+			depth++;
+		} else if (depth == 0 && (c == ',' || c == '}')) {
+			return at;
+		} else if (c == '}' || c == ']') {
+			depth--;
+		}
+	}
+	return s.len;
+}
+
+/* Where the member "h" belongs in an object in canonical form that has none: members are sorted. s.len: a key is not plain, or this is no object. */
+static size_t
+place_of_h(struct slice s)
+{
+	size_t at = 1, key, end;
+
+	while (at < s.len && s.ptr[at] == '"') {
+		key = at + 1;
+		for (end = key; end < s.len && s.ptr[end] != '"'; end++)
+			if (s.ptr[end] == '\\')
+				return s.len;
+		if (end == key)
+			return s.len;
+		if (s.ptr[key] > 'h' || (s.ptr[key] == 'h' && end > key + 1))
+			return at;
+		at = value_end(s, end + 2);
+		if (at >= s.len || s.ptr[at] != ',')
+			return s.len;
+		at++;
+	}
+	return s.len;
+}
+
+/* The canonical form with h: what was hashed, and h in its place. */
+static int
+append_sealed(struct slice canon, struct json *rec, const char *h, struct buf *out)
+{
+	size_t at = place_of_h(canon);
+	struct buf again;
+	int err = 0;
+
+	if (at < canon.len) {
+		buf_append_slice(out, slice_sub(canon, 0, at));
+		buf_append_str(out, "\"h\":\"");
+		buf_append_str(out, h);
+		buf_append_str(out, "\",");
+		buf_append_slice(out, slice_from(canon, at));
+	} else {
+		json_set_str(rec, "h", h);
+		buf_init(&again, AUDIT_LINE_MAX);
+		err = json_canonical(rec, &again);
+		if (err == 0)
+			buf_append_slice(out, buf_slice(&again));
+		buf_done(&again);
+	}
+	buf_append_byte(out, '\n');
+	return err != 0 ? err : out->err;
+}
+
 int
 audit_seal(
     struct audit_chain *c, struct json *rec, const char *ts, const char *host, struct buf *out)
@@ -97,17 +172,11 @@ audit_seal(
 	if (err != 0)
 		goto out;
 	chain_hash(AUDIT_VERSION, c->h, buf_slice(&canon), h);
-	json_set_str(rec, "h", h);
-	buf_reset(&canon);
-	err = json_canonical(rec, &canon);
+	/* the reader's bound is on the whole line: 71 octets more */
+	err = canon.len + 71 > AUDIT_LINE_MAX ? ERR_LIMIT
+					      : append_sealed(buf_slice(&canon), rec, h, out);
 	if (err != 0)
 		goto out;
-	buf_append_slice(out, buf_slice(&canon));
-	buf_append_byte(out, '\n');
-	if (out->err != 0) {
-		err = out->err;
-		goto out;
-	}
 	c->seq++;
 	memcpy(c->h, h, sizeof c->h);
 out:

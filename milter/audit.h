@@ -26,7 +26,7 @@ struct audit_chain {
 };
 void audit_chain_init(struct audit_chain *c);
 
-/* Puts v, seq, ts, host, prev and h into rec, appends the line with its LF to out and moves c on. ERR_EXISTS when rec has one of
+/* Puts v, seq, ts, host, salt and prev into rec, appends the line, which has h too, with its LF to out and moves c on. ERR_EXISTS when rec has one of
  * these keys, ERR_SYNTAX when it is no object or holds a real number, ERR_LIMIT for a line over AUDIT_LINE_MAX or out's cap: c and
  * out are then as before. */
 int audit_seal(

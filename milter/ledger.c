@@ -55,7 +55,7 @@ static struct {
 	struct pending_list waiting, batch;
 	size_t n_waiting;
 	struct buf lines;
-	bool busy, unsynced, batch_syncs;
+	bool busy, unsynced, batch_syncs, batch_early;
 	uint64_t rotate_octets,
 	    rotating; /* rotating: the first record of the file that is being closed */
 	int64_t rotate_s, rotate_not_before; /* 0 s: never by age */
@@ -183,6 +183,7 @@ batch_seal(struct audit_chain *end)
 		}
 		p->seq = end->seq;
 		led.batch_syncs |= p->durable;
+		led.batch_early |= !p->durable;
 		TAILQ_INSERT_TAIL(&led.batch, p, link);
 	}
 	buf_done(&ts);
@@ -251,11 +252,12 @@ batch_start(bool force_sync)
 		return;
 	}
 	led.batch_syncs = force_sync;
+	led.batch_early = false;
 	batch_seal(&end);
 	if (led.lines.len == 0 && !force_sync)
 		return;
 	led.busy = true;
-	ledger_file_write(led.file, &led.lines, &end, led.batch_syncs);
+	ledger_file_write(led.file, &led.lines, &end, led.batch_syncs, led.batch_early);
 }
 
 static void

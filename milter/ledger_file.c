@@ -50,7 +50,7 @@ struct ledger_file {
 	bool has_thread;
 	pthread_mutex_t lock;
 	pthread_cond_t wake;
-	bool stop, busy, sync, rotate, thread_broken;
+	bool stop, busy, sync, early, rotate, thread_broken;
 	struct buf *lines;
 	struct audit_chain end;
 	int stage, told; /* stages done by the thread, told to the loop */
@@ -538,7 +538,7 @@ synced(struct ledger_file *f, int ret)
 }
 
 static void
-run_batch(struct ledger_file *f, bool sync)
+run_batch(struct ledger_file *f, bool sync, bool early)
 {
 	int err = write_at(f->fd, f->lines->data, f->lines->len, f->size);
 
@@ -550,7 +550,9 @@ run_batch(struct ledger_file *f, bool sync)
 		tell(f, sync ? 2 : 1, err);
 		return;
 	}
-	tell(f, 1, 0);
+	/* each word wakes the loop: none that nobody waits for */
+	if (early || !sync)
+		tell(f, 1, 0);
 	if (!sync)
 		return;
 	err = synced(f, sync_data(f->fd));
@@ -619,7 +621,7 @@ static void *
 thread_main(void *arg)
 {
 	struct ledger_file *f = arg;
-	bool sync, rotate;
+	bool sync, early, rotate;
 
 	for (;;) {
 		pthread_mutex_lock(&f->lock);
@@ -631,12 +633,13 @@ thread_main(void *arg)
 		}
 		f->busy = false;
 		sync = f->sync;
+		early = f->early;
 		rotate = f->rotate;
 		pthread_mutex_unlock(&f->lock);
 		if (rotate)
 			run_rotation(f);
 		else
-			run_batch(f, sync);
+			run_batch(f, sync, early);
 	}
 }
 
@@ -703,7 +706,7 @@ ledger_file_start(struct ledger_file *f, struct loop *l, ledger_batch_fn fn, voi
 
 void
 ledger_file_write(
-    struct ledger_file *f, struct buf *lines, const struct audit_chain *end, bool sync)
+    struct ledger_file *f, struct buf *lines, const struct audit_chain *end, bool sync, bool early)
 {
 	f->told = 0;
 	pthread_mutex_lock(&f->lock);
@@ -712,6 +715,7 @@ ledger_file_write(
 	f->lines = lines;
 	f->end = *end;
 	f->sync = sync;
+	f->early = early;
 	f->busy = true;
 	pthread_cond_signal(&f->wake);
 	pthread_mutex_unlock(&f->lock);

@@ -26,7 +26,7 @@ const struct audit_chain *ledger_file_last(const struct ledger_file *f);
 uint64_t ledger_file_size(const struct ledger_file *f);
 
 /* A batch: lines sealed on top of ledger_file_last, up to end. From the loop, fn(arg, false, 0) says at most once that the bytes are
- * written, and fn(arg, true, err) exactly once that the batch is over: on stable storage if sync was asked for, or failed (the log
+ * written (where somebody waits for that: early), and fn(arg, true, err) exactly once that the batch is over: on stable storage if sync was asked for, or failed (the log
  * is then as before it). One batch at a time. After a failed sync, or when a failed write could not be undone,
  * ledger_file_broken: no batch may be started until the next start of the process. */
 typedef void (*ledger_batch_fn)(void *arg, bool done, int err);
@@ -34,7 +34,7 @@ int ledger_file_start(
     struct ledger_file *f, struct loop *l, ledger_batch_fn fn, void *arg); /* starts the thread */
 /* lines stays the caller's, untouched until fn(done), and is reset before that. */
 void ledger_file_write(
-    struct ledger_file *f, struct buf *lines, const struct audit_chain *end, bool sync);
+    struct ledger_file *f, struct buf *lines, const struct audit_chain *end, bool sync, bool early);
 bool ledger_file_broken(const struct ledger_file *f);
 
 /* Rotation, between batches: the file that was written to is closed under the number of its first record (audit_files.h), an empty one is begun.

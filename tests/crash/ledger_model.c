@@ -231,7 +231,7 @@ go_on(struct ledger_file *f)
 	if (audit_seal(&last, rec, "2026-01-01T00:00:00.000000Z", "h", &b) != 0 ||
 	    ledger_file_start(f, l, on_batch, NULL) != 0)
 		fatal("ledger_model: the log cannot go on");
-	ledger_file_write(f, &b, &last, true);
+	ledger_file_write(f, &b, &last, true, true);
 	while (!V.done)
 		loop_run_once(l, 100);
 	if (V.err != 0)

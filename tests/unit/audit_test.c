@@ -332,6 +332,92 @@ reserved_keys_and_reals_are_refused(void **state)
 	buf_done(&b);
 }
 
+/* h stands where the order of the keys wants it, whatever is around it: the reader compares with the canonical form. */
+static void
+the_hash_stands_in_its_place(void **state)
+{
+	static const char *const texts[] = {"{}", "{\"a\":1}", "{\"g\":{\"h\":1}}",
+	    "{\"H\":1,\"g\":[\"},{\",\"\\\"h\\\":1,\"]}", "{\"h1\":2,\"g~\":{\"x\":[[],{}]}}",
+	    "{\"ha\":true,\"gz\":null}", "{\"i\":\"\\\\\"}", "{\"g\":\"\\\\\"}", "{\"\":1}",
+	    "{\"\\u00e9\":1,\"b\":-2}", "{\"a\\\"b\":1}", "{\"h\\u0001\":1}",
+	    "{\"zz\":\"Tr\\u1ea7n\"}"};
+	struct audit_chain c, read;
+	struct json *rec, *back;
+	struct buf b, canon;
+	const char *why = "";
+
+	(void)state;
+	audit_chain_init(&c);
+	audit_chain_init(&read);
+	for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+		buf_init(&b, 10000);
+		buf_init(&canon, 10000);
+		assert_int_equal(json_parse(slice_str(texts[i]), &rec), 0);
+		assert_int_equal(audit_seal(&c, rec, "t", "mail.example", &b), 0);
+		if (audit_check_line(&read, slice_sub(buf_slice(&b), 0, b.len - 1), &back, &why) !=
+		    0)
+			fail_msg("%s: %s: %s", texts[i], why, buf_cstr(&b));
+		assert_string_equal(json_cstr(json_get(back, "h")), c.h);
+		assert_int_equal(json_canonical(back, &canon), 0);
+		assert_true(slice_eq(buf_slice(&canon), slice_sub(buf_slice(&b), 0, b.len - 1)));
+		json_free(rec);
+		json_free(back);
+		buf_done(&b);
+		buf_done(&canon);
+	}
+}
+
+/* Seals a record of n octets of text: the line's length, 0 when it is too long. */
+static size_t
+sealed_len(const char *text, size_t n)
+{
+	struct audit_chain c, read;
+	const char *why = "";
+	struct json *rec = json_obj_new();
+	struct buf b;
+	size_t len = 0;
+
+	audit_chain_init(&c);
+	audit_chain_init(&read);
+	buf_init(&b, 2 * AUDIT_LINE_MAX);
+	json_set_slice(rec, "a", slice_of(text, n));
+	if (audit_seal(&c, rec, "t", "h", &b) == 0) {
+		len = b.len - 1;
+		assert_int_equal(
+		    audit_check_line(&read, slice_sub(buf_slice(&b), 0, len), NULL, &why), 0);
+	} else {
+		assert_int_equal(b.len, 0);
+		assert_int_equal(c.seq, 0);
+	}
+	json_free(rec);
+	buf_done(&b);
+	return len;
+}
+
+/* A line is as long as a reader takes, to the last octet, and never longer. */
+static void
+the_longest_line(void **state)
+{
+	size_t good = AUDIT_LINE_MAX - 1000, bad = AUDIT_LINE_MAX;
+	char *text = malloc(bad);
+
+	(void)state;
+	assert_non_null(text);
+	memset(text, 'x', bad);
+	assert_true(sealed_len(text, good) > 0);
+	assert_int_equal(sealed_len(text, bad), 0);
+	while (bad - good > 1) {
+		size_t n = (good + bad) / 2;
+
+		if (sealed_len(text, n) > 0)
+			good = n;
+		else
+			bad = n;
+	}
+	assert_int_equal(sealed_len(text, good), AUDIT_LINE_MAX);
+	free(text);
+}
+
 /* Several things at once: each is named, none twice. */
 static void
 each_finding_is_named(void **state)
@@ -656,9 +742,9 @@ main(void)
 	const struct CMUnitTest tests[] = {T(whole_log_is_good), T(edit_is_found),
 	    T(delete_is_found), T(reorder_is_found), T(truncation_is_found), T(splice_is_found),
 	    T(replacement_is_found), T(torn_tail_is_reported), T(state_file_round_trip),
-	    T(half_a_state_is_none), T(reserved_keys_and_reals_are_refused), T(version_1_is_read),
-	    T(links_need_no_content), T(each_finding_is_named), T(anew_and_longer_is_found),
-	    T(lost_is_told_from_kept_back)};
+	    T(half_a_state_is_none), T(the_hash_stands_in_its_place), T(the_longest_line),
+	    T(reserved_keys_and_reals_are_refused), T(version_1_is_read), T(links_need_no_content),
+	    T(each_finding_is_named), T(anew_and_longer_is_found), T(lost_is_told_from_kept_back)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

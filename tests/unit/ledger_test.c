@@ -99,7 +99,7 @@ write_batch(struct open_log *o, int n, bool sync)
 		json_free(rec);
 	}
 	memset(&o->r, 0, sizeof o->r);
-	ledger_file_write(o->file, &b, &end, sync);
+	ledger_file_write(o->file, &b, &end, sync, n % 2 == 0);
 	for (i = 0; i < 100 && !o->r.done; i++)
 		loop_run_once(o->loop, 100);
 	assert_true(o->r.done);
