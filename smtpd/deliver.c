@@ -40,7 +40,8 @@ struct deliver {
 	bool counted; /* in smtpd.delivering */
 	bool waits;   /* to be judged anew (judge.c) */
 	bool goes_out;
-	bool urgent; /* P32, by our milter's verdict (urgent.c) */
+	bool urgent;   /* P32, by our milter's verdict (urgent.c) */
+	bool too_many; /* it would be, but for urgent_per_hour */
 	struct replies *replies;
 	struct sent_copies *copies;
 	struct sent_message sent; /* for them */
@@ -206,7 +207,11 @@ finish(struct deliver *d, unsigned code, const char *text)
 static const char *
 text_with_id(struct deliver *d, const char *what)
 {
-	const char *p = arena_printf(d->t->arena, "2.0.0 %s %s", what, d->t->qid);
+	const char *p = arena_printf(d->t->arena, "2.0.0 %s%s %s",
+	    d->too_many ? "Không ưu tiên, quá urgent_per_hour / Not before others (P32, "
+			  "urgent_per_hour), "
+			: "",
+	    what, d->t->qid);
 
 	return p == NULL ? "2.0.0 Ok" : p;
 }
@@ -695,11 +700,31 @@ alarm_officers(struct deliver *d, unsigned code, const char *text)
 }
 
 static void
-send_out(struct deliver *d)
+on_urgent(void *arg, int err)
 {
-	if (d->urgent)
+	struct deliver *d = arg;
+
+	d->c->call = NULL;
+	d->too_many = err == ERR_LIMIT;
+	d->urgent = !d->too_many;
+	if (d->too_many)
+		log_msg(LOG_LVL_WARN, "urgent_too_many", "%s: %s", d->t->qid,
+		    d->c->login != NULL ? d->c->login->login : "");
+	else
 		urgent_receipts(d->t);
 	hold_remote(d);
+}
+
+static void
+send_out(struct deliver *d)
+{
+	if (!d->urgent) {
+		hold_remote(d);
+		return;
+	}
+	d->c->call = queue_urgent(smtpd.queue, d->c->login->login, on_urgent, d);
+	if (d->c->call == NULL)
+		on_urgent(d, ERR_TEMP);
 }
 
 static void

@@ -25,7 +25,7 @@ static const struct parent_role roles[] = {
 	.sockets = (const char *const[]){"queue.smtpd", "queue.relay", "queue.admin", NULL},
 	.options = (const char *const[]){"hostname", "queue_lifetime_s", "queue_warn_s",
 	    "queue_retry_s", "disk_reserve_mb", "security_officers", "urgent_unread_s",
-	    "urgent_alert_mail", NULL},
+	    "urgent_alert_mail", "urgent_per_hour", "alert_mail", "alert_gap_s", NULL},
 	.expendable = false},
     {.name = "lookup",
 	.binary = "congvu-lookup",

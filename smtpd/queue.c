@@ -499,6 +499,8 @@ on_msg(struct ipc_conn *c, uint16_t type, uint32_t id, struct ipc_reader *r, int
 		return queue_msg_change(c, id, r);
 	case QUEUE_ALERT:
 		return queue_msg_alert(c, id, r);
+	case QUEUE_URGENT:
+		return queue_msg_urgent(c, id, r);
 	case QUEUE_RELEASE:
 		return queue_msg_release(c, id, r);
 	case QUEUE_SHOW:
@@ -532,6 +534,7 @@ read_conf(const struct conf *conf)
 	queue.lifetime_ms = conf_int(conf, "queue_lifetime_s") * 1000;
 	queue.warn_ms = conf_int(conf, "queue_warn_s") * 1000;
 	queue.unread_ms = conf_int(conf, "urgent_unread_s") * 1000;
+	queue.urgent = urgent_rate_new((unsigned)conf_int(conf, "urgent_per_hour"));
 	for (size_t i = 0;
 	     i < conf_list_len(conf, "queue_retry_s") && queue.n_waits < QUEUE_WAITS_MAX; i++) {
 		uint64_t s;

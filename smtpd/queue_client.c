@@ -388,6 +388,18 @@ queue_alert(struct queue_client *c, const char *rule, const char *qid, const cha
 	return call_send(k, QUEUE_ALERT, &b, -1);
 }
 
+struct queue_call *
+queue_urgent(struct queue_client *c, const char *login, queue_done_fn fn, void *arg)
+{
+	struct queue_call *k = call_new(c, IPC_OK, arg);
+	struct buf b;
+
+	k->fn.done = fn;
+	buf_init(&b, 1024);
+	ipc_put_str(&b, login);
+	return call_send(k, QUEUE_URGENT, &b, -1);
+}
+
 static void
 on_revoked(void *arg, int err)
 {

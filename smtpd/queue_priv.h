@@ -3,6 +3,7 @@
 #define CV_QUEUE_PRIV_H
 
 #include "smtpd/queue_db.h"
+#include "smtpd/urgent_rate.h"
 
 enum {
 	QUEUE_WAITS_MAX = 32,
@@ -28,8 +29,9 @@ struct queue {
 	uint64_t waits_ms[QUEUE_WAITS_MAX];
 	size_t n_waits;
 	int64_t lifetime_ms, warn_ms;
-	int64_t unread_ms;       /* urgent_unread_s; 0: nobody is told */
-	const struct conf *conf; /* security_officers */
+	int64_t unread_ms;          /* urgent_unread_s; 0: nobody is told */
+	struct urgent_rate *urgent; /* urgent_per_hour */
+	const struct conf *conf;    /* security_officers */
 	uint64_t last_us;
 	unsigned char instance;
 	struct arena *arena; /* of the request under way */
@@ -88,6 +90,31 @@ uint32_t queue_watch_to_ask(const struct qrow *row);
 /* What the store said: QUEUE_DELIVERED: read, or not there any more; QUEUE_REFUSED: unread. One for each recipient of the row; those of whom it was said before
  * are filled in. Durable at the next sync. */
 int queue_watch_result(const struct delivery_id *id, struct qrow *row, uint8_t *result);
+
+int queue_msg_urgent(struct ipc_conn *c, uint32_t id, struct ipc_reader *r);
+
+/* ---- queue_notice.c ---- */
+/* Whether somebody who signed in submitted it under an address of ours: who read what is nobody else's business. */
+bool queue_is_from_us(const struct qrow *row);
+struct queue_gather;
+struct queue_notice {
+	struct queue_gather *g;
+	struct qrow row;
+	struct qdb_put put; /* to be written with the end of the watch */
+	struct buf header, body;
+	int64_t due;
+	/* to take it back */
+	int64_t last_due;
+	bool began;
+	unsigned n, listed;
+	size_t docs_len, refs_len;
+};
+/* The mail to a sender (an address of ours), or to urgent_alert_mail (to ""), with the document that watch is about added to what waits for them. qid: its
+ * ticket; fields: what is kept of its header. In one transaction only one of each to. queue_notice_done in any case, before the next one for the same to. */
+int queue_notice_make(struct queue_notice *x, const char *to, const struct qrow *watch,
+    const uint8_t *result, const char *qid, struct slice fields);
+/* written: the transaction was committed. Zeroed ones accepted. */
+void queue_notice_done(struct queue_notice *x, bool written);
 
 /* ---- queue_reply.c ---- */
 int queue_msg_reply(struct ipc_conn *c, uint32_t id, struct ipc_reader *r);

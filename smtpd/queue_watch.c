@@ -1,17 +1,15 @@
 /* queue_watch.c: urgent documents (P32): who has one and did not read it in urgent_unread_s, its sender and urgent_alert_mail are told. Runs in smtpd-queue.
  * Invariants: what watches a mail is written in the transaction that settles its delivery, so neither a crash nor a lost answer forgets it; it is a row of
- * the queue with a state of its own, which relay leases as it does messages and whose recipients it asks the store about; one notice at most comes of
- * it, in the transaction that ends it. A store that cannot tell ends it without a notice, and the log says so. */
+ * the queue with a state of its own, which relay leases as it does messages and whose recipients it asks the store about; what comes of it stands once in
+ * a notice (queue_notice.c), by the transaction that ends it. A store that cannot tell ends it without a notice, and the log says so. */
 #include "config.h"
 
 #include "smtpd/queue_priv.h"
 
 #include "lib/conf.h"
-#include "lib/date.h"
 #include "lib/err.h"
 #include "lib/hdr.h"
 #include "lib/log.h"
-#include "lib/mime.h"
 #include "lib/role.h"
 
 #include <stdlib.h>
@@ -20,12 +18,26 @@
 enum {
 	FIELD_MAX = 4000,
 	HEADER_MAX = 32768,
-	BODY_MAX = 262144,
-	TOLD_MAX = 500, /* recipients named in a notice */
-	OFFICERS_MAX = 32,
 	AGAIN_MS = 60000, /* the store could not be asked */
 	TRIES = 10,
 };
+
+enum { LOGIN_MAX = 400 };
+
+int
+queue_msg_urgent(struct ipc_conn *c, uint32_t id, struct ipc_reader *r)
+{
+	const char *login = queue_text(r, LOGIN_MAX);
+	int err;
+
+	if (ipc_reader_end(r) != 0)
+		return ERR_PROTO;
+	err = urgent_rate_take(queue.urgent, login, queue_now_ms());
+	if (err != 0)
+		return ipc_reply_err(c, id, err, "too many urgent documents");
+	ipc_reply_ok(c, id);
+	return 0;
+}
 
 /* ---- it begins ---- */
 
@@ -45,14 +57,6 @@ keep_fields(struct slice header, struct buf *out)
 	buf_append_str(out, "\r\n");
 }
 
-/* Somebody signed in submitted it under an address of ours: who read what is nobody else's business. */
-static bool
-is_from_us(const struct qrow *row)
-{
-	return row->env.login[0] != '\0' && row->env.from[0] != '\0' &&
-	       conf_is_our_address(queue.conf, row->env.from);
-}
-
 int
 queue_watch_make(struct queue_watch *w, const struct delivery_id *id, const struct qrow *row,
     struct slice header, const uint32_t *in, size_t n)
@@ -63,7 +67,7 @@ queue_watch_make(struct queue_watch *w, const struct delivery_id *id, const stru
 	*w = (struct queue_watch){.wanted = false};
 	buf_init(&w->header, HEADER_MAX);
 	if (!(row->env.flags & ENV_URGENT) || queue.unread_ms == 0 || n == 0 ||
-	    (row->env.flags & ENV_BOUNCE) || !is_from_us(row))
+	    (row->env.flags & ENV_BOUNCE) || !queue_is_from_us(row))
 		return 0;
 	delivery_id_hex(id, hex);
 	rcpts = arena_calloc(queue.arena, n, sizeof(*rcpts));
@@ -97,158 +101,6 @@ void
 queue_watch_done(struct queue_watch *w)
 {
 	buf_done(&w->header);
-}
-
-/* ---- the notice ---- */
-
-/* A decoded header field as one line of a text. */
-static void
-append_decoded(struct buf *out, struct slice header, const char *name)
-{
-	struct hdr_field f;
-	struct buf text;
-
-	buf_init(&text, 4 * FIELD_MAX);
-	if (hdr_find(header, name, 0, &f) && hdr_decode(f.body, &text) == 0)
-		for (size_t i = 0; i < text.len; i++)
-			buf_append_byte(
-			    out, text.data[i] < 0x20 || text.data[i] == 0x7f ? ' ' : text.data[i]);
-	buf_done(&text);
-}
-
-static void
-append_day(struct buf *b, int64_t ms)
-{
-	date_rfc5322_format(ms / 1000, date_local_zone(ms / 1000), b);
-}
-
-static void
-make_header(const struct qrow *watch, const struct qrow *row, const char *qid, struct slice fields,
-    struct buf *b)
-{
-	struct hdr_field f;
-
-	buf_appendf(b, "From: Congvu <MAILER-DAEMON@%s>\r\nTo: ", queue.hostname);
-	for (uint32_t i = 0; i < row->env.n_rcpts; i++)
-		buf_appendf(b, "%s<%s>", i > 0 ? ",\r\n\t" : "", row->env.rcpts[i].address);
-	buf_append_str(b, "\r\nDate: ");
-	append_day(b, queue_now_ms());
-	/* "Congvu: văn bản khẩn chưa được đọc": RFC 2047 */
-	buf_appendf(b,
-	    "\r\nSubject: "
-	    "=?utf-8?B?Q29uZ3Z1OiB2xINuIGLhuqNuIGto4bqpbiBjaMawYSDEkcaw4bujYyDEkeG7jWM=?="
-	    "\r\n (P32)\r\nMessage-ID: <%s.urgent@%s>\r\nAuto-Submitted: auto-generated\r\n",
-	    qid, queue.hostname);
-	if (hdr_find(fields, "Message-ID", 0, &f) && slice_is_ascii(f.body)) {
-		buf_append_str(b, "References: ");
-		buf_append_slice(b, slice_trim(f.body));
-		buf_append_str(b, "\r\n");
-	}
-	buf_append_str(b, "MIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\n"
-			  "Content-Transfer-Encoding: 8bit\r\n\r\n");
-	(void)watch;
-}
-
-/* The recipients that did not read it, with what the store said of groups. */
-static void
-put_unread(const struct qrow *watch, const uint8_t *result, struct buf *b)
-{
-	uint32_t n = 0;
-
-	for (uint32_t i = 0; i < watch->env.n_rcpts; i++) {
-		const struct envelope_rcpt *x = &watch->env.rcpts[i];
-		const char *of = strstr(x->why, " of ");
-
-		if (result[i] != QUEUE_REFUSED || n++ >= TOLD_MAX)
-			continue;
-		buf_appendf(b, "    %s", x->address);
-		while (of != NULL && of > x->why && of[-1] >= '0' && of[-1] <= '9')
-			of--;
-		if (of != NULL)
-			buf_appendf(b, " (%.40s)", of);
-		buf_append_str(b, "\r\n");
-	}
-	if (n > TOLD_MAX)
-		buf_appendf(b, "    + %u\r\n", n - TOLD_MAX);
-	buf_append_str(b, "\r\n");
-}
-
-static void
-make_body(const struct qrow *watch, const uint8_t *result, const char *qid, struct slice fields,
-    struct buf *b)
-{
-	long long s = (long long)queue.unread_ms / 1000, n = s < 120 ? s : s / 60;
-
-	buf_append_str(b, "Văn bản khẩn chưa được đọc:\r\n    ");
-	append_decoded(b, fields, "Subject");
-	buf_append_str(b, "\r\n    ");
-	append_day(b, watch->arrived);
-	buf_appendf(b, "\r\nSau %lld %s, các hộp thư sau đây chưa mở thư:\r\n", n,
-	    s < 120 ? "giây" : "phút");
-	put_unread(watch, result, b);
-	buf_appendf(b,
-	    "Hãy báo người nhận bằng cách khác, ví dụ điện thoại. Mã: %s (congvu trace)\r\n\r\n",
-	    qid);
-	buf_append_str(b, "Urgent document unread:\r\n    ");
-	append_decoded(b, fields, "Subject");
-	buf_append_str(b, "\r\n    ");
-	append_day(b, watch->arrived);
-	buf_appendf(b, "\r\nAfter %lld %s it was not opened in these mailboxes:\r\n", n,
-	    s < 120 ? "seconds" : "minutes");
-	put_unread(watch, result, b);
-	buf_appendf(b,
-	    "Tell the recipients by other means, the telephone for instance. Ticket: %s (congvu "
-	    "trace)\r\n",
-	    qid);
-}
-
-static void
-add_told(struct qrow *row, struct envelope_rcpt *rcpts, const char *address)
-{
-	rcpts[row->env.n_rcpts++] = (struct envelope_rcpt){.address = address,
-	    .state = conf_is_our_address(queue.conf, address) ? RCPT_LOCAL : RCPT_REMOTE,
-	    .notify = 1 /* NEVER: RFC 3461 5.2.7 */,
-	    .orcpt = "",
-	    .why = ""};
-	if (!slice_is_ascii(slice_str(address)))
-		row->env.flags |= ENV_SMTPUTF8;
-}
-
-static int
-notice(const struct qrow *watch, const uint8_t *result, const char *qid, struct slice fields,
-    struct qrow *row, struct qdb_put *put, struct buf *header, struct buf *body)
-{
-	struct envelope_rcpt *rcpts =
-	    arena_calloc(queue.arena, OFFICERS_MAX + 1, sizeof(struct envelope_rcpt));
-	size_t n = conf_list_len(queue.conf, "urgent_alert_mail");
-	int64_t now = queue_now_ms();
-
-	if (rcpts == NULL)
-		return ERR_NOMEM;
-	*row = (struct qrow){.state = QUEUE_ST_QUEUED,
-	    .arrived = now,
-	    .due = now,
-	    .has_inline = true,
-	    .env = {.from = "",
-		.ret = "",
-		.envid = "",
-		.login = "",
-		.client_ip = "",
-		.quarantine = "",
-		.flags = ENV_BOUNCE | ENV_8BIT | ENV_URGENT,
-		.rcpts = rcpts}};
-	if (is_from_us(watch))
-		add_told(row, rcpts, watch->env.from);
-	for (size_t i = 0; i < n && i < OFFICERS_MAX; i++)
-		add_told(row, rcpts, conf_list_item(queue.conf, "urgent_alert_mail", i));
-	if (row->env.n_rcpts == 0)
-		return ERR_NOTFOUND;
-	make_header(watch, row, qid, fields, header);
-	make_body(watch, result, qid, fields, body);
-	row->size = body->len;
-	*put = (struct qdb_put){
-	    .id = queue_new_id(), .row = row, .header = buf_slice(header), .body = buf_slice(body)};
-	return header->err != 0 ? header->err : body->err;
 }
 
 /* ---- it ends ---- */
@@ -303,15 +155,41 @@ queue_watch_to_ask(const struct qrow *row)
 	return n;
 }
 
+/* It ends; those who did not read it are told of. */
+static int
+end(const struct delivery_id *id, const struct qrow *row, const uint8_t *result, const char *qid,
+    bool unread)
+{
+	struct queue_notice sender = {.g = NULL}, officers = {.g = NULL};
+	const struct qdb_put *extra = NULL;
+	struct buf fields;
+	int r = 0;
+
+	buf_init(&fields, HEADER_MAX);
+	if (unread)
+		(void)qdb_header(queue.db, id, &fields);
+	if (unread && queue_is_from_us(row)) {
+		r = queue_notice_make(&sender, row->env.from, row, result, qid, buf_slice(&fields));
+		extra = &sender.put;
+	}
+	if (r == 0 && unread && conf_list_len(queue.conf, "urgent_alert_mail") > 0) {
+		r = queue_notice_make(&officers, "", row, result, qid, buf_slice(&fields));
+		officers.put.also = extra;
+		extra = &officers.put;
+	}
+	if (r == 0)
+		r = qdb_finish(queue.db, id, queue_now_ms() + QUEUE_DONE_MS, extra);
+	queue_notice_done(&sender, r == 0);
+	queue_notice_done(&officers, r == 0);
+	buf_done(&fields);
+	return r;
+}
+
 int
 queue_watch_result(const struct delivery_id *id, struct qrow *row, uint8_t *result)
 {
 	uint32_t unread = 0, unknown = 0;
-	struct buf fields, header, body;
 	char qid[QID_LEN + 1] = "";
-	struct qrow told;
-	struct qdb_put put;
-	int r = 0;
 
 	for (uint32_t i = 0; i < row->env.n_rcpts; i++) {
 		if (row->env.rcpts[i].state == RCPT_FAILED)
@@ -324,23 +202,8 @@ queue_watch_result(const struct delivery_id *id, struct qrow *row, uint8_t *resu
 	/* the delivery id of the mail, of which people know the first half */
 	for (size_t i = 0; i < QID_LEN && row->env.envid[i] != '\0'; i++)
 		qid[i] = row->env.envid[i], qid[i + 1] = '\0';
-	buf_init(&fields, HEADER_MAX);
-	buf_init(&header, HEADER_MAX);
-	buf_init(&body, BODY_MAX);
-	if (unread > 0) {
-		(void)qdb_header(queue.db, id, &fields);
-		r = notice(row, result, qid, buf_slice(&fields), &told, &put, &header, &body);
-		/* a configuration that names nobody any more */
-		unread = r == ERR_NOTFOUND ? 0 : unread;
-		r = r == ERR_NOTFOUND ? 0 : r;
-	}
-	if (r == 0)
-		r = qdb_finish(
-		    queue.db, id, queue_now_ms() + QUEUE_DONE_MS, unread > 0 ? &put : NULL);
+	int r = end(id, row, result, qid, unread > 0);
 	if (r == 0)
 		log_end_of(qid, unread, unknown);
-	buf_done(&fields);
-	buf_done(&header);
-	buf_done(&body);
 	return r;
 }

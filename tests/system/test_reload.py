@@ -112,13 +112,15 @@ def test_what_takes_a_restart_is_named(server):
     text = server.conf.read_text(encoding="utf-8")
     try:
         server.conf.write_text(text + "\nquota_messages = 999999\nqueue_lifetime_s = 86401\nimap_idle_keepalive_s = 121\nsecurity_officers = {\"bin\"}\nurgent_unread_s = 61\n"
-                               "urgent_alert_mail = {\"vanphong@tinhmau.example\"}\n", encoding="utf-8")
+                               "urgent_alert_mail = {\"vanphong@tinhmau.example\"}\nurgent_per_hour = 61\nalert_gap_s = 301\n"
+                               "alert_mail = {\"anninh@tinhmau.example\"}\n", encoding="utf-8")
         done = server.congvu("reload", "--lang", "en")
         assert done.returncode == 0, done.stdout + done.stderr
         told = [line for line in done.stdout.splitlines() if "takes a restart" in line]
         assert [line.split(" was ")[0] for line in told] == [
             "congvu-stored: quota_messages", "congvu-stored: security_officers", "congvu-smtpd: queue_lifetime_s", "congvu-smtpd: security_officers",
-            "congvu-smtpd: urgent_unread_s", "congvu-smtpd: urgent_alert_mail"], done.stdout
+            "congvu-smtpd: alert_mail", "congvu-smtpd: alert_gap_s", "congvu-smtpd: urgent_unread_s", "congvu-smtpd: urgent_alert_mail",
+            "congvu-smtpd: urgent_per_hour"], done.stdout
     finally:
         server.conf.write_text(text, encoding="utf-8")
         done = server.congvu("reload", "--lang", "en")

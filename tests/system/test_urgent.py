@@ -191,6 +191,45 @@ def test_nothing_for_who_is_outside(server, soon):
     assert notices(server, soon, "INBOX", mid) == []
 
 
+def test_many_at_once(server, soon):
+    """A flood: one notice at once and one with all that came within the gap, to the sender and to the office; beyond urgent_per_hour mail goes as other mail does."""
+    most, over, gap = 10, 2, 12
+    clerk, box, a = server.user("clerk", agency="SKHCN"), box_of(server, "SKHCN"), server.user("staff", agency="STC")
+    mine = server.other_users_folder(clerk, box["address"])
+    text = server.conf.read_text()
+    server.conf.write_text(text + "\nalert_gap_s = %d\nurgent_per_hour = %d\n" % (gap, most))
+    restart(server, "congvu-smtpd-queue")
+    try:
+        sent, begun = [], time.monotonic()
+        for _ in range(most + over):
+            mid, subject, mail = document(server, box, [a["address"]])
+            code, said = server.submit(clerk, box["address"], [a["address"]], mail)
+            assert code == 250, said
+            sent.append((mid, subject, said.split()[-1], said))
+        assert ["urgent_per_hour" in said for _, _, _, said in sent] == [False] * most + [True] * over, sent
+        for who, folder in ((clerk, mine), (soon, "INBOX")):
+            mails = set()
+            for mid, subject, qid, _ in sent[:most]:
+                told, = wait_for(lambda mid=mid, who=who, folder=folder: notices(server, who, folder, mid), 60)
+                assert subject in told.decode() and qid in told.decode() and a["address"] in told.decode(), told
+                mails.add(told)
+            # one at the first, one for each gap behind it
+            assert 1 < len(mails) <= 2 + (time.monotonic() - begun) / gap, len(mails)
+            assert sum(int(re.search(rb"Urgent document unread: ([0-9]+)", x).group(1)) for x in mails) == most
+        for mid, subject, qid, said in sent[most:]:
+            assert mid.encode() in server.fetch(a, mid), subject
+            assert notices(server, clerk, mine, mid) == [] and notices(server, soon, "INBOX", mid) == []
+            outcome, = [r for r in records(server, qid) if r["event"] == "outcome"]
+            assert "urgent_per_hour" in outcome["text"] and [x["result"] for x in outcome["rcpts"] if x["address"] == a["address"]] == ["delivered"], outcome
+            assert not [r for r in records(server, qid) if r["event"] in ("delivery", "alert")]
+            assert not [x for x in found(server, clerk, mine, "TEXT", client.quoted(mid)) if b"multipart/report" in x]
+        log = "".join(f.read_text(errors="replace") for f in (server.dir / "log").glob("*") if f.is_file())
+        assert all(re.search("urgent_too_many.*" + qid, log) for _, _, qid, _ in sent[most:])
+    finally:
+        server.conf.write_text(text)
+        restart(server, "congvu-smtpd-queue")
+
+
 def test_an_agency_that_only_warns(server, soon):
     """Mode warn marks the mail and does no more; the nearer setting holds."""
     clerk, box, a = server.user("clerk", agency="SKHCN"), box_of(server, "SKHCN"), server.user("staff", agency="STC")
