@@ -27,14 +27,14 @@ enum {
 enum { REV_CRL = 1, REV_OCSP = 2 };
 
 static struct json *
-judge(struct ctl *c, struct slice certs, struct slice rev, const char *domain, const char **why)
+judge(struct ctl *c, struct slice certs, struct slice rev, const struct cert_scope *scope,
+    const char **why)
 {
-	struct json *params = json_obj_new(), *out = NULL;
+	struct json *params = cert_scope_json(scope), *out = NULL;
 	int certs_fd = judge_memory_file(certs), rev_fd = judge_memory_file(rev), params_fd = -1;
 	struct buf b;
 
 	buf_init(&b, RESULT_BYTES + 131072);
-	json_set_str(params, "domain", domain);
 	if (json_canonical(params, &b) == 0)
 		params_fd = judge_memory_file(buf_slice(&b));
 	json_free(params);
@@ -101,9 +101,9 @@ fetch_all(const struct json *wants, struct buf *rev)
 }
 
 struct json *
-cert_check(struct ctl *c, struct slice certs, const char *domain, const char **why)
+cert_check(struct ctl *c, struct slice certs, const struct cert_scope *scope, const char **why)
 {
-	struct json *first = judge(c, certs, slice_of(NULL, 0), domain, why), *again;
+	struct json *first = judge(c, certs, slice_of(NULL, 0), scope, why), *again;
 	const struct json *rev = json_get(first, "rev");
 	struct buf fetched;
 
@@ -114,7 +114,7 @@ cert_check(struct ctl *c, struct slice certs, const char *domain, const char **w
 	buf_init(&fetched, REV_BYTES_MAX);
 	fetch_all(json_get(first, "wants"), &fetched);
 	if (fetched.len > 0) {
-		again = judge(c, certs, buf_slice(&fetched), domain, why);
+		again = judge(c, certs, buf_slice(&fetched), scope, why);
 		if (again != NULL) {
 			json_free(first);
 			first = again;
@@ -124,23 +124,52 @@ cert_check(struct ctl *c, struct slice certs, const char *domain, const char **w
 	return first;
 }
 
-const char *
-cert_refused(const struct json *judged, int *code_out)
+/* Without what the policy has to do with it. NULL: it may be published. */
+static const char *
+refused_by(const char *status, const char *below, const char *rev, bool too_old, bool own_store)
 {
-	const char *status = json_cstr(json_get(judged, "status")),
-		   *rev = json_cstr(json_get(json_get(judged, "rev"), "state"));
-
-	*code_out = EX_DATAERR;
 	if (strcmp(status, "expired") == 0)
 		return _("it is outside its validity, or its CA's is");
+	if (strcmp(status, "untrusted") == 0 && own_store)
+		return _("no CA of the store that the policy names answers for it");
 	if (strcmp(status, "untrusted") == 0)
 		return _("no CA of the trust folder answers for it");
 	if (strcmp(status, "valid") != 0)
 		return _("it may not sign mail: its key, algorithm or purpose");
+	if (*below != '\0')
+		return _("mail signed with it would be refused (P10)");
 	if (strcmp(rev, "revoked") == 0)
 		return _("it is revoked");
+	if (too_old)
+		return _("what is known of its revocation is older than the policy allows");
 	if (strcmp(rev, "good") == 0)
 		return NULL;
-	*code_out = EX_TEMPFAIL;
 	return _("whether it is revoked cannot be learnt now");
+}
+
+bool
+cert_refused(
+    const struct json *judged, const struct cert_scope *scope, struct buf *why, int *code_out)
+{
+	const struct json *r = json_get(judged, "rev");
+	const char *status = json_cstr(json_get(judged, "status")),
+		   *below = json_cstr(json_get(judged, "below")),
+		   *rev = json_cstr(json_get(r, "state")), *text;
+	bool too_old = json_bool(json_get(r, "too_old")),
+	     own_store = scope->from != NULL && strcmp(status, "untrusted") == 0;
+
+	text = refused_by(status, below, rev, too_old, own_store);
+	*code_out = EX_DATAERR;
+	if (text == NULL)
+		return false;
+	if (strcmp(status, "valid") == 0 && *below == '\0' && strcmp(rev, "revoked") != 0)
+		*code_out = EX_TEMPFAIL;
+	buf_append_str(why, text);
+	if (strcmp(status, "valid") == 0 && *below != '\0')
+		buf_appendf(why, ": %s", below);
+	if (own_store || (strcmp(status, "valid") == 0 && (*below != '\0' || too_old))) {
+		buf_append_str(why, "; ");
+		cert_scope_print(scope, why);
+	}
+	return true;
 }

@@ -335,10 +335,10 @@ print_word(const char *label, struct slice s)
 }
 
 static void
-print_judged(const struct json *judged, const char *why)
+print_judged(const struct json *judged, const struct cert_scope *scope, const char *why)
 {
 	const struct json *rev = json_get(judged, "rev"), *list = json_get(judged, "addresses");
-	const char *refused;
+	struct buf refused;
 	int code;
 
 	if (judged == NULL) {
@@ -352,9 +352,14 @@ print_judged(const struct json *judged, const char *why)
 	    slice_str(json_bool(json_get(judged, "encrypts")) ? _("yes") : _("no")), SHOWN_TEXT);
 	print_word(_("chain"), json_str(json_get(judged, "chain")));
 	print_word(_("revocation"), json_str(json_get(rev, "state")));
-	refused = cert_refused(judged, &code);
-	print_field(
-	    _("now"), slice_str(refused == NULL ? _("it may be published") : refused), SHOWN_TEXT);
+	buf_init(&refused, 2048);
+	cert_scope_print(scope, &refused);
+	print_field(_("policy"), buf_slice(&refused), SHOWN_TEXT);
+	buf_reset(&refused);
+	if (!cert_refused(judged, scope, &refused, &code))
+		buf_append_str(&refused, _("it may be published"));
+	print_field(_("now"), buf_slice(&refused), SHOWN_TEXT);
+	buf_done(&refused);
 }
 
 static void
@@ -389,21 +394,38 @@ print_item(const struct cert_item *i)
 	}
 }
 
+/* NULL with *why: it cannot be said. */
+static struct json *
+judge_now(struct ctl *c, const struct cert_args *a, const struct cert_item *i,
+    struct cert_scope *scope, const char **why)
+{
+	struct json *judged = NULL;
+	char *agency = NULL;
+
+	*why = _("whose it is, or what the policy asks, cannot be learnt");
+	memset(scope, 0, sizeof *scope);
+	if (cert_agency(c, a, i->row->address, &agency) == 0 &&
+	    cert_scope_read(c, i->row->address, agency, scope) == 0)
+		judged = cert_check(c, buf_slice(&i->der), scope, why);
+	free(agency);
+	return judged;
+}
+
 static int
-show(struct ctl *c, const char *id)
+show(struct ctl *c, const struct cert_args *a)
 {
 	struct cert_file f;
 	struct cert_item i;
 	struct json *judged, *o;
-	const char *why = NULL, *at;
+	struct cert_scope scope;
+	const char *why = NULL;
 	int rc = cert_file_open(c, &f);
 
 	if (rc != 0)
 		return rc;
-	rc = cert_item_find(c, &f, id, &i);
+	rc = cert_item_find(c, &f, a->id, &i);
 	if (rc == 0) {
-		at = strrchr(i.row->address, '@');
-		judged = cert_check(c, buf_slice(&i.der), at != NULL ? at + 1 : "", &why);
+		judged = judge_now(c, a, &i, &scope, &why);
 		if (c->json) {
 			o = cert_item_json(&i);
 			json_del(judged, "wants");
@@ -411,9 +433,10 @@ show(struct ctl *c, const char *id)
 			ctl_json_take(o, 0);
 		} else {
 			print_item(&i);
-			print_judged(judged, why);
+			print_judged(judged, &scope, why);
 			json_free(judged);
 		}
+		cert_scope_done(&scope);
 		cert_item_done(&i);
 	}
 	cert_file_close(&f);
@@ -443,7 +466,7 @@ ctl_cert(struct ctl *c, int argc, char **argv)
 		return list(c, strcmp(verb, "pending") == 0);
 	a.id = argc == 3 ? argv[2] : NULL;
 	if (a.id != NULL && strcmp(verb, "show") == 0)
-		return show(c, a.id);
+		return show(c, &a);
 	if (a.id != NULL && strcmp(verb, "approve") == 0)
 		return cert_approve(c, &a);
 	if (a.id != NULL && strcmp(verb, "withdraw") == 0)

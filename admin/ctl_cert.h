@@ -2,6 +2,7 @@
 #ifndef CV_CTL_CERT_H
 #define CV_CTL_CERT_H
 
+#include "admin/cert_scope.h"
 #include "admin/ctl_change.h"
 #include "milter/cert_table.h"
 
@@ -37,11 +38,13 @@ const char *cert_state_word(enum cert_state s);
 /* "2026-11-22 08:30" here. Static, for one use. */
 const char *cert_when(int64_t t);
 
-/* cert_check.c: has it judged as of now by congvu-milter-judge, with CRLs and OCSP answers that the fetch role gets: what judge_cert.h says. NULL with *why: it could
- * not be. The run folder is the working folder. */
-struct json *cert_check(struct ctl *c, struct slice certs, const char *domain, const char **why);
-/* NULL: it may be published. Else why not (static, in the language of people): it is not valid, revoked, or that is not known. *code_out: the sysexit for it. */
-const char *cert_refused(const struct json *judged, int *code_out);
+/* cert_check.c: has it judged as of now by congvu-milter-judge, as the policy in force asks for whose address it is, with CRLs and OCSP answers that the fetch role gets: what
+ * judge_cert.h says. NULL with *why: it could not be. The run folder is the working folder. */
+struct json *cert_check(
+    struct ctl *c, struct slice certs, const struct cert_scope *scope, const char **why);
+/* False: it may be published. Else why not, in the language of people: it is not valid, below what the policy asks, revoked, or that is not known. *code_out: the sysexit for it. */
+bool cert_refused(
+    const struct json *judged, const struct cert_scope *scope, struct buf *why, int *code_out);
 
 /* ctl_cert_decide.c */
 struct cert_args {
@@ -49,6 +52,8 @@ struct cert_args {
 	const char *id, *reason;
 	bool signing_only;
 };
+/* The code of the agency of who has the address; "": nobody, or none. 0, or a sysexit after a message. *out: free(). */
+int cert_agency(struct ctl *c, const struct cert_args *a, const char *address, char **out);
 int cert_approve(struct ctl *c, const struct cert_args *a);
 int cert_withdraw(struct ctl *c, const struct cert_args *a);
 int cert_ban(struct ctl *c, const struct cert_args *a, bool on);

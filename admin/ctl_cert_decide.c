@@ -172,35 +172,82 @@ warn(struct ctl *c, const struct cert_holder *h, bool encrypts)
 		    h->id);
 }
 
+static int
+agency_in(struct ctl *c, struct ctl_dir *d, const char *address, char **out)
+{
+	char *why = NULL;
+	int err = dir_admin_cert_agency(d->admin, address, out, &why);
+
+	return err == 0 ? 0 : ctl_dir_fail(c, address, err, why);
+}
+
+int
+cert_agency(struct ctl *c, const struct cert_args *a, const char *address, char **out)
+{
+	struct ctl_dir d = {.admin = NULL};
+	int rc = ctl_dir_open(c, a->change.bind_dn, a->change.bind_password_file, &d);
+
+	if (rc != 0)
+		return rc;
+	rc = agency_in(c, &d, address, out);
+	ctl_dir_close(&d);
+	return rc;
+}
+
 struct approval {
 	struct ctl *c;
 	const struct cert_args *a;
 	const struct cert_item *i;
 	struct json *judged;
+	struct cert_scope scope;
 	struct ctl_dir dir;
 	struct cert_holder holder;
 	enum change change;
 };
 
+/* What the filter asks of mail that is signed with it: floors and store of the policy's trust for its owner. */
+static int
+read_scope(struct approval *p)
+{
+	char *agency = NULL;
+	int rc = agency_in(p->c, &p->dir, p->i->row->address, &agency);
+
+	if (rc == 0)
+		rc = cert_scope_read(p->c, p->i->row->address, agency, &p->scope);
+	free(agency);
+	return rc;
+}
+
+static int
+say_refused(struct approval *p)
+{
+	struct buf why;
+	int code, rc = 0;
+
+	buf_init(&why, 2048);
+	if (cert_refused(p->judged, &p->scope, &why, &code))
+		rc = ctl_fail(p->c, code, _("it is not published: %s"), buf_cstr(&why));
+	buf_done(&why);
+	return rc;
+}
+
 static int
 look_at_it(struct approval *p)
 {
-	const char *at = strrchr(p->i->row->address, '@'), *why = NULL;
+	const char *why = NULL;
 	char hex[65];
-	int code;
+	int rc;
 
-	if (p->i->row->state == CERT_BANNED)
-		return tell(p->c, p->i, ERR_CONFLICT);
-	p->judged = cert_check(p->c, buf_slice(&p->i->der), at != NULL ? at + 1 : "", &why);
+	p->judged = cert_check(p->c, buf_slice(&p->i->der), &p->scope, &why);
 	if (p->judged == NULL)
 		return ctl_fail(p->c, EX_UNAVAILABLE, "%s", why);
 	hex_encode(p->i->row->sha256, 32, hex);
 	if (strcmp(json_cstr(json_get(p->judged, "sha256")), hex) != 0)
 		return ctl_fail(
 		    p->c, EX_DATAERR, _("%s is not the certificate it is called"), p->a->id);
-	why = cert_refused(p->judged, &code);
-	if (why != NULL)
-		return ctl_fail(p->c, code, _("it is not published: %s"), why);
+	rc = say_refused(p);
+	if (rc != 0)
+		return rc;
 	if (!json_bool(json_get(p->judged, "encrypts")) && !p->a->signing_only)
 		return ctl_fail(p->c, EX_DATAERR, "%s",
 		    _("its key usage does not allow encryption: --signing-only publishes it all "
@@ -233,7 +280,9 @@ set_entry(struct approval *p, bool on)
 	int err = dir_admin_cert_set(
 	    p->dir.admin, &p->holder, itself(p->i), on, decision, &p->change, &why);
 
-	return err == 0 ? 0 : ctl_dir_fail(p->c, p->holder.id, err, why);
+	return err == 0 ? 0
+			: ctl_dir_fail(p->c,
+			      p->holder.id != NULL ? p->holder.id : p->i->row->address, err, why);
 }
 
 static int
@@ -255,7 +304,7 @@ write_it(struct approval *p, bool on, const char *noted, const char *event, enum
 	if (p->a->change.dry_run)
 		return 0;
 	rec = record(p->i, p->a);
-	json_set_str(rec, "dn", p->holder.dn);
+	json_set_str(rec, "dn", p->holder.dn != NULL ? p->holder.dn : "");
 	rc = ctl_audit_note(p->c, noted, rec);
 	dir_admin_set_dry_run(p->dir.admin, false);
 	if (rc == 0)
@@ -263,6 +312,8 @@ write_it(struct approval *p, bool on, const char *noted, const char *event, enum
 	if (rc != 0)
 		return rc;
 	err = decide(p->i, p->a, event, state, false);
+	if (err == 0 && p->holder.dn == NULL)
+		p->change = CHANGE_CHANGED;
 	return err == 0 || err == ERR_EXISTS ? 0 : tell(p->c, p->i, err);
 }
 
@@ -274,7 +325,7 @@ told(struct approval *p)
 
 	cert_item_id(p->i->row, id);
 	json_set_str(extra, "id", id);
-	json_set_str(extra, "dn", p->holder.dn);
+	json_set_str(extra, "dn", p->holder.dn != NULL ? p->holder.dn : "");
 	json_set_str(extra, "address", p->i->row->address);
 	json_set_str(extra, "by", ctl_actor());
 	if (p->judged != NULL) {
@@ -287,8 +338,9 @@ told(struct approval *p)
 		shown_print(json_str(json_get(p->judged, "subject")), SHOWN_TEXT);
 		putchar('\n');
 	}
-	return ctl_change_told(
-	    p->c, &p->a->change, &p->dir, p->holder.mail, 0, p->change, NULL, extra);
+	return ctl_change_told(p->c, &p->a->change, &p->dir,
+	    p->holder.mail != NULL ? p->holder.mail : p->i->row->address, 0, p->change, NULL,
+	    extra);
 }
 
 int
@@ -302,9 +354,14 @@ cert_approve(struct ctl *c, const struct cert_args *a)
 	if (rc != 0)
 		return rc;
 	p.i = &i;
-	rc = look_at_it(&p);
+	if (i.row->state == CERT_BANNED)
+		rc = tell(c, &i, ERR_CONFLICT);
 	if (rc == 0)
 		rc = ctl_change_open(c, &a->change, &p.dir);
+	if (rc == 0)
+		rc = read_scope(&p);
+	if (rc == 0)
+		rc = look_at_it(&p);
 	if (rc == 0)
 		rc = find_holder(&p);
 	if (rc == 0)
@@ -315,13 +372,22 @@ cert_approve(struct ctl *c, const struct cert_args *a)
 		rc = told(&p);
 	cert_holder_done(&p.holder);
 	ctl_dir_close(&p.dir);
+	cert_scope_done(&p.scope);
 	json_free(p.judged);
 	cert_item_done(&i);
 	cert_file_close(&f);
 	return rc;
 }
 
-/* From whoever's entry it stands in under that address: it need not be valid any more. */
+/* In no entry, while milter-ledger has it published or withdrawn: the command was cut off before its end, somebody else took it out, or this was done already. What
+ * is left is to tell the ledger. */
+static bool
+is_out_already(const struct cert_item *i)
+{
+	return i->row->published || i->row->state == CERT_WITHDRAWN;
+}
+
+/* From whoever's entry it stands in: it need not be valid any more. */
 int
 cert_withdraw(struct ctl *c, const struct cert_args *a)
 {
@@ -336,8 +402,12 @@ cert_withdraw(struct ctl *c, const struct cert_args *a)
 	p.i = &i;
 	rc = ctl_change_open(c, &a->change, &p.dir);
 	if (rc == 0) {
-		err =
-		    dir_admin_cert_where(p.dir.admin, i.row->address, itself(&i), &p.holder, &why);
+		err = dir_admin_cert_where(p.dir.admin, i.row->address,
+		    json_cstr(json_get(i.cert, "account")), itself(&i), &p.holder, &why);
+		if (err == ERR_NOTFOUND && is_out_already(&i)) {
+			free(why);
+			err = 0;
+		}
 		rc = err == 0 ? 0 : ctl_dir_fail(c, i.row->address, err, why);
 	}
 	if (rc == 0)

@@ -8,7 +8,7 @@ congvu_SOURCES = admin/congvu.c admin/ctl.h admin/commands.def admin/ctl_run.c a
 	admin/doctor_dns.c
 congvu_SOURCES += admin/ctl_store_rebuild.c admin/ctl_store_purge_queue.c
 congvu_SOURCES += admin/ctl_register.c
-congvu_SOURCES += admin/ctl_cert.h admin/ctl_cert.c admin/ctl_cert_decide.c admin/cert_check.c admin/judge_run.h admin/judge_run.c milter/cert_table.h milter/cert_table.c
+congvu_SOURCES += admin/ctl_cert.h admin/ctl_cert.c admin/ctl_cert_decide.c admin/cert_check.c admin/cert_scope.h admin/cert_scope.c admin/judge_run.h admin/judge_run.c milter/cert_table.h milter/cert_table.c
 congvu_SOURCES += admin/shown.h admin/shown.c admin/ctl_trace.h admin/ctl_trace.c admin/trace_line.c admin/trace_show.c admin/trace_span.c \
 	admin/ctl_quarantine.h admin/ctl_quarantine.c admin/ctl_quarantine_release.c \
 	admin/report_tally.h admin/report_tally.c admin/ctl_report.h admin/ctl_report.c admin/report_state.c

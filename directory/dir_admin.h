@@ -251,17 +251,19 @@ struct cert_holder {
 	bool has_it;    /* this one among them */
 	bool by_former; /* the certificate names a former address alone, nobody else's since */
 };
+/* The code of the agency of who has the address now; "" where nobody has it, or none. *out: free(). */
+int dir_admin_cert_agency(struct dir_admin *a, const char *address, char **out, char **why_out);
 /* addresses: what the certificate names (n of them). account: whose it was when it was seen ("p-000123"; "": not said). ERR_NOTFOUND: nobody has the address; ERR_GONE: who has
  * it left; ERR_CONFLICT: it is another's by now; ERR_DENIED: the certificate names no address of the holder, or a former one alone that
  * is, or was since, another's. */
 int dir_admin_cert_holder(struct dir_admin *a, const char *address, const char *account,
     const char *const *addresses, size_t n, struct slice der, struct cert_holder *out,
     char **why_out);
-/* The entry that has the address, now or before, if the certificate stands there. ERR_NOTFOUND. */
-int dir_admin_cert_where(struct dir_admin *a, const char *address, struct slice der,
-    struct cert_holder *out, char **why_out);
+/* The entry that the certificate stands in: of who has the address, now or before, or of the account that had it when it was seen ("": not said). ERR_NOTFOUND: in neither. */
+int dir_admin_cert_where(struct dir_admin *a, const char *address, const char *account,
+    struct slice der, struct cert_holder *out, char **why_out);
 void cert_holder_done(struct cert_holder *h);
-/* Adds the certificate (DER) to the entry's userCertificate;binary, or takes it away; others stay. */
+/* Adds the certificate (DER) to the entry's userCertificate;binary, or takes it away; others stay. Without a dn nothing is written: it is in no entry already. */
 int dir_admin_cert_set(struct dir_admin *a, const struct cert_holder *h, struct slice der, bool on,
     const char *decision, enum change *change_out, char **why_out);
 

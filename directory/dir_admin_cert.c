@@ -102,6 +102,24 @@ fill(struct cert_holder *out, const struct subject *s, struct slice der)
 }
 
 int
+dir_admin_cert_agency(struct dir_admin *a, const char *address, char **out, char **why_out)
+{
+	struct subject s = {.kind = 0};
+	char *why = NULL;
+	int err = admin_subject(a, address, SUBJECT_PERSON | SUBJECT_MAILBOX, &s, &why);
+
+	if (err == 0 || err == ERR_NOTFOUND) {
+		free(why);
+		*out = xstrdup(err == 0 ? admin_value(s.e, "vnAgencyRef") : "");
+		err = 0;
+	} else {
+		*why_out = why;
+	}
+	subject_done(&s);
+	return err;
+}
+
+int
 dir_admin_cert_holder(struct dir_admin *a, const char *address, const char *account,
     const char *const *addresses, size_t n, struct slice der, struct cert_holder *out,
     char **why_out)
@@ -131,22 +149,55 @@ dir_admin_cert_holder(struct dir_admin *a, const char *address, const char *acco
 	return err;
 }
 
-/* Who has the address, also one who has left; admin_subject finds who had it as well. */
-int
-dir_admin_cert_where(struct dir_admin *a, const char *address, struct slice der,
-    struct cert_holder *out, char **why_out)
+/* The entry of the account, if the certificate stands there. ERR_NOTFOUND without words. */
+static int
+find_by_account(
+    struct dir_admin *a, const char *account, struct slice der, struct subject *out, char **why_out)
 {
-	struct subject s = {.kind = 0};
-	int err = admin_subject(a, address, SUBJECT_PERSON | SUBJECT_MAILBOX, &s, why_out);
+	static const char *const attrs[] = {
+	    "vnStaffId", "vnMailboxId", "mail", "displayName", CERT_ATTR, NULL};
+	bool mailbox = strncmp(account, "f-", 2) == 0;
+	int err;
 
-	memset(out, 0, sizeof(*out));
+	if (strlen(account) <= 2)
+		return ERR_NOTFOUND;
+	err = admin_find(a,
+	    mailbox ? "(&(objectClass=vnFunctionalMailbox)(vnMailboxId=%s))"
+		    : "(&(objectClass=vnCivilServant)(vnStaffId=%s))",
+	    account + 2, attrs, 2, &out->r, why_out);
 	if (err != 0)
 		return err;
-	if (!dir_entry_has_value(s.e, CERT_ATTR, der))
-		err = admin_fail(
-		    why_out, ERR_NOTFOUND, "the entry of %s has no such certificate", address);
-	else
+	if (out->r->n_entries != 1 || !dir_entry_has_value(&out->r->entries[0], CERT_ATTR, der))
+		return ERR_NOTFOUND;
+	out->e = &out->r->entries[0];
+	out->kind = mailbox ? SUBJECT_MAILBOX : SUBJECT_PERSON;
+	return 0;
+}
+
+/* The address may be gone, or another's by now: the entry that it was published in may be there all the same. */
+int
+dir_admin_cert_where(struct dir_admin *a, const char *address, const char *account,
+    struct slice der, struct cert_holder *out, char **why_out)
+{
+	struct subject s = {.kind = 0};
+	char *why = NULL;
+	int err = admin_subject(a, address, SUBJECT_PERSON | SUBJECT_MAILBOX, &s, &why);
+
+	memset(out, 0, sizeof(*out));
+	if (err == 0 && !dir_entry_has_value(s.e, CERT_ATTR, der))
+		err = ERR_NOTFOUND;
+	if (err == ERR_NOTFOUND || err == ERR_EXISTS) {
+		subject_done(&s);
+		free(why);
+		why = NULL;
+		err = find_by_account(a, account, der, &s, &why);
+	}
+	if (err == ERR_NOTFOUND)
+		err = admin_fail(&why, err, "no entry of %s has the certificate", address);
+	if (err == 0)
 		fill(out, &s, der);
+	else
+		*why_out = why;
 	subject_done(&s);
 	return err;
 }
@@ -166,10 +217,13 @@ dir_admin_cert_set(struct dir_admin *a, const struct cert_holder *h, struct slic
     const char *decision, enum change *change_out, char **why_out)
 {
 	struct mods m;
-	int err = admin_begin(a, on ? "cert approve" : "cert withdraw", h->dn, decision, why_out);
+	int err = admin_begin(a, on ? "cert approve" : "cert withdraw", h->dn != NULL ? h->dn : "",
+	    decision, why_out);
 
 	if (err != 0)
 		return err;
+	if (h->dn == NULL)
+		return admin_end(a, 0, false, change_out, why_out);
 	mods_init(&m);
 	if (on)
 		mods_add(&m, CERT_ATTR, der);

@@ -4,6 +4,7 @@
 
 #include "milter/judge_cert.h"
 
+#include "milter/rule.h"
 #include "milter/smime_rev.h"
 
 #include "lib/crypto.h"
@@ -11,6 +12,7 @@
 #include "lib/ipc.h"
 #include "lib/mime.h"
 
+#include <string.h>
 #include <time.h>
 
 #define MEMORY (8u << 20)
@@ -54,8 +56,37 @@ wants_json(const struct findings *f)
 	return list;
 }
 
+static unsigned
+bits(const struct json *params, const char *key)
+{
+	int64_t n = json_int(json_get(params, key), 0);
+
+	return n > 0 && n <= 65536 ? (unsigned)n : 0;
+}
+
+/* What the policy's trust says of this certificate, as rule_trust.c says it of a signature made with it. Whose digest it would be is not known here. */
+static void
+ask_trust(const struct json *params, const struct find_sig *s, struct json *rev, struct json *o)
+{
+	struct rule_facts f;
+	struct buf why;
+
+	memset(&f, 0, sizeof f);
+	f.trust.name = json_str(json_get(params, "trust"));
+	f.trust.rsa = bits(params, "rsa");
+	f.trust.ec = bits(params, "ec");
+	f.trust.rev_age_s = json_int(json_get(params, "rev_age_s"), 0);
+	buf_init(&why, 300);
+	(void)rule_below_floor(&f, s, &why);
+	json_set_slice(o, "below", buf_slice(&why));
+	buf_done(&why);
+	json_set_bool(rev, "too_old", rule_rev_of(&f, s) != s->rev);
+	json_set_str(rev, "state", rev_state_name(rule_rev_of(&f, s)));
+}
+
 static struct json *
-facts_json(const struct findings *f, const struct find_sig *s, bool encrypts)
+facts_json(
+    const struct findings *f, const struct find_sig *s, bool encrypts, const struct json *params)
 {
 	struct json *o = json_obj_new(), *rev = json_obj_new(), *list = json_arr_new();
 	const struct sig_address *a;
@@ -76,7 +107,7 @@ facts_json(const struct findings *f, const struct find_sig *s, bool encrypts)
 	json_set_str(o, "status", sig_status_name(s->status));
 	json_set_slice(o, "why", s->why);
 	json_set_slice(o, "chain", s->chain);
-	json_set_str(rev, "state", rev_state_name(s->rev));
+	ask_trust(params, s, rev, o);
 	json_set_slice(rev, "source", s->rev_source);
 	json_set_int(rev, "age_s", s->rev_age_s);
 	json_set_take(o, "rev", rev);
@@ -88,7 +119,8 @@ int
 judge_cert(struct smime_trust *t, struct slice certs, struct slice rev, const struct json *params,
     struct buf *out)
 {
-	struct slice domain = json_str(json_get(params, "domain"));
+	struct slice domain = json_str(json_get(params, "domain")),
+		     store = json_str(json_get(params, "store"));
 	struct arena *a = arena_new(MEMORY);
 	int64_t now = (int64_t)time(NULL);
 	struct findings f;
@@ -102,11 +134,18 @@ judge_cert(struct smime_trust *t, struct slice certs, struct slice rev, const st
 	/* as judgement_store: of an address that came with mail, and no choice of a store */
 	if (slice_index(domain, '=') >= 0)
 		domain = slice_str("");
+	if (store.len > 0) {
+		const char *both = arena_printf(a, "%.*s=%.*s", (int)domain.len,
+		    domain.len > 0 ? (const char *)domain.ptr : "", (int)store.len,
+		    (const char *)store.ptr);
+
+		domain = slice_str(both != NULL ? both : "=");
+	}
 	err = take_rev(t, rev, now);
 	if (err == 0)
 		err = smime_cert_check(t, certs, domain, now, &f, &encrypts);
 	if (err == 0) {
-		o = facts_json(&f, f.sigs, encrypts);
+		o = facts_json(&f, f.sigs, encrypts, params);
 		err = json_canonical(o, out);
 		json_free(o);
 	}

@@ -524,6 +524,26 @@ policy_in_force(const struct conf *c, struct policy_in_force *out)
 	return err;
 }
 
+int
+policy_now(const struct conf *c, struct policy **out, struct buf *why)
+{
+	char *dir = conf_path(c, "policy_archive");
+	bool none = conf_str(c, "policy_file")[0] == '\0';
+	struct json *state = none ? NULL : read_state(dir);
+	int err = 0;
+
+	*out = NULL;
+	if (!none && state == NULL) {
+		buf_appendf(why, "%s/current.json", dir);
+		err = ERR_NOTFOUND;
+	} else if (!none) {
+		err = load_archived(dir, json_str(json_get(state, "sha256")), out, why);
+	}
+	json_free(state);
+	free(dir);
+	return err;
+}
+
 void
 policy_in_force_done(struct policy_in_force *f)
 {

@@ -34,6 +34,8 @@ int policy_stores_check(const struct conf *c, const struct policy *p, struct buf
  * archived by its SHA-256, and archive/current.json says so, highest.json which version of each name it came to. ERR_NOTFOUND: none can be used (why says it); 0 with policy NULL: none is configured. */
 int policy_in_force(const struct conf *c, struct policy_in_force *out);
 void policy_in_force_done(struct policy_in_force *f);
+/* The policy that the filter has in force now, by policy_archive: reads and changes nothing. 0, NULL where none is configured; ERR_NOTFOUND, ERR_CORRUPT (why). */
+int policy_now(const struct conf *c, struct policy **out, struct buf *why);
 /* Versions rise: whether p may follow what was in force. Refused (ERR_DENIED, why): a version that is not above the highest one that was ever in force
  * under its name, unless it is the very policy in force, or, where no signatures are asked for, another text of the version in force. So no older policy can
  * be put back, whoever signed it then: who wants it back gives its text a new version and has that signed (congvu policy back). */

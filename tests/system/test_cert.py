@@ -2,6 +2,7 @@
 encrypt; and what hostile senders put into a certificate. The demonstration CA gets CRLs for these tests: nothing is harvested whose revocation is not known."""
 
 import base64
+import fcntl
 import json
 import os
 import pathlib
@@ -216,6 +217,81 @@ def test_from_the_mail_to_who_encrypts(world, tmp_path):
     assert w.rows("pending")[who["id"]]["state"] == "pending"
 
 
+def killed_between(w, who):
+    """`cert withdraw` killed when the directory has lost the certificate and milter-ledger has not heard of it. The journal's lock holds the command before it writes; a ledger
+    that is killed while it is stopped never reads the question."""
+    journal = next(w.server.dir.rglob("journal.jsonl"))
+    ledger = w.server.one("congvu-milter-ledger")
+    with open(journal, "rb") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        p = subprocess.Popen([str(w.server.prefix / "bin/congvu"), "-c", str(w.server.conf), "cert", "withdraw", who["id"], "--decision", "22/QĐ-SKHCN"],
+                             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            wait(lambda: p.poll() is not None or str(journal) in [os.readlink(f) for f in pathlib.Path("/proc/%d/fd" % p.pid).iterdir() if f.is_symlink()])
+            assert p.poll() is None and who["der"] in w.published(who["address"])
+            os.kill(ledger, signal.SIGSTOP)
+            fcntl.flock(held, fcntl.LOCK_UN)
+            wait(lambda: who["der"] not in w.published(who["address"]))
+        finally:
+            p.kill()
+            p.wait()
+            os.kill(ledger, signal.SIGKILL)
+    w.server.wait_up()
+    assert w.records("cert_withdraw")[-1]["sha256"] == who["sha256"]
+    row = w.rows()[who["id"]]
+    assert row["state"] == "published" and row["published"], row
+
+
+def test_withdrawn_and_killed(world):
+    """The same command again does what is left."""
+    w, user = world, world.server.user("staff", agency="SKHCN")
+    who = w.person(user["address"])
+    before = w.published(user["address"])
+    assert w.send(user, who)[0] == 250
+    w.cert("approve", who["id"], "--decision", DECISION)
+    killed_between(w, who)
+    assert "decision" in w.cert("withdraw", who["id"], code=65).stderr and w.rows()[who["id"]]["published"]
+    w.cert("withdraw", who["id"], "--decision", DECISION, "--dry-run")
+    assert w.rows()[who["id"]]["published"]
+    assert "changed" in w.cert("withdraw", who["id"], "--decision", DECISION).stdout
+    row = w.rows()[who["id"]]
+    assert row["state"] == "withdrawn" and not row["published"] and row["decision"] == DECISION, row
+    assert sorted(w.published(user["address"])) == sorted(before)
+    assert [r["sha256"] for r in w.records("cert_withdrawn")].count(who["sha256"]) == 1
+    assert "unchanged" in w.cert("withdraw", who["id"], "--decision", DECISION).stdout
+    # and there again, when it is approved again
+    w.cert("approve", who["id"], "--decision", DECISION)
+    assert who["der"] in w.published(user["address"])
+    w.cert("withdraw", who["id"], "--decision", DECISION)
+    # what was never published is not withdrawn
+    other = w.person(user["address"])
+    assert w.send(user, other)[0] == 250
+    assert "has the certificate" in w.cert("withdraw", other["id"], "--decision", DECISION, code=67).stderr
+    assert w.rows()[other["id"]]["state"] == "pending"
+    w.cert("ban", other["id"], "--reason", "x")  # eight wait for an address at most
+
+
+def test_withdrawn_where_it_was_published(world):
+    """The address went to somebody else since: the certificate is taken out of the entry that has it."""
+    w, user, other = world, world.server.user("staff", agency="SKHCN"), world.server.user("staff", agency="STC")
+    d, alias = Directory(w.server), "di.chuyen@" + w.server.domain
+    d.modify(d.person(user), "add: vnMailAlias", "vnMailAlias: " + alias)
+    who = w.person(alias)
+    try:
+        wait(lambda: w.server.submit(user, alias, [other["address"]], w.mail(alias, other["address"], who))[0] == 250)
+        assert w.rows("pending")[who["id"]]["address"] == alias
+        w.cert("approve", who["id"], "--decision", DECISION)
+    finally:
+        d.modify(d.person(user), "delete: vnMailAlias", "vnMailAlias: " + alias)
+    d.modify(d.person(other), "add: vnMailAlias", "vnMailAlias: " + alias)
+    try:
+        assert who["der"] in w.published(user["address"])
+        w.cert("withdraw", who["id"], "--decision", DECISION)
+        assert who["der"] not in w.published(user["address"]) and w.rows()[who["id"]]["state"] == "withdrawn"
+    finally:
+        d.modify(d.person(other), "delete: vnMailAlias", "vnMailAlias: " + alias)
+
+
 def test_banned_and_in_the_directory(world):
     """A ban and the directory are two things: what is banned can be taken out and stays banned; an unbanned one is published where it is."""
     w, user = world, world.server.user("staff", agency="SKHCN")
@@ -362,6 +438,68 @@ def test_approving_looks_again(world):
     w.cert("withdraw", other["id"], "--decision", DECISION)
 
 
+def test_the_policy_in_force_is_asked(world):
+    """A certificate whose mail the policy refuses is not published: floors of the scope of its owner's agency, the store, the age of what is known of revocation."""
+    w, user, other = world, world.server.user("staff", agency="SKHCN"), world.server.user("staff", agency="STC")
+    policy, conf = w.server.conf.with_name("cert.policy"), w.server.conf.read_text()
+    agency = Directory(w.server).search("(mail=%s)" % user["address"], "vnAgencyRef").split("vnAgencyRef: ")[1].split()[0]
+    who, theirs = w.person(user["address"]), w.person(other["address"])
+    assert w.send(user, who)[0] == 250 and w.send(other, theirs)[0] == 250
+    version = [0]
+
+    def enforce(text):
+        version[0] += 1
+        policy.write_text('policy "chung-thu" version %d owner "an toàn";\n%s' % (version[0], text), encoding="utf-8")
+        w.server.conf.write_text(conf + '\npolicy_file = "%s"\n' % policy, encoding="utf-8")
+        r = w.server.congvu("reload")
+        assert r.returncode == 0, r.stderr
+        w.server.wait_up()
+
+    def refused(code, *words, lang="en", cert=who):
+        r = w.server.congvu("--lang", lang, "cert", "approve", cert["id"], "--decision", DECISION)
+        assert r.returncode == code and all(x in r.stderr for x in words), (r.returncode, r.stderr)
+        assert cert["der"] not in w.published(cert["address"]) and w.rows()[cert["id"]]["state"] == "pending"
+
+    try:
+        enforce('trust "%s" { rsa 3072; }\nagency "%s" { trust "%s"; }\n' % (w.server.domain, agency, w.server.domain))
+        words = ('trust "%s"' % w.server.domain, '"chung-thu"', "%d" % version[0], "rsa2048 < rsa 3072")
+        refused(65, "would be refused (P10)", "line 3", *words)
+        refused(65, "sẽ bị từ chối (P10)", "dòng 3", *words, lang="vi")
+        assert "rsa2048 < rsa 3072" in w.cert("show", who["id"]).stdout
+        assert "may be published" not in w.cert("show", who["id"]).stdout
+        # so says the filter
+        code, text = w.send(user, who)
+        assert code == 550 and "P10" in text and "rsa2048 < rsa 3072" in text, text
+        # it is of one agency: another's is published
+        assert "may be published" in w.cert("show", theirs["id"]).stdout
+        w.cert("approve", theirs["id"], "--decision", DECISION)
+        w.cert("withdraw", theirs["id"], "--decision", DECISION)
+        # another store: one that its CA is not in
+        key, cert = w.tmp / "another.key", w.trust / "khac" / "ca.pem"
+        cert.parent.mkdir()
+        w.ca.new_key(key, 2048)
+        cert.write_bytes(ca.openssl("req", "-new", "-x509", "-config", w.config("another", address="ca@khac.example"), "-key", key, "-subj", "/CN=khac", "-days", "3"))
+        enforce('trust "khac" { }\nperson "%s" { trust "khac"; }\n' % user["address"])
+        refused(65, "the store that the policy names", 'trust "khac"')
+        refused(65, "kho chứng thư mà chính sách nêu", lang="vi")
+        enforce('trust "%s" { rsa 2048; }\ntrust "%s";\n' % (w.server.domain, w.server.domain))
+        w.cert("approve", who["id"], "--decision", DECISION)
+        assert who["der"] in w.published(user["address"])
+        w.cert("withdraw", who["id"], "--decision", DECISION)
+        # what was in force cannot be read: nobody says yes
+        archive = next(w.server.dir.rglob("current.json"))
+        archive.rename(archive.with_suffix(".away"))
+        try:
+            assert "policy in force" in w.cert("approve", who["id"], "--decision", DECISION, code=69).stderr
+        finally:
+            archive.with_suffix(".away").rename(archive)
+    finally:
+        w.server.conf.write_text(conf, encoding="utf-8")
+        shutil.rmtree(w.trust / "khac", ignore_errors=True)
+        assert w.server.congvu("reload").returncode == 0
+        w.server.wait_up()
+
+
 def test_for_signatures_alone(world):
     w, user = world, world.server.user("staff", agency="SKHCN")
     who = w.person(user["address"], usage="digitalSignature, nonRepudiation")
@@ -452,13 +590,19 @@ def test_a_former_address_that_is_anothers_now(world):
 
 def test_words(world):
     """Ids that are none, and Vietnamese."""
-    w = world
+    w, user = world, world.server.user("staff", agency="SKHCN")
+    for id, row in w.rows("pending").items():  # eight wait for an address at most
+        if row["address"] == user["address"]:
+            w.cert("ban", id, "--reason", "x")
+    who = w.person(user["address"])
+    assert w.send(user, who)[0] == 250
     assert "no certificate" in w.cert("show", "ffffffffffff", code=67).stderr
     w.cert("show", "abc", code=64)
     w.cert("show", "../../etc/passwd", code=64)
     w.cert("frobnicate", code=64)
     r = w.server.congvu("--lang", "vi", "cert", "pending")
-    assert r.returncode == 0 and "địa chỉ" in r.stdout, r.stdout
+    assert r.returncode == 0 and "địa chỉ" in r.stdout and who["id"] in r.stdout, r.stdout
+    w.cert("ban", who["id"], "--reason", "x")
     assert "cert approve ID --decision REF" in w.server.congvu("help", "cert").stdout
 
 
