@@ -62,7 +62,7 @@ noinst_LIBRARIES += milter/libcvscan.a
 milter_libcvscan_a_SOURCES = milter/scan_cursor.h milter/scan_cursor.c milter/scan_message.h milter/scan_priv.h milter/scan_message.c milter/scan_protected.c milter/scan_fd.h milter/scan_fd.c milter/scan_part.c \
 	milter/scan_type.c milter/scan_name.c milter/scan_archive.c milter/scan_magic.c milter/scan_family.c milter/scan_ole.c \
 	milter/scan_ole.h milter/scan_gsf.c milter/scan_ole_tree.c milter/scan_ole_package.c milter/scan_ole_word.c milter/scan_ole_sheet.c milter/scan_ole_slides.c milter/scan_rtf.c milter/scan_encoded.c \
-	milter/scan_zip.c milter/scan_text.c milter/scan_uu.c milter/scan_xml.c milter/scan_office.c milter/scan_tnef.c milter/scan_inside.c \
+	milter/scan_zip.c milter/scan_text.c milter/scan_uu.c milter/scan_volume.c milter/scan_xml.c milter/scan_office.c milter/scan_tnef.c milter/scan_inside.c \
 	milter/scan_pdf.h milter/scan_pdf.c milter/scan_pdf_sig.c milter/scan_pdf_text.c milter/pdf_content.c milter/secrecy.h milter/secrecy.c \
 	milter/smime.h milter/smime_priv.h milter/smime_trust.c milter/smime_cert.c milter/smime_chain.c milter/smime_cms.c \
 	milter/smime_check.c milter/smime_rev.h milter/smime_rev.c milter/smime_ocsp.c milter/smime_ess.c milter/smime_archive.c milter/smime_kept.c \

@@ -28,6 +28,8 @@ reader_new(struct slice bytes)
 	archive_read_support_filter_lzma(a);
 	archive_read_support_filter_compress(a);
 	archive_read_support_filter_zstd(a);
+	archive_read_support_filter_lzip(a);
+	archive_read_support_filter_lz4(a);
 	archive_read_support_format_zip(a);
 	archive_read_support_format_7zip(a);
 	archive_read_support_format_rar(a);
@@ -37,6 +39,8 @@ reader_new(struct slice bytes)
 	archive_read_support_format_cab(a);
 	archive_read_support_format_lha(a);
 	archive_read_support_format_iso9660(a);
+	archive_read_support_format_ar(a);
+	archive_read_support_format_cpio(a);
 	archive_read_support_format_raw(a);
 	if (archive_read_open_memory(a, bytes.ptr, bytes.len) != ARCHIVE_OK) {
 		archive_read_free(a);
@@ -177,6 +181,10 @@ look_at_member(struct scan_ctx *c, struct archive *a, struct archive_entry *e, b
 		flags |= PART_ARCHIVE |
 			 scan_archive(c, buf_slice(&content), buf_slice(&inner), &type.name);
 	}
+	if (type.cls == CLASS_OPAQUE)
+		flags |= PART_ARCHIVE | PART_LIMIT;
+	if (!raw)
+		flags |= scan_volume(c, buf_slice(&norm), buf_slice(&content), path);
 	if (c->zip != NULL)
 		c->zip->pdf |= (flags & PART_HAS_PDF) != 0;
 	if (flags & ~(uint32_t)(PART_ARCHIVE | PART_HAS_PDF))

@@ -156,7 +156,9 @@ family_of(const char *type, struct slice s)
 	} known[] = {{" pdf ", F_PDF}, {" docx xlsx pptx ooxml ", F_OOXML}, {" odf ", F_ODF},
 	    {" zip jar ", F_ZIP}, {" doc xls ppt vsd msg ole2 msi ", F_OLE}, {" rtf ", F_RTF},
 	    {" xml ", F_MARKUP}, {" png jpeg gif tiff ", F_IMAGE},
-	    {" rar 7z gzip bzip2 xz zstd compress cab lha tar iso9660 ", F_PACKED}};
+	    {" rar 7z gzip bzip2 xz zstd compress cab lha tar iso9660 lzip lz4 ar cpio "
+	     "xar ace wim egg alz stuffit zoo zpaq vhd vhdx vmdk udf arj ",
+		F_PACKED}};
 	char key[24];
 	size_t i;
 	unsigned m;

@@ -74,6 +74,7 @@ scan_inside(struct scan_ctx *c, struct slice name, struct slice bytes, struct sl
 	flags = scan_name(c->p, slice_sub(name, 0, 1000), &norm);
 	ext = scan_name_ext(buf_slice(&norm));
 	flags |= scan_look(c, bytes, ext, buf_slice(&inner), &t);
+	flags |= scan_volume(c, buf_slice(&norm), bytes, path);
 	if ((flags & PART_EXEC) && ext.len > 0 && !(flags & PART_BANNED_NAME) &&
 	    strcmp(t.name, "script") != 0)
 		flags |= PART_MISMATCH;

@@ -124,13 +124,19 @@ body_of(struct slice whole, const struct mime_part *p)
 	return slice_sub(whole, (size_t)p->body_off, (size_t)(p->end_off - p->body_off));
 }
 
-/* The CMS object of a part: base64 by the letter, or binary. */
+/* The CMS object of a part: base64 or quoted-printable by the letter, or binary. */
 static int
 cms_bytes(struct slice whole, const struct mime_part *p, size_t max, struct buf *out)
 {
 	struct slice body = body_of(whole, p);
+	bool clean = true;
+	int err;
 
 	buf_init(out, max);
+	if (p->cte == CTE_QP) {
+		err = mime_decode_body(p->cte, body, out, &clean);
+		return err != 0 ? err : clean ? 0 : ERR_SYNTAX;
+	}
 	if (p->cte == CTE_BASE64)
 		return b64_decode(body, true, out);
 	if (p->cte == CTE_BINARY || p->cte == CTE_8BIT)

@@ -93,6 +93,8 @@ scan_look(struct scan_ctx *c, struct slice bytes, struct slice ext, struct slice
 		flags |= scan_rtf(c, bytes, path);
 	if (t.cls == CLASS_ARCHIVE)
 		flags |= PART_ARCHIVE | scan_archive(c, bytes, path, &t.name);
+	if (t.cls == CLASS_OPAQUE)
+		flags |= PART_ARCHIVE | PART_LIMIT;
 	if (strcmp(t.name, "ole2") == 0) {
 		flags |= scan_ole_file(c, bytes, path, &t.name);
 		*type_out = t;
@@ -401,6 +403,7 @@ scan_leaf(struct scan_ctx *c, struct slice whole, const struct mime_part *part, 
 	p->size = bytes.len;
 	scan_sha256(c, bytes, p->sha256);
 	p->flags |= scan_look(c, bytes, ext, path, &t);
+	p->flags |= scan_volume(c, buf_slice(&norm), bytes, path);
 	/* an encoding that is none: some look for a word they know in it */
 	if ((part->cte == CTE_BASE64 && !clean) || part->cte == CTE_OTHER) {
 		p->flags |= look_at_views(c, raw, bytes, ext, path);

@@ -79,7 +79,12 @@ void encoded_binhex(struct slice s, struct buf *out);
 uint32_t scan_rtf(struct scan_ctx *c, struct slice bytes, struct slice path);
 
 /* scan_type.c: the type by our own table; static text. */
-enum scan_class { CLASS_OTHER, CLASS_EXEC, CLASS_ARCHIVE };
+enum scan_class {
+	CLASS_OTHER,
+	CLASS_EXEC,
+	CLASS_ARCHIVE,
+	CLASS_OPAQUE /* an archive or disk image that nothing here can open */
+};
 struct scan_type {
 	const char *name; /* "pe", "pdf"; "" unknown */
 	enum scan_class cls;
@@ -163,6 +168,9 @@ void scan_subject(struct scan_ctx *c, struct slice header, struct slice path);
  * of <archive.h>. type_out (may be NULL): for a zip what document it is. */
 uint32_t scan_archive(
     struct scan_ctx *c, struct slice bytes, struct slice path, const char **type_out);
+
+/* scan_volume.c: PART_LIMIT, and a note, for a piece of an archive that was cut up; norm: its name. */
+uint32_t scan_volume(struct scan_ctx *c, struct slice norm, struct slice bytes, struct slice path);
 
 /* scan_magic.c: libmagic's opinion, "" without one. scan_magic_init loads its table: before the sandbox. shown_text: only whether the bytes are
  * text, without the table, whose searches take longer than all else that is done with a short message. */

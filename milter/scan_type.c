@@ -37,6 +37,27 @@ static const struct {
     {0, "\x1f\x9d", 2, {"compress", CLASS_ARCHIVE}},
     {0, "MSCF", 4, {"cab", CLASS_ARCHIVE}},
     {2, "-lh", 3, {"lha", CLASS_ARCHIVE}},
+    {0, "LZIP", 4, {"lzip", CLASS_ARCHIVE}},
+    {0, "\x04\x22\x4d\x18", 4, {"lz4", CLASS_ARCHIVE}},
+    {0, "!<arch>\n", 8, {"ar", CLASS_ARCHIVE}},
+    {0, "070701", 6, {"cpio", CLASS_ARCHIVE}},
+    {0, "070702", 6, {"cpio", CLASS_ARCHIVE}},
+    {0, "070707", 6, {"cpio", CLASS_ARCHIVE}},
+    {0, "xar!", 4, {"xar", CLASS_OPAQUE}},
+    {7, "**ACE**", 7, {"ace", CLASS_OPAQUE}},
+    {0, "MSWIM\0\0\0", 8, {"wim", CLASS_OPAQUE}},
+    {0, "WLPWM\0\0\0", 8, {"wim", CLASS_OPAQUE}},
+    {0, "EGGA", 4, {"egg", CLASS_OPAQUE}},
+    {0, "ALZ\x01", 4, {"alz", CLASS_OPAQUE}},
+    {0, "SIT!", 4, {"stuffit", CLASS_OPAQUE}},
+    {0, "StuffIt (c)", 11, {"stuffit", CLASS_OPAQUE}},
+    {20, "\xdc\xa7\xc4\xfd", 4, {"zoo", CLASS_OPAQUE}},
+    {0, "zPQ", 3, {"zpaq", CLASS_OPAQUE}},
+    {0, "conectix", 8, {"vhd", CLASS_OPAQUE}},
+    {0, "vhdxfile", 8, {"vhdx", CLASS_OPAQUE}},
+    {0, "KDMV", 4, {"vmdk", CLASS_OPAQUE}},
+    {0x8001, "BEA01", 5, {"udf", CLASS_OPAQUE}},
+    {0x8001, "NSR0", 4, {"udf", CLASS_OPAQUE}},
     {257, "ustar", 5, {"tar", CLASS_ARCHIVE}},
     {0x8001, "CD001", 5, {"iso9660", CLASS_ARCHIVE}},
     {0, "\x89PNG\r\n\x1a\n", 8, {"png", CLASS_OTHER}},
@@ -101,6 +122,14 @@ is_msi(struct slice s)
 	return (s.ptr[0] == 0x84 || s.ptr[0] == 0x86) && memcmp(s.ptr + 1, tail, sizeof tail) == 0;
 }
 
+/* ARJ's main header: its size, its own size within, and a file type of 2 (ARJ TECHNOTE). */
+static bool
+is_arj(struct slice s)
+{
+	return s.len > 34 && s.ptr[0] == 0x60 && s.ptr[1] == 0xea && le(s.ptr + 2, 2) >= 30 &&
+	       le(s.ptr + 2, 2) <= 2600 && s.ptr[4] >= 30 && s.ptr[10] == 2;
+}
+
 static bool
 is_script(struct slice s)
 {
@@ -120,12 +149,14 @@ scan_type(struct slice s)
 {
 	static const struct scan_type script = {"script", CLASS_EXEC}, msi = {"msi", CLASS_EXEC},
 				      ole = {"ole2", CLASS_OTHER}, unknown = {"", CLASS_OTHER},
-				      pdf = {"pdf", CLASS_OTHER};
+				      pdf = {"pdf", CLASS_OTHER}, arj = {"arj", CLASS_OPAQUE};
 	struct slice head;
 	size_t i;
 
 	if (is_script(s))
 		return script;
+	if (is_arj(s))
+		return arj;
 	if (s.len >= 8 && memcmp(s.ptr, "\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", 8) == 0)
 		return is_msi(s) ? msi : ole;
 	for (i = 0; i < sizeof table / sizeof *table; i++) {

@@ -234,6 +234,30 @@ smime_digest_weakness(const X509_ALGOR *alg)
 					   : "digest algorithm not allowed (SHA-256 or better)";
 }
 
+/* MGF1 with a hash that may be used; absent, it is SHA-1. */
+static bool
+mask_ok(const X509_ALGOR *mask)
+{
+	const ASN1_OBJECT *oid;
+	const void *val;
+	X509_ALGOR *hash;
+	int type;
+	bool ok = false;
+
+	if (mask == NULL)
+		return false;
+	X509_ALGOR_get0(&oid, &type, &val, mask);
+	if (OBJ_obj2nid(oid) != NID_mgf1 || type != V_ASN1_SEQUENCE)
+		return false;
+	hash = ASN1_item_unpack(val, ASN1_ITEM_rptr(X509_ALGOR));
+	if (hash != NULL) {
+		X509_ALGOR_get0(&oid, NULL, NULL, hash);
+		ok = digest_ok(OBJ_obj2nid(oid));
+	}
+	X509_ALGOR_free(hash);
+	return ok;
+}
+
 /* RFC 4055: absent hash parameters mean SHA-1. */
 static const char *
 pss_weakness(const X509_ALGOR *alg)
@@ -258,7 +282,7 @@ pss_weakness(const X509_ALGOR *alg)
 	ok = false;
 	if (pss->hashAlgorithm != NULL) {
 		X509_ALGOR_get0(&oid, NULL, NULL, pss->hashAlgorithm);
-		ok = digest_ok(OBJ_obj2nid(oid));
+		ok = digest_ok(OBJ_obj2nid(oid)) && mask_ok(pss->maskGenAlgorithm);
 	}
 	RSA_PSS_PARAMS_free(pss);
 	return ok ? NULL : weak;
@@ -278,6 +302,12 @@ smime_sigalg_weakness(const X509_ALGOR *alg)
 	case NID_ecdsa_with_SHA256:
 	case NID_ecdsa_with_SHA384:
 	case NID_ecdsa_with_SHA512:
+	case NID_RSA_SHA3_256:
+	case NID_RSA_SHA3_384:
+	case NID_RSA_SHA3_512:
+	case NID_ecdsa_with_SHA3_256:
+	case NID_ecdsa_with_SHA3_384:
+	case NID_ecdsa_with_SHA3_512:
 	case NID_X9_62_id_ecPublicKey:
 	case NID_ED25519:
 	case NID_ED448:

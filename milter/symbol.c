@@ -13,13 +13,14 @@ static const char *const types[] = {"NQ", "QĐ", "CT", "QC", "QyĐ", "TC", "TB",
     "PA", "ĐA", "DA", "BC", "BB", "TTr", "HĐ", "CĐ", "BGN", "BTT", "GUQ", "GM", "GGT", "GNP", "PG",
     "PC", "PB", "SY", "TrS", "SL", "NĐ", "TT", "TTLT", "NQLT", "PL", "CV", "L", "QH"};
 
-/* Words that may stand before a symbol, folded (no marks, lower case). */
+/* Words that may stand before a symbol, folded (no marks, lower case); abbreviated as people write them: "QĐ số 15/QĐ-UBND". */
 static const char *const leads[] = {"so", "cong", "van", "quyet", "dinh", "nghi", "chi", "thi",
     "quy", "che", "thong", "cao", "bao", "huong", "dan", "chuong", "trinh", "ke", "hoach", "phuong",
     "an", "de", "du", "bien", "ban", "to", "hop", "dong", "dien", "ghi", "nho", "thoa", "thuan",
     "giay", "uy", "quyen", "moi", "gioi", "thieu", "phieu", "gui", "chuyen", "thu", "tu", "luat",
     "lenh", "phap", "v", "ve", "viec", "vv", "hoa", "toc", "khan", "thuong", "kinh", "phat", "hanh",
-    "sao", "y", "luc", "trich", "lien", "tich"};
+    "sao", "y", "luc", "trich", "lien", "tich", "qd", "cv", "gm", "tb", "kh", "bc", "ct", "nq",
+    "ttr", "cd", "vb", "nd", "tt", "bb"};
 
 struct cursor {
 	struct slice s;

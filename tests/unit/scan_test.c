@@ -181,6 +181,60 @@ archives_are_opened(void **state)
 		    PART_BROKEN);
 }
 
+/* One piece says nothing of what is in the whole; nor does an archive that nothing here opens. */
+static void
+what_cannot_be_opened_is_never_clean(void **state)
+{
+#define S(s) s, sizeof s - 1
+	static const struct {
+		const char *name, *data;
+		size_t len;
+		bool limit;
+	} t[] = {
+	    {"a.rar", S("Rar!\x1a\x07\x01\0cccc\x05\x01\0\x01    "), true},
+	    {"a.rar", S("Rar!\x1a\x07\x01\0cccc\x05\x01\x01\x80\x01\x03   "), true},
+	    {"a.rar", S("Rar!\x1a\x07\x01\0cccc\x05\x01\0\0     "), false},
+	    {"a.rar", S("Rar!\x1a\x07\0cc\x73\x01\x01     "), true},
+	    {"a.rar", S("Rar!\x1a\x07\0cc\x73\0\x01     "), false},
+	    {"a.zip", S("PK\7\10PK\3\4        "), true},
+	    {"b.zip", S("data PK\5\6\1\0\1\0\1\0\1\0\0\0\0\0\0\0\0\0\0\0"), true},
+	    {"b.zip", S("data PK\5\6\0\0\0\0\1\0\1\0\0\0\0\0\0\0\0\0\0\0"), false},
+	    {"c.cab", S("MSCF00000000000000000000000000\1\0012345"), true},
+	    {"d.7z.001", S("anything"), true},
+	    {"d.ZIP.017", S("anything"), true},
+	    {"d.z01", S("anything"), true},
+	    {"d.r00", S("Rar!\x1a\x07\0cc"), true},
+	    /* versions, days, and what has such an ending by chance */
+	    {"d.001", S("anything"), false},
+	    {"bao-cao.2026", S("anything"), false},
+	    {"ke-hoach.v1.002", S("anything"), false},
+	    {"du-lieu.r00", S("text"), false},
+	    {"a.part1.rar", S("Rar!\x1a\x07\x01\0cccc\x05\x01\0\0     "), false},
+	    /* nothing here opens these */
+	    {"a.arj", S("\x60\xea\x29\0\x22\x0b\1\x0b\x10\0\2 23456789012345678901234567890"),
+		true},
+	    {"a.arj", S("\x60\xeb\x29\0\x22\x0b\1\x0b\x10\0\2 23456789012345678901234567890"),
+		false},
+	    {"a.ace", S("1234567**ACE**  "), true},
+	    {"a.txt", S("12345678**ACE**  "), false},
+	    {"a.xar", S("xar!\0\x1c\0\1"), true},
+	    {"a.wim", S("MSWIM\0\0\0"), true},
+	};
+	char head[200];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof t / sizeof *t; i++) {
+		uint32_t flags;
+
+		snprintf(
+		    head, sizeof head, "Content-Type: application/x; name=%s\r\n" B64, t[i].name);
+		flags = scan(head, t[i].data, t[i].len, false);
+		if (((flags & PART_LIMIT) != 0) != t[i].limit)
+			fail_msg("%zu, %s: %x", i, t[i].name, flags);
+	}
+#undef S
+}
+
 static void
 careless_encodings_hide_nothing(void **state)
 {
@@ -396,6 +450,7 @@ main(void)
 	const struct CMUnitTest tests[] = {cmocka_unit_test(names_are_judged),
 	    cmocka_unit_test(uuencoded_names_are_judged), cmocka_unit_test(types_are_true),
 	    cmocka_unit_test(archives_are_opened),
+	    cmocka_unit_test(what_cannot_be_opened_is_never_clean),
 	    cmocka_unit_test(careless_encodings_hide_nothing),
 	    cmocka_unit_test(a_program_is_no_signature),
 	    cmocka_unit_test(fragments_and_doubles_are_told),

@@ -90,10 +90,17 @@ teardown(void **state)
 
 /* ---- messages ---- */
 
-enum shape { CLEAR, OPAQUE, MIXED, FOOTER, RELATED, THREE_PARTS, JUNK_BASE64, PROTECTED };
+enum shape { CLEAR, OPAQUE, MIXED, FOOTER, RELATED, THREE_PARTS, JUNK_BASE64, PROTECTED, QUOTED };
 
 static void
-append_cms(struct buf *m, const char *der_name, bool opaque)
+append_quoted(struct buf *m, struct slice s)
+{
+	for (size_t i = 0; i < s.len; i++)
+		buf_appendf(m, "%s=%02X", i > 0 && i % 24 == 0 ? "=\r\n" : "", s.ptr[i]);
+}
+
+static void
+append_cms(struct buf *m, const char *der_name, bool opaque, bool quoted)
 {
 	struct buf der;
 
@@ -104,8 +111,12 @@ append_cms(struct buf *m, const char *der_name, bool opaque)
 				  "name=smime.p7m\r\n");
 	else
 		buf_append_str(m, "Content-Type: application/pkcs7-signature; name=smime.p7s\r\n");
-	buf_append_str(m, "Content-Transfer-Encoding: base64\r\n\r\n");
-	b64_encode(buf_slice(&der), true, m);
+	buf_append_str(m, quoted ? "Content-Transfer-Encoding: quoted-printable\r\n\r\n"
+				 : "Content-Transfer-Encoding: base64\r\n\r\n");
+	if (quoted)
+		append_quoted(m, buf_slice(&der));
+	else
+		b64_encode(buf_slice(&der), true, m);
 	buf_done(&der);
 }
 
@@ -127,7 +138,7 @@ append_signed(struct buf *m, const char *der_name, const char *content_change, e
 			  "boundary=\"sig\"\r\n\r\nThis is signed.\r\n--sig\r\n");
 	buf_append_slice(m, buf_slice(&content));
 	buf_append_str(m, "\r\n--sig\r\n");
-	append_cms(m, der_name, false);
+	append_cms(m, der_name, false, shape == QUOTED);
 	if (shape == JUNK_BASE64)
 		buf_append_str(m, "\r\n#junk#");
 	if (shape == THREE_PARTS)
@@ -144,7 +155,7 @@ message(struct buf *m, const char *headers, const char *der, const char *change,
 	if (der == NULL) {
 		buf_append_str(m, "Content-Type: text/plain\r\n\r\nplain\r\n");
 	} else if (shape == OPAQUE) {
-		append_cms(m, der, true);
+		append_cms(m, der, true, false);
 	} else if (shape == MIXED || shape == FOOTER || shape == RELATED) {
 		buf_append_str(m, shape == RELATED
 				      ? "Content-Type: multipart/related; boundary=out\r\n\r\n"
@@ -282,6 +293,10 @@ static const struct {
     {"case_02_valid", FROM DOC, "manager.der", NULL, CLEAR, STAFF, "ok", NULL},
     {"case_02b_valid_ec", FROM DOC, "ec.der", NULL, CLEAR, STAFF, "ok", NULL},
     {"case_02c_valid_pss", FROM DOC, "pss.der", NULL, CLEAR, STAFF, "ok", NULL},
+    {"case_02i_valid_in_quoted_printable", FROM DOC, "manager.der", NULL, QUOTED, STAFF, "ok",
+	NULL},
+    {"case_03c_changed_in_quoted_printable", FROM, "manager.der", "G", QUOTED, STAFF, "P02", NULL},
+    {"case_19d_pss_with_sha_1_in_its_mask", FROM, "pssmask.der", NULL, CLEAR, STAFF, "P10", NULL},
     {"case_02d_valid_nonrepudiation_only_g1_leaf", FROM DOC, "nronly.der", NULL, CLEAR, STAFF, "ok",
 	NULL},
     {"case_02e_valid_opaque", FROM DOC, "opaque.der", NULL, OPAQUE, STAFF, "ok", NULL},
@@ -803,7 +818,7 @@ make_ess(void)
 	sign_with("inner.der", NID_id_smime_aa_securityLabel, V_ASN1_SET, label, 9, "content.bin");
 	/* the outer signature of a triple wrap */
 	buf_init(&der, 1 << 20);
-	append_cms(&der, "inner.der", true);
+	append_cms(&der, "inner.der", true, false);
 	snprintf(path, sizeof path, "%s/inner.bin", dir);
 	f = fopen(path, "wb");
 	assert_non_null(f);

@@ -45,6 +45,9 @@ static const struct vector good[] = {
 	"7/QĐ-U\xcc\x9b"
 	"DCNTT",
 	7, 0, 0, "QĐ", SYMBOL_F_NO_PAD},
+    {"QĐ số 15/QĐ-UBND", "15/QĐ-UBND", 15, 0, 0, "QĐ", 0},
+    {"GM 12/GM-STC", "12/GM-STC", 12, 0, 0, "GM", 0},
+    {"CV số 15/STC-VP", "15/STC-VP", 15, 0, 0, "", SYMBOL_F_NO_TYPE},
     {"15/Q\xc3\x90-UBND", "15/Q\xc3\x90-UBND", 15, 0, 0, "Q\xc3\x90", 0},
 };
 
@@ -53,7 +56,8 @@ static const char *const bad[] = {"", "36A", "Quyết định 1819", "24/7", "09
     "Re: 15/QĐ-UBND", "Fwd: 15/QĐ-UBND", "TL: 15/QĐ-UBND", "Trả lời: 15/QĐ-UBND",
     "Góp ý dự thảo 15/QĐ-UBND", "15/qđ-ubnd", "15 QĐ-UBND", "15/", "15/Hội nghị", "3/4 nhân sự",
     "15/QĐ-UBND@x", "15/QĐ-UBNDxyz", "Mời họp 9/10 lúc 14h", "1234567/QĐ-UBND", "2026", "[", "[x",
-    "\xff\xfe", "Công văn số", "Số", "15/2014", "Lịch 2/2026/tuần", "V/v họp giao ban 10/KH-SKHCN"};
+    "\xff\xfe", "Công văn số", "Số", "15/2014", "Lịch 2/2026/tuần", "V/v họp giao ban 10/KH-SKHCN",
+    "V/v triển khai QĐ 15/QĐ-UBND", "TT 24/7", "CT 50/50", "BC 15/2026"};
 
 static void
 vectors_parse(void **state)
