@@ -10,6 +10,16 @@
 
 #include <stringprep.h>
 
+/* What the profile leaves as it is: printable ASCII (RFC 4013 2). */
+static bool
+is_printable(struct slice s)
+{
+	for (size_t i = 0; i < s.len; i++)
+		if (s.ptr[i] < 0x20 || s.ptr[i] > 0x7e)
+			return false;
+	return true;
+}
+
 int
 saslprep(struct slice utf8, bool is_query, struct buf *out)
 {
@@ -19,6 +29,8 @@ saslprep(struct slice utf8, bool is_query, struct buf *out)
 
 	if (utf8.len > SASLPREP_MAX)
 		return ERR_LIMIT;
+	if (is_printable(utf8))
+		return buf_append_slice(out, utf8);
 	if (utf8.len > 0 && memchr(utf8.ptr, 0, utf8.len) != NULL)
 		return ERR_SYNTAX;
 	if (utf8.len > 0)

@@ -105,12 +105,15 @@ net_parse(const char *text, struct net *out)
 	return 0;
 }
 
-/* One try: whose, from where, as hashes. */
+/* One try: whose, from where. Each count has a hash of its own, made when it is asked for. */
 struct
 try {
-	uint64_t account, network, pair; /* counts */
-	uint64_t known;                  /* pair, of good logins */
-	bool has_network;                /* an address, and not an exempt one */
+	const struct throttle *t;
+	struct slice account;
+	int64_t password;
+	unsigned char net[16];
+	unsigned net_len;
+	bool has_network; /* an address, and not an exempt one */
 };
 
 static uint64_t
@@ -137,16 +140,38 @@ static void
 try_make(
     const struct throttle *t, struct slice account, int64_t password, const char *ip, struct try *y)
 {
-	unsigned char net[16] = {0};
-	unsigned address_len = 0, len = network_of(ip, net, &address_len);
+	unsigned address_len = 0;
 
-	y->has_network = len > 0;
+	*y = (struct try){.t = t, .account = account, .password = password};
+	y->net_len = network_of(ip, y->net, &address_len);
+	y->has_network = y->net_len > 0;
 	for (size_t i = 0; i < t->n_exempt; i++)
-		y->has_network = y->has_network && !net_has(&t->exempt[i], net, address_len);
-	y->account = hash_of(t, 'a', account, password, NULL, 0);
-	y->network = hash_of(t, 'n', slice_of(NULL, 0), 0, net, len);
-	y->pair = hash_of(t, 'p', account, password, net, len);
-	y->known = hash_of(t, 'k', account, 0, net, len);
+		y->has_network = y->has_network && !net_has(&t->exempt[i], y->net, address_len);
+}
+
+static uint64_t
+account_hash(const struct try *y)
+{
+	return hash_of(y->t, 'a', y->account, y->password, NULL, 0);
+}
+
+static uint64_t
+network_hash(const struct try *y)
+{
+	return hash_of(y->t, 'n', slice_of(NULL, 0), 0, y->net, y->net_len);
+}
+
+static uint64_t
+pair_hash(const struct try *y)
+{
+	return hash_of(y->t, 'p', y->account, y->password, y->net, y->net_len);
+}
+
+/* Of good logins. */
+static uint64_t
+known_hash(const struct try *y)
+{
+	return hash_of(y->t, 'k', y->account, 0, y->net, y->net_len);
 }
 
 /* ---- words ---- */
@@ -244,10 +269,10 @@ throttle_may(
 	struct try y;
 
 	try_make(t, account, password, ip, &y);
-	if (is_good(t, y.known, now_ms))
-		return !is_full(t, y.pair, t->p.account_max, now_ms);
-	return !is_full(t, y.account, t->p.account_max, now_ms) &&
-	       (!y.has_network || !is_full(t, y.network, t->p.network_max, now_ms));
+	if (is_good(t, known_hash(&y), now_ms))
+		return !is_full(t, pair_hash(&y), t->p.account_max, now_ms);
+	return !is_full(t, account_hash(&y), t->p.account_max, now_ms) &&
+	       (!y.has_network || !is_full(t, network_hash(&y), t->p.network_max, now_ms));
 }
 
 void
@@ -255,18 +280,20 @@ throttle_failed(
     struct throttle *t, struct slice account, int64_t password, const char *ip, uint64_t now_ms)
 {
 	bool is_first;
+	uint64_t pair;
 	struct try y;
 
 	try_make(t, account, password, ip, &y);
+	pair = pair_hash(&y);
 	/* one device with an old password must not hold all others of its network: only its first few count there */
 	is_first = t->p.account_max == 0 ||
-		   ahead(t, y.pair, now_ms) < PAIR_COUNTS * step_of(t, t->p.account_max);
+		   ahead(t, pair, now_ms) < PAIR_COUNTS * step_of(t, t->p.account_max);
 	if (y.has_network && is_first)
-		count(t, y.network, t->p.network_max, now_ms);
+		count(t, network_hash(&y), t->p.network_max, now_ms);
 	/* nor hold its owner who is elsewhere */
-	if (!is_good(t, y.known, now_ms))
-		count(t, y.account, t->p.account_max, now_ms);
-	count(t, y.pair, t->p.account_max, now_ms);
+	if (!is_good(t, known_hash(&y), now_ms))
+		count(t, account_hash(&y), t->p.account_max, now_ms);
+	count(t, pair, t->p.account_max, now_ms);
 }
 
 void
@@ -274,11 +301,13 @@ throttle_succeeded(
     struct throttle *t, struct slice account, int64_t password, const char *ip, uint64_t now_ms)
 {
 	_Atomic uint64_t *at;
+	uint64_t known;
 	struct try y;
 
 	try_make(t, account, password, ip, &y);
-	atomic_store(find(t, GOOD, y.known, true), word_make(y.known, now_ms));
-	at = find(t, COUNTS, y.pair, false);
+	known = known_hash(&y);
+	atomic_store(find(t, GOOD, known, true), word_make(known, now_ms));
+	at = find(t, COUNTS, pair_hash(&y), false);
 	if (at != NULL)
 		atomic_store(at, 0);
 }

@@ -58,7 +58,10 @@ put_str(struct log_line *l, const char *s)
 void
 log_begin(struct log_line *l, enum log_level level, const char *event)
 {
-	char stamp[64];
+	/* of the last line of this thread: most are of the same second */
+	static _Thread_local char second[32];
+	static _Thread_local time_t second_of = -1;
+	char ms[8];
 	struct timespec now;
 	struct tm tm;
 
@@ -68,10 +71,14 @@ log_begin(struct log_line *l, enum log_level level, const char *event)
 	if (!l->on)
 		return;
 	clock_gettime(CLOCK_REALTIME, &now);
-	gmtime_r(&now.tv_sec, &tm);
-	size_t n = strftime(stamp, sizeof(stamp), "%Y-%m-%dT%H:%M:%S", &tm);
-	snprintf(stamp + n, sizeof(stamp) - n, ".%03ldZ ", now.tv_nsec / 1000000);
-	put_str(l, stamp);
+	if (now.tv_sec != second_of) {
+		gmtime_r(&now.tv_sec, &tm);
+		strftime(second, sizeof(second), "%Y-%m-%dT%H:%M:%S", &tm);
+		second_of = now.tv_sec;
+	}
+	put_str(l, second);
+	snprintf(ms, sizeof(ms), ".%03uZ ", (unsigned)(now.tv_nsec / 1000000) % 1000);
+	put_str(l, ms);
 	put_str(l, log_program);
 	put_str(l, " level=");
 	put_str(l, level_names[level]);
