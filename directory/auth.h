@@ -33,6 +33,9 @@ struct auth_source {
  * is borrowed for the life of the process. 0; ERR_UNSUPPORTED: a mechanism there is no plugin for. */
 int auth_init(const char *const *mechs, size_t n_mechs, const struct auth_source *s);
 
+/* Whether a mechanism (without EXTERNAL) is one of them. */
+bool auth_offers(const char *mech);
+
 struct auth_params {
 	const char *mech, *service, *client_ip;
 	bool tls;
@@ -44,6 +47,10 @@ struct auth;
 int auth_new(const struct auth_params *p, struct auth **out);
 void auth_free(struct auth *a); /* NULL accepted */
 
+/* Who has that name (people_name_fold), so that the directory need not be asked, before the step that tells the name. u outlives a; a mechanism that takes
+ * note of something in it takes a copy. */
+void auth_offer(struct auth *a, const char *name, const struct person *u);
+
 enum auth_result { AUTH_MORE, AUTH_OK, AUTH_FAILED };
 /* The first step has has_initial and initial, later ones the response. MORE: challenge (reset first) is for the client. OK:
  * challenge is the final data, *has_final tells whether there is any. FAILED: *err_out is ERR_AUTH (also for a name that is not
@@ -53,6 +60,12 @@ enum auth_result auth_start(struct auth *a, bool has_initial, struct slice initi
     struct buf *challenge, bool *has_final, int *err_out);
 enum auth_result auth_step(
     struct auth *a, struct slice response, struct buf *challenge, bool *has_final, int *err_out);
+/* A wrong proof is counted by the directory, which blocks. After auth_count_late(a) that is left to auth_count_wrong, which is for a worker, whenever a step has
+ * failed; it does nothing when there is nothing to count. */
+void auth_count_late(struct auth *a);
+void auth_count_wrong(struct auth *a);
+/* Whether the next step asks nobody anything, when it is given this message: SCRAM with a person who was offered. */
+bool auth_is_quick(const struct auth *a);
 /* After OK: the person. Borrowed. */
 const struct person *auth_person(const struct auth *a);
 /* The name given, for the log; "" before it is known. Borrowed. */

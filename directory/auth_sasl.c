@@ -7,7 +7,10 @@
 
 #include "directory/auth_priv.h"
 
+#include "directory/auth_plain.h"
 #include "directory/saslprep.h"
+#include "directory/scram.h"
+#include "directory/scram_server.h"
 #include "lib/client_cert.h"
 #include "lib/err.h"
 #include "lib/log.h"
@@ -23,20 +26,31 @@
 
 enum { NAME_MAX_BYTES = 255 };
 
+/* Whose steps they are: Cyrus', or one of ours. */
+enum own { OWN_NOT, OWN_EXTERNAL, OWN_PLAIN, OWN_SCRAM };
+
 struct auth {
-	sasl_conn_t *conn;
+	enum own own;
+	sasl_conn_t *conn; /* of OWN_NOT alone */
 	sasl_callback_t callbacks[8];
 	sasl_channel_binding_t binding;
 	char mech[SASL_MECHNAMEMAX + 1];
 	char *binding_name, *ip, *service;
 	struct buf exporter, endpoint;
-	struct buf cert; /* EXTERNAL: there is no conn then */
-	char *name;      /* as given, prepared */
+	struct buf cert;           /* EXTERNAL */
+	struct scram_server scram; /* OWN_SCRAM */
+	char *authzid;             /* the same: as given, unescaped */
+	char *name;                /* as given, prepared */
 	struct person *person;
+	const struct person *offered; /* is the person if the name is this; borrowed */
+	char *offered_name;
 	bool is_decoy;
 	bool is_tried;       /* a password or proof is looked at: its outcome counts */
 	bool has_login_name; /* LOGIN: the name was sent */
-	int err;             /* what went wrong, when more is known than SASL's code tells */
+	bool is_begun;       /* OWN_SCRAM: its first message was read; OWN_PLAIN: its only one */
+	bool counts_late, owes_wrong;
+	bool is_borrowed; /* person is what was offered */
+	int err;          /* what went wrong, when more is known than SASL's code tells */
 };
 
 static struct {
@@ -84,8 +98,8 @@ cb_log(void *context, int level, const char *message)
 	return SASL_OK;
 }
 
-static bool
-offers(const char *mech)
+bool
+auth_offers(const char *mech)
 {
 	size_t n = strlen(mech);
 
@@ -106,10 +120,9 @@ cb_verifyfile(void *context, const char *file, sasl_verify_type_t type)
 	if (type != SASL_VRFY_PLUGIN)
 		return SASL_CONTINUE;
 	name = name == NULL ? file : name + 1;
-	if ((strstr(name, "libplain.") != NULL && offers("PLAIN")) ||
-	    (strstr(name, "liblogin.") != NULL && offers("LOGIN")) ||
-	    (strstr(name, "libgssapiv2.") != NULL && offers("GSSAPI")) ||
-	    (strstr(name, "libscram.") != NULL && strstr(self.mechs, "SCRAM-") != NULL))
+	if ((strstr(name, "liblogin.") != NULL && auth_offers("LOGIN")) ||
+	    (strstr(name, "libgssapiv2.") != NULL && auth_offers("GSSAPI")) ||
+	    (strstr(name, "libscram.") != NULL && strstr(self.mechs, "SCRAM-SHA-1") != NULL))
 		return SASL_OK;
 	return SASL_CONTINUE;
 }
@@ -140,6 +153,32 @@ cb_canon_user(sasl_conn_t *conn, void *context, const char *in, unsigned in_len,
 	return rc;
 }
 
+void
+auth_offer(struct auth *a, const char *name, const struct person *u)
+{
+	a->offered = u;
+	free(a->offered_name);
+	a->offered_name = xstrdup(name);
+}
+
+/* By the name as the mechanism has read it, whatever it was offered for. */
+static int
+person_find(struct auth *a, struct slice name)
+{
+	char folded[PEOPLE_NAME_MAX + 1];
+
+	if (a->person != NULL)
+		return 0;
+	if (a->offered == NULL || !people_name_fold(name, folded) ||
+	    strcmp(folded, a->offered_name) != 0)
+		return self.source->find(self.source->arg, name, a->service, &a->person);
+	/* what is verified may note in it what the server says; SCRAM only reads */
+	a->is_borrowed = a->own == OWN_SCRAM;
+	a->person =
+	    a->is_borrowed ? (struct person *)(uintptr_t)a->offered : person_copy(a->offered);
+	return 0;
+}
+
 /* What the directory has locked after wrong tries is not looked at either: the answer is the same for the right password. */
 static int
 may_try(struct auth *a)
@@ -153,30 +192,19 @@ may_try(struct auth *a)
 	return 0;
 }
 
-/* PLAIN and LOGIN. */
+/* Of a->name, which is prepared. SASL_OK, or a->err says more. */
 static int
-cb_checkpass(sasl_conn_t *conn, void *context, const char *user, const char *pass,
-    unsigned pass_len, struct propctx *props)
+check_password(struct auth *a, struct slice pass)
 {
-	struct auth *a = context;
-	struct slice name;
+	struct slice name = slice_str(a->name);
 	struct buf password;
 
-	(void)conn;
-	(void)props;
-	if (a->name == NULL)
-		a->name = strdup(user);
-	if (a->name == NULL) {
-		a->err = ERR_NOMEM;
-		return SASL_NOMEM;
-	}
-	name = slice_str(a->name);
 	buf_init(&password, SASLPREP_MAX * 4);
-	a->err = saslprep(slice_of(pass, pass_len), true, &password);
+	a->err = saslprep(pass, true, &password);
 	if (a->err != 0 || password.len == 0)
 		a->err = ERR_AUTH;
-	if (a->err == 0 && a->person == NULL)
-		a->err = self.source->find(self.source->arg, name, a->service, &a->person);
+	if (a->err == 0)
+		a->err = person_find(a, name);
 	if ((a->err == 0 || a->err == ERR_NOTFOUND) && may_try(a) != 0)
 		a->err = ERR_LIMIT;
 	if (a->err == 0)
@@ -188,6 +216,23 @@ cb_checkpass(sasl_conn_t *conn, void *context, const char *user, const char *pas
 	return a->err == 0 ? SASL_OK : a->err == ERR_TEMP ? SASL_UNAVAIL : SASL_BADAUTH;
 }
 
+/* LOGIN. */
+static int
+cb_checkpass(sasl_conn_t *conn, void *context, const char *user, const char *pass,
+    unsigned pass_len, struct propctx *props)
+{
+	struct auth *a = context;
+
+	(void)conn;
+	(void)props;
+	if (a->name == NULL)
+		a->name = strdup(user);
+	if (a->name == NULL) {
+		a->err = ERR_NOMEM;
+		return SASL_NOMEM;
+	}
+	return check_password(a, slice_of(pass, pass_len));
+}
 static bool
 is_gssapi(const struct auth *a)
 {
@@ -242,9 +287,7 @@ static int
 scram_value(struct auth *a, struct buf *value)
 {
 	struct slice name = slice_str(auth_name(a));
-	int err = a->person != NULL
-		      ? 0
-		      : self.source->find(self.source->arg, name, a->service, &a->person);
+	int err = person_find(a, name);
 
 	if (err != 0 && err != ERR_NOTFOUND)
 		return err;
@@ -425,19 +468,32 @@ conn_setup(struct auth *a, const struct auth_params *p)
 	return 0;
 }
 
+static enum own
+own_of(const char *mech)
+{
+	return strcasecmp(mech, "EXTERNAL") == 0 ? OWN_EXTERNAL
+	       : strcasecmp(mech, "PLAIN") == 0  ? OWN_PLAIN
+	       : strcasecmp(mech, "SCRAM-SHA-256") == 0 ||
+		       strcasecmp(mech, "SCRAM-SHA-256-PLUS") == 0
+		   ? OWN_SCRAM
+		   : OWN_NOT;
+}
+
 int
 auth_new(const struct auth_params *p, struct auth **out)
 {
-	bool is_external = strcasecmp(p->mech, "EXTERNAL") == 0;
+	enum own own = own_of(p->mech);
+	bool is_external = own == OWN_EXTERNAL;
 	struct auth *a;
 	int err;
 
-	if (strlen(p->mech) > SASL_MECHNAMEMAX || (!is_external && !offers(p->mech)) ||
+	if (strlen(p->mech) > SASL_MECHNAMEMAX || (!is_external && !auth_offers(p->mech)) ||
 	    (!p->tls && is_plaintext(p->mech)))
 		return ERR_UNSUPPORTED;
 	if (is_external && (self.source->by_cert == NULL || !p->tls || p->peer_cert.len == 0))
 		return ERR_UNSUPPORTED;
 	a = xcalloc(1, sizeof(*a));
+	a->own = own;
 	snprintf(a->mech, sizeof(a->mech), "%s", p->mech);
 	a->ip = xstrdup(p->client_ip == NULL ? "" : p->client_ip);
 	a->service = xstrdup(p->service);
@@ -447,9 +503,10 @@ auth_new(const struct auth_params *p, struct auth **out)
 	buf_append_slice(&a->exporter, p->binding_exporter);
 	buf_append_slice(&a->endpoint, p->binding_endpoint);
 	err = a->exporter.err != 0 ? a->exporter.err : a->endpoint.err;
+	scram_server_init(&a->scram);
 	if (err == 0 && is_external)
 		err = buf_append_slice(&a->cert, p->peer_cert);
-	else if (err == 0)
+	else if (err == 0 && own == OWN_NOT)
 		err = conn_setup(a, p);
 	if (err != 0) {
 		auth_free(a);
@@ -465,10 +522,14 @@ auth_free(struct auth *a)
 	if (a == NULL)
 		return;
 	sasl_dispose(&a->conn);
-	person_free(a->person);
+	if (!a->is_borrowed)
+		person_free(a->person);
+	free(a->offered_name);
 	buf_wipe(&a->exporter);
 	buf_done(&a->endpoint);
 	buf_done(&a->cert);
+	scram_server_done(&a->scram);
+	free(a->authzid);
 	free(a->binding_name);
 	free(a->ip);
 	free(a->service);
@@ -489,13 +550,15 @@ binding_choose(struct auth *a, struct slice initial)
 
 	snprintf(plus, sizeof(plus), "%s-PLUS", a->mech);
 	err = auth_scram_binding(
-	    a->mech, initial, offers(plus), a->exporter.len > 0 || a->endpoint.len > 0, &name);
+	    a->mech, initial, auth_offers(plus), a->exporter.len > 0 || a->endpoint.len > 0, &name);
 	if (err != 0 || name == NULL)
 		return err;
 	data = strcmp(name, "tls-exporter") == 0 ? &a->exporter : &a->endpoint;
 	if (data->len == 0)
 		return ERR_AUTH;
 	a->binding_name = xstrdup(name);
+	if (a->own == OWN_SCRAM)
+		return 0;
 	a->binding = (sasl_channel_binding_t){.name = a->binding_name,
 	    .critical = 1,
 	    .len = (unsigned long)data->len,
@@ -574,12 +637,155 @@ finish(struct auth *a, int rc, const char *out, unsigned out_len, struct buf *ch
 	else
 		*err_out = err_of(a, rc);
 	if (a->is_tried && is_scram(a->mech) && *err_out == ERR_AUTH && a->person != NULL &&
-	    !a->is_decoy && self.source->count_wrong != NULL)
-		self.source->count_wrong(self.source->arg, a->person);
+	    !a->is_decoy && self.source->count_wrong != NULL) {
+		a->owes_wrong = true;
+		if (!a->counts_late)
+			auth_count_wrong(a);
+	}
 	if (a->is_tried && self.source->tried != NULL && (rc == SASL_OK || *err_out == ERR_AUTH))
 		self.source->tried(
 		    self.source->arg, a->person, slice_str(auth_name(a)), a->ip, rc == SASL_OK);
 	return rc == SASL_OK ? AUTH_OK : AUTH_FAILED;
+}
+
+void
+auth_count_late(struct auth *a)
+{
+	a->counts_late = true;
+}
+
+void
+auth_count_wrong(struct auth *a)
+{
+	if (a->owes_wrong)
+		self.source->count_wrong(self.source->arg, a->person);
+	a->owes_wrong = false;
+}
+
+bool
+auth_is_quick(const struct auth *a)
+{
+	return a->own == OWN_SCRAM && (a->is_begun || a->offered != NULL);
+}
+
+static enum auth_result
+failed(int err, int *err_out)
+{
+	*err_out = err;
+	return AUTH_FAILED;
+}
+
+/* As cb_canon_user, for the mechanisms that are ours. */
+static int
+name_take(struct auth *a, struct slice given)
+{
+	struct buf b;
+	int err;
+
+	buf_init(&b, NAME_MAX_BYTES);
+	err = saslprep(given, true, &b);
+	if (err == 0 && b.len == 0)
+		err = ERR_SYNTAX;
+	if (err == 0)
+		a->name = slice_dup(buf_slice(&b));
+	buf_done(&b);
+	return err == 0 || err == ERR_NOMEM ? err : ERR_SYNTAX;
+}
+
+static int
+authzid_check(struct auth *a, struct slice want)
+{
+	bool may = want.len == 0 || slice_caseeq(want, slice_str(auth_name(a))) ||
+		   (a->person != NULL && auth_may_act_as(a->person, want));
+
+	if (may)
+		return SASL_OK;
+	a->err = ERR_DENIED;
+	return SASL_NOAUTHZ;
+}
+
+/* RFC 4616. */
+static enum auth_result
+plain(struct auth *a, bool has_message, struct slice message, struct buf *challenge,
+    bool *has_final, int *err_out)
+{
+	struct auth_plain m;
+	int err, rc;
+
+	*has_final = false;
+	buf_reset(challenge);
+	if (!has_message && !a->is_begun)
+		return AUTH_MORE;
+	if (a->is_begun || auth_plain_parse(message, &m) != 0)
+		return failed(ERR_SYNTAX, err_out);
+	a->is_begun = true;
+	err = name_take(a, m.name);
+	if (err != 0)
+		return failed(err, err_out);
+	rc = check_password(a, m.password);
+	if (rc == SASL_OK)
+		rc = authzid_check(a, m.authzid);
+	return finish(a, rc, NULL, 0, challenge, has_final, err_out);
+}
+
+/* RFC 5802: the keys of the one whom the client's first message names, or decoys. */
+static enum auth_result
+scram_begin(struct auth *a, struct slice message, struct buf *challenge, int *err_out)
+{
+	struct buf name, authzid, value;
+	int err = binding_choose(a, message);
+
+	buf_init(&name, AUTH_STEP_MAX);
+	buf_init(&authzid, AUTH_STEP_MAX);
+	buf_init(&value, 1024);
+	if (err == 0)
+		err = scram_server_first(&a->scram, message, &name, &authzid);
+	if (err == 0)
+		err = name_take(a, buf_slice(&name));
+	if (err == 0) {
+		a->is_begun = true;
+		a->authzid = slice_dup(buf_slice(&authzid));
+		err = scram_value(a, &value);
+	}
+	if (err == 0 && scram_server_challenge(&a->scram, buf_slice(&value), challenge) != 0) {
+		/* what stands there is none of ours: nobody signs in by it */
+		a->is_decoy = true;
+		buf_reset(&value);
+		err = scram_decoy(self.source->secret, slice_str(a->name), false, &value);
+		if (err == 0)
+			err = scram_server_challenge(&a->scram, buf_slice(&value), challenge);
+	}
+	buf_done(&name);
+	buf_done(&authzid);
+	buf_wipe(&value);
+	return err == 0 ? AUTH_MORE : failed(err == ERR_NOMEM ? ERR_TEMP : err, err_out);
+}
+
+static enum auth_result
+scram(struct auth *a, bool has_message, struct slice message, struct buf *challenge,
+    bool *has_final, int *err_out)
+{
+	struct slice binding = slice_of(NULL, 0);
+	enum auth_result res;
+	struct buf last;
+	int err, rc;
+
+	*has_final = false;
+	buf_reset(challenge);
+	if (!a->is_begun)
+		return has_message ? scram_begin(a, message, challenge, err_out) : AUTH_MORE;
+	if (a->binding_name != NULL)
+		binding = buf_slice(
+		    strcmp(a->binding_name, "tls-exporter") == 0 ? &a->exporter : &a->endpoint);
+	buf_init(&last, 256);
+	err = scram_server_final(&a->scram, message, binding, &last);
+	rc = err == 0            ? authzid_check(a, slice_str(a->authzid))
+	     : err == ERR_SYNTAX ? SASL_BADPROT
+				 : SASL_BADAUTH;
+	res = finish(
+	    a, rc, (const char *)last.data, (unsigned)last.len, challenge, has_final, err_out);
+	buf_done(&last);
+	return res;
 }
 
 /* RFC 4422 A: the client's one message is who it wants to be; without it, it is asked by an empty challenge. */
@@ -600,6 +806,17 @@ external(struct auth *a, bool has_message, struct slice message, struct buf *cha
 	return *err_out == 0 ? AUTH_OK : AUTH_FAILED;
 }
 
+/* A message of a mechanism that is not Cyrus'. */
+static enum auth_result
+own_step(struct auth *a, bool has_message, struct slice message, struct buf *challenge,
+    bool *has_final, int *err_out)
+{
+	return a->own == OWN_PLAIN ? plain(a, has_message, message, challenge, has_final, err_out)
+	       : a->own == OWN_SCRAM
+		   ? scram(a, has_message, message, challenge, has_final, err_out)
+		   : external(a, has_message, message, challenge, has_final, err_out);
+}
+
 enum auth_result
 auth_start(struct auth *a, bool has_initial, struct slice initial, struct buf *challenge,
     bool *has_final, int *err_out)
@@ -612,8 +829,8 @@ auth_start(struct auth *a, bool has_initial, struct slice initial, struct buf *c
 		*err_out = ERR_SYNTAX;
 		return AUTH_FAILED;
 	}
-	if (a->conn == NULL)
-		return external(a, has_initial, initial, challenge, has_final, err_out);
+	if (a->own != OWN_NOT)
+		return own_step(a, has_initial, initial, challenge, has_final, err_out);
 	if (has_initial && initial.len > 0 && !login_check(a, initial)) {
 		*err_out = ERR_AUTH;
 		return AUTH_FAILED;
@@ -643,8 +860,8 @@ auth_step(
 		*err_out = ERR_SYNTAX;
 		return AUTH_FAILED;
 	}
-	if (a->conn == NULL)
-		return external(a, true, response, challenge, has_final, err_out);
+	if (a->own != OWN_NOT)
+		return own_step(a, true, response, challenge, has_final, err_out);
 	if (!login_check(a, response)) {
 		*err_out = ERR_AUTH;
 		return AUTH_FAILED;

@@ -32,6 +32,8 @@ void dir_close(struct dir *d);
 int dir_open_conf(
     const struct conf *c, const char *bind_dn, struct slice password, struct dir **out);
 const char *dir_base(const struct dir *d);
+/* Rises with each read that another server answered than the one that is watched (dir_watch.h), which may be behind it; while none is watched, with each. */
+uint64_t dir_elsewhere(const struct dir *d);
 
 struct dir_attr {
 	char *name; /* as the server gave it, options included: "userCertificate;binary" */

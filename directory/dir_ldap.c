@@ -136,6 +136,8 @@ search_rc(struct dir *d, const char *base, int scope, const char *filter, const 
 		rc = ldap_search_ext_s(l->ld, base, scope, filter, (char **)(uintptr_t)attrs, 0,
 		    NULL, NULL, &tv, limit, &res);
 		rc = dir_link_rc(l, rc);
+		if (l->uri != d->watched)
+			d->n_elsewhere++;
 		if (rc == LDAP_SUCCESS)
 			*err_out = result_copy(l->ld, res, out);
 		ldap_msgfree(res);
@@ -144,6 +146,12 @@ search_rc(struct dir *d, const char *base, int scope, const char *filter, const 
 			return rc;
 	}
 	return rc;
+}
+
+uint64_t
+dir_elsewhere(const struct dir *d)
+{
+	return d->n_elsewhere;
 }
 
 int

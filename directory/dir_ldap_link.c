@@ -104,6 +104,7 @@ dir_open(const struct dir_params *p, struct dir **out)
 	d->probe_at = xcalloc(p->n_uris, sizeof(*d->probe_at));
 	d->is_probed = xcalloc(p->n_uris, sizeof(*d->is_probed));
 	d->n_uris = p->n_uris;
+	d->watched = p->n_uris;
 	for (size_t i = 0; i < p->n_uris; i++)
 		d->uris[i] = xstrdup(p->uris[i]);
 	d->starttls = p->starttls;

@@ -35,6 +35,8 @@ struct dir {
 	unsigned timeout_ms, pool_max;
 	bool
 	    is_told; /* the caller tells why there is no connection: dir_sign_in, before there are threads */
+	_Atomic size_t watched; /* the server of dir_watch; n_uris: none */
+	_Atomic uint64_t n_elsewhere;
 	pthread_mutex_t lock; /* pools, down_until, is_probed */
 	struct pool service, verify;
 };

@@ -156,6 +156,13 @@ on_entry(struct watch *w, struct link *l, LDAPMessage *m)
 }
 
 static void
+heard(struct watch *w, uint64_t ms)
+{
+	if (w->p->heard_ms != NULL)
+		*w->p->heard_ms = ms;
+}
+
+static void
 refresh_end(struct watch *w)
 {
 	w->in_refresh = false;
@@ -252,6 +259,7 @@ watch_sync(struct watch *w, struct link *l)
 	if (w->cookie.len == 0)
 		cookie_begin(w, l);
 	w->in_refresh = true;
+	w->d->watched = l->uri;
 	rc = sync_send(w, l, &id);
 	while (rc == LDAP_SUCCESS) {
 		unsigned wait_ms = heart != 0 ? w->d->timeout_ms : HEART_MS;
@@ -268,8 +276,13 @@ watch_sync(struct watch *w, struct link *l)
 		else
 			rc = ldap_search_ext(l->ld, "", LDAP_SCOPE_BASE, "(objectClass=*)", none, 0,
 			    NULL, NULL, NULL, 1, &heart);
+		/* after what the message told was passed on */
+		if (rc == LDAP_SUCCESS && got > 0 && !w->in_refresh)
+			heard(w, dir_now_ms());
 		ldap_msgfree(m);
 	}
+	heard(w, 0);
+	w->d->watched = w->d->n_uris;
 	return rc;
 }
 

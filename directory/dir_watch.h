@@ -18,6 +18,9 @@ struct dir_watch_params {
 	const char *const *attrs;  /* NULL-terminated */
 	const char *attr_modified; /* by which to ask, a GeneralizedTime: "modifyTimestamp" */
 	bool poll_only;
+	/* When the server was last heard of (CLOCK_MONOTONIC, ms) that tells each change as it happens; 0: there is none now, or what changed before is not
+	 * all told yet. NULL accepted. */
+	_Atomic uint64_t *heard_ms;
 	dir_watch_fn fn; /* from the calling thread; e is borrowed */
 	void *arg;
 };

@@ -2,6 +2,9 @@
  * list; the loop finds by them whose rights rest on the entry, or may come to rest on it, and has a worker look at these people anew: nobody else is looked
  * at. A directory that does not answer changes nothing: what was known stays, for ticket_seconds at most, and is looked at again until there is an answer.
  *
+ * What a login was given is kept (login_memory.h) for as long as its person is known here and nothing of it changes, and given to the next one, but only while the
+ * directory is heard of: FRESH_MS after its last sign of life it is asked again, as it is where changes are polled for.
+ *
  * A person is known here while sessions watch it, and for LINGER_MS after a login, so that a login costs no second look. At most JOBS_MAX looks are under
  * way, so that logins do not wait behind a thousand of them. */
 #include "config.h"
@@ -29,6 +32,9 @@ enum {
 	JOBS_MAX = 2,
 	TICK_MS = 1000,
 	LINGER_MS = 60000,
+	FRESH_MS = 3000, /* dir_ldap_watch.c asks for a sign of life each 1.5 s */
+	MEMORY_MAX = 16 << 20,
+	CHANGES = 256,    /* of late */
 	SWEEP_MS = 60000, /* where removals are not heard of, everybody is looked at so often */
 };
 
@@ -77,12 +83,20 @@ struct live {
 	struct person_now *queue, **queue_tail;
 	struct loop_timer *tick;
 	unsigned n_jobs;
+	struct login_memory *memory;
+	struct {
+		uint32_t hash;
+		bool is_subject;
+	} changes[CHANGES]; /* the keys of late, in a ring */
+	uint64_t n_changes;
 	bool is_off, is_polling;
 	/* between the thread and the loop */
 	pthread_mutex_t lock;
 	struct buf keys;   /* each u8 1 subject, 0 entry; then the key and NUL */
 	struct buf raised; /* people_epochs_put */
 	bool any, polling;
+	atomic_bool is_pending; /* some of these wait */
+	_Atomic uint64_t heard_ms;
 	int event;
 	bool poll_only;
 	struct dir_watch_params params;
@@ -90,14 +104,20 @@ struct live {
 
 static void queue_run(struct live *v);
 
-static unsigned
-hash_of(const char *s)
+static uint32_t
+whole_hash(const char *s)
 {
 	uint32_t h = 2166136261u;
 
 	for (; *s != '\0'; s++)
 		h = (h ^ (unsigned char)*s) * 16777619u;
-	return h % BUCKETS;
+	return h;
+}
+
+static unsigned
+hash_of(const char *s)
+{
+	return whole_hash(s) % BUCKETS;
 }
 
 static int64_t
@@ -184,8 +204,9 @@ person_make(struct live *v, const char *account, const char *login)
 }
 
 static void
-person_drop(struct person_now *p)
+person_drop(struct live *v, struct person_now *p)
 {
+	login_memory_drop(v->memory, p->account); /* nobody would hear of what changes */
 	deps_drop(p);
 	if (p->next != NULL)
 		p->next->at = p->at;
@@ -199,6 +220,7 @@ person_drop(struct person_now *p)
 static void
 person_look(struct live *v, struct person_now *p)
 {
+	login_memory_drop(v->memory, p->account);
 	p->is_dirty = true;
 	if (p->is_queued || p->is_looked_at)
 		return; /* what is under way may have read before the change: is_dirty has it looked at again */
@@ -332,6 +354,7 @@ live_done(struct live *v, struct job *j)
 			tell_ended(p->watches->conn, p->watches->number, LOOKUP_ENDED_PERSON);
 			watch_drop(v, p->watches);
 		}
+		login_memory_drop(v->memory, p->account);
 		deps_drop(p);
 		p->linger_until = 0;
 	} else if (p != NULL) {
@@ -343,20 +366,85 @@ live_done(struct live *v, struct job *j)
 	queue_run(v);
 }
 
+/* ---- what is known ---- */
+
+uint64_t
+live_mark(const struct live *v)
+{
+	return v->n_changes;
+}
+
+/* Whether a change since mark is of what the facts rest on, or may be. */
+static bool
+is_changed_since(const struct live *v, uint64_t mark, const struct login_facts *f, const char *name)
+{
+	if (v->n_changes - mark > CHANGES)
+		return true;
+	for (uint64_t n = mark; n < v->n_changes; n++) {
+		uint32_t hash = v->changes[n % CHANGES].hash;
+		bool is_subject = v->changes[n % CHANGES].is_subject;
+
+		if (name != NULL && hash == whole_hash(name))
+			return true;
+		for (size_t i = 0; i < (is_subject ? f->n_subjects : f->n_deps); i++)
+			if (hash == whole_hash(f->deps[i]))
+				return true;
+	}
+	return false;
+}
+
+/* Changes are heard of as they happen, and all that were heard of are looked at. */
+static bool
+is_heard(struct live *v)
+{
+	uint64_t heard = v->heard_ms;
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return heard != 0 && !v->is_pending &&
+	       (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000 < heard + FRESH_MS;
+}
+
+struct login_known *
+live_known(struct live *v, const char *name)
+{
+	return is_heard(v) ? login_memory_find(v->memory, name, now_s()) : NULL;
+}
+
 void
-live_login(struct live *v, struct login_facts *f)
+live_login_again(struct live *v, const struct login_known *k)
+{
+	struct person_now *p = person_find(v, k->facts.account);
+
+	if (p != NULL)
+		p->linger_until = loop_now_ms(v->loop) + LINGER_MS;
+}
+
+void
+live_login(
+    struct live *v, struct login_facts *f, uint64_t mark, const char *name, struct login_known *k)
 {
 	struct person_now *p = person_make(v, f->account, f->login);
+	char key[PEOPLE_NAME_MAX + 2] = {PEOPLE_KEY_NAME};
 
+	if (name != NULL)
+		snprintf(key + 1, sizeof(key) - 1, "%s", name);
 	p->linger_until = loop_now_ms(v->loop) + LINGER_MS;
+	if (is_changed_since(v, mark, f, name == NULL ? NULL : key)) {
+		person_look(v, p);
+		return;
+	}
 	/* others of this person may have to be told what this login found */
 	for (const struct watch *w = p->watches; w != NULL; w = w->next)
 		if (f->epoch > w->epoch || memcmp(w->state, f->state, sizeof(w->state)) != 0) {
 			person_look(v, p);
 			return;
 		}
-	if (!p->is_dirty && !p->is_looked_at)
+	if (!p->is_dirty && !p->is_looked_at) {
 		deps_take(v, p, f);
+		if (k != NULL && name != NULL && is_heard(v))
+			login_memory_put(v->memory, name, k);
+	}
 	p->looked_ms = loop_now_ms(v->loop);
 }
 
@@ -452,8 +540,8 @@ on_tick(void *arg)
 		if (p->retry_at != 0 ? now >= p->retry_at : is_due && p->watches != NULL)
 			person_look(v, p);
 		if (p->watches == NULL && now > p->linger_until && !p->is_queued &&
-		    !p->is_looked_at)
-			person_drop(p);
+		    !p->is_looked_at && !login_memory_has(v->memory, p->account, now_s()))
+			person_drop(v, p);
 	}
 	queue_run(v);
 	loop_timer_set(v->tick, TICK_MS);
@@ -464,6 +552,14 @@ on_tick(void *arg)
 static void
 on_key(struct live *v, bool is_subject, const char *key)
 {
+	v->changes[v->n_changes % CHANGES].hash = whole_hash(key);
+	v->changes[v->n_changes++ % CHANGES].is_subject = is_subject;
+	if (strcmp(key, PEOPLE_KEY_ALL) == 0) {
+		v->n_changes += CHANGES;
+		login_memory_clear(v->memory);
+	} else if (key[0] == PEOPLE_KEY_NAME) {
+		login_memory_drop_name(v->memory, key + 1);
+	}
 	for (struct dep *d = v->by_key[hash_of(key)]; d != NULL; d = d->next)
 		/* of what a changed entry names, only persons, posts and groups become something by it */
 		if ((!is_subject || d->is_subject) && strcmp(d->key, key) == 0)
@@ -495,6 +591,7 @@ on_changes(void *arg, int events)
 	buf_init(&v->raised, (size_t)16 << 20);
 	any = v->any || keys.err != 0;
 	v->any = false;
+	v->is_pending = false;
 	v->is_polling = v->polling;
 	pthread_mutex_unlock(&v->lock);
 	people_epochs_each(buf_slice(&raised), on_raised, v);
@@ -503,8 +600,10 @@ on_changes(void *arg, int events)
 		    "more epochs were raised at once than are kept: tickets of the others are "
 		    "good until they end (ticket_seconds)");
 	buf_done(&raised);
-	if (any)
+	if (any) {
+		v->n_changes += CHANGES + 1;
 		look_at_all(v);
+	}
 	for (size_t at = 0; !any && at < keys.len;) {
 		const char *key = (const char *)keys.data + at + 1;
 
@@ -536,6 +635,7 @@ on_dir_event(void *arg, enum dir_watch_kind kind, const struct dir_entry *e)
 	uint64_t epoch;
 
 	pthread_mutex_lock(&v->lock);
+	v->is_pending = true;
 	switch (kind) {
 	case DIR_WATCH_CHANGE:
 	case DIR_WATCH_GONE:
@@ -584,6 +684,7 @@ live_new(struct loop *l, struct work *w, struct dir *d, struct people *p, const 
 	v->dir = d;
 	v->people = p;
 	v->epochs = epochs;
+	v->memory = login_memory_new(MEMORY_MAX);
 	memcpy(v->token_key, token_key, sizeof(v->token_key));
 	v->queue_tail = &v->queue;
 	buf_init(&v->keys, (size_t)16 << 20);
@@ -602,6 +703,7 @@ live_new(struct loop *l, struct work *w, struct dir *d, struct people *p, const 
 	v->params = (struct dir_watch_params){.attrs = people_watch_attrs(p),
 	    .attr_modified = conf_str(c, "dir_attr_modified"),
 	    .poll_only = strcmp(how, "poll") == 0,
+	    .heard_ms = &v->heard_ms,
 	    .fn = on_dir_event,
 	    .arg = v};
 	/* signals are the loop's */

@@ -13,7 +13,7 @@ directory_libcvlookup_a_SOURCES = directory/lookup_client.h directory/lookup_cli
 # --- names and keys: pure ---
 noinst_LIBRARIES += directory/libcvnames.a
 directory_libcvnames_a_SOURCES = directory/escape.h directory/escape.c directory/saslprep.h directory/saslprep.c \
-	directory/scram.h directory/scram.c directory/dir_entry.c directory/sync_value.h directory/sync_value.c directory/ppolicy.h directory/ppolicy.c \
+	directory/scram.h directory/scram.c directory/scram_server.h directory/scram_server.c directory/dir_entry.c directory/sync_value.h directory/sync_value.c directory/ppolicy.h directory/ppolicy.c \
 	directory/assignment.h directory/assignment.c
 directory_libcvnames_a_CFLAGS = $(AM_CFLAGS) $(IDN_CFLAGS)
 
@@ -26,11 +26,11 @@ directory_libcvldap_a_CFLAGS = $(AM_CFLAGS) $(LDAP_CFLAGS)
 # --- libcvpeople.a: who is who ---
 noinst_LIBRARIES += directory/libcvpeople.a
 directory_libcvpeople_a_SOURCES = directory/people.h directory/people_priv.h directory/people.c directory/people_func.c \
-	directory/people_rcpt.c directory/people_rules.c directory/people_route.c directory/people_address.c directory/people_agency.c directory/people_watch.c directory/people_acl.c directory/people_policy.c directory/people_app.c
+	directory/people_rcpt.c directory/people_rules.c directory/people_route.c directory/people_address.c directory/people_agency.c directory/people_watch.c directory/people_acl.c directory/people_policy.c directory/people_app.c directory/people_known.c
 
 # --- libcvauth.a: the wrapper of Cyrus SASL ---
 noinst_LIBRARIES += directory/libcvauth.a
-directory_libcvauth_a_SOURCES = directory/auth.h directory/auth_priv.h directory/auth_sasl.c directory/auth_scram.c directory/auth_external.c
+directory_libcvauth_a_SOURCES = directory/auth.h directory/auth_priv.h directory/auth_sasl.c directory/auth_scram.c directory/auth_external.c directory/auth_plain.h directory/auth_plain.c
 directory_libcvauth_a_CFLAGS = $(AM_CFLAGS) $(SASL_CFLAGS)
 
 # --- libcvdns.a: the wrapper of libunbound ---
@@ -41,7 +41,7 @@ directory_libcvdns_a_CFLAGS = $(AM_CFLAGS) $(UNBOUND_CFLAGS)
 # --- the lookup role ---
 pkglibexec_PROGRAMS += congvu-lookup
 congvu_lookup_SOURCES = directory/lookup.c directory/live.h directory/live.c directory/lookup_dns.h directory/lookup_dns.c directory/lookup_login.h directory/lookup_login.c \
-	directory/dns_rdata.h directory/dns_rdata.c directory/work.h directory/work_priv.h directory/work.c directory/work_judge.c directory/login_cache.h directory/login_cache.c \
+	directory/dns_rdata.h directory/dns_rdata.c directory/work.h directory/work_priv.h directory/work.c directory/work_judge.c directory/login_cache.h directory/login_cache.c directory/login_memory.h directory/login_memory.c \
 	directory/throttle.h directory/throttle.c directory/cert_person.h directory/cert_person.c directory/gssapi_env.h directory/gssapi_env.c
 congvu_lookup_LDADD = store/libcvstore.a directory/libcvdns.a directory/libcvlookup.a directory/libcvtoken.a directory/libcvauth.a directory/libcvpeople.a \
 	directory/libcvldap.a directory/libcvnames.a lib/libcvmail.a lib/libcvcrypto.a $(CV_ROLE_LIBS) $(CV_MAIL_LIBS) \
@@ -64,7 +64,7 @@ directory_libcvdirfake_a_SOURCES = directory/dir_fake.h directory/dir_fake.c
 
 # --- unit tests ---
 CV_DIR_TESTS = tests/unit/ppolicy_test tests/unit/token_test tests/unit/escape_test tests/unit/scram_test tests/unit/people_test tests/unit/auth_test \
-	tests/unit/ctl_rows_test tests/unit/login_cache_test tests/unit/throttle_test tests/unit/cert_person_test tests/unit/sync_value_test tests/unit/assignment_test
+	tests/unit/ctl_rows_test tests/unit/login_cache_test tests/unit/login_memory_test tests/unit/live_test tests/unit/throttle_test tests/unit/cert_person_test tests/unit/sync_value_test tests/unit/assignment_test
 check_PROGRAMS += $(CV_DIR_TESTS)
 TESTS += $(CV_DIR_TESTS)
 CV_DIR_TEST_LIBS = directory/libcvnames.a lib/libcvmail.a lib/libcvcrypto.a lib/libcv.a $(IDN_LIBS) $(CV_MAIL_LIBS) $(CRYPTO_LIBS)
@@ -96,6 +96,13 @@ tests_unit_throttle_test_SOURCES = tests/unit/throttle_test.c directory/throttle
 tests_unit_throttle_test_LDADD = $(CV_DIR_TEST_LIBS) $(CMOCKA_LIBS)
 tests_unit_login_cache_test_SOURCES = tests/unit/login_cache_test.c directory/login_cache.c
 tests_unit_login_cache_test_LDADD = $(CV_DIR_TEST_LIBS) $(CMOCKA_LIBS) -lpthread
+tests_unit_login_memory_test_SOURCES = tests/unit/login_memory_test.c directory/login_memory.c
+tests_unit_login_memory_test_LDADD = directory/libcvpeople.a directory/libcvdirfake.a lib/libcvipc.a lib/libcvloop.a lib/libcvconf.a $(CV_DIR_TEST_LIBS) \
+	$(EVENT_LIBS) $(CONFUSE_LIBS) $(CMOCKA_LIBS)
+tests_unit_live_test_SOURCES = tests/unit/live_test.c directory/live.c directory/login_memory.c
+tests_unit_live_test_CPPFLAGS = $(AM_CPPFLAGS) -Ddir_watch=live_test_watch
+tests_unit_live_test_LDADD = directory/libcvpeople.a directory/libcvdirfake.a directory/libcvtoken.a lib/libcvipc.a lib/libcvloop.a lib/libcvconf.a \
+	$(CV_DIR_TEST_LIBS) $(EVENT_LIBS) $(CONFUSE_LIBS) $(CMOCKA_LIBS) -lpthread
 
 check_PROGRAMS += tests/unit/fetch_test tests/unit/fetch_probe
 TESTS += tests/unit/fetch_test tests/unit/fetch_wire_test.py
@@ -115,7 +122,7 @@ tests_fuzz_fetch_fuzz_LDADD = $(CV_FETCH_TEST_LIBS)
 CV_FUZZ += tests/fuzz/signin_fuzz
 tests_fuzz_signin_fuzz_SOURCES = tests/fuzz/signin_fuzz.c $(CV_FUZZ_MAIN)
 tests_fuzz_signin_fuzz_LDFLAGS = $(AM_LDFLAGS) $(CV_FUZZLINK)
-tests_fuzz_signin_fuzz_LDADD = directory/libcvpeople.a directory/libcvdirfake.a lib/libcvconf.a $(CV_DIR_TEST_LIBS) $(CONFUSE_LIBS)
+tests_fuzz_signin_fuzz_LDADD = directory/libcvauth.a directory/libcvpeople.a directory/libcvdirfake.a lib/libcvconf.a $(CV_DIR_TEST_LIBS) $(CONFUSE_LIBS)
 CV_FUZZ += tests/fuzz/token_fuzz tests/fuzz/escape_fuzz tests/fuzz/rows_fuzz tests/fuzz/auth_fuzz
 tests_fuzz_token_fuzz_SOURCES = tests/fuzz/token_fuzz.c $(CV_FUZZ_MAIN)
 tests_fuzz_token_fuzz_LDFLAGS = $(AM_LDFLAGS) $(CV_FUZZLINK)

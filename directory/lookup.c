@@ -5,6 +5,7 @@
  * answer tells whether the name exists. */
 #include "config.h"
 
+#include "directory/auth_plain.h"
 #include "directory/live.h"
 #include "directory/lookup_client.h"
 #include "directory/lookup_dns.h"
@@ -20,6 +21,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sysexits.h>
 #include <time.h>
 #include <unistd.h>
@@ -43,6 +45,10 @@ struct exchange {
 	bool is_dead; /* free it when the worker is done */
 	uint64_t deadline;
 	char mech[24], ip[64], service[8];
+	char login[PEOPLE_NAME_MAX +
+		   1];             /* the name it signs in by, folded; "": not one that is kept */
+	struct login_known *known; /* by that name; NULL: nothing. Held */
+	uint64_t mark, elsewhere;  /* of when it began */
 	struct exchange *next;
 };
 struct client {
@@ -83,6 +89,14 @@ exchange_at(struct ipc_conn *c, uint32_t id)
 }
 
 static void
+exchange_free(struct exchange *x)
+{
+	auth_free(x->auth);
+	login_known_release(x->known);
+	free(x);
+}
+
+static void
 exchange_remove(struct exchange **at)
 {
 	struct exchange *x = *at;
@@ -95,8 +109,7 @@ exchange_remove(struct exchange **at)
 		x->is_dead = true;
 		return;
 	}
-	auth_free(x->auth);
-	free(x);
+	exchange_free(x);
 }
 
 static void
@@ -156,7 +169,8 @@ fail_later(struct job *j)
 }
 
 static void
-log_login(const struct exchange *x, int err)
+log_login(const char *service, const char *mech, const char *ip, struct slice name,
+    const struct person *u, int err)
 {
 	struct log_line l;
 
@@ -165,16 +179,16 @@ log_login(const struct exchange *x, int err)
 	    err == 0           ? "login"
 	    : err == ERR_LIMIT ? "login_throttled"
 			       : "login_failed");
-	log_str(&l, "service", x->service);
-	log_str(&l, "mech", x->mech);
-	log_str(&l, "ip", x->ip);
-	log_str(&l, "name", auth_name(x->auth));
+	log_str(&l, "service", service);
+	log_str(&l, "mech", mech);
+	log_str(&l, "ip", ip);
+	log_slice(&l, "name", name);
 	if (err == 0)
-		log_str(&l, "account", auth_person(x->auth)->account);
+		log_str(&l, "account", u->account);
 	else
 		log_err(&l, "error", err);
-	if (err == 0 && auth_person(x->auth)->app_id != NULL)
-		log_str(&l, "app", auth_person(x->auth)->app_id);
+	if (err == 0 && u->app_id != NULL)
+		log_str(&l, "app", u->app_id);
 	log_end(&l);
 }
 
@@ -186,8 +200,7 @@ auth_done(struct job *j)
 
 	x->is_busy = false;
 	if (x->is_dead) {
-		auth_free(x->auth);
-		free(x);
+		exchange_free(x);
 		return;
 	}
 	if (j->err == 0 && j->is_more) {
@@ -198,10 +211,15 @@ auth_done(struct job *j)
 		buf_wipe(&b);
 		return;
 	}
-	log_login(x, j->err);
+	log_login(x->service, x->mech, x->ip, slice_str(auth_name(x->auth)), auth_person(x->auth),
+	    j->err);
+	if (j->err == 0 && j->known != NULL && !j->is_newly_known)
+		live_login_again(self.live, j->known);
+	else if (j->err == 0)
+		live_login(self.live, &j->facts, x->mark, *x->login == '\0' ? NULL : x->login,
+		    j->is_newly_known ? j->known : NULL);
 	exchange_end(x);
 	if (j->err == 0) {
-		live_login(self.live, &j->facts);
 		ipc_reply(j->conn, j->id, LOOKUP_AUTH_DONE, &j->reply, -1);
 	} else if (j->err == ERR_TEMP) {
 		ipc_reply_err(j->conn, j->id, j->err, "the directory does not answer");
@@ -228,7 +246,8 @@ jobs_done(void *arg, int events)
 			job_free(j);
 			continue;
 		}
-		if (j->kind == JOB_AUTH_START || j->kind == JOB_AUTH_STEP)
+		if (j->kind == JOB_AUTH_START || j->kind == JOB_AUTH_STEP ||
+		    j->kind == JOB_AUTH_WRONG)
 			auth_done(j);
 		else if (j->err != 0)
 			ipc_reply_err(j->conn, j->id, j->err, "lookup failed");
@@ -269,6 +288,17 @@ job_start_take(struct ipc_conn *c, uint32_t id, struct job *j)
 		exchange_end(j->exchange);
 	}
 	job_free(j);
+}
+
+static void
+auth_job_take(struct ipc_conn *c, uint32_t id, struct job *j)
+{
+	struct exchange *x = j->exchange;
+
+	j->auth = x->auth;
+	j->known = x->known == NULL ? NULL : login_known_hold(x->known);
+	j->elsewhere = x->elsewhere;
+	job_start_take(c, id, j);
 }
 
 static int
@@ -375,6 +405,8 @@ exchange_new(struct ipc_conn *c, const struct auth_params *p, struct exchange **
 	x->conn = c;
 	x->auth = a;
 	x->deadline = loop_now_ms(self.loop) + EXCHANGE_S * 1000;
+	x->mark = live_mark(self.live);
+	x->elsewhere = people_elsewhere(self.people);
 	strncat(x->mech, p->mech, sizeof(x->mech) - 1);
 	strncat(x->ip, p->client_ip, sizeof(x->ip) - 1);
 	strncat(x->service, p->service, sizeof(x->service) - 1);
@@ -383,6 +415,89 @@ exchange_new(struct ipc_conn *c, const struct auth_params *p, struct exchange **
 	client->n_exchanges++;
 	*out = x;
 	return 0;
+}
+
+/* Whose name the client's first message has, and what is known of that person. */
+static void
+exchange_name(struct exchange *x, struct slice message)
+{
+	struct slice name;
+
+	if (*x->login != '\0')
+		return;
+	if (!auth_first_name(x->mech, message, &name) || !people_name_fold(name, x->login)) {
+		*x->login = '\0';
+		return;
+	}
+	x->known = live_known(self.live, x->login);
+	if (x->known != NULL) {
+		login_known_hold(x->known);
+		auth_offer(x->auth, x->login, x->known->person);
+	}
+}
+
+/* A login by PLAIN that needs nobody to be asked: its password was verified of late, and nothing has changed of what it is given. */
+static bool
+is_answered(struct ipc_conn *c, uint32_t id, const struct auth_params *p, struct slice message)
+{
+	char name[PEOPLE_NAME_MAX + 1];
+	struct auth_plain m;
+	struct login_known *k;
+	struct buf b;
+
+	if (!p->tls || strcasecmp(p->mech, "PLAIN") != 0 || !auth_offers("PLAIN") ||
+	    auth_plain_parse(message, &m) != 0 || !people_name_fold(m.name, name) ||
+	    (k = live_known(self.live, name)) == NULL ||
+	    !lookup_login_recent(k->person, m.name, m.authzid, m.password, p->client_ip))
+		return false;
+	live_login_again(self.live, k);
+	log_login(p->service, "PLAIN", p->client_ip, m.name, k->person, 0);
+	buf_init(&b, IPC_FRAME_MAX);
+	buf_append_slice(&b, buf_slice(&k->reply));
+	work_put_end(&b, slice_of(NULL, 0), false, k->person);
+	ipc_reply(c, id, LOOKUP_AUTH_DONE, &b, -1);
+	buf_wipe(&b);
+	return true;
+}
+
+/* A step of SCRAM by somebody who is known, here and now: nobody need be asked. What remains of a wrong one is counted by a worker. */
+static bool
+is_stepped(struct ipc_conn *c, uint32_t id, struct exchange *x, bool is_first, struct slice message)
+{
+	enum auth_result res;
+	struct buf challenge, b;
+	bool has_final = false;
+	struct job *j;
+	int err = 0;
+
+	if (x->known == NULL || x->known->is_over || !auth_is_quick(x->auth))
+		return false;
+	auth_count_late(x->auth);
+	buf_init(&challenge, 16000);
+	buf_init(&b, IPC_FRAME_MAX);
+	res = is_first ? auth_start(x->auth, true, message, &challenge, &has_final, &err)
+		       : auth_step(x->auth, message, &challenge, &has_final, &err);
+	if (res == AUTH_MORE) {
+		ipc_put_u32(&b, x->id);
+		ipc_put_slice(&b, buf_slice(&challenge));
+		ipc_reply(c, id, LOOKUP_AUTH_CONTINUE, &b, -1);
+	} else if (res == AUTH_OK) {
+		live_login_again(self.live, x->known);
+		log_login(x->service, x->mech, x->ip, slice_str(auth_name(x->auth)),
+		    auth_person(x->auth), 0);
+		buf_append_slice(&b, buf_slice(&x->known->reply));
+		work_put_end(&b, buf_slice(&challenge), has_final, auth_person(x->auth));
+		exchange_end(x);
+		ipc_reply(c, id, LOOKUP_AUTH_DONE, &b, -1);
+	} else {
+		j = job_new(JOB_AUTH_WRONG);
+		j->exchange = x;
+		j->err = err;
+		auth_job_take(c, id, j);
+	}
+	buf_wipe(&b);
+	buf_wipe(&challenge);
+	return true;
 }
 
 static int
@@ -413,14 +528,21 @@ on_auth_start(struct ipc_conn *c, uint32_t id, struct ipc_reader *r)
 		ipc_reply_err(c, id, ERR_SYNTAX, "response too long");
 		goto out;
 	}
+	if (j->has_initial && is_answered(c, id, &p, buf_slice(&j->input)))
+		goto out;
 	err = exchange_new(c, &p, &j->exchange);
 	if (err != 0) {
 		ipc_reply_err(c, id, err, "no exchange");
 		err = 0;
 		goto out;
 	}
-	j->auth = j->exchange->auth;
-	job_start_take(c, id, j);
+	if (j->has_initial)
+		exchange_name(j->exchange, buf_slice(&j->input));
+	if (j->has_initial && is_stepped(c, id, j->exchange, true, buf_slice(&j->input))) {
+		j->exchange = NULL;
+		goto out;
+	}
+	auth_job_take(c, id, j);
 	j = NULL;
 out:
 	job_free(j);
@@ -448,6 +570,12 @@ on_auth_step(struct ipc_conn *c, uint32_t id, struct ipc_reader *r)
 		ipc_reply_err(c, id, ERR_TIMEOUT, "no such exchange");
 		return 0;
 	}
+	if (response.len <= AUTH_STEP_MAX) {
+		if (*auth_name(x->auth) == '\0')
+			exchange_name(x, response);
+		if (is_stepped(c, id, x, false, response))
+			return 0;
+	}
 	j = job_new(JOB_AUTH_STEP);
 	buf_append_slice(&j->input, response);
 	if (j->input.err != 0) {
@@ -457,8 +585,7 @@ on_auth_step(struct ipc_conn *c, uint32_t id, struct ipc_reader *r)
 		return 0;
 	}
 	j->exchange = x;
-	j->auth = x->auth;
-	job_start_take(c, id, j);
+	auth_job_take(c, id, j);
 	return 0;
 }
 

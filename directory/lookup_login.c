@@ -5,9 +5,11 @@
 #include "directory/lookup_login.h"
 
 #include "directory/auth.h"
+#include "directory/auth_priv.h"
 #include "directory/cert_person.h"
 #include "directory/gssapi_env.h"
 #include "directory/login_cache.h"
+#include "directory/saslprep.h"
 #include "directory/scram.h"
 #include "directory/throttle.h"
 #include "lib/crypto.h"
@@ -219,6 +221,30 @@ tried(void *arg, const struct person *u, struct slice name, const char *ip, bool
 	else
 		throttle_failed(self.throttle, account, password_of(u), ip, ms_of(CLOCK_BOOTTIME));
 	buf_done(&b);
+}
+
+bool
+lookup_login_recent(const struct person *u, struct slice name, struct slice authzid,
+    struct slice password, const char *ip)
+{
+	struct slice id;
+	struct buf word;
+	bool is = false;
+
+	if (u->app_id != NULL || u->policy.state != PPOLICY_OK ||
+	    (authzid.len > 0 && !slice_caseeq(authzid, name) && !auth_may_act_as(u, authzid)))
+		return false;
+	buf_init(&word, SASLPREP_MAX * 4);
+	if (saslprep(password, true, &word) == 0 && word.len > 0 &&
+	    !people_app_id(buf_slice(&word), &id) &&
+	    throttle_may(
+		self.throttle, slice_str(u->account), u->password_set, ip, ms_of(CLOCK_BOOTTIME)))
+		is = login_cache_has(
+		    self.cache, u->dn, u->version, buf_slice(&word), ms_of(CLOCK_MONOTONIC));
+	buf_wipe(&word);
+	if (is)
+		tried(NULL, u, name, ip, true);
+	return is;
 }
 
 unsigned

@@ -11,6 +11,10 @@ int lookup_login_open(const struct conf *c, struct people *p, const unsigned cha
     const char **what_out);
 
 /* Tries that were held back so far. */
+/* Whether that password of that person (of those that auth_source.find gives) has been verified of late, and a try may be made and is no other's: then it is
+ * counted as a good one. Does not block. False: nothing is known of it, and nothing was counted. */
+bool lookup_login_recent(const struct person *u, struct slice name, struct slice authzid,
+    struct slice password, const char *ip);
 unsigned lookup_login_throttled(void);
 
 #endif

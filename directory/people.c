@@ -402,6 +402,7 @@ people_new(const struct conf *c, struct dir *d, struct people **out, char **why_
 		people_free(p);
 		return err;
 	}
+	people_known_init(p);
 	attr_lists_make(p);
 	p->agencies = people_agencies_new();
 	*out = p;
@@ -427,6 +428,7 @@ people_free(struct people *p)
 	for (size_t i = 0; i < sizeof(strings) / sizeof(strings[0]); i++)
 		free(strings[i]);
 	people_policies_free(p);
+	people_known_done(p);
 	strings_free(p->a_member, p->n_member);
 	strings_free(p->domains, p->n_domains);
 	for (size_t i = 0; i < p->n_roster; i++)
@@ -494,7 +496,7 @@ person_make(struct people *p, const struct dir_entry *e, struct person **out)
 	const struct dir_attr *assigned = dir_entry_attr(e, "vnAssignment");
 	struct strings l = {0};
 	char account[48];
-	int err = people_identities(p, e, &l);
+	int err = people_identities(p, e, &l, &u->is_contested);
 
 	people_account('p', id, account);
 	u->dn = xstrdup(e->dn);
@@ -564,6 +566,7 @@ login_by(struct people *p, const char *filter, struct slice name, struct person 
 	const struct dir_entry *e = NULL;
 	struct ppolicy_verdict verdict;
 	struct dir_result *r = NULL;
+	bool is_steady = false;
 	int err;
 
 	if (name.len == 0 || name.len > 255 || memchr(name.ptr, 0, name.len) != NULL)
@@ -587,11 +590,14 @@ login_by(struct people *p, const char *filter, struct slice name, struct person 
 		err = ERR_NOTFOUND;
 	}
 	if (err == 0)
-		err = people_policy_judge(p, e, &verdict);
+		err = people_policy_judge(p, e, &verdict, &is_steady);
 	if (err == 0)
 		err = person_make(p, e, out);
-	if (err == 0)
+	if (err == 0) {
 		(*out)->policy = verdict;
+		(*out)->is_steady = is_steady;
+		(*out)->is_contested = (*out)->is_contested || r->n_entries > 1;
+	}
 	dir_result_free(r);
 	return err;
 }

@@ -34,8 +34,10 @@ struct person {
 	struct ppolicy_verdict policy;
 	int64_t password_set; /* seconds since 1970; 0: not known */
 	bool is_suspended;    /* found by dir_frozen_filter: policy.state is PPOLICY_FROZEN */
-	bool keys_are_old;    /* the SCRAM keys are of an earlier password */
-	char **addresses;     /* primary first, then aliases; normalized */
+	bool is_steady; /* policy: nothing but a change ends that it signs in, for PEOPLE_KEEP_S */
+	bool is_contested; /* another entry has a name or address of it too */
+	bool keys_are_old; /* the SCRAM keys are of an earlier password */
+	char **addresses;  /* primary first, then aliases; normalized */
 	size_t n_addresses;
 	char **assignments; /* values of vnAssignment, as they are */
 	size_t n_assignments;
@@ -98,10 +100,27 @@ struct person_mailboxes {
 	char **
 	    deps; /* keys (people_change_keys) of what was read for it, normalized DNs and accounts; first those that stand for the person */
 	size_t n_deps, n_subjects;
+	bool is_contested; /* of the address of one another entry has something too */
+	bool is_cut;       /* there is more than was read, or than deps tell */
 };
 /* Held directly, through posts and through groups, or delegated for now: then also the mailbox of a person (account "p-…"). */
 int people_mailboxes(struct people *p, const struct person *u, struct person_mailboxes **out);
 void person_mailboxes_free(struct person_mailboxes *m);
+
+/* ---- people_known.c: what may be kept between two logins ---- */
+#define PEOPLE_KEEP_S 300
+#define PEOPLE_NAME_MAX 255
+#define PEOPLE_KEY_NAME '=' /* begins a key of a name or address, folded */
+#define PEOPLE_KEY_ALL "=*" /* a key that stands for all of these */
+/* A name in the form of its key, when it is one of ASCII letters, digits and "@._-+", of which everybody knows what it is equal to. False: it is not. */
+bool people_name_fold(struct slice name, char out[PEOPLE_NAME_MAX + 1]);
+/* Seconds since 1970, until when all of it stays so unless something of deps changes; 0: that cannot be told. */
+int64_t people_keep_until(
+    const struct people *p, const struct person *u, const struct person_mailboxes *m);
+/* As dir_elsewhere: what was read meanwhile may be older than what is heard of. */
+uint64_t people_elsewhere(const struct people *p);
+/* As it is needed for signing in, without what its rights come from. */
+struct person *person_copy(const struct person *u);
 
 /* ---- people_watch.c: what a change of the directory means for who is signed in ---- */
 /* What must be known of a changed entry; NULL-terminated, borrowed. */

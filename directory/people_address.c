@@ -133,7 +133,8 @@ people_former_counts(
 }
 
 int
-people_identities(struct people *p, const struct dir_entry *e, struct strings *l)
+people_identities(
+    struct people *p, const struct dir_entry *e, struct strings *l, bool *contested_out)
 {
 	struct strings all = {0};
 	int err = 0;
@@ -144,6 +145,7 @@ people_identities(struct people *p, const struct dir_entry *e, struct strings *l
 
 		if (people_claim(p, e, slice_str(all.v[i])) == PEOPLE_CLAIM_ALIAS)
 			err = is_anothers(p, e, all.v[i], &other);
+		*contested_out = *contested_out || other;
 		if (err == 0 && other)
 			log_msg(LOG_LVL_WARN, "alias_of_another", "%s: %s is somebody else's too",
 			    e->dn, all.v[i]);

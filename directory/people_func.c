@@ -402,6 +402,7 @@ dep_add(struct person_mailboxes *m, const char *key)
 {
 	struct strings l = {m->deps, m->n_deps, m->n_deps};
 
+	m->is_cut = m->is_cut || m->n_deps == DEPS_MAX;
 	/* with room == n a new one makes room */
 	strings_add_take(&l, xstrdup(key), DEPS_MAX);
 	m->deps = l.v;
@@ -476,7 +477,7 @@ mailbox_add(struct people *p, const struct person *u, const struct dir_entry *e,
 	people_account(prefix, id, account);
 	if (rights[0] != '\0' && id.len > 0 && strcmp(account, u->account) != 0 &&
 	    !window_is_past(w))
-		err = people_identities(p, e, &l);
+		err = people_identities(p, e, &l, &m->is_contested);
 	if (err == 0 && l.n > 0)
 		b = mailbox_place(m, account);
 	if (b != NULL)
@@ -555,6 +556,7 @@ delegation_add(struct people *p, const struct person *u, const struct dir_entry 
 	if (err != 0)
 		return err == ERR_NOTFOUND ? 0 : err;
 	dep_add(m, r->entries[0].dn_norm);
+	m->is_cut = m->is_cut || !people_is_watched(p, r->entries[0].dn);
 	kind = people_kind_of(p, &r->entries[0]);
 	/* through a post or group: for as long as that stands for the person */
 	for (size_t i = 0; err == 0 && to != NULL && i < to->n_values; i++) {
@@ -627,6 +629,19 @@ rosters_add(
 	return err;
 }
 
+/* An address that another entry comes to have too is nobody's alias any more. */
+static void
+addresses_dep(struct person_mailboxes *m, char *const *v, size_t n)
+{
+	char key[PEOPLE_NAME_MAX + 2] = {PEOPLE_KEY_NAME};
+
+	for (size_t i = 0; i < n; i++)
+		if (people_name_fold(slice_str(v[i]), key + 1))
+			dep_add(m, key);
+		else
+			m->is_cut = true;
+}
+
 static void
 trait_dep(void *arg, const char *key)
 {
@@ -650,10 +665,14 @@ people_mailboxes(struct people *p, const struct person *u, struct person_mailbox
 	m->n_subjects = m->n_deps;
 	for (size_t i = 0; i < s->past.n; i++)
 		dep_add(m, s->past.v[i]);
+	m->is_cut = m->is_cut || s->n == SUBJECTS_MAX || s->past.n == SUBJECTS_MAX;
 	if (err == 0)
 		err = rosters_add(p, u, s, m);
 	if (err == 0)
 		err = delegations_add(p, u, s, m);
+	addresses_dep(m, u->addresses, u->n_addresses);
+	for (size_t i = 0; i < m->n; i++)
+		addresses_dep(m, m->v[i].addresses, m->v[i].n_addresses);
 	subjects_free(s);
 	if (err != 0) {
 		person_mailboxes_free(m);

@@ -171,8 +171,12 @@ grace_count(const struct dir_entry *e, const char *attr, int64_t changed)
 }
 
 int
-people_policy_judge(struct people *p, const struct dir_entry *e, struct ppolicy_verdict *out)
+people_policy_judge(
+    struct people *p, const struct dir_entry *e, struct ppolicy_verdict *out, bool *is_steady_out)
 {
+	int64_t now = time(NULL);
+	struct slice own = dir_entry_value(e, p->a_policy);
+	struct ppolicy_verdict later;
 	struct ppolicy_entry of = {.locked = dir_entry_value(e, p->a_locked),
 	    .is_reset = is_true(dir_entry_value(e, p->a_reset)),
 	    .changed = ppolicy_time(dir_entry_value(e, p->a_password_time)),
@@ -184,9 +188,15 @@ people_policy_judge(struct people *p, const struct dir_entry *e, struct ppolicy_
 
 	of.n_grace =
 	    grace_count(e, p->a_grace, of.changed) + grace_count(e, p->a_grace_scram, of.changed);
-	if (err == 0)
-		*out = ppolicy_judge(&policy, &of, p->lockout_s, time(NULL));
-	return err;
+	if (err != 0)
+		return err;
+	*out = ppolicy_judge(&policy, &of, p->lockout_s, now);
+	/* each of its dates comes once: who may sign in now and then may do so in between */
+	later = ppolicy_judge(&policy, &of, p->lockout_s, now + PEOPLE_KEEP_S);
+	*is_steady_out = out->state == PPOLICY_OK && later.state == PPOLICY_OK &&
+			 out->until == later.until &&
+			 (own.len == 0 || people_is_watched(p, (const char *)own.ptr));
+	return 0;
 }
 
 /* So that the number of logins with an expired password ends. 0, or what the directory said. */

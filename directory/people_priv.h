@@ -39,7 +39,21 @@ struct people {
 	/* what searches ask for; NULL-terminated; the names are borrowed from above */
 	const char **attrs_login, **attrs_rcpt, **attrs_owner, **attrs_func, **attrs_watch;
 	char *a_modified;
+	/* people_known.c's: what dir_login_filter looks for names in */
+	char *name_attrs[8];
+	size_t n_name_attrs;
+	bool
+	    may_keep; /* else it cannot be told what a change of an entry means for who has which name */
+	char *base_norm;
 };
+enum { PEOPLE_NAME_ATTRS = 8 };
+void people_known_init(struct people *p); /* after the filters are read */
+void people_known_done(struct people *p);
+/* Keys of the names and addresses of a changed entry. */
+void people_name_keys(const struct people *p, const struct dir_entry *e,
+    void (*fn)(void *arg, const char *key, bool is_subject), void *arg);
+/* Whether a change of the entry is heard of: it is below the base. */
+bool people_is_watched(const struct people *p, const char *dn);
 
 /* NULL-terminated, of those that are not empty; the names are borrowed. */
 const char **people_attr_list(const char *const *names, size_t n);
@@ -56,8 +70,9 @@ void strings_free(char **v, size_t n);
 bool strings_have(const struct strings *l, const char *s);
 /* The first mail value and the aliases of an entry, normalized. */
 void people_addresses(const struct people *p, const struct dir_entry *e, struct strings *l);
-/* The same without the aliases that another entry has as mail or alias too: what it sends as. 0, ERR_TEMP. */
-int people_identities(struct people *p, const struct dir_entry *e, struct strings *l);
+/* The same without the aliases that another entry has as mail or alias too: what it sends as; *contested_out is set when there was one. 0, ERR_TEMP. */
+int people_identities(
+    struct people *p, const struct dir_entry *e, struct strings *l, bool *contested_out);
 /* As what an entry has a normalized address now. */
 enum people_claim { PEOPLE_CLAIM_NONE, PEOPLE_CLAIM_ALIAS, PEOPLE_CLAIM_MAIL };
 enum people_claim people_claim(
@@ -82,7 +97,9 @@ void person_keys_free(struct person *u);
 /* What the entry of somebody who signs in says of the password policy, judged now. 0, ERR_TEMP (the policy cannot be read). */
 char *people_policy_dn(const struct conf *c); /* malloc'd */
 void people_policies_free(struct people *p);
-int people_policy_judge(struct people *p, const struct dir_entry *e, struct ppolicy_verdict *out);
+/* *is_steady_out: it lets the person sign in, and will in PEOPLE_KEEP_S, unless the entry or the policy changes, which is heard of. */
+int people_policy_judge(
+    struct people *p, const struct dir_entry *e, struct ppolicy_verdict *out, bool *is_steady_out);
 /* The entry that an account of the store is named after, in *out alone, with the owner's attributes and rosters. 0, ERR_NOTFOUND, ERR_TEMP. */
 int people_by_account(struct people *p, struct slice account, struct dir_result **out);
 /* ---- people_func.c ---- */

@@ -21,7 +21,7 @@ people_watch_attrs(const struct people *p)
 void
 people_watch_attrs_make(struct people *p)
 {
-	const char **v = xcalloc(p->n_member + p->n_roster + 12, sizeof(*v));
+	const char **v = xcalloc(p->n_member + p->n_roster + PEOPLE_NAME_ATTRS + 15, sizeof(*v));
 	size_t n = 0;
 
 	v[n++] = p->a_account;
@@ -34,6 +34,11 @@ people_watch_attrs_make(struct people *p)
 	v[n++] = "vnMemberKind";
 	v[n++] = "vnMemberTitle";
 	v[n++] = "vnMemberRole";
+	v[n++] = p->a_mail;
+	v[n++] = p->a_alias;
+	v[n++] = "pwdAttribute";
+	for (size_t i = 0; i < p->n_name_attrs; i++)
+		v[n++] = p->name_attrs[i];
 	for (size_t i = 0; i < p->n_member; i++)
 		v[n++] = p->a_member[i];
 	for (size_t i = 0; i < p->n_roster; i++)
@@ -75,6 +80,7 @@ people_change_keys(const struct people *p, const struct dir_entry *e,
 		people_account('f', func, account);
 		fn(arg, account, false);
 	}
+	people_name_keys(p, e, fn, arg);
 	named(e, "vnDelegateTo", fn, arg);
 	people_rule_keys(e, fn, arg);
 	for (size_t i = 0; i < p->n_member; i++)

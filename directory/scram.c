@@ -76,28 +76,57 @@ cut(struct slice *rest, char sep, struct slice *out)
 	return true;
 }
 
+/* Exactly n octets, or at most n where n_out is given. */
+static bool
+octets(struct slice b64, unsigned char *to, size_t n, size_t *n_out)
+{
+	struct buf b;
+	bool good;
+
+	buf_init(&b, 2 * n + 16); /* as long as what is decoded */
+	good = b64_decode(b64, true, &b) == 0 && b.len <= n && (n_out != NULL || b.len == n);
+	if (good && b.len > 0)
+		memcpy(to, b.data, b.len);
+	if (good && n_out != NULL)
+		*n_out = b.len;
+	buf_wipe(&b);
+	return good;
+}
+
+int
+scram_value_parse(struct slice value, struct scram_value *out)
+{
+	struct slice scheme, count, salt, stored;
+	uint64_t iterations = 0;
+	struct scram_value v;
+	bool good;
+
+	good = cut(&value, '$', &scheme) && cut(&value, ':', &count) && cut(&value, '$', &salt) &&
+	       cut(&value, ':', &stored) && slice_eq_str(scheme, "SCRAM-SHA-256") &&
+	       slice_to_u64(count, INT32_MAX, &iterations) == 0 && iterations > 0 &&
+	       octets(salt, v.salt, sizeof(v.salt), &v.salt_len) &&
+	       octets(stored, v.stored, sizeof(v.stored), NULL) &&
+	       octets(value, v.server, sizeof(v.server), NULL);
+	v.iterations = (unsigned)iterations;
+	if (good)
+		*out = v;
+	explicit_bzero(&v, sizeof(v));
+	return good ? 0 : ERR_SYNTAX;
+}
+
 bool
 scram_fits(struct slice value, struct slice password)
 {
-	struct slice scheme, count, salt64, stored64;
-	struct buf salt, stored;
+	struct scram_value v;
 	struct scram_keys k;
-	uint64_t iterations = 0;
 	bool fits = false;
 
-	buf_init(&salt, 256);
-	buf_init(&stored, 64);
-	if (cut(&value, '$', &scheme) && cut(&value, ':', &count) && cut(&value, '$', &salt64) &&
-	    cut(&value, ':', &stored64) && slice_eq_str(scheme, "SCRAM-SHA-256") &&
-	    slice_to_u64(count, SCRAM_ITERATIONS_MAX, &iterations) == 0 && iterations > 0 &&
-	    b64_decode(salt64, true, &salt) == 0 && b64_decode(stored64, true, &stored) == 0 &&
-	    stored.len == sizeof(k.stored)) {
-		scram_derive(password, buf_slice(&salt), (unsigned)iterations, &k);
-		fits = secret_eq(k.stored, stored.data, sizeof(k.stored));
+	if (scram_value_parse(value, &v) == 0 && v.iterations <= SCRAM_ITERATIONS_MAX) {
+		scram_derive(password, slice_of(v.salt, v.salt_len), v.iterations, &k);
+		fits = secret_eq(k.stored, v.stored, sizeof(k.stored));
 		explicit_bzero(&k, sizeof(k));
 	}
-	buf_wipe(&stored);
-	buf_done(&salt);
+	explicit_bzero(&v, sizeof(v));
 	return fits;
 }
 

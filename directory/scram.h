@@ -18,6 +18,13 @@ int scram_format(
     struct slice salt, unsigned iterations, const struct scram_keys *k, struct buf *out);
 /* Keys with a random salt for a password as typed: 0 or ERR_SYNTAX (saslprep). */
 int scram_make(struct slice password, struct buf *out);
+/* A value as scram_format gives it, taken apart. 0, ERR_SYNTAX. */
+struct scram_value {
+	unsigned char salt[128], stored[32], server[32];
+	size_t salt_len;
+	unsigned iterations;
+};
+int scram_value_parse(struct slice value, struct scram_value *out);
 /* Whether value, SCRAM-SHA-256 as scram_format gives it, is of the password that saslprep has prepared; at most SCRAM_ITERATIONS_MAX
  * rounds are done for it. */
 #define SCRAM_ITERATIONS_MAX 100000

@@ -5,6 +5,7 @@
 
 #include "directory/work_priv.h"
 
+#include "directory/login_memory.h"
 #include "directory/lookup_client.h"
 #include "directory/token.h"
 #include "lib/addr.h"
@@ -57,6 +58,7 @@ job_free(struct job *j)
 	buf_wipe(&j->input);
 	buf_wipe(&j->reply);
 	login_facts_done(&j->facts);
+	login_known_release(j->known);
 	free(j);
 }
 
@@ -323,9 +325,10 @@ state_of(const struct person *u, const struct person_mailboxes *m, unsigned char
 	return err;
 }
 
-/* What a login is given, into b: all but the end of the exchange. f gets what live.c must know of it. */
+/* What a login is given, into b: all but the end of the exchange. f gets what live.c must know of it. *keep_until_out: people_keep_until. */
 static int
-put_login(struct work *w, const struct person *u, struct buf *b, struct login_facts *f)
+put_login(struct work *w, const struct person *u, struct buf *b, struct login_facts *f,
+    int64_t *keep_until_out)
 {
 	int64_t expires = time(NULL) + conf_int(w->p.conf, "ticket_seconds");
 	struct person_mailboxes *m = NULL;
@@ -349,6 +352,7 @@ put_login(struct work *w, const struct person *u, struct buf *b, struct login_fa
 		err = b->err;
 	}
 	if (err == 0) {
+		*keep_until_out = people_keep_until(w->p.people, u, m);
 		snprintf(f->account, sizeof(f->account), "%s", u->account);
 		snprintf(f->login, sizeof(f->login), "%s", u->login);
 		f->epoch = u->epoch;
@@ -369,6 +373,7 @@ static void
 do_live(struct work *w, struct job *j)
 {
 	struct person *u = NULL;
+	int64_t until;
 
 	j->err = people_login(w->p.people, slice_str(j->login), &u);
 	/* the name may have been given to somebody else; and who was locked by an administrator is out */
@@ -376,7 +381,7 @@ do_live(struct work *w, struct job *j)
 	    (strcmp(u->account, j->address) != 0 || u->policy.state == PPOLICY_FROZEN))
 		j->err = ERR_NOTFOUND;
 	if (j->err == 0)
-		j->err = put_login(w, u, &j->reply, &j->facts);
+		j->err = put_login(w, u, &j->reply, &j->facts, &until);
 	person_free(u);
 	if (j->err != 0 && j->err != ERR_NOTFOUND)
 		j->err = ERR_TEMP;
@@ -422,6 +427,37 @@ do_acl(struct work *w, struct job *j)
 	token_free(t);
 }
 
+void
+work_put_end(struct buf *b, struct slice final, bool has_final, const struct person *u)
+{
+	ipc_put_slice(b, final);
+	ipc_put_u8(b, has_final);
+	ipc_put_i64(b, u->policy.until);
+	ipc_put_u8(b, u->policy.state == PPOLICY_GRACE);
+	ipc_put_u32(b, u->policy.grace_left);
+}
+
+/* What the one who has signed in is given: what is known, or what the directory says. */
+static void
+auth_grant(struct work *w, struct job *j, const struct person *u)
+{
+	int64_t until = 0, soon = time(NULL) + conf_int(w->p.conf, "ticket_seconds") / 8;
+
+	if (j->known != NULL && !j->known->is_over &&
+	    strcmp(j->known->facts.account, u->account) == 0) {
+		buf_append_slice(&j->reply, buf_slice(&j->known->reply));
+		j->facts = j->known->facts;
+		return;
+	}
+	j->err = put_login(w, u, &j->reply, &j->facts, &until);
+	if (j->err != 0 || until == 0 || j->known != NULL ||
+	    people_elsewhere(w->p.people) != j->elsewhere)
+		return;
+	/* it has a ticket in it */
+	j->known = login_known_new(u, buf_slice(&j->reply), &j->facts, until < soon ? until : soon);
+	j->is_newly_known = true;
+}
+
 static void
 do_auth(struct work *w, struct job *j)
 {
@@ -435,16 +471,13 @@ do_auth(struct work *w, struct job *j)
 		    j->auth, j->has_initial, buf_slice(&j->input), &challenge, &has_final, &j->err);
 	else
 		res = auth_step(j->auth, buf_slice(&j->input), &challenge, &has_final, &j->err);
+	auth_count_wrong(j->auth);
 	if (res == AUTH_MORE) {
 		j->is_more = true;
 		ipc_put_slice(&j->reply, buf_slice(&challenge));
 	} else if (res == AUTH_OK) {
-		j->err = put_login(w, auth_person(j->auth), &j->reply, &j->facts);
-		ipc_put_slice(&j->reply, buf_slice(&challenge));
-		ipc_put_u8(&j->reply, has_final);
-		ipc_put_i64(&j->reply, auth_person(j->auth)->policy.until);
-		ipc_put_u8(&j->reply, auth_person(j->auth)->policy.state == PPOLICY_GRACE);
-		ipc_put_u32(&j->reply, auth_person(j->auth)->policy.grace_left);
+		auth_grant(w, j, auth_person(j->auth));
+		work_put_end(&j->reply, buf_slice(&challenge), has_final, auth_person(j->auth));
 	}
 	buf_wipe(&challenge);
 }
@@ -473,6 +506,9 @@ job_run(struct work *w, struct job *j)
 	case JOB_AUTH_START:
 	case JOB_AUTH_STEP:
 		do_auth(w, j);
+		break;
+	case JOB_AUTH_WRONG:
+		auth_count_wrong(j->auth);
 		break;
 	case JOB_LIVE:
 		do_live(w, j);

@@ -14,10 +14,12 @@ enum job_kind {
 	JOB_MEMBER,
 	JOB_AUTH_START,
 	JOB_AUTH_STEP,
+	JOB_AUTH_WRONG, /* an exchange that failed on the loop, err says how: what is left to do */
 	JOB_LIVE,
 	JOB_ACL
 };
 struct exchange;
+struct login_known;
 /* What a login was given, for live.c. */
 struct login_facts {
 	char account[48], login[256];
@@ -44,16 +46,23 @@ struct job {
 	size_t n_list;
 	struct auth *auth; /* START, STEP: only this job touches it */
 	bool has_initial;
-	struct buf input; /* initial or response */
+	struct login_known
+	    *known;         /* START, STEP: what a login by that name is given, or NULL. Held */
+	uint64_t elsewhere; /* of dir_elsewhere, before anything was read for it */
+	struct buf input;   /* initial or response */
 	/* out */
-	int err;      /* not 0: an IPC_ERR */
-	bool is_more; /* AUTH: a challenge, put into reply without the exchange's number */
+	int err;             /* not 0: an IPC_ERR */
+	bool is_newly_known; /* AUTH: known was made of what was read now, and facts have deps */
+	bool is_more;        /* AUTH: a challenge, put into reply without the exchange's number */
 	struct buf reply;
 	struct login_facts facts; /* after a login, and of LIVE */
 	struct job *next;
 };
 struct job *job_new(enum job_kind kind);
 void job_free(struct job *j);
+
+/* The end of an AUTH_DONE: what the mechanism still says to the client, and what the password policy says of u. */
+void work_put_end(struct buf *b, struct slice final, bool has_final, const struct person *u);
 
 struct work_params {
 	const struct conf *conf;

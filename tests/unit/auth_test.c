@@ -40,6 +40,11 @@ find(void *arg, struct slice name, const char *service, struct person **out)
 	u = xcalloc(1, sizeof(*u));
 	u->dn = xstrdup("cn=binh");
 	u->login = xstrdup("binhtv");
+	u->account = xstrdup("p-1");
+	u->address = xstrdup("binhtv@tinhmau.example");
+	u->name = xstrdup("Bình");
+	u->agency = xstrdup("H99");
+	u->version = xstrdup("1");
 	u->addresses = xcalloc(1, sizeof(*u->addresses));
 	u->addresses[0] = xstrdup("binhtv@tinhmau.example");
 	u->n_addresses = 1;
@@ -540,6 +545,167 @@ test_throttle(void **state)
 	assert_true(table.n_verified == 0 && table.n_wrong == 4 && table.n_good == 1);
 }
 
+/* Who is offered for a name is taken for that name alone, and the directory is not asked. */
+static void
+test_offer(void **state)
+{
+	static const char first[] = "n,,n=binhtv,r=fyko+d2lbbFgONRv9qkxdawL",
+			  plain[] = "\0BinhTV\0Mật khẩu";
+	struct person *u = NULL;
+	struct buf c;
+
+	(void)state;
+	buf_init(&c, 4096);
+	assert_int_equal(find(NULL, slice_str("binhtv"), "imap", &u), 0);
+	table.find_err = ERR_TEMP;
+	for (int i = 0; i < 4; i++) {
+		struct auth *a = begin(i < 2 ? "PLAIN" : "SCRAM-SHA-256", true);
+		bool has_final;
+		int err = 0;
+
+		assert_false(auth_is_quick(a));
+		auth_offer(a, i % 2 == 0 ? "binhtv" : "huong", u);
+		assert_true(auth_is_quick(a) == (i >= 2));
+		if (i < 2)
+			assert_int_equal(auth_start(a, true, slice_of(plain, sizeof(plain) - 1), &c,
+					     &has_final, &err),
+			    i == 0 ? AUTH_OK : AUTH_FAILED);
+		else
+			assert_int_equal(
+			    auth_start(a, true, slice_str(first), &c, &has_final, &err),
+			    i == 2 ? AUTH_MORE : AUTH_FAILED);
+		assert_int_equal(err, i % 2 == 0 ? 0 : ERR_TEMP);
+		if (i % 2 == 0)
+			assert_string_equal(auth_person(a)->login, "binhtv");
+		else
+			assert_null(auth_person(a));
+		auth_free(a);
+	}
+	assert_string_equal(u->login, "binhtv"); /* still the caller's */
+	person_free(u);
+	buf_done(&c);
+}
+
+/* RFC 5802 5, 7: messages that are none; values in the directory that are none. */
+static void
+test_scram_messages(void **state)
+{
+	static const char *const bad[] = {"", "n", "n,", "n,,", "n,,r=abc", "n,,n=,r=abc",
+	    "n,,n=binhtv", "n,,n=binhtv,r=", "n,,n=binhtv,s=abc", "x,,n=binhtv,r=abc",
+	    "n,binhtv,n=binhtv,r=abc", "n,a=,n=binhtv,r=abc", "n,,m=x,n=binhtv,r=abc",
+	    "n,,n=binh=2ctv,r=abc", "n,,n=binhtv=,r=abc", "n,,n=binhtv,r=a\tb", "n,,n=\x07,r=abc",
+	    "p=,,n=binhtv,r=abc"};
+	static const char *const values[] = {"SCRAM-SHA-256$", "SCRAM-SHA-256$0:AAAA$AAAA:AAAA",
+	    "SCRAM-SHA-256$4096:AAAA$AAAA:AAAA", "SCRAM-SHA-256$4096:AA*A$AAAA"};
+	char *good = table.scram;
+	struct buf c;
+
+	(void)state;
+	buf_init(&c, 4096);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		int err = once("SCRAM-SHA-256", bad[i], strlen(bad[i]));
+
+		if (err != ERR_SYNTAX)
+			fail_msg("%s: %d", bad[i], err);
+	}
+	assert_int_equal(once("SCRAM-SHA-256", "n,,n=binh\0tv,r=abc", 18), ERR_SYNTAX);
+	assert_true(table.n_good == 0 && table.n_wrong == 0);
+	/* whatever stands there, the client cannot tell from a wrong password */
+	for (size_t i = 0; i < sizeof(values) / sizeof(values[0]); i++) {
+		table.scram = (char *)(uintptr_t)values[i];
+		assert_int_equal(scram("SCRAM-SHA-256", "n,,", "", "binhtv", "Mật khẩu"), ERR_AUTH);
+	}
+	table.scram = good;
+	assert_int_equal(scram("SCRAM-SHA-256", "n,,", "", "binhtv", "Mật khẩu"), 0);
+	buf_done(&c);
+}
+
+/* The final message with one part of it changed: never in. */
+static void
+test_scram_final(void **state)
+{
+	static const char bare[] = "n=binhtv,r=fyko+d2lbbFgONRv9qkxdawL";
+	struct buf c, final, want;
+
+	(void)state;
+	buf_init(&c, 4096);
+	buf_init(&final, 4096);
+	buf_init(&want, 4096);
+	for (int i = 0; i < 8; i++) {
+		struct auth *a = begin("SCRAM-SHA-256", true);
+		enum auth_result res;
+		bool has_final;
+		int err = 0;
+		char *at;
+
+		buf_reset(&final);
+		buf_reset(&want);
+		assert_int_equal(
+		    auth_start(a, true, slice_str("n,,n=binhtv,r=fyko+d2lbbFgONRv9qkxdawL"), &c,
+			&has_final, &err),
+		    AUTH_MORE);
+		scram_final(slice_str("n,,"), slice_str(""), bare, buf_slice(&c), "Mật khẩu",
+		    &final, &want);
+		at = (char *) final.data;
+		if (i == 0)
+			at = strstr(at, ",p=") + 3;
+		else if (i == 1)
+			at = strstr(at, ",r=") + 3;
+		else if (i == 2)
+			at += 2;
+		else if (i == 3)
+			final.len = (size_t)(strstr(at, ",p=") - at);
+		else if (i == 4)
+			at = strstr(at, ",p=") + 1;
+		else if (i == 5)
+			buf_append_str(&final, "AAAA");
+		else if (i == 6)
+			final.len -= 4;
+		if (i < 3 || i == 4)
+			*at = *at == 'A' ? 'B' : 'A';
+		res = auth_step(a, buf_slice(&final), &c, &has_final, &err);
+		if (i < 7)
+			assert_true(res == AUTH_FAILED && (err == ERR_AUTH || err == ERR_SYNTAX));
+		else
+			assert_true(res == AUTH_OK && slice_eq(buf_slice(&c), buf_slice(&want)));
+		auth_free(a);
+	}
+	assert_int_equal(table.n_good, 1);
+	buf_done(&c);
+	buf_done(&final);
+	buf_done(&want);
+}
+
+/* Where nothing may block, a wrong proof is counted later, once. */
+static void
+test_count_late(void **state)
+{
+	struct auth *a = begin("SCRAM-SHA-256", true);
+	struct buf c, final, want;
+	bool has_final;
+	int err = 0;
+
+	(void)state;
+	buf_init(&c, 4096);
+	buf_init(&final, 4096);
+	buf_init(&want, 4096);
+	auth_count_late(a);
+	assert_int_equal(
+	    auth_start(a, true, slice_str("n,,n=binhtv,r=abc"), &c, &has_final, &err), AUTH_MORE);
+	scram_final(slice_str("n,,"), slice_str(""), "n=binhtv,r=abc", buf_slice(&c), "wrong",
+	    &final, &want);
+	assert_int_equal(auth_step(a, buf_slice(&final), &c, &has_final, &err), AUTH_FAILED);
+	assert_int_equal(err, ERR_AUTH);
+	assert_int_equal(table.n_counted, 0);
+	auth_count_wrong(a);
+	auth_count_wrong(a);
+	assert_int_equal(table.n_counted, 1);
+	auth_free(a);
+	buf_done(&c);
+	buf_done(&final);
+	buf_done(&want);
+}
+
 int
 main(void)
 {
@@ -550,6 +716,10 @@ main(void)
 	    cmocka_unit_test_teardown(test_not_offered, reset),
 	    cmocka_unit_test_teardown(test_external, reset),
 	    cmocka_unit_test_teardown(test_scram, reset),
+	    cmocka_unit_test_teardown(test_offer, reset),
+	    cmocka_unit_test_teardown(test_scram_messages, reset),
+	    cmocka_unit_test_teardown(test_scram_final, reset),
+	    cmocka_unit_test_teardown(test_count_late, reset),
 	    cmocka_unit_test_teardown(test_policy, reset),
 	    cmocka_unit_test_teardown(test_channel_binding, reset),
 	};

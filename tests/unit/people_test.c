@@ -586,6 +586,93 @@ test_by_date(void **state)
 	person_free(u);
 }
 
+/* How many seconds from now what a login is given may be kept; -1: not at all. */
+static int64_t
+kept(struct people *p, const char *name)
+{
+	struct person_mailboxes *m = NULL;
+	struct person *u = NULL;
+	int64_t now = time(NULL), until;
+
+	if (people_login(p, slice_str(name), &u) != 0)
+		fail_msg("nobody is %s", name);
+	assert_int_equal(people_mailboxes(p, u, &m), 0);
+	until = people_keep_until(p, u, m);
+	person_mailboxes_free(m);
+	person_free(u);
+	return until == 0 ? -1 : until - now;
+}
+
+static int64_t
+kept_with(const char *option)
+{
+	struct people *p = NULL;
+	struct conf *c = conf_of(option);
+	char *why = NULL;
+	int64_t n;
+
+	assert_int_equal(people_new(c, dir, &p, &why), 0);
+	n = kept(p, "binhtv");
+	people_free(p);
+	conf_free(c);
+	return n;
+}
+
+/* What is known between two logins: until a date comes, and not at all where a change would not be heard of. */
+static void
+test_kept(void **state)
+{
+	char soon[80], folded[PEOPLE_NAME_MAX + 1];
+
+	(void)state;
+	assert_in_range(kept(people, "binhtv"), PEOPLE_KEEP_S, PEOPLE_KEEP_S + 2);
+	snprintf(soon, sizeof(soon), "primary;H99;P-soon;20200101;%s;1/QD", stamp(100));
+	ENTRY("vnStaffId=180" PEOPLE, "objectClass", "vnCivilServant", "vnStaffId", "180", "uid",
+	    "soon", "mail", "soon@tinhmau.example", "vnStatus", "active", "vnAssignment", soon);
+	ENTRY("vnPositionCode=P-soon,o=x", "vnPositionCode", "P-soon");
+	ENTRY("vnMailboxId=s1,o=x", "objectClass", "vnFunctionalMailbox", "vnMailboxId", "s1",
+	    "mail", "s1@tinhmau.example", "vnHolder", "vnPositionCode=P-soon,o=x");
+	assert_in_range(kept(people, "soon"), 95, 101);
+	ENTRY("vnMailboxId=s2,o=x", "objectClass", "vnFunctionalMailbox", "vnMailboxId", "s2",
+	    "mail", "s2@tinhmau.example", "vnReader", "vnStaffId=180" PEOPLE, "vnValidFrom",
+	    stamp(50));
+	assert_in_range(kept(people, "soon"), 45, 51); /* what begins as well */
+	/* locked; a policy under which the password ends while it would be kept; one that is not watched */
+	assert_int_equal(kept(people, "huong"), -1);
+	ENTRY("cn=short,ou=policies,o=x", "objectClass", "pwdPolicy", "pwdMaxAge", "1000");
+	ENTRY("vnStaffId=181" PEOPLE, "objectClass", "vnCivilServant", "vnStaffId", "181", "uid",
+	    "ends", "mail", "ends@tinhmau.example", "vnStatus", "active", "pwdPolicySubentry",
+	    "cn=short,ou=policies,o=x", "pwdChangedTime", stamp(-900));
+	assert_int_equal(kept(people, "ends"), -1);
+	ENTRY("vnStaffId=182" PEOPLE, "objectClass", "vnCivilServant", "vnStaffId", "182", "uid",
+	    "lasts", "mail", "lasts@tinhmau.example", "vnStatus", "active", "pwdPolicySubentry",
+	    "cn=short,ou=policies,o=x", "pwdChangedTime", stamp(-500));
+	assert_true(kept(people, "lasts") > 0);
+	ENTRY("vnStaffId=183" PEOPLE, "objectClass", "vnCivilServant", "vnStaffId", "183", "uid",
+	    "away", "mail", "away@tinhmau.example", "vnStatus", "active", "pwdPolicySubentry",
+	    "cn=policy,o=y");
+	assert_int_equal(kept(people, "away"), -1);
+	/* an alias that is another's too; a name that finds two */
+	ENTRY("vnStaffId=184" PEOPLE, "objectClass", "vnCivilServant", "vnStaffId", "184", "uid",
+	    "shared", "mail", "shared@tinhmau.example", "vnMailAlias", "lasts@tinhmau.example",
+	    "vnStatus", "active");
+	assert_int_equal(kept(people, "shared"), -1);
+	assert_int_equal(kept(people, "lasts@tinhmau.example"), -1);
+	/* filters of which it cannot be told who comes to match them; groups that do not name their members */
+	assert_true(kept_with("dir_login_filter = \"(|(uid=%s)(mail=%s))\"") > 0);
+	assert_int_equal(kept_with("dir_login_filter = \"(|(uid=%s)(mail=%s@*))\""), -1);
+	assert_int_equal(kept_with("dir_login_filter = \"(|(uid=%s)(uid=u%s))\""), -1);
+	assert_int_equal(kept_with("dir_attr_member_of = \"memberOf\""), -1);
+	/* names of which everybody knows what they equal */
+	assert_true(people_name_fold(slice_str("Binh.TV-1_a+b@TinhMau.example"), folded));
+	assert_string_equal(folded, "binh.tv-1_a+b@tinhmau.example");
+	assert_false(people_name_fold(slice_str("bình"), folded));
+	assert_false(people_name_fold(slice_str("a b"), folded));
+	assert_false(people_name_fold(slice_str("a*"), folded));
+	assert_false(people_name_fold(slice_of("a\0", 2), folded));
+	assert_false(people_name_fold(slice_str(""), folded));
+}
+
 static void
 keys_find(void *arg, const char *key, bool is_subject)
 {
@@ -1093,6 +1180,7 @@ main(void)
 	    cmocka_unit_test(test_reply_rule),
 	    cmocka_unit_test(test_plain_tree),
 	    cmocka_unit_test(test_by_date),
+	    cmocka_unit_test(test_kept),
 	    cmocka_unit_test(test_by_rule),
 	    cmocka_unit_test(test_past_places),
 	    cmocka_unit_test(test_epochs_at_the_cap),
