@@ -9,7 +9,7 @@ __wrap_text_want(struct stored *st, uint64_t body)
 {
 	static uint64_t late;
 
-	if (late != 0)
+	if (late != 0 && late != body)
 		__real_text_want(st, late);
 	late = body;
 }
