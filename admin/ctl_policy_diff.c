@@ -415,14 +415,15 @@ explain_all(struct explain *e, const struct policy_who *who)
 	for (size_t i = 0; i < rule_table_len; i++)
 		tell_value(
 		    e, rule_table[i].id, rule_mode_name((enum rule_mode)modes[i]), from[i], none);
-	for (enum policy_what w = POLICY_LIMIT_ATTACHMENTS; w <= POLICY_LIMIT_RECIPIENTS; w++) {
+	for (enum policy_what w = POLICY_LIMIT_ATTACHMENTS; w <= POLICY_SCAN_TIME; w++) {
 		limit = policy_limit_of(e->p, w, who, now, 0, &f);
 		snprintf(text, sizeof text, "%llu", (unsigned long long)limit);
 		tell_value(e, policy_limit_name(w),
 		    f != NULL ? text
 		    : w == POLICY_LIMIT_ATTACHMENTS || w == POLICY_LIMIT_RECIPIENTS
 			? _("congvu.conf")
-			: _("no limit"),
+		    : policy_limit_is_scan(w) ? _("built in")
+					      : _("no limit"),
 		    f, none);
 	}
 	explain_trust(e, who, now);

@@ -16,6 +16,17 @@
 
 #define REST_MS 2000 /* of the whole: directory, ledger */
 
+/* The policy may give it less time than the configuration does. */
+static unsigned
+scan_ms(const struct eom *e)
+{
+	uint64_t asked = 1000 * (uint64_t)e->facts.terms.time_s;
+
+	return asked != 0 && asked < milter_settings.scan_timeout_ms
+		   ? (unsigned)asked
+		   : milter_settings.scan_timeout_ms;
+}
+
 /* One scan, by a scanner that knows what we know of revocations. */
 static int
 scan_once(struct eom *e, struct backend_scanner *scanner, enum scan_msg how, int message,
@@ -31,9 +42,9 @@ scan_once(struct eom *e, struct backend_scanner *scanner, enum scan_msg how, int
 		fd = fcntl(message, F_DUPFD_CLOEXEC, 0);
 		if (fd < 0)
 			return ERR_TEMP;
-		err = scan_sync(scanner->sync, how, fd, domain, (int64_t)time(NULL),
-		    eom_within(e, milter_settings.scan_timeout_ms), scanner->rev_version, e->arena,
-		    out);
+		err =
+		    scan_sync(scanner->sync, how, &e->facts.terms, fd, domain, (int64_t)time(NULL),
+			eom_within(e, scan_ms(e)), scanner->rev_version, e->arena, out);
 		if (err == ERR_CONFLICT)
 			scanner->rev_version = 0;
 	}
@@ -106,7 +117,7 @@ scan_with_care(struct eom *e, struct slice domain)
 	int err = scan_by_any(e, SCAN_MESSAGE, &e->msg->file, domain, &e->findings);
 
 	if (err != 0 && err != ERR_AGAIN && err != ERR_TEMP && err != ERR_TIMEOUT &&
-	    eom_now_us() - from < (uint64_t)milter_settings.scan_timeout_ms * 900)
+	    eom_now_us() - from < (uint64_t)scan_ms(e) * 900)
 		err = scan_by_any(e, SCAN_MESSAGE, &e->msg->file, domain, &e->findings);
 	if (err != 0 && err != ERR_AGAIN && err != ERR_TEMP) {
 		log_msg(LOG_LVL_WARN, "scan_shallow", "%s: %s: its contents are not inspected",

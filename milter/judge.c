@@ -173,6 +173,8 @@ judge(const struct world *w, struct slice whole, const struct policy *p, const s
 	findings_init(&scan, a);
 	judgement_trust(&j, &f);
 	sp.domain = judgement_store(&f, a);
+	sp.terms = f.terms;
+	sp.cpu_ms = f.terms.time_s * 600; /* as milter-scan's of its deadline */
 	scan_message(whole, &sp, &scan);
 	f.scan = &scan;
 	f.rev_grace_over = true;

@@ -60,7 +60,27 @@ lower(uint64_t *limit, uint64_t other)
 		*limit = other;
 }
 
-/* The store of the first author; floors of all. */
+static uint32_t
+scan_limit(
+    const struct judgement *j, enum policy_what what, const struct policy_who *who, uint32_t so_far)
+{
+	uint64_t n = so_far;
+
+	lower(&n, policy_limit_of(j->policy, what, who, j->now, 0, NULL));
+	return (uint32_t)n;
+}
+
+static void
+scan_limits(const struct judgement *j, const struct policy_who *who, struct scan_terms *t)
+{
+	t->depth = scan_limit(j, POLICY_SCAN_DEPTH, who, t->depth);
+	t->entries = scan_limit(j, POLICY_SCAN_ENTRIES, who, t->entries);
+	t->bytes = scan_limit(j, POLICY_SCAN_BYTES, who, t->bytes);
+	t->ratio = scan_limit(j, POLICY_SCAN_RATIO, who, t->ratio);
+	t->time_s = scan_limit(j, POLICY_SCAN_TIME, who, t->time_s);
+}
+
+/* The store of the first author, and which source of revocation is asked first; floors and limits of all. */
 void
 judgement_trust(const struct judgement *j, struct rule_facts *f)
 {
@@ -69,11 +89,14 @@ judgement_trust(const struct judgement *j, struct rule_facts *f)
 	struct policy_who who;
 
 	memset(all, 0, sizeof *all);
+	memset(&f->terms, 0, sizeof f->terms);
 	for (i = 0; i < n && j->policy != NULL; i++) {
 		who = policy_who_of(&f->authors[i]);
+		scan_limits(j, &who, &f->terms);
 		policy_trust_of(j->policy, &who, j->now, &t, NULL);
 		if (i == 0) {
 			*all = t;
+			f->terms.prefer = t.prefer;
 			continue;
 		}
 		all->digest = t.digest > all->digest ? t.digest : all->digest;

@@ -18,7 +18,7 @@ struct judgement {
 /* What the message's own header says of it, once its authors are known. names: policy_official_headers. 0, ERR_NOMEM. */
 int judgement_read(struct slice header, const char *const *names, size_t n_names, struct arena *a,
     struct rule_facts *f);
-/* What the policy's trust demands of the authors' signatures, into f->trust: once the directory has said whose they are, before the scanner is asked. */
+/* What the policy's trust demands of the authors' signatures, into f->trust, and what the scanner is to be asked with, into f->terms: once the directory has said whose they are, before the scanner is asked. */
 void judgement_trust(const struct judgement *j, struct rule_facts *f);
 /* What the scanner is asked with: the first author's domain, or "DOMAIN=STORE" (smime.h); one with a '=', which no host has, is none ("": as a domain without a
  * store of its own). In the arena, or the author's. */

@@ -24,7 +24,7 @@ milter_libcvfindings_a_SOURCES = milter/symbol.h milter/symbol.c milter/doc_fact
 
 # --- libcvscanproto.a: the scanners' protocol; for both ends ---
 noinst_LIBRARIES += milter/libcvscanproto.a
-milter_libcvscanproto_a_SOURCES = milter/scan_proto.h milter/scan_proto.def milter/scan_proto.c
+milter_libcvscanproto_a_SOURCES = milter/scan_proto.h milter/scan_terms.h milter/scan_proto.def milter/scan_proto.c
 
 # --- libcvrule.a: the pure part of the policy ---
 noinst_LIBRARIES += milter/libcvrule.a
@@ -37,7 +37,7 @@ CV_RULE_LIBS = milter/libcvrule.a milter/libcvfindings.a milter/libcvscanproto.a
 # --- libcvpolicy.a: the policy language; bison and flex make its reader in the build folder. Their output is not held to all our warnings. ---
 noinst_LIBRARIES += milter/libcvpolicy.a milter/libcvpolicyread.a
 milter_libcvpolicy_a_SOURCES = milter/policy.h milter/policy_priv.h milter/policy_predicates.def milter/policy_build.c milter/policy_expr.c milter/policy_match.c \
-	milter/policy_predicates.c milter/policy_trust.c milter/policy_eval.c milter/policy_print.c milter/policy_load.h milter/policy_load.c milter/policy_sign.h milter/policy_sign.c milter/policy_record.h \
+	milter/policy_predicates.c milter/policy_trust.c milter/policy_limits.c milter/policy_eval.c milter/policy_print.c milter/policy_load.h milter/policy_load.c milter/policy_sign.h milter/policy_sign.c milter/policy_record.h \
 	milter/policy_record.c milter/judgement.h milter/judgement.c milter/settings.h milter/settings.c
 nodist_milter_libcvpolicyread_a_SOURCES = milter/policy_grammar.c milter/policy_lexer.c
 milter_libcvpolicyread_a_CFLAGS = $(AM_CFLAGS) -Wno-shadow -Wno-cast-qual -Wno-missing-prototypes -Wno-undef -Wno-sign-compare -Wno-unused-function \

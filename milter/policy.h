@@ -96,6 +96,7 @@ struct policy_trust {
 	struct slice name, store; /* store: a folder of trust_dir */
 	unsigned digest, rsa, ec; /* bits; 0: the built-in floor */
 	int64_t rev_age_s; /* older answers about revocation count as none; 0: nothing is said */
+	enum scan_prefer prefer; /* "ocsp prefer" */
 	struct policy_pos pos;
 	struct policy_trust *next;
 };
@@ -106,8 +107,13 @@ enum policy_what {
 	POLICY_LIMIT_FILES,       /* attachments (P25) */
 	POLICY_LIMIT_MESSAGE,     /* octets of the whole message (P25) */
 	POLICY_LIMIT_RECIPIENTS,  /* P29 */
+	POLICY_SCAN_DEPTH,        /* how far the scanner goes (scan_terms.h), then M06 */
+	POLICY_SCAN_ENTRIES,
+	POLICY_SCAN_BYTES,
+	POLICY_SCAN_RATIO,
+	POLICY_SCAN_TIME,
 };
-/* "mode P25 off reason "..." until 2026-12-31", "limit files 20", "trust bo". */
+/* "mode P25 off reason "..." until 2026-12-31", "limit files 20", "limits { depth 4; }" (one setting an item), "trust bo". */
 struct policy_setting {
 	enum policy_what what;
 	const struct policy_scope *scope;
@@ -256,6 +262,7 @@ const struct policy_setting *policy_trust_floor_from(
 const struct policy_trust *policy_trust_find(const struct policy *p, struct slice name);
 /* "attachments" */
 const char *policy_limit_name(enum policy_what what);
+bool policy_limit_is_scan(enum policy_what what); /* of "limits" */
 enum rule_mode policy_own_mode(const struct policy *p, const struct policy_rule *r,
     const struct policy_who *who, int64_t now, const struct policy_setting **from_out);
 bool policy_scope_holds(const struct policy_scope *s, const struct policy_who *who);

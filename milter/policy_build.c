@@ -329,33 +329,6 @@ policy_on_mode(struct policy_build *b, struct policy_pos pos, struct slice rule,
 		s->mode = all[i];
 }
 
-const char *
-policy_limit_name(enum policy_what what)
-{
-	static const char *const names[] = {"attachments", "files", "message", "recipients"};
-
-	return names[what - POLICY_LIMIT_ATTACHMENTS];
-}
-
-void
-policy_on_limit(struct policy_build *b, struct policy_pos pos, struct slice what, uint64_t n)
-{
-	struct policy_setting *s = policy_setting_new(b, pos);
-	enum policy_what w = POLICY_LIMIT_ATTACHMENTS;
-
-	while (w <= POLICY_LIMIT_RECIPIENTS && !slice_eq_str(what, policy_limit_name(w)))
-		w++;
-	if (w > POLICY_LIMIT_RECIPIENTS) {
-		policy_error_at(b, pos, "giới hạn là attachments, files, message hoặc recipients",
-		    "a limit is one of attachments, files, message, recipients");
-	} else if (s != NULL) {
-		s->what = w;
-		s->name = what;
-		s->builtin = -2;
-		s->limit = n;
-	}
-}
-
 /* ---- rules ---- */
 
 void

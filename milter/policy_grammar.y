@@ -31,7 +31,7 @@ int policy_yylex(POLICY_YYSTYPE *v, struct policy_pos *l, yyscan_t scanner);
 static void policy_yyerror(const struct policy_pos *l, yyscan_t scanner, struct policy_build *b, const char *msg);
 }
 %token T_POLICY "policy" T_VERSION "version" T_OWNER "owner" T_EXPIRES "expires" T_ORGANIZATION "organization" T_GROUP "group" T_DIRECTORY "directory" T_TRUST "trust" T_INSTEAD "instead"
-%token T_GLOBAL "global" T_DOMAIN "domain" T_AGENCY "agency" T_PERSON "person" T_MODE "mode" T_LIMIT "limit" T_RULE "rule"
+%token T_GLOBAL "global" T_DOMAIN "domain" T_AGENCY "agency" T_PERSON "person" T_MODE "mode" T_LIMIT "limit" T_LIMITS "limits" T_RULE "rule"
 %token T_MONITOR "monitor" T_WARN "warn" T_DESCRIPTION "description" T_WHEN "when" T_AND "and" T_OR "or" T_NOT "not" T_EXCEPT "except"
 %token T_REASON "reason" T_UNTIL "until" T_THEN "then" T_REJECT "reject" T_TEMPFAIL "tempfail" T_QUARANTINE "quarantine" T_NOTE "note"
 %token T_ACCEPT "accept" T_VI "vi" T_EN "en" T_TEST "test" T_AS "as" T_TO "to" T_OFFICE "office" T_OUTSIDE "outside" T_EXPECT "expect"
@@ -75,6 +75,7 @@ setting: T_MODE rule_name mode_name	{ b->setting_reason = slice_str(""); b->sett
 	setting_why ';'	{ policy_on_mode(b, @2, $2, @3, $3); }
     | T_LIMIT T_WORD octets	{ b->setting_reason = slice_str(""); b->setting_until = INT64_MAX; }
 	setting_why ';'	{ policy_on_limit(b, @2, $2, $3); }
+    | T_LIMITS '{' { policy_on_limits_begin(b); } limits_items '}' setting_why optional_semi	{ policy_on_limits_end(b, @1); }
     | T_TRUST name	{ b->setting_reason = slice_str(""); b->setting_until = INT64_MAX; b->setting_instead = false; }
 	optional_instead setting_why ';'	{ policy_on_trust(b, @2, $2); }
     | rule
@@ -85,6 +86,9 @@ optional_instead: %empty
 trust_items: %empty
     | trust_items T_WORD T_NUMBER ';'	{ policy_on_trust_number(b, @2, $2, $3); }
     | trust_items T_WORD name ';'	{ policy_on_trust_text(b, @2, $2, $3); }
+    ;
+limits_items: %empty
+    | limits_items T_WORD octets ';'	{ policy_on_limits_item(b, @2, $2, $3); }
     ;
 rule_name: T_WORD
     | T_STRING

@@ -140,6 +140,9 @@ policy_print_setting(const struct policy_setting *s, struct buf *out)
 		buf_append_str(out, "trust ");
 		quoted(s->name, out);
 		buf_append_str(out, s->instead ? " instead" : "");
+	} else if (policy_limit_is_scan(s->what)) {
+		buf_appendf(out, "limits { %s %llu; }", policy_limit_name(s->what),
+		    (unsigned long long)s->limit);
 	} else if (s->what != POLICY_MODE) {
 		buf_appendf(
 		    out, "limit %s %llu", policy_limit_name(s->what), (unsigned long long)s->limit);
@@ -172,6 +175,8 @@ policy_print_trust(const struct policy_trust *t, struct buf *out)
 		buf_appendf(out, " rsa %u;", t->rsa);
 	if (t->ec != 0)
 		buf_appendf(out, " ec %u;", t->ec);
+	if (t->prefer != PREFER_NONE)
+		buf_append_str(out, t->prefer == PREFER_OCSP ? " ocsp prefer;" : " crl prefer;");
 	if (t->rev_age_s != 0)
 		buf_appendf(out, " revocation-hours %lld;", (long long)(t->rev_age_s / 3600));
 	buf_append_str(out, " }");

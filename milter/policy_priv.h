@@ -24,7 +24,8 @@ struct policy_build {
 	struct policy_errors *errors;
 	struct policy_scope *scope; /* the block that is open */
 	struct policy_rule **rules_end, *rule;
-	struct policy_setting **settings_end;
+	struct policy_setting **settings_end,
+	    **limits_from; /* limits_from: of the block that is open */
 	struct policy_group **groups_end;
 	struct policy_trust **trusts_end, *trust; /* trust: the block that is open */
 	bool setting_instead;
@@ -68,8 +69,13 @@ void policy_on_scope(
     struct policy_build *b, struct policy_pos pos, enum policy_scope_kind kind, struct slice name);
 void policy_on_mode(struct policy_build *b, struct policy_pos pos, struct slice rule,
     struct policy_pos mode_pos, struct slice mode);
+/* policy_limits.c */
 void policy_on_limit(
     struct policy_build *b, struct policy_pos pos, struct slice what, uint64_t octets);
+void policy_on_limits_begin(struct policy_build *b);
+void policy_on_limits_item(
+    struct policy_build *b, struct policy_pos pos, struct slice what, uint64_t n);
+void policy_on_limits_end(struct policy_build *b, struct policy_pos pos);
 /* policy_trust.c */
 /* Adds what may not be meant: a nearer trust that asks for less than one for all. */
 void policy_trust_warnings(const struct policy *p, struct policy_errors *out);

@@ -92,8 +92,9 @@ policy_on_trust_number(struct policy_build *b, struct policy_pos pos, struct sli
 	for (i = 0; i < N_FLOORS && !slice_eq_str(what, floors[i].name); i++)
 		;
 	if (i == N_FLOORS) {
-		policy_error_at(b, pos, "trong trust có: store, digest, rsa, ec, revocation-hours",
-		    "a trust has: store, digest, rsa, ec, revocation-hours");
+		policy_error_at(b, pos,
+		    "trong trust có: store, digest, rsa, ec, revocation-hours, crl, ocsp",
+		    "a trust has: store, digest, rsa, ec, revocation-hours, crl, ocsp");
 		return;
 	}
 	if (n < floors[i].least || n > floors[i].most) {
@@ -118,6 +119,15 @@ void
 policy_on_trust_text(
     struct policy_build *b, struct policy_pos pos, struct slice what, struct slice text)
 {
+	if (slice_eq_str(what, "crl") || slice_eq_str(what, "ocsp")) {
+		if (!slice_eq_str(text, "prefer"))
+			policy_error_at(b, pos, "viết là: crl prefer; hoặc ocsp prefer;",
+			    "write: crl prefer; or ocsp prefer;");
+		else if (b->trust != NULL &&
+			 policy_once(b, pos, b->trust->prefer != PREFER_NONE, what))
+			b->trust->prefer = slice_eq_str(what, "ocsp") ? PREFER_OCSP : PREFER_CRL;
+		return;
+	}
 	if (!slice_eq_str(what, "store")) {
 		policy_on_trust_number(b, pos, what, 0);
 		return;
@@ -201,6 +211,7 @@ policy_trust_of(const struct policy *p, const struct policy_who *who, int64_t no
 	if (best != NULL) {
 		out->name = best->trust->name;
 		out->store = best->trust->store;
+		out->prefer = best->trust->prefer;
 	}
 	if (from_out != NULL)
 		*from_out = best;

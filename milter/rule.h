@@ -5,6 +5,7 @@
 
 #include "milter/clearance.h"
 #include "milter/findings.h"
+#include "milter/scan_terms.h"
 #include "milter/sio_label.h"
 
 #define RULE_FROM_MAX 8
@@ -86,6 +87,7 @@ struct rule_trust {
 	unsigned digest, rsa, ec; /* bits */
 	int64_t
 	    rev_age_s; /* answers about revocation that are older count as none; 0: any will do */
+	enum scan_prefer prefer;
 };
 struct rule_facts {
 	bool authenticated;
@@ -106,7 +108,8 @@ struct rule_facts {
 	uint64_t files_max, message_max; /* attachments; octets of the message; 0: no limit */
 	uint64_t rcpts_max;              /* of P29; 0: no limit */
 	struct rule_trust trust;
-	bool rev_grace_over; /* revocation has been unknown for longer than the grace */
+	struct scan_terms terms; /* what the scanner is asked with */
+	bool rev_grace_over;     /* revocation has been unknown for longer than the grace */
 	const unsigned char
 	    *modes;   /* enum rule_mode of each rule of rule_table; NULL: the defaults */
 	int64_t date; /* Date field, 0: none */

@@ -36,6 +36,7 @@ struct scan_work {
 	int64_t now;
 	unsigned cpu_ms;
 	bool shallow;
+	struct scan_terms terms;
 	struct buf *reply;
 };
 
@@ -43,8 +44,14 @@ static int
 scan_bytes(struct slice whole, void *arg)
 {
 	const struct scan_work *w = arg;
-	struct scan_params p = {
-	    sc.trust, w->domain, w->now, sc.banned, sc.n_banned, w->cpu_ms, w->shallow, NULL};
+	struct scan_params p = {.trust = sc.trust,
+	    .domain = w->domain,
+	    .now = w->now,
+	    .banned = sc.banned,
+	    .n_banned = sc.n_banned,
+	    .cpu_ms = w->cpu_ms,
+	    .shallow = w->shallow,
+	    .terms = w->terms};
 	struct arena *a = arena_new(FINDINGS_ARENA);
 	struct findings f;
 	int err;
@@ -59,7 +66,7 @@ scan_bytes(struct slice whole, void *arg)
 }
 
 static int
-on_scan(struct ipc_conn *c, uint32_t id, struct ipc_reader *r, int fd, bool shallow)
+on_scan(struct ipc_conn *c, uint32_t id, struct ipc_reader *r, int fd, enum scan_msg how)
 {
 	struct scan_work w;
 	struct buf reply;
@@ -67,10 +74,15 @@ on_scan(struct ipc_conn *c, uint32_t id, struct ipc_reader *r, int fd, bool shal
 	uint64_t version;
 	int err;
 
+	memset(&w, 0, sizeof w);
+	w.shallow = how == SCAN_SHALLOW;
+	if (how == SCAN_ON_TERMS) {
+		w.shallow = ipc_get_u8(r) != 0;
+		scan_terms_get(r, &w.terms);
+	}
 	w.domain = ipc_get_slice(r);
 	w.now = ipc_get_i64(r);
 	w.reply = &reply;
-	w.shallow = shallow;
 	deadline = ipc_get_u32(r);
 	/* what stops in good time still has its findings to tell; only what hangs in a library meets the deadline */
 	w.cpu_ms = deadline / 10 * 6;
@@ -147,8 +159,8 @@ static int
 on_msg(struct ipc_conn *c, uint16_t type, uint32_t id, struct ipc_reader *r, int fd, void *arg)
 {
 	(void)arg;
-	if (id != 0 && (type == SCAN_MESSAGE || type == SCAN_SHALLOW))
-		return on_scan(c, id, r, fd, type == SCAN_SHALLOW);
+	if (id != 0 && (type == SCAN_MESSAGE || type == SCAN_SHALLOW || type == SCAN_ON_TERMS))
+		return on_scan(c, id, r, fd, (enum scan_msg)type);
 	if (id != 0 && type == SCAN_REV)
 		return on_rev(c, id, r, fd);
 	if (fd >= 0)

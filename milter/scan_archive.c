@@ -52,9 +52,8 @@ reader_new(struct slice bytes)
 static bool
 over_budget(struct scan_ctx *c, size_t packed)
 {
-	return c->unpacked > SCAN_BYTES_MAX ||
-	       (c->unpacked > RATIO_FROM &&
-		   c->unpacked / SCAN_RATIO_MAX > (packed > 0 ? packed : 1));
+	return c->unpacked > c->max.bytes ||
+	       (c->unpacked > RATIO_FROM && c->unpacked / c->max.ratio > (packed > 0 ? packed : 1));
 }
 
 /* What is looked into beside archives. */
@@ -237,7 +236,7 @@ scan_archive(struct scan_ctx *c, struct slice bytes, struct slice path, const ch
 	bool raw = false;
 	int rc;
 
-	if (c->depth >= SCAN_DEPTH_MAX || scan_late(c))
+	if (c->depth >= c->max.depth || scan_late(c))
 		return PART_LIMIT;
 	a = reader_new(bytes);
 	if (a == NULL)
@@ -248,7 +247,7 @@ scan_archive(struct scan_ctx *c, struct slice bytes, struct slice path, const ch
 	c->zip = zip;
 	while ((rc = archive_read_next_header(a, &e)) == ARCHIVE_OK || rc == ARCHIVE_WARN ||
 	       rc == ARCHIVE_RETRY) {
-		if (++c->entries > SCAN_ENTRIES_MAX || over_budget(c, bytes.len) || scan_late(c)) {
+		if (++c->entries > c->max.entries || over_budget(c, bytes.len) || scan_late(c)) {
 			flags |= PART_LIMIT;
 			break;
 		}

@@ -9,8 +9,9 @@
 #define REV_MS 10000
 
 int
-scan_sync(struct ipc_sync *s, enum scan_msg how, int fd, struct slice domain, int64_t now,
-    unsigned deadline_ms, uint64_t rev_version, struct arena *a, struct findings *out)
+scan_sync(struct ipc_sync *s, enum scan_msg how, const struct scan_terms *terms, int fd,
+    struct slice domain, int64_t now, unsigned deadline_ms, uint64_t rev_version, struct arena *a,
+    struct findings *out)
 {
 	struct buf req, rep;
 	uint16_t type = 0;
@@ -18,6 +19,11 @@ scan_sync(struct ipc_sync *s, enum scan_msg how, int fd, struct slice domain, in
 
 	buf_init(&req, 4096);
 	buf_init(&rep, IPC_FRAME_MAX);
+	if (terms != NULL && scan_terms_any(terms)) {
+		ipc_put_u8(&req, how == SCAN_SHALLOW);
+		scan_terms_put(terms, &req);
+		how = SCAN_ON_TERMS;
+	}
 	ipc_put_slice(&req, domain);
 	ipc_put_i64(&req, now);
 	ipc_put_u32(&req, deadline_ms);

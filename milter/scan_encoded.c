@@ -168,7 +168,7 @@ static void
 found(struct finder *f, struct slice name, struct slice data, int err)
 {
 	f->c->unpacked += data.len;
-	if (err != 0 || f->c->unpacked > SCAN_BYTES_MAX)
+	if (err != 0 || f->c->unpacked > f->c->max.bytes)
 		f->flags |= PART_LIMIT;
 	f->flags |= scan_inside(f->c, name, data, f->path) & (PART_LIMIT | PART_ENCRYPTED);
 }

@@ -60,9 +60,9 @@ scan_inside(struct scan_ctx *c, struct slice name, struct slice bytes, struct sl
 	uint32_t flags;
 	struct slice ext;
 
-	if (c->depth >= SCAN_DEPTH_MAX || scan_late(c))
+	if (c->depth >= c->max.depth || scan_late(c))
 		return PART_LIMIT;
-	if (++c->entries > SCAN_ENTRIES_MAX)
+	if (++c->entries > c->max.entries)
 		return PART_LIMIT;
 	c->depth++;
 	buf_init(&norm, 2048);
@@ -130,7 +130,7 @@ scan_mail_file(struct scan_ctx *c, struct slice bytes, struct slice path)
 {
 	uint64_t size = c->f->attach_size;
 
-	if (c->depth >= SCAN_DEPTH_MAX || scan_late(c))
+	if (c->depth >= c->max.depth || scan_late(c))
 		return PART_LIMIT;
 	scan_entity(c, bytes, path, COVER_OTHER);
 	/* the file itself counts, not once more what is in it */

@@ -203,6 +203,7 @@ verify_clear(struct scan_ctx *c, struct slice whole, const struct mime_part *par
 		in.content = slice_sub(
 		    whole, (size_t)content->hdr_off, (size_t)(content->end_off - content->hdr_off));
 		in.domain = c->p->domain;
+		in.prefer = c->p->terms.prefer;
 		in.now = c->p->now;
 		in.part = path;
 		in.coverage = coverage(cover);
@@ -249,6 +250,7 @@ verify_opaque(struct scan_ctx *c, struct slice whole, const struct mime_part *pa
 	memset(&in, 0, sizeof in);
 	in.cms = buf_slice(&der);
 	in.domain = c->p->domain;
+	in.prefer = c->p->terms.prefer;
 	in.now = c->p->now;
 	in.part = path;
 	in.coverage = coverage(cover);
@@ -368,6 +370,19 @@ walk(struct scan_ctx *c, struct slice whole, const struct mime_part *part, struc
 		scan_leaf(c, whole, part, path);
 }
 
+/* Deeper than the policy lets the scanner go: not inspected. */
+static void
+past_depth(struct scan_ctx *c, struct slice path)
+{
+	struct find_part *p = findings_add_part(c->f);
+
+	if (p == NULL)
+		return;
+	p->path = findings_text(c->f, path);
+	p->decl = findings_str(c->f, "message/rfc822");
+	p->flags = PART_LIMIT;
+}
+
 void
 scan_entity(struct scan_ctx *c, struct slice whole, struct slice path, enum scan_cover cover)
 {
@@ -377,6 +392,10 @@ scan_entity(struct scan_ctx *c, struct slice whole, struct slice path, enum scan
 
 	if (c->depth >= SCAN_DEPTH_MAX) {
 		findings_note(c->f, "mime_too_deep", NOTE_REJECT, path, "messages inside messages");
+		return;
+	}
+	if (c->depth >= c->max.depth) {
+		past_depth(c, path);
 		return;
 	}
 	a = arena_new(TREE_CAP);
@@ -416,6 +435,21 @@ scan_sha256(struct scan_ctx *c, struct slice bytes, unsigned char out[32])
 	c->body = (struct slice){NULL, 0};
 }
 
+static uint32_t
+bound(uint32_t asked, uint32_t built_in)
+{
+	return asked != 0 && asked < built_in ? asked : built_in;
+}
+
+static void
+set_bounds(struct scan_ctx *c, const struct scan_terms *t)
+{
+	c->max.depth = bound(t->depth, SCAN_DEPTH_MAX);
+	c->max.entries = bound(t->entries, SCAN_ENTRIES_MAX);
+	c->max.bytes = bound(t->bytes, SCAN_BYTES_MAX);
+	c->max.ratio = bound(t->ratio, SCAN_RATIO_MAX);
+}
+
 void
 scan_message(struct slice whole, const struct scan_params *p, struct findings *f)
 {
@@ -423,6 +457,7 @@ scan_message(struct slice whole, const struct scan_params *p, struct findings *f
 	uint32_t t0 = now_us();
 	struct slice body = slice_from(whole, hdr_body_offset(whole));
 
+	set_bounds(&c, &p->terms);
 	c.late = p->shallow;
 	c.cpu_until = p->cpu_ms > 0 ? cpu_us() + 1000 * (uint64_t)p->cpu_ms : 0;
 	f->size = whole.len;

@@ -4,6 +4,7 @@
 #define CV_SCAN_MESSAGE_H
 
 #include "milter/findings.h"
+#include "milter/scan_terms.h"
 #include "milter/smime.h"
 
 struct scan_params {
@@ -16,6 +17,7 @@ struct scan_params {
 	    cpu_ms; /* of processor time for looking into contents, then PART_LIMIT; 0: no bound */
 	bool
 	    shallow; /* structure, names and signatures alone: no document is opened, each content counts as not inspected */
+	struct scan_terms terms;
 	struct buf *
 	    text; /* not NULL: the texts of documents go there (UTF-8, as far as they fit) and are not judged */
 };

@@ -52,7 +52,7 @@ on_object(void *arg, struct slice bytes)
 
 	w->c->unpacked += bytes.len;
 	inside(w, slice_str("object"), bytes);
-	return w->c->unpacked <= SCAN_BYTES_MAX && !scan_late(w->c);
+	return w->c->unpacked <= w->c->max.bytes && !scan_late(w->c);
 }
 
 static void
@@ -207,7 +207,7 @@ walk(struct walk *w, const struct ole_dir *d, unsigned depth)
 		struct ole_dir *below = NULL;
 		struct buf b;
 
-		if (++w->entries > OLE_ENTRIES_MAX || w->c->unpacked > SCAN_BYTES_MAX ||
+		if (++w->entries > OLE_ENTRIES_MAX || w->c->unpacked > w->c->max.bytes ||
 		    (w->entries % 16 == 0 && scan_late(w->c))) {
 			w->flags |= PART_LIMIT;
 			break;

@@ -419,6 +419,7 @@ check_one(struct scan_ctx *c, struct pdf *p, qpdf_oh sig, struct slice path)
 	const char *kind = qpdf_oh_is_name(p->q, filter) ? qpdf_oh_get_name(p->q, filter) : "";
 	struct smime_input in = {.detached = true,
 	    .domain = c->p->domain,
+	    .prefer = c->p->terms.prefer,
 	    .now = c->p->now,
 	    .part = path,
 	    .coverage = SIG_DOCUMENT};

@@ -5,10 +5,6 @@
 #include "lib/mime.h"
 #include "milter/scan_message.h"
 
-#define SCAN_DEPTH_MAX 8            /* messages in messages, archives in archives */
-#define SCAN_ENTRIES_MAX 2000       /* archive members of one message */
-#define SCAN_BYTES_MAX (200u << 20) /* unpacked octets of one message */
-#define SCAN_RATIO_MAX 200          /* unpacked to packed, from 16 MiB on */
 #define SCAN_MEMBER_MAX (32u << 20) /* an archive inside an archive */
 #define SCAN_PART_MAX (128u << 20)  /* one decoded part */
 #define DOC_TEXT_MAX (4u << 20)     /* text of one document */
@@ -26,7 +22,8 @@ struct zip_facts {
 struct scan_ctx {
 	const struct scan_params *p;
 	struct findings *f;
-	uint64_t unpacked; /* octets so far */
+	struct scan_terms max; /* the bounds that hold: none is 0 */
+	uint64_t unpacked;     /* octets so far */
 	unsigned entries;
 	unsigned zip_headers;
 	unsigned layers, doc_sigs; /* signatures of mail, of documents, looked at */

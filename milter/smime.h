@@ -5,6 +5,7 @@
 #define CV_SMIME_H
 
 #include "milter/findings.h"
+#include "milter/scan_terms.h"
 
 #define SMIME_CMS_MAX (256u << 10) /* octets of a detached SignedData */
 #define SMIME_CERTS_MAX 20
@@ -40,8 +41,9 @@ struct smime_input {
 	struct slice content; /* when detached: exact bytes */
 	struct slice
 	    domain; /* whose trust anchors; lower case. "DOMAIN=STORE": those of the folder STORE and no others; DOMAIN's archive (P30) */
-	int64_t now;       /* time of receipt, seconds since 1970: the time of verification */
-	struct slice part; /* for the findings */
+	enum scan_prefer prefer; /* which source of revocation is asked first */
+	int64_t now;             /* time of receipt, seconds since 1970: the time of verification */
+	struct slice part;       /* for the findings */
 	enum sig_coverage coverage;
 };
 /* content_out: the content inside SignedData, whether or not its signatures are good, is appended to it; may be NULL. A detached

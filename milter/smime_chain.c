@@ -180,23 +180,38 @@ want_crls(X509 *cert, int nid, struct findings *f)
 }
 
 static bool
-want_sources(X509 *cert, X509 *issuer, struct findings *f)
+want_ocsp(X509 *cert, X509 *issuer, struct findings *f)
 {
-	bool any = want_crls(cert, NID_crl_distribution_points, f);
 	struct buf url, request;
+	bool any;
 
-	want_crls(cert, NID_freshest_crl, f);
 	buf_init(&url, FINDINGS_TEXT_MAX);
 	buf_init(&request, FINDINGS_TEXT_MAX);
-	if (smime_ocsp_url(cert, &url)) {
-		any = true;
-		if (smime_ocsp_request(cert, issuer, &request))
-			findings_add_want(f, WANT_OCSP, buf_slice(&url), buf_slice(&request));
-	}
+	any = smime_ocsp_url(cert, &url);
+	if (any && f != NULL && smime_ocsp_request(cert, issuer, &request))
+		findings_add_want(f, WANT_OCSP, buf_slice(&url), buf_slice(&request));
 	buf_done(&url);
 	buf_done(&request);
 	ERR_clear_error();
 	return any;
+}
+
+/* In the order in which they are to be asked; the other one only while the preferred one has not answered. True: the certificate names some. */
+static bool
+want_sources(X509 *cert, X509 *issuer, enum scan_prefer prefer, bool crl_told, bool ocsp_told,
+    struct findings *f)
+{
+	bool any = false, ocsp = want_ocsp(cert, issuer, NULL);
+
+	if (prefer == PREFER_OCSP)
+		any = want_ocsp(cert, issuer, f);
+	if (prefer != PREFER_OCSP || !ocsp || !ocsp_told) {
+		any |= want_crls(cert, NID_crl_distribution_points, f);
+		want_crls(cert, NID_freshest_crl, f);
+	}
+	if (prefer == PREFER_NONE || (prefer == PREFER_CRL && !crl_told))
+		any |= want_ocsp(cert, issuer, f);
+	return any || ocsp;
 }
 
 static void
@@ -235,11 +250,30 @@ struct revocation {
 	const struct smime_rev *rev; /* NULL: nothing is fetched */
 	STACK_OF(X509) * chain;
 	const struct rev_walk *walk;
+	enum scan_prefer prefer;
 	int64_t now;
 	struct findings *f;
 	bool strict, by_crl, by_ocsp;
 	int64_t age;
 };
+
+/* What OCSP says, beside what the CRLs do. first: it is the signer's own, of which source and age are told. */
+static enum rev_state
+with_ocsp(struct revocation *v, enum rev_state st, const struct rev_told *told, bool first)
+{
+	bool by_crl = st == REV_GOOD, good = told->state == REV_GOOD;
+
+	/* what a fresh CRL says is revoked stays so; what it does not know, OCSP may */
+	if (!good || !by_crl)
+		st = told->state;
+	if (!first || (good && by_crl && v->prefer == PREFER_CRL))
+		return st;
+	v->by_ocsp = true;
+	v->by_crl &= by_crl && !(good && v->prefer == PREFER_OCSP);
+	if (!v->by_crl || told->age_s < v->age)
+		v->age = told->age_s;
+	return st;
+}
 
 /* One certificate of the chain: CRL and OCSP together; either may say "revoked", either may say "good". */
 static enum rev_state
@@ -248,28 +282,23 @@ one_state(struct revocation *v, int i)
 	X509 *cert = sk_X509_value(v->chain, i), *issuer = sk_X509_value(v->chain, i + 1);
 	enum smime_rev_need need = v->rev != NULL ? smime_rev_need(v->rev) : SMIME_REV_OFF;
 	enum rev_state st = v->walk->state[i];
-	bool named = need != SMIME_REV_OFF && want_sources(cert, issuer, v->f);
 	STACK_OF(X509_CRL) *fetched = v->rev != NULL ? smime_rev_crls(v->rev) : NULL;
 	int64_t age = crl_age(fetched, cert, v->now, crl_age(v->domain->crls, cert, v->now, -1));
+	bool told_ocsp, named = false;
 	struct rev_told told;
 
 	if (st == REV_GOOD && v->walk->all_unknown)
 		st = REV_UNKNOWN;
+	told_ocsp = st != REV_REVOKED && v->rev != NULL &&
+		    smime_rev_ocsp(v->rev, cert, issuer, v->chain, v->domain->store, v->now, &told);
+	if (need != SMIME_REV_OFF)
+		named = want_sources(
+		    cert, issuer, v->prefer, st == REV_GOOD && age >= 0, told_ocsp, v->f);
 	v->by_crl |= i == 0 && age >= 0;
 	if (i == 0)
 		v->age = age;
-	if (st != REV_REVOKED && v->rev != NULL &&
-	    smime_rev_ocsp(v->rev, cert, issuer, v->chain, v->domain->store, v->now, &told)) {
-		/* what a fresh CRL says is revoked stays so; what it does not know, OCSP may */
-		if (told.state == REV_REVOKED || st != REV_GOOD)
-			st = told.state;
-		if (i == 0) {
-			v->by_ocsp = true;
-			v->by_crl &= v->walk->state[0] == REV_GOOD;
-			if (!v->by_crl || told.age_s < v->age)
-				v->age = told.age_s;
-		}
-	}
+	if (told_ocsp)
+		st = with_ocsp(v, st, &told, i == 0);
 	if (st == REV_UNKNOWN && !v->strict && !named && age < 0)
 		st = REV_UNCHECKED;
 	return st;
@@ -369,11 +398,12 @@ path_holds(const struct smime_path *path, struct revocation *v, STACK_OF(X509_CR
 
 void
 smime_chain_check(const struct smime_trust *t, const struct smime_domain *d, X509 *signer,
-    STACK_OF(X509) * others, STACK_OF(X509_CRL) * embedded, int64_t now, struct findings *f,
-    struct find_sig *s)
+    STACK_OF(X509) * others, STACK_OF(X509_CRL) * embedded, enum scan_prefer prefer, int64_t now,
+    struct findings *f, struct find_sig *s)
 {
 	struct smime_rev *r = t != NULL ? smime_trust_rev(t) : NULL;
-	struct revocation v = {.domain = d, .rev = r, .now = now, .f = f, .age = -1};
+	struct revocation v = {
+	    .domain = d, .rev = r, .prefer = prefer, .now = now, .f = f, .age = -1};
 	int fault = X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY;
 	const struct smime_path *path = NULL, *kept;
 	struct slice expired = {NULL, 0};

@@ -55,7 +55,7 @@ smime_cert_check(const struct smime_trust *t, struct slice certs, struct slice d
 		s->status = status;
 		s->why = findings_str(f, why);
 	}
-	smime_chain_check(t, smime_trust_find(t, domain), cert, list, NULL, now, f, s);
+	smime_chain_check(t, smime_trust_find(t, domain), cert, list, NULL, PREFER_NONE, now, f, s);
 	*encrypts_out = smime_cert_encrypts(cert);
 	sk_X509_pop_free(list, X509_free);
 	ERR_clear_error();

@@ -236,7 +236,7 @@ verify_signers(CMS_ContentInfo *cms, const struct smime_trust *t, const struct s
 		    sk_CMS_SignerInfo_value(infos, i), NULL, &signer, NULL, NULL);
 		if (signer != NULL)
 			smime_chain_check(t, smime_trust_find(t, in->domain), signer, certs, crls,
-			    in->now, f, sigs[i]);
+			    in->prefer, in->now, f, sigs[i]);
 	}
 }
 

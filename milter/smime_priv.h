@@ -80,7 +80,7 @@ void smime_path_done(struct smime_path *p);
 /* smime_chain.c: path and revocation of s's signer; sets status (when it was SIG_VALID), chain, rev, and what the findings want. t: NULL has no anchors. */
 void smime_chain_check(const struct smime_trust *t, const struct smime_domain *d,
     struct x509_st *signer, struct stack_st_X509 *others, struct stack_st_X509_CRL *embedded,
-    int64_t now, struct findings *f, struct find_sig *s);
+    enum scan_prefer prefer, int64_t now, struct findings *f, struct find_sig *s);
 
 /* smime_kept.c: what was worked out before. */
 struct smime_span {

@@ -27,6 +27,10 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	findings_init(&f, a);
 	c.p = &params;
 	c.f = &f;
+	c.max = (struct scan_terms){.depth = SCAN_DEPTH_MAX,
+	    .entries = SCAN_ENTRIES_MAX,
+	    .bytes = SCAN_BYTES_MAX,
+	    .ratio = SCAN_RATIO_MAX};
 	buf_init(&z.text, DOC_TEXT_MAX);
 	name = slice_str(names[data[0] % (sizeof names / sizeof *names)]);
 	scan_zip_member(&z, name, slice_of(data + 1, size - 1));

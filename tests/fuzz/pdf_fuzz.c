@@ -20,6 +20,10 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	findings_init(&f, a);
 	c.p = &params;
 	c.f = &f;
+	c.max = (struct scan_terms){.depth = SCAN_DEPTH_MAX,
+	    .entries = SCAN_ENTRIES_MAX,
+	    .bytes = SCAN_BYTES_MAX,
+	    .ratio = SCAN_RATIO_MAX};
 	scan_pdf(&c, slice_of(data, size), slice_str("1"));
 	MUST(f.n_notes <= FINDINGS_NOTES_MAX && f.n_sigs <= FINDINGS_SIGS_MAX);
 	for (const struct find_sig *s = f.sigs; s != NULL; s = s->next)

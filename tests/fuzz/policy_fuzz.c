@@ -55,7 +55,7 @@ ask(const struct policy *p)
 	     (t.ec == 0 || t.ec >= 256));
 	MUST(slice_index(t.store, '/') < 0 && slice_index(t.store, '=') < 0 &&
 	     !slice_starts(t.store, "."));
-	for (w = POLICY_LIMIT_ATTACHMENTS; w <= POLICY_LIMIT_RECIPIENTS; w++)
+	for (w = POLICY_LIMIT_ATTACHMENTS; w <= POLICY_SCAN_TIME; w++)
 		MUST(policy_limit_of(p, w, &who, 0, 7, &from) == 7 || from != NULL);
 	arena_free(a);
 }

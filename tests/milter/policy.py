@@ -3,6 +3,7 @@
 the record holds; a broken file at a reload or restart leaves the one before in force."""
 
 import hashlib
+import io
 import json
 import os
 import pathlib
@@ -13,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import zipfile
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import run  # noqa: E402
@@ -424,19 +426,36 @@ def trust_and_limits(root, certs):
         assert got["replayed_action"] == "accept", got
         code, out, _ = congvu(s, "policy", "diff", str(new), str(s.file))
         assert code == 1 and "trust manh" in out and "rsa 3072" in out and 'trust "chung" instead' in out and "limit recipients" in out, out
+        # how far the scanner goes, and what it prefers: by scope, through to the scanner
+        zipped = lambda name, data: (lambda b: (zipfile.ZipFile(b, "w").writestr(name, data), b.getvalue())[1])(io.BytesIO())
+        nested = lambda who: run.attachment("a.zip", zipped("b.zip", zipped("c.txt", b"c")), from_=who)
+        put(4, 'trust nghe { store "x.example"; ocsp prefer; }\ntrust nghe;\nlimits { depth 3; entries 100; }\n'
+               'person "eve@x.example" { limits { depth 2; } reason "REQ-8" until 2099-01-01; }')
+        assert s.send("T11", nested("manager@x.example"))[0] == b"c"
+        assert s.send("T12", nested("eve@x.example"), login="eve")[0] == b"c" and s.record("T12")["decision"]["rule"] == "M06", s.record("T12")["decision"]
+        assert s.record("T12")["decision"]["action"] == "quarantine" and s.record("T11")["decision"]["rule"] == ""
+        assert s.send("T13", ours)[0] == b"c" and s.record("T13")["sig"][0]["status"] == "valid"
+        code, out, _ = congvu(s, "--json", "policy", "explain", "eve@x.example")
+        value = {r["name"]: r["value"] for r in json.loads(out)}
+        assert value["depth"] == "2" and value["entries"] == "100" and value["ratio"] == "built in", value
+        code, out, _ = congvu(s, "policy", "diff", str(new), str(s.file))
+        assert code == 1 and "limits { depth 2; }" in out and "ocsp prefer" in out, out
+        (root / "mails/nested.eml").write_bytes(nested("manager@x.example"))
+        put(5, 'trust manh { store "x.example"; rsa 3072; digest 384; }')
         # a store that is not there, or has no certificate: the policy before stays, and says why
         for store in ("trong", "khong-co"):
-            put(4, 'trust %s { }\ntrust %s;' % (store, store))
-            assert s.current()["version"] == 3 and "there is no certificate in" in s.current()["refused"]["why"], s.current()
-            assert s.send("T10", ours)[0] == b"y" and s.record("T10")["policy"]["version"] == 3
+            put(6, 'trust %s { }\ntrust %s;' % (store, store))
+            assert s.current()["version"] == 5 and "there is no certificate in" in s.current()["refused"]["why"], s.current()
+            assert s.send("T10", other)[0] == b"y" and s.record("T10")["policy"]["version"] == 5
             assert "there is no certificate in" in congvu(s, "policy", "check", str(s.file))[1]
         # tests in the policy's own file
         new.write_text((TRUST % (9, "") + 'trust manh { store "x.example"; rsa 3072; }\nperson "manager@x.example" { trust manh; limit recipients 1; }\n'
                                    'test "%(d)s/valid.eml" expect reject P10;\ntest "%(d)s/stranger.eml" expect reject P03;\n'
-                                   'test "%(d)s/valid.eml" to ("b@x.example", "c@x.example") expect note P29;\n') % {"d": root / "mails"})
+                                   'test "%(d)s/valid.eml" to ("b@x.example", "c@x.example") expect note P29;\n'
+                                   'limits { depth 2; }\ntest "%(d)s/nested.eml" expect quarantine M06;\n') % {"d": root / "mails"})
         os.chmod(root, 0o755)
         code, out, err = congvu(s, "policy", "test", str(new))
-        assert code == 0 and out.count("ok ") == 3, (code, out, err)
+        assert code == 0 and out.count("ok ") == 4, (code, out, err)
     finally:
         s.stop()
 

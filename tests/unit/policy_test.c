@@ -602,6 +602,101 @@ settings_of_the_nearest_scope(void **state)
 	assert_null(from);
 }
 
+static uint64_t
+limit(enum policy_what what, const char *domain)
+{
+	struct policy_who who = {slice_str(domain), slice_str(""), slice_str("")};
+
+	return policy_limit_of(policy, what, &who, NOW, 0, NULL);
+}
+
+/* How far the scanner goes: by scope, each item by itself, never above what is built in. */
+static void
+limits_of_the_scanner(void **state)
+{
+	struct policy *again = NULL;
+	struct judgement j = {.now = NOW};
+	struct buf text;
+
+	(void)state;
+	load(HEAD "limits { depth 4; entries 500; bytes 50MB; ratio 100; time 4; }\n"
+		  "domain so.tinh.example { limits { depth 6; bytes 1000; } reason \"x\" until "
+		  "2030-01-01; }\n"
+		  "domain cu.tinh.example { limits { depth 2; } reason \"x\" until 2020-01-01 }\n");
+	assert_int_equal(limit(POLICY_SCAN_DEPTH, "x.example"), 4);
+	assert_int_equal(limit(POLICY_SCAN_DEPTH, "so.tinh.example"), 6);
+	assert_int_equal(limit(POLICY_SCAN_DEPTH, "cu.tinh.example"), 4); /* over */
+	assert_int_equal(limit(POLICY_SCAN_BYTES, "x.example"), 50 << 20);
+	assert_int_equal(limit(POLICY_SCAN_BYTES, "so.tinh.example"), 1000);
+	assert_int_equal(limit(POLICY_SCAN_ENTRIES, "so.tinh.example"), 500);
+	assert_int_equal(limit(POLICY_SCAN_RATIO, "so.tinh.example"), 100);
+	assert_int_equal(limit(POLICY_SCAN_TIME, "so.tinh.example"), 4);
+	/* of two authors the smaller, each of them */
+	rules.n_authors = 2;
+	rules.authors[0].domain = slice_str("so.tinh.example");
+	rules.authors[1].domain = slice_str("x.example");
+	j.policy = policy;
+	judgement_trust(&j, &rules);
+	assert_int_equal(rules.terms.depth, 4);
+	assert_int_equal(rules.terms.bytes, 1000);
+	rules.n_authors = 1;
+	j.policy = NULL;
+	judgement_trust(&j, &rules);
+	assert_false(scan_terms_any(&rules.terms));
+	/* as text it is the same again */
+	buf_init(&text, 4096);
+	buf_append_str(&text, HEAD);
+	for (const struct policy_setting *s = policy->settings; s != NULL; s = s->next)
+		if (s->scope->kind == POLICY_GLOBAL)
+			policy_print_setting(s, &text);
+	if (policy_compile(buf_slice(&text), "t", &again, &errors) != 0)
+		fail_msg("%s: %s", buf_cstr(&text), errors.v[0].en);
+	assert_int_equal(again->n_settings, 5);
+	policy_free(again);
+	buf_done(&text);
+	refused(HEAD "limits { depth 9; }", 4, 10, "never above the built-in bound");
+	refused(HEAD "limits { depth 0; }", 4, 10, "1 .. 8");
+	refused(HEAD "limits { entries 2001; }", 4, 10, "1 .. 2000");
+	refused(HEAD "limits { bytes 201MB; }", 4, 10, "1 .. 200MB");
+	refused(HEAD "limits { bytes 8GB; }", 4, 10, "1 .. 200MB");
+	refused(HEAD "limits { ratio 201; }", 4, 10, "1 .. 200");
+	refused(HEAD "limits { time 61; }", 4, 10, "1 .. 60");
+	refused(HEAD "limits { files 3; }", 4, 10, "limits has: depth");
+	refused(HEAD "limits { depth 2; depth 3; }", 4, 19, "above already");
+	refused(HEAD "limits { }", 4, 1, "says nothing");
+	refused(HEAD "limits { depth 2; } until 2030-01-01;", 4, 1, "needs a reason");
+	refused(HEAD "limit depth 2;", 4, 7, "limits { depth");
+}
+
+static void
+which_source_of_revocation_is_asked_first(void **state)
+{
+	struct judgement j = {.now = NOW};
+	struct buf text;
+
+	(void)state;
+	load(HEAD "trust a { ocsp prefer; } trust b { crl prefer; store \"a\"; } trust c { store "
+		  "\"a\"; }\n"
+		  "trust a; domain b.example { trust b; } domain c.example { trust c; }\n");
+	j.policy = policy;
+	rules.n_authors = 1;
+	rules.authors[0].domain = slice_str("x.example");
+	judgement_trust(&j, &rules);
+	assert_int_equal(rules.terms.prefer, PREFER_OCSP);
+	rules.authors[0].domain = slice_str("b.example");
+	judgement_trust(&j, &rules);
+	assert_int_equal(rules.terms.prefer, PREFER_CRL);
+	rules.authors[0].domain = slice_str("c.example");
+	judgement_trust(&j, &rules);
+	assert_int_equal(rules.terms.prefer, PREFER_NONE);
+	buf_init(&text, 500);
+	policy_print_trust(policy->trusts, &text);
+	assert_non_null(strstr(buf_cstr(&text), " ocsp prefer;"));
+	buf_done(&text);
+	refused(HEAD "trust a { ocsp only; }", 4, 11, "ocsp prefer;");
+	refused(HEAD "trust a { ocsp prefer; crl prefer; }", 4, 24, "above already");
+}
+
 static void
 store_is(const char *domain, const char *store, const char *want)
 {
@@ -728,8 +823,8 @@ floors_of_signatures(void **state)
 	s->status = SIG_WEAK;
 	assert_true(hit("P10", ">= SHA-256, RSA 2048, EC 256"));
 	s->status = SIG_VALID;
-	rules.trust =
-	    (struct rule_trust){slice_str("so"), slice_str("so"), 384, 3072, 384, 24 * 3600};
+	rules.trust = (struct rule_trust){
+	    slice_str("so"), slice_str("so"), 384, 3072, 384, 24 * 3600, PREFER_NONE};
 	for (i = 0; i < sizeof cases / sizeof *cases; i++) {
 		s->digest = slice_str(cases[i].digest);
 		s->key = slice_str(cases[i].key);
@@ -909,6 +1004,7 @@ main(void)
 	    T(groups_of_the_directory), T(what_may_not_be_meant), T(another_store),
 	    T(attachments_and_signatures), T(first_decision_wins_and_findings_accumulate),
 	    T(verdicts_join), T(exceptions_expiry_scope), T(settings_of_the_nearest_scope),
+	    T(limits_of_the_scanner), T(which_source_of_revocation_is_asked_first),
 	    T(store_of_a_message), T(trust_of_the_nearest_scope), T(floors_of_signatures),
 	    T(limits_of_the_policy), T(numbers_are_asked_again), T(cost_is_bounded),
 	    T(printed_and_read_again)};

@@ -235,6 +235,61 @@ what_cannot_be_opened_is_never_clean(void **state)
 #undef S
 }
 
+/* What the policy asks holds below the built-in bounds, and no more is asked than they are. */
+static void
+terms_bound_a_scan(void **state)
+{
+	/* "x.exe" with one octet, stored, in a zip that is a member of a zip */
+	static const char inner[] =
+	    "PK\3\4\12\0\0\0\0\0\0\0\0\0\xb7\xef\xdc\x83\1\0\0\0\1\0\0\0\5\0\0\0x.exe@"
+	    "PK\1\2\36\3\12\0\0\0\0\0\0\0\0\0\xb7\xef\xdc\x83\1\0\0\0\1\0\0\0\5\0\0\0\0\0\0\0\0\0\0"
+	    "\0\0\0\0\0\0\0x.exe"
+	    "PK\5\6\0\0\0\0\1\0\1\0\x33\0\0\0\x24\0\0\0\0";
+	static const struct {
+		struct scan_terms terms;
+		bool limit;
+	} t[] = {{{.depth = 0}, false}, {{.depth = 1}, true}, {{.depth = 2}, false},
+	    {{.entries = 1}, false}, {{.bytes = 1}, false}, {{.depth = 100}, false},
+	    {{.ratio = 1}, false}, {{.time_s = 1}, false}};
+	struct scan_terms wire, bounds = {99, 99999, UINT32_MAX, 999, 999, (enum scan_prefer)77};
+	struct ipc_reader r;
+	struct buf b;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof t / sizeof *t; i++) {
+		struct scan_params p = params;
+		struct arena *a = arena_new(4 << 20);
+		uint32_t flags = 0;
+		struct findings f;
+		struct buf m;
+
+		p.terms = t[i].terms;
+		buf_init(&m, 65536);
+		buf_append_str(&m, "From: a@b.example\r\n" ZIP "\r\n");
+		b64_encode(slice_of(inner, sizeof inner - 1), true, &m);
+		findings_init(&f, a);
+		scan_message(buf_slice(&m), &p, &f);
+		for (const struct find_part *x = f.parts; x != NULL; x = x->next)
+			flags |= x->flags;
+		if (((flags & PART_LIMIT) != 0) != t[i].limit)
+			fail_msg("%zu: %x", i, flags);
+		buf_done(&m);
+		arena_free(a);
+	}
+	buf_init(&b, 100);
+	scan_terms_put(&bounds, &b);
+	ipc_reader_init(&r, buf_slice(&b));
+	scan_terms_get(&r, &wire);
+	assert_int_equal(ipc_reader_end(&r), 0);
+	assert_int_equal(wire.depth, SCAN_DEPTH_MAX);
+	assert_int_equal(wire.entries, SCAN_ENTRIES_MAX);
+	assert_int_equal(wire.bytes, SCAN_BYTES_MAX);
+	assert_int_equal(wire.ratio, SCAN_RATIO_MAX);
+	assert_int_equal(wire.time_s, SCAN_TIME_MAX);
+	assert_int_equal(wire.prefer, PREFER_NONE);
+	buf_done(&b);
+}
+
 static void
 careless_encodings_hide_nothing(void **state)
 {
@@ -451,7 +506,7 @@ main(void)
 	    cmocka_unit_test(uuencoded_names_are_judged), cmocka_unit_test(types_are_true),
 	    cmocka_unit_test(archives_are_opened),
 	    cmocka_unit_test(what_cannot_be_opened_is_never_clean),
-	    cmocka_unit_test(careless_encodings_hide_nothing),
+	    cmocka_unit_test(terms_bound_a_scan), cmocka_unit_test(careless_encodings_hide_nothing),
 	    cmocka_unit_test(a_program_is_no_signature),
 	    cmocka_unit_test(fragments_and_doubles_are_told),
 	    cmocka_unit_test(shown_text_needs_no_table),

@@ -38,6 +38,11 @@ subjectAltName = ${ENV::SAN}
 [encrypt]
 keyUsage = critical,keyEncipherment
 subjectAltName = ${ENV::SAN}
+[both]
+keyUsage = critical,digitalSignature
+subjectAltName = ${ENV::SAN}
+crlDistributionPoints = URI:http://crl.example/x.crl
+authorityInfoAccess = OCSP;URI:http://ocsp.example/o
 [caleaf]
 basicConstraints = critical,CA:TRUE
 keyUsage = critical,digitalSignature,keyCertSign
@@ -86,6 +91,8 @@ leaf weak root k1024 leaf email:manager@x.example 3650
 leaf ec root kec leaf email:manager@x.example 3650
 leaf stranger other k1 leaf email:manager@x.example 3650
 leaf revoked root k1 leaf email:manager@x.example 3650
+leaf both root k1 both email:manager@x.example 3650
+both_serial=$serial
 leaf archive root k1 encrypt email:luutru@x.example 3650
 leaf ecarchive root kec leaf email:luutru@x.example 3650
 leaf ecvanthu root kec leaf email:vanthu@x.example 3650
@@ -111,6 +118,7 @@ sign weak -signer weak.pem -inkey k1024.key -md sha256
 sign ec -signer ec.pem -inkey kec.key -md sha256
 openssl cms -sign -binary -in content.bin -outform DER -out pss.der -signer manager.pem -inkey k1.key -md sha256 -keyopt rsa_padding_mode:pss
 openssl cms -sign -binary -in content.bin -outform DER -out pssmask.der -signer manager.pem -inkey k1.key -md sha256 -keyopt rsa_padding_mode:pss -keyopt rsa_mgf1_md:sha1
+sign both -signer both.pem -inkey k1.key -md sha256
 sign sha1 -signer manager.pem -inkey k1.key -md sha1
 sign noattr -signer manager.pem -inkey k1.key -md sha256 -noattr
 sign opaque -signer manager.pem -inkey k1.key -md sha256 -nodetach
@@ -137,5 +145,7 @@ openssl ca -config x.cnf -cert root.pem -keyfile root-key.key -gencrl -crldays 3
 openssl ca -config x.cnf -cert root.pem -keyfile root-key.key -gencrl -crlsec 1 -out trust/old.example/root.crl
 openssl ca -config x.cnf -cert root.pem -keyfile root-key.key -gencrl -crl_lastupdate 20250101000000Z -crl_nextupdate 20450101000000Z -out older.crl
 openssl ca -config x.cnf -cert root.pem -keyfile root-key.key -gencrl -crl_lastupdate 20440101000000Z -crl_nextupdate 20450101000000Z -out future.crl
+printf 'V\t361231235959Z\t\t%X\tunknown\t/CN=both\n' "$both_serial" >ocsp.txt
+openssl ocsp -index ocsp.txt -CA root.pem -rsigner root.pem -rkey root-key.key -issuer root.pem -cert both.pem -no_nonce -ndays 3650 -noverify -respout both.ocsp
 openssl crl -in trust/crl.example/root.crl -outform PEM -out embedded.pem
 touch 'done'

@@ -720,6 +720,72 @@ fetched_crls(void **state)
 	buf_done(&m);
 }
 
+/* The kinds of what a scan wants to be fetched, in their order: "CO". */
+static void
+wanted(enum scan_prefer prefer, char out[8], struct slice *source_out, struct arena *a)
+{
+	struct scan_params p = {.trust = trust,
+	    .domain = slice_str("x.example"),
+	    .now = (int64_t)time(NULL),
+	    .terms = {.prefer = prefer}};
+	struct find_want *w;
+	struct findings f;
+	struct buf m;
+	size_t n = 0;
+
+	buf_init(&m, 1 << 20);
+	message(&m, FROM, "both.der", NULL, CLEAR);
+	findings_init(&f, a);
+	scan_message(buf_slice(&m), &p, &f);
+	assert_int_equal(f.sigs->status, SIG_VALID);
+	for (w = f.wants; w != NULL && n < 7; w = w->next)
+		out[n++] = w->kind == WANT_CRL ? 'C' : 'O';
+	out[n] = '\0';
+	*source_out = f.sigs->rev_source;
+	buf_done(&m);
+}
+
+static void
+the_preferred_source_is_asked_first(void **state)
+{
+	static const struct {
+		enum scan_prefer prefer;
+		const char *before, *with_ocsp, *with_both, *source;
+	} t[] = {{PREFER_NONE, "CO", "CO", "CO", "crl+ocsp"}, {PREFER_OCSP, "OC", "O", "O", "ocsp"},
+	    {PREFER_CRL, "CO", "CO", "C", "crl"}};
+	int64_t from, to;
+	struct buf b;
+
+	(void)state;
+	smime_trust_need(trust, SMIME_REV_AUTO);
+	for (size_t i = 0; i < sizeof t / sizeof *t; i++) {
+		struct arena *a = arena_new(4 << 20);
+		struct slice source;
+		char kinds[8];
+
+		wanted(t[i].prefer, kinds, &source, a);
+		assert_string_equal(kinds, t[i].before);
+		buf_init(&b, 1 << 20);
+		slurp("both.ocsp", &b);
+		assert_int_equal(smime_rev_put(trust, WANT_OCSP, slice_str("o"), buf_slice(&b),
+				     (int64_t)time(NULL), &from, &to),
+		    0);
+		buf_done(&b);
+		wanted(t[i].prefer, kinds, &source, a);
+		assert_string_equal(kinds, t[i].with_ocsp);
+		assert_true(slice_eq_str(source, "ocsp"));
+		assert_int_equal(put_crl("trust/crl.example/root.crl", "c", &from), 0);
+		wanted(t[i].prefer, kinds, &source, a);
+		assert_string_equal(kinds, t[i].with_both);
+		if (!slice_eq_str(source, t[i].source))
+			fail_msg("%zu: %.*s", i, (int)source.len, (const char *)source.ptr);
+		smime_rev_drop(trust, slice_str("o"));
+		smime_rev_drop(trust, slice_str("c"));
+		arena_free(a);
+	}
+	smime_trust_need(trust, SMIME_REV_OFF);
+}
+
 static void
 reply_names_rule_and_ticket(void **state)
 {
@@ -884,7 +950,8 @@ main(void)
 	static const struct CMUnitTest more[] = {cmocka_unit_test(every_signed_byte_counts),
 	    cmocka_unit_test(reasons_are_right), cmocka_unit_test(revocation_is_three_valued),
 	    cmocka_unit_test(certificate_comes_along), cmocka_unit_test(certificate_by_itself),
-	    cmocka_unit_test(fetched_crls), cmocka_unit_test(reply_names_rule_and_ticket)};
+	    cmocka_unit_test(fetched_crls), cmocka_unit_test(the_preferred_source_is_asked_first),
+	    cmocka_unit_test(reply_names_rule_and_ticket)};
 	static struct CMUnitTest tests[N_CASES + sizeof more / sizeof *more];
 	size_t i;
 
