@@ -182,7 +182,7 @@ EXTRA_DIST += tests/milter/scanning.py tests/milter/clamd.py tests/milter/revoca
 TESTS += tests/milter/run.py tests/milter/scanning.py tests/milter/clamd.py tests/milter/revocation.py tests/milter/checkpoints.py tests/milter/gateway.py tests/milter/policy.py tests/milter/policy_cli.py
 
 # --- fuzz targets ---
-CV_FUZZ += tests/fuzz/smime_fuzz tests/fuzz/symbol_fuzz tests/fuzz/audit_fuzz tests/fuzz/findings_fuzz tests/fuzz/rev_fuzz \
+CV_FUZZ += tests/fuzz/smime_fuzz tests/fuzz/symbol_fuzz tests/fuzz/audit_fuzz tests/fuzz/findings_fuzz tests/fuzz/rev_fuzz tests/fuzz/judge_cert_fuzz \
 	tests/fuzz/authres_fuzz tests/fuzz/attach_fuzz
 tests_fuzz_smime_fuzz_SOURCES = tests/fuzz/smime_fuzz.c $(CV_FUZZ_MAIN)
 tests_fuzz_smime_fuzz_LDFLAGS = $(AM_LDFLAGS) $(CV_FUZZLINK)
@@ -200,6 +200,9 @@ tests_fuzz_audit_fuzz_LDADD = $(CV_AUDIT_LIBS)
 tests_fuzz_findings_fuzz_SOURCES = tests/fuzz/findings_fuzz.c $(CV_FUZZ_MAIN)
 tests_fuzz_findings_fuzz_LDFLAGS = $(AM_LDFLAGS) $(CV_FUZZLINK)
 tests_fuzz_findings_fuzz_LDADD = $(CV_RULE_LIBS)
+tests_fuzz_judge_cert_fuzz_SOURCES = tests/fuzz/judge_cert_fuzz.c milter/judge_cert.c $(CV_FUZZ_MAIN)
+tests_fuzz_judge_cert_fuzz_LDFLAGS = $(AM_LDFLAGS) $(CV_FUZZLINK)
+tests_fuzz_judge_cert_fuzz_LDADD = $(CV_POLICY_LIBS) $(CV_SCAN_LIBS) $(CV_RULE_LIBS)
 tests_fuzz_rev_fuzz_SOURCES = tests/fuzz/rev_fuzz.c $(CV_FUZZ_MAIN)
 tests_fuzz_rev_fuzz_LDFLAGS = $(AM_LDFLAGS) $(CV_FUZZLINK)
 tests_fuzz_rev_fuzz_LDADD = $(CV_SCAN_LIBS)
