@@ -71,6 +71,11 @@ tell_texts(const struct json *s)
 	long long wanted = number(s, "texts_wanted"), failed = number(s, "texts_failed"),
 		  since = number(s, "texts_since");
 
+	if (json_bool(json_get(s, "texts_old_asked")) &&
+	    !json_bool(json_get(s, "texts_old_through")))
+		printf(_("text of documents: mail from before is being looked through for them, "
+			 "body %lld of %lld\n"),
+		    number(s, "texts_old_upto"), number(s, "texts_old_last"));
 	if (wanted + failed + number(s, "texts_read") + number(s, "texts_none") == 0)
 		return;
 	printf(_("text of documents: read from %lld mails, %lld have none, %lld wait"),

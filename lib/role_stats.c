@@ -17,7 +17,7 @@ static const struct {
     {"smtpd-queue", {"messages", "recipients", "oldest_s"}},
     {"relay", {"deliveries", "failures", "active"}},
     {"stored", {"requests", "appends", "syncs", "backup_at", "texts_waiting", "texts_oldest_s",
-		   "texts_read", "texts_failed"}},
+		   "texts_read", "texts_failed", "texts_old_left"}},
     {"store-text", {"texts", "failures"}},
     {"ingest", {"clients", "deliveries", "failures"}},
     {"milter", {"messages", "rejected", "tempfailed", "held", "policy_version", "policy_refused"}},

@@ -158,6 +158,10 @@ struct backend_ops {
 	 * summary too; else only what is known of it is read. At most BACKEND_BODIES_MAX. For checks: a call may take as long as the octets do. */
 	int (*bodies_check)(struct backend *b, const uint64_t *bodies, size_t n, bool whole,
 	    backend_value_fn fn, void *arg);
+	/* Numbers of bodies that are there and committed, ascending, those after a number, at most max (<= BACKEND_BODIES_MAX): fn gets, as u64 in memory, the last
+	 * number there is, then these. For work on all bodies. */
+	int (*bodies_after)(
+	    struct backend *b, uint64_t after, unsigned max, backend_value_fn fn, void *arg);
 	/* Whatever refers to it: collections and purges (space) do it by themselves; for repairs and tests. ERR_NOTFOUND. A batch that comes later and
 	 * names a body dropped since this process started gets ERR_TEMP. */
 	int (*body_drop)(struct backend *b, uint64_t body, backend_done_fn fn, void *arg);

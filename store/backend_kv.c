@@ -485,6 +485,20 @@ kvb_bodies_check(
 }
 
 static int
+kvb_bodies_after(struct backend *b, uint64_t after, unsigned max, backend_value_fn fn, void *arg)
+{
+	struct job *j;
+
+	if (max == 0 || max > BACKEND_BODIES_MAX)
+		return ERR_RANGE;
+	j = job_new(JOB_AFTER, slice_str(""), arg);
+	j->value_fn = fn;
+	j->body = after;
+	j->max = max;
+	return submit(b, j);
+}
+
+static int
 kvb_body_drop(struct backend *b, uint64_t body, backend_done_fn fn, void *arg)
 {
 	struct job *j = job_new(JOB_DROP, slice_str(""), arg);
@@ -604,6 +618,7 @@ static const struct backend_ops kv_backend_ops = {
     .bodies_get = kvb_bodies_get,
     .summaries_get = kvb_summaries_get,
     .bodies_check = kvb_bodies_check,
+    .bodies_after = kvb_bodies_after,
     .upgrade = kvb_upgrade,
     .body_drop = kvb_body_drop,
     .space = kvb_space,

@@ -408,10 +408,43 @@ run_check(struct bkv *b, struct job *j)
 	j->err = j->value.err;
 }
 
+static int
+add_number(void *arg, struct slice key, struct slice value)
+{
+	struct buf *out = arg;
+	uint64_t body;
+	int err = bkv_body_of_key(key, &body);
+
+	(void)value;
+	return err != 0 ? err : buf_append(out, &body, sizeof body);
+}
+
+static void
+run_after(struct bkv *b, struct job *j)
+{
+	struct seg_loc last = {.body = 0};
+	char from[24];
+
+	j->err = bkv_last_body(b->kv, &last);
+	if (j->err == ERR_NOTFOUND)
+		j->err = 0;
+	if (j->err == 0)
+		j->err = buf_append(&j->value, &last.body, sizeof last.body);
+	if (j->err == 0 && j->body < last.body)
+		j->err = kv_scan(b->kv, NULL, bkv_body_key(j->body + 1, from), slice_str("b0"),
+		    j->max, add_number, &j->value);
+}
+
 void
 bkv_run_body_get(struct bkv *b, struct job *j)
 {
 	struct seg_loc loc;
+
+	if (j->kind == JOB_AFTER) {
+		run_after(b, j);
+		bkv_finish(b, j);
+		return;
+	}
 
 	if (j->kind == JOB_CHECK) {
 		run_check(b, j);

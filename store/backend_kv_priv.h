@@ -22,6 +22,7 @@ enum job_kind {
 	JOB_BODY_PUT,
 	JOB_BODY_GET,
 	JOB_SUMMARY,
+	JOB_AFTER,  /* body: the number before; max */
 	JOB_CHECK,  /* content: as JOB_BODIES; max: whole */
 	JOB_REWRAP, /* body: the number of the file before; value: as backend_kv_rewrap */
 	JOB_BODIES, /* content: the numbers, as u64 in memory */

@@ -478,6 +478,27 @@ mem_bodies_check(
 }
 
 static int
+mem_bodies_after(struct backend *b, uint64_t after, unsigned max, backend_value_fn fn, void *arg)
+{
+	uint64_t last = mem_of(b)->n_bodies, n = 0;
+	struct told *t;
+
+	if (max == 0 || max > BACKEND_BODIES_MAX)
+		return ERR_RANGE;
+	t = told_new(b, 0, arg);
+	t->value_fn = fn;
+	while (last > 0 && body_find(b, last) == NULL)
+		last--;
+	buf_append(&t->value, &last, sizeof last);
+	for (uint64_t i = after + 1; i <= last && n < max; i++)
+		if (body_find(b, i) != NULL) {
+			buf_append(&t->value, &i, sizeof i);
+			n++;
+		}
+	return 0;
+}
+
+static int
 mem_body_drop(struct backend *b, uint64_t body, backend_done_fn fn, void *arg)
 {
 	struct body *bo = body_find(b, body);
@@ -674,6 +695,7 @@ static const struct backend_ops mem_backend_ops = {
     .bodies_get = mem_bodies_get,
     .summaries_get = mem_summaries_get,
     .bodies_check = mem_bodies_check,
+    .bodies_after = mem_bodies_after,
     .upgrade = mem_upgrade,
     .body_drop = mem_body_drop,
     .space = mem_space,

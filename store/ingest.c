@@ -94,6 +94,8 @@ main(int argc, char **argv)
 	(void)rebuild_worker_new(&in, "store.ingest.sock");
 	if (in.texts)
 		(void)text_worker_new(&in, "store.ingest.sock", "text.ingest.sock");
+	if (in.texts && conf_bool(conf, "search_attachment_text"))
+		(void)text_old_worker_new(&in, "store.ingest.sock");
 	fd = role_fd("lmtp");
 	if (fd >= 0)
 		lmtp_server_new(&in, fd, max_clients, lmtp_peers, n_lmtp_peers);

@@ -54,6 +54,8 @@ int ingest_message_init(
  * Authentication-Results, X-Congvu-*), and of the octets behind the header. Only with a Message-ID. After ingest_message_init. */
 void ingest_same(struct ingest_message *im, struct ingest_body *b);
 void ingest_message_done(struct ingest_message *im);
+/* Whether a message may have documents in it, by the tree of its summary; true where that cannot be read. */
+bool ingest_tree_documents(struct slice tree);
 
 /* ---- lmtp_server.c ---- */
 
@@ -78,6 +80,13 @@ struct text_worker;
 struct text_worker *text_worker_new(
     struct ingest *in, const char *store_socket, const char *text_socket);
 void text_worker_free(struct text_worker *w);
+
+/* ---- ingest_text_old.c ---- */
+
+/* Says which of the old mails that stored shows may have documents in them. */
+struct text_old_worker;
+struct text_old_worker *text_old_worker_new(struct ingest *in, const char *socket);
+void text_old_worker_free(struct text_old_worker *w);
 
 /* ---- append.c ---- */
 

@@ -103,6 +103,17 @@ has_documents(const struct mime_part *p)
 	return false;
 }
 
+bool
+ingest_tree_documents(struct slice tree)
+{
+	struct arena *a = arena_new(ARENA_MAX);
+	struct mime_part *root;
+	bool maybe = a == NULL || mime_tree_decode(tree, a, &root) != 0 || has_documents(root);
+
+	arena_free(a);
+	return maybe;
+}
+
 /* The tree as bytes, within what stored takes, and the signature of what it calls text. */
 static int
 summarize(struct slice whole, const struct mime_limits *lim, bool bare, struct buf *tree,

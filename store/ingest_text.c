@@ -1,6 +1,5 @@
-/* ingest_text.c: has the documents in mails read for SEARCH: asks stored for a body whose text is wanted, one at a time, hands it to store-text in a sealed memory
- * file, signs what comes back as the text of a mail is signed, and gives both to stored. Runs in ingest, behind everything else: no delivery waits for it. stored
- * lets it read the body it was handed and no other (store/stored_text.c). */
+/* ingest_text.c: has the documents in mails read for SEARCH: what stored wants the text of comes in, one mail at a time (store/ingest_pull.h), goes to store-text in a sealed memory
+ * file, what comes back is signed as the text of a mail is signed, and both go to stored. Runs in ingest, behind everything else: no delivery waits for it. */
 #include "config.h"
 
 #include <errno.h>
@@ -13,66 +12,38 @@
 #include "lib/log.h"
 #include "milter/scan_proto.h"
 #include "store/ingest.h"
+#include "store/ingest_pull.h"
 #include "store/sig_message.h"
 #include "store/store_proto.h"
 
 #ifndef TEXT_DEADLINE_MS
 #define TEXT_DEADLINE_MS 60000 /* of store-text for one message */
 #endif
-enum { WAIT_MS = 3600000, PIECE_MS = 60000, AGAIN_MS = 1000, GRACE_MS = 5000 };
+enum { GRACE_MS = 5000 };
 
 struct text_worker {
 	struct ingest *in;
-	struct ipc_client *store, *scan;
-	struct loop_timer *timer;
-	uint64_t job, size, off;
+	struct pull *pull;
+	struct ipc_client *scan;
+	uint64_t off;
 	int fd; /* the memory file; -1: none */
 	bool ending;
 };
-
-/* err: how it came that there is nothing to do now. */
-static void
-ask_later(struct text_worker *w, int err)
-{
-	if (w->fd >= 0)
-		close(w->fd);
-	w->fd = -1;
-	loop_timer_set(w->timer, err == 0 || err == ERR_TIMEOUT ? 0 : AGAIN_MS);
-}
-
-static void
-on_done_told(void *arg, int err, uint16_t type, struct ipc_reader *r, int fd)
-{
-	struct text_worker *w = arg;
-
-	(void)type;
-	(void)r;
-	if (fd >= 0)
-		close(fd);
-	if (!w->ending)
-		ask_later(w, err);
-}
 
 /* why NULL: it was read. */
 static void
 tell(struct text_worker *w, const char *why, uint8_t how, struct slice text, struct slice sig)
 {
 	struct buf b;
-	int err;
 
 	buf_init(&b, IPC_FRAME_MAX);
-	ipc_put_u64(&b, w->job);
 	ipc_put_u8(&b, why == NULL);
 	ipc_put_u8(&b, how);
 	ipc_put_slice(&b, slice_str(why == NULL ? "" : why));
 	ipc_put_slice(&b, text);
 	ipc_put_slice(&b, sig);
-	err = b.err != 0
-		  ? b.err
-		  : ipc_call(w->store, STORE_TEXT_DONE, &b, -1, PIECE_MS, on_done_told, w, NULL);
+	pull_tell(w->pull, &b);
 	buf_done(&b);
-	if (err != 0)
-		ask_later(w, err);
 }
 
 static void
@@ -130,8 +101,9 @@ on_text(void *arg, int err, uint16_t type, struct ipc_reader *r, int fd)
 }
 
 static void
-scan(struct text_worker *w)
+whole(void *arg)
 {
+	struct text_worker *w = arg;
 	struct buf b;
 	int err = 0, fd = w->fd;
 
@@ -150,11 +122,11 @@ scan(struct text_worker *w)
 		tell_why(w, why_of(err));
 }
 
-static void pull(struct text_worker *w);
-
 static int
-keep(struct text_worker *w, struct slice s)
+take(void *arg, struct slice s)
 {
+	struct text_worker *w = arg;
+
 	while (s.len > 0) {
 		ssize_t n = pwrite(w->fd, s.ptr, s.len, (off_t)w->off);
 
@@ -168,105 +140,54 @@ keep(struct text_worker *w, struct slice s)
 	return 0;
 }
 
-static void
-on_piece(void *arg, int err, uint16_t type, struct ipc_reader *r, int fd)
-{
-	struct text_worker *w = arg;
-	struct slice s = {NULL, 0};
-
-	if (fd >= 0)
-		close(fd);
-	if (w->ending)
-		return;
-	if (err == 0 && type == STORE_BYTES) {
-		s = ipc_get_slice(r);
-		err = ipc_reader_end(r);
-	} else if (err == 0) {
-		err = ERR_PROTO;
-	}
-	if (err != 0) { /* stored knows: the body is bad, or it was given to another one */
-		ask_later(w, err == ERR_CLOSED ? err : 0);
-		return;
-	}
-	if (s.len == 0 || s.len > w->size - w->off)
-		err = ERR_EOF;
-	else
-		err = keep(w, s);
-	if (err != 0)
-		tell_why(w, "the mail could not be read");
-	else if (w->off < w->size)
-		pull(w);
-	else
-		scan(w);
-}
-
-static void
-pull(struct text_worker *w)
-{
-	struct buf b;
-	int err;
-
-	buf_init(&b, 32);
-	ipc_put_u64(&b, w->job);
-	ipc_put_u64(&b, w->off);
-	err = ipc_call(w->store, STORE_TEXT_PIECE, &b, -1, PIECE_MS, on_piece, w, NULL);
-	buf_done(&b);
-	if (err != 0)
-		ask_later(w, err);
-}
-
-static void
-on_work(void *arg, int err, uint16_t type, struct ipc_reader *r, int fd)
+static int
+begin(void *arg, uint64_t size, struct ipc_reader *r)
 {
 	struct text_worker *w = arg;
 
-	if (fd >= 0)
-		close(fd);
-	if (w->ending)
-		return;
-	if (err == 0 && type != STORE_TEXT_IS)
-		err = ERR_PROTO;
-	if (err == 0) {
-		w->job = ipc_get_u64(r);
-		w->size = ipc_get_u64(r);
-		err = ipc_reader_end(r);
-	}
-	if (err != 0) {
-		ask_later(w, err);
-		return;
-	}
+	(void)size;
+	(void)r;
 	w->off = 0;
 	w->fd = memfd_create("documents", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-	if (w->fd < 0)
-		tell_why(w, "no memory file");
-	else if (w->size == 0)
-		scan(w);
-	else
-		pull(w);
+	return w->fd < 0 ? err_from_errno(errno) : 0;
 }
 
 static void
-on_time(void *arg)
+unread(void *arg, int err)
+{
+	(void)err;
+	tell_why(arg, "the mail could not be read");
+}
+
+static void
+drop(void *arg)
 {
 	struct text_worker *w = arg;
-	int err = ipc_call(w->store, STORE_TEXT_WAIT, NULL, -1, WAIT_MS, on_work, w, NULL);
 
-	if (err != 0)
-		loop_timer_set(w->timer, AGAIN_MS);
+	if (w->fd >= 0)
+		close(w->fd);
+	w->fd = -1;
 }
 
 struct text_worker *
 text_worker_new(struct ingest *in, const char *store_socket, const char *text_socket)
 {
-	static const struct ipc_client_ops ops;
+	static const struct ipc_client_ops client_ops;
+	static const struct pull_ops ops = {.wait = STORE_TEXT_WAIT,
+	    .is = STORE_TEXT_IS,
+	    .piece = STORE_TEXT_PIECE,
+	    .done = STORE_TEXT_DONE,
+	    .begin = begin,
+	    .take = take,
+	    .whole = whole,
+	    .unread = unread,
+	    .drop = drop};
 	struct text_worker *w = xcalloc(1, sizeof *w);
 
 	w->in = in;
 	w->fd = -1;
-	w->store = ipc_client_new(in->loop, store_socket, &store_proto, IPC_INGEST, &ops, w);
-	w->scan = ipc_client_new(in->loop, text_socket, &scan_proto, IPC_INGEST, &ops, w);
-	w->timer = loop_timer_new(in->loop, on_time, w);
-	loop_timer_set(w->timer, 0);
+	w->scan = ipc_client_new(in->loop, text_socket, &scan_proto, IPC_INGEST, &client_ops, w);
+	w->pull = pull_new(in->loop, store_socket, &ops, w);
 	return w;
 }
 
@@ -276,10 +197,7 @@ text_worker_free(struct text_worker *w)
 	if (w == NULL)
 		return;
 	w->ending = true; /* calls under way are told */
-	ipc_client_free(w->store);
 	ipc_client_free(w->scan);
-	loop_timer_free(w->timer);
-	if (w->fd >= 0)
-		close(w->fd);
+	pull_free(w->pull);
 	free(w);
 }

@@ -83,7 +83,7 @@ store_libcvstored_a_SOURCES = store/stored_priv.h store/stored_account.c store/s
 	store/stored_check.h store/stored_task_check.c store/stored_check_mbox.c store/stored_check_rows.c store/stored_repair.c store/stored_task_upgrade.c store/stored_trim.c store/stored_view.c store/stored_watch.c
 store_libcvstored_a_SOURCES += store/stored_task_rekey.c
 store_libcvstored_a_SOURCES += store/stored_rebuild.h store/stored_walk.h store/stored_walk.c store/stored_check_names.c store/stored_sweep.c store/stored_rebuild.c store/stored_redo.c store/stored_task_rebuild.c
-store_libcvstored_a_SOURCES += store/stored_text.h store/stored_text.c store/stored_text_read.c store/stored_text_sweep.c store/stored_task_text.c
+store_libcvstored_a_SOURCES += store/stored_handout.h store/stored_handout.c store/stored_text.h store/stored_text.c store/stored_text_old.c store/stored_text_read.c store/stored_text_sweep.c store/stored_task_text.c
 # space
 store_libcvstored_a_SOURCES += store/stored_space.h store/stored_space.c store/stored_task_space.c
 # the index for SEARCH
@@ -109,7 +109,7 @@ congvu_stored_restore_LDADD = store/libcvstored.a store/libcvbackend.a $(congvu_
 noinst_LIBRARIES += store/libcvingest.a
 store_libcvingest_a_SOURCES = store/ingest.h store/ingest_message.c store/sig_message.h store/sig_message.c store/lmtp_parse.h store/lmtp_parse.c store/lmtp_priv.h \
 	store/rcpt_cache.h store/rcpt_cache.c \
-	store/lmtp_server.c store/lmtp_rcpt.c store/lmtp_deliver.c store/append.c store/ingest_rebuild.c store/ingest_text.c
+	store/lmtp_server.c store/lmtp_rcpt.c store/lmtp_deliver.c store/append.c store/ingest_pull.h store/ingest_pull.c store/ingest_rebuild.c store/ingest_text.c store/ingest_text_old.c
 check_PROGRAMS += tests/unit/rcpt_cache_test
 TESTS += tests/unit/rcpt_cache_test
 tests_unit_rcpt_cache_test_SOURCES = tests/unit/rcpt_cache_test.c

@@ -78,6 +78,7 @@ static const struct kind {
     {TEXT_OBJECT, "w/", NULL},    /* texts of documents that are wanted */
     {TEXT_OBJECT, "e/", of_text}, /* read */
     {TEXT_OBJECT, "f/", NULL},    /* given up */
+    {TEXT_OBJECT, "p", NULL},     /* how far old mail was looked through for them */
 };
 
 static const struct kind *

@@ -71,6 +71,8 @@ static const struct handler {
     {STORE_TEXT_WAIT, on_text_wait},
     {STORE_TEXT_PIECE, on_text_piece},
     {STORE_TEXT_DONE, on_text_done},
+    {STORE_TEXT_OLD_WAIT, on_text_old_wait},
+    {STORE_TEXT_OLD_DONE, on_text_old_done},
     {STORE_TEXTS_MAYBE, on_texts_maybe},
     {STORE_TEXT, on_text},
     {STORE_TASK_START, on_task_start},
@@ -170,6 +172,7 @@ on_conn_closed(struct ipc_conn *ipc, void *arg)
 	backup_conn_closed(ipc_user(ipc));
 	rebuild_conn_closed(ipc_user(ipc));
 	text_conn_closed(ipc_user(ipc));
+	text_old_conn_closed(ipc_user(ipc));
 	conn_closed(ipc_user(ipc));
 	ipc_release(ipc);
 }
@@ -205,6 +208,7 @@ on_tick(void *arg)
 {
 	struct ticker *k = arg;
 	struct text_numbers texts = text_numbers();
+	struct text_old_numbers old = text_old_numbers();
 	struct backend_stat bs;
 
 	backend_kv_stat(k->st->be, &bs);
@@ -217,6 +221,7 @@ on_tick(void *arg)
 	    5, texts.oldest > 0 && now_s() > texts.oldest ? (uint64_t)(now_s() - texts.oldest) : 0);
 	role_stat_set(6, texts.done);
 	role_stat_set(7, texts.failed);
+	role_stat_set(8, old.asked && !old.through ? old.last - old.upto : 0);
 	loop_timer_set(k->t, STAT_EVERY_MS);
 }
 

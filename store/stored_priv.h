@@ -12,7 +12,7 @@
  *   stored_sent.c     copies in a shared Sent
  *   stored_import.c   mail of another server, or of a backup
  *   stored_view.c     the compact view            stored_watch.c    who hears of changes
- *   stored_backup.c   what a backup pulls        stored_rebuild.c  bodies handed to ingest
+ *   stored_backup.c   what a backup pulls        stored_rebuild.c  bodies handed to ingest (stored_handout.c)
  *   stored_trim.c     forgetting old removals     stored_move.c     MOVE
  *   stored_kept.c     expunged mail               stored_bury.c     deleted mailboxes
  *   stored_restore.c  undelete                    stored_hold.c     legal holds
@@ -654,12 +654,15 @@ int on_rebuild_done(struct conn *c, uint32_t id, struct ipc_reader *r);
 void rebuild_conn_closed(const struct conn *c);
 
 /* ---- stored_text.c: the text of documents in mails ---- */
-/* There are documents in the body: their text is wanted. To be called before the batch that names the body is submitted. */
+/* There are documents in the body: their text is wanted, unless a row of it is there already. To be called before the batch that names the body is submitted. */
 void text_want(struct stored *st, uint64_t body);
 int on_text_wait(struct conn *c, uint32_t id, struct ipc_reader *r);
 int on_text_piece(struct conn *c, uint32_t id, struct ipc_reader *r);
 int on_text_done(struct conn *c, uint32_t id, struct ipc_reader *r);
 void text_conn_closed(const struct conn *c);
+/* stored_text_old.c */
+int on_text_old_wait(struct conn *c, uint32_t id, struct ipc_reader *r);
+int on_text_old_done(struct conn *c, uint32_t id, struct ipc_reader *r);
 /* stored_text_read.c */
 int on_texts_maybe(struct conn *c, uint32_t id, struct ipc_reader *r);
 int on_text(struct conn *c, uint32_t id, struct ipc_reader *r);

@@ -164,6 +164,7 @@ report(struct task *t)
 	    {"file_octets", s->file_octets}, {"copied", s->copied},
 	    {"copied_octets", s->copied_octets}, {"files_removed", s->files_removed},
 	    {"freed_octets", s->freed_octets}, {"database_octets", s->database_octets}};
+	struct text_old_numbers old = text_old_numbers();
 	struct json *j;
 
 	if (w->err != 0 || !w->over)
@@ -172,6 +173,11 @@ report(struct task *t)
 	json_set_bool(j, "dry_run", w->job.dry_run);
 	for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
 		json_set_int(j, all[i].name, (int64_t)all[i].n);
+	/* of mail from before texts were wanted: numbers of bodies */
+	json_set_bool(j, "texts_old_asked", old.asked);
+	json_set_bool(j, "texts_old_through", old.through);
+	json_set_int(j, "texts_old_upto", (int64_t)old.upto);
+	json_set_int(j, "texts_old_last", (int64_t)old.last);
 	return j;
 }
 

@@ -12,18 +12,15 @@
 #include "lib/err.h"
 #include "lib/log.h"
 #include "store/sig.h"
+#include "store/stored_handout.h"
 
-enum { PIECE = 256 << 10, ROW_MAX = 512, COUNT_PAGE = 1000, TEXT_MAX = 960 << 10 };
+enum { ROW_MAX = 512, COUNT_PAGE = 1000, TEXT_MAX = 960 << 10 };
 
-/* An ingest without work. */
-struct waiter {
-	struct waiter *next;
-	struct conn *c;
-	uint32_t id;
-};
+static void on_bad(int err);
+
 static struct {
 	struct stored *st;
-	struct waiter *waiters;
+	struct handout out;
 	struct loop_timer *timer;
 	bool made;    /* the object of the rows is there, or on its way */
 	bool look;    /* there may be rows */
@@ -31,15 +28,13 @@ static struct {
 	bool resting; /* until the timer: the last one came to nothing */
 	unsigned paused;
 	/* the one at work */
-	uint64_t last; /* number of a job */
-	uint64_t job, body, size;
+	uint64_t body, size;
 	struct text_wanted row;
-	struct buf why;            /* what row.why borrows */
-	bool ready;                /* it is handed out, or would be if somebody asked */
-	const struct conn *worker; /* NULL: nobody has it */
+	struct buf why; /* what row.why borrows */
+	bool ready;     /* it is handed out, or would be if somebody asked */
 	struct text_read read;
 	struct text_numbers n;
-} T;
+} T = {.out = {.is = STORE_TEXT_IS, .bad = on_bad}};
 
 static void pump(void);
 
@@ -71,6 +66,16 @@ on_wanted(void *arg, int err)
 }
 
 void
+text_object(struct stored *st)
+{
+	if (T.made)
+		return;
+	T.made = true;
+	must(st->be->ops->create(
+	    st->be, slice_str(TEXT_OBJECT), slice_str(TEXT_HEADER), on_made, NULL));
+}
+
+void
 text_want(struct stored *st, uint64_t body)
 {
 	struct backend *be = st->be;
@@ -89,11 +94,7 @@ text_want(struct stored *st, uint64_t body)
 
 	if (T.st == NULL)
 		return;
-	if (!T.made) {
-		T.made = true;
-		must(be->ops->create(
-		    be, slice_str(TEXT_OBJECT), slice_str(TEXT_HEADER), on_made, NULL));
-	}
+	text_object(st);
 	buf_init(&v, ROW_MAX);
 	must(text_wanted_encode(&row, &v));
 	put = (struct kv_pair){absent[0], buf_slice(&v)};
@@ -107,7 +108,7 @@ static void
 rest(void)
 {
 	T.busy = T.ready = false;
-	T.worker = NULL;
+	handout_take_back(&T.out);
 	T.resting = true;
 	loop_timer_set(T.timer, TEXT_PAUSE_MS);
 }
@@ -127,7 +128,7 @@ on_settled(void *arg, int err)
 	T.n.failed += failed;
 	T.n.done += !failed;
 	T.busy = T.ready = false;
-	T.worker = NULL;
+	handout_take_back(&T.out);
 	pump();
 }
 
@@ -177,8 +178,7 @@ came_to_nothing(struct slice why, bool final)
 
 	loop_timer_stop(T.timer);
 	T.ready = false;
-	T.worker = NULL;
-	T.job = 0;
+	handout_take_back(&T.out);
 	keep_why(why);
 	buf_init(&v, ROW_MAX);
 	if (failed)
@@ -245,23 +245,17 @@ put_text(struct slice text, struct slice sig)
 /* ---- handing out ---- */
 
 static void
+on_bad(int err)
+{
+	(void)err;
+	came_to_nothing(slice_str("the mail cannot be read from the disk"), false);
+}
+
+static void
 give(void)
 {
-	struct waiter *w = T.waiters;
-	struct buf b;
-
-	if (!T.ready || T.worker != NULL || w == NULL || T.paused > 0)
-		return;
-	T.waiters = w->next;
-	T.worker = w->c;
-	T.job = ++T.last; /* what a former worker says of it is not heard */
-	loop_timer_set(T.timer, TEXT_ANSWER_MS);
-	buf_init(&b, 32);
-	ipc_put_u64(&b, T.job);
-	ipc_put_u64(&b, T.size);
-	(void)ipc_reply(w->c->ipc, w->id, STORE_TEXT_IS, &b, -1);
-	buf_done(&b);
-	free(w);
+	if (T.ready && T.out.worker == NULL && T.paused == 0 && handout_give(&T.out, T.size, NULL))
+		loop_timer_set(T.timer, TEXT_ANSWER_MS);
 }
 
 static void
@@ -324,6 +318,7 @@ on_next(void *arg, int err, const struct kv_pair *rows, size_t n, bool more)
 		T.look = T.busy = false;
 		T.n.waiting = 0;
 		T.n.oldest = 0;
+		text_old_go();
 		return;
 	}
 	if (err != 0 || text_key_body(rows[0].key, &T.body) != 0) {
@@ -349,7 +344,9 @@ pump(void)
 {
 	struct backend *be = T.st->be;
 
-	if (T.busy || T.resting || T.paused > 0 || !T.look || T.waiters == NULL)
+	if (text_is_quiet())
+		text_old_go();
+	if (T.busy || T.resting || T.paused > 0 || !T.look || T.out.waiters == NULL)
 		return;
 	T.busy = true;
 	must(be->ops->scan(
@@ -363,7 +360,7 @@ on_time(void *arg)
 	if (T.resting) {
 		T.resting = false;
 		pump();
-	} else if (T.busy && T.worker != NULL) {
+	} else if (T.busy && T.out.worker != NULL) {
 		came_to_nothing(slice_str("no answer in time"), false);
 	}
 }
@@ -401,7 +398,13 @@ text_pause(bool on)
 bool
 text_is_idle(void)
 {
-	return !T.busy || (T.ready && T.worker == NULL);
+	return !T.busy || (T.ready && T.out.worker == NULL);
+}
+
+bool
+text_is_quiet(void)
+{
+	return T.st != NULL && !T.busy && !T.resting && T.paused == 0 && !T.look;
 }
 
 struct text_numbers
@@ -412,45 +415,20 @@ text_numbers(void)
 
 /* ---- what ingest says ---- */
 
-static void
-waiter_drop(const struct conn *c)
-{
-	for (struct waiter **at = &T.waiters; *at != NULL;) {
-		struct waiter *w = *at;
-
-		if (w->c != c) {
-			at = &w->next;
-			continue;
-		}
-		*at = w->next;
-		(void)ipc_reply_err(w->c->ipc, w->id, ERR_CANCELED, "asked again");
-		free(w);
-	}
-}
-
 void
 text_conn_closed(const struct conn *c)
 {
-	waiter_drop(c);
-	if (T.ready && T.worker == c)
+	if (handout_gone(&T.out, c))
 		came_to_nothing(slice_str("whoever read it ended in the middle"), false);
 }
 
 int
 on_text_wait(struct conn *c, uint32_t id, struct ipc_reader *r)
 {
-	struct waiter *w, **end = &T.waiters;
-
 	if (ipc_reader_end(r) != 0)
 		return ERR_PROTO;
-	waiter_drop(c);
-	w = xcalloc(1, sizeof *w);
-	w->c = c;
-	w->id = id;
-	while (*end != NULL)
-		end = &(*end)->next;
-	*end = w;
-	if (T.ready && T.worker == c) /* it gave up */
+	handout_wait(&T.out, c, id);
+	if (T.out.worker == c) /* it gave up */
 		came_to_nothing(slice_str("whoever read it gave up"), false);
 	else if (T.ready)
 		give();
@@ -459,48 +437,15 @@ on_text_wait(struct conn *c, uint32_t id, struct ipc_reader *r)
 	return 0;
 }
 
-struct piece {
-	struct req r;
-	uint64_t job;
-};
-
-static void
-on_piece(void *arg, int err, struct slice value)
-{
-	struct piece *p = arg;
-	struct buf b;
-
-	if (err != 0) {
-		req_err(&p->r, err, "body");
-		if (T.ready && T.job == p->job)
-			came_to_nothing(slice_str("the mail cannot be read from the disk"), false);
-	} else {
-		buf_init(&b, IPC_FRAME_MAX);
-		ipc_put_slice(&b, value);
-		req_reply(&p->r, STORE_BYTES, &b);
-	}
-	free(p);
-}
-
 int
 on_text_piece(struct conn *c, uint32_t id, struct ipc_reader *r)
 {
-	uint64_t job = ipc_get_u64(r), off = ipc_get_u64(r), len;
-	struct piece *p;
+	bool by_worker;
+	int err = handout_piece(&T.out, c, id, r, T.body, T.size, &by_worker);
 
-	if (ipc_reader_end(r) != 0)
-		return ERR_PROTO;
-	if (!T.ready || T.worker != c || job != T.job || off > T.size) {
-		(void)ipc_reply_err(c->ipc, id, ERR_NOTFOUND, "job");
-		return 0;
-	}
-	loop_timer_set(T.timer, TEXT_ANSWER_MS);
-	len = T.size - off < PIECE ? T.size - off : PIECE;
-	p = xcalloc(1, sizeof *p);
-	p->job = job;
-	req_init(&p->r, c->st, c->ipc, id, NULL);
-	must(c->st->be->ops->body_get(c->st->be, T.body, off, (uint32_t)len, on_piece, p));
-	return 0;
+	if (by_worker)
+		loop_timer_set(T.timer, TEXT_ANSWER_MS);
+	return err;
 }
 
 int
@@ -514,9 +459,10 @@ on_text_done(struct conn *c, uint32_t id, struct ipc_reader *r)
 	if (ipc_reader_end(r) != 0 || text.len > TEXT_MAX || sig.len > SIG_SIZE_MAX)
 		return ERR_PROTO;
 	(void)ipc_reply_ok(c->ipc, id);
-	if (!T.ready || T.worker != c || job != T.job)
+	if (!handout_has(&T.out, c, job))
 		return 0;
 	loop_timer_stop(T.timer);
+	handout_take_back(&T.out);
 	T.ready = false; /* from here on it is ours to end */
 	T.read.how = how & (TEXT_PARTLY | TEXT_CUT);
 	if (!read)
@@ -581,5 +527,6 @@ text_begin(struct stored *st)
 		k->prefix = from[i][0];
 		count_from(k, slice_str(from[i]));
 	}
+	text_old_begin(st);
 	text_look();
 }

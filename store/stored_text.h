@@ -30,6 +30,25 @@ void text_look(void);
 /* So many of what was given up are wanted again. */
 void text_retried(uint64_t n);
 
+/* The object of the rows is there, or on its way: before a batch for it. */
+void text_object(struct stored *st);
+/* Nothing waits, nothing is read, no purge goes on. */
+bool text_is_quiet(void);
+
+/* ---- stored_text_old.c: mail that came before anybody wanted texts ---- */
+
+void text_old_begin(struct stored *st);
+/* There may be time for it. */
+void text_old_go(void);
+void text_old_conn_closed(const struct conn *c);
+struct text_old_numbers {
+	bool asked;   /* an ingest asked for it since the start */
+	bool through; /* there was none left when it was last looked for */
+	uint64_t upto,
+	    last; /* the numbers of the body that was looked at last, and of the newest */
+};
+struct text_old_numbers text_old_numbers(void);
+
 /* For status: bodies that wait, since when the oldest does (seconds since 1970; 0: none), given up as far as this process knows. */
 struct text_numbers {
 	uint64_t waiting, done, failed;

@@ -102,6 +102,31 @@ text_read_decode(struct slice v, struct text_read *t_out)
 }
 
 int
+text_old_encode(const struct text_old *t, struct buf *out)
+{
+	ipc_put_u8(out, VERSION);
+	ipc_put_u64(out, t->upto);
+	return ipc_put_i64(out, t->at);
+}
+
+int
+text_old_decode(struct slice v, struct text_old *t_out)
+{
+	struct text_old t;
+	struct ipc_reader r;
+
+	ipc_reader_init(&r, v);
+	if (ipc_get_u8(&r) != VERSION)
+		return ERR_CORRUPT;
+	t.upto = ipc_get_u64(&r);
+	t.at = ipc_get_i64(&r);
+	if (ipc_reader_end(&r) != 0)
+		return ERR_CORRUPT;
+	*t_out = t;
+	return 0;
+}
+
+int
 text_head_put(uint64_t body, struct buf *out)
 {
 	buf_append(out, magic, sizeof magic);

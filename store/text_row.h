@@ -2,7 +2,7 @@
  * texts themselves, which are bodies of their own. Pure. Numbers are big-endian, texts u32 length and bytes.
  *
  * "w/<16 hex body>" wanted: not read yet. "e/<16 hex body>": read; names the body with its text. "f/<16 hex body>": given up, until
- * somebody asks for it again. A body has at most one of them; one without never was asked for. The header "h" never changes. */
+ * somebody asks for it again. A body has at most one of them; one without never was asked for. "p": how far old mail was looked through. The header "h" never changes. */
 #ifndef CV_TEXT_ROW_H
 #define CV_TEXT_ROW_H
 
@@ -16,6 +16,8 @@ enum {
 	TEXT_KEY_LEN = 18,
 	TEXT_HEAD = 24, /* octets before the text of a body that is one */
 };
+/* Of old mails, for an ingest to say which may have documents (stored_text_old.c): so many at a time, so many octets of trees. */
+enum { TEXT_SHOWN_MAX = 200, TEXT_TREES_MAX = 900 << 10 };
 enum text_kind { TEXT_WANTED = 'w', TEXT_READ = 'e', TEXT_FAILED = 'f' };
 /* out has TEXT_KEY_LEN + 1 bytes. */
 struct slice text_key(char *out, enum text_kind kind, uint64_t body);
@@ -42,6 +44,15 @@ struct text_read {
 };
 int text_read_encode(const struct text_read *t, struct buf *out);
 int text_read_decode(struct slice v, struct text_read *t_out);
+
+/* "p": how far old mail was looked through for documents. */
+#define TEXT_OLD_KEY "p"
+struct text_old {
+	uint64_t upto; /* bodies up to this number were */
+	int64_t at;    /* seconds since 1970 when nothing was left; 0: not yet */
+};
+int text_old_encode(const struct text_old *t, struct buf *out);
+int text_old_decode(struct slice v, struct text_old *t_out);
 
 /* What stands before the text, TEXT_HEAD octets: with the number of the body it is of, so that no two are the same body, and with octets that no mail has. */
 int text_head_put(uint64_t body, struct buf *out);

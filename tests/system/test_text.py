@@ -241,6 +241,39 @@ def test_failed_and_tried_again(site):
     assert site.congvu("store", "text", "x").returncode == 64
 
 
+def test_old_mail(site):
+    """Mail that came while nobody read documents is looked through for them once SEARCH is to find them, and is found then; mail without any is not read."""
+    words = "den truoc khi co ai doc " + os.urandom(8).hex()
+    keep = site.conf.read_text()
+    before = settled(site)
+    try:
+        site.conf.write_text(keep + "\nstore_texters = 0\n")
+        quickstart("restart", "--dir", site.dir)
+        site.wait_up()
+        deliver(site, "cu.pdf", pdf(words), user=1)
+        deliver(site, "anh cu.png", b"\x89PNG\r\n\x1a\n" + os.urandom(200), user=1, subject="anh")
+        assert stats(site)["texts_wanted"] == 0
+    finally:
+        site.conf.write_text(keep)
+        quickstart("restart", "--dir", site.dir)
+        site.wait_up()
+    time.sleep(1)
+    assert stats(site)["texts_wanted"] == 0 and not stats(site)["texts_old_asked"]
+    with looking(site, True):
+        end = time.monotonic() + 60
+        while found(site, "BODY", words, user=1) != {"cu.pdf"}:
+            assert time.monotonic() < end, stats(site)
+            time.sleep(0.2)
+        while not stats(site)["texts_old_through"]:
+            assert time.monotonic() < end, stats(site)
+            time.sleep(0.2)
+        now = settled(site)
+        assert now["texts_read"] == before["texts_read"] + 1
+        # both were said to be of type application
+        assert now["texts_none"] == before["texts_none"] + 1
+        assert '"texts_old_left": 0' in site.congvu("--json", "status").stdout
+
+
 def test_goes_with_the_mail(site):
     words = "se bi xoa " + os.urandom(8).hex()
     keep = site.conf.read_text()

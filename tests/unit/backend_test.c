@@ -396,6 +396,18 @@ body_put_false(struct fix *f, struct slice real, struct slice bytes, int fd)
 	assert_true(g.err == ERR_CORRUPT && g.body == 0);
 }
 
+/* Into out: the last number there is, then those after a number; gives how many these are. */
+static size_t
+numbers_after(struct fix *f, struct got *g, uint64_t after, unsigned max, uint64_t out[10])
+{
+	assert_int_equal(f->b->ops->bodies_after(f->b, after, max, on_value, g), 0);
+	wait_n(f, g, 1);
+	assert_int_equal(g->err, 0);
+	assert_true(g->value.len >= sizeof *out && g->value.len <= 10 * sizeof *out);
+	memcpy(out, g->value.data, g->value.len);
+	return g->value.len / sizeof *out - 1;
+}
+
 static void
 bodies(void **state)
 {
@@ -404,7 +416,7 @@ bodies(void **state)
 	struct slice bigs = slice_of(big, sizeof big), hello = slice_str("hello");
 	unsigned char sha[32] = {0}, found[32];
 	FILE *tmp = tmpfile();
-	uint64_t a, b;
+	uint64_t a, b, numbers[10] = {0};
 	struct got g;
 
 	got_init(&g);
@@ -447,6 +459,16 @@ bodies(void **state)
 	f->b->ops->body_get(f->b, 4711, 0, 10, on_value, &g);
 	wait_n(f, &g, 1);
 	assert_int_equal(g.err, ERR_NOTFOUND);
+	/* by number, ascending */
+	assert_int_equal(f->b->ops->bodies_after(f->b, 0, 0, on_value, &g), ERR_RANGE);
+	assert_int_equal(numbers_after(f, &g, 0, 100, numbers), 3);
+	assert_true(numbers[1] == a && numbers[2] == b && numbers[0] >= numbers[3]);
+	assert_true(numbers[1] < numbers[2] && numbers[2] < numbers[3]);
+	assert_int_equal(numbers_after(f, &g, 0, 2, numbers), 2);
+	assert_true(numbers[1] == a && numbers[2] == b);
+	assert_int_equal(numbers_after(f, &g, a, 100, numbers), 2);
+	assert_true(numbers[1] == b);
+	assert_int_equal(numbers_after(f, &g, numbers[0], 100, numbers), 0);
 	/* many at once: whole small ones, and a word about the others */
 	{
 		const uint64_t want[] = {a, b, 4711, a};

@@ -99,6 +99,7 @@ texts(void **state)
 {
 	struct text_wanted w = {.since = 77, .tries = 2, .why = slice_str("no memory")}, was;
 	struct text_read t = {.text = 0x42, .at = 5, .how = TEXT_CUT}, read;
+	struct text_old old = {.upto = 0x123456789, .at = 88}, old_was;
 	struct row_counts c = {0};
 	char key[TEXT_KEY_LEN + 1];
 	uint64_t of = 0;
@@ -126,6 +127,15 @@ texts(void **state)
 	assert_int_equal(ask(TEXT_OBJECT, key, buf_slice(&b)), 0);
 	assert_int_equal(n_named, 0);
 	row_count(slice_str(TEXT_OBJECT), slice_str(key), buf_slice(&b), &c);
+	/* how far old mail was looked through */
+	buf_reset(&b);
+	assert_int_equal(text_old_encode(&old, &b), 0);
+	assert_int_equal(ask(TEXT_OBJECT, TEXT_OLD_KEY, buf_slice(&b)), 0);
+	assert_int_equal(n_named, 0);
+	assert_int_equal(text_old_decode(buf_slice(&b), &old_was), 0);
+	assert_true(old_was.upto == 0x123456789 && old_was.at == 88);
+	b.len--;
+	assert_int_equal(text_old_decode(buf_slice(&b), &old_was), ERR_CORRUPT);
 	/* wanted, given up */
 	buf_reset(&b);
 	assert_int_equal(text_wanted_encode(&w, &b), 0);

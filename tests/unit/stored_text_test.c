@@ -13,13 +13,16 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "lib/crypto.h"
 #include "lib/err.h"
 #include "lib/fold.h"
 #include "lib/log.h"
 #include "milter/scan_proto.h"
 #include "store/ingest.h"
+#include "store/ingest_pull.h"
 #include "store/sig_message.h"
 #include "store/store_proto.h"
+#include "store/text_row.h"
 #include "tests/unit/kept_fix.h"
 
 #define MARK "KHONGAITHAYDUOC7f3a90c1"
@@ -29,6 +32,7 @@
 
 static struct ingest in;
 static struct text_worker *worker;
+static struct text_old_worker *old_worker;
 static bool ended;
 
 /* ---- the reader ---- */
@@ -40,6 +44,7 @@ static struct reader {
 	enum { READ, NOTHING, REFUSE, HANG, DIE } how;
 	unsigned asked;
 	struct ipc_conn *hung;
+	uint32_t hung_id;
 	size_t octets;
 } R;
 
@@ -69,6 +74,7 @@ on_msg(struct ipc_conn *c, uint16_t type, uint32_t id, struct ipc_reader *r, int
 		ipc_close(c);
 	if (R.how == HANG) {
 		R.hung = c;
+		R.hung_id = id;
 		ipc_hold(c);
 	}
 	if (R.how == READ || R.how == NOTHING) {
@@ -106,6 +112,42 @@ worker_start(void)
 	worker = text_worker_new(&in, X->run.ingest_sock, R.path);
 }
 
+/* NULL from here on: a test may end by a failure before another one is there. */
+static void
+worker_stop(void)
+{
+	text_worker_free(worker);
+	worker = NULL;
+}
+
+static void
+let_go(void)
+{
+	if (R.hung != NULL)
+		ipc_release(R.hung);
+	R.hung = NULL;
+}
+
+/* The reader that hung answers after all. */
+static void
+answer_hung(const char *text)
+{
+	struct buf b;
+
+	buf_init(&b, IPC_FRAME_MAX);
+	ipc_put_slice(&b, slice_str(text));
+	ipc_put_u8(&b, 0);
+	(void)ipc_reply(R.hung, R.hung_id, SCAN_TEXT_IS, &b, -1);
+	buf_done(&b);
+	let_go();
+}
+
+static bool
+in_memory(void)
+{
+	return getenv("STORED_BIN") != NULL;
+}
+
 static int
 setup_with(const char *conf)
 {
@@ -130,9 +172,10 @@ static int
 teardown(void **state)
 {
 	(void)state;
-	if (R.hung != NULL)
-		ipc_release(R.hung);
-	text_worker_free(worker);
+	let_go();
+	worker_stop();
+	text_old_worker_free(old_worker);
+	old_worker = NULL;
 	ipc_server_free(R.server);
 	close(R.fd);
 	unlink(R.path);
@@ -316,6 +359,23 @@ on_disk(const char *what)
 	return found;
 }
 
+/* Mail that does not get smaller: the file that is written to is large enough for a compaction. */
+static void
+fill(void)
+{
+	static char text[60001];
+	char id[20];
+
+	for (int k = 0; k < 100; k++) {
+		random_bytes(text, sizeof text - 1);
+		for (size_t i = 0; i < sizeof text - 1; i++)
+			text[i] = (char)(' ' + (unsigned char)text[i] % 95);
+		snprintf(id, sizeof id, "fill %d", k);
+		fix_deliver(id, "p-9", "INBOX", text);
+		assert_int_equal(X->err, 0);
+	}
+}
+
 /* ---- tests ---- */
 
 static void
@@ -415,7 +475,7 @@ killed(void **state)
 
 	(void)state;
 	/* before anybody asked */
-	text_worker_free(worker);
+	worker_stop();
 	deliver("1", "p-1", "application/pdf", TEXT);
 	stats_are(1, 0, 0, 0);
 	fix_restart(SIGKILL, 0);
@@ -429,9 +489,8 @@ killed(void **state)
 	fix_restart(SIGKILL, 0);
 	stats_are(1, 0, 0, 0);
 	/* the reader answers what nobody waits for any more; ingest ends; another one takes it up */
-	text_worker_free(worker);
-	ipc_release(R.hung);
-	R.hung = NULL;
+	worker_stop();
+	let_go();
 	R.how = READ;
 	worker_start();
 	stats_are(0, 1, 0, 0);
@@ -449,9 +508,8 @@ killed(void **state)
 		for (int n = 0; n < 300 && R.asked == asked; n++)
 			fix_spin(20);
 		assert_int_equal(R.asked, asked + 1);
-		text_worker_free(worker);
-		ipc_release(R.hung);
-		R.hung = NULL;
+		worker_stop();
+		let_go();
 		worker_start();
 	}
 	stats_are(0, 1, 0, 1);
@@ -480,11 +538,15 @@ goes_with_the_mail(void **state)
 	assert_int_equal(number(fix_task("collect", "{}"), "dropped"), 2);
 	stats_are(0, 1, 0, 0);
 	assert_true(text_is(s, m, 2, "stays"));
+	assert_true(on_disk(MARK));
+	assert_int_equal(number(fix_task("check", "{\"deep\":true}"), "faults"), 0);
+	fill();
 	(void)fix_task("compact", "{\"min_live\":100}");
+	assert_false(on_disk(MARK)); /* of mail and text */
+	assert_true(on_disk("stays"));
 	assert_true(text_is(s, m, 2, "stays"));
 	fix_restart(SIGKILL, 0);
 	assert_true(text_is(s, m, 2, "stays"));
-	assert_int_equal(number(fix_task("check", "{\"deep\":true}"), "faults"), 0);
 	store_session_free(s);
 }
 
@@ -503,9 +565,8 @@ is_purged(void **state)
 	for (int i = 0; i < 300 && R.asked == 0; i++)
 		fix_spin(20);
 	stats_are(2, 0, 0, 0);
-	ipc_release(R.hung);
-	R.hung = NULL;
-	text_worker_free(worker); /* over the first one */
+	let_go();
+	worker_stop(); /* over the first one */
 	R.how = READ;
 	worker_start();
 	stats_are(0, 2, 0, 0);
@@ -536,6 +597,175 @@ is_purged(void **state)
 	store_session_free(s);
 }
 
+/* The mail goes while its documents are read: what comes of it goes with the next collection. */
+static void
+goes_while_it_is_read(void **state)
+{
+	struct store_session *s;
+	uint32_t one = 1;
+	uint64_t m;
+
+	(void)state;
+	R.how = HANG;
+	deliver("1", "p-1", "application/pdf", TEXT);
+	for (int i = 0; i < 300 && R.hung == NULL; i++)
+		fix_spin(20);
+	assert_non_null(R.hung);
+	deliver("2", "p-1", "text/plain", "the newest body is never collected");
+	s = fix_login("p-1", "an");
+	m = fix_id(s, "INBOX");
+	fix_expunge(s, m, &one, 1, false);
+	assert_int_equal(number(fix_task("collect", "{}"), "dropped"), 1);
+	answer_hung(MARK);
+	stats_are(0, 1, 0, 0);
+	deliver("3", "p-1", "text/plain", "newer than the text");
+	assert_int_equal(number(fix_task("collect", "{}"), "dropped"), 1);
+	stats_are(0, 0, 0, 0);
+	assert_int_equal(number(fix_task("check", "{\"deep\":true}"), "faults"), 0);
+	fill();
+	(void)fix_task("compact", "{\"min_live\":100}");
+	assert_false(on_disk(MARK));
+	store_session_free(s);
+}
+
+/* ---- mail from before anybody wanted texts ---- */
+
+enum { OLD = 12 };
+
+static void
+deliver_old(void)
+{
+	char id[20], text[200];
+
+	in.texts = false;
+	for (int i = 0; i < OLD; i++) {
+		snprintf(id, sizeof id, "old %d", i);
+		snprintf(text, sizeof text, "%d " TEXT, i);
+		deliver(id, "p-1", "application/pdf", text);
+	}
+	deliver("plain", "p-1", "text/plain", "no document");
+	deliver("again", "p-2", "application/pdf", "0 " TEXT);
+	in.texts = true;
+	stats_are(0, 0, 0, 0);
+	assert_int_equal(R.asked, 0);
+}
+
+static void
+wait_through(void)
+{
+	for (int i = 0; i < 300; i++) {
+		const struct fix_task *k = fix_task("stats", "{}");
+
+		if (strstr(k->status, "\"texts_old_through\":true") != NULL &&
+		    number(k, "texts_old_upto") == number(k, "texts_old_last"))
+			return;
+		fix_spin(50);
+	}
+	fail_msg("%s", "old mail is not looked through");
+}
+
+static void
+old_mail(void **state)
+{
+	struct store_session *s;
+	long long upto;
+	unsigned asked;
+	char begins[20];
+
+	(void)state;
+	deliver_old();
+	R.how = HANG;
+	old_worker = text_old_worker_new(&in, X->run.ingest_sock);
+	stats_are(8, 0, 0, 0); /* no more stand before mail that comes now */
+	assert_non_null(strstr(fix_task("stats", "{}")->status, "\"texts_old_through\":false"));
+	fix_spin(500);
+	stats_are(8, 0, 0, 0);
+	deliver("new", "p-3", "application/pdf", "new");
+	stats_are(9, 0, 0, 0);
+	if (!in_memory())
+		fix_restart(SIGKILL, 0);
+	worker_stop();
+	let_go();
+	R.how = READ;
+	worker_start();
+	stats_are(0, OLD + 1, 0, 0);
+	wait_through();
+	assert_true(R.asked <= OLD + 3); /* those that hung */
+	s = fix_login("p-1", "an");
+	for (uint32_t i = 0; i < OLD; i++) {
+		snprintf(begins, sizeof begins, "%u Quy", (unsigned)i);
+		assert_true(text_is(s, fix_id(s, "INBOX"), i + 1, begins));
+	}
+	assert_false(text_is(s, fix_id(s, "INBOX"), OLD + 1, ""));
+	store_session_free(s);
+	if (in_memory())
+		return;
+	/* it goes on where it ended, and nothing is read twice */
+	upto = number(fix_task("stats", "{}"), "texts_old_upto");
+	asked = R.asked;
+	fix_restart(SIGKILL, 0);
+	assert_true(number(fix_task("stats", "{}"), "texts_old_upto") >= upto);
+	wait_through();
+	deliver("newer", "p-3", "application/pdf", "newer");
+	stats_are(0, OLD + 2, 0, 0);
+	assert_int_equal(R.asked, asked + 1);
+	assert_int_equal(number(fix_task("check", "{\"deep\":true}"), "faults"), 0);
+}
+
+/* Who is asked which mails have documents never gives an answer that fits: they are read unseen. */
+
+static struct pull *dull;
+
+static int
+dull_begin(void *arg, uint64_t size, struct ipc_reader *r)
+{
+	uint32_t n = ipc_get_count(r, TEXT_SHOWN_MAX, 4);
+
+	(void)arg;
+	(void)size;
+	for (uint32_t i = 0; i < n; i++)
+		(void)ipc_get_slice(r);
+	return 0;
+}
+
+static void
+dull_whole(void *arg)
+{
+	struct buf b;
+
+	(void)arg;
+	buf_init(&b, 16);
+	ipc_put_slice(&b, slice_str(""));
+	pull_tell(dull, &b);
+	buf_done(&b);
+}
+
+static void
+dull_drop(void *arg)
+{
+	(void)arg;
+}
+
+static void
+old_mail_that_nobody_judges(void **state)
+{
+	static const struct pull_ops ops = {.wait = STORE_TEXT_OLD_WAIT,
+	    .is = STORE_TEXT_TREES,
+	    .done = STORE_TEXT_OLD_DONE,
+	    .begin = dull_begin,
+	    .whole = dull_whole,
+	    .drop = dull_drop};
+
+	(void)state;
+	in.texts = false;
+	deliver("1", "p-1", "application/pdf", "one");
+	deliver("2", "p-1", "text/plain", "two");
+	dull = pull_new(X->l, X->run.ingest_sock, &ops, NULL);
+	stats_are(0, 2, 0, 0);
+	wait_through();
+	pull_free(dull);
+}
+
 int
 main(void)
 {
@@ -547,7 +777,11 @@ main(void)
 	    cmocka_unit_test_setup_teardown(goes_on, setup, teardown),
 	    cmocka_unit_test_setup_teardown(killed, setup, teardown),
 	    cmocka_unit_test_setup_teardown(goes_with_the_mail, setup, teardown),
+	    cmocka_unit_test_setup_teardown(goes_while_it_is_read, setup, teardown),
 	    cmocka_unit_test_setup_teardown(is_purged, setup, teardown),
+	    cmocka_unit_test_setup_teardown(old_mail, setup, teardown),
+	    cmocka_unit_test_setup_teardown(old_mail, setup_mem, teardown_mem),
+	    cmocka_unit_test_setup_teardown(old_mail_that_nobody_judges, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
