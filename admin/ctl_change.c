@@ -68,7 +68,8 @@ print_values(const char *sign, const char *attr, const struct json *values)
 				buf_truncate(&b, b.len - 1);
 			buf_append_str(&b, "…");
 		}
-		printf("    %s %s: %s\n", sign, attr, buf_cstr(&b));
+		printf("    %s %s: %s\n", sign, attr,
+		    strcmp(buf_cstr(&b), DIR_SECRET) == 0 ? _("(secret)") : buf_cstr(&b));
 		buf_done(&b);
 	}
 }

@@ -175,14 +175,14 @@ policy_help(struct ctl *c, int argc, char **argv)
 		if (c->json) {
 			o = json_obj_new();
 			json_set_str(o, "name", p->name);
-			json_set_str(o, "takes", policy_arg_text(p->arg));
+			json_set_str(o, "takes", policy_arg_text(p->arg, false));
 			json_set_str(o, "vi", p->vi);
 			json_set_str(o, "en", p->en);
 			json_push_take(list, o);
 			continue;
 		}
-		printf("%s\n    %s: %s\n    %s\n", p->name, _("takes"), policy_arg_text(p->arg),
-		    vietnamese(c) ? p->vi : p->en);
+		printf("%s\n    %s: %s\n    %s\n", p->name, _("takes"),
+		    policy_arg_text(p->arg, vietnamese(c)), vietnamese(c) ? p->vi : p->en);
 	}
 	if (c->json)
 		return ctl_json_take(list, shown > 0 ? EX_OK : EX_DATAERR);

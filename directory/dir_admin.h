@@ -25,8 +25,9 @@ void dir_admin_set_journal(
     struct dir_admin *a, const struct dir_admin_journal *journal, const char *who, const char *as);
 /* From now on changes are worked out and not made. */
 void dir_admin_set_dry_run(struct dir_admin *a, bool on);
+#define DIR_SECRET "(secret)" /* in the place of a password, in journals and dry runs */
 /* What the last change wrote, or would: an array of {"write": add|modify|move|delete, "dn", "new_parent", "attributes": [{"attr", "removed", "added"}]};
- * a value is a string, {"base64": …} or, of a password, "(secret)". Borrowed until the next change; never NULL. */
+ * a value is a string, {"base64": …} or, of a password, DIR_SECRET. Borrowed until the next change; never NULL. */
 const struct json *dir_admin_changes(const struct dir_admin *a);
 /* What the last change of a person's place or state ended, or would, and what it left: an array of {"what": post|mailbox|group|delegation-given|
  * delegation-taken|officer, "name", "fate": ends|stays|begins}, of a delegation also "rights", "from", "until", and "through" (the post) of a mailbox that is held by a post;

@@ -183,7 +183,7 @@ push_value(struct json *list, const char *attr, struct slice v)
 	struct buf b;
 
 	if (admin_is_secret(attr)) {
-		json_push_take(list, json_str_new(slice_str("(secret)")));
+		json_push_take(list, json_str_new(slice_str(DIR_SECRET)));
 	} else if (is_text(v)) {
 		json_push_take(list, json_str_new(v));
 	} else {

@@ -188,7 +188,7 @@ struct policy_predicate {
 };
 extern const struct policy_predicate policy_predicates[];
 extern const size_t policy_predicates_len;
-const char *policy_arg_text(enum policy_arg a); /* "words", as the manual writes it */
+const char *policy_arg_text(enum policy_arg a, bool vietnamese); /* "a number" */
 const char *policy_action_name(enum policy_action a);
 bool policy_domain_is_ours(const struct policy *p, struct slice domain); /* of the organization */
 const struct policy_group *policy_group_find(const struct policy *p, struct slice name);

@@ -276,8 +276,10 @@ policy_expr_pred(
 	}
 	e->pred = (unsigned)i;
 	if (!arguments_fit(policy_predicates[i].arg, l)) {
-		policy_error_at(b, pos, "%s cần: %s", "%s takes: %s", policy_predicates[i].name,
-		    policy_arg_text(policy_predicates[i].arg));
+		/* each language leaves out the other's text */
+		policy_error_at(b, pos, "%s cần: %s%.0s", "%s takes: %.0s%s",
+		    policy_predicates[i].name, policy_arg_text(policy_predicates[i].arg, true),
+		    policy_arg_text(policy_predicates[i].arg, false));
 		return e;
 	}
 	e->args.v = policy_alloc(b, (l->n + 1) * sizeof *e->args.v);

@@ -23,16 +23,26 @@ const policy_pred_fn policy_pred_fns[] = {
 };
 
 const char *
-policy_arg_text(enum policy_arg a)
+policy_arg_text(enum policy_arg a, bool vietnamese)
 {
-	static const char *const texts[] = {"nothing", "\"word\" or (\"word\", \"two words\", ...)",
-	    "\"a@b\" or (\"a@b\", ...)", "domains: \"x.example\", \"*.x.example\"",
-	    "\"group\" or (\"group\", ...)", "InOrganization or NotInOrganization",
-	    "networks: \"10.0.0.0/8\", \"2001:db8::/32\"", "a number", "a size: 20MB",
-	    "(\"Field-Name\", \"word\", ...)", "Signed or Encrypted", "\"name\" or (\"name\", ...)",
-	    "built-in rules: \"P17\"", "agency codes: \"H37.02\""};
+	static const struct {
+		const char *vi, *en;
+	} texts[] = {{"không gì", "nothing"},
+	    {"\"từ\" hoặc (\"từ\", \"hai từ\", ...)", "\"word\" or (\"word\", \"two words\", ...)"},
+	    {"\"a@b\" hoặc (\"a@b\", ...)", "\"a@b\" or (\"a@b\", ...)"},
+	    {"tên miền: \"x.example\", \"*.x.example\"", "domains: \"x.example\", \"*.x.example\""},
+	    {"\"nhóm\" hoặc (\"nhóm\", ...)", "\"group\" or (\"group\", ...)"},
+	    {"InOrganization hoặc NotInOrganization", "InOrganization or NotInOrganization"},
+	    {"mạng: \"10.0.0.0/8\", \"2001:db8::/32\"",
+		"networks: \"10.0.0.0/8\", \"2001:db8::/32\""},
+	    {"một số", "a number"}, {"một dung lượng: 20MB", "a size: 20MB"},
+	    {"(\"Tên-Trường\", \"từ\", ...)", "(\"Field-Name\", \"word\", ...)"},
+	    {"Signed hoặc Encrypted", "Signed or Encrypted"},
+	    {"\"tên\" hoặc (\"tên\", ...)", "\"name\" or (\"name\", ...)"},
+	    {"quy tắc có sẵn: \"P17\"", "built-in rules: \"P17\""},
+	    {"mã cơ quan: \"H37.02\"", "agency codes: \"H37.02\""}};
 
-	return texts[a];
+	return vietnamese ? texts[a].vi : texts[a].en;
 }
 
 /* ---- evidence ---- */

@@ -126,6 +126,8 @@ def help_is_the_table(s):
     table = (run.SRC / "milter/policy_predicates.def").read_text()
     assert code == 0 and len(names) > 25 and all("PREDICATE(%s," % n in table for n in names)
     assert s.congvu("policy", "help", "Nope")[0] == 65
+    out = s.congvu("--lang", "vi", "policy", "help")[1]
+    assert 'nhận: "từ" hoặc ("từ", "hai từ", ...)' in out and " or " not in out and "number" not in out, out
 
 
 def a_hostile_message_harms_no_officer(s):

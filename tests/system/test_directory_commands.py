@@ -267,6 +267,8 @@ def test_the_journal_says_who_what_and_by_which_decision(server, agencies, tmp_p
     assert {r["decision"] for r in mine} == {"77/QĐ-UBND"} and len({r["batch"] for r in mine}) == 1 and mine[0]["by"]
     added = {a["attr"]: a["added"] for a in mine[0]["attributes"]}
     assert added["mail"] == [p["mail"]] and added["userPassword"] == ["(secret)"] and added["authPassword"] == ["(secret)"]
+    dry = server.congvu("--lang", "vi", "staff", "hire", "--name", "Tạ Thị Hoa", "--agency", agencies[0], "--decision", "77/QĐ-UBND", "--dry-run").stdout
+    assert "userPassword: (bí mật)" in dry and "(secret)" not in dry, dry
     journal = server.dir / "var/directory/journal.jsonl"
     assert p["password"] not in journal.read_text()
     # a changed octet, a line that is gone, an end that is cut off: each is told

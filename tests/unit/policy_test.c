@@ -155,6 +155,7 @@ errors_have_place_and_words(void **state)
 	    4, 34, "did you mean \"SubjectContainsWords\"");
 	refused(HEAD "rule A expires 2030-01-01 { when Official \"x\" then note" TEXTS "}", 4, 34,
 	    "Official takes: nothing");
+	assert_string_equal(errors.v[0].vi, "Official cần: không gì");
 	refused(HEAD "rule A expires 2030-01-01 { when MessageSizeOver \"x\" then note" TEXTS "}",
 	    4, 34, "takes: a size");
 	refused(HEAD "rule A expires 2030-01-01 { when FromMemberOf \"y\" then note" TEXTS "}", 4,
