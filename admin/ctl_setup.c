@@ -189,7 +189,7 @@ load_conf(struct setup *s)
 		free(why);
 		return -1;
 	}
-	s->c->conf = conf; /* congvu.c frees what it loaded; this lives to the end of the process */
+	s->c->conf = s->conf = conf;
 	return 0;
 }
 
@@ -378,6 +378,10 @@ ctl_setup(struct ctl *c, int argc, char **argv)
 	json_set_take(all, "left", s.left);
 	setup_answers_done(&s.a);
 	free(s.etc);
+	if (s.conf != NULL) {
+		c->conf = NULL;
+		conf_free(s.conf);
+	}
 	if (c->json && (code == EX_OK || code == EX_CONFIG))
 		return ctl_json_take(all, code);
 	json_free(all);

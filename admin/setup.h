@@ -10,7 +10,8 @@ struct setup {
 	struct ctl *c;
 	struct setup_answers a;
 	bool dry_run;
-	char *etc; /* the folder of congvu.conf, absolute */
+	char *etc;         /* the folder of congvu.conf, absolute */
+	struct conf *conf; /* what was written, loaded; NULL: not yet */
 	struct json *steps, *left;
 	bool failed;
 };

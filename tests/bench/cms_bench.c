@@ -102,5 +102,8 @@ main(int argc, char **argv)
 	text = cost(&entity, &der, store, 0, seconds, &n_text);
 	printf("{\"n\":%u,\"cpu_ms\":%.5f,\"n_text\":%u,\"text_cpu_ms\":%.5f}\n", n, binary, n_text,
 	    text);
+	X509_STORE_free(store);
+	buf_done(&entity);
+	buf_done(&der);
 	return 0;
 }
