@@ -136,6 +136,7 @@ queue_row_json(const struct queue_row *r)
 		json_set_str(one, "address", x->address);
 		json_set_str(one, "kind", rcpt_text(x->state));
 		json_set_str(one, "why", x->why[0] != '\0' ? x->why : NULL);
+		json_set_str(one, "server", x->mta[0] != '\0' ? x->mta : NULL);
 		json_push_take(rcpts, one);
 	}
 	json_set_take(j, "recipients", rcpts);

@@ -12,7 +12,7 @@
 
 #include <string.h>
 
-enum { HEADER_RETURNED_MAX = 32768 };
+enum { HEADER_RETURNED_MAX = 32768, SUBJECT_MAX = 4000 };
 
 /* One line of text without controls; UTF-8 that is none becomes ASCII. utf8: what is not ASCII may stand. */
 static void
@@ -139,6 +139,23 @@ put_section(const struct dsn *d, const struct section *s, struct buf *b)
 	buf_append_str(b, "\r\n");
 }
 
+/* Which mail it is about, as its sender named it: the header that is returned has it too. */
+static void
+put_subject(const struct dsn *d, struct buf *b)
+{
+	struct hdr_field f;
+	struct buf text;
+
+	buf_init(&text, 4 * SUBJECT_MAX);
+	if (hdr_find(d->header, "Subject", 0, &f) && f.body.len <= SUBJECT_MAX &&
+	    hdr_decode(f.body, &text) == 0 && text.len > 0) {
+		buf_append_str(b, "Trích yếu / Subject: ");
+		put_text(b, buf_cstr(&text), true);
+		buf_append_str(b, "\r\n");
+	}
+	buf_done(&text);
+}
+
 static void
 put_human(const struct dsn *d, struct buf *b)
 {
@@ -148,6 +165,7 @@ put_human(const struct dsn *d, struct buf *b)
 	for (size_t i = 0; i < sizeof(sections) / sizeof(sections[0]); i++)
 		if (has(d, sections[i].action))
 			put_section(d, &sections[i], &text);
+	put_subject(d, &text);
 	buf_append_str(&text, "Mã thư / Queue id: ");
 	put_text(&text, d->qid, false);
 	buf_append_str(&text, "\r\n");
@@ -216,6 +234,12 @@ put_status_rcpt(const struct dsn *d, const struct dsn_rcpt *x, bool utf8, struct
 	buf_appendf(b, "Action: %s\r\nStatus: ", words[x->action]);
 	put_status(b, r->why, x->action);
 	buf_append_str(b, "\r\n");
+	/* RFC 3464 2.3.5: of the server that said so, by its name or as an address literal */
+	if (r->mta != NULL && r->mta[0] != '\0' && is_reply(r->why) && x->action != DSN_DELIVERED) {
+		buf_append_str(b, "Remote-MTA: dns; ");
+		put_text(b, r->mta, false);
+		buf_append_str(b, "\r\n");
+	}
 	if (r->why[0] != '\0' && x->action != DSN_DELIVERED) {
 		/* RFC 3464 2.3.6: "smtp" is what a server answered, with its code; what is our own finding is of another type */
 		buf_appendf(b, "Diagnostic-Code: %s; ", is_reply(r->why) ? "smtp" : "X-Congvu");

@@ -50,15 +50,26 @@ delivery_id_get(struct ipc_reader *r, struct delivery_id *id_out)
 	return r->err;
 }
 
+static bool
+has_mtas(const struct envelope *e)
+{
+	for (uint32_t i = 0; i < e->n_rcpts; i++)
+		if (e->rcpts[i].mta != NULL && e->rcpts[i].mta[0] != '\0')
+			return true;
+	return false;
+}
+
 int
 envelope_put(struct buf *b, const struct envelope *e)
 {
+	bool mtas = has_mtas(e);
+
 	ipc_put_str(b, e->from);
 	ipc_put_str(b, e->ret);
 	ipc_put_str(b, e->envid);
 	ipc_put_str(b, e->login);
 	ipc_put_str(b, e->client_ip);
-	ipc_put_u32(b, e->flags);
+	ipc_put_u32(b, (e->flags & ~(uint32_t)ENV_MTAS) | (mtas ? ENV_MTAS : 0));
 	ipc_put_str(b, e->quarantine);
 	ipc_put_u32(b, e->n_rcpts);
 	for (uint32_t i = 0; i < e->n_rcpts; i++) {
@@ -68,6 +79,8 @@ envelope_put(struct buf *b, const struct envelope *e)
 		ipc_put_u32(b, r->notify);
 		ipc_put_str(b, r->orcpt);
 		ipc_put_str(b, r->why);
+		if (mtas)
+			ipc_put_str(b, r->mta != NULL ? r->mta : "");
 	}
 	return b->err;
 }
@@ -101,6 +114,8 @@ envelope_get(struct ipc_reader *r, struct arena *a, struct envelope *out)
 	e.n_rcpts = ipc_get_count(r, ENVELOPE_RCPTS_MAX, 17);
 	if (r->err != 0)
 		return r->err;
+	bool mtas = e.flags & ENV_MTAS;
+	e.flags &= ~(uint32_t)ENV_MTAS;
 	e.rcpts = arena_calloc(a, e.n_rcpts, sizeof(*e.rcpts));
 	if (e.rcpts == NULL)
 		return ERR_NOMEM;
@@ -112,6 +127,7 @@ envelope_get(struct ipc_reader *r, struct arena *a, struct envelope *out)
 		x->notify = ipc_get_u32(r);
 		x->orcpt = get_str(r, a);
 		x->why = get_str(r, a);
+		x->mta = mtas ? get_str(r, a) : "";
 		if (r->err == 0 &&
 		    (state < RCPT_LOCAL || state > RCPT_DONE || x->address[0] == '\0'))
 			r->err = ERR_PROTO;

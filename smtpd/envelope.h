@@ -35,6 +35,8 @@ enum envelope_flag {
 	    256, /* our milter judged it an urgent document (P32): it goes first, and is watched until it is read */
 	ENV_WATCH =
 	    512, /* no message: asks whether one was read (queue_watch.c); envid is its delivery id in hex */
+	ENV_MTAS =
+	    1024, /* of the bytes alone, never in flags: each recipient has its mta; older envelopes have none */
 };
 enum rcpt_state {
 	RCPT_LOCAL = 1,  /* to lmtp_route */
@@ -52,6 +54,8 @@ struct envelope_rcpt {
 	const char *orcpt; /* "" when not given */
 	const char *
 	    why; /* the last answer, "" when none: "550 5.1.1 Text"; without the code where it is our own finding */
+	const char *
+	    mta; /* whose answer: "mx.example.vn", "[192.0.2.1]"; "" (to put, NULL too) when it is our own */
 };
 struct envelope {
 	const char *from;        /* "" for <> */

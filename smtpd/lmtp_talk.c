@@ -443,6 +443,12 @@ lmtp_talk_quit(struct lmtp_talk *t)
 	io_close_after_flush(t->io); /* on_close frees it */
 }
 
+bool
+lmtp_talk_text_is_out(const struct lmtp_talk *t)
+{
+	return t->has_message && t->text_sent;
+}
+
 unsigned
 lmtp_talk_messages(const struct lmtp_talk *t)
 {

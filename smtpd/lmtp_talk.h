@@ -22,6 +22,7 @@ struct lmtp_rcpt {
 	bool dsn_passed; /* the server does DSN (RFC 3461): reports are its business from now on */
 	bool skip;       /* the talk's own: it had its result before this transaction */
 	char text[512];  /* the answer's text, with its enhanced code */
+	const char *mta; /* the owner's: whose answer; NULL: nobody's */
 };
 #define LMTP_NO_SENT "5.3.3 The next server keeps no copies of what was sent"
 struct lmtp_message {
@@ -102,6 +103,8 @@ void lmtp_talk_probe(
 void lmtp_talk_quit(struct lmtp_talk *t);
 /* Closes at once, without a callback. NULL accepted. */
 void lmtp_talk_free(struct lmtp_talk *t);
+/* Whether the whole text of a message went out and its answer did not come yet. */
+bool lmtp_talk_text_is_out(const struct lmtp_talk *t);
 /* Messages it took so far. */
 unsigned lmtp_talk_messages(const struct lmtp_talk *t);
 

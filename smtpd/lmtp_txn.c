@@ -465,7 +465,7 @@ lmtp_txn_reply(struct lmtp_talk *t, unsigned code, struct slice text)
 		/* it had enough before the end: the text never becomes whole, so nobody has it */
 		if (code >= 400)
 			rest(t, code, text);
-		lmtp_talk_end(t, LMTP_AT_MESSAGE, code, "4.5.0 An answer amid the text");
+		lmtp_talk_end(t, LMTP_AT_MESSAGE, 0, "4.5.0 An answer amid the text");
 		break;
 	case ST_FINAL:
 		on_final(t, code, text);

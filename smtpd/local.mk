@@ -26,11 +26,11 @@ congvu_smtpd_session_LDADD = smtpd/libcvsmtp.a directory/libcvlookup.a milter/li
 	lib/libcvcrypto.a $(CV_ROLE_LIBS) $(CV_MAIL_LIBS) $(SSL_LIBS) $(CRYPTO_LIBS)
 congvu_smtpd_queue_SOURCES = smtpd/queue_priv.h smtpd/queue.c smtpd/queue_bounce.c smtpd/queue_reply.c smtpd/queue_relay.c smtpd/queue_list.c \
 	smtpd/queue_admin.c smtpd/queue_release.c smtpd/queue_alert.c smtpd/queue_watch.c smtpd/queue_notice.c smtpd/urgent_rate.h smtpd/urgent_rate.c \
-	smtpd/queue_db.h smtpd/queue_db.c smtpd/queue_spool.h \
+	smtpd/queue_db.h smtpd/queue_db.c smtpd/queue_park.c smtpd/queue_spool.h \
 	smtpd/queue_spool.c
 congvu_smtpd_queue_LDADD = smtpd/libcvsmtp.a store/libcvkv.a lib/libcvmail.a lib/libcvcrypto.a $(CV_ROLE_LIBS) \
 	$(CV_MAIL_LIBS) $(CRYPTO_LIBS) $(DB_LIBS) -lpthread
-congvu_relay_SOURCES = smtpd/relay_priv.h smtpd/relay.c smtpd/relay_dest.c smtpd/relay_line.c smtpd/relay_try.c smtpd/relay_conn.c smtpd/relay_self.c
+congvu_relay_SOURCES = smtpd/relay_priv.h smtpd/relay.c smtpd/relay_work.c smtpd/relay_dest.c smtpd/relay_pool.c smtpd/relay_line.c smtpd/relay_try.c smtpd/relay_conn.c smtpd/relay_self.c
 congvu_relay_LDADD = smtpd/libcvsmtp.a directory/libcvlookup.a milter/libcvledger.a lib/libcvmail.a lib/libcvtls.a lib/libcvcrypto.a $(CV_ROLE_LIBS) $(CV_MAIL_LIBS) $(SSL_LIBS) \
 	$(CRYPTO_LIBS)
 
@@ -38,17 +38,19 @@ congvu_relay_LDADD = smtpd/libcvsmtp.a directory/libcvlookup.a milter/libcvledge
 CV_SMTP_TEST_LIBS = smtpd/libcvsmtp.a lib/libcvmail.a lib/libcvipc.a lib/libcvloop.a lib/libcv.a $(CV_MAIL_LIBS) $(EVENT_LIBS)
 CV_SMTP_TESTS = tests/unit/smtp_parse_test tests/unit/smtp_msg_test tests/unit/limits_test tests/unit/autoreply_test \
 	tests/unit/smtp_reply_test tests/unit/mx_test tests/unit/dsn_test tests/unit/route_memory_test tests/unit/queue_order_test \
-	tests/unit/relay_line_test tests/unit/urgent_rate_test
+	tests/unit/relay_line_test tests/unit/relay_pool_test tests/unit/urgent_rate_test
 check_PROGRAMS += $(CV_SMTP_TESTS)
 TESTS += $(CV_SMTP_TESTS)
 tests_unit_smtp_parse_test_SOURCES = tests/unit/smtp_parse_test.c
 tests_unit_smtp_parse_test_LDADD = $(CV_SMTP_TEST_LIBS) $(CMOCKA_LIBS)
 tests_unit_autoreply_test_SOURCES = tests/unit/autoreply_test.c
 tests_unit_autoreply_test_LDADD = $(CV_SMTP_TEST_LIBS) $(CMOCKA_LIBS)
-tests_unit_queue_order_test_SOURCES = tests/unit/queue_order_test.c smtpd/queue_db.c
+tests_unit_queue_order_test_SOURCES = tests/unit/queue_order_test.c smtpd/queue_db.c smtpd/queue_park.c
 tests_unit_queue_order_test_LDADD = smtpd/libcvsmtp.a $(CV_KV_LIBS) $(CV_SMTP_TEST_LIBS) $(DB_LIBS) $(CRYPTO_LIBS) $(CMOCKA_LIBS) -lpthread
 tests_unit_relay_line_test_SOURCES = tests/unit/relay_line_test.c smtpd/relay_line.c
 tests_unit_relay_line_test_LDADD = $(CV_SMTP_TEST_LIBS) $(CMOCKA_LIBS)
+tests_unit_relay_pool_test_SOURCES = tests/unit/relay_pool_test.c smtpd/relay_pool.c
+tests_unit_relay_pool_test_LDADD = $(CV_SMTP_TEST_LIBS) $(CMOCKA_LIBS)
 tests_unit_urgent_rate_test_SOURCES = tests/unit/urgent_rate_test.c smtpd/urgent_rate.c
 tests_unit_urgent_rate_test_LDADD = $(CV_SMTP_TEST_LIBS) $(CMOCKA_LIBS)
 tests_unit_route_memory_test_SOURCES = tests/unit/route_memory_test.c

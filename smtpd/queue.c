@@ -462,8 +462,8 @@ static int
 on_msg(struct ipc_conn *c, uint16_t type, uint32_t id, struct ipc_reader *r, int fd, void *arg)
 {
 	(void)arg;
-	if ((id == 0) !=
-	    (type == QUEUE_ABORT || type == QUEUE_BACK)) { /* all others want an answer */
+	if ((id == 0) != (type == QUEUE_ABORT || type == QUEUE_BACK || type == QUEUE_PARK ||
+			     type == QUEUE_WANT)) { /* all others want an answer */
 		if (fd >= 0)
 			close(fd);
 		return ERR_PROTO;
@@ -493,6 +493,10 @@ on_msg(struct ipc_conn *c, uint16_t type, uint32_t id, struct ipc_reader *r, int
 		return queue_msg_result(c, id, r, false);
 	case QUEUE_BACK:
 		return queue_msg_back(c, r);
+	case QUEUE_PARK:
+		return queue_msg_park(c, r);
+	case QUEUE_WANT:
+		return queue_msg_want(r);
 	case QUEUE_LIST:
 		return queue_msg_list(c, id, r);
 	case QUEUE_CHANGE:

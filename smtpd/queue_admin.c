@@ -109,6 +109,7 @@ static int delete (const struct change *ch, struct qrow *row, bool report)
 			continue;
 		result[i] = report ? QUEUE_REFUSED : QUEUE_RELAYED; /* of which nobody is told */
 		x->why = "5.7.0 Deleted from the queue by an operator";
+		x->mta = "";
 		n++;
 	}
 	return n == 0 ? ERR_NOTFOUND : queue_settle(&ch->id, row, result, QUEUE_SETTLE_BY_HAND);

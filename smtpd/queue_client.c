@@ -483,6 +483,7 @@ send_results(struct queue_client *c, uint16_t type, const struct delivery_id *id
 		ipc_put_u32(&b, r[i].index);
 		ipc_put_u8(&b, (uint8_t)r[i].result);
 		ipc_put_str(&b, r[i].why);
+		ipc_put_str(&b, r[i].mta != NULL ? r[i].mta : "");
 	}
 	return call_send_for(k, type, &b, -1, RESULT_MS);
 }
@@ -511,5 +512,31 @@ queue_back(struct queue_client *c, const struct delivery_id *id, uint32_t wait_m
 	ipc_put_u32(&b, wait_ms);
 	/* not connected: the lease ended with the connection */
 	(void)ipc_send(c->ipc, QUEUE_BACK, &b);
+	buf_done(&b);
+}
+
+void
+queue_park(struct queue_client *c, const struct delivery_id *id, uint64_t destination)
+{
+	struct buf b;
+
+	buf_init(&b, 64);
+	delivery_id_put(&b, id);
+	ipc_put_u64(&b, destination);
+	/* not connected: the lease ended with the connection */
+	(void)ipc_send(c->ipc, QUEUE_PARK, &b);
+	buf_done(&b);
+}
+
+void
+queue_want(struct queue_client *c, uint64_t destination, uint32_t most)
+{
+	struct buf b;
+
+	buf_init(&b, 64);
+	ipc_put_u64(&b, destination);
+	ipc_put_u32(&b, most);
+	/* not connected: all that waited is due with the connection's end */
+	(void)ipc_send(c->ipc, QUEUE_WANT, &b);
 	buf_done(&b);
 }

@@ -114,6 +114,7 @@ struct queue_rcpt_result {
 	uint32_t index;
 	enum queue_result result;
 	const char *why;
+	const char *mta; /* of who said so; NULL: it is our own finding */
 };
 struct queue_call *queue_result(struct queue_client *c, const struct delivery_id *id,
     const struct queue_rcpt_result *r, uint32_t n, queue_done_fn fn, void *arg);
@@ -122,5 +123,9 @@ struct queue_call *queue_partial(struct queue_client *c, const struct delivery_i
     const struct queue_rcpt_result *r, uint32_t n, queue_done_fn fn, void *arg);
 /* Gives a leased message back as it is, to be offered again after wait_ms. */
 void queue_back(struct queue_client *c, const struct delivery_id *id, uint32_t wait_ms);
+/* Likewise, to be offered again when the destination of that name is wanted: QUEUE_PARK. */
+void queue_park(struct queue_client *c, const struct delivery_id *id, uint64_t destination);
+/* most of those parked for it are wanted now: QUEUE_WANT. */
+void queue_want(struct queue_client *c, uint64_t destination, uint32_t most);
 
 #endif

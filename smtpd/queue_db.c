@@ -23,6 +23,7 @@ struct qdb {
 	void *tree;           /* tsearch, by id */
 	struct heap heaps[2]; /* by time; [1]: the urgent ones */
 	unsigned urgent_run;  /* urgent ones leased in a row while others were due */
+	struct qparks *parks;
 	size_t count;
 	bool dirty;
 };
@@ -102,6 +103,7 @@ heap_remove(struct qdb *db, struct qent *e)
 	struct heap *h = heap_of(db, e);
 	size_t i = e->heap_at;
 
+	qparks_leave(db->parks, e);
 	if (i == SIZE_MAX)
 		return;
 	e->heap_at = SIZE_MAX;
@@ -163,6 +165,7 @@ entry_set(struct qdb *db, const struct delivery_id *id, const struct qrow *row)
 	e->n_rcpts = row->env.n_rcpts;
 	e->urgent = row->env.flags & ENV_URGENT;
 	e->unreachable = row->attempts > 0 && waits_for_store(&row->env);
+	e->parked_since = 0;
 	/* what was leased and is changed goes back into the order; what is quarantined waits for a person */
 	e->lease = NULL;
 	if (e->state != QUEUE_ST_QUARANTINE && e->state != QUEUE_ST_ONHOLD)
@@ -255,8 +258,37 @@ qdb_postpone(struct qdb *db, struct qent *e, int64_t due)
 }
 
 void
+qdb_park(struct qdb *db, struct qent *e, uint64_t name, int64_t now, int64_t due)
+{
+	qdb_postpone(db, e, due);
+	qparks_add(db->parks, e, name);
+	if (e->parked_since == 0)
+		e->parked_since = now;
+}
+
+void
+qdb_want(struct qdb *db, uint64_t name, uint32_t most, int64_t now)
+{
+	struct qent *e;
+
+	/* before what came after it and was not looked at yet */
+	for (; most > 0 && (e = qparks_first(db->parks, name)) != NULL; most--)
+		qdb_postpone(db, e, e->arrived < now ? e->arrived : now);
+}
+
+void
+qdb_want_all(struct qdb *db, int64_t now)
+{
+	struct qent *e;
+
+	while ((e = qparks_any(db->parks)) != NULL)
+		qdb_postpone(db, e, e->arrived < now ? e->arrived : now);
+}
+
+void
 qdb_hasten(struct qdb *db, struct qent *e, int64_t now)
 {
+	qparks_leave(db->parks, e);
 	if (e->heap_at == SIZE_MAX || e->due <= now)
 		return;
 	e->due = now;
@@ -397,6 +429,7 @@ qdb_open(struct kv *kv, struct qdb **db_out)
 	struct load ld = {db, arena_new(64 << 20)};
 
 	db->kv = kv;
+	db->parks = qparks_new();
 	int r = kv_scan(kv, NULL, slice_str("m"), slice_str("n"), 0, load_row, &ld);
 	arena_free(ld.arena);
 	if (r != 0) {
@@ -412,6 +445,7 @@ qdb_close(struct qdb *db)
 {
 	if (db == NULL)
 		return;
+	qparks_free(db->parks);
 	tdestroy(db->tree, free);
 	free(db->heaps[0].v);
 	free(db->heaps[1].v);

@@ -23,6 +23,10 @@ struct qent {
 	uint8_t
 	    wish; /* enum queue_action (queue_client.h) to be done when its lease ends; 0: none; in memory only */
 	size_t heap_at; /* SIZE_MAX: not in the heap */
+	/* queue_park.c */
+	struct qpark *park; /* what it waits for; NULL: nothing */
+	struct qent *park_next, *park_before;
+	int64_t parked_since; /* ms since 1970, since its row was changed; 0: not at all */
 };
 /* The row. */
 struct qrow {
@@ -62,6 +66,11 @@ void qdb_lease(struct qdb *db, struct qent *e, void *who);
 void qdb_unlease(struct qdb *db, struct qent *e);
 /* Ends a lease, and sets the time of the next try in memory only. */
 void qdb_postpone(struct qdb *db, struct qent *e, int64_t due);
+/* Ends a lease: it waits, in memory only, for what relay calls by that name: until qdb_want, until that time, or until anything else befalls it. */
+void qdb_park(struct qdb *db, struct qent *e, uint64_t name, int64_t now, int64_t due);
+/* So many of those that wait for it are due now, urgent ones first. Of all names: qdb_want_all. */
+void qdb_want(struct qdb *db, uint64_t name, uint32_t most, int64_t now);
+void qdb_want_all(struct qdb *db, int64_t now);
 /* Due now, in memory only; not for leased ones. */
 void qdb_hasten(struct qdb *db, struct qent *e, int64_t now);
 /* Messages in id order after id (NULL: from the start), at most max, while fn gives true. */
@@ -72,6 +81,18 @@ size_t qdb_count(const struct qdb *db);
 int qdb_get(struct qdb *db, const struct delivery_id *id, struct arena *a, struct qrow *row_out);
 int qdb_header(struct qdb *db, const struct delivery_id *id, struct buf *out);
 int qdb_inline(struct qdb *db, const struct delivery_id *id, struct buf *out);
+
+/* ---- queue_park.c: what waits for a destination of relay's ---- */
+struct qparks;
+struct qparks *qparks_new(void); /* fatal() for no memory */
+void qparks_free(struct qparks *p);
+/* e, which waits for nothing, waits behind the others of its kind. */
+void qparks_add(struct qparks *p, struct qent *e, uint64_t name);
+/* It waits no more. Nothing when it did not. */
+void qparks_leave(struct qparks *p, struct qent *e);
+/* The next one for that name, urgent ones first, which stays; NULL: none. Of any name: qparks_any. */
+struct qent *qparks_first(struct qparks *p, uint64_t name);
+struct qent *qparks_any(const struct qparks *p);
 
 /* Writes rows in one transaction, not yet synced (qdb_sync): a new message (header and, when has_inline, body), or a change of an old
  * one (header.ptr NULL: header and body stay). The entry in memory follows. extra: more messages of the same transaction

@@ -128,6 +128,8 @@ int queue_msg_next(struct ipc_conn *c, uint32_t id);
 int queue_msg_body(struct ipc_conn *c, uint32_t id, struct ipc_reader *r);
 int queue_msg_result(struct ipc_conn *c, uint32_t id, struct ipc_reader *r, bool last);
 int queue_msg_back(struct ipc_conn *c, struct ipc_reader *r);
+int queue_msg_park(struct ipc_conn *c, struct ipc_reader *r);
+int queue_msg_want(struct ipc_reader *r);
 int queue_relay_open(struct ipc_conn *c, void *arg, void **user_out);
 void queue_relay_close(struct ipc_conn *c, void *arg);
 /* Tries one of the messages that wait for an unreachable store; sets itself again while there are any. */

@@ -17,6 +17,8 @@
 enum {
 	CANARY_MS = 3000,
 	PUT_OFF_MS = 600000,
+	PARK_MS = 600000,
+	MTA_MAX = 260,
 	JUDGE_MS = 3000,
 	JUDGE_MAX_MS = 300000,
 	URGENT_MS = 60000,
@@ -117,7 +119,7 @@ put_entry(struct buf *b, const struct qent *e, const struct qrow *row)
 		return ERR_NOMEM;
 	for (uint32_t i = 0; i < env.n_rcpts; i++) {
 		env.rcpts[i] = row->env.rcpts[i];
-		env.rcpts[i].why = "";
+		env.rcpts[i].why = env.rcpts[i].mta = "";
 	}
 	delivery_id_put(b, &e->id);
 	ipc_put_u32(b, row->attempts);
@@ -218,20 +220,22 @@ queue_msg_body(struct ipc_conn *c, uint32_t id, struct ipc_reader *r)
 static int
 get_results(struct ipc_reader *r, struct envelope *e, uint8_t *result)
 {
-	uint32_t n = ipc_get_count(r, ENVELOPE_RCPTS_MAX, 9);
+	uint32_t n = ipc_get_count(r, ENVELOPE_RCPTS_MAX, 13);
 
 	for (uint32_t i = 0; i < n && r->err == 0; i++) {
 		uint32_t at = ipc_get_u32(r);
 		uint8_t res = ipc_get_u8(r);
-		struct slice why = ipc_get_slice(r);
+		struct slice why = ipc_get_slice(r), mta = ipc_get_slice(r);
 		if (at >= e->n_rcpts || res < QUEUE_DELIVERED || res > QUEUE_PASSED ||
-		    why.len > 1024 || slice_index(why, '\0') >= 0)
+		    why.len > 1024 || slice_index(why, '\0') >= 0 || mta.len > MTA_MAX ||
+		    slice_index(mta, '\0') >= 0)
 			return ERR_PROTO;
 		if (e->rcpts[at].state == RCPT_DONE)
 			continue;
 		result[at] = res;
 		e->rcpts[at].why = arena_slicedup(queue.arena, why);
-		if (e->rcpts[at].why == NULL)
+		e->rcpts[at].mta = arena_slicedup(queue.arena, mta);
+		if (e->rcpts[at].why == NULL || e->rcpts[at].mta == NULL)
 			return ERR_NOMEM;
 	}
 	return ipc_reader_end(r);
@@ -466,6 +470,59 @@ queue_msg_back(struct ipc_conn *c, struct ipc_reader *r)
 	return 0;
 }
 
+/* It waited so long for its destination that this is an attempt: who asked is told of the delay, and in the end that it failed. */
+static int
+park_is_attempt(const struct delivery_id *id)
+{
+	struct qrow row;
+	int r = qdb_get(queue.db, id, queue.arena, &row);
+	uint8_t *result = r != 0 ? NULL : arena_calloc(queue.arena, row.env.n_rcpts + 1, 1);
+
+	if (r != 0 || result == NULL)
+		return r != 0 ? r : ERR_NOMEM;
+	for (uint32_t i = 0; i < row.env.n_rcpts; i++)
+		if (row.env.rcpts[i].state != RCPT_DONE) {
+			result[i] = QUEUE_RETRY;
+			row.env.rcpts[i].why = "4.4.5 Mail for this destination waits in line";
+			row.env.rcpts[i].mta = "";
+		}
+	return queue_settle(id, &row, result, QUEUE_SETTLE_ATTEMPT);
+}
+
+int
+queue_msg_park(struct ipc_conn *c, struct ipc_reader *r)
+{
+	struct delivery_id did;
+	int64_t now = queue_now_ms();
+
+	delivery_id_get(r, &did);
+	uint64_t name = ipc_get_u64(r);
+	if (ipc_reader_end(r) != 0)
+		return ERR_PROTO;
+	struct qent *e = qdb_find(queue.db, &did);
+	if (e == NULL || e->lease != c)
+		return 0;
+	if (e->state != QUEUE_ST_QUEUED || e->parked_since == 0 ||
+	    e->parked_since + PARK_MS > now || park_is_attempt(&did) != 0)
+		qdb_park(queue.db, e, name, now, now + PARK_MS);
+	queue_lease_ended(&did);
+	queue_set_due_timer();
+	return 0;
+}
+
+int
+queue_msg_want(struct ipc_reader *r)
+{
+	uint64_t name = ipc_get_u64(r);
+	uint32_t most = ipc_get_u32(r);
+
+	if (ipc_reader_end(r) != 0)
+		return ERR_PROTO;
+	qdb_want(queue.db, name, most, queue_now_ms());
+	queue_on_due(NULL);
+	return 0;
+}
+
 /* ---- connections ---- */
 
 int
@@ -514,5 +571,7 @@ queue_relay_close(struct ipc_conn *c, void *arg)
 			queue_lease_ended(&did);
 		}
 	} while (rel.n == 1024);
+	/* nobody is left who would want it */
+	qdb_want_all(queue.db, queue_now_ms());
 	queue_set_due_timer();
 }

@@ -1,6 +1,6 @@
 /* relay_dest.c: the destinations mail goes to: how many connections each gets, and when one that could not be reached is tried again.
- * Runs in relay. Invariants: a destination that hangs holds its own mail and no other's; one that is down is left alone for a time that
- * doubles, with jitter, and what is for it waits in the queue. RFC 5321 4.5.4.1. */
+ * Runs in relay. Invariants: destinations that hang hold their own mail and no other's, however many they are; here waits little, and only for who answers, the
+ * rest in the queue, and when there is room each destination has its turn; one that is down is left alone for a time that doubles, with jitter. RFC 5321 4.5.4.1. */
 #include "config.h"
 
 #include "smtpd/relay_priv.h"
@@ -19,14 +19,27 @@ enum {
 	BUCKETS = 1024,
 	DOUBLINGS = 5,      /* 32 times the first time of quiet */
 	UNPROVEN = 2,       /* connections to who never answered */
-	WAITING_EACH = 4,   /* jobs that wait, for each connection it may have */
+	WAITING_EACH = 2,   /* jobs that wait, for each connection it may have */
 	FORGET_MS = 600000, /* unused ones, and what is known of their failures */
 	SWEEP_MS = 30000,
 	LOCAL_MAX = 20, /* connections to the store */
+	TICK_MS = 250,
+	COMING_MS = 5000, /* until what was wanted and did not come is wanted anew */
+	TURNS_MAX = 1000, /* destinations that are looked at before others have the loop */
 };
 
 static struct relay_dest *buckets[BUCKETS];
-static struct loop_timer *sweep;
+static struct loop_timer *sweep, *tick;
+static struct relay_pool pool;
+static unsigned waiting_most, waiting; /* in all lines but our own */
+static unsigned coming[2]; /* likewise, wanted by who is not known to answer, and by who is */
+static uint64_t last_id;
+/* Those that somebody waits for, in the order of their turns. */
+static struct {
+	struct relay_dest *first, **tail;
+	unsigned n;
+	struct loop_defer *turn;
+} ring = {.tail = &ring.first};
 
 static unsigned
 bucket_of(const char *name)
@@ -49,7 +62,8 @@ dest_get(const char *name, const struct relay_route *route, struct slice domain,
 	d->domain = slice_dup(domain);
 	if (d->domain == NULL)
 		fatal("no memory");
-	d->is_local = local;
+	d->is_local = d->is_ours = local;
+	d->id = ++last_id;
 	relay_line_init(&d->waiting);
 	d->used = loop_now_ms(relay.loop);
 	struct slice who = route->host != NULL ? slice_str(route->host) : domain;
@@ -93,21 +107,58 @@ relay_dest_judge(void)
 	static const struct relay_route route = {
 	    .way = RELAY_SMTP, .text = (char *)"judge", .path = (char *)"judge.sock"};
 
-	return dest_get("judge", &route, slice_str(""), false);
+	struct relay_dest *d = dest_get("judge", &route, slice_str(""), false);
+	d->is_ours = true;
+	return d;
 }
 
 static unsigned
 limit_of(const struct relay_dest *d)
 {
+	unsigned half = pool.quick_most / 2 > 0 ? pool.quick_most / 2 : 1;
+	unsigned most = relay.concurrency < half || d->is_ours ? relay.concurrency : half;
+
 	if (d->is_local)
 		return LOCAL_MAX;
-	return d->proven || relay.concurrency < UNPROVEN ? relay.concurrency : UNPROVEN;
+	return d->proven || most < UNPROVEN ? most : UNPROVEN;
+}
+
+/* Places promised to others are not given to who comes by. */
+static bool
+has_room(const struct relay_dest *d)
+{
+	unsigned promised[2] = {coming[false], coming[true]};
+
+	if (d->is_ours)
+		return true;
+	promised[d->coming_sure] -= d->coming;
+	return relay_pool_has_room(&pool, d->proven, promised[false], promised[true]);
+}
+
+static bool
+may_begin(const struct relay_dest *d)
+{
+	return d->active < limit_of(d) && has_room(d);
+}
+
+static bool
+may_wait(const struct relay_dest *d, bool first)
+{
+	return (d->proven || d->is_ours) && (d->is_ours || waiting < waiting_most) &&
+	       !relay_line_is_full(&d->waiting, WAITING_EACH * limit_of(d), first);
 }
 
 bool
-relay_dest_is_full(const struct relay_dest *d, bool first)
+relay_dest_takes(const struct relay_dest *d, bool first)
 {
-	return relay_line_is_full(&d->waiting, WAITING_EACH * limit_of(d), first);
+	return d->down_until > loop_now_ms(relay.loop) || may_begin(d) || may_wait(d, first);
+}
+
+unsigned
+relay_dest_messages_most(void)
+{
+	return relay.connections + waiting_most +
+	       2 * (1 + 2 * WAITING_EACH) * (LOCAL_MAX + relay.concurrency);
 }
 
 void
@@ -116,11 +167,156 @@ relay_dest_hurry(struct relay_dest *d)
 	d->down_until = 0;
 }
 
+/* ---- those that somebody waits for ---- */
+
+static void
+ring_add(struct relay_dest *d)
+{
+	if (d->in_ring)
+		return;
+	d->in_ring = true;
+	d->ring_next = NULL;
+	*ring.tail = d;
+	ring.tail = &d->ring_next;
+	ring.n++;
+}
+
+static struct relay_dest *
+ring_take(void)
+{
+	struct relay_dest *d = ring.first;
+
+	ring.first = d->ring_next;
+	if (ring.first == NULL)
+		ring.tail = &ring.first;
+	d->in_ring = false;
+	ring.n--;
+	return d;
+}
+
+static void
+set_coming(struct relay_dest *d, unsigned n)
+{
+	if (!d->is_ours)
+		coming[d->coming_sure] -= d->coming;
+	if (d->coming == 0)
+		d->coming_sure = d->proven;
+	if (!d->is_ours)
+		coming[d->coming_sure] += n;
+	d->coming = n;
+	d->coming_at = loop_now_ms(relay.loop);
+}
+
+void
+relay_dest_came(struct relay_dest *d)
+{
+	if (d->coming == 0)
+		return;
+	set_coming(d, d->coming - 1);
+	loop_defer_set(ring.turn);
+}
+
+void
+relay_dest_park(struct relay_dest *d, const struct delivery_id *id)
+{
+	d->parked++;
+	d->used = loop_now_ms(relay.loop);
+	queue_park(relay.queue, id, d->id);
+	ring_add(d);
+}
+
+static void
+want(struct relay_dest *d, unsigned n)
+{
+	n = n < d->parked ? n : d->parked;
+	if (n == 0)
+		return;
+	d->parked -= n;
+	set_coming(d, d->coming + n);
+	queue_want(relay.queue, d->id, n);
+}
+
+/* How many messages more the destination could have under way or in its line. */
+static unsigned
+room_of(const struct relay_dest *d)
+{
+	unsigned limit = limit_of(d), most = limit, n = d->active + d->waiting.n + d->coming;
+
+	if (d->proven || d->is_ours)
+		most += WAITING_EACH * limit;
+	/* not one by one: the queue is asked when half of the line is gone */
+	if (d->waiting.n + d->coming > WAITING_EACH * limit / 2)
+		return 0;
+	return most > n ? most - n : 0;
+}
+
+static void
+begin(struct relay_dest *d, struct relay_job *j)
+{
+	d->active++;
+	if (!d->is_ours)
+		relay_pool_add(&pool, j, d->proven, loop_now_ms(relay.loop));
+	relay_try_start(d, j);
+}
+
+static struct relay_job *
+line_take(struct relay_dest *d)
+{
+	struct relay_job *j = relay_line_take(&d->waiting);
+
+	if (j != NULL && !d->is_ours)
+		waiting--;
+	return j;
+}
+
+/* One turn: a job of its line begins, messages of the queue are wanted. Gives whether one began. */
+static bool
+take_turn(struct relay_dest *d)
+{
+	uint64_t now = loop_now_ms(relay.loop);
+	bool began = false;
+
+	if (d->coming > 0 && d->coming_at + COMING_MS <= now)
+		set_coming(d, 0);
+	if (d->down_until > now) {
+		/* each of them ends as those do that are here: tried, in vain */
+		want(d, d->parked);
+		set_coming(d, 0);
+		return false;
+	}
+	if (d->waiting.n > 0 && may_begin(d)) {
+		begin(d, line_take(d));
+		began = true;
+	}
+	if (may_begin(d) || may_wait(d, false)) {
+		unsigned n = room_of(d);
+		want(d, d->proven || d->is_ours || n == 0 ? n : 1);
+	}
+	return began;
+}
+
+static void
+on_turn(void *arg)
+{
+	unsigned n = ring.n < TURNS_MAX ? ring.n : TURNS_MAX;
+	bool began = false;
+
+	(void)arg;
+	while (n-- > 0 && ring.first != NULL) {
+		struct relay_dest *d = ring_take();
+		began |= take_turn(d);
+		if (d->waiting.n > 0 || d->parked > 0 || d->coming > 0)
+			ring_add(d);
+	}
+	if (began)
+		loop_defer_set(ring.turn);
+}
+
 static void
 job_fail(struct relay_dest *d, struct relay_job *j)
 {
 	lmtp_rest_result(&j->m, LMTP_RETRY, 0, d->why);
-	j->done(j->arg);
+	j->done(j);
 }
 
 void
@@ -131,11 +327,12 @@ relay_dest_submit(struct relay_dest *d, struct relay_job *j)
 	d->used = loop_now_ms(relay.loop);
 	if (d->down_until > d->used) {
 		job_fail(d, j);
-	} else if (d->active < limit_of(d)) {
-		d->active++;
-		relay_try_start(d, j);
+	} else if (may_begin(d)) {
+		begin(d, j);
 	} else {
 		relay_line_add(&d->waiting, j);
+		waiting += !d->is_ours;
+		ring_add(d);
 	}
 }
 
@@ -175,22 +372,49 @@ relay_dest_job_over(struct relay_dest *d, struct relay_job *j, bool reached, con
 	struct relay_job *next;
 
 	d->active--;
+	if (!d->is_ours)
+		relay_pool_remove(&pool, j);
 	d->used = loop_now_ms(relay.loop);
 	if (reached) {
+		d->ended = d->used;
 		d->proven = true;
 		d->failures = 0;
 		d->down_until = 0;
 	} else if (d->down_until <= d->used) {
 		note_failure(d, why);
 	}
-	j->done(j->arg);
-	while (d->down_until > loop_now_ms(relay.loop) &&
-	       (next = relay_line_take(&d->waiting)) != NULL)
+	j->done(j);
+	while (d->down_until > loop_now_ms(relay.loop) && (next = line_take(d)) != NULL)
 		job_fail(d, next);
-	while (d->active < limit_of(d) && (next = relay_line_take(&d->waiting)) != NULL) {
-		d->active++;
-		relay_try_start(d, next);
-	}
+	loop_defer_set(ring.turn);
+}
+
+/* A connection takes long, and none of the destination's others ended meanwhile: what waited for it is shed, so that it keeps no mail but what it has. */
+static void
+on_slow(struct relay_dest *d, uint64_t now)
+{
+	struct relay_job *j;
+
+	if (d->ended + pool.slow_ms > now)
+		return;
+	d->proven = false;
+	while ((j = line_take(d)) != NULL)
+		j->shed(j);
+}
+
+static void
+on_tick(void *arg)
+{
+	uint64_t now = loop_now_ms(relay.loop);
+	struct relay_job *j;
+
+	(void)arg;
+	while ((j = relay_pool_age(&pool, now)) != NULL)
+		on_slow(j->dest, now);
+	if ((j = relay_pool_victim(&pool, relay_try_text_is_out)) != NULL)
+		relay_try_give_up(j);
+	on_turn(NULL);
+	loop_timer_set(tick, TICK_MS);
 }
 
 static void
@@ -203,7 +427,7 @@ on_sweep(void *arg)
 		for (struct relay_dest **at = &buckets[i]; *at != NULL;) {
 			struct relay_dest *d = *at;
 			bool keep = d->active > 0 || d->waiting.n > 0 || d->idle != NULL ||
-				    d->used + FORGET_MS > now || d->down_until > now;
+				    d->used + FORGET_MS > now || d->down_until > now || d->in_ring;
 			if (keep) {
 				at = &d->next;
 				continue;
@@ -229,4 +453,9 @@ relay_dest_init(const struct conf *c)
 	}
 	sweep = loop_timer_new(relay.loop, on_sweep, NULL);
 	loop_timer_set(sweep, SWEEP_MS);
+	relay_pool_init(&pool, relay.connections, relay.ms.connect);
+	waiting_most = relay.connections / 4;
+	ring.turn = loop_defer_new(relay.loop, on_turn, NULL);
+	tick = loop_timer_new(relay.loop, on_tick, NULL);
+	loop_timer_set(tick, TICK_MS);
 }

@@ -20,11 +20,21 @@ struct relay {
 	struct lmtp_timeouts ms;
 	unsigned local_ms; /* lmtp_timeout_ms */
 	unsigned concurrency, port, backoff_ms, idle_ms, dns_ms;
-	bool has_family[2]; /* 4, 6 */
+	unsigned connections; /* to all destinations together */
+	bool has_family[2];   /* 4, 6 */
 	bool six_first;
 	uint64_t deliveries, failures;
 };
 extern struct relay relay;
+
+/* ---- relay_work.c: one leased message ---- */
+/* Takes a, with what e refers to in it. */
+void relay_work_begin(struct arena *a, const struct queue_entry *e);
+/* It is under way here already, the queue was restarted and does not know: gives true. */
+bool relay_work_readopt(const struct queue_entry *e);
+unsigned relay_work_count(void);
+/* relay.c: there is room for one more. */
+void relay_ask(void);
 
 /* ---- relay_line.c ---- */
 struct relay_job;
@@ -42,25 +52,57 @@ struct relay_job *relay_line_take(struct relay_line *l); /* NULL: none */
 /* Whether one more is too many, of most for all; as many again are kept for urgent ones alone. */
 bool relay_line_is_full(const struct relay_line *l, unsigned most, bool urgent);
 
+/* ---- relay_pool.c: connections to all destinations together ---- */
+struct relay_pool_list {
+	struct relay_job *first, **tail; /* the oldest first */
+	unsigned n;
+};
+struct relay_pool {
+	unsigned slow_ms; /* what takes longer is slow */
+	unsigned quick_most, slow_most;
+	unsigned unsure_most; /* of the quick ones: for those not known to answer */
+	unsigned n_unsure;
+	struct relay_pool_list quick, slow;
+};
+void relay_pool_init(struct relay_pool *p, unsigned connections, unsigned slow_ms);
+/* Whether one more may begin, besides those that were promised a place. sure: to a destination that answered last time. */
+bool relay_pool_has_room(
+    const struct relay_pool *p, bool sure, unsigned promised_unsure, unsigned promised_sure);
+/* j is borrowed until relay_pool_remove. */
+void relay_pool_add(struct relay_pool *p, struct relay_job *j, bool sure, uint64_t now);
+void relay_pool_remove(struct relay_pool *p, struct relay_job *j);
+/* One that became slow and was not yet; NULL: none any more. */
+struct relay_job *relay_pool_age(struct relay_pool *p, uint64_t now);
+/* One of too many slow ones that is to be ended: the oldest that is not spared, else the oldest; NULL: they are not too many. */
+struct relay_job *relay_pool_victim(
+    const struct relay_pool *p, bool (*spare)(const struct relay_job *j));
+
 /* ---- relay_dest.c: destinations: who may connect how often, and when again ---- */
 
 struct relay_dest;
 /* Recipients of one message for one destination. */
 struct relay_job {
 	struct lmtp_message m;
-	void (*done)(void *arg); /* every recipient has its result */
+	void (*done)(struct relay_job *j); /* every recipient has its result */
+	void (*shed)(struct relay_job *j); /* it waited, and is no more the destination's */
 	void *arg;
 	/* the destination's own */
 	struct relay_dest *dest;
 	struct relay_job *next;
-	bool urgent; /* before others that wait, as far as these do not starve */
+	bool urgent;         /* before others that wait, as far as these do not starve */
+	struct arena *arena; /* for what its results need, as long as they */
 	struct relay_try *try;
+	/* the pool's */
+	struct relay_job *pool_next, **pool_at;
+	uint64_t started;
+	bool slow, unsure;
 };
 struct relay_dest {
 	char *name; /* "mx:example.vn", or the route as configured */
 	const struct relay_route *route;
 	char *domain;  /* for MX: A- or U-labels, or an address literal */
 	bool is_local; /* the store: no back-off, the queue looks after it */
+	bool is_ours;  /* the store, or our own session: its connections count for themselves */
 	enum relay_tls tls;
 	unsigned active; /* jobs that connect or are delivered */
 	struct relay_line waiting;
@@ -70,24 +112,44 @@ struct relay_dest {
 	uint64_t down_until, used;
 	char why[256];
 	struct relay_dest *next;
+	/* messages that wait for it in the queue (QUEUE_PARK) */
+	uint64_t id;      /* its name there */
+	unsigned parked;  /* at least so many, as far as this process knows */
+	unsigned coming;  /* wanted, and not here yet */
+	bool coming_sure; /* it was proven when the first of them was wanted */
+	uint64_t coming_at;
+	uint64_t ended;               /* when a conversation last came to its end */
+	struct relay_dest *ring_next; /* of those that somebody waits for */
+	bool in_ring;
 };
 /* Where mail for an address goes. local: one of our own mailboxes. NULL: nowhere. */
 struct relay_dest *relay_dest_of(const char *address, bool local);
 /* Our own smtpd-session: for mail that is to be judged anew. */
 struct relay_dest *relay_dest_judge(void);
-/* More for it would only wait. Urgent mail may wait in front, as many again; so may what a person hurries. */
-bool relay_dest_is_full(const struct relay_dest *d, bool first);
+/* Whether a job for it may be submitted now: it begins or fails at once, or waits behind few others of a destination that answers. first: urgent mail may
+ * wait in front, as many again; so may what a person hurries. */
+bool relay_dest_takes(const struct relay_dest *d, bool first);
+/* A message for it came from the queue. */
+void relay_dest_came(struct relay_dest *d);
+/* Gives a leased message back until the destination takes one more. */
+void relay_dest_park(struct relay_dest *d, const struct delivery_id *id);
 /* What a person asks to be tried now is tried. */
 void relay_dest_hurry(struct relay_dest *d);
-/* j is borrowed until done, which may come from within the call. */
+/* j is borrowed until done or shed, which may come from within the call. */
 void relay_dest_submit(struct relay_dest *d, struct relay_job *j);
 /* A job ended: reached tells whether a conversation came about, why what stood in the way. */
 void relay_dest_job_over(struct relay_dest *d, struct relay_job *j, bool reached, const char *why);
+/* Messages that may be under way at a time, so that none waits for another's place. */
+unsigned relay_dest_messages_most(void);
 /* Before the sandbox. */
 void relay_dest_init(const struct conf *c);
 
 /* ---- relay_try.c: one job over the hosts and addresses of its destination ---- */
 void relay_try_start(struct relay_dest *d, struct relay_job *j);
+/* Whether the whole text went out, and only the answer is waited for. */
+bool relay_try_text_is_out(const struct relay_job *j);
+/* Ends it, when it is not the DNS that it waits for: others need the place. done follows from within the call. */
+void relay_try_give_up(struct relay_job *j);
 
 /* ---- relay_conn.c: connections, and those kept for the next message ---- */
 struct relay_try;

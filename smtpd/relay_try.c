@@ -34,6 +34,8 @@ struct relay_try {
 	bool dns_failed; /* of some host nobody knows the addresses now */
 	bool all_closed; /* every server said that it takes no mail */
 	char why[512];
+	unsigned code;   /* with which a server said so; 0: it is our own finding */
+	const char *mta; /* whose words they are, in the job's arena; NULL */
 };
 
 static void next_address(struct relay_try *t);
@@ -46,6 +48,43 @@ note(struct relay_try *t, const char *why)
 
 	memmove(t->why, why, n); /* it may be its own */
 	t->why[n] = '\0';
+}
+
+/* The server's name, for its answers: RFC 3464 2.3.5. Of our own store nobody needs to know. */
+static const char *
+mta_of(const struct relay_try *t, const struct relay_conn *c)
+{
+	const char *colon = c->hostport == NULL ? NULL : strrchr(c->hostport, ':');
+
+	if (t->dest->is_ours || (c->server_name == NULL && colon == NULL))
+		return NULL;
+	if (c->server_name != NULL)
+		return arena_strdup(t->job->arena, c->server_name);
+	return arena_printf(t->job->arena, c->hostport[0] == '[' ? "%.*s" : "[%.*s]",
+	    (int)(colon - c->hostport), c->hostport);
+}
+
+/* The answers that came since were this server's. */
+static void
+note_answers(struct relay_try *t, const struct relay_conn *c)
+{
+	const char *mta = mta_of(t, c);
+
+	for (size_t i = 0; i < t->job->m.n_rcpts; i++)
+		if (t->job->m.rcpts[i].code != 0 && t->job->m.rcpts[i].mta == NULL)
+			t->job->m.rcpts[i].mta = mta;
+}
+
+/* Those without a result: what stands in why, which is a server's word or our own. */
+static void
+rest_as_noted(struct relay_try *t, enum lmtp_result r)
+{
+	const struct lmtp_message *m = &t->job->m;
+
+	for (size_t i = 0; i < m->n_rcpts; i++)
+		if (m->rcpts[i].result == 0)
+			m->rcpts[i].mta = t->mta;
+	lmtp_rest_result(m, r, t->code, t->why);
 }
 
 static void
@@ -68,6 +107,7 @@ finish(struct relay_try *t)
 	free_addresses(t);
 	for (size_t i = 0; i < t->n_hosts; i++)
 		free((void *)(uintptr_t)t->hosts[i].name);
+	j->try = NULL;
 	free(t);
 	relay_dest_job_over(d, j, reached, why);
 }
@@ -78,8 +118,13 @@ finish_with(struct relay_try *t, enum lmtp_result r, const char *why)
 {
 	if (r == LMTP_REFUSED)
 		t->reached = true;
+	/* not a server's word */
+	if (why != t->why) {
+		t->code = 0;
+		t->mta = NULL;
+	}
 	note(t, why);
-	lmtp_rest_result(&t->job->m, r, 0, t->why);
+	rest_as_noted(t, r);
 	finish(t);
 }
 
@@ -97,7 +142,7 @@ exhausted(struct relay_try *t)
 		finish_with(t, LMTP_REFUSED, t->why);
 		return;
 	}
-	lmtp_rest_result(&t->job->m, LMTP_RETRY, 0, t->why);
+	rest_as_noted(t, LMTP_RETRY);
 	finish(t);
 }
 
@@ -119,6 +164,7 @@ relay_try_on_done(struct relay_conn *c)
 
 	t->reached = true;
 	t->conn = NULL;
+	note_answers(t, c);
 	relay_conn_idle(c);
 	finish(t);
 }
@@ -157,16 +203,21 @@ relay_try_on_end(struct relay_conn *c, const struct lmtp_end *end)
 
 	t->conn = NULL;
 	t->all_closed &= end->stage == LMTP_AT_GREETING && closed;
-	if (end->stage >= LMTP_AT_MESSAGE)
+	/* who was silent until the time ran out is not there for the next one either */
+	if (end->stage >= LMTP_AT_MESSAGE && !end->late)
 		t->reached = true;
 	if (end->stage != LMTP_AT_IDLE && (!t->from_idle || end->answered))
 		log_end_of(t, c, end);
+	note_answers(t, c);
 	if (!has_pending(t->job)) {
 		relay_conn_free(c);
 		finish(t);
 		return;
 	}
 	note(t, end->why);
+	/* of a refused STARTTLS the words are ours */
+	t->code = end->stage == LMTP_AT_TLS ? 0 : end->code;
+	t->mta = t->code != 0 ? mta_of(t, c) : NULL;
 	relay_conn_free(c);
 	if (t->from_idle && end->stage != LMTP_AT_FINAL) {
 		/* its time was over there: from the start */
@@ -175,7 +226,7 @@ relay_try_on_end(struct relay_conn *c, const struct lmtp_end *end)
 		free(t);
 		relay_try_start(d, j);
 	} else if (end->stage == LMTP_AT_FINAL) {
-		lmtp_rest_result(&t->job->m, LMTP_RETRY, 0, t->why);
+		rest_as_noted(t, LMTP_RETRY);
 		finish(t);
 	} else if (end->stage == LMTP_AT_LOOP) {
 		on_loop_found(t);
@@ -221,6 +272,8 @@ connect_now(struct relay_try *t, const char *hostport)
 	t->conn = relay_conn_new(t->dest, hostport, server_name_of(t), t->plain);
 	if (t->conn == NULL) {
 		note(t, "4.4.1 The next server cannot be reached");
+		t->code = 0;
+		t->mta = NULL;
 		t->all_closed = false;
 		next_address(t);
 		return;
@@ -401,6 +454,7 @@ relay_try_start(struct relay_dest *d, struct relay_job *j)
 
 	t->dest = d;
 	t->job = j;
+	j->try = t;
 	t->all_closed = true;
 	t->conn = relay_conn_take(d);
 	if (t->conn != NULL) {
@@ -417,4 +471,24 @@ relay_try_start(struct relay_dest *d, struct relay_job *j)
 	} else if (lookup_mx(relay.lookup, d->domain, relay.dns_ms, on_mx, t) != 0) {
 		on_mx(t, ERR_TEMP, NULL);
 	}
+}
+
+bool
+relay_try_text_is_out(const struct relay_job *j)
+{
+	return j->try != NULL && j->try->conn != NULL && lmtp_talk_text_is_out(j->try->conn->talk);
+}
+
+void
+relay_try_give_up(struct relay_job *j)
+{
+	struct relay_try *t = j->try;
+
+	if (t == NULL || t->conn == NULL)
+		return;
+	lmtp_talk_free(t->conn->talk);
+	relay_conn_free(t->conn);
+	t->conn = NULL;
+	t->reached = !has_pending(j);
+	finish_with(t, LMTP_RETRY, "4.4.2 The next server is slow, and others wait");
 }

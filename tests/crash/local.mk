@@ -50,7 +50,7 @@ tests_crash_queue_load_SOURCES = tests/crash/crash.h tests/crash/crash_record.h 
 tests_crash_queue_load_LDADD = smtpd/libcvsmtp.a lib/libcvmail.a lib/libcvipc.a lib/libcvloop.a lib/libcvcrypto.a lib/libcv.a $(CV_MAIL_LIBS) \
 	$(EVENT_LIBS) $(CRYPTO_LIBS)
 tests_crash_queue_check_SOURCES = tests/crash/crash.h tests/crash/crash_judge.h tests/crash/crash_disk.h tests/crash/crash_disk.c \
-	tests/crash/crash_check.c tests/crash/queue_model.c smtpd/queue_db.c
+	tests/crash/crash_check.c tests/crash/queue_model.c smtpd/queue_db.c smtpd/queue_park.c
 tests_crash_queue_check_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=kv_notes
 tests_crash_queue_check_LDADD = smtpd/libcvsmtp.a $(CV_KV_LIBS) lib/libcvmail.a lib/libcvipc.a lib/libcvloop.a lib/libcvcrypto.a lib/libcv.a \
 	$(CV_MAIL_LIBS) $(EVENT_LIBS) $(DB_LIBS) $(CRYPTO_LIBS) -lpthread

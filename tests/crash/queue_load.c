@@ -195,7 +195,7 @@ give(struct worker *w, bool hold)
 	char header[64];
 
 	for (unsigned i = 0; i < w->rcpts; i++)
-		rcpt[i] = (struct envelope_rcpt){names[i], RCPT_REMOTE, 0, "", ""};
+		rcpt[i] = (struct envelope_rcpt){names[i], RCPT_REMOTE, 0, "", "", ""};
 	snprintf(header, sizeof header, "X-Number: %u\r\n\r\n", (unsigned)w->n);
 	crash_body(w->n, body);
 	m.header = slice_str(header);
@@ -308,8 +308,8 @@ on_body(void *arg, int err, const struct queue_body *b)
 		fatal("queue_load: message %u was settled, and is given out again", (unsigned)n);
 	T.leased = (uint32_t)n;
 	for (uint32_t i = 0; i < T.entry.env.n_rcpts; i++)
-		r[i] = (struct queue_rcpt_result){
-		    i, whole ? QUEUE_DELIVERED : QUEUE_RETRY, whole ? "" : "451 4.4.1 later"};
+		r[i] = (struct queue_rcpt_result){i, whole ? QUEUE_DELIVERED : QUEUE_RETRY,
+		    whole ? "" : "451 4.4.1 later", whole ? "" : "mx.x.example"};
 	if (whole)
 		tell('G', T.leased);
 	(void)queue_result(

@@ -341,7 +341,7 @@ ask_queue(unsigned what)
 	    queue_client_new(loop, "x", what == 0 ? IPC_SMTPD : IPC_RELAY, NULL, NULL);
 	struct arena *a = arena_new(1 << 20);
 	struct delivery_id id = {{0}};
-	struct queue_rcpt_result res = {0, QUEUE_RETRY, "x"};
+	struct queue_rcpt_result res = {0, QUEUE_RETRY, "x", "mx.x.example"};
 
 	if (what == 0)
 		(void)queue_open(c, 10, on_open, NULL);

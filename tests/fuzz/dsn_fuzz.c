@@ -52,7 +52,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	ptrdiff_t empty = slice_find(rest, slice_str("\r\n\r\n"));
 	size_t end = empty < 0 ? 0 : (size_t)empty + 4;
 	struct envelope_rcpt rcpts[2] = {{.address = t[0], .orcpt = t[1], .why = t[2]},
-	    {.address = "b@example", .orcpt = t[3], .why = t[1]}};
+	    {.address = "b@example", .orcpt = t[3], .why = t[1], .mta = t[2]}};
 	struct envelope env = {
 	    .from = t[3], .envid = t[4], .ret = "", .rcpts = rcpts, .n_rcpts = 2};
 	struct dsn d = {.hostname = "mx.example",

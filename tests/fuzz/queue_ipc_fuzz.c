@@ -28,7 +28,7 @@ static void
 put_message(struct buf *b, struct slice content, bool urgent)
 {
 	struct envelope_rcpt rcpt = {urgent ? "binh@tinhmau.example" : "c@hopthu.example",
-	    urgent ? RCPT_LOCAL : RCPT_REMOTE, 0, "", ""};
+	    urgent ? RCPT_LOCAL : RCPT_REMOTE, 0, "", "", ""};
 	struct envelope e = {.flags = urgent ? ENV_URGENT : 0,
 	    .from = "an@tinhmau.example",
 	    .ret = "",
@@ -41,6 +41,8 @@ put_message(struct buf *b, struct slice content, bool urgent)
 
 	if (content.len > 0 && (content.ptr[0] & 1) != 0)
 		rcpt.state = RCPT_LOCAL;
+	if (content.len > 0 && (content.ptr[0] & 2) != 0)
+		rcpt.mta = "mx.hopthu.example";
 	envelope_put(b, &e);
 	ipc_put_str(b, "Subject: x\r\n\r\n");
 	ipc_put_u64(b, 0);
@@ -111,6 +113,7 @@ lease_one(void)
 			ipc_put_u32(&b, 0);
 			ipc_put_u8(&b, QUEUE_DELIVERED);
 			ipc_put_str(&b, "");
+			ipc_put_str(&b, "mx.hopthu.example");
 			border_send(IPC_RELAY, QUEUE_RESULT, &b, -1, NULL);
 		} else {
 			ipc_put_u32(&b, 100);
@@ -145,7 +148,7 @@ static bool
 is_relays(uint16_t type)
 {
 	return type == QUEUE_RESULT || type == QUEUE_PARTIAL || type == QUEUE_BODY ||
-	       type == QUEUE_BACK;
+	       type == QUEUE_BACK || type == QUEUE_PARK;
 }
 
 void
@@ -156,7 +159,7 @@ border_patch(uint32_t peer, uint16_t type, struct buf *payload)
 
 	(void)peer;
 	buf_init(&out, IPC_FRAME_MAX);
-	if (type != QUEUE_OPEN && type != QUEUE_TMPFILE && type != QUEUE_NEXT)
+	if (type != QUEUE_OPEN && type != QUEUE_TMPFILE && type != QUEUE_NEXT && type != QUEUE_WANT)
 		delivery_id_put(&out, have_leased && is_relays(type) ? &leased : &id);
 	if (type == QUEUE_HOLD || type == QUEUE_COMMIT)
 		put_message(&out, s, false);

@@ -240,6 +240,7 @@ def test_servers_that_take_no_mail(tmp_path, code):
         site.send("c@hopthu.example")
         block, = status_of(site.report())
         assert block["Final-Recipient"] == "rfc822; c@hopthu.example" and block["Action"] == "failed" and block["Status"][0] == "5", block
+        assert block["Remote-MTA"] == "dns; b.hopthu.example" and block["Diagnostic-Code"] == "smtp; %d a.hopthu.example takes no mail" % code, block
         assert "takes no mail" in str(site.report()) and listing(site) == []
         assert not [x for x in a.lines + b.lines if x.startswith("MAIL")]
         b.on.clear()
@@ -250,7 +251,8 @@ def test_servers_that_take_no_mail(tmp_path, code):
         time.sleep(1.2)
         b.on["CONNECT"] = "421 4.3.2 later"
         site.send("e@hopthu.example")
-        wait_for(lambda: [r for r in listing(site) if r["why"]])
+        row, = wait_for(lambda: [r for r in listing(site) if r["why"]])
+        assert (row["why"], row["mta"]) == ("421 4.3.2 later", "b.hopthu.example"), row
         a.on.clear()
         b.on.clear()
         a.on["RCPT"] = lambda line: "%d 5.1.10 f takes none" % code if "<f@" in line else "250 ok"
@@ -443,11 +445,15 @@ def test_success_and_delay_are_told_when_asked(tmp_path):
             assert s.cmd("RCPT TO:<%s> %s" % (address, notify)).startswith("250")
         s.cmd("DATA")
         assert s.cmd(MAIL + "\r\n.\r\n").startswith("250")
-        got = {}
+        got, whose = {}, {}
         for n in range(3):
             for b in status_of(site.report(n)):
+                whose[b["Final-Recipient"].split("; ")[1]] = (b.get("Remote-MTA"), b.get("Diagnostic-Code"))
                 got[b["Final-Recipient"].split("; ")[1]] = (b["Action"], b["Status"][0], "Will-Retry-Until" in b)
         assert got == {BINH: ("delivered", "2", False), "b@plain.example": ("relayed", "2", False), "d@slow.example": ("delayed", "4", True)}, got
+        # routes to an address: an address literal; of our own store nothing is told
+        assert whose == {BINH: (None, None), "b@plain.example": ("dns; [127.0.0.1]", "smtp; 250 2.0.0 taken"),
+                         "d@slow.example": ("dns; [127.0.0.1]", "smtp; 450 4.2.0 greylisted")}, whose
         time.sleep(1.5)
         assert len([m for m in site.lmtp.mails if m[1].startswith("MAIL FROM:<>")]) == 3
         # the report itself has no reports

@@ -423,13 +423,15 @@ def listing(site):
     r, out = Reader(payload), []
     for _ in range(r.u(4)):
         e = {"id": r.s().hex(), "state": r.u(1), "arrived": r.u(8), "due": r.u(8), "attempts": r.u(4), "size": r.u(8), "from": r.s().decode()}
-        r.s(), r.s(), r.s(), r.s(), r.u(4)
+        r.s(), r.s(), r.s(), r.s()
+        mtas = r.u(4) & 1024
         e["quarantine"] = r.s().decode()
         e["rcpts"] = []
         for _ in range(r.u(4)):
             e["rcpts"].append(r.s().decode())
             r.u(1), r.u(4), r.s()
             e["why"] = r.s().decode()
+            e["mta"] = r.s().decode() if mtas else ""
         out.append(e)
     assert r.u(1) == 0 and r.data == b""
     return out

@@ -1,6 +1,8 @@
 """Urgent documents (P32): first in the queue, receipts, and who did not open one in time."""
 
 import contextlib
+import email
+import email.policy
 import json
 import os
 import random
@@ -114,6 +116,8 @@ def test_who_did_not_open_it_is_told(server, soon):
     # the receipts came at once
     receipt = wait_for(lambda: [x for x in found(server, clerk, mine, "TEXT", client.quoted(mid)) if b"multipart/report" in x and b"Action: delivered" in x])
     assert all(x["address"].encode() in receipt[0] for x in (a, b, other)), receipt
+    told = email.message_from_bytes(receipt[0], policy=email.policy.default).get_body().get_content()
+    assert "Trích yếu / Subject: " + subject in told, told
     # what waits for that is neither shown as mail that waits nor forgotten by a crash
     assert qid not in server.congvu("--json", "queue", "list").stdout
     os.kill(server.one("congvu-smtpd-queue"), signal.SIGKILL)

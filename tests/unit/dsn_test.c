@@ -11,10 +11,12 @@
 static struct envelope_rcpt rcpts[] = {
     {.address = "a@x.example",
 	.orcpt = "rfc822;A+2Bb@x.example",
-	.why = "550 5.7.1 P01 Cong van phai duoc ky so. / Sign it. [ticket 0a]"},
+	.why = "550 5.7.1 P01 Cong van phai duoc ky so. / Sign it. [ticket 0a]",
+	.mta = "mx.x.example\r\nX-Evil: 2"},
     {.address = "b@x.example",
 	.orcpt = "",
-	.why = "4.4.1 no\r\nX-Evil: yes\r\n\r\n--=_congvu_0123"},
+	.why = "4.4.1 no\r\nX-Evil: yes\r\n\r\n--=_congvu_0123",
+	.mta = "mx2.x.example"},
     {.address = "c@x.example", .orcpt = "", .why = ""},
     {.address = "hường@đồng.example", .orcpt = "", .why = "5.1.1 Không có"},
 };
@@ -80,10 +82,38 @@ test_mixed(void **state)
 	assert_int_equal(count(&b, "Diagnostic-Code: smtp; 550 5.7.1 P01 Cong van"), 1);
 	assert_int_equal(count(&b, "Diagnostic-Code: X-Congvu; 4.4.1 no"), 1);
 	assert_int_equal(count(&b, "Diagnostic-Code: "), 2);
+	/* RFC 3464 2.3.5: of who reported it; nobody reported what is our own finding */
+	assert_int_equal(count(&b, "Status: 5.7.1\r\nRemote-MTA: dns; mx.x.example  X-Evil: 2\r\n"
+				   "Diagnostic-Code: smtp; 550"),
+	    1);
+	assert_int_equal(count(&b, "Remote-MTA: "), 1);
 	/* an answer adds no field, and ends no part */
 	assert_int_equal(count(&b, "\nX-Evil"), 0);
 	assert_int_equal(count(&b, "\n--=_congvu_0123\r\n"), 3);
 	assert_int_equal(count(&b, "\n--=_congvu_0123--\r\n"), 1);
+	buf_done(&b);
+}
+
+/* The report says which mail it is about, in words, whatever the client's field holds. */
+static void
+test_subject(void **state)
+{
+	static const struct dsn_rcpt list[] = {{2, DSN_DELIVERED}};
+	struct buf b;
+
+	(void)state;
+	assert_int_equal(
+	    build(list, 1, "Subject: =?utf-8?B?Q8O0bmcgxJFp4buHbiBz4buRIDE=?=\r\n\r\n", "", &b), 0);
+	/* quoted-printable: "Trích yếu / Subject: Công điện số 1" */
+	assert_int_equal(count(&b, "/ Subject: C=C3=B4ng =C4=91i=E1=BB=87n s=E1=BB=91 1\r\n"), 1);
+	buf_done(&b);
+	assert_int_equal(
+	    build(list, 1, "Subject: a\r\n\tb =?utf-8?Q?c=0D=0AX-Evil:_1?=\r\n\r\n", "", &b), 0);
+	assert_int_equal(count(&b, "/ Subject: a b c  X-Evil: 1\r\n"), 1);
+	assert_int_equal(count(&b, "\nX-Evil"), 0);
+	buf_done(&b);
+	assert_int_equal(build(list, 1, "X: y\r\n\r\n", "", &b), 0);
+	assert_int_equal(count(&b, "/ Subject: "), 0);
 	buf_done(&b);
 }
 
@@ -167,8 +197,8 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {cmocka_unit_test(test_mixed),
-	    cmocka_unit_test(test_boundary), cmocka_unit_test(test_utf8),
-	    cmocka_unit_test(test_rules)};
+	    cmocka_unit_test(test_subject), cmocka_unit_test(test_boundary),
+	    cmocka_unit_test(test_utf8), cmocka_unit_test(test_rules)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

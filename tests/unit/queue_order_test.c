@@ -35,7 +35,7 @@ put(struct qdb *db, unsigned n, uint32_t flags, uint8_t state, int64_t due)
 	struct envelope_rcpt rcpt = {
 	    .address = "a@x.example", .state = RCPT_LOCAL, .orcpt = "", .why = ""};
 	struct qrow row = {.state = state,
-	    .arrived = 1000,
+	    .arrived = due,
 	    .due = due,
 	    .has_inline = true,
 	    .env = {.from = "b@x.example",
@@ -178,6 +178,86 @@ test_changes(void **state)
 	qdb_close(db);
 }
 
+static void
+park(struct qdb *db, unsigned n, uint64_t name)
+{
+	struct delivery_id id = id_of(n);
+
+	qdb_park(db, qdb_find(db, &id), name, 2000, 9000);
+}
+
+/* What waits for a destination is due when that is wanted, as many as are wanted, urgent ones first, and before what came later. */
+static void
+test_parked(void **state)
+{
+	static const unsigned all[] = {105, 1, 2, 3, 4, 6}, first[] = {105, 1, 2},
+			      rest[] = {3, 4, 7}, other[] = {6};
+	struct qdb *db = open_db();
+	struct delivery_id two = id_of(2);
+
+	(void)state;
+	for (unsigned n = 1; n <= 4; n++)
+		put(db, n, 0, QUEUE_ST_QUEUED, 1000 + n);
+	put(db, 105, ENV_URGENT, QUEUE_ST_QUEUED, 1005);
+	put(db, 6, 0, QUEUE_ST_QUEUED, 1006);
+	check_order(db, 2000, all, 6);
+	for (unsigned n = 1; n <= 4; n++)
+		park(db, n, 7);
+	park(db, 105, 7);
+	park(db, 6, 7 + 4096); /* of the same bucket */
+	assert_int_equal(take(db, 8999), 0);
+	qdb_want(db, 8, 10, 3000);
+	assert_int_equal(take(db, 3000), 0);
+	put(db, 7, 0, QUEUE_ST_QUEUED, 1500);
+	qdb_want(db, 7, 3, 3000);
+	check_order(db, 1499, first, 3);
+	qdb_want(db, 7, UINT32_MAX, 3000);
+	check_order(db, 3000, rest, 3);
+	qdb_want(db, 7, 1, 3000);
+	assert_int_equal(take(db, 3000), 0);
+	/* nothing comes of a name that nobody waits for any more */
+	assert_non_null(qdb_find(db, &two));
+	assert_int_equal(qdb_drop(db, &two), 0);
+	park(db, 1, 7);
+	qdb_want_all(db, 3000);
+	assert_int_equal(take(db, 3000), 1);
+	check_order(db, 3000, other, 1);
+	qdb_close(db);
+}
+
+/* Whatever befalls a message that waits ends its waiting, and the time since when it waits lasts until its row is written. */
+static void
+test_parked_and_changed(void **state)
+{
+	struct qdb *db = open_db();
+	struct delivery_id one = id_of(1), two = id_of(2), three = id_of(3);
+
+	(void)state;
+	for (unsigned n = 1; n <= 3; n++) {
+		put(db, n, 0, QUEUE_ST_QUEUED, 1000);
+		(void)take(db, 1000);
+		park(db, n, 7);
+	}
+	qdb_hasten(db, qdb_find(db, &one), 1500);
+	assert_int_equal(take(db, 1500), 1);
+	assert_int_equal(qdb_find(db, &one)->parked_since, 2000);
+	qdb_park(db, qdb_find(db, &one), 7, 2500, 9000);
+	assert_int_equal(qdb_find(db, &one)->parked_since, 2000);
+	put(db, 1, ENV_URGENT, QUEUE_ST_QUEUED, 5000);
+	assert_int_equal(qdb_find(db, &one)->parked_since, 0);
+	put(db, 2, 0, QUEUE_ST_ONHOLD, 1000);
+	assert_int_equal(qdb_drop(db, &three), 0);
+	assert_int_equal(qdb_drop(db, &two), 0);
+	qdb_want(db, 7, 10, 3000);
+	assert_int_equal(take(db, 3000), 0);
+	assert_int_equal(take(db, 5000), 1);
+	/* nobody wanted it for too long */
+	park(db, 1, 7);
+	assert_int_equal(take(db, 9000), 1);
+	park(db, 1, 9);
+	qdb_close(db);
+}
+
 int
 main(void)
 {
@@ -187,6 +267,8 @@ main(void)
 	    cmocka_unit_test(test_what_is_over_blocks_nobody),
 	    cmocka_unit_test(test_by_time),
 	    cmocka_unit_test(test_changes),
+	    cmocka_unit_test(test_parked),
+	    cmocka_unit_test(test_parked_and_changed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

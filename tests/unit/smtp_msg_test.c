@@ -265,6 +265,58 @@ test_envelope(void **state)
 	buf_done(&b);
 }
 
+/* Whose answers they were travels along; an envelope that has none is the bytes of the versions before, which are read as ever. */
+static void
+test_envelope_mtas(void **state)
+{
+	struct envelope_rcpt rcpts[2] = {two_rcpts[0], two_rcpts[1]};
+	struct envelope mine = env, e;
+	struct ipc_reader r;
+	struct buf b, old;
+
+	(void)state;
+	arena_reset(a);
+	buf_init(&b, 10000);
+	buf_init(&old, 10000);
+	for (size_t i = 0; i < 5; i++)
+		ipc_put_str(&old, (const char *const[]){env.from, "FULL", "id7", "binh", "::1"}[i]);
+	ipc_put_u32(&old, ENV_8BIT);
+	ipc_put_str(&old, "");
+	ipc_put_u32(&old, 2);
+	for (size_t i = 0; i < 2; i++) {
+		ipc_put_str(&old, two_rcpts[i].address);
+		ipc_put_u8(&old, (uint8_t)two_rcpts[i].state);
+		ipc_put_u32(&old, two_rcpts[i].notify);
+		ipc_put_str(&old, two_rcpts[i].orcpt);
+		ipc_put_str(&old, two_rcpts[i].why);
+	}
+	mine.rcpts = rcpts;
+	rcpts[0].mta = "";
+	assert_int_equal(envelope_put(&b, &mine), 0);
+	assert_int_equal(b.len, old.len);
+	assert_memory_equal(b.data, old.data, old.len);
+	ipc_reader_init(&r, buf_slice(&old));
+	assert_int_equal(envelope_get(&r, a, &e), 0);
+	assert_string_equal(e.rcpts[1].mta, "");
+	buf_reset(&b);
+	rcpts[1].mta = "mx.c.example";
+	mine.flags |= ENV_MTAS; /* is nobody's to set */
+	assert_int_equal(envelope_put(&b, &mine), 0);
+	ipc_reader_init(&r, buf_slice(&b));
+	assert_int_equal(envelope_get(&r, a, &e), 0);
+	assert_int_equal(ipc_reader_end(&r), 0);
+	assert_int_equal(e.flags, ENV_8BIT);
+	assert_string_equal(e.rcpts[0].mta, "");
+	assert_string_equal(e.rcpts[1].mta, "mx.c.example");
+	assert_string_equal(e.rcpts[1].why, two_rcpts[1].why);
+	for (size_t n = 0; n < b.len; n++) {
+		ipc_reader_init(&r, slice_sub(buf_slice(&b), 0, n));
+		assert_int_not_equal(envelope_get(&r, a, &e), 0);
+	}
+	buf_done(&old);
+	buf_done(&b);
+}
+
 static void
 test_ids(void **state)
 {
@@ -390,6 +442,7 @@ main(void)
 	    cmocka_unit_test(test_milter_get),
 	    cmocka_unit_test(test_milter_reply),
 	    cmocka_unit_test(test_envelope),
+	    cmocka_unit_test(test_envelope_mtas),
 	    cmocka_unit_test(test_ids),
 	};
 	a = arena_new(1 << 20);
