@@ -29,12 +29,35 @@ check_agency_ref(struct tree_check *x, const struct dir_entry *e, const char *at
 	}
 }
 
+/* Told of each that is no date: what it bounds holds never. */
+static bool
+days_are_bad(struct tree_check *x, const struct dir_entry *e, const char *first, const char *last)
+{
+	const char *const names[] = {first, last};
+	bool bad = false;
+
+	for (size_t i = first == last ? 1 : 0; i < 2; i++) {
+		struct slice v = dir_entry_value(e, names[i]);
+
+		if (v.len == 0 || assignment_is_date(v))
+			continue;
+		bad = true;
+		tree_tell(x, BAD, "bad-day", e,
+		    _("%s is \"%s\", which is no day: until it is one (20261231170000Z), nothing "
+		      "that it bounds holds"),
+		    names[i], (const char *)v.ptr);
+	}
+	return bad;
+}
+
 static void
 check_validity(struct tree_check *x, const struct dir_entry *e)
 {
 	struct slice to = dir_entry_value(e, "vnValidTo");
 
-	if (to.len > 0 && tree_is_active(e) && tree_time(to) <= x->t->now)
+	if (days_are_bad(x, e, "vnValidFrom", "vnValidTo"))
+		return;
+	if (to.len > 0 && tree_is_active(e) && assignment_time(to) <= x->t->now)
 		tree_tell(x, WARN, "expired", e,
 		    _("was valid until %s and is not closed: close it (staff leave, post close, "
 		      "agency close), or take the date away"),
@@ -49,8 +72,8 @@ assignment_parse(struct slice v, struct assignment *a)
 	assignment_split(v, a);
 	return (slice_eq_str(a->kind, "primary") || slice_eq_str(a->kind, "concurrent") ||
 		   slice_eq_str(a->kind, "seconded")) &&
-	       a->agency.len > 0 && tree_time(a->from) != 0 && a->to.ptr != NULL &&
-	       (a->to.len == 0 || tree_time(a->to) != 0) && a->decision.len > 0;
+	       a->agency.len > 0 && assignment_is_date(a->from) && a->to.ptr != NULL &&
+	       (a->to.len == 0 || assignment_is_date(a->to)) && a->decision.len > 0;
 }
 
 static bool
@@ -81,7 +104,9 @@ check_assignment(struct tree_check *x, const struct dir_entry *e, struct slice v
 
 	if (!assignment_parse(value, &a)) {
 		tree_tell(x, BAD, "assignment", e,
-		    _("\"%s\" must be kind;agency;post;from;to;decision"), text);
+		    _("\"%s\" must be kind;agency;post;from;to;decision, a day like 20261231; "
+		      "it gives no right"),
+		    text);
 		return;
 	}
 	if (tree_agency(x->t, a.agency) == NULL)
@@ -91,7 +116,7 @@ check_assignment(struct tree_check *x, const struct dir_entry *e, struct slice v
 		tree_tell(x, WARN, "no-post", e,
 		    _("the assignment \"%s\" is to a post that is not there: congvu post create"),
 		    text);
-	if (a.to.len > 0 && tree_time(a.to) <= tree_time(a.from))
+	if (a.to.len > 0 && assignment_time(a.to) <= assignment_time(a.from))
 		tree_tell(x, WARN, "assignment", e,
 		    _("the assignment \"%s\" ends before it begins"), text);
 }
@@ -125,6 +150,12 @@ check_person(struct tree_check *x, const struct dir_entry *e)
 		tree_tell(x, WARN, "no-agency", e,
 		    _("belongs to no agency (vnAgencyRef): no officer may change it, no rule of an "
 		      "agency holds"));
+	(void)days_are_bad(x, e, "vnAutoReplyFrom", "vnAutoReplyUntil");
+	if (!days_are_bad(x, e, "vnReadUntil", "vnReadUntil") && tree_is_active(e) &&
+	    dir_entry_value(e, "vnReadUntil").len > 0)
+		tree_tell(x, BAD, "read-until", e,
+		    _("has vnReadUntil, which is for who has left: nothing but reading is let, "
+		      "though in service; take it away"));
 	check_agency_ref(x, e, "vnAgencyRef");
 	check_agency_ref(x, e, "vnConcurrentAgency");
 	for (size_t i = 0; all != NULL && i < all->n_values; i++)
@@ -178,6 +209,8 @@ check_officer(struct tree_check *x, const struct dir_entry *e)
 {
 	const struct dir_attr *a = dir_entry_attr(e, "vnHrOf");
 
+	(void)days_are_bad(x, e, "vnValidFrom", "vnValidTo");
+
 	for (size_t i = 0; a != NULL && i < a->n_values; i++)
 		if (tree_agency(x->t, a->values[i]) == NULL)
 			tree_tell(x, WARN, "no-agency", e,
@@ -202,6 +235,8 @@ check_delegation(struct tree_check *x, const struct dir_entry *e)
 {
 	struct slice from = dir_entry_value(e, "vnValidFrom"), to = dir_entry_value(e, "vnValidTo");
 
+	if (days_are_bad(x, e, "vnValidFrom", "vnValidTo"))
+		return;
 	if (dir_entry_value(e, "vnDecisionRef").len == 0)
 		tree_tell(x, WARN, "no-decision", e,
 		    _("a delegation without decision (vnDecisionRef): nobody can say by whom it "
@@ -209,7 +244,7 @@ check_delegation(struct tree_check *x, const struct dir_entry *e)
 		      "given"));
 	if (from.len == 0)
 		tree_tell(x, WARN, "no-date", e, _("a delegation without beginning (vnValidFrom)"));
-	else if (to.len > 0 && tree_time(to) <= tree_time(from))
+	else if (to.len > 0 && assignment_time(to) <= assignment_time(from))
 		tree_tell(x, WARN, "no-date", e, _("a delegation that ends before it begins"));
 }
 

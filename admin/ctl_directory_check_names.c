@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "admin/ctl_directory_tree.h"
+#include "directory/assignment.h"
 #include "directory/dir_admin.h"
 #include "lib/err.h"
 #include "lib/log.h"
@@ -54,7 +55,7 @@ claims_of(struct claims *c, const struct dir_entry *e, const char *attr, bool fo
 
 	for (size_t i = 0; a != NULL && i < a->n_values; i++) {
 		struct slice v = a->values[i];
-		int64_t to = former ? tree_time(tree_field(v, 2)) : 0;
+		int64_t to = former ? assignment_time(tree_field(v, 2)) : 0;
 
 		if (!former)
 			claim_add(c, v, e, false);

@@ -16,13 +16,13 @@
 
 static const struct {
 	const char *filter;
-	const char *attrs[26];
+	const char *attrs[32];
 } parts[TREE_PARTS] = {
     [TREE_PEOPLE] = {"(objectClass=vnCivilServant)",
 	{"vnStaffId", "uid", "mail", "vnMailAlias", "vnAddressHistory", FOLDED("cn"), FOLDED("sn"),
 	    FOLDED("givenName"), FOLDED("displayName"), FOLDED("title"), "vnAgencyRef",
 	    "vnConcurrentAgency", "vnAssignment", "vnSigningAuthority", "vnRole", "vnStatus",
-	    "vnValidTo", "employeeNumber"}},
+	    "vnValidTo", "vnReadUntil", "vnAutoReplyFrom", "vnAutoReplyUntil", "employeeNumber"}},
     [TREE_MAILBOXES] = {"(objectClass=vnFunctionalMailbox)",
 	{"vnMailboxId", "mail", "vnMailAlias", "vnAddressHistory", FOLDED("cn"),
 	    FOLDED("displayName"), "vnAgencyRef", "vnHolder", "vnDelegate", "vnReader", "vnStatus",
@@ -41,7 +41,8 @@ static const struct {
 	{"vnDelegator", "vnDelegateTo", "vnAgencyRef", "vnRights", "vnValidFrom", "vnValidTo",
 	    "vnStatus", "vnDecisionRef"}},
     [TREE_RECORDS] = {"(objectClass=vnAddressRecord)", {"vnAddressHistory", "owner"}},
-    [TREE_OFFICERS] = {"(objectClass=vnHrOfficer)", {"vnHrOf", "roleOccupant"}},
+    [TREE_OFFICERS] = {"(objectClass=vnHrOfficer)",
+	{"vnHrOf", "roleOccupant", "vnValidFrom", "vnValidTo"}},
 };
 
 static int
@@ -201,33 +202,6 @@ tree_is_active(const struct dir_entry *e)
 
 	return !slice_caseeq_str(status, "closed") && !slice_caseeq_str(status, "retired") &&
 	       !slice_caseeq_str(status, "suspended");
-}
-
-int64_t
-tree_time(struct slice v)
-{
-	struct tm tm = {.tm_isdst = -1};
-	int field[6] = {0};
-	static const int width[6] = {4, 2, 2, 2, 2, 2};
-	size_t at = 0;
-
-	if (v.len != 8 && !(v.len == 15 && v.ptr[14] == 'Z'))
-		return 0;
-	for (int f = 0; f < (v.len == 8 ? 3 : 6); f++)
-		for (int i = 0; i < width[f]; i++, at++) {
-			if (v.ptr[at] < '0' || v.ptr[at] > '9')
-				return 0;
-			field[f] = field[f] * 10 + (v.ptr[at] - '0');
-		}
-	if (field[1] < 1 || field[1] > 12 || field[2] < 1 || field[2] > 31)
-		return 0;
-	tm.tm_year = field[0] - 1900;
-	tm.tm_mon = field[1] - 1;
-	tm.tm_mday = field[2];
-	tm.tm_hour = field[3];
-	tm.tm_min = field[4];
-	tm.tm_sec = field[5];
-	return v.len == 8 ? mktime(&tm) : timegm(&tm);
 }
 
 struct slice

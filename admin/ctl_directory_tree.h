@@ -45,8 +45,6 @@ const struct dir_entry *tree_post(const struct tree *t, struct slice code);
 const struct tree_row *tree_above(const struct tree *t, const struct dir_entry *e);
 /* Not closed, retired or suspended by vnStatus. */
 bool tree_is_active(const struct dir_entry *e);
-/* "20250701" (the first moment of the day, local) or GeneralizedTime; 0 for neither. */
-int64_t tree_time(struct slice v);
 /* The field of "a;b;c" with this number, from 0; ptr NULL when there are fewer. */
 struct slice tree_field(struct slice v, unsigned number);
 /* The value of "<attr>;x-fold" that this text has to have beside it; false: none, it is its own. */

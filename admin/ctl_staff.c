@@ -376,6 +376,8 @@ show_print(const struct dir_entry *e, const struct dir_result *held, bool all)
 		print_labelled(_(shown[i].label), strcmp(shown[i].attr, "vnStatus") == 0
 						      ? ctl_status_word(e)
 						      : ctl_value(e, shown[i].attr));
+	if (*ctl_value(e, "vnReadUntil") != '\0')
+		print_labelled(_("reads until"), ctl_until(ctl_value(e, "vnReadUntil")));
 	assignments_print(e, all);
 	for (size_t i = 0; i < held->n_entries; i++)
 		print_labelled(_("mailbox"), ctl_value(&held->entries[i], "mail"));
@@ -397,6 +399,7 @@ show_json(const struct dir_entry *e, const struct dir_result *held, bool all)
 	json_set_take(j, "assignments", ctl_values_json(e, "vnAssignment"));
 	json_set_take(j, "assigned", assigned_json(e, all));
 	json_set_take(j, "former_addresses", ctl_values_json(e, "vnAddressHistory"));
+	json_set_str(j, "read_until", ctl_value(e, "vnReadUntil"));
 	json_set_str(j, "epoch", ctl_value(e, "vnEpoch"));
 	json_set_take(j, "mailboxes", boxes);
 	json_set_int(j, "certificates", certs == NULL ? 0 : (int64_t)certs->n_values);
@@ -552,7 +555,7 @@ ctl_staff(struct ctl *c, int argc, char **argv)
 	struct all_args all = {.a = {0}};
 	struct args *a = &all.a;
 	struct staff_mail_args *m = &all.m;
-	bool from_stdin = false;
+	bool from_stdin = false, no_reading = false;
 	const struct verb *verb = NULL;
 	const struct ctl_option options[] = {
 	    {"name", &a->name, NULL},
@@ -575,6 +578,8 @@ ctl_staff(struct ctl *c, int argc, char **argv)
 	    {"until", &m->until, NULL},
 	    {"days", &m->days, NULL},
 	    {"concurrent", NULL, &all.x.concurrent},
+	    {"read-until", &all.x.read_until, NULL},
+	    {"no-reading", NULL, &no_reading},
 	    {"all", NULL, &a->all},
 	    CTL_CHANGE_OPTIONS(a->change),
 	    {NULL, NULL, NULL},
@@ -590,6 +595,12 @@ ctl_staff(struct ctl *c, int argc, char **argv)
 		return ctl_usage(c, "%s",
 		    _("hire, list, show, transfer, second, return, freeze, unfreeze, leave, "
 		      "forward or away: whom?"));
+	if ((no_reading || all.x.read_until != NULL) && strcmp(verb->name, "leave") != 0)
+		return ctl_usage(c, "%s", _("--read-until and --no-reading go with leave"));
+	if (no_reading && all.x.read_until != NULL)
+		return ctl_usage(c, "%s", _("--read-until or --no-reading, not both"));
+	if (no_reading)
+		all.x.read_until = "";
 	if (from_stdin)
 		a->password_file = "-";
 	a->who = m->who = argv[2];

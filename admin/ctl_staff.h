@@ -14,7 +14,7 @@ struct staff_mail_args {
 };
 /* transfer, second, return, freeze, unfreeze, leave (ctl_staff_change.c). */
 struct staff_change_args {
-	const char *verb, *who, *agency, *title, *role, *mail, *from, *until;
+	const char *verb, *who, *agency, *title, *role, *mail, *from, *until, *read_until;
 	bool concurrent;
 	const struct change_args *change;
 };

@@ -124,7 +124,7 @@ change(struct ctl_dir *d, const struct staff_change_args *a, const char *decisio
 	if (strcmp(a->verb, "return") == 0)
 		return dir_admin_return(d->admin, a->who, a->agency, decision, change_out, why);
 	if (strcmp(a->verb, "leave") == 0)
-		return dir_admin_leave(d->admin, a->who, decision, change_out, why);
+		return dir_admin_leave(d->admin, a->who, a->read_until, decision, change_out, why);
 	return dir_admin_freeze(
 	    d->admin, a->who, strcmp(a->verb, "freeze") == 0, decision, change_out, why);
 }

@@ -3,7 +3,6 @@
 
 #include "directory/assignment.h"
 
-#include "directory/ppolicy.h"
 #include "lib/addr.h"
 
 #include <time.h>
@@ -26,57 +25,122 @@ assignment_split(struct slice v, struct assignment *out)
 	}
 }
 
+/* n digits off the front of v. */
+static bool
+digits_take(struct slice *v, size_t n, int *out)
+{
+	int sum = 0;
+
+	if (v->len < n)
+		return false;
+	for (size_t i = 0; i < n; i++) {
+		if (v->ptr[i] < '0' || v->ptr[i] > '9')
+			return false;
+		sum = sum * 10 + (v->ptr[i] - '0');
+	}
+	*v = slice_from(*v, n);
+	*out = sum;
+	return true;
+}
+
+/* The end of a GeneralizedTime, in seconds: a fraction, and "Z" or "+0700". */
+static bool
+zone_take(struct slice v, int *zone_out)
+{
+	int hours = 0, minutes = 0, sign = 1, ignored;
+
+	if (v.len > 1 && (v.ptr[0] == '.' || v.ptr[0] == ',')) {
+		v = slice_from(v, 1);
+		if (!digits_take(&v, 1, &ignored))
+			return false;
+		while (digits_take(&v, 1, &ignored))
+			;
+	}
+	if (slice_eq_str(v, "Z")) {
+		*zone_out = 0;
+		return true;
+	}
+	if (v.len == 0 || (v.ptr[0] != '+' && v.ptr[0] != '-'))
+		return false;
+	sign = v.ptr[0] == '-' ? -1 : 1;
+	v = slice_from(v, 1);
+	if (!digits_take(&v, 2, &hours) || (v.len > 0 && !digits_take(&v, 2, &minutes)) ||
+	    v.len > 0 || hours > 23 || minutes > 59)
+		return false;
+	*zone_out = sign * (hours * 3600 + minutes * 60);
+	return true;
+}
+
+/* RFC 4517 3.3.13, or a day alone. */
+static bool
+date_parse(struct slice v, int64_t *out)
+{
+	static const int days[12] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
+	int year, month, day, hour = 0, minute = 0, second = 0, zone = 0;
+	struct tm tm = {.tm_isdst = -1};
+	bool leap;
+
+	if (!digits_take(&v, 4, &year) || !digits_take(&v, 2, &month) || !digits_take(&v, 2, &day))
+		return false;
+	leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+	if (month < 1 || month > 12 || day < 1 || day > days[month - 1] + (month == 2 && leap))
+		return false;
+	tm.tm_year = year - 1900;
+	tm.tm_mon = month - 1;
+	tm.tm_mday = day;
+	if (v.len == 0) {
+		*out = mktime(&tm);
+		return true;
+	}
+	if (!digits_take(&v, 2, &hour))
+		return false;
+	if (digits_take(&v, 2, &minute))
+		(void)digits_take(&v, 2, &second);
+	if (hour > 23 || minute > 59 || second > 60 || !zone_take(v, &zone))
+		return false;
+	tm.tm_isdst = 0;
+	tm.tm_hour = hour;
+	tm.tm_min = minute;
+	tm.tm_sec = second;
+	*out = timegm(&tm) - zone;
+	return true;
+}
+
 int64_t
 assignment_time(struct slice v)
 {
-	struct tm tm = {.tm_isdst = -1};
-	int field[3] = {0};
+	int64_t t;
 
-	if (v.len != 8)
-		return ppolicy_time(v);
-	for (size_t i = 0; i < 8; i++) {
-		int *f = &field[i < 4 ? 0 : i < 6 ? 1 : 2];
-
-		if (v.ptr[i] < '0' || v.ptr[i] > '9')
-			return 0;
-		*f = *f * 10 + (v.ptr[i] - '0');
-	}
-	if (field[1] < 1 || field[1] > 12 || field[2] < 1 || field[2] > 31)
-		return 0;
-	tm.tm_year = field[0] - 1900;
-	tm.tm_mon = field[1] - 1;
-	tm.tm_mday = field[2];
-	return mktime(&tm);
+	return date_parse(v, &t) ? t : 0;
 }
 
 bool
 assignment_is_date(struct slice v)
 {
-	static const int width[6] = {4, 2, 2, 2, 2, 2};
-	static const int days[12] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
-	int f[6] = {0};
-	size_t at = 0;
+	int64_t ignored;
 
-	if (v.len != 8 && !(v.len == 15 && v.ptr[14] == 'Z'))
-		return false;
-	for (int i = 0; i < (v.len == 8 ? 3 : 6); i++)
-		for (int k = 0; k < width[i]; k++, at++) {
-			if (v.ptr[at] < '0' || v.ptr[at] > '9')
-				return false;
-			f[i] = f[i] * 10 + (v.ptr[at] - '0');
-		}
-	if (f[1] < 1 || f[1] > 12 || f[2] < 1 || f[3] > 23 || f[4] > 59 || f[5] > 60)
-		return false;
-	if (f[1] == 2 && f[2] == 29)
-		return f[0] % 4 == 0 && (f[0] % 100 != 0 || f[0] % 400 == 0);
-	return f[2] <= days[f[1] - 1];
+	return date_parse(v, &ignored);
+}
+
+bool
+assignment_bounds(struct slice from, struct slice to, int64_t *from_out, int64_t *until_out)
+{
+	int64_t begins = 0, ends = 0;
+	bool known =
+	    (from.len == 0 || date_parse(from, &begins)) && (to.len == 0 || date_parse(to, &ends));
+
+	/* a time before 1970 is one all the same, and 0 is none */
+	*from_out = known && begins > 0 ? begins : 0;
+	*until_out = !known || (to.len > 0 && ends < 1) ? 1 : ends;
+	return known;
 }
 
 enum assignment_when
 assignment_when(struct slice from, struct slice to, int64_t now)
 {
-	int64_t begins = assignment_time(from), ends = assignment_time(to);
+	int64_t begins, ends;
 
+	(void)assignment_bounds(from, to, &begins, &ends);
 	if (ends != 0 && (ends <= now || ends <= begins))
 		return ASSIGNMENT_OVER;
 	return begins > now ? ASSIGNMENT_LATER : ASSIGNMENT_NOW;
@@ -102,12 +166,13 @@ authority_split(struct slice v, struct authority *out)
 bool
 authority_has_dates(const struct authority *a)
 {
-	return (a->from.len == 0 || assignment_is_date(a->from)) &&
-	       (a->to.len == 0 || assignment_is_date(a->to));
+	int64_t from, until;
+
+	return assignment_bounds(a->from, a->to, &from, &until);
 }
 
 int64_t
-address_given_up(const struct dir_attr *history, struct slice address)
+address_given_up(const struct dir_attr *history, struct slice address, int64_t mistyped)
 {
 	int64_t last = -1;
 
@@ -126,10 +191,11 @@ address_given_up(const struct dir_attr *history, struct slice address)
 		to = second < 0 ? slice_of(NULL, 0) : slice_from(to, (size_t)second + 1);
 		/* a remark may follow */
 		second = slice_index(to, ';');
-		at =
-		    assignment_time(slice_trim(second < 0 ? to : slice_sub(to, 0, (size_t)second)));
-		if (at <= 0)
+		to = slice_trim(second < 0 ? to : slice_sub(to, 0, (size_t)second));
+		if (to.len == 0)
 			at = INT64_MAX;
+		else if (!date_parse(to, &at) || at < 0)
+			at = mistyped;
 		last = at > last ? at : last;
 	}
 	return last;

@@ -68,6 +68,8 @@ void auth_count_wrong(struct auth *a);
 bool auth_is_quick(const struct auth *a);
 /* After OK: the person. Borrowed. */
 const struct person *auth_person(const struct auth *a);
+/* "imap" or "smtp", as it was begun. */
+const char *auth_service(const struct auth *a);
 /* The name given, for the log; "" before it is known. Borrowed. */
 const char *auth_name(const struct auth *a);
 

@@ -879,6 +879,12 @@ auth_step(
 	return finish(a, rc, out, out_len, challenge, has_final, err_out);
 }
 
+const char *
+auth_service(const struct auth *a)
+{
+	return a->service;
+}
+
 const struct person *
 auth_person(const struct auth *a)
 {

@@ -94,6 +94,20 @@ int dir_delete(struct dir *d, const char *dn, char **why_out);
 /* Puts an entry, with all that is below it, below another parent; its RDN stays. */
 int dir_move(struct dir *d, const char *dn, const char *new_parent, char **why_out);
 
+/* Writes that are made together, in this order: all of them or none (RFC 5805). */
+enum dir_write_op { DIR_WRITE_ADD, DIR_WRITE_MODIFY, DIR_WRITE_DELETE, DIR_WRITE_MOVE };
+struct dir_write {
+	enum dir_write_op op;
+	const char *dn;
+	const struct dir_mod *mods; /* of ADD and MODIFY */
+	size_t n_mods;
+	const char *new_parent; /* of MOVE */
+};
+/* Whether the server has transactions, as it says itself; asked once. One that cannot be asked now has none. */
+bool dir_has_transactions(struct dir *d);
+/* As the single ones above; *why_out begins with the DN of the write that failed, where the server says which. Not for servers without transactions. */
+int dir_write_all(struct dir *d, const struct dir_write *w, size_t n, char **why_out);
+
 /* ---- names ---- */
 /* The DN in one spelling for comparison (RFC 4514 unescaped and escaped again, lower case ASCII): malloc'd, NULL when it is no DN. */
 char *dir_dn_norm(const char *dn);

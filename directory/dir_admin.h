@@ -134,9 +134,11 @@ int dir_admin_return(struct dir_admin *a, const char *who, const char *agency, c
 /* Nobody signs in as who is frozen, and all sessions end (vnEpoch); or the other way. */
 int dir_admin_freeze(struct dir_admin *a, const char *who, bool freeze, const char *decision,
     enum change *change_out, char **why_out);
-/* For good: sign-in, sessions, addresses, assignments, posts, delegations, places in groups and mailboxes end. The entry and its id stay. */
-int dir_admin_leave(struct dir_admin *a, const char *who, const char *decision,
-    enum change *change_out, char **why_out);
+/* For good: sign-in, sessions, addresses, assignments, posts, delegations, places in groups and mailboxes end. The entry and its id stay. The own mail may be
+ * read until the last day of read_until ("2026-11-30"), and nothing else be done; NULL: as leave_read_days has it, and for who has left as it is; "": not at all.
+ * Of who has left already it changes that day; a nearer one ends the sessions. */
+int dir_admin_leave(struct dir_admin *a, const char *who, const char *read_until,
+    const char *decision, enum change *change_out, char **why_out);
 /* ---- posts ---- */
 struct post_create {
 	const char *code, *agency, *title;

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <time.h>
 
 /* ---- one person ---- */
 
@@ -283,9 +284,56 @@ dir_admin_freeze(struct dir_admin *a, const char *who, bool freeze, const char *
 	return admin_end(a, err, false, change_out, why_out);
 }
 
+/* The first moment of no more reading, "" where there is none to be. */
+static int
+read_end(struct dir_admin *a, const char *wanted, char until[20], char **why_out)
+{
+	int64_t days = conf_int(a->conf, "leave_read_days");
+	char last[20];
+	struct tm tm;
+	time_t t;
+
+	*until = '\0';
+	if (wanted != NULL && *wanted == '\0')
+		return 0;
+	if (wanted == NULL && days == 0)
+		return 0;
+	if (wanted == NULL) {
+		t = time(NULL);
+		localtime_r(&t, &tm);
+		tm.tm_mday += (int)days;
+		tm.tm_hour = 12; /* of a day that summer time makes shorter, too */
+		tm.tm_isdst = -1;
+		mktime(&tm);
+		strftime(last, sizeof(last), "%Y-%m-%d", &tm);
+		wanted = last;
+	}
+	return admin_days(NULL, wanted, NULL, until, why_out);
+}
+
+/* Of who has left: another day of the last reading, where one is said. A nearer one is to hold in open sessions too. */
+static int
+read_change(struct dir_admin *a, const struct dir_entry *e, const char *wanted, char **why_out)
+{
+	const char *was = admin_value(e, "vnReadUntil");
+	struct mods m;
+	char until[20];
+	int err = wanted == NULL ? 0 : read_end(a, wanted, until, why_out);
+
+	if (wanted == NULL || err != 0 || strcmp(was, until) == 0)
+		return err;
+	mods_init(&m);
+	mods_replace(&m, "vnReadUntil", *until == '\0' ? NULL : until);
+	if (*was != '\0' && strcmp(until, was) < 0)
+		epoch_raise(&m, e);
+	err = admin_modify(a, e->dn, &m, why_out);
+	mods_done(&m);
+	return err;
+}
+
 int
-dir_admin_leave(struct dir_admin *a, const char *who, const char *decision, enum change *change_out,
-    char **why_out)
+dir_admin_leave(struct dir_admin *a, const char *who, const char *read_until, const char *decision,
+    enum change *change_out, char **why_out)
 {
 	static const char *const gone[] = {"mail", "vnMailAlias", "vnForward", "vnForwardKeep",
 	    "vnAutoReplyText", "vnAutoReplySubject", "vnAutoReplyFrom", "vnAutoReplyUntil",
@@ -293,17 +341,23 @@ dir_admin_leave(struct dir_admin *a, const char *who, const char *decision, enum
 	const struct dir_attr *aliases;
 	struct subject s;
 	struct mods m;
-	char now[20];
-	int err = person_begin(a, "staff leave", who, decision, true, &s, why_out);
+	char now[20], until[20];
+	int err = read_end(a, read_until, until, why_out);
+
+	if (err == 0)
+		err = person_begin(a, "staff leave", who, decision, true, &s, why_out);
 
 	if (err != 0)
 		return err;
 	mods_init(&m);
 	err = admin_not_oneself(a, s.e->dn, why_out);
-	if (err == 0 && !admin_is_over(s.e)) {
+	if (err == 0 && admin_is_over(s.e)) {
+		err = read_change(a, s.e, read_until, why_out);
+	} else if (err == 0) {
 		admin_now(now);
 		mods_replace(&m, "vnStatus", "closed");
 		mods_replace(&m, "vnValidTo", now);
+		mods_replace(&m, "vnReadUntil", *until == '\0' ? NULL : until);
 		epoch_raise(&m, s.e);
 		admin_assignments_end(&m, s.e, NULL, NULL, NULL);
 		/* the addresses go, and are nobody else's for long */

@@ -36,7 +36,7 @@ had_last(struct dir_admin *a, const struct dir_entry *e, struct slice address, b
     char **why_out)
 {
 	static const char *const attrs[] = {"mail", "vnMailAlias", "vnAddressHistory", NULL};
-	int64_t own = address_given_up(dir_entry_attr(e, "vnAddressHistory"), address);
+	int64_t own = address_given_up(dir_entry_attr(e, "vnAddressHistory"), address, 0);
 	struct dir_result *r = NULL;
 	struct buf norm;
 	int err;
@@ -55,8 +55,8 @@ had_last(struct dir_admin *a, const struct dir_entry *e, struct slice address, b
 
 		if (strcmp(other->dn_norm, e->dn_norm) != 0 &&
 		    (has_now(other, address) ||
-			address_given_up(dir_entry_attr(other, "vnAddressHistory"), address) >=
-			    own))
+			address_given_up(
+			    dir_entry_attr(other, "vnAddressHistory"), address, INT64_MAX) >= own))
 			*had_out = false;
 	}
 	buf_done(&norm);

@@ -276,6 +276,7 @@ dir_admin_import(struct dir_admin *a, const struct dir_result *r, const char *de
 		err = admin_begin(a, "directory import", dir_base(a->d), decision, why_out);
 	if (err != 0)
 		return err;
+	admin_one_by_one(a);
 	a->uncited = true; /* the journal cites it: the entries are to be the file's */
 	for (size_t i = 0; err == 0 && i < r->n_entries; i++) {
 		char *why = NULL;

@@ -24,6 +24,8 @@ struct dir_admin {
 	const struct dir_admin_journal *journal;
 	char *who, *as;
 	bool dry_run, uncited;
+	bool together; /* writes wait for the end of the change, and are made all or none */
+	struct admin_queue *queue;
 	unsigned depth; /* changes made of changes */
 	char batch[17];
 	char *op, *target, *decision;
@@ -63,6 +65,8 @@ extern const char admin_no_decision[];
 int admin_begin(
     struct dir_admin *a, const char *op, const char *target, const char *decision, char **why_out);
 int admin_end(struct dir_admin *a, int err, bool created, enum change *change_out, char **why_out);
+/* The change that has begun is too large to be made at once: its writes are made one after another. */
+void admin_one_by_one(struct dir_admin *a);
 /* One write, in the journal first; with dry_run in dir_admin_changes alone. */
 int admin_add(struct dir_admin *a, const char *dn, const struct mods *m, char **why_out);
 /* Leaves out what is so already: nothing is written when nothing is left; else the decision is added to the entry, unless m itself
@@ -75,6 +79,24 @@ int admin_delete(struct dir_admin *a, const struct dir_entry *e, char **why_out)
 bool admin_is_secret(const char *attr);
 /* Whether anything was written since admin_begin. */
 bool admin_has_changed(const struct dir_admin *a);
+
+/* Whether two values of an attribute are one; of a DN in any spelling. */
+bool admin_value_same(const char *attr, struct slice a, struct slice b);
+
+/* ---- dir_admin_queue.c: the writes of a change that are made together ---- */
+/* Keeps a write for the end, and change (taken), what the journal is to have of it. ERR_EXISTS: an entry to be added is there. */
+int admin_queue_add(
+    struct dir_admin *a, const struct dir_write *w, struct json *change, char **why_out);
+/* The entry as it will be after what is kept, as dir_read gives it; further attributes may come with it. */
+int admin_queue_read(
+    struct dir_admin *a, const char *dn, const char *const *attrs, struct dir_result **out);
+/* Each into the journal by write_down, then all into the directory. */
+int admin_queue_commit(struct dir_admin *a,
+    int (*write_down)(struct dir_admin *a, const struct json *change, char **why_out),
+    char **why_out);
+/* Whether the journal has something of it. */
+bool admin_queue_was_sent(const struct dir_admin *a);
+void admin_queue_free(struct dir_admin *a);
 
 /* ---- dir_admin_who.c ---- */
 /* What a word of the command line names. */

@@ -21,7 +21,7 @@ enum { TRIES_MAX = 1000 };
 
 static const char *const staff_attrs[] = {"vnStaffId", "uid", "mail", "cn", "displayName", "title",
     "vnAgencyRef", "vnRole", "vnStatus", "vnDecisionRef", "employeeNumber", "vnMailAlias",
-    "vnEpoch", "vnAssignment", "vnAddressHistory", "userCertificate;binary", NULL};
+    "vnEpoch", "vnReadUntil", "vnAssignment", "vnAddressHistory", "userCertificate;binary", NULL};
 
 /* ---- checks ---- */
 

@@ -83,8 +83,8 @@ admin_subject(
 	static const char *const attrs[] = {"objectClass", "vnStaffId", "uid", "mail", "cn", "sn",
 	    "displayName", "displayName;x-fold", "title", "vnAgencyRef", "vnAssignment", "vnRole",
 	    "vnStatus", "vnMailAlias", "vnAddressHistory", "vnEpoch", "vnMailboxId",
-	    "vnPositionCode", "vnValidFrom", "vnValidTo", "roleOccupant", "member", "vnMaySend",
-	    "vnDecisionRef", "userCertificate;binary", NULL};
+	    "vnPositionCode", "vnValidFrom", "vnValidTo", "vnReadUntil", "roleOccupant", "member",
+	    "vnMaySend", "vnDecisionRef", "userCertificate;binary", NULL};
 	struct dir_result *r = NULL;
 	struct buf f;
 	size_t n, at = 0;

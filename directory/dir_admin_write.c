@@ -1,6 +1,7 @@
 /* dir_admin_write.c: the one place where agencies and staff are written: what is so already is left out, the journal has a write before the
- * directory does, and a dry run writes nothing. Runs in congvu. A change of several writes that is cut off stands in the journal without its
- * end; given again, it does what is left. */
+ * directory does, and a dry run writes nothing. Runs in congvu. Where the server has transactions the writes of a change wait for its end and are made all
+ * or none (dir_admin_queue.c); elsewhere each is made at once, a change that is cut off stands in the journal without its end, and given again it
+ * does what is left. */
 #include "config.h"
 
 #include "directory/dir_admin_priv.h"
@@ -97,7 +98,14 @@ admin_begin(
 	replace_str(&a->decision, buf_cstr(&nfc));
 	buf_done(&nfc);
 	a->depth = 1;
+	a->together = !a->dry_run && dir_has_transactions(a->d);
 	return 0;
+}
+
+void
+admin_one_by_one(struct dir_admin *a)
+{
+	a->together = false;
 }
 
 static struct json *
@@ -115,6 +123,21 @@ record(const struct dir_admin *a)
 	return j;
 }
 
+static int
+write_down(struct dir_admin *a, const struct json *change, char **why_out)
+{
+	struct json *j, *value;
+	void *iter = NULL;
+	const char *key;
+
+	if (a->journal == NULL)
+		return 0;
+	j = record(a);
+	while (json_next(change, &iter, &key, &value))
+		json_set_take(j, key, json_share(value));
+	return a->journal->write(a->journal->arg, j, why_out);
+}
+
 int
 admin_end(struct dir_admin *a, int err, bool created, enum change *change_out, char **why_out)
 {
@@ -123,6 +146,15 @@ admin_end(struct dir_admin *a, int err, bool created, enum change *change_out, c
 			*change_out = admin_has_changed(a) ? CHANGE_CHANGED : CHANGE_NONE;
 		return err;
 	}
+	if (a->together && err == 0)
+		err = admin_queue_commit(a, write_down, why_out);
+	if (a->together && err != 0 && !admin_queue_was_sent(a)) {
+		/* nothing of it was made or is in the journal */
+		json_free(a->changes);
+		a->changes = json_arr_new();
+		admin_agency_forget(a);
+	}
+	admin_queue_free(a);
 	if (a->journal != NULL && !a->dry_run) {
 		if (admin_has_changed(a)) {
 			struct json *j = record(a);
@@ -135,6 +167,9 @@ admin_end(struct dir_admin *a, int err, bool created, enum change *change_out, c
 						 : "failed");
 			if (err != 0)
 				json_set_str(j, "error", err_name(err));
+			/* with others than "done" and "unknown": nothing was made */
+			if (a->together)
+				json_set_bool(j, "all_or_none", true);
 			end_err = a->journal->write(a->journal->arg, j, &why);
 			if (end_err != 0 && err == 0) {
 				err = end_err;
@@ -206,25 +241,36 @@ change_new(const char *write, const char *dn)
 	return j;
 }
 
-/* Keeps it for the caller, and in the journal before it is done. */
+/* One write: kept for the caller; in the journal before it is made, at once or at the end of the change. change is taken. */
 static int
-tell(struct dir_admin *a, struct json *change, char **why_out)
+put(struct dir_admin *a, const struct dir_write *w, struct json *change, char **why_out)
 {
-	struct json *j;
-	void *iter = NULL;
-	const char *key;
-	struct json *value;
+	struct json *shared = json_share(change);
+	int err;
 
-	json_push_take(a->changes, json_share(change));
-	if (a->dry_run || a->journal == NULL) {
-		json_free(change);
-		return 0;
+	if (a->together) {
+		err = admin_queue_add(a, w, change, why_out);
+		if (err == 0)
+			json_push_take(a->changes, shared);
+		else
+			json_free(shared);
+		return err;
 	}
-	j = record(a);
-	while (json_next(change, &iter, &key, &value))
-		json_set_take(j, key, json_share(value));
+	json_push_take(a->changes, shared);
+	err = a->dry_run ? 0 : write_down(a, change, why_out);
 	json_free(change);
-	return a->journal->write(a->journal->arg, j, why_out);
+	if (err != 0 || a->dry_run)
+		return err;
+	switch (w->op) {
+	case DIR_WRITE_ADD:
+		return dir_add(a->d, w->dn, w->mods, w->n_mods, why_out);
+	case DIR_WRITE_MODIFY:
+		return dir_modify(a->d, w->dn, w->mods, w->n_mods, why_out);
+	case DIR_WRITE_DELETE:
+		return dir_delete(a->d, w->dn, why_out);
+	default:
+		return dir_move(a->d, w->dn, w->new_parent, why_out);
+	}
 }
 
 /* ---- add and move ---- */
@@ -252,10 +298,7 @@ admin_add(struct dir_admin *a, const char *dn, const struct mods *m, char **why_
 		json_push_take(attrs, one);
 	}
 	json_set_take(change, "attributes", attrs);
-	err = tell(a, change, why_out);
-	if (err == 0 && !a->dry_run)
-		err = dir_add(a->d, dn, m->m, m->n, why_out);
-	return err;
+	return put(a, &(struct dir_write){DIR_WRITE_ADD, dn, m->m, m->n, NULL}, change, why_out);
 }
 
 int
@@ -269,10 +312,8 @@ admin_move(struct dir_admin *a, const char *dn, const char *new_parent, char **w
 	change = change_new("move", dn);
 	json_set_str(change, "new_parent", new_parent);
 	json_set_take(change, "attributes", json_arr_new());
-	err = tell(a, change, why_out);
-	if (err == 0 && !a->dry_run)
-		err = dir_move(a->d, dn, new_parent, why_out);
-	return err;
+	return put(
+	    a, &(struct dir_write){DIR_WRITE_MOVE, dn, NULL, 0, new_parent}, change, why_out);
 }
 
 int
@@ -296,10 +337,7 @@ admin_delete(struct dir_admin *a, const struct dir_entry *e, char **why_out)
 		json_push_take(attrs, one);
 	}
 	json_set_take(change, "attributes", attrs);
-	err = tell(a, change, why_out);
-	if (err == 0 && !a->dry_run)
-		err = dir_delete(a->d, e->dn, why_out);
-	return err;
+	return put(a, &(struct dir_write){DIR_WRITE_DELETE, e->dn, NULL, 0, NULL}, change, why_out);
 }
 
 /* ---- modify ---- */
@@ -316,8 +354,8 @@ is_dn_attr(const char *attr)
 	return false;
 }
 
-static bool
-value_same(const char *attr, struct slice a, struct slice b)
+bool
+admin_value_same(const char *attr, struct slice a, struct slice b)
 {
 	char *x, *y;
 	bool same;
@@ -336,7 +374,7 @@ static bool
 has_value(const char *attr, const struct slice *v, size_t n, struct slice value)
 {
 	for (size_t i = 0; i < n; i++)
-		if (value_same(attr, v[i], value))
+		if (admin_value_same(attr, v[i], value))
 			return true;
 	return false;
 }
@@ -419,7 +457,7 @@ entry_now(struct dir_admin *a, const char *dn, const struct mods *m, struct dir_
 		names[n++] = m->m[i].name;
 	names[n++] = "vnDecisionRef";
 	names[n] = NULL;
-	err = dir_read(a->d, dn, names, out);
+	err = a->together ? admin_queue_read(a, dn, names, out) : dir_read(a->d, dn, names, out);
 	if (err == ERR_NOTFOUND && a->dry_run && admin_has_changed(a))
 		return 0;
 	return err == 0              ? 0
@@ -458,9 +496,8 @@ admin_modify(struct dir_admin *a, const char *dn, const struct mods *m, char **w
 			    &left[n], attrs);
 		change = change_new("modify", dn);
 		json_set_take(change, "attributes", json_share(attrs));
-		err = tell(a, change, why_out);
-		if (err == 0 && !a->dry_run)
-			err = dir_modify(a->d, dn, left, n, why_out);
+		err = put(
+		    a, &(struct dir_write){DIR_WRITE_MODIFY, dn, left, n, NULL}, change, why_out);
 	}
 	json_free(attrs);
 	dir_result_free(r);

@@ -28,6 +28,7 @@ struct dir {
 	size_t n;
 	int fail;
 	int writes_left; /* -1: as many as one likes */
+	bool has_transactions;
 };
 
 struct dir *
@@ -496,6 +497,66 @@ dir_move(struct dir *d, const char *dn, const char *new_parent, char **why_out)
 		free(e->norm);
 		e->norm = dir_dn_norm(e->dn);
 	}
+	return err;
+}
+
+void
+dir_fake_transactions(struct dir *d, bool on)
+{
+	d->has_transactions = on;
+}
+
+bool
+dir_has_transactions(struct dir *d)
+{
+	return d->has_transactions;
+}
+
+static int
+write_one(struct dir *d, const struct dir_write *w, char **why_out)
+{
+	switch (w->op) {
+	case DIR_WRITE_ADD:
+		return dir_add(d, w->dn, w->mods, w->n_mods, why_out);
+	case DIR_WRITE_MODIFY:
+		return dir_modify(d, w->dn, w->mods, w->n_mods, why_out);
+	case DIR_WRITE_DELETE:
+		return dir_delete(d, w->dn, why_out);
+	default:
+		return dir_move(d, w->dn, w->new_parent, why_out);
+	}
+}
+
+int
+dir_write_all(struct dir *d, const struct dir_write *w, size_t n, char **why_out)
+{
+	struct dir *before = dir_fake_new(d->base);
+	int left = d->writes_left, err = 0;
+
+	for (size_t i = 0; i < d->n; i++) {
+		const char **attrs = xcalloc(d->v[i].n_attrs + 1, sizeof(*attrs));
+
+		for (size_t k = 0; k < d->v[i].n_attrs; k++)
+			attrs[k] = d->v[i].attrs[k];
+		dir_fake_add(before, d->v[i].dn, attrs);
+		free(attrs);
+	}
+	d->writes_left = -1;
+	for (size_t i = 0; err == 0 && i < n; i++)
+		err = write_one(d, &w[i], why_out);
+	d->writes_left = left;
+	if (err == 0)
+		err = write_err(d, 0, why_out);
+	if (err != 0) {
+		struct fake_entry *v = d->v;
+		size_t n_now = d->n;
+
+		d->v = before->v;
+		d->n = before->n;
+		before->v = v;
+		before->n = n_now;
+	}
+	dir_close(before);
 	return err;
 }
 

@@ -11,5 +11,7 @@ void dir_fake_add(struct dir *d, const char *dn, const char *const *attrs);
 void dir_fake_fail(struct dir *d, int err);
 /* After n more writes they give ERR_TEMP, undone; -1: they work. */
 void dir_fake_writes(struct dir *d, int n);
+/* From now on it has transactions (dir_write_all), of which each is one write to dir_fake_writes. */
+void dir_fake_transactions(struct dir *d, bool on);
 
 #endif

@@ -1,4 +1,4 @@
-/* dir_ldap.c: dir.h over libldap: searches, password checks, writes, names. With dir_ldap_link.c, which has the connections, and
+/* dir_ldap.c: dir.h over libldap: searches, password checks, names. With dir_ldap_link.c, which has the connections, dir_ldap_write.c and
  * dir_ldap_watch.c the only includer of <ldap.h>. Runs in the worker threads of lookup and in congvu. RFC 4511, RFC 4513, RFC 4514;
  * draft-behera-ldap-password-policy. */
 #include "config.h"
@@ -15,14 +15,6 @@
 #include <string.h>
 
 #include <ldap.h>
-
-static struct berval
-berval_of(struct slice s)
-{
-	/* libldap does not write to what it sends */
-	return (struct berval){
-	    s.len, (char *)(uintptr_t)(s.ptr == NULL ? (const void *)"" : s.ptr)};
-}
 
 static void
 log_failure(const char *op, const char *what, int rc)
@@ -116,10 +108,9 @@ result_copy(LDAP *ld, LDAPMessage *res, struct dir_result **out)
 	return err;
 }
 
-/* One search, tried again on a fresh connection when the old one was dead, and on the next server. */
-static int
-search_rc(struct dir *d, const char *base, int scope, const char *filter, const char *const *attrs,
-    int limit, struct dir_result **out, int *err_out)
+int
+dir_search_rc(struct dir *d, const char *base, int scope, const char *filter,
+    const char *const *attrs, int limit, struct dir_result **out, int *err_out)
 {
 	int rc = LDAP_SERVER_DOWN;
 
@@ -159,7 +150,7 @@ dir_search(struct dir *d, const char *base, const char *filter, const char *cons
     unsigned max, struct dir_result **out)
 {
 	int err = 0;
-	int rc = search_rc(d, base == NULL ? d->base : base, LDAP_SCOPE_SUBTREE, filter, attrs,
+	int rc = dir_search_rc(d, base == NULL ? d->base : base, LDAP_SCOPE_SUBTREE, filter, attrs,
 	    (int)max, out, &err);
 
 	switch (rc) {
@@ -182,7 +173,7 @@ dir_read(struct dir *d, const char *dn, const char *const *attrs, struct dir_res
 {
 	struct dir_result *r = NULL;
 	int err = 0;
-	int rc = search_rc(d, dn, LDAP_SCOPE_BASE, "(objectClass=*)", attrs, 1, &r, &err);
+	int rc = dir_search_rc(d, dn, LDAP_SCOPE_BASE, "(objectClass=*)", attrs, 1, &r, &err);
 
 	if (rc == LDAP_NO_SUCH_OBJECT || rc == LDAP_INVALID_DN_SYNTAX)
 		return ERR_NOTFOUND;
@@ -248,7 +239,8 @@ verify_once(struct dir *d, struct link *l, const char *dn, struct slice password
 {
 	LDAPControl policy = {(char *)(uintptr_t)LDAP_CONTROL_PASSWORDPOLICYREQUEST, {0, NULL}, 0};
 	LDAPControl *ctrls[] = {&policy, NULL}, **answer = NULL;
-	struct berval cred = berval_of(password);
+	/* libldap does not write to what it sends */
+	struct berval cred = {password.len, (char *)(uintptr_t)password.ptr};
 	struct timeval tv = dir_timeval(d);
 	LDAPMessage *res = NULL;
 	int id, rc, code = LDAP_OTHER;
@@ -300,172 +292,6 @@ dir_verify(struct dir *d, const char *dn, struct slice password, struct dir_says
 		return policy_err != 0 ? policy_err : ERR_AUTH;
 	log_failure("bind", dn, rc);
 	return ERR_TEMP;
-}
-
-/* ---- writing ---- */
-
-static LDAPMod **
-mods_make(const struct dir_mod *mods, size_t n)
-{
-	static const int ops[] = {LDAP_MOD_ADD, LDAP_MOD_DELETE, LDAP_MOD_REPLACE};
-	LDAPMod **list = xcalloc(n + 1, sizeof(*list));
-
-	for (size_t i = 0; i < n; i++) {
-		struct berval *values = xcalloc(mods[i].n_values + 1, sizeof(*values));
-		struct berval **pointers = xcalloc(mods[i].n_values + 1, sizeof(*pointers));
-
-		for (size_t j = 0; j < mods[i].n_values; j++) {
-			values[j] = berval_of(mods[i].values[j]);
-			pointers[j] = &values[j];
-		}
-		list[i] = xcalloc(1, sizeof(*list[i]));
-		list[i]->mod_op = ops[mods[i].op] | LDAP_MOD_BVALUES;
-		list[i]->mod_type = (char *)(uintptr_t)mods[i].name;
-		/* an attribute without values: all of them go (RFC 4511 4.6) */
-		list[i]->mod_bvalues = mods[i].n_values == 0 ? NULL : pointers;
-		if (mods[i].n_values == 0) {
-			free(pointers);
-			free(values);
-		}
-	}
-	return list;
-}
-
-static void
-mods_free(LDAPMod **list)
-{
-	for (size_t i = 0; list[i] != NULL; i++) {
-		if (list[i]->mod_bvalues != NULL)
-			free(list[i]->mod_bvalues[0]);
-		free(list[i]->mod_bvalues);
-		free(list[i]);
-	}
-	free(list);
-}
-
-static int
-write_err(struct link *l, int rc, char **why_out)
-{
-	char *diagnostic = NULL;
-	struct buf b;
-
-	if (rc == LDAP_SUCCESS)
-		return 0;
-	if (why_out != NULL) {
-		ldap_get_option(l->ld, LDAP_OPT_DIAGNOSTIC_MESSAGE, &diagnostic);
-		buf_init(&b, 4096);
-		buf_append_str(&b, ldap_err2string(rc));
-		if (diagnostic != NULL && *diagnostic != '\0')
-			buf_appendf(&b, ": %s", diagnostic);
-		*why_out = xstrdup(buf_cstr(&b));
-		buf_done(&b);
-		ldap_memfree(diagnostic);
-	}
-	switch (rc) {
-	case LDAP_ALREADY_EXISTS:
-	case LDAP_CONSTRAINT_VIOLATION:
-	case LDAP_TYPE_OR_VALUE_EXISTS:
-		return ERR_EXISTS;
-	case LDAP_NO_SUCH_OBJECT:
-	case LDAP_NO_SUCH_ATTRIBUTE:
-		return ERR_NOTFOUND;
-	case LDAP_INSUFFICIENT_ACCESS:
-	case LDAP_STRONG_AUTH_REQUIRED:
-		return ERR_DENIED;
-	case LDAP_OBJECT_CLASS_VIOLATION:
-	case LDAP_NAMING_VIOLATION:
-	case LDAP_UNDEFINED_TYPE:
-	case LDAP_INVALID_SYNTAX:
-	case LDAP_INVALID_DN_SYNTAX:
-		return ERR_SYNTAX;
-	default:
-		return dir_rc_is_link_trouble(rc) ? ERR_UNKNOWN : ERR_TEMP;
-	}
-}
-
-enum write_op { WRITE_ADD, WRITE_MODIFY, WRITE_DELETE, WRITE_MOVE };
-
-/* RFC 4511 4.9, with the RDN that the entry has. */
-static int
-move_rc(struct link *l, const char *dn, const char *new_parent)
-{
-	LDAPDN parsed = NULL;
-	char *rdn = NULL;
-	int rc = ldap_str2dn(dn, &parsed, LDAP_DN_FORMAT_LDAPV3);
-
-	if (rc == LDAP_SUCCESS && parsed == NULL)
-		rc = LDAP_INVALID_DN_SYNTAX;
-	if (rc == LDAP_SUCCESS)
-		rc = ldap_rdn2str(parsed[0], &rdn, LDAP_DN_FORMAT_LDAPV3);
-	if (rc == LDAP_SUCCESS)
-		rc = ldap_rename_s(l->ld, dn, rdn, new_parent, 0, NULL, NULL);
-	ldap_memfree(rdn);
-	ldap_dnfree(parsed);
-	return rc;
-}
-
-/* A write is sent once: when the connection is lost on the way, nobody knows whether it was done. A connection that waited
- * in the pool is probed first, so that a server's restart in between is no trouble. */
-static int
-do_write(struct dir *d, enum write_op op, const char *dn, const struct dir_mod *mods, size_t n,
-    const char *new_parent, char **why_out)
-{
-	static const char *const none[] = {LDAP_NO_ATTRS, NULL};
-	struct dir_result *r = NULL;
-	LDAPMod **list = mods_make(mods, n);
-	struct link *l = NULL;
-	uint64_t started;
-	int rc, err, ignored = 0;
-
-	if (d->service.idle != NULL && dir_now_ms() - d->service.idle->since > 30000) {
-		search_rc(d, "", LDAP_SCOPE_BASE, "(objectClass=*)", none, 1, &r, &ignored);
-		dir_result_free(r);
-	}
-	rc = dir_link_get(d, true, &l);
-	if (rc != LDAP_SUCCESS) {
-		err = ERR_TEMP;
-		if (why_out != NULL)
-			*why_out = xstrdup(ldap_err2string(rc));
-		goto out;
-	}
-	started = dir_now_ms();
-	if (op == WRITE_ADD)
-		rc = ldap_add_ext_s(l->ld, dn, list, NULL, NULL);
-	else if (op == WRITE_MODIFY)
-		rc = ldap_modify_ext_s(l->ld, dn, list, NULL, NULL);
-	else if (op == WRITE_MOVE)
-		rc = move_rc(l, dn, new_parent);
-	else
-		rc = ldap_delete_ext_s(l->ld, dn, NULL, NULL);
-	err = write_err(l, rc, why_out);
-	dir_link_put(d, true, false, l, rc, started);
-out:
-	mods_free(list);
-	return err;
-}
-
-int
-dir_add(struct dir *d, const char *dn, const struct dir_mod *mods, size_t n_mods, char **why_out)
-{
-	return do_write(d, WRITE_ADD, dn, mods, n_mods, NULL, why_out);
-}
-
-int
-dir_modify(struct dir *d, const char *dn, const struct dir_mod *mods, size_t n_mods, char **why_out)
-{
-	return do_write(d, WRITE_MODIFY, dn, mods, n_mods, NULL, why_out);
-}
-
-int
-dir_delete(struct dir *d, const char *dn, char **why_out)
-{
-	return do_write(d, WRITE_DELETE, dn, NULL, 0, NULL, why_out);
-}
-
-int
-dir_move(struct dir *d, const char *dn, const char *new_parent, char **why_out)
-{
-	return do_write(d, WRITE_MOVE, dn, NULL, 0, new_parent, why_out);
 }
 
 /* ---- names ---- */

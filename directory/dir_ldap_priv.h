@@ -33,6 +33,7 @@ struct dir {
 	char *base, *bind_dn;
 	struct buf password;
 	unsigned timeout_ms, pool_max;
+	int transactions; /* whether the server has them: 0: not asked yet, 1: yes, -1: no */
 	bool
 	    is_told; /* the caller tells why there is no connection: dir_sign_in, before there are threads */
 	_Atomic size_t watched; /* the server of dir_watch; n_uris: none */
@@ -60,6 +61,10 @@ bool dir_rc_is_link_trouble(int rc);
 /* The result of a search on l: rc, or LDAP_SERVER_DOWN when libldap made a new connection for it, on which nobody was signed in: what
  * nobody may see is not what is not there. */
 int dir_link_rc(const struct link *l, int rc);
+
+/* One search, tried again on a fresh connection when the old one was dead, and on the next server. LDAP result code; *err_out: of copying what was found. */
+int dir_search_rc(struct dir *d, const char *base, int scope, const char *filter,
+    const char *const *attrs, int limit, struct dir_result **out, int *err_out);
 
 struct ldapmsg;
 /* The entry of a search's answer. 0, ERR_NOMEM, ERR_TEMP; what it has so far is dir_result_free's. */

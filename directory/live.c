@@ -35,6 +35,7 @@ enum {
 	FRESH_MS = 3000, /* dir_ldap_watch.c asks for a sign of life each 1.5 s */
 	MEMORY_MAX = 16 << 20,
 	CHANGES = 256,    /* of late */
+	LATER = 3,        /* ticks that a change is kept for being taken in again */
 	SWEEP_MS = 60000, /* where removals are not heard of, everybody is looked at so often */
 };
 
@@ -98,6 +99,8 @@ struct live {
 	atomic_bool is_pending; /* some of these wait */
 	_Atomic uint64_t heard_ms;
 	int event;
+	struct buf later[LATER]; /* keys of changes, by the ticks since */
+	bool later_all;
 	bool poll_only;
 	struct dir_watch_params params;
 };
@@ -524,6 +527,8 @@ live_conn_closed(struct live *v, struct ipc_conn *c)
 
 /* ---- time ---- */
 
+static void later_take(struct live *v);
+
 static void
 on_tick(void *arg)
 {
@@ -543,6 +548,7 @@ on_tick(void *arg)
 		    !p->is_looked_at && !login_memory_has(v->memory, p->account, now_s()))
 			person_drop(v, p);
 	}
+	later_take(v);
 	queue_run(v);
 	loop_timer_set(v->tick, TICK_MS);
 }
@@ -564,6 +570,35 @@ on_key(struct live *v, bool is_subject, const char *key)
 		/* of what a changed entry names, only persons, posts and groups become something by it */
 		if ((!is_subject || d->is_subject) && strcmp(d->key, key) == 0)
 			person_look(v, d->person);
+}
+
+/* Each u8 1 subject, 0 entry; then the key and NUL. */
+static void
+keys_take(struct live *v, const struct buf *keys)
+{
+	for (size_t at = 0; at < keys->len;) {
+		const char *key = (const char *)keys->data + at + 1;
+
+		on_key(v, keys->data[at] != 0, key);
+		at += strlen(key) + 2;
+	}
+}
+
+/* slapd tells of the writes of a transaction before anybody can read them (RFC 5805): whoever was looked at, or signed in, at once may have been read as
+ * they were. So each change is taken in again on two ticks, one to three seconds after it. */
+static void
+later_take(struct live *v)
+{
+	for (size_t i = 1; i < LATER; i++)
+		keys_take(v, &v->later[i]);
+	if (v->later_all) {
+		v->n_changes += CHANGES + 1;
+		look_at_all(v);
+	}
+	v->later_all = false;
+	buf_done(&v->later[LATER - 1]);
+	memmove(v->later + 1, v->later, (LATER - 1) * sizeof(v->later[0]));
+	buf_init(&v->later[0], (size_t)16 << 20);
 }
 
 static void
@@ -604,11 +639,12 @@ on_changes(void *arg, int events)
 		v->n_changes += CHANGES + 1;
 		look_at_all(v);
 	}
-	for (size_t at = 0; !any && at < keys.len;) {
-		const char *key = (const char *)keys.data + at + 1;
-
-		on_key(v, keys.data[at] != 0, key);
-		at += strlen(key) + 2;
+	if (!any)
+		keys_take(v, &keys);
+	if (!any && buf_append_slice(&v->later[0], buf_slice(&keys)) != 0) {
+		buf_done(&v->later[0]); /* too many: everybody, once more */
+		buf_init(&v->later[0], (size_t)16 << 20);
+		v->later_all = true;
 	}
 	buf_done(&keys);
 }
@@ -689,6 +725,8 @@ live_new(struct loop *l, struct work *w, struct dir *d, struct people *p, const 
 	v->queue_tail = &v->queue;
 	buf_init(&v->keys, (size_t)16 << 20);
 	buf_init(&v->raised, (size_t)16 << 20);
+	for (size_t i = 0; i < LATER; i++)
+		buf_init(&v->later[i], (size_t)16 << 20);
 	pthread_mutex_init(&v->lock, NULL);
 	v->is_off = strcmp(how, "off") == 0;
 	v->event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);

@@ -19,7 +19,7 @@ directory_libcvnames_a_CFLAGS = $(AM_CFLAGS) $(IDN_CFLAGS)
 
 # --- libcvldap.a: the wrapper of libldap; its twin for tests is libcvdirfake.a ---
 noinst_LIBRARIES += directory/libcvldap.a
-directory_libcvldap_a_SOURCES = directory/dir.h directory/dir_ldap_priv.h directory/dir_ldap.c directory/dir_ldap_link.c \
+directory_libcvldap_a_SOURCES = directory/dir.h directory/dir_ldap_priv.h directory/dir_ldap.c directory/dir_ldap_link.c directory/dir_ldap_write.c \
 	directory/dir_watch.h directory/dir_ldap_watch.c
 directory_libcvldap_a_CFLAGS = $(AM_CFLAGS) $(LDAP_CFLAGS)
 
@@ -156,7 +156,7 @@ tests_system_lookup_probe_LDADD = directory/libcvlookup.a directory/libcvtoken.a
 noinst_LIBRARIES += directory/libcvdiradmin.a
 directory_libcvdiradmin_a_SOURCES = directory/dir_admin.h directory/dir_admin_priv.h directory/dir_admin.c \
 	directory/dir_admin_agency.c directory/dir_admin_names.c directory/dir_admin_staff.c directory/dir_admin_mail.c directory/dir_admin_password.c directory/dir_admin_app.c \
-	directory/dir_admin_write.c directory/dir_admin_cert.c directory/dir_admin_who.c directory/dir_admin_agency_change.c directory/dir_admin_career.c \
+	directory/dir_admin_write.c directory/dir_admin_queue.c directory/dir_admin_cert.c directory/dir_admin_who.c directory/dir_admin_agency_change.c directory/dir_admin_career.c \
 	directory/dir_admin_assignment.c directory/dir_admin_rights.c directory/dir_admin_officer.c \
 	directory/dir_admin_post.c directory/dir_admin_group.c directory/dir_admin_alias.c directory/dir_admin_delegate.c \
 	directory/dir_admin_import.c directory/dir_dump.h directory/dir_dump_priv.h directory/dir_dump.c directory/dir_dump_json.c

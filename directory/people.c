@@ -198,7 +198,7 @@ static void
 attr_lists_make(struct people *p)
 {
 	size_t n = 0, m = 0, o = 0;
-	const char *login[28], *rcpt[32], *owner[16];
+	const char *login[32], *rcpt[32], *owner[16];
 	const char **func = xcalloc(p->n_roster + 8, sizeof(*func));
 	size_t f = 0;
 
@@ -211,6 +211,7 @@ attr_lists_make(struct people *p)
 	login[n++] = p->a_epoch;
 	login[n++] = p->a_agency;
 	login[n++] = p->a_locked;
+	login[n++] = p->a_read_until;
 	login[n++] = p->a_reset;
 	login[n++] = p->a_policy;
 	login[n++] = p->a_grace;
@@ -313,6 +314,7 @@ strings_load(const struct conf *c, struct people *p)
 	    {"dir_attr_authority", &p->a_authority},
 	    {"dir_attr_agency_abbrev", &p->a_abbrev},
 	    {"dir_attr_locked", &p->a_locked},
+	    {"dir_attr_read_until", &p->a_read_until},
 	    {"dir_app_filter", &p->app_filter},
 	    {"dir_principal_filter", &p->principal_filter},
 	    {"dir_attr_reset", &p->a_reset},
@@ -418,12 +420,12 @@ people_free(struct people *p)
 	    p->sender_filter, p->func_filter, p->group_filter, p->member_filter,
 	    p->delegation_filter, p->class_person, p->class_func, p->class_group, p->a_login,
 	    p->a_account, p->a_func_account, p->a_mail, p->a_alias, p->a_name, p->a_scram,
-	    p->a_cert, p->a_epoch, p->a_agency, p->a_history, p->a_locked, p->a_password_time,
-	    p->a_scram_time, p->a_version, p->a_member_of, p->a_forward, p->a_keep, p->a_reply_text,
-	    p->a_reply_subject, p->a_reply_from, p->a_reply_until, p->a_reply_days, p->a_may_send,
-	    p->a_modified, p->agency_filter, p->a_authority, p->a_abbrev, p->app_filter,
-	    p->principal_filter, p->a_reset, p->a_policy, p->a_grace, p->a_grace_scram,
-	    p->policy_dn};
+	    p->a_cert, p->a_epoch, p->a_agency, p->a_history, p->a_locked, p->a_read_until,
+	    p->a_password_time, p->a_scram_time, p->a_version, p->a_member_of, p->a_forward,
+	    p->a_keep, p->a_reply_text, p->a_reply_subject, p->a_reply_from, p->a_reply_until,
+	    p->a_reply_days, p->a_may_send, p->a_modified, p->agency_filter, p->a_authority,
+	    p->a_abbrev, p->app_filter, p->principal_filter, p->a_reset, p->a_policy, p->a_grace,
+	    p->a_grace_scram, p->policy_dn};
 
 	for (size_t i = 0; i < sizeof(strings) / sizeof(strings[0]); i++)
 		free(strings[i]);
@@ -485,6 +487,19 @@ assignments_take(const struct dir_attr *a, struct person *u)
 	u->n_assignments = l.n;
 }
 
+/* Whether reading is all that the person may; *until_out: until when, in the past where the day is over or none. */
+static bool
+is_reader(const struct people *p, const struct dir_entry *e, int64_t *until_out)
+{
+	struct slice until = dir_entry_value(e, p->a_read_until);
+	int64_t ignored;
+
+	if (until.len == 0)
+		return false;
+	(void)assignment_bounds(slice_of(NULL, 0), until, &ignored, until_out);
+	return true;
+}
+
 static int
 person_make(struct people *p, const struct dir_entry *e, struct person **out)
 {
@@ -496,11 +511,17 @@ person_make(struct people *p, const struct dir_entry *e, struct person **out)
 	const struct dir_attr *assigned = dir_entry_attr(e, "vnAssignment");
 	struct strings l = {0};
 	char account[48];
+	int64_t read_until = 0;
 	int err = people_identities(p, e, &l, &u->is_contested);
 
 	people_account('p', id, account);
 	u->dn = xstrdup(e->dn);
 	u->account = xstrdup(account);
+	if (is_reader(p, e, &read_until)) { /* sends as nobody */
+		strings_free(l.v, l.n);
+		l = (struct strings){0};
+	}
+	u->read_until = read_until;
 	u->addresses = l.v;
 	u->n_addresses = l.n;
 	u->address = xstrdup(l.n == 0 ? "" : l.v[0]);
@@ -567,6 +588,7 @@ login_by(struct people *p, const char *filter, struct slice name, struct person 
 	struct ppolicy_verdict verdict;
 	struct dir_result *r = NULL;
 	bool is_steady = false;
+	int64_t read_until = 0;
 	int err;
 
 	if (name.len == 0 || name.len > 255 || memchr(name.ptr, 0, name.len) != NULL)
@@ -588,6 +610,8 @@ login_by(struct people *p, const char *filter, struct slice name, struct person 
 		log_msg(
 		    LOG_LVL_ERROR, "person_without_account", "%s has no %s", e->dn, p->a_account);
 		err = ERR_NOTFOUND;
+	} else if (err == 0 && is_reader(p, e, &read_until) && read_until <= time(NULL)) {
+		err = ERR_NOTFOUND; /* is over: nobody any more */
 	}
 	if (err == 0)
 		err = people_policy_judge(p, e, &verdict, &is_steady);
@@ -595,7 +619,8 @@ login_by(struct people *p, const char *filter, struct slice name, struct person 
 		err = person_make(p, e, out);
 	if (err == 0) {
 		(*out)->policy = verdict;
-		(*out)->is_steady = is_steady;
+		/* who only reads is asked about each time: what that day ends is no change */
+		(*out)->is_steady = is_steady && (*out)->read_until == 0;
 		(*out)->is_contested = (*out)->is_contested || r->n_entries > 1;
 	}
 	dir_result_free(r);
@@ -639,7 +664,7 @@ people_by_account(struct people *p, struct slice account, struct dir_result **ou
 {
 	bool func = slice_starts(account, "f-");
 	const char *attr = func ? p->a_func_account : p->a_account;
-	const char **attrs = xcalloc(p->n_roster + 2, sizeof(*attrs));
+	const char **attrs = xcalloc(p->n_roster + 5, sizeof(*attrs));
 	struct dir_result *r = NULL;
 	char *filter = NULL, made[48];
 	bool found = false;
@@ -648,6 +673,10 @@ people_by_account(struct people *p, struct slice account, struct dir_result **ou
 	attrs[0] = attr;
 	for (size_t i = 0; i < p->n_roster; i++)
 		attrs[i + 1] = p->roster[i].attr;
+	attrs[p->n_roster + 1] = "vnValidFrom";
+	attrs[p->n_roster + 2] = "vnValidTo";
+	if (!func && *p->a_read_until != '\0')
+		attrs[p->n_roster + 3] = p->a_read_until;
 	if (account.len >= 3 && (func || slice_starts(account, "p-")) && *attr != '\0') {
 		if (asprintf(&filter, "(%s=%%s)", attr) < 0)
 			fatal("out of memory");

@@ -7,6 +7,7 @@
 #include "directory/dir.h"
 #include "directory/ppolicy.h"
 
+#define PEOPLE_READER "lr"     /* what who has left has in the own mailboxes, RFC 4314 */
 #define PEOPLE_GROUP_MAX 10000 /* members of a group, all levels together */
 #define PEOPLE_GROUP_DEPTH 8
 #define PEOPLE_HOPS 200          /* of one recipient */
@@ -36,6 +37,8 @@ struct person {
 	bool is_suspended;    /* found by dir_frozen_filter: policy.state is PPOLICY_FROZEN */
 	bool is_steady; /* policy: nothing but a change ends that it signs in, for PEOPLE_KEEP_S */
 	bool is_contested; /* another entry has a name or address of it too */
+	int64_t
+	    read_until; /* has left, and may read the own mail until then, seconds since 1970, and nothing else; 0: in service */
 	bool keys_are_old; /* the SCRAM keys are of an earlier password */
 	char **addresses;  /* primary first, then aliases; normalized */
 	size_t n_addresses;

@@ -4,6 +4,7 @@
 
 #include "directory/people_priv.h"
 
+#include "directory/assignment.h"
 #include "directory/escape.h"
 #include "lib/err.h"
 #include "lib/log.h"
@@ -79,6 +80,13 @@ named_add(struct people *p, const struct dir_entry *e, const char *attr, const c
 	return err;
 }
 
+static bool
+is_in_force(const struct dir_entry *e)
+{
+	return assignment_when(dir_entry_value(e, "vnValidFrom"), dir_entry_value(e, "vnValidTo"),
+		   time(NULL)) == ASSIGNMENT_NOW;
+}
+
 /* Those that are in force now. */
 static int
 delegated_add(struct people *p, const char *dn, struct people_acl *l)
@@ -98,12 +106,10 @@ delegated_add(struct people *p, const char *dn, struct people_acl *l)
 		err = dir_search(p->d, NULL, buf_cstr(&f), attrs, 0, &r);
 	for (size_t i = 0; err == 0 && i < r->n_entries; i++) {
 		const struct dir_entry *e = &r->entries[i];
-		int64_t until = people_time(dir_entry_value(e, "vnValidTo"));
 		char rights[24] = "";
 		bool ignored = false;
 
-		if (time(NULL) < people_time(dir_entry_value(e, "vnValidFrom")) ||
-		    (until != 0 && time(NULL) >= until))
+		if (!is_in_force(e))
 			continue;
 		people_rights_parse(dir_entry_value(e, "vnRights"), rights, &ignored);
 		err = named_add(p, e, "vnDelegateTo", rights, l);
@@ -111,6 +117,19 @@ delegated_add(struct people *p, const char *dn, struct people_acl *l)
 	dir_result_free(r);
 	buf_done(&f);
 	return err;
+}
+
+/* Who has left has what PEOPLE_READER gives, for as long as that lasts. */
+static void
+owner_add(
+    const struct people *p, const struct dir_entry *e, const char *login, struct people_acl *l)
+{
+	struct slice until = dir_entry_value(e, p->a_read_until);
+
+	if (until.len == 0)
+		ace_add(l, login, "lrswipkxtea");
+	else if (assignment_when(slice_of(NULL, 0), until, time(NULL)) == ASSIGNMENT_NOW)
+		ace_add(l, login, PEOPLE_READER);
 }
 
 int
@@ -125,10 +144,12 @@ people_acl(struct people *p, struct slice account, struct people_acl **out)
 
 		err = identifier_of(p, r->entries[0].dn, &login);
 		if (err == 0 && login != NULL)
-			ace_add(l, login, "lrswipkxtea");
+			owner_add(p, &r->entries[0], login, l);
 		free(login);
 	}
-	for (size_t i = 0; err == 0 && slice_starts(account, "f-") && i < p->n_roster; i++)
+	for (size_t i = 0; err == 0 && slice_starts(account, "f-") && is_in_force(&r->entries[0]) &&
+			   i < p->n_roster;
+	     i++)
 		err = named_add(p, &r->entries[0], p->roster[i].attr, p->roster[i].rights, l);
 	if (err == 0)
 		err = delegated_add(p, r->entries[0].dn, l);

@@ -110,7 +110,8 @@ int
 people_former_counts(
     struct people *p, const struct dir_entry *e, struct slice address, bool *counts_out)
 {
-	int64_t own = address_given_up(dir_entry_attr(e, p->a_history), address);
+	/* a day that is none speaks against whoever's it is: 0 is long ago, INT64_MAX still so */
+	int64_t own = address_given_up(dir_entry_attr(e, p->a_history), address, 0);
 	struct dir_result *r = NULL;
 	int err = 0;
 
@@ -123,7 +124,8 @@ people_former_counts(
 
 		if (strcmp(other->dn_norm, e->dn_norm) != 0 &&
 		    (people_claim(p, other, address) != PEOPLE_CLAIM_NONE ||
-			address_given_up(dir_entry_attr(other, p->a_history), address) >= own))
+			address_given_up(dir_entry_attr(other, p->a_history), address, INT64_MAX) >=
+			    own))
 			*counts_out = false;
 	}
 	dir_result_free(r);

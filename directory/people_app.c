@@ -4,6 +4,7 @@
 
 #include "directory/people_priv.h"
 
+#include "directory/assignment.h"
 #include "directory/escape.h"
 #include "lib/err.h"
 #include "lib/log.h"
@@ -88,7 +89,6 @@ people_app(struct people *p, struct person *u, struct slice id, const char *serv
 	    "authPassword", "vnAppService", "vnValidTo", p->a_version, NULL};
 	struct dir_result *r = NULL;
 	const struct dir_entry *e;
-	int64_t end;
 	struct buf f;
 	int err;
 
@@ -102,9 +102,10 @@ people_app(struct people *p, struct person *u, struct slice id, const char *serv
 	if (err != 0)
 		return ERR_TEMP;
 	e = &r->entries[0];
-	end = r->n_entries == 1 ? people_time(dir_entry_value(e, "vnValidTo")) : 0;
 	if (r->n_entries != 1 || !is_in_branch(p, e) || !is_for(e, service) ||
-	    (end != 0 && time(NULL) >= end) || dir_entry_value(e, "authPassword").len == 0) {
+	    assignment_when(slice_of(NULL, 0), dir_entry_value(e, "vnValidTo"), time(NULL)) !=
+		ASSIGNMENT_NOW ||
+	    dir_entry_value(e, "authPassword").len == 0) {
 		dir_result_free(r);
 		return ERR_NOTFOUND;
 	}

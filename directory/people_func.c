@@ -44,12 +44,20 @@ window_is_past(struct window w)
 	return w.until != 0 && (w.until <= time(NULL) || w.until <= w.from);
 }
 
+static struct window
+window_made(struct slice from, struct slice to)
+{
+	struct window w;
+
+	(void)assignment_bounds(from, to, &w.from, &w.until);
+	return w;
+}
+
 /* Of an entry: vnValidFrom, vnValidTo. */
 static struct window
 window_of(const struct dir_entry *e)
 {
-	return (struct window){people_time(dir_entry_value(e, "vnValidFrom")),
-	    people_time(dir_entry_value(e, "vnValidTo"))};
+	return window_made(dir_entry_value(e, "vnValidFrom"), dir_entry_value(e, "vnValidTo"));
 }
 
 /* What stands for a person: its own DN, its posts and groups, their groups; one DN several times when it does so for several times. */
@@ -173,7 +181,7 @@ assigned_add(const struct person *u, const struct dir_entry *e, struct subjects 
 	for (size_t i = 0; i < u->n_assignments; i++) {
 		struct assignment a;
 		struct slice post = assigned_post(u, i, &a);
-		struct window w = {assignment_time(a.from), assignment_time(a.to)};
+		struct window w = window_made(a.from, a.to);
 
 		if (post.len == 0 || !dir_entry_has_value(e, "vnPositionCode", post))
 			continue;
@@ -653,22 +661,26 @@ people_mailboxes(struct people *p, const struct person *u, struct person_mailbox
 {
 	struct person_mailboxes *m = xcalloc(1, sizeof(*m));
 	struct subjects *s = xcalloc(1, sizeof(*s));
+	bool with_others;
 	int err;
 
 	m->v = xcalloc(PEOPLE_MAILBOXES_MAX, sizeof(*m->v));
 	dep_add(m, u->account);
-	err = subjects_of(p, u, *p->func_filter != '\0' || *p->delegation_filter != '\0', s);
+	/* who has left has nothing else, whatever still names them or their title */
+	with_others =
+	    u->read_until == 0 && (*p->func_filter != '\0' || *p->delegation_filter != '\0');
+	err = subjects_of(p, u, with_others, s);
 	for (size_t i = 0; i < s->n; i++)
 		dep_add(m, s->v[i].norm);
-	if (*p->func_filter != '\0' || *p->delegation_filter != '\0')
+	if (with_others)
 		people_trait_keys(u, trait_dep, m);
 	m->n_subjects = m->n_deps;
 	for (size_t i = 0; i < s->past.n; i++)
 		dep_add(m, s->past.v[i]);
 	m->is_cut = m->is_cut || s->n == SUBJECTS_MAX || s->past.n == SUBJECTS_MAX;
-	if (err == 0)
+	if (err == 0 && with_others)
 		err = rosters_add(p, u, s, m);
-	if (err == 0)
+	if (err == 0 && with_others)
 		err = delegations_add(p, u, s, m);
 	addresses_dep(m, u->addresses, u->n_addresses);
 	for (size_t i = 0; i < m->n; i++)

@@ -21,7 +21,8 @@ struct people {
 	    *a_epoch;
 	char *a_member_of, *a_forward, *a_keep, *a_reply_text, *a_reply_subject, *a_reply_from,
 	    *a_reply_until, *a_reply_days, *a_may_send, *a_authority, *a_abbrev;
-	char *a_agency, *a_history, *a_locked, *a_password_time, *a_scram_time, *a_version;
+	char *a_agency, *a_history, *a_locked, *a_read_until, *a_password_time, *a_scram_time,
+	    *a_version;
 	char **a_member;
 	size_t n_member;
 	struct roster *roster;

@@ -5,6 +5,7 @@
 
 #include "directory/people_priv.h"
 
+#include "directory/assignment.h"
 #include "lib/err.h"
 #include "lib/log.h"
 
@@ -52,12 +53,11 @@ people_reply_read(
     const struct people *p, const struct dir_entry *e, int64_t now, struct people_rcpt *r)
 {
 	struct slice text = dir_entry_value(e, p->a_reply_text);
-	int64_t from = people_time(dir_entry_value(e, p->a_reply_from));
-	int64_t until = people_time(dir_entry_value(e, p->a_reply_until));
 	struct strings l = {0};
 	uint64_t days;
 
-	if (text.len == 0 || (from != 0 && now < from) || (until != 0 && now >= until))
+	if (text.len == 0 || assignment_when(dir_entry_value(e, p->a_reply_from),
+				 dir_entry_value(e, p->a_reply_until), now) != ASSIGNMENT_NOW)
 		return;
 	if (text.len > TEXT_MAX)
 		text.len = TEXT_MAX;

@@ -247,10 +247,12 @@ places_of(const struct person *u, struct places *l)
 
 		assignment_split(slice_str(u->assignments[i]), &f);
 		if (f.agency.len > 0 && !slice_caseeq_str(f.kind, "primary") &&
-		    assignment_when(f.from, f.to, now) != ASSIGNMENT_OVER)
-			place_add(l, (struct place){.agency = f.agency,
-					 .from = assignment_time(f.from),
-					 .until = assignment_time(f.to)});
+		    assignment_when(f.from, f.to, now) != ASSIGNMENT_OVER) {
+			struct place at = {.agency = f.agency};
+
+			(void)assignment_bounds(f.from, f.to, &at.from, &at.until);
+			place_add(l, at);
+		}
 	}
 }
 

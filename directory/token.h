@@ -22,7 +22,8 @@ struct token {
 	int64_t issued, expires; /* seconds since 1970 */
 	uint64_t epoch;
 	unsigned char state[32]; /* lookup's digest of what the person had when it was issued */
-	struct token_share *shares;
+	struct token_share *
+	    shares; /* one of the account itself, without a name: it has those rights alone, not all */
 	size_t n_shares; /* at most TOKEN_SHARES_MAX */
 };
 /* key: 64 hex digits read from fd (whole file). 0 or ERR_SYNTAX, ERR_IO. */

@@ -261,7 +261,14 @@ ticket_make(struct work *w, const struct person *u, const struct person_mailboxe
 	snprintf(t.account, sizeof(t.account), "%s", u->account);
 	snprintf(t.login, sizeof(t.login), "%s", u->login);
 	snprintf(t.address, sizeof(t.address), "%s", u->address);
-	t.shares = xcalloc(PEOPLE_GRANTS_MAX + 1, sizeof(*t.shares));
+	t.shares = xcalloc(PEOPLE_GRANTS_MAX + 2, sizeof(*t.shares));
+	if (u->read_until != 0) { /* a share of the own account: these rights, and not all */
+		struct token_share *s = &t.shares[t.n_shares++];
+
+		snprintf(s->account, sizeof(s->account), "%s", u->account);
+		snprintf(s->rights, sizeof(s->rights), "%s", PEOPLE_READER);
+		s->until = u->read_until;
+	}
 	for (size_t i = 0; i < m->n; i++)
 		for (size_t g = 0; g < m->v[i].n_grants; g++) {
 			struct token_share *s = &t.shares[t.n_shares++];
@@ -309,6 +316,7 @@ state_of(const struct person *u, const struct person_mailboxes *m, unsigned char
 	ipc_put_str(&b, u->address);
 	ipc_put_str(&b, u->name);
 	put_identities(&b, u, m);
+	ipc_put_i64(&b, u->read_until);
 	/* grants, and not what of them holds now: a date that comes changes nothing that the ticket does not say */
 	for (size_t i = 0; i < m->n; i++)
 		for (size_t g = 0; g < m->v[i].n_grants; g++) {
@@ -335,6 +343,8 @@ put_login(struct work *w, const struct person *u, struct buf *b, struct login_fa
 	struct buf ticket;
 	int err = people_mailboxes(w->p.people, u, &m);
 
+	if (u->read_until != 0 && u->read_until < expires)
+		expires = u->read_until;
 	buf_init(&ticket, TOKEN_MAX);
 	if (err == 0)
 		err = state_of(u, m, f->state);
@@ -391,18 +401,19 @@ do_live(struct work *w, struct job *j)
 static bool
 may_administer(const struct token *t, const char *account)
 {
+	bool is_own = strcmp(t->account, account) == 0;
 	int64_t now = time(NULL);
 
-	if (strcmp(t->account, account) == 0)
-		return true;
 	for (size_t i = 0; i < t->n_shares; i++) {
 		const struct token_share *s = &t->shares[i];
 
 		if (strcmp(s->account, account) == 0 && now >= s->from &&
 		    (s->until == 0 || now < s->until) && strchr(s->rights, 'a') != NULL)
 			return true;
+		/* as stored has it: a share of the own account takes the other rights away */
+		is_own = is_own && strcmp(s->account, account) != 0;
 	}
-	return false;
+	return is_own;
 }
 
 static void
@@ -475,6 +486,9 @@ do_auth(struct work *w, struct job *j)
 	if (res == AUTH_MORE) {
 		j->is_more = true;
 		ipc_put_slice(&j->reply, buf_slice(&challenge));
+	} else if (res == AUTH_OK && auth_person(j->auth)->read_until != 0 &&
+		   strcmp(auth_service(j->auth), "imap") != 0) {
+		j->err = ERR_DENIED; /* has left: to read is all there is */
 	} else if (res == AUTH_OK) {
 		auth_grant(w, j, auth_person(j->auth));
 		work_put_end(&j->reply, buf_slice(&challenge), has_final, auth_person(j->auth));

@@ -109,7 +109,8 @@ failed(struct client *c, int err)
 		    "your administrator");
 		break;
 	case ERR_DENIED:
-		reply(c, 535, "5.7.8", "Tài khoản không được phép / The account may not sign in");
+		reply(c, 535, "5.7.8",
+		    "Tài khoản không được phép gửi thư / This account may not send mail");
 		break;
 	case ERR_SYNTAX:
 		reply(c, 501, "5.5.2", "The response cannot be read");

@@ -1,5 +1,6 @@
 /* stored_session.c: who is asking, and what that person may do. Runs in stored. A session exists by its ticket alone; rights are RFC
- * 4314's letters: all of them in the own account, those of the ticket in shared ones. A person whose epoch was raised is let in by
+ * 4314's letters: all of them in the own account, unless the ticket has it among the shares; those of the
+ * ticket in shared ones. A person whose epoch was raised is let in by
  * newer tickets only, and the sessions of older ones end. */
 #include "store/stored_priv.h"
 
@@ -89,7 +90,7 @@ session_rights(struct session_account *sa)
 	int64_t now = now_s();
 	size_t n = 0;
 
-	if (sa->share[0] == '\0')
+	if (sa->share[0] == '\0' && sa->n_grants == 0)
 		return RIGHTS_ALL;
 	/* in RFC 4314's order, each once, whichever grants give it */
 	for (const char *letter = RIGHTS_ALL; *letter != '\0'; letter++)

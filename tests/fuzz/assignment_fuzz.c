@@ -17,6 +17,19 @@ is_within(struct slice part, struct slice v)
 	MUST(part.len == 0 || (part.ptr >= v.ptr && part.ptr + part.len <= v.ptr + v.len));
 }
 
+/* What is no date bounds nothing but "never". */
+static void
+days(struct slice from, struct slice to)
+{
+	int64_t begins, ends;
+	bool known = assignment_bounds(from, to, &begins, &ends);
+
+	MUST(known == ((from.len == 0 || assignment_is_date(from)) &&
+			  (to.len == 0 || assignment_is_date(to))));
+	MUST(known || (ends == 1 && assignment_when(from, to, 1795000000) == ASSIGNMENT_OVER));
+	MUST((to.len == 0 || ends != 0) && begins >= 0);
+}
+
 static void
 one(struct slice v)
 {
@@ -31,7 +44,8 @@ one(struct slice v)
 	is_within(a.to, v);
 	is_within(a.decision, v);
 	MUST(slice_index(a.kind, ';') < 0 && slice_index(a.to, ';') < 0);
-	(void)assignment_when(a.from, a.to, 1795000000);
+	days(a.from, a.to);
+	days(v, a.to);
 	authority_split(v, &may);
 	is_within(may.named, v);
 	is_within(may.from, v);
@@ -64,7 +78,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	for (size_t i = 0; i < may.n; i++)
 		free(may.v[i]);
 	free(may.v);
-	(void)address_given_up(&attr, slice_str("a@b.example"));
+	(void)address_given_up(&attr, slice_str("a@b.example"), 7);
 	while (n > 0) {
 		union {
 			const unsigned char *in;

@@ -90,6 +90,7 @@ BROKEN = "".join([
     group("lon", *["vnStaffId=%06d,ou=people,%s" % (n % 6 + 1, BASE) + "," * 0 for n in range(6)]),
     "".join(group("sau%d" % n, "cn=sau%d,ou=groups,%s" % (n + 1, BASE)) for n in range(10)), group("sau10", person(1)),
     group("quytac", "cn=nobody", extra="vnMemberAgency: H99.98\n"),
+    staff(23, extra="vnAssignment: seconded;H99;;20200101;20261331;2/QĐ\nvnAutoReplyText: x\nvnReadUntil: 20990101000000Z\n"),
     staff(22, extra="vnSigningAuthority: QĐ;KT;20260101;20261331;9/QĐ\nvnSigningAuthority: NQ;TM;20200101;20201231;9/QĐ\n"),
     delegation_ldif("x", person(77)).replace("vnDecisionRef: 1/QĐ\n", "vnValidFrom: 20250101000000Z\nvnValidTo: 20240101000000Z\n"),
     "dn: cn=hr,ou=officers,%s\nobjectClass: organizationalRole\nobjectClass: vnHrOfficer\ncn: hr\nvnHrOf: H99\nvnHrOf: H99.10\nvnHrOf: H98\n\n" % BASE,
@@ -113,7 +114,7 @@ WANTED = {  # what is found, of whom, and a word of it
     # b-luat's by theo-luat; nhom-phu is in a group that a delegation names; of dung-ten its rules name the agency, khong-hop gives nothing
     ("group-title", "cn=theo-luat,", "vnMemberAgency"), ("group-title", "cn=nhom-phu,", "vnMemberAgency"),
     ("delegation-moved", "vnDelegationId=di", "000012 has gone from H99"), ("delegation-left", "vnDelegationId=nghi", "000015"),
-    ("authority", "vnStaffId=000022", "20261331"),
+    ("authority", "vnStaffId=000022", "20261331"), ("assignment", "vnStaffId=000023", "20261331"), ("read-until", "vnStaffId=000023", "vnReadUntil"),
     ("expired", "vnAgencyCode=H99.10,", "20200101"), ("no-agency", "cn=hr,", "H98"), ("officer", "cn=hr,", "H99.02 below")}
 
 
@@ -141,7 +142,7 @@ def test_check_finds_each_fault_and_nothing_else(site):
     missing = {w for w in WANTED if not any(f["check"] == w[0] and f["text"].startswith(w[1]) and w[2] in f["text"] for f in found)}
     more = [f for f in found if not any(f["check"] == w[0] and f["text"].startswith(w[1]) and w[2] in f["text"] for w in WANTED)]
     assert not missing and not more
-    assert "22 people, 5 agencies, 7 posts, 15 mailboxes" in got["findings"][-1]["text"]
+    assert "23 people, 5 agencies, 7 posts, 15 mailboxes" in got["findings"][-1]["text"]
 
 
 def test_repair_fills_in_what_follows_and_nothing_else(site):

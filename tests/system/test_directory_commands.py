@@ -390,6 +390,32 @@ def test_what_an_officer_may_not_is_told_before_anything_is_done(server, agencie
     change(server, "officer", "remove", "can.bo")
 
 
+def test_what_the_server_refuses_within_a_command_undoes_all_of_it(server, agencies, tmp_path):
+    """slapd lets no officer make somebody the security officer (vnRole): found in the last of three writes, of which none is made."""
+    one, two, _ = agencies
+    p, q = person(server, "Doãn Thị Nhân Sự", one), person(server, "Doãn Văn Thư", one)
+    change(server, "post", "assign", one + "-vanthu", q["id"])
+    change(server, "group", "create", "doan-nhom", "--name", "Nhóm", "--agency", one, expect="added")
+    change(server, "group", "add", "doan-nhom", q["id"])
+    secret = tmp_path / "secret"
+    told = server.congvu("officer", "add", "doan.hr", "--who", p["id"], "--agency", one + "," + two, "--out", secret, *QD).stdout
+    dn = next(line.split(": ", 1)[1] for line in told.splitlines() if "cn=doan.hr,ou=officers," in line)
+    was, group = shown(server, q["id"]), answer(server.congvu("group", "show", "doan-nhom", "--json"))
+    got = server.congvu("staff", "transfer", q["id"], "--agency", two, "--role", "security", *QD, "--bind-dn", dn, "--bind-password-file", secret)
+    assert got.returncode == 77 and "nsufficient access" in got.stderr, (got.returncode, got.stderr)
+    assert shown(server, q["id"]) == was and was["mailboxes"] != []
+    assert answer(server.congvu("group", "show", "doan-nhom", "--json")) == group
+    records = answer(server.congvu("directory", "journal", "--json"))
+    assert answer(server.congvu("directory", "journal", "verify", "--json"))["valid"]
+    last = (records["records"] if isinstance(records, dict) else records)[-1]
+    assert last["end"] == "failed" and last["all_or_none"] is True and last["error"] == "denied", last
+    # the same with what she may write
+    done = server.congvu("staff", "transfer", q["id"], "--agency", two, "--role", "staff", *QD, "--bind-dn", dn, "--bind-password-file", secret)
+    assert done.returncode == 0, done.stderr
+    assert shown(server, q["id"])["agency"] == two and shown(server, q["id"])["mailboxes"] == []
+    change(server, "officer", "remove", "doan.hr")
+
+
 def test_no_change_without_its_journal(server, tmp_path):
     conf = tmp_path / "congvu.conf"
     text = server.conf.read_text().replace('"../', '"%s/' % server.dir).replace('"tls/', '"%s/tls/' % server.conf.parent)

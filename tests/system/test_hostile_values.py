@@ -185,6 +185,16 @@ WRONG = [  # attribute, values of a kind that is not meant
     ("SCRAM keys that are none", ["authPassword:: " + b64("SCRAM-SHA-256$x:y$z")], []),
     ("SCRAM keys of a million rounds", ["authPassword:: " + b64("SCRAM-SHA-256$999999999:AAAA$AAAA:AAAA")], []),
     ("assignments that are none", ["vnAssignment: ;;;;;;;;", "vnAssignment: primary", "vnAssignment:: " + b64(";" * 500)], []),
+    ("assignment with a thirteenth month for its end", ["vnAssignment: concurrent;H99;;20200101;20261331;1/QĐ"], []),
+    ("reading until no day", ["vnReadUntil: 20991331000000Z"], []),
+    ("validity until no day", ["vnValidTo: mai"], []),
+    ("a name of one letter a thousand times", ["displayName:: " + b64("\u0323" * 1000)], []),
+    ("an epoch that is no number", ["vnEpoch: -1"], []),
+    ("a status nobody knows", ["vnStatus:: " + b64("active\u200b")], []),
+    ("an agency of metacharacters", ["vnAgencyRef:: " + b64("*)(uid=*")], []),
+    ("history without fields", ["vnAddressHistory: a@b.example;20100101;"], []),
+    ("a forward to nowhere", ["vnForward:: " + b64("\r\nRCPT TO:<x@y>")], []),
+    ("a reply of NUL", ["vnAutoReplyText:: " + b64("a\x00b"), "vnAutoReplyUntil: 20991231000000Z"], []),
     ("certificate that is none", ["userCertificate;binary:: " + b64(b"\x30\x03\x02\x01\x00")], []),
 ]
 

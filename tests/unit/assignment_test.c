@@ -83,6 +83,49 @@ test_days(void **state)
 	assert_int_equal(assignment_time(slice_str("20260101")), now - 7 * 3600);
 }
 
+static void
+bounded(const char *from, const char *to, bool known, int64_t begins, int64_t ends)
+{
+	int64_t f = -1, t = -1;
+
+	assert_int_equal(assignment_bounds(slice_str(from), slice_str(to), &f, &t), known);
+	assert_int_equal(f, begins);
+	assert_int_equal(t, ends);
+}
+
+/* A day that is none is no open end: what has it is over. */
+static void
+test_mistyped(void **state)
+{
+	static const char *const bad[] = {"20261331", "20260230", "2026123", "202612311",
+	    "31/12/2026", "hôm qua", " 20261231", "20261231 ", "20261231000000", "2026-12-31",
+	    "20261231240000Z", "20261231T00Z", "20261231000000+25", "20261231000000.Z",
+	    "20261231000000Zx", "99999999999999999999Z", "-0261231", "20261231000000+0", "0", "Z"};
+	const int64_t now = 1767225600; /* 2026-01-01T00:00:00Z */
+
+	(void)state;
+	setenv("TZ", "UTC", 1);
+	tzset();
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		assert_int_equal(when("", bad[i], now), ASSIGNMENT_OVER);
+		assert_int_equal(when(bad[i], "", now), ASSIGNMENT_OVER);
+		assert_int_equal(when("20200101", bad[i], now), ASSIGNMENT_OVER);
+		bounded("", bad[i], false, 0, 1);
+		bounded(bad[i], "20270101", false, 0, 1);
+	}
+	assert_int_equal(
+	    assignment_when(slice_str(""), slice_of("20270101\0", 9), now), ASSIGNMENT_OVER);
+	/* what other servers write (RFC 4517 3.3.13), and days long past, are dates */
+	bounded("", "", true, 0, 0);
+	bounded("20260101", "20260102", true, now, now + 86400);
+	bounded("20260101000000.0Z", "20260101000030,123Z", true, now, now + 30);
+	bounded("20260101070000+0700", "202601010000Z", true, now, now);
+	bounded("2026010100Z", "20251231200000-0430", true, now, now + 1800);
+	bounded("19500101", "19700101", true, 0, 1);
+	assert_int_equal(when("19500101", "", now), ASSIGNMENT_NOW);
+	assert_int_equal(when("", "19500101", now), ASSIGNMENT_OVER);
+}
+
 static bool
 is_date(const char *v)
 {
@@ -124,6 +167,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_fields),
 	    cmocka_unit_test(test_days),
+	    cmocka_unit_test(test_mistyped),
 	    cmocka_unit_test(test_authority),
 	};
 

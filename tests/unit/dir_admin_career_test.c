@@ -1,6 +1,7 @@
 /* dir_admin_career_test.c: what becomes of somebody who is transferred, frozen, or leaves, and of all that they had: what ends, what stays, and that each of it is told. */
 #include "config.h"
 
+#include "directory/assignment.h"
 #include "lib/err.h"
 #include "lib/log.h"
 
@@ -112,7 +113,7 @@ test_leave_ends_everything(void **state)
 	OK(dir_admin_delegate_grant(w->a, &g, &c, &why));
 	OK(dir_admin_post_assign(w->a, &p, &c, &why));
 	OK(dir_admin_alias(w->a, "1", "tvb@tinhmau.example", true, QD, &c, &why));
-	OK(dir_admin_leave(w->a, "binhtv@tinhmau.example", QD, &c, &why));
+	OK(dir_admin_leave(w->a, "binhtv@tinhmau.example", NULL, QD, &c, &why));
 	assert_true(world_has(w, ONE, "vnStatus", "closed"));
 	assert_true(world_has(w, ONE, "vnEpoch", "2"));
 	assert_false(world_has(w, ONE, "mail", NULL));
@@ -127,6 +128,51 @@ test_leave_ends_everything(void **state)
 	FAILS(dir_admin_alias(w->a, "3", "binhtv@tinhmau.example", true, QD, &c, &why), ERR_EXISTS);
 	FAILS(dir_admin_alias(w->a, "3", "tvb@tinhmau.example", true, QD, &c, &why), ERR_EXISTS);
 	FAILS(dir_admin_freeze(w->a, "1", true, QD, &c, &why), ERR_GONE);
+	world_free(w);
+}
+
+static void
+test_reading_after_leave(void **state)
+{
+	struct world *w = world_new();
+	struct dir_result *r = NULL;
+	enum change c;
+	char *why = NULL, *before, *after;
+
+	(void)state;
+	before = world_dump(w);
+	FAILS(dir_admin_leave(w->a, "1", "2020-01-01", QD, &c, &why), ERR_SYNTAX);
+	FAILS(dir_admin_leave(w->a, "1", "mai", QD, &c, &why), ERR_SYNTAX);
+	after = world_dump(w);
+	assert_string_equal(before, after);
+	free(before);
+	free(after);
+	OK(dir_admin_leave(w->a, "1", "2099-06-30", QD, &c, &why));
+	assert_int_equal(c, CHANGE_CHANGED);
+	assert_true(world_has(w, ONE, "vnStatus", "closed"));
+	assert_true(world_has(w, ONE, "vnEpoch", "2"));
+	assert_false(world_has(w, ONE, "mail", NULL));
+	/* the last day is one of reading: the first moment behind it, in UTC */
+	OK(dir_admin_staff_show(w->a, "1", &r, &why));
+	assert_int_equal(assignment_time(dir_entry_value(&r->entries[0], "vnReadUntil")),
+	    assignment_time(slice_str("20990701")));
+	dir_result_free(r);
+	/* said again without a day nothing changes; a later day opens no session, a nearer one ends them */
+	OK(dir_admin_leave(w->a, "1", NULL, QD, &c, &why));
+	assert_int_equal(c, CHANGE_NONE);
+	OK(dir_admin_leave(w->a, "1", "2099-12-31", QD, &c, &why));
+	assert_int_equal(c, CHANGE_CHANGED);
+	assert_true(world_has(w, ONE, "vnEpoch", "2"));
+	OK(dir_admin_leave(w->a, "1", "2098-12-31", QD, &c, &why));
+	assert_true(world_has(w, ONE, "vnEpoch", "3"));
+	OK(dir_admin_leave(w->a, "1", "", QD, &c, &why));
+	assert_false(world_has(w, ONE, "vnReadUntil", NULL));
+	assert_true(world_has(w, ONE, "vnEpoch", "4"));
+	OK(dir_admin_leave(w->a, "1", "", QD, &c, &why));
+	assert_int_equal(c, CHANGE_NONE);
+	/* without a word, leave_read_days: none */
+	OK(dir_admin_leave(w->a, "2", NULL, QD, &c, &why));
+	assert_false(world_has(w, TWO, "vnReadUntil", NULL));
 	world_free(w);
 }
 
@@ -334,13 +380,13 @@ test_a_freeze_ends_nothing_and_says_what_goes_on(void **state)
 	assert_string_equal(fate(w, "delegation-given", "Lê Thị Hoa"), "stays");
 	assert_string_equal(fate(w, "delegation-taken", "Vũ Hải Đăng"), "stays");
 	assert_int_equal(open_delegations(w, "(&(objectClass=vnDelegation)(vnStatus=active))"), 4);
-	OK(dir_admin_leave(w->a, "1", QD, &c, &why));
+	OK(dir_admin_leave(w->a, "1", NULL, QD, &c, &why));
 	assert_string_equal(fate(w, "delegation-given", "Vũ Hải Đăng"), "ends");
 	assert_string_equal(fate(w, "delegation-taken", "Vũ Hải Đăng"), "ends");
 	assert_string_equal(fate(w, "group", "tinh"), "ends");
 	assert_int_equal(open_delegations(w, "(&(objectClass=vnDelegation)(vnStatus=active))"), 0);
 	/* of who has left there is nothing more to tell */
-	OK(dir_admin_leave(w->a, "1", QD, &c, &why));
+	OK(dir_admin_leave(w->a, "1", NULL, QD, &c, &why));
 	assert_int_equal(json_len(dir_admin_effects(w->a)), 0);
 	world_free(w);
 }
@@ -475,6 +521,7 @@ main(void)
 	    cmocka_unit_test(test_a_clerk_goes_elsewhere_in_a_role),
 	    cmocka_unit_test(test_nothing_begins_that_is_over),
 	    cmocka_unit_test(test_leave_ends_everything),
+	    cmocka_unit_test(test_reading_after_leave),
 	    cmocka_unit_test(test_a_transfer_ends_what_stood_on_the_old_place),
 	    cmocka_unit_test(test_a_post_at_the_new_agency_goes_on),
 	    cmocka_unit_test(test_a_transfer_that_was_cut_off),

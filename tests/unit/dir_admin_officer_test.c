@@ -123,7 +123,7 @@ test_an_officer_does_not_end_herself(void **state)
 	for (int dry = 1; dry >= 0; dry--) {
 		dir_admin_set_dry_run(w->a, dry);
 		REFUSED(w, dir_admin_freeze(w->a, "1", true, QD, &c, &why), ERR_DENIED, "your own");
-		REFUSED(w, dir_admin_leave(w->a, "1", QD, &c, &why), ERR_DENIED, "your own");
+		REFUSED(w, dir_admin_leave(w->a, "1", NULL, QD, &c, &why), ERR_DENIED, "your own");
 		REFUSED(w, dir_admin_transfer(w->a, "1", &away, &c, &why), ERR_DENIED, "your own");
 		REFUSED(
 		    w, dir_admin_return(w->a, "1", "H9.2", QD, &c, &why), ERR_DENIED, "your own");
@@ -152,7 +152,7 @@ test_a_dry_run_knows_whose_people_they_are(void **state)
 	sign_in(w);
 	dir_admin_set_dry_run(w->a, true);
 	REFUSED(w, dir_admin_freeze(w->a, "3", true, QD, &c, &why), ERR_DENIED, "H9.2");
-	REFUSED(w, dir_admin_leave(w->a, "3", QD, &c, &why), ERR_DENIED, "H9.2");
+	REFUSED(w, dir_admin_leave(w->a, "3", NULL, QD, &c, &why), ERR_DENIED, "H9.2");
 	REFUSED(w, dir_admin_post_assign(w->a, &assign, &c, &why), ERR_DENIED, "H9.2");
 	REFUSED(w, dir_admin_group_create(w->a, &group, &c, &why), ERR_DENIED, "H9.2");
 	OK(dir_admin_freeze(w->a, "2", true, QD, &c, &why));

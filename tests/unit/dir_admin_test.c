@@ -24,7 +24,7 @@ do_transfer(struct world *w, enum change *c, char **why)
 static int
 do_leave(struct world *w, enum change *c, char **why)
 {
-	return dir_admin_leave(w->a, "binhtv@tinhmau.example", QD, c, why);
+	return dir_admin_leave(w->a, "binhtv@tinhmau.example", NULL, QD, c, why);
 }
 
 static int
@@ -245,6 +245,93 @@ test_cut_off_and_given_again(void **state)
 	}
 }
 
+/* On a server with transactions: the same comes of it, by the same writes; when the last step fails, or any write would be refused, nothing does. */
+static void
+test_together(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < N_CHANGES; i++) {
+		struct world *w = world_new();
+		char *why = NULL, *wanted, *got, *before;
+		size_t wrote, made;
+		enum change c;
+		int err;
+
+		assert_int_equal(changes[i].fn(w, &c, &why), 0);
+		wanted = world_dump(w);
+		made = json_len(dir_admin_changes(w->a));
+		world_free(w);
+		w = world_new();
+		dir_fake_transactions(w->dir, true);
+		before = world_dump(w);
+		/* the server goes before the end: it is told as failed, and nothing is made */
+		dir_fake_writes(w->dir, 0);
+		err = changes[i].fn(w, &c, &why);
+		if (err != ERR_TEMP)
+			fail_msg("%s: %s (%s)", changes[i].name, err_name(err), why);
+		free(why);
+		why = NULL;
+		got = world_dump(w);
+		assert_string_equal(before, got);
+		free(got);
+		wrote = journal_count(w, "write", NULL);
+		assert_int_equal(wrote, made);
+		assert_int_equal(journal_count(w, "end", "failed"), 1);
+		assert_int_equal(journal_count(w, "all_or_none", NULL), 1);
+		/* one step, whole */
+		dir_fake_writes(w->dir, 1);
+		if (changes[i].fn(w, &c, &why) != 0)
+			fail_msg("%s: %s", changes[i].name, why);
+		assert_int_equal(c, changes[i].first);
+		assert_int_equal(json_len(dir_admin_changes(w->a)), made);
+		assert_int_equal(journal_count(w, "end", "done"), 1);
+		got = world_dump(w);
+		assert_string_equal(wanted, got);
+		free(got);
+		dir_fake_writes(w->dir, -1);
+		if (changes[i].fn(w, &c, &why) != 0)
+			fail_msg("%s again: %s", changes[i].name, why);
+		assert_int_equal(c, CHANGE_NONE);
+		free(before);
+		free(wanted);
+		world_free(w);
+	}
+}
+
+/* What is found to be wrong after a write was thought of leaves no trace, neither there nor in the journal. */
+static void
+test_together_nothing_of_what_is_refused(void **state)
+{
+	static const char *const who[] = {"hoalt"};
+	struct world *w = world_new();
+	char *why = NULL, *before, *after;
+	enum change c = 99;
+
+	(void)state;
+	dir_fake_transactions(w->dir, true);
+	dir_admin_set_dry_run(w->a, false);
+	before = world_dump(w);
+	ENTRY(w, "vnPositionCode=H9.1-x,vnAgencyCode=H9.1,ou=agencies,o=x", "objectClass",
+	    "vnPosition", "vnPositionCode", "H9.1-x");
+	free(before);
+	before = world_dump(w);
+	FAILS(dir_admin_post_create(w->a,
+		  &(struct post_create){"H9.1-y", "H9.1", "Y", "binhtv@tinhmau.example", QD}, &c,
+		  &why),
+	    ERR_EXISTS);
+	after = world_dump(w);
+	assert_string_equal(before, after);
+	assert_int_equal(json_len(w->journal), 0);
+	assert_int_equal(json_len(dir_admin_changes(w->a)), 0);
+	/* and the next one is a change of its own */
+	OK(dir_admin_group_members(w->a, "ban", true, who, 1, QD, &c, &why));
+	assert_int_equal(c, CHANGE_CHANGED);
+	assert_int_equal(journal_count(w, "write", NULL), 1);
+	free(before);
+	free(after);
+	world_free(w);
+}
+
 /* ---- what they do ---- */
 
 static void
@@ -447,7 +534,7 @@ test_hostile_words(void **state)
 		const struct agency_add add = {
 		    .code = word, .name = "Tên", .abbrev = "T", .kind = "dept", .decision = QD};
 
-		REFUSED(dir_admin_leave(w->a, word, QD, &c, &why));
+		REFUSED(dir_admin_leave(w->a, word, NULL, QD, &c, &why));
 		REFUSED(dir_admin_post_assign(w->a, &p, &c, &why));
 		REFUSED(dir_admin_group_create(w->a, &g, &c, &why));
 		REFUSED(dir_admin_agency_add(w->a, &add, &c, &why));
@@ -583,7 +670,8 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {cmocka_unit_test(test_again_changes_nothing),
 	    cmocka_unit_test(test_dry_run_writes_nothing_and_tells_all),
-	    cmocka_unit_test(test_cut_off_and_given_again),
+	    cmocka_unit_test(test_cut_off_and_given_again), cmocka_unit_test(test_together),
+	    cmocka_unit_test(test_together_nothing_of_what_is_refused),
 	    cmocka_unit_test(test_an_agency_moves_by_another_decision_each_time),
 	    cmocka_unit_test(test_an_agency_is_renamed_before_what_is_called_after_it),
 	    cmocka_unit_test(test_an_address_is_free_after_ten_years),

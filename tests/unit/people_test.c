@@ -786,6 +786,94 @@ test_by_rule(void **state)
 	assert_int_equal(targets("m-all@tinhmau.example", 0), 1);
 }
 
+/* An end that was mistyped is no open end: of an assignment, a group, a mailbox, a delegation, an app password and a reply. */
+static void
+test_mistyped_days_give_nothing(void **state)
+{
+	struct person_mailboxes *m = NULL;
+	struct people_rcpt *r = NULL;
+	struct people_acl *acl = NULL;
+	struct person *u = NULL;
+
+	(void)state;
+	ENTRY("vnStaffId=86" PEOPLE, "objectClass", "vnCivilServant", "vnStaffId", "86", "uid",
+	    "sai", "mail", "sai@tinhmau.example", "vnStatus", "active", "vnAgencyRef", "S.1",
+	    "vnAssignment", "concurrent;S.2;;20200101;20261331;1/QD", "vnAssignment",
+	    "seconded;S.3;S-post;20209901;;1/QD", "vnAutoReplyText", "x", "vnAutoReplyUntil",
+	    "mai");
+	ENTRY("vnPositionCode=S-post,o=x", "vnPositionCode", "S-post", "roleOccupant",
+	    "vnStaffId=86" PEOPLE);
+	ENTRY("vnMailboxId=s-post,o=x", "objectClass", "vnFunctionalMailbox", "vnMailboxId",
+	    "s-post", "mail", "s-post@tinhmau.example", "vnHolder", "vnPositionCode=S-post,o=x");
+	RULED("s-two", "vnMemberAgency", "S.2");
+	RULED("s-three", "vnMemberAgency", "S.3");
+	RULED("s-one", "vnMemberAgency", "S.1");
+	RULED("s-ends", "vnMemberAgency", "S.1", "vnValidTo", "20261331000000Z");
+	ENTRY("vnMailboxId=s-box,o=x", "objectClass", "vnFunctionalMailbox", "vnMailboxId", "s-box",
+	    "mail", "s-box@tinhmau.example", "vnHolder", "vnStaffId=86" PEOPLE, "vnValidTo",
+	    "31.12.2099");
+	ENTRY("vnDelegationId=s,o=x", "objectClass", "vnDelegation", "vnDelegator",
+	    "vnStaffId=1" PEOPLE, "vnDelegateTo", "vnStaffId=86" PEOPLE, "vnRights", "lr send",
+	    "vnValidFrom", "20200101000000Z", "vnValidTo", "20991331000000Z");
+	assert_int_equal(people_login(people, slice_str("sai"), &u), 0);
+	assert_int_equal(people_mailboxes(people, u, &m), 0);
+	assert_int_equal(m->n, 1);
+	assert_non_null(box_of(m, "f-s-one"));
+	person_mailboxes_free(m);
+	person_free(u);
+	assert_int_equal(people_rcpt(people, slice_str("sai@tinhmau.example"), &r), 0);
+	assert_null(r->reply);
+	people_rcpt_free(r);
+	assert_int_equal(people_acl(people, slice_str("f-s-box"), &acl), 0);
+	assert_int_equal(acl->n, 0);
+	people_acl_free(acl);
+}
+
+/* Who has left reads until a day, and has nothing else, by whatever name or rule. */
+static void
+test_reading_after_leaving(void **state)
+{
+	struct person_mailboxes *m = NULL;
+	struct people_acl *acl = NULL;
+	struct person *u = NULL;
+	int64_t t = time(NULL);
+
+	(void)state;
+#define GONE(id, until)                                                                           \
+	ENTRY("vnStaffId=" id PEOPLE, "objectClass", "vnCivilServant", "vnStaffId", id, "uid",    \
+	    "nghi" id, "mail", "nghi" id "@tinhmau.example", "vnStatus", "closed", "vnAgencyRef", \
+	    "N.1", "title", "Nghỉ", "vnReadUntil", until)
+	GONE("190", stamp(500));
+	GONE("191", stamp(-5));
+	GONE("192", "20991331000000Z");
+	RULED("n-rule", "vnMemberAgency", "N.1");
+	ENTRY("vnMailboxId=n-box,o=x", "objectClass", "vnFunctionalMailbox", "vnMailboxId", "n-box",
+	    "mail", "n-box@tinhmau.example", "vnHolder", "vnStaffId=190" PEOPLE);
+	assert_int_equal(people_login(people, slice_str("nghi190"), &u), 0);
+	assert_true(u->read_until >= t + 500 && u->read_until <= t + 502);
+	assert_int_equal(u->n_addresses, 0);
+	assert_string_equal(u->account, "p-190");
+	assert_int_equal(people_mailboxes(people, u, &m), 0);
+	assert_int_equal(m->n, 0);
+	assert_false(people_may_send(u, m, slice_str("nghi190@tinhmau.example")));
+	person_mailboxes_free(m);
+	person_free(u);
+	assert_int_equal(people_login(people, slice_str("nghi191"), &u), ERR_NOTFOUND);
+	assert_int_equal(people_login(people, slice_str("nghi192"), &u), ERR_NOTFOUND);
+	assert_int_equal(people_login_or_frozen(people, slice_str("nghi192"), &u), ERR_NOTFOUND);
+	assert_int_equal(people_acl(people, slice_str("p-190"), &acl), 0);
+	assert_int_equal(acl->n, 1);
+	assert_string_equal(acl->v[0].rights, "lr");
+	people_acl_free(acl);
+	assert_int_equal(people_acl(people, slice_str("p-191"), &acl), 0);
+	assert_int_equal(acl->n, 0);
+	people_acl_free(acl);
+	/* nobody in service becomes a reader by a frozen state */
+	ENTRY("vnStaffId=193" PEOPLE, "objectClass", "vnCivilServant", "vnStaffId", "193", "uid",
+	    "nghi193", "vnStatus", "suspended", "vnReadUntil", stamp(500));
+	assert_int_equal(people_login(people, slice_str("nghi193"), &u), ERR_NOTFOUND);
+}
+
 /* However many assignments are over, those of today count. */
 static void
 past_places(size_t n_past)
@@ -1182,6 +1270,8 @@ main(void)
 	    cmocka_unit_test(test_by_date),
 	    cmocka_unit_test(test_kept),
 	    cmocka_unit_test(test_by_rule),
+	    cmocka_unit_test(test_mistyped_days_give_nothing),
+	    cmocka_unit_test(test_reading_after_leaving),
 	    cmocka_unit_test(test_past_places),
 	    cmocka_unit_test(test_epochs_at_the_cap),
 	    cmocka_unit_test(test_a_kind_of_thousands),
