@@ -51,6 +51,8 @@ struct dir_result {
 	size_t n_entries;
 };
 void dir_result_free(struct dir_result *r); /* NULL accepted */
+/* Leaves the first n entries. */
+void dir_entries_drop(struct dir_result *r, size_t n);
 /* The attribute by name, ASCII case-insensitive, options included; NULL when the entry has none. Borrowed. */
 const struct dir_attr *dir_entry_attr(const struct dir_entry *e, const char *name);
 /* Its first value; empty when none. Borrowed. */

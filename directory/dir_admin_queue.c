@@ -242,6 +242,25 @@ admin_queue_read(
 
 /* ---- the end ---- */
 
+/* What was there when the change was thought of and is not at its end: somebody else was quicker. */
+static int
+commit_all(struct dir_admin *a, const struct dir_write *w, size_t n, char **why_out)
+{
+	char *why = NULL;
+	int err = dir_write_all(a->d, w, n, &why);
+
+	if (err == ERR_NOTFOUND) {
+		err = admin_fail(why_out, ERR_CONFLICT,
+		    "%s: it was changed by somebody else meanwhile; nothing was done: give the "
+		    "command again",
+		    why == NULL ? "" : why);
+		free(why);
+	} else if (err != 0) {
+		*why_out = why;
+	}
+	return err;
+}
+
 int
 admin_queue_commit(struct dir_admin *a,
     int (*write_down)(struct dir_admin *a, const struct json *change, char **why_out),
@@ -263,7 +282,7 @@ admin_queue_commit(struct dir_admin *a,
 		      : w->op == DIR_WRITE_DELETE ? dir_delete(a->d, w->dn, why_out)
 						  : dir_move(a->d, w->dn, w->new_parent, why_out);
 	else if (err == 0 && n > 1)
-		err = dir_write_all(a->d, w, n, why_out);
+		err = commit_all(a, w, n, why_out);
 	free(w);
 	return err;
 }

@@ -7,24 +7,33 @@
 #include <string.h>
 #include <strings.h>
 
+static void
+entry_done(struct dir_entry *e)
+{
+	for (size_t j = 0; j < e->n_attrs; j++) {
+		free(e->attrs[j].name);
+		for (size_t k = 0; k < e->attrs[j].n_values; k++)
+			free((void *)(uintptr_t)e->attrs[j].values[k].ptr);
+		free(e->attrs[j].values);
+	}
+	free(e->attrs);
+	free(e->dn);
+	free(e->dn_norm);
+}
+
+void
+dir_entries_drop(struct dir_result *r, size_t n)
+{
+	while (r->n_entries > n)
+		entry_done(&r->entries[--r->n_entries]);
+}
+
 void
 dir_result_free(struct dir_result *r)
 {
 	if (r == NULL)
 		return;
-	for (size_t i = 0; i < r->n_entries; i++) {
-		struct dir_entry *e = &r->entries[i];
-
-		for (size_t j = 0; j < e->n_attrs; j++) {
-			free(e->attrs[j].name);
-			for (size_t k = 0; k < e->attrs[j].n_values; k++)
-				free((void *)(uintptr_t)e->attrs[j].values[k].ptr);
-			free(e->attrs[j].values);
-		}
-		free(e->attrs);
-		free(e->dn);
-		free(e->dn_norm);
-	}
+	dir_entries_drop(r, 0);
 	free(r->entries);
 	free(r);
 }

@@ -198,7 +198,7 @@ static void
 attr_lists_make(struct people *p)
 {
 	size_t n = 0, m = 0, o = 0;
-	const char *login[32], *rcpt[32], *owner[16];
+	const char *login[32], *rcpt[48], *owner[16];
 	const char **func = xcalloc(p->n_roster + 8, sizeof(*func));
 	size_t f = 0;
 
@@ -246,9 +246,19 @@ attr_lists_make(struct people *p)
 	rcpt[m++] = "vnMemberKind";
 	rcpt[m++] = "vnMemberTitle";
 	rcpt[m++] = "vnMemberRole";
-	for (size_t i = 0; i < p->n_member && m < 32; i++)
+	rcpt[m++] = "vnAssignment";
+	rcpt[m++] = "vnPositionCode";
+	rcpt[m++] = "vnValidFrom";
+	rcpt[m++] = "vnValidTo";
+	for (size_t i = 0; i < p->n_member && m < 40; i++)
 		rcpt[m++] = p->a_member[i];
 	p->attrs_rcpt = people_attr_list(rcpt, m);
+	/* and what rules of groups go by */
+	rcpt[m++] = p->a_agency;
+	rcpt[m++] = "vnConcurrentAgency";
+	rcpt[m++] = "title";
+	rcpt[m++] = "vnRole";
+	p->attrs_rule = people_attr_list(rcpt, m);
 	owner[o++] = "objectClass";
 	owner[o++] = p->a_account;
 	owner[o++] = p->a_func_account;
@@ -438,6 +448,7 @@ people_free(struct people *p)
 	free(p->roster);
 	free(p->attrs_login);
 	free(p->attrs_rcpt);
+	free(p->attrs_rule);
 	free(p->attrs_owner);
 	free(p->attrs_func);
 	free(p->attrs_watch);
@@ -462,8 +473,8 @@ people_is_ours(const struct people *p, struct slice address)
 /* ---- signing in ---- */
 
 /* Those of today and of later before what is over, which alone may find no room. */
-static void
-assignments_take(const struct dir_attr *a, struct person *u)
+void
+people_assignments(const struct dir_attr *a, struct person *u)
 {
 	int64_t now = time(NULL);
 	struct strings l = {0};
@@ -533,7 +544,7 @@ person_make(struct people *p, const struct dir_entry *e, struct person **out)
 	/* a minute of grace: the two are written by two clocks */
 	u->password_set = changed;
 	u->keys_are_old = made != 0 && changed > made + 60;
-	assignments_take(assigned, u);
+	people_assignments(assigned, u);
 	people_traits(p, e, u);
 	l = (struct strings){0};
 	for (size_t i = 0; scram != NULL && i < scram->n_values; i++)

@@ -38,7 +38,8 @@ struct people {
 	struct policy_kept *policies;
 	pthread_mutex_t policies_lock;
 	/* what searches ask for; NULL-terminated; the names are borrowed from above */
-	const char **attrs_login, **attrs_rcpt, **attrs_owner, **attrs_func, **attrs_watch;
+	const char **attrs_login, **attrs_rcpt, **attrs_rule, **attrs_owner, **attrs_func,
+	    **attrs_watch;
 	char *a_modified;
 	/* people_known.c's: what dir_login_filter looks for names in */
 	char *name_attrs[8];
@@ -124,6 +125,9 @@ void people_agencies_free(struct people_agencies *a);
 /* Expands a filter and searches; logs what is wrong with it. */
 int people_search(struct people *p, const char *filter, struct slice name, const char *const *attrs,
     unsigned max, struct dir_result **out);
+
+/* Values of vnAssignment into u, which are its own; a may be NULL. */
+void people_assignments(const struct dir_attr *a, struct person *u);
 
 /* ---- people_rules.c ---- */
 /* u->traits of the person's entry. */

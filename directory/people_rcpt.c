@@ -5,12 +5,14 @@
 
 #include "directory/people_priv.h"
 
+#include "directory/assignment.h"
 #include "directory/escape.h"
 #include "lib/addr.h"
 #include "lib/err.h"
 #include "lib/log.h"
 
 #include <search.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -59,13 +61,90 @@ set_free(struct set *s)
 	tdestroy(s->root, free);
 }
 
+/* ---- who holds a post today ---- */
+
+/* The posts through which somebody (norm: the DN) was met. */
+struct through {
+	char *norm;
+	struct strings posts;
+};
+
+static int
+through_cmp(const void *a, const void *b)
+{
+	const struct through *x = a, *y = b;
+
+	return strcmp(x->norm, y->norm);
+}
+
+static void
+through_free(void *node)
+{
+	struct through *t = node;
+
+	free(t->norm);
+	strings_free(t->posts.v, t->posts.n);
+	free(t);
+}
+
+static void
+through_add(void **root, const char *norm, struct slice post)
+{
+	struct through key = {.norm = (char *)(uintptr_t)norm}, *t;
+	void *node = tfind(&key, root, through_cmp);
+
+	if (node == NULL) {
+		t = xcalloc(1, sizeof(*t));
+		t->norm = xstrdup(norm);
+		if (tsearch(t, root, through_cmp) == NULL)
+			fatal("out of memory");
+	} else {
+		t = *(struct through **)node;
+	}
+	strings_add_take(&t->posts, slice_dup(post), PEOPLE_ASSIGNMENTS_MAX);
+}
+
+/* As people_func.c has it: where the own assignments name the post, these say when; else who is named holds it. */
+static bool
+holds_post(const struct dir_entry *e, const char *post)
+{
+	const struct dir_attr *a = dir_entry_attr(e, "vnAssignment");
+	bool named = false;
+
+	for (size_t i = 0; a != NULL && i < a->n_values; i++) {
+		struct assignment f;
+
+		assignment_split(a->values[i], &f);
+		if (f.post.len == 0 || !slice_caseeq_str(f.post, post))
+			continue;
+		if (assignment_when(f.from, f.to, time(NULL)) == ASSIGNMENT_NOW)
+			return true;
+		named = true;
+	}
+	return !named;
+}
+
+static bool
+holds_any(void *const *root, const struct dir_entry *e)
+{
+	const struct through key = {.norm = e->dn_norm};
+	void *node = tfind(&key, root, through_cmp);
+	const struct through *t = node == NULL ? NULL : *(struct through **)node;
+	bool holds = false;
+
+	for (size_t i = 0; t != NULL && i < t->posts.n && !holds; i++)
+		holds = holds_post(e, t->posts.v[i]);
+	return holds;
+}
+
 /* ---- groups ---- */
 
 struct expansion {
 	struct people *p;
 	struct people_rcpt *r;
 	size_t room;
-	struct set seen;     /* DNs, normalized: members met on any level */
+	struct set seen; /* DNs, normalized: members met on any level; "DN\nPOST" of occupants */
+	void *through;   /* of occupants of posts, struct through */
 	struct set accounts; /* targets */
 	char **level;        /* DNs to fetch now */
 	size_t n_level;
@@ -102,15 +181,34 @@ target_add(struct expansion *x, const struct dir_entry *e, enum people_kind kind
 	return 0;
 }
 
+/* Whether it is to be fetched: not so who was met in the same way before. post: empty for members by name. */
+static bool
+member_note(struct expansion *x, const char *norm, struct slice post)
+{
+	char *key = NULL;
+	bool is_new;
+
+	if (post.len == 0)
+		return set_add(&x->seen, norm);
+	through_add(&x->through, norm, post);
+	if (asprintf(&key, "%s\n%.*s", norm, (int)post.len, (const char *)post.ptr) < 0)
+		fatal("out of memory");
+	is_new = set_add(&x->seen, key);
+	free(key);
+	return is_new;
+}
+
 static int
 members_add(struct expansion *x, const struct dir_entry *e)
 {
+	struct slice post = dir_entry_value(e, "vnPositionCode");
+
 	for (size_t i = 0; i < x->p->n_member; i++) {
 		const struct dir_attr *a = dir_entry_attr(e, x->p->a_member[i]);
 
 		for (size_t j = 0; a != NULL && j < a->n_values; j++) {
 			char *norm = dir_dn_norm((const char *)a->values[j].ptr);
-			bool is_new = norm != NULL && set_add(&x->seen, norm);
+			bool is_new = norm != NULL && member_note(x, norm, post);
 
 			free(norm);
 			if (!is_new)
@@ -149,8 +247,14 @@ static int
 member_take(struct expansion *x, const struct dir_entry *e)
 {
 	enum people_kind kind = people_kind_of(x->p, e);
-	int err = members_add(x, e);
+	int err;
 
+	/* what holds no mailbox today receives for nobody either */
+	if (kind != PEOPLE_PERSON && kind != PEOPLE_FUNCTIONAL &&
+	    assignment_when(dir_entry_value(e, "vnValidFrom"), dir_entry_value(e, "vnValidTo"),
+		time(NULL)) != ASSIGNMENT_NOW)
+		return 0;
+	err = members_add(x, e);
 	if (err == 0 && (kind == PEOPLE_PERSON || kind == PEOPLE_FUNCTIONAL))
 		(void)target_add(x, e, kind);
 	if (err == 0 && kind == PEOPLE_GROUP)
@@ -218,7 +322,8 @@ members_fetch(struct expansion *x, size_t from, size_t to)
 	for (size_t i = 0; err == 0 && i < r->n_entries; i++) {
 		const struct dir_entry *e = &r->entries[i];
 
-		if (set_has(&x->seen, e->dn_norm)) /* else: the same RDN elsewhere */
+		/* else: the same RDN elsewhere, or a post that is not held now */
+		if (set_has(&x->seen, e->dn_norm) || holds_any(&x->through, e))
 			err = member_take(x, e);
 	}
 	dir_result_free(r);
@@ -309,6 +414,7 @@ people_rcpt(struct people *p, struct slice address, struct people_rcpt **out)
 		err = ERR_NOTFOUND; /* a group without members */
 out:
 	set_free(&x.seen);
+	tdestroy(x.through, through_free);
 	set_free(&x.accounts);
 	strings_free(x.level, x.n_level);
 	strings_free(x.next, x.n_next);

@@ -34,7 +34,10 @@ any_of(const struct dir_attr *a, const char *tmpl, struct buf *f)
 	return err;
 }
 
-static const char in_agency[] = "(vnAgencyRef=%s)(vnConcurrentAgency=%s)",
+/* Who may be in an agency: of an assignment its days are looked at afterwards (is_member_today). */
+static const char in_agency[] = "(vnAgencyRef=%s)(vnConcurrentAgency=%s)"
+				"(vnAssignment=seconded;%s;*)(vnAssignment=concurrent;%s;*)",
+		  at_or_beside[] = "(vnAgencyRef=%s)(vnConcurrentAgency=%s)",
 		  at_home[] = "(vnAgencyRef=%s)";
 
 /* Title and role are what the own agency's HR writes: they say nothing of who somebody is at another place. */
@@ -70,10 +73,13 @@ in_agencies(const struct dir_result *agencies, size_t from, const char *tmpl, st
 	int err = 0;
 
 	buf_append_str(f, "(|");
+	/* whoever is somewhere for a time, once: where, is looked at afterwards */
+	if (tmpl == in_agency)
+		buf_append_str(f, "(vnAssignment=seconded;*)(vnAssignment=concurrent;*)");
 	for (size_t i = from; err == 0 && i < agencies->n_entries && i < from + AGENCIES_AT_ONCE;
 	     i++)
-		err = escape_template(tmpl, dir_entry_value(&agencies->entries[i], "vnAgencyCode"),
-		    slice_of(NULL, 0), f);
+		err = escape_template(tmpl == in_agency ? at_or_beside : tmpl,
+		    dir_entry_value(&agencies->entries[i], "vnAgencyCode"), slice_of(NULL, 0), f);
 	buf_append_str(f, ")");
 	return err;
 }
@@ -120,45 +126,12 @@ rules_search(struct people *p, const struct dir_attr *const a[4], const struct d
 	buf_append_str(&f, ")");
 	if (err == 0)
 		err = f.err != 0 ? ERR_LIMIT
-				 : dir_search(p->d, NULL, buf_cstr(&f), p->attrs_rcpt,
-				       PEOPLE_GROUP_MAX, &r);
+				 : dir_search(p->d, NULL, buf_cstr(&f), p->attrs_rule,
+				       2 * PEOPLE_GROUP_MAX, &r);
 	buf_done(&f);
 	if (err == 0)
 		result_join(out, r);
-	return err != 0 ? err : (*out)->n_entries > PEOPLE_GROUP_MAX ? ERR_LIMIT : 0;
-}
-
-int
-people_by_rules(struct people *p, const struct dir_entry *group, struct dir_result **out)
-{
-	static const char *const rules[] = {
-	    "vnMemberAgency", "vnMemberKind", "vnMemberTitle", "vnMemberRole"};
-	const struct dir_attr *a[4];
-	struct dir_result *agencies = NULL, *all = NULL;
-	bool has_any = false;
-	size_t from = 0;
-	int err = 0;
-
-	*out = NULL;
-	for (size_t i = 0; i < 4; i++) {
-		a[i] = dir_entry_attr(group, rules[i]);
-		has_any = has_any || a[i] != NULL;
-	}
-	if (!has_any)
-		return 0;
-	if (a[1] != NULL)
-		err = of_kind(p, a[1], &agencies);
-	/* a kind that no agency is of: nobody */
-	while (err == 0 && (agencies == NULL ? from == 0 : from < agencies->n_entries)) {
-		err = rules_search(p, a, agencies, from, &all);
-		from += AGENCIES_AT_ONCE;
-	}
-	dir_result_free(agencies);
-	if (err == 0)
-		*out = all;
-	else
-		dir_result_free(all);
-	return err;
+	return err != 0 ? err : (*out)->n_entries > 4 * PEOPLE_GROUP_MAX ? ERR_LIMIT : 0;
 }
 
 /* ---- the other way: the groups of a person ---- */
@@ -229,6 +202,13 @@ place_add(struct places *l, struct place at)
 		l->more++;
 }
 
+/* The primary place is vnAgencyRef's to say, and of another kind nobody knows what it means. */
+static bool
+is_second_place(struct slice kind)
+{
+	return slice_caseeq_str(kind, "seconded") || slice_caseeq_str(kind, "concurrent");
+}
+
 /* Those of today and of later: what is over takes no room. */
 static void
 places_of(const struct person *u, struct places *l)
@@ -246,7 +226,7 @@ places_of(const struct person *u, struct places *l)
 		struct assignment f;
 
 		assignment_split(slice_str(u->assignments[i]), &f);
-		if (f.agency.len > 0 && !slice_caseeq_str(f.kind, "primary") &&
+		if (f.agency.len > 0 && is_second_place(f.kind) &&
 		    assignment_when(f.from, f.to, now) != ASSIGNMENT_OVER) {
 			struct place at = {.agency = f.agency};
 
@@ -326,6 +306,22 @@ kinds_look(struct people *p, struct places *l, void (*dep)(void *arg, const char
 	return err;
 }
 
+/* Codes of agencies, in order and borrowed. */
+struct codes {
+	struct slice *v;
+	size_t n;
+};
+
+static int
+code_cmp(const void *x, const void *y)
+{
+	const struct slice *a = x, *b = y;
+	size_t n = a->len < b->len ? a->len : b->len;
+	int c = strncasecmp((const char *)a->ptr, (const char *)b->ptr, n);
+
+	return c != 0 ? c : (a->len > b->len) - (a->len < b->len);
+}
+
 static bool
 has_like(const struct dir_attr *values, struct slice v)
 {
@@ -335,9 +331,19 @@ has_like(const struct dir_attr *values, struct slice v)
 	return values == NULL;
 }
 
+/* Whether a place's agency is of a kind that the group asks for; of_kinds as kinds_look, or the codes of all agencies of them, in order. */
+static bool
+is_of_kind(const struct place *at, const struct dir_attr *kinds, const struct codes *of_kinds)
+{
+	if (of_kinds == NULL || kinds == NULL)
+		return has_like(kinds, slice_str(at->kind));
+	return of_kinds->n > 0 && bsearch(&at->agency, of_kinds->v, of_kinds->n,
+				      sizeof(*of_kinds->v), code_cmp) != NULL;
+}
+
 /* Each time at which one place satisfies the rule of agencies and one that of kinds; with a rule of titles or roles the own agency alone. */
 static void
-group_times(const struct dir_entry *e, const struct places *l,
+group_times(const struct dir_entry *e, const struct places *l, const struct codes *of_kinds,
     void (*fn)(void *arg, const struct dir_entry *group, int64_t from, int64_t until), void *arg)
 {
 	const struct dir_attr *agencies = dir_entry_attr(e, "vnMemberAgency"),
@@ -363,7 +369,7 @@ group_times(const struct dir_entry *e, const struct places *l,
 				continue;
 			if (b->until != 0 && (until == 0 || b->until < until))
 				until = b->until;
-			if (has_like(kinds, slice_str(b->kind)))
+			if (is_of_kind(b, kinds, of_kinds))
 				fn(arg, e, from, until);
 		}
 	}
@@ -379,7 +385,7 @@ people_rule_groups(struct people *p, const struct person *u,
 	int err;
 
 	/* other trees have no such rules */
-	if (u->n_traits == 0 || strcasecmp(p->class_group, "vnMailGroup") != 0)
+	if (u->n_traits + u->n_assignments == 0 || strcasecmp(p->class_group, "vnMailGroup") != 0)
 		return 0;
 	places_of(u, &l);
 	if (l.more > 0)
@@ -402,10 +408,116 @@ people_rule_groups(struct people *p, const struct person *u,
 		if (dir_entry_attr(e, "vnMemberKind") != NULL)
 			err = kinds_look(p, &l, dep, arg);
 		if (err == 0)
-			group_times(e, &l, fn, arg);
+			group_times(e, &l, NULL, fn, arg);
 	}
 	dir_result_free(r);
 	return err == 0 ? 0 : ERR_TEMP;
+}
+
+/* ---- the members of a group ---- */
+
+static void
+codes_of(const struct dir_result *agencies, struct codes *out)
+{
+	out->v = xcalloc(agencies->n_entries + 1, sizeof(*out->v));
+	for (size_t i = 0; i < agencies->n_entries; i++) {
+		struct slice code = dir_entry_value(&agencies->entries[i], "vnAgencyCode");
+
+		if (code.len > 0)
+			out->v[out->n++] = code;
+	}
+	qsort(out->v, out->n, sizeof(*out->v), code_cmp);
+}
+
+static void
+is_now(void *arg, const struct dir_entry *group, int64_t from, int64_t until)
+{
+	int64_t now = time(NULL);
+	bool *found = arg;
+
+	(void)group;
+	*found = *found || (from <= now && (until == 0 || now < until));
+}
+
+/* Whether the person is in the group today, by the same rule as the mailboxes that the group holds. */
+static bool
+is_member_today(const struct people *p, const struct dir_entry *group, const struct dir_entry *e,
+    const struct codes *of_kinds)
+{
+	struct person u = {.account = e->dn};
+	struct places l = {.n = 0};
+	bool found = false;
+
+	people_assignments(dir_entry_attr(e, "vnAssignment"), &u);
+	u.agency = people_text(e, p->a_agency, "");
+	people_traits(p, e, &u);
+	places_of(&u, &l);
+	if (has_trait(&u, member_title, dir_entry_attr(group, "vnMemberTitle")) &&
+	    has_trait(&u, member_role, dir_entry_attr(group, "vnMemberRole")))
+		group_times(group, &l, of_kinds, is_now, &found);
+	strings_free(u.assignments, u.n_assignments);
+	strings_free(u.traits, u.n_traits);
+	free(u.agency);
+	return found;
+}
+
+/* Leaves those of all who are in the group today. */
+static void
+keep_members(const struct people *p, const struct dir_entry *group, const struct codes *of_kinds,
+    struct dir_result *all)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < all->n_entries; i++) {
+		struct dir_entry e = all->entries[i];
+
+		if (!is_member_today(p, group, &e, of_kinds))
+			continue;
+		all->entries[i] = all->entries[n]; /* that one goes with the others of the list */
+		all->entries[n++] = e;
+	}
+	dir_entries_drop(all, n);
+}
+
+int
+people_by_rules(struct people *p, const struct dir_entry *group, struct dir_result **out)
+{
+	static const char *const rules[] = {
+	    "vnMemberAgency", "vnMemberKind", "vnMemberTitle", "vnMemberRole"};
+	const struct dir_attr *a[4];
+	struct dir_result *agencies = NULL, *all = NULL;
+	struct codes of_kinds = {NULL, 0};
+	bool has_any = false;
+	size_t from = 0;
+	int err = 0;
+
+	*out = NULL;
+	for (size_t i = 0; i < 4; i++) {
+		a[i] = dir_entry_attr(group, rules[i]);
+		has_any = has_any || a[i] != NULL;
+	}
+	if (!has_any)
+		return 0;
+	if (a[1] != NULL)
+		err = of_kind(p, a[1], &agencies);
+	/* a kind that no agency is of: nobody */
+	while (err == 0 && (agencies == NULL ? from == 0 : from < agencies->n_entries)) {
+		err = rules_search(p, a, agencies, from, &all);
+		from += AGENCIES_AT_ONCE;
+	}
+	if (err == 0 && all != NULL) {
+		if (agencies != NULL)
+			codes_of(agencies, &of_kinds);
+		keep_members(p, group, &of_kinds, all);
+		err = all->n_entries > PEOPLE_GROUP_MAX ? ERR_LIMIT : 0;
+	}
+	free(of_kinds.v);
+	dir_result_free(agencies);
+	if (err == 0)
+		*out = all;
+	else
+		dir_result_free(all);
+	return err;
 }
 
 /* "vnMemberTitle=giám đốc": without case, as both sides make it. */
@@ -449,7 +561,7 @@ people_trait_keys(const struct person *u, void (*dep)(void *arg, const char *key
 	struct places l = {.n = 0};
 	struct buf key;
 
-	if (u->n_traits == 0)
+	if (u->n_traits + u->n_assignments == 0)
 		return;
 	buf_init(&key, 65536);
 	places_of(u, &l);

@@ -786,6 +786,63 @@ test_by_rule(void **state)
 	assert_int_equal(targets("m-all@tinhmau.example", 0), 1);
 }
 
+/* Mail to a group goes to whom its mailboxes are open today: one rule for both. */
+static void
+test_mail_follows_the_days(void **state)
+{
+	char now[80], later[80], past[80], bad[80], held[80], over[80];
+
+	(void)state;
+	snprintf(now, sizeof(now), "seconded;M.2;;20200101;%s;1/QD", stamp(700));
+	snprintf(later, sizeof(later), "concurrent;M.2;;%s;;1/QD", stamp(700));
+	snprintf(past, sizeof(past), "concurrent;M.2;;20200101;%s;1/QD", stamp(-5));
+	snprintf(bad, sizeof(bad), "seconded;M.2;;20200101;20991331;1/QD");
+	snprintf(held, sizeof(held), "primary;M.1;M-post;20200101;;1/QD");
+	snprintf(over, sizeof(over), "primary;M.1;M-post;20200101;%s;1/QD", stamp(-5));
+	ENTRY("vnAgencyCode=M.2,o=x", "objectClass", "vnAgency", "vnAgencyCode", "M.2",
+	    "vnAgencyKind", "office");
+#define MEMBER(id, ...)                                                                            \
+	ENTRY("vnStaffId=" id PEOPLE, "objectClass", "vnCivilServant", "vnStaffId", id, "uid",     \
+	    "m" id, "mail", "m" id "@tinhmau.example", "vnStatus", "active", "vnAgencyRef", "M.1", \
+	    "title", "Chuyên viên", __VA_ARGS__)
+	MEMBER("201", "vnAssignment", now, "vnAssignment", held);
+	MEMBER("202", "vnAssignment", later, "vnAssignment", over);
+	MEMBER("203", "vnAssignment", past);
+	MEMBER("204", "vnAssignment", bad);
+	MEMBER("205", "vnAssignment", "primary;M.2;;20200101;;1/QD");
+	MEMBER("206", "vnAssignment", "guest;M.2;;20200101;;1/QD");
+	MEMBER("207", "vnRole", "staff");
+	ENTRY("cn=m-agency,o=x", "objectClass", "vnMailGroup", "mail", "m-agency@tinhmau.example",
+	    "vnMemberAgency", "M.2");
+	assert_int_equal(targets("m-agency@tinhmau.example", 0), 1);
+	ENTRY("cn=m-kind,o=x", "objectClass", "vnMailGroup", "mail", "m-kind@tinhmau.example",
+	    "vnMemberKind", "office");
+	assert_int_equal(targets("m-kind@tinhmau.example", 0), 1);
+	/* a title is of the own agency */
+	ENTRY("cn=m-title,o=x", "objectClass", "vnMailGroup", "mail", "m-title@tinhmau.example",
+	    "vnMemberAgency", "M.2", "vnMemberTitle", "Chuyên viên");
+	targets("m-title@tinhmau.example", ERR_NOTFOUND);
+	ENTRY("cn=m-home,o=x", "objectClass", "vnMailGroup", "mail", "m-home@tinhmau.example",
+	    "vnMemberAgency", "M.1", "vnMemberTitle", "chuyên viên");
+	assert_int_equal(targets("m-home@tinhmau.example", 0), 7);
+	/* a group whose days are over has no members */
+	ENTRY("cn=m-over,o=x", "objectClass", "vnMailGroup", "mail", "m-over@tinhmau.example",
+	    "vnMemberAgency", "M.1", "member", "vnStaffId=207" PEOPLE, "vnValidTo", stamp(-5));
+	targets("m-over@tinhmau.example", ERR_NOTFOUND);
+	/* through a post: who holds it today; 207 is named and has no days; by name it is whoever is named */
+	ENTRY("vnPositionCode=M-post,o=x", "objectClass", "vnPosition", "vnPositionCode", "M-post",
+	    "roleOccupant", "vnStaffId=201" PEOPLE, "roleOccupant", "vnStaffId=202" PEOPLE,
+	    "roleOccupant", "vnStaffId=207" PEOPLE);
+	ENTRY("cn=m-post,o=x", "objectClass", "vnMailGroup", "mail", "m-post@tinhmau.example",
+	    "member", "vnPositionCode=M-post,o=x");
+	assert_int_equal(targets("m-post@tinhmau.example", 0), 2);
+	ENTRY("cn=m-deep,o=x", "objectClass", "vnMailGroup", "cn", "m-deep", "member",
+	    "vnStaffId=202" PEOPLE);
+	ENTRY("cn=m-both,o=x", "objectClass", "vnMailGroup", "mail", "m-both@tinhmau.example",
+	    "member", "vnPositionCode=M-post,o=x", "member", "cn=m-deep,o=x");
+	assert_int_equal(targets("m-both@tinhmau.example", 0), 3);
+}
+
 /* An end that was mistyped is no open end: of an assignment, a group, a mailbox, a delegation, an app password and a reply. */
 static void
 test_mistyped_days_give_nothing(void **state)
@@ -1270,6 +1327,7 @@ main(void)
 	    cmocka_unit_test(test_by_date),
 	    cmocka_unit_test(test_kept),
 	    cmocka_unit_test(test_by_rule),
+	    cmocka_unit_test(test_mail_follows_the_days),
 	    cmocka_unit_test(test_mistyped_days_give_nothing),
 	    cmocka_unit_test(test_reading_after_leaving),
 	    cmocka_unit_test(test_past_places),
