@@ -9,6 +9,7 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -128,7 +129,14 @@ static bool
 is_stale(struct ipc_sync *s)
 {
 	struct ipc_frame f;
+	char first;
 	int rc;
+
+	/* as nearly always: nothing came. Room for what may come is made when it does */
+	if (s->ch.in.len == s->ch.in_off && s->ch.n_fds == 0 &&
+	    recv(s->ch.fd, &first, 1, MSG_PEEK | MSG_DONTWAIT) < 0 &&
+	    (errno == EAGAIN || errno == EWOULDBLOCK))
+		return false;
 
 	for (;;) {
 		struct ipc_view v = {s->proto, s->proto->server, ~0u, true, true};
@@ -204,6 +212,16 @@ take_error(const struct ipc_frame *f, struct buf *reply)
 	return r.err != 0 || err >= 0 || err <= ERR_LAST ? ERR_TEMP : err;
 }
 
+/* What was read was copied. An idle connection keeps room for a usual answer, none for a large one. */
+static void
+let_go(struct ipc_sync *s)
+{
+	if (s->ch.in_off == s->ch.in.len && s->ch.in.alloc > 2 * IPC_READ_CHUNK) {
+		buf_done(&s->ch.in);
+		s->ch.in_off = 0;
+	}
+}
+
 int
 ipc_sync_call(struct ipc_sync *s, uint16_t type, const struct buf *payload, int fd,
     unsigned timeout_ms, uint16_t *type_out, struct buf *reply, int *fd_out)
@@ -245,10 +263,11 @@ ipc_sync_call(struct ipc_sync *s, uint16_t type, const struct buf *payload, int 
 	else if (f.fd >= 0)
 		close(f.fd);
 	if (f.type == IPC_ERR)
-		return take_error(&f, reply);
-	if (reply != NULL && buf_append_slice(reply, f.payload) != 0)
-		return reply->err;
-	if (type_out != NULL)
+		rc = take_error(&f, reply);
+	else if (reply != NULL && buf_append_slice(reply, f.payload) != 0)
+		rc = reply->err;
+	else if (type_out != NULL)
 		*type_out = f.type;
-	return 0;
+	let_go(s);
+	return rc;
 }
