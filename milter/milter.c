@@ -34,8 +34,10 @@
 #include <unistd.h>
 
 #define IDLE_S 600
-/* Answers that an MTA need not wait for: whatever is wrong with fields and body is told at the end. */
-#define UNANSWERED (SMFIP_NR_HDR | SMFIP_NR_EOH | SMFIP_NR_BODY)
+/* Answers that an MTA need not wait for: whatever is wrong is told at the end. */
+#define UNANSWERED                                                                     \
+	(SMFIP_NR_CONN | SMFIP_NR_MAIL | SMFIP_NR_RCPT | SMFIP_NR_HDR | SMFIP_NR_EOH | \
+	    SMFIP_NR_BODY)
 #define GATEWAY_NEEDS (SMFIF_CHGBODY | SMFIF_CHGHDRS | SMFIF_ADDHDRS)
 
 struct milter_settings milter_settings;
@@ -97,6 +99,13 @@ on_negotiate(SMFICTX *ctx, unsigned long f0, unsigned long f1, unsigned long f2,
 	return SMFIS_CONTINUE;
 }
 
+/* libmilter wants to hear that there is no answer where none was agreed on. */
+static sfsistat
+go_on(const struct session *s)
+{
+	return s->answers ? SMFIS_CONTINUE : SMFIS_NOREPLY;
+}
+
 static sfsistat
 on_connect(SMFICTX *ctx, char *hostname, _SOCK_ADDR *addr)
 {
@@ -121,7 +130,7 @@ on_connect(SMFICTX *ctx, char *hostname, _SOCK_ADDR *addr)
 	s->no_change = no_change;
 	s->answers = answers;
 	smfi_setpriv(ctx, s);
-	return SMFIS_CONTINUE;
+	return go_on(s);
 }
 
 static sfsistat
@@ -138,23 +147,26 @@ defer(SMFICTX *ctx)
 static sfsistat
 on_envfrom(SMFICTX *ctx, char **argv)
 {
-	int err = cb_envfrom(session_of(ctx), argv[0], macro(ctx, "{auth_authen}"),
-	    macro(ctx, "{tls_version}"), macro(ctx, "i"), macro(ctx, "{cv_release}"));
+	struct session *s = session_of(ctx);
+	int err = cb_envfrom(s, argv[0], macro(ctx, "{auth_authen}"), macro(ctx, "{tls_version}"),
+	    macro(ctx, "i"), macro(ctx, "{cv_release}"));
 
-	return err == 0 ? SMFIS_CONTINUE : defer(ctx);
+	/* without an answer here, its end is deferred: there is no message */
+	if (err != 0)
+		cb_abort(s);
+	return err == 0 || !s->answers ? go_on(s) : defer(ctx);
 }
 
 static sfsistat
 on_envrcpt(SMFICTX *ctx, char **argv)
 {
-	return cb_envrcpt(session_of(ctx), argv[0]) == 0 ? SMFIS_CONTINUE : defer(ctx);
-}
+	struct session *s = session_of(ctx);
+	int err = cb_envrcpt(s, argv[0]);
 
-/* libmilter wants to hear that there is no answer where none was agreed on. */
-static sfsistat
-go_on(const struct session *s)
-{
-	return s->answers ? SMFIS_CONTINUE : SMFIS_NOREPLY;
+	/* a recipient whom no rule would see: without an answer here, the whole mail is deferred */
+	if (err != 0 && !s->answers && s->msg != NULL && s->msg->err == 0)
+		s->msg->err = ERR_NOMEM;
+	return err == 0 || !s->answers ? go_on(s) : defer(ctx);
 }
 
 static sfsistat

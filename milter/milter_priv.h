@@ -29,7 +29,8 @@ struct session {
 	char *client_ip, *tls;
 	bool no_hold;   /* the MTA does not take SMFIF_QUARANTINE */
 	bool no_change; /* it takes no other body: nothing is signed here */
-	bool answers;   /* it waits for an answer to each header field and piece of body */
+	bool
+	    answers; /* it waits for an answer to connection, sender, each recipient, header field and piece of body */
 	struct msg *msg;
 };
 

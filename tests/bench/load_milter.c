@@ -58,6 +58,8 @@ struct session {
 	bool seen; /* what is wanted */
 	bool held;
 	unsigned char *reply;
+	struct buf
+	    out; /* sent once an answer is waited for, or it is large: as MTAs with buffered streams do */
 };
 
 static double
@@ -104,15 +106,22 @@ put_all(int fd, const void *p, size_t n)
 }
 
 static void
+flush(struct session *s)
+{
+	if (s->out.err != 0)
+		fatal("load_milter: a packet is too large");
+	put_all(s->fd, s->out.data, s->out.len);
+	buf_reset(&s->out);
+}
+
+static void
 packet(struct session *s, char cmd, const void *data, size_t n)
 {
-	uint32_t len = htonl((uint32_t)n + 1);
-	char head[5];
-
-	memcpy(head, &len, 4);
-	head[4] = cmd;
-	put_all(s->fd, head, 5);
-	put_all(s->fd, data, n);
+	buf_append_u32(&s->out, (uint32_t)n + 1);
+	buf_append_byte(&s->out, (unsigned char)cmd);
+	buf_append(&s->out, data, n);
+	if (s->out.len >= CHUNK)
+		flush(s);
 }
 
 /* One packet of the filter; its length without the command. */
@@ -122,6 +131,8 @@ reply(struct session *s, size_t *len_out)
 	unsigned char head[4];
 	uint32_t n;
 
+	if (s->out.len > 0)
+		flush(s);
 	if (recv(s->fd, head, 4, MSG_WAITALL) != 4)
 		fatal("load_milter: the filter went away");
 	memcpy(&n, head, 4);
@@ -235,6 +246,7 @@ one(struct session *s, unsigned number)
 		good = ask(s, 'B', T.body.ptr + at,
 		    T.body.len - at < CHUNK ? T.body.len - at : CHUNK, NR_BODY);
 	if (T.hold) {
+		flush(s);
 		pthread_barrier_wait(&T.ready);
 		pthread_barrier_wait(&T.go);
 	}
@@ -259,6 +271,7 @@ work(void *arg)
 	double ms;
 
 	(void)arg;
+	buf_init(&s.out, 4 * CHUNK);
 	negotiate(&s);
 	for (;;) {
 		pthread_mutex_lock(&T.lock);
@@ -272,7 +285,9 @@ work(void *arg)
 		pthread_mutex_unlock(&T.lock);
 	}
 	packet(&s, 'Q', "", 0);
+	flush(&s);
 	close(s.fd);
+	buf_done(&s.out);
 	free(s.reply);
 	return NULL;
 }

@@ -293,14 +293,13 @@ class Milter:
 # ---- a small milter client, for load and kills ----
 
 class Client:
-    def __init__(self, path):
+    def __init__(self, path, offer=0x1fffff):
         self.s = socket.socket(socket.AF_UNIX)
         self.s.settimeout(40)
         self.s.connect(os.path.relpath(path, os.getcwd()))
-        self.packet(b"O", struct.pack(">III", 6, 0x1ff, 0x1fffff))
+        self.packet(b"O", struct.pack(">III", 6, 0x1ff, offer))
         self.steps = struct.unpack(">III", self.reply()[1][:12])[2]
-        self.packet(b"C", b"client.example\0004\0\0" + b"192.0.2.9\0")
-        self.reply()
+        self.ask(b"C", b"client.example\0004\0\0" + b"192.0.2.9\0")
 
     def packet(self, cmd, data=b""):
         self.s.sendall(struct.pack(">I", len(data) + 1) + cmd + data)
@@ -322,15 +321,14 @@ class Client:
     def ask(self, cmd, data=b""):
         """A command, and its answer where one was agreed on (libmilter's SMFIP_NR_*)."""
         self.packet(cmd, data)
-        return (b"c", b"") if self.steps & {b"L": 0x80, b"N": 0x40000, b"B": 0x80000}.get(cmd, 0) else self.reply()
+        unanswered = {b"C": 0x1000, b"M": 0x4000, b"R": 0x8000, b"L": 0x80, b"N": 0x40000, b"B": 0x80000}
+        return (b"c", b"") if self.steps & unanswered.get(cmd, 0) else self.reply()
 
     def message(self, qid, raw, login="binh", rcpts=(b"<b@x.example>",)):
         self.packet(b"D", b"Mi\0" + qid.encode() + b"\0{auth_authen}\0" + login.encode() + b"\0")
-        self.packet(b"M", b"<a@x.example>\0")
-        self.reply()
+        self.ask(b"M", b"<a@x.example>\0")
         for rcpt in rcpts:
-            self.packet(b"R", rcpt + b"\0")
-            self.reply()
+            self.ask(b"R", rcpt + b"\0")
         head, _, body = raw.partition(b"\r\n\r\n")
         for line in head.replace(b"\r\n ", b"\n ").replace(b"\r\n\t", b"\n\t").split(b"\r\n"):
             name, _, value = line.partition(b":")
@@ -547,6 +545,24 @@ def register(m, certs):
     official("REG6", b"44444")
     last = [r for r in read_log(m.log) if r["event"] == "verdict" and r["qid"] == "REG6"][0]
     assert last["decision"]["rule"] == "P15", last["decision"]
+
+
+def mtas_that_wait(m):
+    """An MTA that takes an answer to each command gets it (from libmilter). What went wrong before the end is told there: a recipient too many is not let through."""
+    raw = b"From: dan@citizen.example\r\nSubject: x\r\n\r\nxin chao\r\n"
+    many = [b"<r%d@y.example>" % i for i in range(10001)]
+    unanswered = 0x1000 | 0x4000 | 0x8000 | 0x80 | 0x40000 | 0x80000
+    want = {}
+    for name, offer in (("WAITS", 0x7f), ("QUICK", 0x1fffff)):
+        c = Client(m.sock, offer)
+        assert c.steps & unanswered == offer & unanswered, c.steps
+        for qid, rcpts, rule in (("1", [b"<b@y.example>"], ""), ("MANY", many, "T04"), ("2", [b"<b@y.example>"], ""), ("ALL", many[:-1], "")):
+            cmd, data = c.message(name + qid, raw, login="", rcpts=rcpts)
+            assert cmd == (b"y" if rule else b"c") and (not rule or data.startswith(b"451 4.3.1 T04 ")), (name, qid, cmd, data)
+            want[name + qid] = rule
+        c.s.close()
+    rules = {r["qid"]: r["decision"]["rule"] for r in read_log(m.log) if r["event"] == "verdict" and r["qid"] in want}
+    assert rules == want, rules
 
 
 def huge_headers(m):
@@ -794,6 +810,7 @@ def main():
         check("kill_filter", lambda: killed(m, "congvu-milter-filter"))
         check("large_record", lambda: large_record(m))
         check("register", lambda: register(m, certs))
+        check("mtas_that_wait", lambda: mtas_that_wait(m))
         check("huge_headers", lambda: huge_headers(m))
         check("ledger_is_stuck", lambda: ledger_is_stuck(m))
         check("slow_scan", lambda: slow_scan(m))
