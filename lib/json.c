@@ -10,6 +10,8 @@
 #include <jansson.h>
 #include <string.h>
 
+#define DUMP_ROOM 4096
+
 static json_t *
 in(const struct json *j)
 {
@@ -92,7 +94,13 @@ json_str_new(struct slice s)
 	size_t i = 0, n, from = 0;
 	json_t *j;
 
+	while (i < s.len && (n = utf8_len(s.ptr + i, s.len - i)) > 0)
+		i += n;
+	if (i == s.len)
+		return out_or_die(
+		    json_stringn_nocheck(s.len > 0 ? (const char *)s.ptr : "", s.len));
 	buf_init(&b, s.len * 3 + 1);
+	i = 0;
 	while (i < s.len) {
 		n = utf8_len(s.ptr + i, s.len - i);
 		if (n == 0) {
@@ -313,6 +321,10 @@ append_cb(const char *p, size_t n, void *arg)
 static int
 dump(const struct json *j, size_t flags, struct buf *out)
 {
+	/* most texts are of some thousand octets: one piece of memory, not seven */
+	if (out->cap - out->len >= DUMP_ROOM && out->alloc - out->len < DUMP_ROOM &&
+	    buf_reserve(out, DUMP_ROOM) != NULL)
+		buf_commit(out, 0);
 	if (json_dump_callback(in(j), append_cb, out, flags | JSON_SORT_KEYS | JSON_ENCODE_ANY) !=
 	    0)
 		return out->err != 0 ? out->err : ERR_NOMEM;
