@@ -5,14 +5,17 @@
 
 #include "lib/err.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/time.h>
 #include <sysexits.h>
 #include <unistd.h>
 
+#define READ_MAX 65536 /* octets; larger messages are mapped */
 #define SEALS (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)
 
 static void
@@ -44,6 +47,27 @@ set_deadline(unsigned ms)
 	setitimer(ITIMER_REAL, &t, NULL);
 }
 
+/* A small one is read: mapping it, its pages and letting go of them cost more. */
+static int
+read_message(int fd, size_t size, struct slice *out)
+{
+	unsigned char *p = malloc(size);
+	size_t at = 0;
+	ssize_t n;
+
+	while (p != NULL && at < size && (n = pread(fd, p + at, size - at, (off_t)at)) != 0) {
+		if (n < 0 && errno != EINTR)
+			break;
+		at += n > 0 ? (size_t)n : 0;
+	}
+	if (p == NULL || at < size) {
+		free(p);
+		return p == NULL ? ERR_NOMEM : ERR_IO;
+	}
+	*out = slice_of(p, size);
+	return 0;
+}
+
 static int
 map_message(int fd, struct slice *out)
 {
@@ -56,6 +80,8 @@ map_message(int fd, struct slice *out)
 	*out = (struct slice){NULL, 0};
 	if (st.st_size == 0)
 		return 0;
+	if (st.st_size <= READ_MAX)
+		return read_message(fd, (size_t)st.st_size, out);
 	p = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
 	if (p == MAP_FAILED)
 		return ERR_NOMEM;
@@ -71,8 +97,10 @@ unmap(struct slice s)
 		void *p;
 	} u = {.c = s.ptr};
 
-	if (s.len > 0)
+	if (s.len > READ_MAX)
 		munmap(u.p, s.len);
+	else
+		free(u.p);
 }
 
 int
