@@ -117,13 +117,23 @@ rule_protected_from(const struct rule_facts *f, struct buf *detail)
 bool
 rule_protected_header(const struct rule_facts *f, struct buf *detail)
 {
-	if (findings_has_note(f->scan, "hp_subject_differs"))
-		buf_append_str(detail, "Subject");
-	else if (findings_has_note(f->scan, "hp_from_differs") && !rule_enforced(f))
-		buf_append_str(detail, "From");
-	else
-		return false;
-	return true;
+	static const struct {
+		const char *note, *field;
+	} fields[] = {{"hp_subject_differs", "Subject"}, {"hp_to_differs", "To"},
+	    {"hp_cc_differs", "Cc"}, {"hp_date_differs", "Date"}, {"hp_from_differs", "From"}};
+	bool any = false;
+	size_t i;
+
+	for (i = 0; i < sizeof fields / sizeof *fields; i++) {
+		/* of a From that our own rule refuses M10 tells */
+		if (!findings_has_note(f->scan, fields[i].note) ||
+		    (slice_eq_str(slice_str(fields[i].field), "From") && rule_enforced(f)))
+			continue;
+		buf_append_str(detail, any ? ", " : "");
+		buf_append_str(detail, fields[i].field);
+		any = true;
+	}
+	return any;
 }
 
 bool

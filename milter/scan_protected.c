@@ -1,12 +1,14 @@
 /* scan_protected.c: header fields that stand inside the signed content (header protection), beside those outside, which anybody on the way can
  * change. Runs in milter-scan. Three forms: RFC 9788 (hp= of the payload's Content-Type), its forerunner (protected-headers="v1", Thunderbird and
- * others), and a signed message/rfc822 with forwarded=no (RFC 8551 3.1). Facts only: notes hp_from_differs and hp_subject_differs. */
+ * others), and a signed message/rfc822 with forwarded=no (RFC 8551 3.1). Facts only: notes hp_from_differs, hp_subject_differs, hp_to_differs, hp_cc_differs,
+ * hp_date_differs. */
 #include "config.h"
 
 #include "milter/scan_priv.h"
 
 #include "lib/addr.h"
 #include "lib/arena.h"
+#include "lib/date.h"
 
 enum { ADDRESSES_MAX = 100, ARENA_CAP = 1 << 20, TEXT_MAX = 4096 };
 
@@ -36,12 +38,12 @@ find_protected(struct slice payload, struct arena *a, struct slice *header_out)
 }
 
 static const struct addr *
-mailboxes(struct slice header, struct arena *a, bool *readable)
+mailboxes(struct slice header, const char *name, struct arena *a, bool *readable)
 {
 	struct addr *list = NULL;
 	struct hdr_field f;
 
-	*readable = hdr_find(header, "From", 0, &f) && hdr_count(header, "From") == 1 &&
+	*readable = hdr_find(header, name, 0, &f) && hdr_count(header, name) == 1 &&
 		    addr_list_parse(f.body, ADDRESSES_MAX, a, &list, NULL) == 0;
 	return list;
 }
@@ -78,8 +80,8 @@ compare_from(
     struct scan_ctx *c, struct slice outer, struct slice inner, struct slice path, struct arena *a)
 {
 	bool outer_ok, inner_ok;
-	const struct addr *shown = mailboxes(outer, a, &outer_ok);
-	const struct addr *meant = mailboxes(inner, a, &inner_ok);
+	const struct addr *shown = mailboxes(outer, "From", a, &outer_ok);
+	const struct addr *meant = mailboxes(inner, "From", a, &inner_ok);
 	const struct addr *x;
 
 	/* a From that cannot be read, or stands twice, is no protection; that it is missing inside is allowed by older forms */
@@ -102,13 +104,13 @@ compare_from(
 
 /* White space apart, which folding changes. */
 static void
-subject_text(struct slice header, struct buf *out)
+field_text(struct slice header, const char *name, struct buf *out)
 {
 	struct hdr_field f;
 	struct buf text;
 
 	buf_init(&text, 65536);
-	if (hdr_find(header, "Subject", 0, &f))
+	if (hdr_find(header, name, 0, &f))
 		hdr_decode(f.body, &text);
 	for (size_t i = 0; i < text.len && out->len < TEXT_MAX; i++)
 		if (text.data[i] > ' ')
@@ -125,13 +127,67 @@ compare_subject(struct scan_ctx *c, struct slice outer, struct slice inner, stru
 		return;
 	buf_init(&shown, TEXT_MAX + 1);
 	buf_init(&meant, TEXT_MAX + 1);
-	subject_text(outer, &shown);
-	subject_text(inner, &meant);
+	field_text(outer, "Subject", &shown);
+	field_text(inner, "Subject", &meant);
 	if (hdr_count(inner, "Subject") > 1 || !slice_eq(buf_slice(&shown), buf_slice(&meant)))
 		findings_note(c->f, "hp_subject_differs", NOTE_WARN, path,
 		    "the signed Subject is not the one outside");
 	buf_done(&shown);
 	buf_done(&meant);
+}
+
+static bool
+same_text(struct slice outer, struct slice inner, const char *name)
+{
+	struct buf shown, meant;
+	bool same;
+
+	buf_init(&shown, TEXT_MAX + 1);
+	buf_init(&meant, TEXT_MAX + 1);
+	field_text(outer, name, &shown);
+	field_text(inner, name, &meant);
+	same = slice_eq(buf_slice(&shown), buf_slice(&meant));
+	buf_done(&shown);
+	buf_done(&meant);
+	return same;
+}
+
+/* Whom it is to: the same mailboxes, in whatever order and with whatever names. More than are compared so, or none that can be read, as text. */
+static void
+compare_rcpts(struct scan_ctx *c, struct slice outer, struct slice inner, const char *name,
+    const char *note, struct slice path, struct arena *a)
+{
+	const struct addr *shown, *meant;
+	bool outer_ok, inner_ok, same;
+
+	if (hdr_count(inner, name) == 0)
+		return;
+	shown = mailboxes(outer, name, a, &outer_ok);
+	meant = mailboxes(inner, name, a, &inner_ok);
+	same =
+	    outer_ok && inner_ok
+		? lacking(shown, meant, a) == NULL && lacking(meant, shown, a) == NULL
+		: hdr_count(inner, name) == hdr_count(outer, name) && same_text(outer, inner, name);
+	if (!same)
+		findings_note(
+		    c->f, note, NOTE_WARN, path, "the signed %s is not the one outside", name);
+}
+
+static void
+compare_date(struct scan_ctx *c, struct slice outer, struct slice inner, struct slice path)
+{
+	int64_t shown = 0, meant = 0;
+	struct hdr_field f;
+	bool readable;
+	int zone;
+
+	if (!hdr_find(inner, "Date", 0, &f))
+		return;
+	readable = date_rfc5322_parse(f.body, &meant, &zone) == 0 &&
+		   hdr_find(outer, "Date", 0, &f) && date_rfc5322_parse(f.body, &shown, &zone) == 0;
+	if (readable ? shown != meant : !same_text(outer, inner, "Date"))
+		findings_note(c->f, "hp_date_differs", NOTE_WARN, path,
+		    "the signed Date is not the one outside");
 }
 
 void
@@ -147,6 +203,9 @@ scan_protected(struct scan_ctx *c, struct slice outer, struct slice payload, str
 	if (find_protected(payload, a, &inner)) {
 		compare_from(c, outer, inner, path, a);
 		compare_subject(c, outer, inner, path);
+		compare_rcpts(c, outer, inner, "To", "hp_to_differs", path, a);
+		compare_rcpts(c, outer, inner, "Cc", "hp_cc_differs", path, a);
+		compare_date(c, outer, inner, path);
 	}
 	arena_free(a);
 }

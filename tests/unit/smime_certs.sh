@@ -109,7 +109,12 @@ protected hpold.bin '; protected-headers="v1"'
 protected hpnone.bin ''
 { printf 'Content-Type: message/rfc822; forwarded=no\r\n\r\n'; cat hpnone.bin; } >hpwrap.bin
 printf 'From: eve@x.example\r\nContent-Type: text/plain; hp=clear\r\n\r\nkính gửi\r\n' >hpeve.bin
-for n in hp hpold hpwrap hpeve hpnone; do
+{
+	printf 'From: manager@x.example\r\nTo: "Nguyen, A" <a@x.example>, b@x.example\r\nCc: c@x.example\r\n'
+	printf 'Date: Sat, 21 Nov 2026 01:00:00 +0000\r\nContent-Type: text/plain; hp=clear\r\n\r\nkính gửi\r\n'
+} >hpall.bin
+sed 's/21 Nov/20 Nov/' hpall.bin >hpdate.bin
+for n in hpall hpdate hp hpold hpwrap hpeve hpnone; do
 	openssl cms -sign -binary -in $n.bin -outform DER -out $n.der -signer manager.pem -inkey k1.key -md sha256 -nodetach
 done
 openssl cms -sign -binary -in hp.bin -outform DER -out hpclear.der -signer manager.pem -inkey k1.key -md sha256
