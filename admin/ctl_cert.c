@@ -350,6 +350,8 @@ print_judged(const struct json *judged, const struct cert_scope *scope, const ch
 	print_field(_("key"), json_str(json_get(judged, "key")), SHOWN_LATIN);
 	print_field(_("for encryption"),
 	    slice_str(json_bool(json_get(judged, "encrypts")) ? _("yes") : _("no")), SHOWN_TEXT);
+	print_field(_("for signatures"),
+	    slice_str(json_bool(json_get(judged, "signs")) ? _("yes") : _("no")), SHOWN_TEXT);
 	print_word(_("chain"), json_str(json_get(judged, "chain")));
 	print_word(_("revocation"), json_str(json_get(rev, "state")));
 	buf_init(&refused, 2048);

@@ -149,7 +149,7 @@ holder_fail(struct ctl *c, const struct cert_item *i, int err, char *why)
 
 /* What approving brings with it beyond encryption. */
 static void
-warn(struct ctl *c, const struct cert_holder *h, bool encrypts)
+warn(struct ctl *c, const struct cert_holder *h, bool encrypts, bool signs)
 {
 	if (c->json)
 		return;
@@ -158,7 +158,10 @@ warn(struct ctl *c, const struct cert_holder *h, bool encrypts)
 		    _("congvu cert: the certificate names a former address of %s alone: mail "
 		      "programs may refuse to encrypt to %s with it\n"),
 		    h->id, h->mail);
-	if (h->is_mailbox && h->n_certs == 0)
+	if (!signs)
+		fprintf(stderr, "%s",
+		    _("congvu cert: it is for encryption alone: no mail can be signed with it\n"));
+	if (h->is_mailbox && h->n_certs == 0 && signs)
 		fprintf(stderr,
 		    _("congvu cert: it is the first certificate of %s: from now on official mail "
 		      "of this mailbox must be signed with it (P09)\n"),
@@ -365,7 +368,8 @@ cert_approve(struct ctl *c, const struct cert_args *a)
 	if (rc == 0)
 		rc = find_holder(&p);
 	if (rc == 0)
-		warn(c, &p.holder, json_bool(json_get(p.judged, "encrypts")));
+		warn(c, &p.holder, json_bool(json_get(p.judged, "encrypts")),
+		    json_bool(json_get(p.judged, "signs")));
 	if (rc == 0)
 		rc = write_it(&p, true, "cert_approve", "cert_published", CERT_PUBLISHED);
 	if (rc == 0)

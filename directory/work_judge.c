@@ -7,6 +7,7 @@
 #include "directory/lookup_client.h"
 #include "directory/people_priv.h"
 #include "lib/addr.h"
+#include "lib/client_cert.h"
 #include "lib/err.h"
 #include "lib/log.h"
 
@@ -41,6 +42,20 @@ put_strings(struct buf *b, char **v, size_t n)
 	ipc_put_u32(b, (uint32_t)n);
 	for (size_t i = 0; i < n; i++)
 		ipc_put_str(b, v[i]);
+}
+
+/* The certificates that mail may be signed with (P09): those for encryption alone bind nobody to sign with them. */
+static void
+put_keys(struct buf *b, const struct people_owner *o)
+{
+	uint32_t n = 0;
+
+	for (size_t i = 0; o != NULL && i < o->n_certs; i++)
+		n += client_cert_signs(o->certs[i]);
+	ipc_put_u32(b, n);
+	for (size_t i = 0; o != NULL && i < o->n_certs; i++)
+		if (client_cert_signs(o->certs[i]))
+			ipc_put_slice(b, o->certs[i]);
 }
 
 static int
@@ -100,9 +115,7 @@ work_sender(const struct work_params *w, struct job *j)
 	ipc_put_u32(&j->reply, o == NULL ? 0 : (uint32_t)o->n_addresses);
 	for (size_t i = 0; o != NULL && i < o->n_addresses; i++)
 		ipc_put_str(&j->reply, o->addresses[i]);
-	ipc_put_u32(&j->reply, o == NULL ? 0 : (uint32_t)o->n_certs);
-	for (size_t i = 0; o != NULL && i < o->n_certs; i++)
-		ipc_put_slice(&j->reply, o->certs[i]);
+	put_keys(&j->reply, o);
 	ipc_put_u32(&j->reply, o == NULL ? 0 : (uint32_t)o->n_current);
 	put_strings(&j->reply, o == NULL ? NULL : o->authorities, o == NULL ? 0 : o->n_authorities);
 	put_strings(&j->reply, symbols, n_symbols);

@@ -6,6 +6,7 @@
 
 #include "lib/err.h"
 
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -156,6 +157,21 @@ client_cert_done(struct client_cert *c)
 	for (size_t i = 0; i < c->n; i++)
 		free(c->addresses[i]);
 	c->n = 0;
+}
+
+bool
+client_cert_signs(struct slice der)
+{
+	const unsigned char *p = der.ptr;
+	X509 *cert = der.len <= LONG_MAX ? d2i_X509(NULL, &p, (long)der.len) : NULL;
+	bool signs = true;
+
+	if (cert != NULL && (X509_get_extension_flags(cert) & EXFLAG_KUSAGE) != 0)
+		signs =
+		    (X509_get_key_usage(cert) & (KU_DIGITAL_SIGNATURE | KU_NON_REPUDIATION)) != 0;
+	X509_free(cert);
+	ERR_clear_error();
+	return signs;
 }
 
 int64_t

@@ -28,5 +28,7 @@ int client_cert_check(
 void client_cert_done(struct client_cert *c);
 /* Until when a certificate (DER) is valid, seconds since 1970; 0: it is none. Nothing else of it is looked at. */
 int64_t client_cert_not_after(struct slice der);
+/* False: its key usage is for encryption alone. What cannot be read is no such certificate. */
+bool client_cert_signs(struct slice der);
 
 #endif

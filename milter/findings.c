@@ -12,7 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define WIRE_VERSION 5
+#define WIRE_VERSION 6
 #define ADDRESSES_MAX 32
 
 void
@@ -22,16 +22,13 @@ findings_init(struct findings *f, struct arena *a)
 	f->arena = a;
 }
 
-struct find_sig *
-findings_add_sig(struct findings *f)
+static struct find_sig *
+append_sig(struct findings *f, struct find_sig **p)
 {
-	struct find_sig **p = &f->sigs, *s;
+	struct find_sig *s = arena_alloc(f->arena, sizeof *s);
 
-	s = f->n_sigs < FINDINGS_SIGS_MAX ? arena_alloc(f->arena, sizeof *s) : NULL;
-	if (s == NULL) {
-		f->truncated = true;
+	if (s == NULL)
 		return NULL;
-	}
 	s->status = SIG_BAD;
 	s->coverage = SIG_PARTIAL;
 	s->rev = REV_UNCHECKED;
@@ -40,7 +37,27 @@ findings_add_sig(struct findings *f)
 	while (*p != NULL)
 		p = &(*p)->next;
 	*p = s;
-	f->n_sigs++;
+	return s;
+}
+
+struct find_sig *
+findings_add_sig(struct findings *f)
+{
+	struct find_sig *s = f->n_sigs < FINDINGS_SIGS_MAX ? append_sig(f, &f->sigs) : NULL;
+
+	if (s == NULL)
+		f->truncated = true;
+	else
+		f->n_sigs++;
+	return s;
+}
+
+struct find_sig *
+findings_add_other(struct findings *f)
+{
+	struct find_sig *s = f->n_others < FINDINGS_OTHERS_MAX ? append_sig(f, &f->others) : NULL;
+
+	f->n_others += s != NULL;
 	return s;
 }
 
@@ -274,6 +291,9 @@ findings_encode(const struct findings *f, struct buf *b)
 	ipc_put_u32(b, (uint32_t)f->n_sigs);
 	for (s = f->sigs; s != NULL; s = s->next)
 		put_sig(b, s);
+	ipc_put_u32(b, (uint32_t)f->n_others);
+	for (s = f->others; s != NULL; s = s->next)
+		put_sig(b, s);
 	ipc_put_u32(b, (uint32_t)f->n_parts);
 	for (p = f->parts; p != NULL; p = p->next) {
 		ipc_put_slice(b, p->path);
@@ -363,9 +383,8 @@ get_certs(struct ipc_reader *r, struct findings *f, struct find_sig *s)
 }
 
 static void
-get_sig(struct ipc_reader *r, struct findings *f)
+get_sig(struct ipc_reader *r, struct findings *f, struct find_sig *s)
 {
-	struct find_sig *s = findings_add_sig(f);
 	uint32_t i, n, label;
 	bool utf8;
 
@@ -494,7 +513,10 @@ findings_decode(struct slice wire, struct arena *a, struct findings *f)
 	f->us_scan = ipc_get_u32(&r);
 	n = ipc_get_count(&r, FINDINGS_SIGS_MAX, 64);
 	for (i = 0; i < n && r.err == 0; i++)
-		get_sig(&r, f);
+		get_sig(&r, f, findings_add_sig(f));
+	n = ipc_get_count(&r, FINDINGS_OTHERS_MAX, 64);
+	for (i = 0; i < n && r.err == 0; i++)
+		get_sig(&r, f, findings_add_other(f));
 	n = ipc_get_count(&r, FINDINGS_PARTS_MAX, 72);
 	for (i = 0; i < n && r.err == 0; i++)
 		get_part(&r, f);

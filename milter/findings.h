@@ -8,6 +8,7 @@
 #include "lib/json.h"
 
 #define FINDINGS_SIGS_MAX 24
+#define FINDINGS_OTHERS_MAX 2
 #define FINDINGS_PARTS_MAX 256
 #define FINDINGS_NOTES_MAX 128
 #define FINDINGS_TEXT_MAX 512    /* octets of any one text */
@@ -133,6 +134,9 @@ struct findings {
 	struct find_want *wants;
 	size_t n_wants;
 	struct find_sig *sigs;
+	/* Certificates for encryption alone that came with a good signature over the whole body: no signatures, judged as their signers are; no rule asks about them. */
+	struct find_sig *others;
+	size_t n_others;
 	struct find_part *parts;
 	struct find_note *notes;
 	struct find_doc *docs;
@@ -151,6 +155,8 @@ struct findings {
 void findings_init(struct findings *f, struct arena *a);
 /* Appends a zeroed entry; NULL (and truncated) past the bound. Order is kept. */
 struct find_sig *findings_add_sig(struct findings *f);
+/* NULL past the bound, of which nothing is told. */
+struct find_sig *findings_add_other(struct findings *f);
 struct find_part *findings_add_part(struct findings *f);
 struct find_doc *findings_add_doc(struct findings *f);
 void findings_note(struct findings *f, const char *id, enum note_severity sev, struct slice part,

@@ -68,28 +68,38 @@ remember(const unsigned char sha256[32], unsigned char state)
 	pthread_mutex_unlock(&lock);
 }
 
+/* Adds what is not remembered to the n that are asked about; at most FINDINGS_SIGS_MAX in all. */
+static size_t
+to_ask(const struct find_sig *s, unsigned char *state, size_t max, unsigned char (*asked)[32],
+    unsigned char **to, size_t n)
+{
+	for (; s != NULL && max > 0 && n < FINDINGS_SIGS_MAX; s = s->next, state++, max--) {
+		if (s->status != SIG_VALID || recall(s->cert_sha256, state))
+			continue;
+		memcpy(asked[n], s->cert_sha256, 32);
+		to[n++] = state;
+	}
+	return n;
+}
+
 int
 harvest_ask(
     struct harvest *h, struct ipc_sync *ledger, const struct findings *f, unsigned timeout_ms)
 {
 	unsigned char asked[FINDINGS_SIGS_MAX][32], states[FINDINGS_SIGS_MAX];
-	size_t which[FINDINGS_SIGS_MAX], n = 0, i = 0;
-	const struct find_sig *s;
+	unsigned char *to[FINDINGS_SIGS_MAX];
+	size_t n = 0, i;
 	int err;
 
 	memset(h, 0, sizeof *h);
-	for (s = f->sigs; s != NULL && i < FINDINGS_SIGS_MAX; s = s->next, i++) {
-		if (s->status != SIG_VALID || recall(s->cert_sha256, &h->states[i]))
-			continue;
-		memcpy(asked[n], s->cert_sha256, 32);
-		which[n++] = i;
-	}
+	n = to_ask(f->sigs, h->states, FINDINGS_SIGS_MAX, asked, to, n);
+	n = to_ask(f->others, h->others, FINDINGS_OTHERS_MAX, asked, to, n);
 	if (n == 0)
 		return 0;
 	err =
 	    ledger_cert_ask_sync(ledger, (const unsigned char(*)[32])asked, n, timeout_ms, states);
 	for (i = 0; err == 0 && i < n; i++) {
-		h->states[which[i]] = states[i];
+		*to[i] = states[i];
 		/* who is unknown now may be known with the next mail */
 		if (states[i] != CERT_UNKNOWN)
 			remember(asked[i], states[i]);
@@ -156,21 +166,19 @@ entry_of(const struct find_sig *s, const struct rule_author *a, bool with_der)
 	return e;
 }
 
-struct json *
-harvest_entries(const struct harvest *h, const struct rule_facts *f)
+/* Adds those of a list that an author is bound to. */
+static struct json *
+add_entries(struct json *list, const struct find_sig *s, const unsigned char *states, size_t max,
+    const struct rule_facts *f)
 {
-	struct json *list = NULL;
-	const struct find_sig *s;
-	size_t i = 0, k, n = 0;
+	size_t i, k;
 
-	if (f->scan == NULL || !rule_signature_good(f))
-		return NULL;
-	for (s = f->scan->sigs; s != NULL && n < ENTRIES_MAX; s = s->next, i++) {
-		if (s->coverage != SIG_WHOLE || rule_rev_of(f, s) != REV_GOOD ||
-		    s->certs.len == 0 ||
-		    (h->states[i] != CERT_UNKNOWN && h->states[i] != CERT_PENDING))
+	for (i = 0; s != NULL && i < max && json_len(list) < ENTRIES_MAX; s = s->next, i++) {
+		if (s->coverage != SIG_WHOLE || s->status != SIG_VALID ||
+		    rule_rev_of(f, s) != REV_GOOD || s->certs.len == 0 ||
+		    (states[i] != CERT_UNKNOWN && states[i] != CERT_PENDING))
 			continue;
-		for (k = 0; k < f->n_authors && n < ENTRIES_MAX; k++) {
+		for (k = 0; k < f->n_authors; k++) {
 			const struct rule_author *a = &f->authors[k];
 
 			if (a->address.len > CERT_ADDRESS_MAX || rule_bind(s, a) == BIND_NONE ||
@@ -178,12 +186,22 @@ harvest_entries(const struct harvest *h, const struct rule_facts *f)
 				continue;
 			if (list == NULL)
 				list = json_arr_new();
-			json_push_take(list, entry_of(s, a, h->states[i] == CERT_UNKNOWN));
-			n++;
+			json_push_take(list, entry_of(s, a, states[i] == CERT_UNKNOWN));
 			break; /* each once */
 		}
 	}
 	return list;
+}
+
+struct json *
+harvest_entries(const struct harvest *h, const struct rule_facts *f)
+{
+	struct json *list;
+
+	if (f->scan == NULL || !rule_signature_good(f))
+		return NULL;
+	list = add_entries(NULL, f->scan->sigs, h->states, FINDINGS_SIGS_MAX, f);
+	return add_entries(list, f->scan->others, h->others, FINDINGS_OTHERS_MAX, f);
 }
 
 void

@@ -7,9 +7,9 @@
 #include "lib/json.h"
 #include "milter/rule.h"
 
-/* Of each signature of a message, in their order: enum cert_state. */
+/* Of each signature of a message, in their order, and of the certificates for encryption that came along: enum cert_state. */
 struct harvest {
-	unsigned char states[FINDINGS_SIGS_MAX];
+	unsigned char states[FINDINGS_SIGS_MAX], others[FINDINGS_OTHERS_MAX];
 };
 /* Asks about the certificates of valid signatures, unless it is remembered (for ten seconds). 0, or what the ledger's connection says. */
 int harvest_ask(
@@ -17,7 +17,7 @@ int harvest_ask(
 /* "serial 1A2B, CN=..." of the first banned one, in the arena; empty: none. */
 struct slice harvest_banned(const struct harvest *h, struct findings *f);
 /* Of a mail that goes on: the entries of cert_table.h for the signers whose signature is good in every way, revocation known, that are bound to an author and
- * are not in the directory for who has that address. NULL: none. */
+ * are not in the directory for who has that address; and for the certificates for encryption alone that came along and are bound to one likewise. NULL: none. */
 struct json *harvest_entries(const struct harvest *h, const struct rule_facts *f);
 /* The ledger has them: they need not be asked about, nor shown it again, for a while. */
 void harvest_told(const struct json *entries);

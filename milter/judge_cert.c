@@ -85,8 +85,8 @@ ask_trust(const struct json *params, const struct find_sig *s, struct json *rev,
 }
 
 static struct json *
-facts_json(
-    const struct findings *f, const struct find_sig *s, bool encrypts, const struct json *params)
+facts_json(const struct findings *f, const struct find_sig *s, const struct smime_use *use,
+    const struct json *params)
 {
 	struct json *o = json_obj_new(), *rev = json_obj_new(), *list = json_arr_new();
 	const struct sig_address *a;
@@ -103,7 +103,8 @@ facts_json(
 	for (a = s->addresses; a != NULL; a = a->next)
 		json_push_take(list, json_str_new(a->value));
 	json_set_take(o, "addresses", list);
-	json_set_bool(o, "encrypts", encrypts);
+	json_set_bool(o, "encrypts", use->encrypts);
+	json_set_bool(o, "signs", use->signs);
 	json_set_str(o, "status", sig_status_name(s->status));
 	json_set_slice(o, "why", s->why);
 	json_set_slice(o, "chain", s->chain);
@@ -124,7 +125,7 @@ judge_cert(struct smime_trust *t, struct slice certs, struct slice rev, const st
 	struct arena *a = arena_new(MEMORY);
 	int64_t now = (int64_t)time(NULL);
 	struct findings f;
-	bool encrypts = false;
+	struct smime_use use = {.signs = false};
 	struct json *o;
 	int err;
 
@@ -143,9 +144,9 @@ judge_cert(struct smime_trust *t, struct slice certs, struct slice rev, const st
 	}
 	err = take_rev(t, rev, now);
 	if (err == 0)
-		err = smime_cert_check(t, certs, domain, now, &f, &encrypts);
+		err = smime_cert_check(t, certs, domain, now, &f, &use);
 	if (err == 0) {
-		o = facts_json(&f, f.sigs, encrypts, params);
+		o = facts_json(&f, f.sigs, &use, params);
 		err = json_canonical(o, out);
 		json_free(o);
 	}

@@ -10,7 +10,7 @@
 
 /* certs: DER, as find_sig.certs. rev: what was fetched, one behind another: u8 enum want_kind, u32 length and octets of a key, u32 length and octets of the
  * CRL or OCSP answer (big-endian). params: domain (with a '=': none); what a trust of the policy asks: trust (its name), store, rsa, ec (bits), rev_age_s; each may be left out.
- * Appends JSON: sha256, subject, issuer, serial, key, not_before, not_after, addresses, encrypts, status, why, below ("rsa2048 < rsa 3072 (trust bo)"),
+ * Appends JSON: sha256, subject, issuer, serial, key, not_before, not_after, addresses, encrypts, signs, status, why, below ("rsa2048 < rsa 3072 (trust bo)"),
  * chain, rev {state, source, age_s, too_old}, wants [{kind, url, request (base64)}]. 0, ERR_SYNTAX. */
 int judge_cert(struct smime_trust *t, struct slice certs, struct slice rev,
     const struct json *params, struct buf *out);

@@ -51,10 +51,13 @@ struct smime_input {
 enum smime_kind smime_verify(const struct smime_trust *t, const struct smime_input *in,
     struct findings *f, struct buf *content_out);
 
-/* Judges a certificate by itself, as of now, for mail of a domain: may it sign, is there a path to an anchor, is it in its time, is it revoked. certs: DER, one
- * behind another; the first is judged, the others (at most SMIME_CERTS_MAX) help to build its path. One find_sig is added to f, of coverage WHOLE, and what would
- * tell more of revocation (wants). *encrypts_out: its key usage lets mail be encrypted to it. 0; ERR_SYNTAX: no certificates. */
+/* Judges a certificate by itself, as of now, for mail of a domain: may it sign, or is it for encryption alone; is there a path to an anchor, is it in its time, is it
+ * revoked. certs: DER, one behind another; the first is judged, the others (at most SMIME_CERTS_MAX) help to build its path. One find_sig is added to f, of coverage
+ * WHOLE, and what would tell more of revocation (wants). *use_out: what its key usage allows. 0; ERR_SYNTAX: no certificates. */
+struct smime_use {
+	bool signs, encrypts;
+};
 int smime_cert_check(const struct smime_trust *t, struct slice certs, struct slice domain,
-    int64_t now, struct findings *f, bool *encrypts_out);
+    int64_t now, struct findings *f, struct smime_use *use_out);
 
 #endif

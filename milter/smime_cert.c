@@ -141,29 +141,6 @@ key_weakness(X509 *cert)
 	}
 }
 
-const char *
-smime_cert_fault(X509 *cert, enum sig_status *status_out)
-{
-	const char *weak = key_weakness(cert);
-	uint32_t flags = X509_get_extension_flags(cert);
-
-	*status_out = SIG_WEAK;
-	if (weak != NULL)
-		return weak;
-	*status_out = SIG_BAD;
-	if (flags & EXFLAG_INVALID)
-		return "the signer's certificate has malformed extensions";
-	*status_out = SIG_PURPOSE;
-	if (flags & EXFLAG_CA)
-		return "the signer's certificate is a CA's";
-	if ((flags & EXFLAG_KUSAGE) &&
-	    (X509_get_key_usage(cert) & (KU_DIGITAL_SIGNATURE | KU_NON_REPUDIATION)) == 0)
-		return "the certificate's key usage does not allow signing";
-	if ((flags & EXFLAG_XKUSAGE) && (X509_get_extended_key_usage(cert) & XKU_SMIME) == 0)
-		return "the certificate's extended key usage does not allow e-mail";
-	return NULL;
-}
-
 /* RFC 8550 4.4.2: what others encrypt a content key with (RSA), or agree on one with (EC). */
 bool
 smime_cert_encrypts(X509 *cert)
@@ -179,6 +156,53 @@ smime_cert_encrypts(X509 *cert)
 	default:
 		return false;
 	}
+}
+
+bool
+smime_cert_only_encrypts(X509 *cert)
+{
+	return (X509_get_extension_flags(cert) & EXFLAG_KUSAGE) != 0 &&
+	       (X509_get_key_usage(cert) & (KU_DIGITAL_SIGNATURE | KU_NON_REPUDIATION)) == 0 &&
+	       smime_cert_encrypts(cert);
+}
+
+/* What is wrong with it for signatures as for encryption. */
+static const char *
+any_fault(X509 *cert, enum sig_status *status_out)
+{
+	const char *weak = key_weakness(cert);
+	uint32_t flags = X509_get_extension_flags(cert);
+
+	*status_out = SIG_WEAK;
+	if (weak != NULL)
+		return weak;
+	*status_out = SIG_BAD;
+	if (flags & EXFLAG_INVALID)
+		return "the signer's certificate has malformed extensions";
+	*status_out = SIG_PURPOSE;
+	if (flags & EXFLAG_CA)
+		return "the signer's certificate is a CA's";
+	if ((flags & EXFLAG_XKUSAGE) && (X509_get_extended_key_usage(cert) & XKU_SMIME) == 0)
+		return "the certificate's extended key usage does not allow e-mail";
+	return NULL;
+}
+
+const char *
+smime_cert_fault(X509 *cert, enum sig_status *status_out)
+{
+	const char *fault = any_fault(cert, status_out);
+
+	if (fault == NULL && (X509_get_extension_flags(cert) & EXFLAG_KUSAGE) &&
+	    (X509_get_key_usage(cert) & (KU_DIGITAL_SIGNATURE | KU_NON_REPUDIATION)) == 0)
+		fault = "the certificate's key usage does not allow signing";
+	return fault;
+}
+
+const char *
+smime_cert_fault_apart(X509 *cert, enum sig_status *status_out)
+{
+	return smime_cert_only_encrypts(cert) ? any_fault(cert, status_out)
+					      : smime_cert_fault(cert, status_out);
 }
 
 /* What a directory needs to publish it and to judge it anew without the mail. */

@@ -26,7 +26,9 @@ ctx_new(const struct smime_domain *d, X509 *signer, STACK_OF(X509) * others, int
 	}
 	param = X509_STORE_CTX_get0_param(ctx);
 	X509_VERIFY_PARAM_set_flags(param, X509_V_FLAG_POLICY_CHECK | flags);
-	X509_VERIFY_PARAM_set_purpose(param, X509_PURPOSE_SMIME_SIGN);
+	/* OpenSSL's purpose for encryption knows key encipherment alone: its CAs are looked at in ca_fault */
+	X509_VERIFY_PARAM_set_purpose(
+	    param, smime_cert_only_encrypts(signer) ? X509_PURPOSE_ANY : X509_PURPOSE_SMIME_SIGN);
 	X509_VERIFY_PARAM_set_auth_level(param, 2);
 	X509_VERIFY_PARAM_set_depth(param, SMIME_DEPTH);
 	X509_VERIFY_PARAM_set_time(param, (time_t)now);
@@ -354,6 +356,19 @@ expired_text(X509_STORE_CTX *ctx, struct findings *f)
 	return out;
 }
 
+/* Whether its CAs may issue for mail, where the walk did not ask for that. */
+static bool
+cas_fit(STACK_OF(X509) * chain)
+{
+	int i;
+
+	for (i = 1; i < sk_X509_num(chain); i++) {
+		if (X509_check_purpose(sk_X509_value(chain, i), X509_PURPOSE_SMIME_SIGN, 1) <= 0)
+			return false;
+	}
+	return true;
+}
+
 /* Worked out now. Its chain is NULL when there is none; fault_out then says why. */
 static void
 build_path(const struct smime_domain *d, const struct smime_rev *r, X509 *signer,
@@ -366,6 +381,11 @@ build_path(const struct smime_domain *d, const struct smime_rev *r, X509 *signer
 	*fault_out = X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY;
 	if (ctx != NULL && X509_verify_cert(ctx) == 1) {
 		path->chain = X509_STORE_CTX_get1_chain(ctx);
+		if (path->chain != NULL && smime_cert_only_encrypts(signer) &&
+		    !cas_fit(path->chain)) {
+			*fault_out = X509_V_ERR_INVALID_PURPOSE;
+			smime_path_done(path);
+		}
 	} else if (ctx != NULL) {
 		*fault_out = X509_STORE_CTX_get_error(ctx);
 		if (status_of(*fault_out) == SIG_EXPIRED)

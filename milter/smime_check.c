@@ -35,7 +35,7 @@ static STACK_OF(X509) * parse_all(struct slice in)
 
 int
 smime_cert_check(const struct smime_trust *t, struct slice certs, struct slice domain, int64_t now,
-    struct findings *f, bool *encrypts_out)
+    struct findings *f, struct smime_use *use_out)
 {
 	STACK_OF(X509) *list = certs.len <= FINDINGS_CERTS_MAX ? parse_all(certs) : NULL;
 	struct find_sig *s = list != NULL ? findings_add_sig(f) : NULL;
@@ -51,12 +51,13 @@ smime_cert_check(const struct smime_trust *t, struct slice certs, struct slice d
 	s->coverage = SIG_WHOLE;
 	s->status = SIG_VALID;
 	smime_cert_describe(cert, f, s);
-	if ((why = smime_cert_fault(cert, &status)) != NULL) {
+	if ((why = smime_cert_fault_apart(cert, &status)) != NULL) {
 		s->status = status;
 		s->why = findings_str(f, why);
 	}
 	smime_chain_check(t, smime_trust_find(t, domain), cert, list, NULL, PREFER_NONE, now, f, s);
-	*encrypts_out = smime_cert_encrypts(cert);
+	use_out->encrypts = smime_cert_encrypts(cert);
+	use_out->signs = !smime_cert_only_encrypts(cert);
 	sk_X509_pop_free(list, X509_free);
 	ERR_clear_error();
 	return 0;

@@ -211,6 +211,92 @@ structure_fault(CMS_ContentInfo *cms, const struct smime_input *in, STACK_OF(X50
 	return NULL;
 }
 
+static bool
+der_is(const unsigned char *der, int len, const unsigned char **at, const unsigned char *end)
+{
+	if (len <= 0 || end - *at < len || memcmp(*at, der, (size_t)len) != 0)
+		return false;
+	*at += len;
+	return true;
+}
+
+/* Whether SMIMEEncryptionKeyPreference (RFC 8551 2.5.2: issuer and serial [0], key id with more [1], key id [2]) names the certificate. DER is compared, not parsed. */
+static bool
+is_preferred(const ASN1_TYPE *pref, X509 *cert)
+{
+	const ASN1_OCTET_STRING *id = X509_get0_subject_key_id(cert);
+	const unsigned char *p, *end, *value;
+	unsigned char *issuer = NULL, *serial = NULL;
+	int tag, class, n_issuer, n_serial;
+	bool is = false;
+	long len;
+
+	if (pref == NULL || pref->type != V_ASN1_OTHER)
+		return false;
+	value = p = ASN1_STRING_get0_data(pref->value.asn1_string);
+	end = p + ASN1_STRING_length(pref->value.asn1_string);
+	if ((ASN1_get_object(&p, &len, &tag, &class, end - value) & 0x80) != 0 ||
+	    class != V_ASN1_CONTEXT_SPECIFIC || p + len != end)
+		return false;
+	if (tag == 0) {
+		n_issuer = i2d_X509_NAME(X509_get_issuer_name(cert), &issuer);
+		n_serial = i2d_ASN1_INTEGER(X509_get0_serialNumber(cert), &serial);
+		is = der_is(issuer, n_issuer, &p, end) && der_is(serial, n_serial, &p, end) &&
+		     p == end;
+		OPENSSL_free(issuer);
+		OPENSSL_free(serial);
+		return is;
+	}
+	if (tag == 1 && (end - p < 2 || *p != V_ASN1_OCTET_STRING || p[1] > end - p - 2))
+		return false;
+	if (tag == 1) {
+		len = p[1];
+		p += 2;
+	}
+	return (tag == 1 || tag == 2) && id != NULL && ASN1_STRING_length(id) == len &&
+	       memcmp(ASN1_STRING_get0_data(id), p, (size_t)len) == 0;
+}
+
+/* Certificates for encryption alone that came along, of whoever's: who may be offered them is told by their addresses (harvest.c). Where the signer says which one to
+ * use it is that one. */
+static void
+note_others(CMS_SignerInfo *si, const struct smime_trust *t, const struct smime_input *in,
+    STACK_OF(X509) * certs, struct findings *f)
+{
+	int at = CMS_signed_get_attr_by_NID(si, NID_id_smime_aa_encrypKeyPref, -1), i;
+	X509_ATTRIBUTE *pref = at >= 0 ? CMS_signed_get_attr(si, at) : NULL;
+	enum sig_status status;
+	struct find_sig *s;
+	const char *why;
+
+	for (i = 0; i < sk_X509_num(certs); i++) {
+		X509 *cert = sk_X509_value(certs, i);
+
+		if (!smime_cert_only_encrypts(cert) ||
+		    (pref != NULL && !is_preferred(X509_ATTRIBUTE_get0_type(pref, 0), cert)) ||
+		    (s = findings_add_other(f)) == NULL)
+			continue;
+		s->part = findings_text(f, in->part);
+		s->coverage = SIG_WHOLE;
+		s->status = SIG_VALID;
+		smime_cert_describe(cert, f, s);
+		if ((why = smime_cert_fault_apart(cert, &status)) != NULL)
+			set_bad(s, f, status, why);
+		smime_chain_check(t, smime_trust_find(t, in->domain), cert, certs, NULL, in->prefer,
+		    in->now, f, s);
+	}
+}
+
+static bool
+all_good(struct find_sig *const *sigs, int n)
+{
+	int i;
+
+	for (i = 0; i < n && sigs[i]->status == SIG_VALID && sigs[i]->coverage == SIG_WHOLE; i++)
+		;
+	return n > 0 && i == n;
+}
+
 static void
 verify_signers(CMS_ContentInfo *cms, const struct smime_trust *t, const struct smime_input *in,
     STACK_OF(X509) * certs, STACK_OF(X509_CRL) * crls, struct findings *f)
@@ -238,6 +324,8 @@ verify_signers(CMS_ContentInfo *cms, const struct smime_trust *t, const struct s
 			smime_chain_check(t, smime_trust_find(t, in->domain), signer, certs, crls,
 			    in->prefer, in->now, f, sigs[i]);
 	}
+	if (all_good(sigs, got))
+		note_others(sk_CMS_SignerInfo_value(infos, 0), t, in, certs, f);
 }
 
 /* A SignedData whose certificates are taken from those that were seen before. NULL: it is to be parsed whole, be it good or not. */

@@ -41,8 +41,11 @@ struct X509_crl_st *smime_crl_parse(struct slice s);
 void smime_cert_describe(struct x509_st *cert, struct findings *f, struct find_sig *s);
 /* Why it may not sign mail, its key's weakness included (static); NULL: it may. *status_out: what the signature is then. */
 const char *smime_cert_fault(struct x509_st *cert, enum sig_status *status_out);
-/* Whether its key usage lets mail be encrypted to it. */
+/* The same of a certificate that signed nothing here: one for encryption alone need not be able to. */
+const char *smime_cert_fault_apart(struct x509_st *cert, enum sig_status *status_out);
+/* Whether its key usage lets mail be encrypted to it; and whether that is all that it is for. */
 bool smime_cert_encrypts(struct x509_st *cert);
+bool smime_cert_only_encrypts(struct x509_st *cert);
 /* The certificates of a path that holds, leaf first, into s (find_sig.certs); a note when they are too large. */
 void smime_cert_keep(struct stack_st_X509 *chain, struct findings *f, struct find_sig *s);
 /* NULL, or what is wrong with an algorithm identifier of a digest or signature (static). */

@@ -511,6 +511,44 @@ def test_for_signatures_alone(world):
     w.cert("withdraw", who["id"], "--decision", DECISION)
 
 
+def test_for_encryption_alone(world, tmp_path):
+    """It came along in the bag of its owner's signed mail: waits, is approved, found and encrypted to; somebody else's in the same bag is not offered; nobody must sign with it."""
+    w, user = world, world.server.user("staff", agency="SKHCN")
+    for id, row in w.rows("pending").items():  # eight wait for an address at most
+        if row["address"] == user["address"]:
+            w.cert("ban", id, "--reason", "x")
+    who = w.person(user["address"])
+    sealed = w.person(user["address"], "Khóa Mã Hóa", usage="keyEncipherment")
+    other = w.person("ai.do@" + w.server.domain, usage="keyEncipherment")
+    bag = tmp_path / "bag.pem"
+    bag.write_bytes(b"".join(ca.openssl("x509", "-inform", "DER", data=c["der"]) for c in (other, sealed)))
+    # by itself it signs nothing
+    assert w.send(user, sealed)[0] == 550
+    assert w.send(user, who, options=("-certfile", bag))[0] == 250
+    rows = w.rows("pending")
+    assert who["id"] in rows and rows[sealed["id"]]["address"] == user["address"] and "Khóa Mã Hóa" in rows[sealed["id"]]["subject"], rows
+    assert other["id"] not in w.rows()
+    shown = w.cert("show", sealed["id"]).stdout
+    assert "it may be published" in shown, shown
+    judged = json.loads(w.server.congvu("--json", "cert", "show", sealed["id"]).stdout)
+    assert judged["now"]["encrypts"] and not judged["now"]["signs"] and judged["now"]["status"] == "valid", judged["now"]
+    # a mail that was changed on its way offers nothing
+    late = w.person(user["address"], usage="keyEncipherment")
+    bag.write_bytes(ca.openssl("x509", "-inform", "DER", data=late["der"]))
+    to = w.server.user("staff", agency="STC")["address"]
+    assert w.send(user, who, mail=w.mail(user["address"], to, who, ("-certfile", bag)).replace(b"charset=utf-8", b"charset=UTF-8", 1))[0] == 550
+    assert late["id"] not in w.rows()
+    said = w.cert("approve", sealed["id"], "--decision", DECISION).stderr
+    assert "for encryption alone" in said
+    assert sealed["der"] in w.published(user["address"])
+    (tmp_path / "found.pem").write_bytes(ca.openssl("x509", "-inform", "DER", data=sealed["der"]))
+    text = ca.openssl("cms", "-encrypt", "-aes256", "-binary", "-outform", "DER", tmp_path / "found.pem", data=b"rieng")
+    assert ca.openssl("cms", "-decrypt", "-inform", "DER", "-inkey", sealed["key"], "-recip", sealed["cert"], data=text) == b"rieng"
+    assert w.send(user, who, options=("-certfile", bag))[0] == 250
+    w.cert("withdraw", sealed["id"], "--decision", DECISION)
+    assert sealed["der"] not in w.published(user["address"])
+
+
 def test_who_is_no_officer(world, tmp_path):
     w, user = world, world.server.user("staff", agency="SKHCN")
     who = w.person(user["address"])

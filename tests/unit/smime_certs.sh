@@ -123,6 +123,10 @@ sign weak -signer weak.pem -inkey k1024.key -md sha256
 sign ec -signer ec.pem -inkey kec.key -md sha256
 openssl cms -sign -binary -in content.bin -outform DER -out pss.der -signer manager.pem -inkey k1.key -md sha256 -keyopt rsa_padding_mode:pss
 openssl cms -sign -binary -in content.bin -outform DER -out pssmask.der -signer manager.pem -inkey k1.key -md sha256 -keyopt rsa_padding_mode:pss -keyopt rsa_mgf1_md:sha1
+cat encrypt.pem archive.pem >two.crt
+sign bag -signer manager.pem -inkey k1.key -md sha256 -certfile encrypt.pem
+sign bagsigning -signer manager.pem -inkey k1.key -md sha256 -certfile eve.pem
+sign bagtwo -signer manager.pem -inkey k1.key -md sha256 -certfile two.crt
 sign both -signer both.pem -inkey k1.key -md sha256
 sign sha1 -signer manager.pem -inkey k1.key -md sha1
 sign noattr -signer manager.pem -inkey k1.key -md sha256 -noattr

@@ -643,9 +643,12 @@ certificate_by_itself(void **state)
 	    {"revoked.pem", "crl.example", 0, SIG_VALID, REV_REVOKED},
 	    {"server.pem", "crl.example", 0, SIG_PURPOSE, REV_GOOD},
 	    {"weak.pem", "crl.example", 0, SIG_WEAK, REV_UNCHECKED},
-	    {"caleaf.pem", "crl.example", 0, SIG_PURPOSE, REV_GOOD}};
+	    {"caleaf.pem", "crl.example", 0, SIG_PURPOSE, REV_GOOD},
+	    {"encrypt.pem", "crl.example", 0, SIG_VALID, REV_GOOD},
+	    {"encrypt.pem", "y.example", 0, SIG_UNTRUSTED, REV_UNCHECKED},
+	    {"encrypt.pem", "crl.example", (int64_t)4000 * 86400, SIG_EXPIRED, REV_UNCHECKED}};
 	struct findings f;
-	bool encrypts;
+	struct smime_use use;
 
 	(void)state;
 	for (size_t i = 0; i < sizeof of / sizeof *of; i++) {
@@ -655,9 +658,9 @@ certificate_by_itself(void **state)
 		buf_init(&der, 65536);
 		add_cert(of[i].file, &der);
 		findings_init(&f, a);
-		encrypts = true;
+		use = (struct smime_use){false, false};
 		assert_int_equal(smime_cert_check(trust, buf_slice(&der), slice_str(of[i].domain),
-				     (int64_t)time(NULL) + of[i].later, &f, &encrypts),
+				     (int64_t)time(NULL) + of[i].later, &f, &use),
 		    0);
 		assert_int_equal(f.n_sigs, 1);
 		if (f.sigs->status != of[i].status ||
@@ -665,17 +668,19 @@ certificate_by_itself(void **state)
 			fail_msg("%s in %s: %s, %s", of[i].file, of[i].domain,
 			    sig_status_name(f.sigs->status), rev_state_name(f.sigs->rev));
 		/* by their key usage the others only sign; without one a key is for all */
-		assert_int_equal(encrypts, strcmp(of[i].file, "server.pem") == 0);
+		assert_int_equal(use.encrypts, strcmp(of[i].file, "server.pem") == 0 ||
+						   strcmp(of[i].file, "encrypt.pem") == 0);
+		assert_int_equal(use.signs, strcmp(of[i].file, "encrypt.pem") != 0);
 		/* half of it, something behind it, nothing */
 		assert_int_equal(smime_cert_check(trust, slice_sub(buf_slice(&der), 0, der.len / 2),
-				     slice_str("x.example"), 0, &f, &encrypts),
+				     slice_str("x.example"), 0, &f, &use),
 		    ERR_SYNTAX);
 		buf_append_str(&der, "x");
-		assert_int_equal(smime_cert_check(trust, buf_slice(&der), slice_str("x.example"), 0,
-				     &f, &encrypts),
+		assert_int_equal(
+		    smime_cert_check(trust, buf_slice(&der), slice_str("x.example"), 0, &f, &use),
 		    ERR_SYNTAX);
-		assert_int_equal(smime_cert_check(trust, slice_str(""), slice_str("x.example"), 0,
-				     &f, &encrypts),
+		assert_int_equal(
+		    smime_cert_check(trust, slice_str(""), slice_str("x.example"), 0, &f, &use),
 		    ERR_SYNTAX);
 		buf_done(&der);
 		arena_free(a);
@@ -798,6 +803,53 @@ the_preferred_source_is_asked_first(void **state)
 	smime_trust_need(trust, SMIME_REV_OFF);
 }
 
+/* What a certificate for encryption alone is that came with a mail: judged beside the signature, and no signature. */
+static void
+certificates_that_came_along(void **state)
+{
+	static const struct {
+		const char *der, *change;
+		size_t n;
+		const char *address;
+	} t[] = {{"bag.der", NULL, 1, "manager@x.example"}, {"bag.der", "G", 0, NULL},
+	    {"manager.der", NULL, 0, NULL}, {"bagsigning.der", NULL, 0, NULL},
+	    {"bagtwo.der", NULL, 2, NULL}, {"bagprefer.der", NULL, 1, "luutru@x.example"}};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof t / sizeof *t; i++) {
+		struct scan_params p = {
+		    .trust = trust, .domain = slice_str("crl.example"), .now = (int64_t)time(NULL)};
+		struct arena *a = arena_new(4 << 20), *a2 = arena_new(4 << 20);
+		struct findings f, back;
+		struct buf m, wire;
+
+		buf_init(&m, 1 << 20);
+		buf_init(&wire, 1 << 20);
+		message(&m, FROM, t[i].der, t[i].change, CLEAR);
+		findings_init(&f, a);
+		scan_message(buf_slice(&m), &p, &f);
+		assert_int_equal(findings_encode(&f, &wire), 0);
+		assert_int_equal(findings_decode(buf_slice(&wire), a2, &back), 0);
+		assert_int_equal(back.n_sigs, 1);
+		if (back.n_others != t[i].n)
+			fail_msg("%s: %zu", t[i].der, back.n_others);
+		if (t[i].n > 0) {
+			assert_int_equal(back.others->status, SIG_VALID);
+			assert_int_equal(back.others->rev, REV_GOOD);
+			assert_true(back.others->certs.len > 0);
+			if (t[i].address != NULL &&
+			    !slice_eq_str(back.others->addresses->value, t[i].address))
+				fail_msg("%s: %.*s", t[i].der,
+				    (int)back.others->addresses->value.len,
+				    (const char *)back.others->addresses->value.ptr);
+		}
+		buf_done(&m);
+		buf_done(&wire);
+		arena_free(a);
+		arena_free(a2);
+	}
+}
+
 static void
 reply_names_rule_and_ticket(void **state)
 {
@@ -906,6 +958,52 @@ make_ess(void)
 	sign_with("triple.der", 0, 0, NULL, 0, "inner.bin");
 }
 
+static X509 *
+read_cert(const char *name)
+{
+	FILE *f = open_in(name);
+	X509 *cert = PEM_read_X509(f, NULL, NULL, NULL);
+
+	fclose(f);
+	assert_non_null(cert);
+	return cert;
+}
+
+/* With two certificates for encryption, of which the signer names one (RFC 8551 2.5.2). */
+static void
+make_preference(X509 *signer, EVP_PKEY *key)
+{
+	X509 *one = read_cert("encrypt.pem"), *other = read_cert("archive.pem");
+	unsigned char *issuer = NULL, *serial = NULL, der[512];
+	int n = i2d_X509_NAME(X509_get_issuer_name(other), &issuer),
+	    k = i2d_ASN1_INTEGER(X509_get0_serialNumber(other), &serial);
+	CMS_ContentInfo *cms;
+	CMS_SignerInfo *si;
+	BIO *bio = BIO_new_file("/dev/null", "rb");
+
+	assert_true(n > 0 && k > 0 && n + k < 128);
+	der[0] = 0xa0;
+	der[1] = (unsigned char)(n + k);
+	memcpy(der + 2, issuer, (size_t)n);
+	memcpy(der + 2 + n, serial, (size_t)k);
+	cms = CMS_sign(NULL, NULL, NULL, bio, CMS_PARTIAL | CMS_DETACHED | CMS_BINARY);
+	BIO_free(bio);
+	si = CMS_add1_signer(cms, signer, key, EVP_sha256(), CMS_PARTIAL | CMS_BINARY);
+	assert_int_equal(CMS_signed_add1_attr_by_NID(
+			     si, NID_id_smime_aa_encrypKeyPref, V_ASN1_SEQUENCE, der, n + k + 2),
+	    1);
+	assert_int_equal(CMS_add1_cert(cms, one), 1);
+	assert_int_equal(CMS_add1_cert(cms, other), 1);
+	bio = BIO_new_fp(open_in("content.bin"), BIO_CLOSE);
+	assert_int_equal(CMS_final(cms, bio, NULL, CMS_BINARY | CMS_DETACHED), 1);
+	BIO_free(bio);
+	write_cms(cms, "bagprefer.der");
+	OPENSSL_free(issuer);
+	OPENSSL_free(serial);
+	X509_free(one);
+	X509_free(other);
+}
+
 static int
 make_more(void **state)
 {
@@ -949,6 +1047,7 @@ make_more(void **state)
 	assert_int_equal(X509_ATTRIBUTE_set1_data(attr, V_ASN1_OCTET_STRING, digest, 32), 1);
 	write_cms(cms, "dupattr.der");
 	make_ess();
+	make_preference(cert, key);
 	X509_free(cert);
 	EVP_PKEY_free(key);
 	return 0;
@@ -963,6 +1062,7 @@ main(void)
 	    cmocka_unit_test(reasons_are_right), cmocka_unit_test(revocation_is_three_valued),
 	    cmocka_unit_test(certificate_comes_along), cmocka_unit_test(certificate_by_itself),
 	    cmocka_unit_test(fetched_crls), cmocka_unit_test(the_preferred_source_is_asked_first),
+	    cmocka_unit_test(certificates_that_came_along),
 	    cmocka_unit_test(reply_names_rule_and_ticket)};
 	static struct CMUnitTest tests[N_CASES + sizeof more / sizeof *more];
 	size_t i;
