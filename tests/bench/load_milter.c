@@ -297,7 +297,8 @@ static void
 read_message(const char *path)
 {
 	static struct slice names[256], values[256];
-	struct buf *b = xcalloc(1, sizeof *b);
+	static struct buf whole; /* names and values point into it */
+	struct buf *b = &whole;
 	struct slice head;
 	struct stat st;
 	ptrdiff_t end, colon;
