@@ -167,12 +167,41 @@ to_ledger(void *arg)
 	}
 }
 
+/* Neither store nor queue took a copy for Sent. Relay brings all of it again: the store and the queue know what they have. A client would make a second mail
+ * of it, and is told instead. */
+static void
+note_lost_copies(struct deliver *d)
+{
+	const struct txn *t = d->t;
+	size_t i = 0;
+
+	while (i < t->n_copies && strcmp(t->copies[i].result, "lost") != 0)
+		i++;
+	if (i == t->n_copies)
+		return;
+	if (d->c->port == PORT_JUDGE) {
+		d->code = 451;
+		d->text = "4.3.1 Its copy in Sent could not be kept; try again";
+		return;
+	}
+	const char *p = arena_printf(t->arena,
+	    "2.0.0 Khong luu duoc ban sao trong Sent / Its copy in Sent could not be kept, %s",
+	    strncmp(d->text, "2.0.0 ", 6) == 0 ? d->text + 6 : d->text);
+	if (p != NULL)
+		d->text = p;
+}
+
 static void
 to_replies(void *arg)
 {
 	struct deliver *d = arg;
 
 	d->copies = NULL;
+	note_lost_copies(d);
+	if (d->code >= 300) {
+		to_ledger(d);
+		return;
+	}
 	replies_start(d->c, &d->msg, &d->replies, to_ledger, d);
 }
 

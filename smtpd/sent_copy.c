@@ -2,8 +2,8 @@
  * smtpd-session. Order: the message is safe in store or queue, then its copy (the octets that went out: Sender, the gateway's signature) is committed in Sent by LMTP with
  * XCVSENT, or, when the store cannot take it now (away, over quota), in the queue, which tries as long as it tries mail and then tells who sent it; then the
  * client gets its 250. The copy's delivery id comes of who sent what from where to whom, as the client said it: a client that heard no 250 and sends that again makes
- * no second copy; who sends another's octets, or the same to others, makes one. What neither takes is a line sent_copy_lost (level error): mail that is
- * delivered is not sent twice for a copy's sake. */
+ * no second copy; who sends another's octets, or the same to others, makes one. What neither takes is a line sent_copy_lost (level error), and the answer to the
+ * client says so: mail that is delivered is not sent twice for a copy's sake. What relay brought to be judged it brings again, which doubles nothing. */
 #include "config.h"
 
 #include "smtpd/session_priv.h"

@@ -18,8 +18,9 @@ import pytest
 import client
 from conftest import BUILD  # noqa: F401
 from smtpd_fakes import Ledger, Lmtp, wait_for
+from test_review import as_officer, in_quarantine, locked_zip, officers, records  # noqa: F401
 from test_at_once import Directory, session, until
-from test_smtpd import AN, BINH, MAIL, VANTHU, listing, site  # noqa: F401
+from test_smtpd import AN, BINH, MAIL, VANTHU, Site, listing, site  # noqa: F401
 
 AS = "From: <%s>\r\nMessage-ID: <m1@tinhmau.example>\r\nSubject: x\r\n\r\ntext" % VANTHU
 FULL = "452 4.2.2 Hop thu da day / Mailbox full"
@@ -135,6 +136,106 @@ def test_a_store_that_keeps_none_was_away(site):  # noqa: F811
         relays.stop()
 
 
+NOT_YET = ("y", b"451 4.7.5 P06: revocation unknown [0123]\0")
+
+
+def judged_later(site, *last):  # noqa: F811
+    """The milter cannot judge it at first, then says what last has."""
+    rest = [[NOT_YET], list(last)]
+    site.milter.on["E"] = lambda data: rest.pop(0) if len(rest) > 1 else rest[0]
+
+
+@pytest.mark.parametrize("away", ["never", "full", "killed"])
+def test_judged_later(site, away):  # noqa: F811
+    """What waits to be judged is in no Sent; when it goes out it is, as it went out and once, the store full or the session killed behind the copy."""
+    judged_later(site, ("h", b"X-Verdict\0good\0"), ("c", b""))
+    ids, room = [], []
+
+    def answer(address, ident):
+        if address != VANTHU:
+            return "250 2.0.0 Ok"
+        ids.append(ident)
+        if away == "killed" and len(ids) == 1:
+            site.smtpd.kill("smtpd-session")
+            site.smtpd.start("smtpd-session")
+        return FULL if away == "full" and not room else "250 2.0.0 Ok"
+    site.lmtp.data_answer = answer
+    said = site.submission().mail(VANTHU, [BINH], AS)[-1]
+    assert said.startswith("250 2.0.0 Da nhan"), said
+    assert site.lmtp.copies == [] and site.lmtp.mails == [] and outcome(site) == [(BINH, "held")]
+    wait_for(lambda: ids, 30)
+    if away == "full":
+        wait_for(lambda: outcome(site) == [(BINH, "delivered"), (VANTHU, "queued")], 30)
+        room.append(True)
+    wait_for(lambda: site.lmtp.copies and listing(site) == [], 60)
+    # one copy, and one mail; what was said twice has one id
+    assert {c[0] for c in site.lmtp.copies} == set(ids) and len(set(ids)) == 1 and len({m[0] for m in site.lmtp.mails}) == 1
+    (_, line, box, copy), (_, _, to, mail) = site.lmtp.copies[0], site.lmtp.mails[0]
+    assert (box, to) == (VANTHU, BINH) and copy == mail
+    assert line.startswith("MAIL FROM:<%s> " % AN) and b"X-Verdict: good\r\n" in copy and ("\r\nSender: %s\r\n" % AN).encode() in copy
+    assert outcome(site)[-1] == (VANTHU, "queued" if away == "full" else "filed")
+
+
+def test_refused_later_is_in_no_sent(site):  # noqa: F811
+    """What the policy refuses when it could be judged was not sent."""
+    judged_later(site, ("y", b"550 5.7.1 P05: revoked [77]\0"))
+    assert site.submission().mail(VANTHU, [BINH], AS)[-1].startswith("250 2.0.0 Da nhan")
+    wait_for(lambda: site.lmtp.mails and listing(site) == [], 30)
+    assert [m[1].split()[1] for m in site.lmtp.mails] == ["FROM:<>"] and site.lmtp.copies == []
+
+
+@pytest.fixture
+def hasty(tmp_path):
+    """Waits little for its queue."""
+    s = Site(tmp_path, queue_wait_s=2)
+    yield s
+    s.stop()
+
+
+def without_queue(site):  # noqa: F811
+    """The store is full when it comes to the copy, and the queue ends at that moment."""
+    def answer(address, ident):
+        if address != VANTHU:
+            return "250 2.0.0 Ok"
+        if "smtpd-queue" in site.smtpd.procs:
+            site.smtpd.kill("smtpd-queue")
+        return FULL
+    site.lmtp.data_answer = answer
+
+
+def test_neither_store_nor_queue_judged_later(hasty):
+    """Of what relay brought nothing is acknowledged: it comes again, and then the copy is in Sent, once, and the mail nowhere twice."""
+    site = hasty  # noqa: F811
+    judged_later(site, ("c", b""))
+    without_queue(site)
+    assert site.submission().mail(VANTHU, [BINH], AS)[-1].startswith("250 2.0.0 Da nhan")
+    wait_for(lambda: "sent_copy_lost" in site.smtpd.log(), 30)
+    wait_for(lambda: outcome(site) == [(BINH, "delivered"), (VANTHU, "lost")])
+    assert site.ledger.outcomes[-1]["code"] == 451 and site.lmtp.copies == []
+    site.lmtp.data_answer = lambda a, i: "250 2.0.0 Ok"
+    site.smtpd.start("smtpd-queue")
+    wait_for(lambda: site.lmtp.copies and listing(site) == [], 60)
+    assert [(c[2]) for c in site.lmtp.copies] == [VANTHU] and {m[2] for m in site.lmtp.mails} == {BINH}
+    assert len({m[0] for m in site.lmtp.mails}) == 1 and outcome(site) == [(BINH, "delivered"), (VANTHU, "filed")]
+
+
+def test_neither_store_nor_queue(hasty):
+    """The mail is delivered, and then neither takes its copy: who sent it hears that in the answer, log and outcome record say so, and nothing else is harmed."""
+    site = hasty  # noqa: F811
+    without_queue(site)
+    s = site.submission()
+    said = s.mail(VANTHU, [BINH], AS)[-1]
+    assert said.startswith("250 2.0.0 ") and "Sent" in said and "Delivered as" in said, said
+    qid = said.split()[-1]
+    assert [m[2] for m in site.lmtp.mails] == [BINH] and site.lmtp.copies == []
+    assert outcome(site) == [(BINH, "delivered"), (VANTHU, "lost")]
+    assert re.search("sent_copy_lost.*" + qid, site.smtpd.log())
+    site.smtpd.start("smtpd-queue")
+    site.lmtp.data_answer = lambda a, i: "250 2.0.0 Ok"
+    wait_for(lambda: s.mail(VANTHU, [BINH], AS.replace("m1", "m2"))[-1].startswith("250 2.0.0 Delivered as"), 30)
+    assert len(site.lmtp.copies) == 1 and b"<m2@tinhmau.example>" in site.lmtp.copies[0][3]
+
+
 # --- the whole
 
 def sent(m, folder):
@@ -228,6 +329,40 @@ def test_nothing_of_the_shared_sent_is_lost(server):
             assert sorted(email.message_from_bytes(x[1])["Sender"] for x in sent(m, folder)[again]) == sorted([clerk["address"], other["address"]])
     finally:
         assert server.congvu("delegate", "revoke", box["address"], other["login"], "--decision", "9/QD").returncode == 0
+
+
+def test_released_from_the_quarantine(server, officers):
+    """What a milter holds is in no Sent; when two officers release it, it is, once, with who wrote it; what they delete never is."""
+    server.wait_up()
+    clerk, to, box = server.user("clerk", agency="SKHCN"), server.user("staff", agency="STC"), server.mailbox("SKHCN")
+    folder = server.other_users_folder(clerk, box["address"]) + "/Sent"
+
+    def held():
+        mid = client.new_id(server.domain)
+        parts = client.multipart([client.text_part("Kính gửi.\n"), client.attachment("bang-luong.zip", locked_zip(), "application/zip")])
+        mail = client.header(client.address("Văn thư", box["address"]), [to["address"]], "Tệp có khóa", mid) + client.sign(parts, box)
+        code, said = server.submit(clerk, box["address"], [to["address"]], mail)
+        assert code == 250 and "Held for review" in said, said
+        return mid, said.split()[-1], mail
+    (mid, qid, mail), (other, dropped, _) = held(), held()
+    with session(server, clerk) as m:
+        assert not {mid, other} & set(sent(m, folder))
+        as_officer(server, officers[0], "release", qid, "--reason", "đã gọi người gửi")
+        assert mid not in sent(m, folder)
+        as_officer(server, officers[1], "release", qid, "--confirm")
+        as_officer(server, officers[0], "delete", dropped, "--reason", "x")
+        got = server.fetch(to, mid, wait=30)
+        until(lambda: mid in sent(m, folder), 30)
+        (flags, copy), = sent(m, folder)[mid]
+        assert b"\\Seen" in flags and email.message_from_bytes(copy)["Sender"] == clerk["address"]
+        assert copy.endswith(mail.split(b"\r\n\r\n", 1)[1]) and copy.split(b"\r\n\r\n", 1)[1] == got.split(b"\r\n\r\n", 1)[1]
+        until(lambda: not in_quarantine(server, qid) and not in_quarantine(server, dropped), 30)
+        # the client's own copy is the same message after a release too
+        assert m.append(client.quoted(folder), "(\\Seen)", None, mail)[0] == "OK"
+        found = sent(m, folder)
+        assert len(found[mid]) == 1 and other not in found
+    out = [x["result"] for r in records(server, qid) if r["event"] == "outcome" for x in r["rcpts"] if x["address"] == box["address"]]
+    assert out == ["filed"], out
 
 
 def test_delegation(server):
