@@ -13,7 +13,10 @@
 #include "lib/log.h"
 #include "lib/role.h"
 
+#include <errno.h>
 #include <locale.h>
+#include <string.h>
+#include <sys/resource.h>
 #include <sysexits.h>
 #include <time.h>
 #include <unistd.h>
@@ -21,6 +24,7 @@
 enum {
 	FINDINGS_ARENA = 2 << 20,
 	CONNS = 64 /* each ingest has one */,
+	NICE = 19,
 	WHOLE = 0,
 	PARTLY = 1,
 	CUT = 2
@@ -124,6 +128,9 @@ main(int argc, char **argv)
 		fatal("store-text: no socket");
 	ipc_server_new(l, role_fd("text.ingest"), &scan_proto, IPC_INGEST,
 	    role_uid_of("user_ingest"), CONNS, &ops, NULL);
+	/* behind whatever takes mail and answers clients */
+	if (setpriority(PRIO_PROCESS, 0, NICE) != 0)
+		log_msg(LOG_LVL_WARN, "store_text", "nice: %s", strerror(errno));
 	role_enter();
 	return loop_run(l) == 0 ? 0 : EX_OSERR;
 }

@@ -77,7 +77,7 @@ tests_unit_journal_test_LDADD = $(CV_BACKEND_LIBS) $(CMOCKA_LIBS)
 # --- the stored role: congvu-stored-db ---
 noinst_LIBRARIES += store/libcvstored.a
 store_libcvstored_a_SOURCES = store/stored_priv.h store/stored_account.c store/stored_backup.c store/stored_codec.c store/stored_copy.c \
-	store/stored_contents.c store/stored_cycle.c store/stored_deliver.c store/stored_sent.c store/stored_read_state.c store/stored_import.c store/stored_expunge.c store/stored_fetch.c store/stored_flags.c \
+	store/stored_contents.c store/stored_cycle.c store/stored_deliver_priv.h store/stored_deliver.c store/stored_deliver_append.c store/stored_deliver_group.c store/stored_sent.c store/stored_read_state.c store/stored_import.c store/stored_expunge.c store/stored_fetch.c store/stored_flags.c \
 	store/stored_insert.c store/stored_keywords.c store/stored_list.c store/stored_mailbox.c store/stored_names.c \
 	store/stored_read.c store/row_cache.h store/row_cache.c store/stored_move.c store/stored_quota.c store/stored_session.c store/stored_task.h store/stored_tasks.def store/stored_task.c \
 	store/stored_check.h store/stored_task_check.c store/stored_check_mbox.c store/stored_check_rows.c store/stored_repair.c store/stored_task_upgrade.c store/stored_trim.c store/stored_view.c store/stored_watch.c

@@ -464,21 +464,13 @@ read_request(struct candidates *k, struct ipc_reader *r)
 int
 on_candidates(struct conn *c, uint32_t id, struct ipc_reader *r)
 {
-	int err;
-	struct session *s = session_of(c, id, r, &err);
-	uint64_t mailbox = ipc_get_u64(r);
 	struct candidates *k;
 	const char *rights;
 	struct mbox *m;
+	int err;
 
-	if (s == NULL)
+	if (session_mbox_of(c, id, r, "r", &m, &rights, &err) == NULL)
 		return err;
-	if (r->err != 0)
-		return ERR_PROTO;
-	if ((err = session_mbox(s, mailbox, "r", &m, &rights)) != 0) {
-		(void)ipc_reply_err(c->ipc, id, err, "mailbox");
-		return 0;
-	}
 	k = xcalloc(1, sizeof *k);
 	req_init(&k->r, c->st, c->ipc, id, m->acc);
 	k->r.m = m;
@@ -537,22 +529,17 @@ on_rows_of_read(void *arg, int err, struct msg_row *rows, size_t n)
 int
 on_rows_of(struct conn *c, uint32_t id, struct ipc_reader *r)
 {
-	int err;
-	struct session *s = session_of(c, id, r, &err);
-	uint64_t mailbox = ipc_get_u64(r);
-	uint32_t n = ipc_get_count(r, STORE_ROWS_OF_MAX, 4);
 	struct rows_of *k;
 	const char *rights;
 	struct mbox *m;
+	uint32_t n;
+	int err;
 
-	if (s == NULL)
+	if (session_mbox_of(c, id, r, "r", &m, &rights, &err) == NULL)
 		return err;
+	n = ipc_get_count(r, STORE_ROWS_OF_MAX, 4);
 	if (r->err != 0 || n == 0)
 		return ERR_PROTO;
-	if ((err = session_mbox(s, mailbox, "r", &m, &rights)) != 0) {
-		(void)ipc_reply_err(c->ipc, id, err, "mailbox");
-		return 0;
-	}
 	k = xcalloc(1, sizeof *k);
 	req_init(&k->r, c->st, c->ipc, id, m->acc);
 	k->r.m = m;

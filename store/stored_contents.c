@@ -125,23 +125,19 @@ on_rows_read(void *arg, int err, struct msg_row *rows, size_t n)
 int
 on_contents(struct conn *c, uint32_t id, struct ipc_reader *r)
 {
-	int err;
-	struct session *s = session_of(c, id, r, &err);
-	uint64_t mailbox = ipc_get_u64(r);
-	bool summaries = ipc_get_u8(r) != 0;
-	uint32_t n = ipc_get_count(r, BACKEND_BODIES_MAX, 4), last = 0;
 	const char *rights;
 	struct contents *k;
 	struct mbox *m;
+	uint32_t n, last = 0;
+	bool summaries;
+	int err;
 
-	if (s == NULL)
+	if (session_mbox_of(c, id, r, "r", &m, &rights, &err) == NULL)
 		return err;
-	if (r->err != 0 || id == 0 || n == 0)
+	summaries = ipc_get_u8(r) != 0;
+	n = ipc_get_count(r, BACKEND_BODIES_MAX, 4);
+	if (r->err != 0 || n == 0)
 		return ERR_PROTO;
-	if ((err = session_mbox(s, mailbox, "r", &m, &rights)) != 0) {
-		(void)ipc_reply_err(c->ipc, id, err, "mailbox");
-		return 0;
-	}
 	k = xcalloc(1, sizeof *k);
 	req_init(&k->r, c->st, c->ipc, id, m->acc);
 	k->r.m = m;

@@ -245,24 +245,22 @@ on_expunge_done(struct op *op)
 int
 on_expunge(struct conn *c, uint32_t id, struct ipc_reader *r)
 {
-	int err;
-	struct session *s = session_of(c, id, r, &err);
-	uint64_t mailbox = ipc_get_u64(r);
-	bool only_deleted = ipc_get_u8(r) != 0, all = ipc_get_u8(r) != 0;
-	uint32_t n = ipc_get_count(r, UIDS_MAX, 4);
+	bool only_deleted, all;
 	const char *rights;
+	struct session *s;
 	struct mbox *m;
 	struct op *op;
 	struct req *q;
+	uint32_t n;
+	int err;
 
-	if (s == NULL)
+	if ((s = session_mbox_of(c, id, r, "e", &m, &rights, &err)) == NULL)
 		return err;
+	only_deleted = ipc_get_u8(r) != 0;
+	all = ipc_get_u8(r) != 0;
+	n = ipc_get_count(r, UIDS_MAX, 4);
 	if (r->err != 0)
 		return ERR_PROTO;
-	if ((err = session_mbox(s, mailbox, "e", &m, &rights)) != 0) {
-		(void)ipc_reply_err(c->ipc, id, err, "mailbox");
-		return 0;
-	}
 	op = op_new(OP_EXPUNGE, m, 4 << 20, on_expunge_done, NULL);
 	op->only_deleted = only_deleted;
 	op->all = all;

@@ -31,22 +31,13 @@ static struct fetch *
 fetch_new(struct conn *c, uint32_t id, struct ipc_reader *r, const char *need,
     struct session **s_out, int *err_out)
 {
-	struct session *s = session_of(c, id, r, err_out);
-	uint64_t mailbox = ipc_get_u64(r);
 	const char *rights;
-	struct fetch *f;
 	struct mbox *m;
-	int err;
+	struct session *s = session_mbox_of(c, id, r, need, &m, &rights, err_out);
+	struct fetch *f;
 
 	if (s == NULL)
 		return NULL;
-	*err_out = r->err != 0 || id == 0 ? ERR_PROTO : 0;
-	if (*err_out != 0)
-		return NULL;
-	if ((err = session_mbox(s, mailbox, need, &m, &rights)) != 0) {
-		(void)ipc_reply_err(c->ipc, id, err, "mailbox");
-		return NULL;
-	}
 	f = xcalloc(1, sizeof *f);
 	req_init(&f->r, c->st, c->ipc, id, m->acc);
 	f->r.m = m;

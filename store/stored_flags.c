@@ -208,23 +208,15 @@ get_uids(struct ipc_reader *r, uint32_t max, struct op *op)
 int
 on_flags(struct conn *c, uint32_t id, struct ipc_reader *r)
 {
-	int err;
-	struct session *s = session_of(c, id, r, &err);
-	uint64_t mailbox = ipc_get_u64(r);
 	const char *rights;
 	struct mbox *m;
 	struct op *op;
 	struct req *q;
 	uint32_t asked;
+	int err;
 
-	if (s == NULL)
+	if (session_mbox_of(c, id, r, "", &m, &rights, &err) == NULL)
 		return err;
-	if (r->err != 0)
-		return ERR_PROTO;
-	if ((err = session_mbox(s, mailbox, "", &m, &rights)) != 0) {
-		(void)ipc_reply_err(c->ipc, id, err, "mailbox");
-		return 0;
-	}
 	op = op_new(OP_FLAGS, m, 1 << 20, on_flags_done, NULL);
 	op->how = (enum store_op)ipc_get_u8(r);
 	op->flags = ipc_get_u32(r);

@@ -8,7 +8,7 @@
  *   stored_cycle.c    the queue of a mailbox: what waits becomes one conditional batch
  *   stored_insert.c   new messages in a batch     stored_flags.c    flags and keywords
  *   stored_expunge.c  removal                     stored_copy.c     COPY
- *   stored_deliver.c  from ingest                 stored_fetch.c    reading
+ *   stored_deliver*.c from ingest                 stored_fetch.c    reading
  *   stored_sent.c     copies in a shared Sent
  *   stored_import.c   mail of another server, or of a backup
  *   stored_view.c     the compact view            stored_watch.c    who hears of changes
@@ -338,6 +338,9 @@ struct session *session_of(struct conn *c, uint32_t id, struct ipc_reader *r, in
 /* The mailbox and the rights there. ERR_NOTFOUND; ERR_DENIED when a letter of need is missing. */
 int session_mbox(
     struct session *s, uint64_t id, const char *need, struct mbox **m_out, const char **rights_out);
+/* Both, of a request that begins with the numbers of session and mailbox and wants an answer. NULL as session_of; also when the right is missing. */
+struct session *session_mbox_of(struct conn *c, uint32_t id, struct ipc_reader *r, const char *need,
+    struct mbox **m_out, const char **rights_out, int *err_out);
 /* account: empty for the own. */
 int session_account(
     struct session *s, struct slice account, const char *need, struct session_account **a_out);

@@ -545,6 +545,26 @@ session_mbox(
 	return ERR_NOTFOUND; /* that it exists is nobody else's business */
 }
 
+struct session *
+session_mbox_of(struct conn *c, uint32_t id, struct ipc_reader *r, const char *need,
+    struct mbox **m_out, const char **rights_out, int *err_out)
+{
+	struct session *s = session_of(c, id, r, err_out);
+	uint64_t mailbox = ipc_get_u64(r);
+	int err;
+
+	if (s == NULL)
+		return NULL;
+	*err_out = r->err != 0 || id == 0 ? ERR_PROTO : 0;
+	if (*err_out != 0)
+		return NULL;
+	if ((err = session_mbox(s, mailbox, need, m_out, rights_out)) != 0) {
+		(void)ipc_reply_err(c->ipc, id, err, "mailbox");
+		return NULL;
+	}
+	return s;
+}
+
 int
 session_account(
     struct session *s, struct slice account, const char *need, struct session_account **a_out)

@@ -14,7 +14,13 @@
 #include "store/sig.h"
 #include "store/stored_handout.h"
 
-enum { ROW_MAX = 512, COUNT_PAGE = 1000, TEXT_MAX = 960 << 10 };
+enum {
+	TEXT_GAP_MS = 20,   /* without mail that comes in, before a body is handed out */
+	TEXT_PATIENCE = 10, /* such looks at most */
+	ROW_MAX = 512,
+	COUNT_PAGE = 1000,
+	TEXT_MAX = 960 << 10
+};
 
 static void on_bad(int err);
 
@@ -22,10 +28,12 @@ static struct {
 	struct stored *st;
 	struct handout out;
 	struct loop_timer *timer;
-	bool made;    /* the object of the rows is there, or on its way */
-	bool look;    /* there may be rows */
-	bool busy;    /* with one body, from the look at its row to the last row of it */
-	bool resting; /* until the timer: the last one came to nothing */
+	bool made;         /* the object of the rows is there, or on its way */
+	bool look;         /* there may be rows */
+	bool busy;         /* with one body, from the look at its row to the last row of it */
+	bool resting;      /* until the timer: the last one came to nothing, or mail comes in */
+	uint64_t inserts;  /* of stored, at the last look */
+	unsigned patience; /* looks that may still end with waiting for a gap */
 	unsigned paused;
 	/* the one at work */
 	uint64_t body, size;
@@ -339,6 +347,21 @@ on_next(void *arg, int err, const struct kv_pair *rows, size_t n, bool more)
 	must(be->ops->bodies_check(be, &T.body, 1, false, on_checked, NULL));
 }
 
+/* Mail came in since the last look: the next body waits for a gap, for so long at most that under a flow that never ends some are read all the same. */
+static bool
+gives_way(void)
+{
+	if (T.st->n_inserts == T.inserts || T.patience == 0) {
+		T.patience = TEXT_PATIENCE;
+		return false;
+	}
+	T.inserts = T.st->n_inserts;
+	T.patience--;
+	T.resting = true;
+	loop_timer_set(T.timer, TEXT_GAP_MS);
+	return true;
+}
+
 static void
 pump(void)
 {
@@ -346,7 +369,7 @@ pump(void)
 
 	if (text_is_quiet())
 		text_old_go();
-	if (T.busy || T.resting || T.paused > 0 || !T.look || T.out.waiters == NULL)
+	if (T.busy || T.resting || T.paused > 0 || !T.look || T.out.waiters == NULL || gives_way())
 		return;
 	T.busy = true;
 	must(be->ops->scan(

@@ -190,22 +190,12 @@ on_messages(void *arg, int err, struct msg_row *rows, size_t n)
 static struct texts *
 texts_new(struct conn *c, uint32_t id, struct ipc_reader *r, int *err_out)
 {
-	struct session *s = session_of(c, id, r, err_out);
-	uint64_t mailbox = ipc_get_u64(r);
 	const char *rights;
 	struct texts *k;
 	struct mbox *m;
-	int err;
 
-	if (s == NULL)
+	if (session_mbox_of(c, id, r, "r", &m, &rights, err_out) == NULL)
 		return NULL;
-	*err_out = r->err != 0 ? ERR_PROTO : 0;
-	if (*err_out != 0)
-		return NULL;
-	if ((err = session_mbox(s, mailbox, "r", &m, &rights)) != 0) {
-		(void)ipc_reply_err(c->ipc, id, err, "mailbox");
-		return NULL;
-	}
 	k = xcalloc(1, sizeof *k);
 	req_init(&k->r, c->st, c->ipc, id, m->acc);
 	k->r.m = m;

@@ -467,6 +467,22 @@ goes_on(void **state)
 	stats_are(0, 1, 0, 1);
 }
 
+/* What is to be read gives way to mail that comes in, and is read though that never ends. */
+static void
+is_read_under_a_flow(void **state)
+{
+	char id[20];
+
+	(void)state;
+	deliver("1", "p-1", "application/pdf", TEXT);
+	for (int i = 0; i < 3000 && R.asked == 0; i++) {
+		snprintf(id, sizeof id, "flow %d", i);
+		fix_deliver(id, "p-9", "INBOX", id);
+	}
+	assert_int_equal(R.asked, 1);
+	stats_are(0, 1, 0, 0);
+}
+
 /* stored, and who reads, end at each step. */
 static void
 killed(void **state)
@@ -775,6 +791,7 @@ main(void)
 	    cmocka_unit_test_setup_teardown(fails_after_two, setup, teardown),
 	    cmocka_unit_test_setup_teardown(fails_after_two, setup_mem, teardown_mem),
 	    cmocka_unit_test_setup_teardown(goes_on, setup, teardown),
+	    cmocka_unit_test_setup_teardown(is_read_under_a_flow, setup, teardown),
 	    cmocka_unit_test_setup_teardown(killed, setup, teardown),
 	    cmocka_unit_test_setup_teardown(goes_with_the_mail, setup, teardown),
 	    cmocka_unit_test_setup_teardown(goes_while_it_is_read, setup, teardown),
