@@ -1,6 +1,6 @@
 -- P23: what is locked is held by the MTA until a person looks at it (quarantine), with rule and evidence for a reason; and is not refused.
 -- M06: the bomb; M14: malware in an irregular encoding; M15: a template from elsewhere.
-for name, rule in pairs { ["locked.eml"] = "P23", ["bomb.eml"] = "M06", ["eicar_junk.eml"] = "M14", ["template.eml"] = "M15" } do
+for name, rule in pairs { ["locked.eml"] = "P23", ["bomb.eml"] = "M06", ["volume.eml"] = "M06", ["eicar_junk.eml"] = "M14", ["template.eml"] = "M15" } do
 	local conn = send { mail = name, from = "<dan@citizen.example>", qid = "HELD-" .. name }
 	local r = mt.getreply(conn)
 	assert(r == SMFIR_CONTINUE or r == SMFIR_ACCEPT, name .. ": reply " .. tostring(r))

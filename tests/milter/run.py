@@ -160,6 +160,8 @@ def make_mails(certs, out):
     put("nested_zip.eml", attachment("a.zip", zipped(("b.zip", zipped(("c.zip", zipped(("d.scr", b"x"))))))))
     put("double.eml", attachment("a.scr.xz", b"plain"))
     put("script.eml", attachment("run.sh", b"#!/bin/sh\necho x\n"))
+    put("python.eml", attachment("cai-dat.py", b"print(1)\n"))
+    put("volume.eml", attachment("du-lieu.7z.002", bytes(range(256)) * 8))
     put("bomb.eml", attachment("bomb.zip", zipped(("zeros.txt", b"\0" * (220 << 20)))))
     put("pdf.eml", attachment("a.pdf", pdf, "application/pdf"))
     put("docx.eml", attachment("a.docx", zipped(("[Content_Types].xml", b"<x/>"), ("word/document.xml", b"<w/>"))))
@@ -392,7 +394,7 @@ FIELDS = set("v salt seq ts host event qid msgid_sha256 session env hdr_from siz
 RULES = {"exe_as_pdf.eml": "P24", "exe.eml": "P22", "rtlo.eml": "P24", "zip_exe.eml": "P22", "signed_exe.eml": "P22",
          "opaque_exe.eml": "P22", "exe_in_sig.eml": "P22", "careless_opaque.eml": "P22", "p7m_by_name.eml": "P22",
          "partial.eml": "P22", "early_pad.eml": "P24", "double.eml": "P22", "nested_zip.eml": "P22",
-         "eicar.eml": "M13", "dde.eml": "P22", "winmail.eml": "P22", "script.eml": "P22", "weak": "P10", "stranger": "P03", "twofrom": "M01", "nofrom": "M02", "HELD2": "P01", "macro.eml": "P22", "secret.eml": "P12", "secret_name.eml": "P12",
+         "eicar.eml": "M13", "dde.eml": "P22", "winmail.eml": "P22", "script.eml": "P22", "python.eml": "P22", "weak": "P10", "stranger": "P03", "twofrom": "M01", "nofrom": "M02", "HELD2": "P01", "macro.eml": "P22", "secret.eml": "P12", "secret_name.eml": "P12",
          "large.eml": "P25", "clerk_key.eml": "P09", "others_key.eml": "P07",
          "sendas": "P28", "S1": "P02", "S2": "P07", "P01A": "P01", "D1": "T01"}
 
