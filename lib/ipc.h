@@ -154,6 +154,8 @@ struct ipc_sync *ipc_sync_new(const char *path, const struct ipc_proto *p, uint3
 void ipc_sync_free(struct ipc_sync *s);
 /* How long a socket where nobody listens is tried, whatever a call's time: for people who wait. 0 (as it begins): as long as the call may take. */
 void ipc_sync_connect_limit(struct ipc_sync *s, unsigned ms);
+/* Connects and greets, where it is not connected: a call then finds it done. 0 or what ipc_sync_call would say. */
+int ipc_sync_open(struct ipc_sync *s, unsigned timeout_ms);
 /* One request and its reply, connecting (again) as needed, all within timeout_ms. 0 with *type_out and the payload
  * in reply (reset first); the enum err of an IPC_ERR (its text in reply); ERR_TEMP, ERR_TIMEOUT, ERR_CLOSED. A
  * request is sent at most once. fd_out may be NULL. */

@@ -196,6 +196,12 @@ sync_up(struct ipc_sync *s, uint64_t deadline)
 	return 0;
 }
 
+int
+ipc_sync_open(struct ipc_sync *s, unsigned timeout_ms)
+{
+	return sync_up(s, now_ms() + timeout_ms);
+}
+
 /* Splits an IPC_ERR into its code and, in reply, its text. */
 static int
 take_error(const struct ipc_frame *f, struct buf *reply)

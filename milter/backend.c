@@ -15,9 +15,12 @@
 #include <pthread.h>
 #include <sys/queue.h>
 #include <time.h>
+#include <unistd.h>
 
 #define SLOTS 64
 #define SCANNERS_MAX 32
+#define OPEN_TRIES 30
+#define OPEN_MS 2000
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t freed = PTHREAD_COND_INITIALIZER;
@@ -38,6 +41,54 @@ backend_init(unsigned n)
 	n_scanners = n < 1 ? 1 : n > SCANNERS_MAX ? SCANNERS_MAX : n;
 	for (i = 0; i < n_scanners; i++)
 		scanners[i].sync = ipc_sync_new("scan.milter.sock", &scan_proto, IPC_MILTER);
+}
+
+static bool
+take_this(struct backend_slot *s)
+{
+	bool is_free;
+
+	pthread_mutex_lock(&lock);
+	is_free = !s->taken;
+	s->taken |= is_free;
+	pthread_mutex_unlock(&lock);
+	return is_free;
+}
+
+/* A server takes connections one by one, some milliseconds apart (ipc_server.c), so that they spread over the processes of its role: a burst of mail
+ * would wait half a second for slots that were never used. */
+static void *
+open_slots(void *arg)
+{
+	unsigned i, tries = 0;
+	int err;
+
+	(void)arg;
+	for (i = 0; i < SLOTS && tries < OPEN_TRIES; i++) {
+		/* who has it opens it */
+		if (!take_this(&slots[i]))
+			continue;
+		err = ipc_sync_open(slots[i].lookup, OPEN_MS);
+		if (err == 0)
+			err = ipc_sync_open(slots[i].ledger, OPEN_MS);
+		backend_give(&slots[i]);
+		if (err != 0) {
+			/* not up yet; mail opens what it needs by itself */
+			tries++;
+			i--;
+			sleep(1);
+		}
+	}
+	return NULL;
+}
+
+void
+backend_start(void)
+{
+	pthread_t thread;
+
+	if (pthread_create(&thread, NULL, open_slots, NULL) != 0 || pthread_detach(thread) != 0)
+		fatal("milter: no thread");
 }
 
 static struct timespec

@@ -604,6 +604,7 @@ main(int argc, char **argv)
 	role_stat_set(4, milter_settings.policy != NULL ? milter_settings.policy->version : 0);
 	role_stat_set(5, milter_settings.policy_refused);
 	revcache_start();
+	backend_start();
 	if (milter_settings.policy != NULL &&
 	    (pthread_create(&thread, NULL, tell_policy, policy_why) != 0 ||
 		pthread_detach(thread) != 0))

@@ -84,6 +84,7 @@ struct backend_slot {
 	bool taken;
 };
 void backend_init(unsigned scanners);
+void backend_start(void); /* behind the sandbox: opens the slots' connections in the background */
 /* Both wait at most timeout_ms for their turn; NULL then. The number of slots bounds the messages judged at a time. */
 struct backend_slot *backend_take(unsigned timeout_ms);
 void backend_give(struct backend_slot *s);
