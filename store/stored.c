@@ -177,6 +177,12 @@ on_conn_closed(struct ipc_conn *ipc, void *arg)
 	ipc_release(ipc);
 }
 
+#ifdef STORED_SEGMENT_MAX
+enum { TEXT_GAP_MS = 0 }; /* the load of tests/crash never pauses, and wants many texts */
+#else
+enum { TEXT_GAP_MS = 20 };
+#endif
+
 static const struct ipc_server_ops server_ops = {on_conn, on_msg, on_conn_closed};
 
 static void
@@ -324,7 +330,7 @@ main(int argc, char **argv)
 	ticker.sweep = loop_timer_new(st->loop, on_sweep, &ticker);
 	loop_timer_set(ticker.sweep, SWEEP_EVERY_MS);
 	sweep_begin(st);
-	text_begin(st);
+	text_begin(st, TEXT_GAP_MS);
 	space_begin(
 	    st, &(struct space_policy){.interval_s = conf_int(role_conf(), "collect_interval_s"),
 		    .pace = (unsigned)conf_int(role_conf(), "collect_pace"),

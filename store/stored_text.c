@@ -15,8 +15,7 @@
 #include "store/stored_handout.h"
 
 enum {
-	TEXT_GAP_MS = 20,   /* without mail that comes in, before a body is handed out */
-	TEXT_PATIENCE = 10, /* such looks at most */
+	TEXT_PATIENCE = 10, /* looks for a gap, at most */
 	ROW_MAX = 512,
 	COUNT_PAGE = 1000,
 	TEXT_MAX = 960 << 10
@@ -28,11 +27,12 @@ static struct {
 	struct stored *st;
 	struct handout out;
 	struct loop_timer *timer;
-	bool made;         /* the object of the rows is there, or on its way */
-	bool look;         /* there may be rows */
-	bool busy;         /* with one body, from the look at its row to the last row of it */
-	bool resting;      /* until the timer: the last one came to nothing, or mail comes in */
-	uint64_t inserts;  /* of stored, at the last look */
+	bool made;        /* the object of the rows is there, or on its way */
+	bool look;        /* there may be rows */
+	bool busy;        /* with one body, from the look at its row to the last row of it */
+	bool resting;     /* until the timer: the last one came to nothing, or mail comes in */
+	uint64_t inserts; /* of stored, at the last look */
+	unsigned gap_ms;
 	unsigned patience; /* looks that may still end with waiting for a gap */
 	unsigned paused;
 	/* the one at work */
@@ -358,7 +358,7 @@ gives_way(void)
 	T.inserts = T.st->n_inserts;
 	T.patience--;
 	T.resting = true;
-	loop_timer_set(T.timer, TEXT_GAP_MS);
+	loop_timer_set(T.timer, T.gap_ms);
 	return true;
 }
 
@@ -537,11 +537,12 @@ count_from(struct counting *k, struct slice from)
 }
 
 void
-text_begin(struct stored *st)
+text_begin(struct stored *st, unsigned gap_ms)
 {
 	static const char *const from[] = {"w/", "f/"};
 
 	T.st = st;
+	T.gap_ms = gap_ms;
 	T.timer = loop_timer_new(st->loop, on_time, NULL);
 	buf_init(&T.why, TEXT_WHY_MAX + 1);
 	for (size_t i = 0; i < 2; i++) {

@@ -18,8 +18,8 @@
 #endif
 enum { TEXT_BODY_MAX = 128 << 20 }; /* octets of a mail; larger ones are not read */
 
-/* At the start: what was wanted before is taken up. */
-void text_begin(struct stored *st);
+/* At the start: what was wanted before is taken up. gap_ms: without mail that comes in, before a body is handed out. */
+void text_begin(struct stored *st, unsigned gap_ms);
 /* A purge takes care that nothing of its bodies is in anybody's hands: no new work is begun until as many calls with false came; true when none is under way. */
 bool text_pause(bool on);
 bool text_is_idle(void);
