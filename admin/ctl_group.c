@@ -94,28 +94,56 @@ by_id(const void *a, const void *b)
 	return strcmp(ctl_value(a, "cn"), ctl_value(b, "cn"));
 }
 
+/* How many people mail to it reaches today, by name and by rule, as a word; in JSON a number, and none where mail to it is refused. */
+static const char *
+reach_of(struct people *p, const struct dir_entry *e, struct json *j, int *err_out)
+{
+	static char text[32];
+	struct people_rcpt *r = NULL;
+	int err = strcmp(ctl_value(e, "vnStatus"), "closed") == 0
+		      ? ERR_NOTFOUND
+		      : people_rcpt(p, dir_entry_value(e, "mail"), &r);
+
+	*err_out = err == ERR_NOTFOUND || err == ERR_LIMIT ? 0 : err;
+	snprintf(text, sizeof(text), "%zu", r == NULL ? (size_t)0 : r->n);
+	if (err == ERR_LIMIT)
+		snprintf(text, sizeof(text), "> %d", PEOPLE_GROUP_MAX);
+	else
+		json_set_int(j, "reaches", r == NULL ? 0 : (int64_t)r->n);
+	people_rcpt_free(r);
+	return text;
+}
+
 static int
 group_list(struct ctl *c, struct ctl_dir *d, const struct args *a)
 {
-	struct ctl_table *t = ctl_table_new(5);
+	struct ctl_table *t = ctl_table_new(6);
 	struct json *list = json_arr_new();
 	struct dir_result *r = NULL;
+	struct people *p = NULL;
 	char *why = NULL, count[24];
 	int err = dir_admin_groups(d->admin, a->agency, &r, &why);
+
+	if (err == 0)
+		err = people_new(c->conf, d->dir, &p, &why);
 
 	if (err == 0)
 		qsort(r->entries, r->n_entries, sizeof(*r->entries), by_id);
 	for (size_t i = 0; err == 0 && i < r->n_entries; i++) {
 		const struct dir_entry *e = &r->entries[i];
+		struct json *j = group_json(e);
+		const char *reach = reach_of(p, e, j, &err);
 
-		json_push_take(list, group_json(e));
+		json_push_take(list, j);
 		snprintf(count, sizeof(count), "%zu", members_of(e));
 		ctl_table_cell(t, ctl_value(e, "cn"));
 		ctl_table_cell(t, ctl_value(e, "mail"));
 		ctl_table_cell(t, ctl_status_word(e));
 		ctl_table_cell(t, count);
+		ctl_table_cell(t, reach);
 		ctl_table_cell(t, ctl_value(e, "displayName"));
 	}
+	people_free(p);
 	dir_result_free(r);
 	return ctl_listed(c, list, t, "list", err, why);
 }

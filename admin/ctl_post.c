@@ -1,4 +1,4 @@
-/* ctl_post.c: `congvu post create|close|assign|release|list`: who holds which post. Runs in congvu. */
+/* ctl_post.c: `congvu post create|close|assign|release|authorize|unauthorize|list`: who holds which post. Runs in congvu. */
 #include "config.h"
 
 #include "admin/ctl.h"
@@ -12,7 +12,7 @@
 #include <string.h>
 
 struct args {
-	const char *agency, *title, *mailbox, *from, *until, *post, *who;
+	const char *agency, *title, *mailbox, *from, *until, *post, *who, *capacity;
 	bool all;
 	struct change_args change;
 };
@@ -23,6 +23,8 @@ post_change(struct ctl *c, struct ctl_dir *d, const char *verb, const struct arg
 	const struct post_create create = {
 	    a->post, a->agency, a->title, a->mailbox, a->change.decision};
 	const struct post_assign assign = {a->post, a->who, a->from, a->until, a->change.decision};
+	const struct post_authority sign = {
+	    a->post, a->who, a->capacity, a->from, a->until, a->change.decision};
 	enum change change = CHANGE_NONE;
 	char *why = NULL;
 	struct json *j = json_obj_new();
@@ -30,6 +32,10 @@ post_change(struct ctl *c, struct ctl_dir *d, const char *verb, const struct arg
 
 	if (strcmp(verb, "create") == 0)
 		err = dir_admin_post_create(d->admin, &create, &change, &why);
+	else if (strcmp(verb, "authorize") == 0)
+		err = dir_admin_post_authorize(d->admin, &sign, &change, &why);
+	else if (strcmp(verb, "unauthorize") == 0)
+		err = dir_admin_post_unauthorize(d->admin, &sign, &change, &why);
 	else if (strcmp(verb, "close") == 0)
 		err = dir_admin_post_close(d->admin, a->post, a->change.decision, &change, &why);
 	else if (strcmp(verb, "assign") == 0)
@@ -37,8 +43,12 @@ post_change(struct ctl *c, struct ctl_dir *d, const char *verb, const struct arg
 	else
 		err = dir_admin_post_release(
 		    d->admin, a->post, a->who, a->change.decision, &change, &why);
-	if (a->who != NULL)
+	if (a->capacity != NULL) {
+		json_set_str(j, "type", a->who);
+		json_set_str(j, "capacity", a->capacity);
+	} else if (a->who != NULL) {
 		json_set_str(j, "who", a->who);
+	}
 	return ctl_change_told(c, &a->change, d, a->post, err, change, why, j);
 }
 
@@ -138,6 +148,7 @@ post_list(struct ctl *c, struct ctl_dir *d, const struct args *a)
 		json_set_str(j, "title", ctl_value(e, "cn"));
 		json_set_str(j, "status", ctl_value(e, "vnStatus"));
 		err = post_rows(d, e, a->all, t, j, &why);
+		json_set_take(j, "may_sign", ctl_values_json(e, "vnSigningAuthority"));
 		json_set_take(j, "decisions", ctl_values_json(e, "vnDecisionRef"));
 		json_push_take(list, j);
 	}
@@ -163,7 +174,8 @@ ctl_post(struct ctl *c, int argc, char **argv)
 	static const struct {
 		const char *verb;
 		int argc;
-	} verbs[] = {{"list", 2}, {"create", 3}, {"close", 3}, {"assign", 4}, {"release", 4}};
+	} verbs[] = {{"list", 2}, {"create", 3}, {"close", 3}, {"assign", 4}, {"release", 4},
+	    {"authorize", 5}, {"unauthorize", 5}};
 	const char *verb = NULL;
 	int rc = ctl_options(c, options, &argc, argv);
 
@@ -173,9 +185,12 @@ ctl_post(struct ctl *c, int argc, char **argv)
 		if (strcmp(argv[1], verbs[i].verb) == 0 && argc == verbs[i].argc)
 			verb = verbs[i].verb;
 	if (verb == NULL)
-		return ctl_usage(c, "%s", _("create, close, assign, release or list: which post?"));
+		return ctl_usage(c, "%s",
+		    _("create, close, assign, release, authorize, unauthorize or list: which "
+		      "post?"));
 	a.post = argc > 2 ? argv[2] : NULL;
 	a.who = argc > 3 ? argv[3] : NULL;
+	a.capacity = argc > 4 ? argv[4] : NULL;
 	rc = ctl_change_open(c, &a.change, &d);
 	if (rc == 0)
 		rc = argc == 2 ? post_list(c, &d, &a) : post_change(c, &d, verb, &a);

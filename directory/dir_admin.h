@@ -158,7 +158,17 @@ int dir_admin_post_assign(
     struct dir_admin *a, const struct post_assign *p, enum change *change_out, char **why_out);
 int dir_admin_post_release(struct dir_admin *a, const char *post, const char *who,
     const char *decision, enum change *change_out, char **why_out);
-/* agency NULL: all. vnPositionCode, cn, vnAgencyRef, roleOccupant, vnStatus. */
+/* What whoever holds the post may sign (P11, vnSigningAuthority): a type of document as symbols have it ("QĐ"; "-": a công văn, "*": any) in a capacity
+ * (TM, Q, KT, TL, TUQ, "-": the own name, "*": any). Days as in post_assign: given again it has those that are given now. */
+struct post_authority {
+	const char *post, *type, *capacity, *from, *until, *decision;
+};
+int dir_admin_post_authorize(
+    struct dir_admin *a, const struct post_authority *p, enum change *change_out, char **why_out);
+/* Ends it now: from and until are not looked at. ERR_NOTFOUND: the post has no such one. */
+int dir_admin_post_unauthorize(
+    struct dir_admin *a, const struct post_authority *p, enum change *change_out, char **why_out);
+/* agency NULL: all. vnPositionCode, cn, vnAgencyRef, roleOccupant, vnStatus, vnSigningAuthority. */
 int dir_admin_posts(
     struct dir_admin *a, const char *agency, struct dir_result **out, char **why_out);
 /* One who is named as a post's holder. state: "now"; "later" and "over" (the days of the assignment); "closed" (who has left), "suspended". Days are

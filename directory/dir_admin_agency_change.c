@@ -95,6 +95,7 @@ dir_admin_agency_move(struct dir_admin *a, const char *code, const char *parent,
 
 	if (err != 0)
 		return err;
+	admin_one_by_one(a);
 	buf_init(&to, 8192);
 	mods_init(&m);
 	err = agency_read(a, code, &r, why_out);
@@ -459,6 +460,7 @@ dir_admin_agency_close(struct dir_admin *a, const char *code, const char *succes
 
 	if (err != 0)
 		return err;
+	admin_one_by_one(a);
 	err = agency_read(a, code, &r, why_out);
 	if (err == 0)
 		e = &r->entries[0];

@@ -17,7 +17,8 @@
 #include <time.h>
 
 static const char *const post_attrs[] = {"vnPositionCode", "cn", "displayName", "vnAgencyRef",
-    "roleOccupant", "vnStatus", "vnDecisionRef", "vnValidFrom", "vnValidTo", NULL};
+    "roleOccupant", "vnStatus", "vnDecisionRef", "vnValidFrom", "vnValidTo", "vnSigningAuthority",
+    NULL};
 
 /* ---- making one ---- */
 

@@ -65,7 +65,8 @@ extern const char admin_no_decision[];
 int admin_begin(
     struct dir_admin *a, const char *op, const char *target, const char *decision, char **why_out);
 int admin_end(struct dir_admin *a, int err, bool created, enum change *change_out, char **why_out);
-/* The change that has begun is too large to be made at once: its writes are made one after another. */
+/* The change that has begun is not made at once, but its writes one after another: it is too large, or moves entries, which slapd 2.5 fails with now and then
+ * within a transaction. */
 void admin_one_by_one(struct dir_admin *a);
 /* One write, in the journal first; with dry_run in dir_admin_changes alone. */
 int admin_add(struct dir_admin *a, const char *dn, const struct mods *m, char **why_out);

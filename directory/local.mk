@@ -158,7 +158,7 @@ directory_libcvdiradmin_a_SOURCES = directory/dir_admin.h directory/dir_admin_pr
 	directory/dir_admin_agency.c directory/dir_admin_names.c directory/dir_admin_staff.c directory/dir_admin_mail.c directory/dir_admin_password.c directory/dir_admin_app.c \
 	directory/dir_admin_write.c directory/dir_admin_queue.c directory/dir_admin_cert.c directory/dir_admin_who.c directory/dir_admin_agency_change.c directory/dir_admin_career.c \
 	directory/dir_admin_assignment.c directory/dir_admin_rights.c directory/dir_admin_officer.c \
-	directory/dir_admin_post.c directory/dir_admin_group.c directory/dir_admin_alias.c directory/dir_admin_delegate.c \
+	directory/dir_admin_post.c directory/dir_admin_authority.c directory/dir_admin_group.c directory/dir_admin_alias.c directory/dir_admin_delegate.c \
 	directory/dir_admin_import.c directory/dir_dump.h directory/dir_dump_priv.h directory/dir_dump.c directory/dir_dump_json.c
 # What congvu links for agency and staff, besides lib's.
 CV_CTL_DIR_LIBS = directory/libcvdiradmin.a directory/libcvldap.a directory/libcvnames.a lib/libcvmail.a lib/libcvcrypto.a

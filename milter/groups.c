@@ -128,11 +128,42 @@ any_member(struct ipc_sync *lookup, struct slice group, const char *const *v, si
 	return err;
 }
 
+static uint64_t
+now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+}
+
+/* Of the time that is left the part of one question: what a huge group takes, it does not take from those behind it. */
+static unsigned
+part_of(uint64_t end_ms, size_t left)
+{
+	uint64_t now = now_ms();
+
+	return now >= end_ms ? 1 : (unsigned)((end_ms - now) / (left == 0 ? 1 : left)) + 1;
+}
+
+static size_t
+questions(const struct policy *p)
+{
+	size_t n = 0;
+
+	for (const struct policy_group *g = p != NULL ? p->groups : NULL; g != NULL; g = g->next)
+		if (g->directory.len > 0)
+			n += (size_t)g->asked_from + g->asked_to;
+	return n;
+}
+
 int
 groups_ask(const struct policy *p, struct ipc_sync *lookup, const char *const *from, size_t n_from,
     const char *const *rcpts, size_t n_rcpts, unsigned timeout_ms, struct rule_member *out,
     size_t *n_out)
 {
+	uint64_t end = now_ms() + timeout_ms;
+	size_t left = questions(p);
 	const struct policy_group *g;
 	int err = 0;
 
@@ -142,13 +173,13 @@ groups_ask(const struct policy *p, struct ipc_sync *lookup, const char *const *f
 			continue;
 		if (g->asked_from && *n_out < RULE_MEMBERS_MAX) {
 			out[*n_out] = (struct rule_member){g->directory, false, false};
-			err = any_member(
-			    lookup, g->directory, from, n_from, timeout_ms, &out[(*n_out)++].is);
+			err = any_member(lookup, g->directory, from, n_from, part_of(end, left--),
+			    &out[(*n_out)++].is);
 		}
 		if (err == 0 && g->asked_to && *n_out < RULE_MEMBERS_MAX) {
 			out[*n_out] = (struct rule_member){g->directory, true, false};
-			err = any_member(
-			    lookup, g->directory, rcpts, n_rcpts, timeout_ms, &out[(*n_out)++].is);
+			err = any_member(lookup, g->directory, rcpts, n_rcpts, part_of(end, left--),
+			    &out[(*n_out)++].is);
 		}
 	}
 	return err;

@@ -4,6 +4,7 @@ what kill -9 in the middle leaves."""
 import base64
 import csv
 import json
+import re
 import os
 import signal
 import subprocess
@@ -248,11 +249,8 @@ def test_killed_in_the_middle_and_given_again(server, agencies):
         p.send_signal(signal.SIGKILL)
         killed += p.wait() == -signal.SIGKILL
     assert killed > 0
-    # what was killed behind its end may be made by the server at this moment: then it is told, and given once more
-    r = server.congvu(*words, "--json")
-    while r.returncode == 73 and "meanwhile" in r.stderr:
-        r = server.congvu(*words, "--json")
-    assert answer(r)["result"] in ("changed", "unchanged")
+    done = answer(server.congvu(*words, "--json"))
+    assert done["result"] == "changed"
     assert answer(server.congvu(*words, "--json"))["result"] == "unchanged"
     for one in people:
         now = shown(server, one["id"])
@@ -391,6 +389,31 @@ def test_what_an_officer_may_not_is_told_before_anything_is_done(server, agencie
     change(server, "officer", "add", "can.bo", "--who", p["id"], "--agency", one)
     assert server.congvu("post", "list", *as_officer).returncode == 0
     change(server, "officer", "remove", "can.bo")
+
+
+def test_what_a_post_may_sign_and_whom_groups_reach(server, agencies):
+    one = agencies[0]
+    p = person(server, "Lục Văn Ký", one)
+    change(server, "post", "create", one + "-phogd", "--agency", one, "--title", "Phó giám đốc", expect="added")
+    change(server, "post", "authorize", one + "-phogd", "QĐ", "KT", "--until", "2099-12-31")
+    change(server, "post", "authorize", one + "-phogd", "QĐ", "KT", "--until", "2099-12-31", expect="unchanged")
+    row = {r["code"]: r for r in answer(server.congvu("post", "list", "--agency", one, "--json"))}[one + "-phogd"]
+    assert len(row["may_sign"]) == 1 and row["may_sign"][0].startswith("QĐ;KT;") and row["may_sign"][0].endswith(";77/QĐ-UBND"), row
+    told = answer(server.congvu("post", "unauthorize", one + "-phogd", "QĐ", "KT", *QD, "--dry-run", "--json"))
+    assert told["result"] == "changed" and told["changes"]
+    r = server.congvu("--lang", "vi", "post", "authorize", one + "-phogd", "QĐ", "XX", *QD)
+    assert r.returncode == 65 and "thẩm quyền ký là TM" in r.stderr, r
+    assert server.congvu("post", "authorize", one + "-phogd", "QĐ", "KT").returncode != 0  # without a decision
+    change(server, "post", "unauthorize", one + "-phogd", "QĐ", "KT")
+    r = server.congvu("post", "unauthorize", one + "-phogd", "QĐ", "KT", *QD)
+    assert r.returncode == 67 and "may not sign" in r.stderr, r
+    # groups: by name and by rule, in the list too
+    change(server, "group", "create", "luc-nhom", "--name", "Nhóm Lục", "--of-agency", one, "--of-title", "Thủ thư đặc biệt", expect="added")
+    find = lambda: {g["id"]: g for g in answer(server.congvu("group", "list", "--json"))}["luc-nhom"]
+    assert (find()["members_named"], find()["reaches"]) == (0, 0)
+    change(server, "staff", "transfer", p["id"], "--title", "Thủ thư đặc biệt")
+    assert (find()["members_named"], find()["reaches"]) == (0, 1)
+    assert re.search(r"^luc-nhom +\S+ +\S+ +0 +1 +Nhóm Lục$", server.congvu("group", "list").stdout, re.M), server.congvu("group", "list").stdout
 
 
 def test_what_the_server_refuses_within_a_command_undoes_all_of_it(server, agencies, tmp_path):
