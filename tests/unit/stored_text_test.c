@@ -33,6 +33,7 @@
 static struct ingest in;
 static struct text_worker *worker;
 static struct text_old_worker *old_worker;
+static struct rebuild_worker *rebuild_worker;
 static bool ended;
 
 /* ---- the reader ---- */
@@ -176,6 +177,8 @@ teardown(void **state)
 	worker_stop();
 	text_old_worker_free(old_worker);
 	old_worker = NULL;
+	rebuild_worker_free(rebuild_worker);
+	rebuild_worker = NULL;
 	ipc_server_free(R.server);
 	close(R.fd);
 	unlink(R.path);
@@ -613,6 +616,38 @@ is_purged(void **state)
 	store_session_free(s);
 }
 
+/* What is done to the store as a whole leaves rows and texts as they are; the records made anew are others, the mail's number is not. */
+static void
+outlives_work_on_the_store(void **state)
+{
+	static const char *const work[][2] = {{"upgrade", "{}"}, {"rebuild", "{\"all\":true}"},
+	    {"repair", "{}"}, {"collect", "{}"}, {"compact", "{\"min_live\":100}"}};
+	struct store_session *s;
+	uint64_t m;
+
+	(void)state;
+	deliver("1", "p-1", "application/pdf", TEXT);
+	stats_are(0, 1, 0, 0);
+	R.how = DIE;
+	deliver("2", "p-1", "application/pdf", "given up");
+	stats_are(0, 1, 0, 1);
+	rebuild_worker = rebuild_worker_new(&in, X->run.ingest_sock);
+	s = fix_login("p-1", "an");
+	m = fix_id(s, "INBOX");
+	for (size_t i = 0; i < sizeof work / sizeof work[0]; i++) {
+		const struct fix_task *k = fix_task(work[i][0], work[i][1]);
+
+		print_message("%s\n", work[i][0]);
+		assert_non_null(strstr(k->status, "\"state\":\"done\""));
+		assert_true(text_is(s, m, 1, TEXT));
+		assert_int_equal(maybe(s, m) & 3, 1);
+		stats_are(0, 1, 0, 1);
+	}
+	assert_int_equal(R.asked, 3);
+	assert_int_equal(number(fix_task("check", "{\"deep\":true}"), "faults"), 0);
+	store_session_free(s);
+}
+
 /* The mail goes while its documents are read: what comes of it goes with the next collection. */
 static void
 goes_while_it_is_read(void **state)
@@ -794,6 +829,7 @@ main(void)
 	    cmocka_unit_test_setup_teardown(is_read_under_a_flow, setup, teardown),
 	    cmocka_unit_test_setup_teardown(killed, setup, teardown),
 	    cmocka_unit_test_setup_teardown(goes_with_the_mail, setup, teardown),
+	    cmocka_unit_test_setup_teardown(outlives_work_on_the_store, setup, teardown),
 	    cmocka_unit_test_setup_teardown(goes_while_it_is_read, setup, teardown),
 	    cmocka_unit_test_setup_teardown(is_purged, setup, teardown),
 	    cmocka_unit_test_setup_teardown(old_mail, setup, teardown),
