@@ -64,7 +64,7 @@ directory_libcvdirfake_a_SOURCES = directory/dir_fake.h directory/dir_fake.c
 
 # --- unit tests ---
 CV_DIR_TESTS = tests/unit/ppolicy_test tests/unit/token_test tests/unit/escape_test tests/unit/scram_test tests/unit/people_test tests/unit/auth_test \
-	tests/unit/ctl_rows_test tests/unit/login_cache_test tests/unit/login_memory_test tests/unit/live_test tests/unit/throttle_test tests/unit/cert_person_test tests/unit/sync_value_test tests/unit/assignment_test
+	tests/unit/ctl_rows_test tests/unit/login_cache_test tests/unit/login_memory_test tests/unit/live_test tests/unit/work_test tests/unit/throttle_test tests/unit/cert_person_test tests/unit/sync_value_test tests/unit/assignment_test
 check_PROGRAMS += $(CV_DIR_TESTS)
 TESTS += $(CV_DIR_TESTS)
 CV_DIR_TEST_LIBS = directory/libcvnames.a lib/libcvmail.a lib/libcvcrypto.a lib/libcv.a $(IDN_LIBS) $(CV_MAIL_LIBS) $(CRYPTO_LIBS)
@@ -99,6 +99,10 @@ tests_unit_login_cache_test_LDADD = $(CV_DIR_TEST_LIBS) $(CMOCKA_LIBS) -lpthread
 tests_unit_login_memory_test_SOURCES = tests/unit/login_memory_test.c directory/login_memory.c
 tests_unit_login_memory_test_LDADD = directory/libcvpeople.a directory/libcvdirfake.a lib/libcvipc.a lib/libcvloop.a lib/libcvconf.a $(CV_DIR_TEST_LIBS) \
 	$(EVENT_LIBS) $(CONFUSE_LIBS) $(CMOCKA_LIBS)
+tests_unit_work_test_SOURCES = tests/unit/work_test.c directory/work.c directory/work_judge.c directory/login_memory.c
+tests_unit_work_test_CPPFLAGS = $(AM_CPPFLAGS) -Dpeople_acl=work_test_acl
+tests_unit_work_test_LDADD = directory/libcvauth.a directory/libcvpeople.a directory/libcvdirfake.a directory/libcvtoken.a lib/libcvipc.a lib/libcvloop.a \
+	lib/libcvconf.a $(CV_DIR_TEST_LIBS) $(EVENT_LIBS) $(CONFUSE_LIBS) $(SASL_LIBS) $(CMOCKA_LIBS) -lpthread
 tests_unit_live_test_SOURCES = tests/unit/live_test.c directory/live.c directory/login_memory.c
 tests_unit_live_test_CPPFLAGS = $(AM_CPPFLAGS) -Ddir_watch=live_test_watch
 tests_unit_live_test_LDADD = directory/libcvpeople.a directory/libcvdirfake.a directory/libcvtoken.a lib/libcvipc.a lib/libcvloop.a lib/libcvconf.a \

@@ -71,6 +71,8 @@ static struct {
 	struct exchange *buckets[BUCKETS];
 	uint32_t last_id;
 	struct loop_timer *sweep;
+	struct loop_timer *nudge;
+	bool is_nudging;
 	uint64_t n_requests, n_failures, n_wrong;
 	unsigned n_busy; /* jobs and delayed replies under way */
 	unsigned n_conns;
@@ -269,6 +271,15 @@ jobs_done(void *arg, int events)
 /* ---- requests ---- */
 
 static void
+on_nudge(void *arg)
+{
+	(void)arg;
+	self.is_nudging = work_nudge(self.work);
+	if (self.is_nudging)
+		loop_timer_set(self.nudge, WORK_WAIT_MS);
+}
+
+static void
 job_start_take(struct ipc_conn *c, uint32_t id, struct job *j)
 {
 	j->conn = c;
@@ -279,6 +290,9 @@ job_start_take(struct ipc_conn *c, uint32_t id, struct job *j)
 		j->exchange->is_busy = true;
 	if (work_put_take(self.work, j) == 0) {
 		self.n_busy++;
+		if (!self.is_nudging)
+			loop_timer_set(self.nudge, WORK_WAIT_MS);
+		self.is_nudging = true;
 		return;
 	}
 	ipc_release(c);
@@ -862,6 +876,7 @@ main(int argc, char **argv)
 	}
 	if (n_servers == 0)
 		give_up("sockets", "none was given");
+	self.nudge = loop_timer_new(self.loop, on_nudge, NULL);
 	self.sweep = loop_timer_new(self.loop, exchanges_sweep, NULL);
 	loop_timer_set(self.sweep, 10000);
 	loop_signal(self.loop, SIGTERM, on_term, NULL);

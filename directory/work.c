@@ -1,5 +1,6 @@
 /* work.c: lookup's worker threads: libldap and Cyrus SASL block, so the loop hands them jobs and gets replies through an
- * eventfd. Every job ends with a reply, also when the directory is down (ERR_TEMP). The threads share struct people and struct dir,
+ * eventfd. A directory that answers in microseconds is asked by one thread after the other: to wake four of them for four questions costs
+ * twice the CPU of asking four times; who waits for longer has more of them woken (work_nudge). Every job ends with a reply, also when the directory is down (ERR_TEMP). The threads share struct people and struct dir,
  * which are made for it; an exchange belongs to the one job that holds it. */
 #include "config.h"
 
@@ -31,6 +32,7 @@ struct work {
 	struct job *todo, **todo_tail;
 	struct job *done, **done_tail;
 	unsigned n_todo;
+	unsigned n_awake, n_wake; /* threads at work, or woken for it; of these not up yet */
 	int event;
 };
 
@@ -546,8 +548,12 @@ work_thread(void *arg)
 		struct job *j;
 		bool was_empty;
 
-		while (w->todo == NULL)
-			pthread_cond_wait(&w->wake, &w->lock);
+		while (w->todo == NULL) {
+			w->n_awake--;
+			while (w->n_wake == 0)
+				pthread_cond_wait(&w->wake, &w->lock);
+			w->n_wake--;
+		}
 		j = w->todo;
 		w->todo = j->next;
 		if (w->todo == NULL)
@@ -566,6 +572,26 @@ work_thread(void *arg)
 	return NULL;
 }
 
+static uint64_t
+now_us(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
+}
+
+/* One more thread, if there is one; under the lock. */
+static bool
+wake_one(struct work *w)
+{
+	if (w->n_awake >= w->p.threads)
+		return false;
+	w->n_awake++;
+	w->n_wake++;
+	return true;
+}
+
 struct work *
 work_new(const struct work_params *p)
 {
@@ -573,6 +599,7 @@ work_new(const struct work_params *p)
 	sigset_t all, old;
 
 	w->p = *p;
+	w->n_awake = p->threads; /* until each has looked */
 	w->todo_tail = &w->todo;
 	w->done_tail = &w->done;
 	pthread_mutex_init(&w->lock, NULL);
@@ -603,9 +630,11 @@ work_fd(const struct work *w)
 int
 work_put_take(struct work *w, struct job *j)
 {
+	bool wakes = false;
 	int err = 0;
 
 	j->next = NULL;
+	j->queued_us = now_us();
 	pthread_mutex_lock(&w->lock);
 	if (w->n_todo >= w->p.queue_max) {
 		err = ERR_LIMIT;
@@ -613,12 +642,28 @@ work_put_take(struct work *w, struct job *j)
 		*w->todo_tail = j;
 		w->todo_tail = &j->next;
 		w->n_todo++;
+		/* nobody's clock stands behind a job of live.c */
+		wakes = (w->n_awake == 0 || j->kind == JOB_LIVE) && wake_one(w);
 	}
 	pthread_mutex_unlock(&w->lock);
 	/* outside, so that who wakes need not wait for the lock */
-	if (err == 0)
+	if (wakes)
 		pthread_cond_signal(&w->wake);
 	return err;
+}
+
+bool
+work_nudge(struct work *w)
+{
+	bool wakes, waits;
+
+	pthread_mutex_lock(&w->lock);
+	waits = w->todo != NULL;
+	wakes = waits && now_us() - w->todo->queued_us >= WORK_WAIT_MS * 1000 && wake_one(w);
+	pthread_mutex_unlock(&w->lock);
+	if (wakes)
+		pthread_cond_signal(&w->wake);
+	return waits;
 }
 
 struct job *

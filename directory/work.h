@@ -56,6 +56,7 @@ struct job {
 	bool is_more;        /* AUTH: a challenge, put into reply without the exchange's number */
 	struct buf reply;
 	struct login_facts facts; /* after a login, and of LIVE */
+	uint64_t queued_us;       /* work.c's */
 	struct job *next;
 };
 struct job *job_new(enum job_kind kind);
@@ -78,6 +79,10 @@ struct work *work_new(const struct work_params *p);
 int work_fd(const struct work *w);
 /* Takes the job unless the queue is full (ERR_LIMIT: the job stays the caller's). */
 int work_put_take(struct work *w, struct job *j);
+/* For the caller's clock, some milliseconds after a job was put: a further thread is woken when the first job has waited for WORK_WAIT_MS, since those at work are
+ * then waiting themselves. True: jobs wait, look again in WORK_WAIT_MS. */
+#define WORK_WAIT_MS 1
+bool work_nudge(struct work *w);
 /* All jobs done so far, a list by next; NULL when none. */
 struct job *work_done(struct work *w);
 
