@@ -658,8 +658,10 @@ work_nudge(struct work *w)
 	bool wakes, waits;
 
 	pthread_mutex_lock(&w->lock);
-	waits = w->todo != NULL;
-	wakes = waits && now_us() - w->todo->queued_us >= WORK_WAIT_MS * 1000 && wake_one(w);
+	wakes =
+	    w->todo != NULL && now_us() - w->todo->queued_us >= WORK_WAIT_MS * 1000 && wake_one(w);
+	/* with all of them at work nobody is left to be woken */
+	waits = w->todo != NULL && w->n_awake < w->p.threads;
 	pthread_mutex_unlock(&w->lock);
 	if (wakes)
 		pthread_cond_signal(&w->wake);

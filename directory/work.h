@@ -80,7 +80,8 @@ int work_fd(const struct work *w);
 /* Takes the job unless the queue is full (ERR_LIMIT: the job stays the caller's). */
 int work_put_take(struct work *w, struct job *j);
 /* For the caller's clock, some milliseconds after a job was put: a further thread is woken when the first job has waited for WORK_WAIT_MS, since those at work are
- * then waiting themselves. True: jobs wait, look again in WORK_WAIT_MS. */
+ * then waiting themselves. True: jobs wait, and there is a thread that could be
+ * woken: look again in WORK_WAIT_MS. */
 #define WORK_WAIT_MS 1
 bool work_nudge(struct work *w);
 /* All jobs done so far, a list by next; NULL when none. */

@@ -107,10 +107,10 @@ test_blocked(void **state)
 			put();
 			wait_inside(i + 1);
 		}
-		/* more than there are threads wait until one is free, and are told to be waiting */
+		/* more than there are threads wait until one is free: nobody is left to be woken */
 		put();
 		put();
-		assert_true(work_nudge(work));
+		assert_false(work_nudge(work));
 		pthread_mutex_lock(&lock);
 		assert_int_equal(n_inside, THREADS);
 		n_may_leave = THREADS + 2;
