@@ -29,6 +29,8 @@ struct dir_journal {
 	int fd, state_fd;
 	struct audit_chain chain;
 	uint64_t size;
+	struct audit_chain synced_chain; /* as of the last sync */
+	uint64_t synced;
 };
 
 static int
@@ -164,7 +166,8 @@ find_end(struct dir_journal *j, char **why_out)
 	} else if (to < (uint64_t)st.st_size && ftruncate(j->fd, (off_t)to) != 0) {
 		err = fail(why_out, ERR_IO, j->path, strerror(errno));
 	}
-	j->size = to;
+	j->size = j->synced = to;
+	j->synced_chain = j->chain;
 	buf_done(&line);
 	return err;
 }
@@ -201,8 +204,35 @@ journal_begin(void *arg, char **why_out)
 	return err;
 }
 
+/* What was not acknowledged may not stand there, and not half. */
+static void
+drop_unsynced(struct dir_journal *j)
+{
+	j->chain = j->synced_chain;
+	j->size = j->synced;
+	if (ftruncate(j->fd, (off_t)j->size) != 0)
+		log_msg(LOG_LVL_WARN, "directory_journal", "half a line was left");
+}
+
 static int
-journal_write(void *arg, struct json *rec, char **why_out)
+journal_sync(void *arg, char **why_out)
+{
+	struct dir_journal *j = arg;
+	int saved;
+
+	if (fdatasync(j->fd) == 0) {
+		j->synced = j->size;
+		j->synced_chain = j->chain;
+		state_write(j);
+		return 0;
+	}
+	saved = errno;
+	drop_unsynced(j);
+	return fail(why_out, ERR_IO, j->path, strerror(saved));
+}
+
+static int
+journal_put(void *arg, struct json *rec, char **why_out)
 {
 	struct dir_journal *j = arg;
 	struct audit_chain chain = j->chain;
@@ -219,18 +249,14 @@ journal_write(void *arg, struct json *rec, char **why_out)
 	json_free(rec);
 	if (err == 0)
 		err = rw_write_at(j->fd, line.data, line.len, j->size);
-	if (err == 0 && fdatasync(j->fd) != 0)
-		err = ERR_IO;
 	if (err == 0) {
 		j->chain = chain;
 		j->size += line.len;
-		state_write(j);
 	} else {
 		int saved = errno;
 
-		/* what was not acknowledged may not stand there half */
-		if (err != ERR_LIMIT && ftruncate(j->fd, (off_t)j->size) != 0)
-			log_msg(LOG_LVL_WARN, "directory_journal", "half a line was left");
+		if (err != ERR_LIMIT)
+			drop_unsynced(j);
 		err = fail(why_out, err, j->path,
 		    err == ERR_LIMIT ? gettext("the change is too large") : strerror(saved));
 	}
@@ -238,12 +264,21 @@ journal_write(void *arg, struct json *rec, char **why_out)
 	return err;
 }
 
+static int
+journal_write(void *arg, struct json *rec, char **why_out)
+{
+	int err = journal_put(arg, rec, why_out);
+
+	return err != 0 ? err : journal_sync(arg, why_out);
+}
+
 struct dir_journal *
 dir_journal_new(const char *path)
 {
 	struct dir_journal *j = xcalloc(1, sizeof(*j));
 
-	j->hooks = (struct dir_admin_journal){journal_begin, journal_write, journal_close, j};
+	j->hooks = (struct dir_admin_journal){
+	    journal_begin, journal_write, journal_close, journal_put, journal_sync, j};
 	j->path = xstrdup(path);
 	if (asprintf(&j->state_path, "%s" AUDIT_STATE_SUFFIX, path) < 0)
 		fatal("out of memory");

@@ -18,6 +18,9 @@ struct dir_admin_journal {
 	int (*begin)(void *arg, char **why_out);
 	int (*write)(void *arg, struct json *rec, char **why_out); /* durable when it returns */
 	void (*end)(void *arg);
+	/* As write, durable after the next write or sync. NULL, both: each write is made by itself. */
+	int (*put)(void *arg, struct json *rec, char **why_out);
+	int (*sync)(void *arg, char **why_out);
 	void *arg;
 };
 /* Borrowed; who: whose doing it is on this machine; as: whom the directory takes them for, a DN; NULL: not known. Copied. */

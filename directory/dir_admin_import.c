@@ -1,6 +1,6 @@
 /* dir_admin_import.c: the directory as a whole, out and in again (dir_dump.h has the files). Runs in congvu. Passwords, service accounts, the password
  * policy, app passwords and officers are no part of it. What comes in is made to be as the file says, entry by entry, parents first; what the file does not name stays. Each
- * entry is one write: cut off, the same file given again does the rest. */
+ * entry is made whole or not at all, some hundred at a time where the directory can (RFC 5805): cut off, the same file given again does the rest. */
 #include "config.h"
 
 #include "directory/dir_admin_priv.h"
@@ -15,8 +15,12 @@
 #include <strings.h>
 
 enum {
-	COUNTER_MAX = INT32_MAX / 2
-}; /* a larger one in a file is none of ours: it would leave no room to rise */
+	COUNTER_MAX =
+	    INT32_MAX /
+	    2, /* a larger one in a file is none of ours: it would leave no room to rise */
+	TOGETHER = 500,
+	REFUSED_MAX = 3, /* then the directory is asked for each by itself */
+};
 
 /* Whether dn (normalized) is that of branch, or below. */
 static bool
@@ -263,22 +267,14 @@ entry_check(struct dir_admin *a, const struct dir_entry *e, char **why_out)
 	return 0;
 }
 
-int
-dir_admin_import(struct dir_admin *a, const struct dir_result *r, const char *decision,
-    size_t counts_out[N_IMPORT_COUNTS], enum change *change_out, char **why_out)
+/* The entries from "from" to before "to". */
+static int
+range_import(struct dir_admin *a, const struct dir_result *r, size_t from, size_t to,
+    size_t *counts, char **why_out)
 {
-	size_t counts[N_IMPORT_COUNTS] = {0};
 	int err = 0;
 
-	for (size_t i = 0; err == 0 && i < r->n_entries; i++) /* before anything is written */
-		err = entry_check(a, &r->entries[i], why_out);
-	if (err == 0)
-		err = admin_begin(a, "directory import", dir_base(a->d), decision, why_out);
-	if (err != 0)
-		return err;
-	admin_one_by_one(a);
-	a->uncited = true; /* the journal cites it: the entries are to be the file's */
-	for (size_t i = 0; err == 0 && i < r->n_entries; i++) {
+	for (size_t i = from; err == 0 && i < to; i++) {
 		char *why = NULL;
 
 		if (is_skipped(a, r->entries[i].dn_norm)) {
@@ -292,6 +288,68 @@ dir_admin_import(struct dir_admin *a, const struct dir_result *r, const char *de
 			free(why);
 		}
 	}
+	return err;
+}
+
+/* Some hundred entries at a time are one write: each by itself waits for two disks, the journal's and the directory's. When the directory does not take them
+ * together they are made one by one, so that it is told which is wrong, and what stands before that is there. */
+static int
+all_import(struct dir_admin *a, const struct dir_result *r, size_t *counts, char **why_out)
+{
+	bool together = a->together;
+	unsigned n_refused = 0;
+	size_t to;
+	int err = 0;
+
+	for (size_t from = 0; err == 0 && from < r->n_entries; from = to) {
+		size_t before[N_IMPORT_COUNTS], n_changes = json_len(a->changes);
+		bool refused = false;
+		char *why = NULL, *end_why = NULL;
+		int end_err = 0;
+
+		to = from + TOGETHER < r->n_entries ? from + TOGETHER : r->n_entries;
+		memcpy(before, counts, sizeof(before));
+		a->together = together && n_refused < REFUSED_MAX;
+		err = range_import(a, r, from, to, counts, &why);
+		if (a->together)
+			end_err = admin_flush(a, n_changes, &refused, &end_why);
+		if (end_err != 0) { /* that is worse than what an entry had */
+			free(why);
+			err = end_err;
+			why = end_why;
+		}
+		a->together = false;
+		if (refused) {
+			free(why);
+			why = NULL;
+			n_refused++;
+			memcpy(counts, before, sizeof(before));
+			err = range_import(a, r, from, to, counts, &why);
+		}
+		if (err != 0)
+			*why_out = why;
+		else
+			free(why);
+	}
+	a->together = false;
+	return err;
+}
+
+int
+dir_admin_import(struct dir_admin *a, const struct dir_result *r, const char *decision,
+    size_t counts_out[N_IMPORT_COUNTS], enum change *change_out, char **why_out)
+{
+	size_t counts[N_IMPORT_COUNTS] = {0};
+	int err = 0;
+
+	for (size_t i = 0; err == 0 && i < r->n_entries; i++) /* before anything is written */
+		err = entry_check(a, &r->entries[i], why_out);
+	if (err == 0)
+		err = admin_begin(a, "directory import", dir_base(a->d), decision, why_out);
+	if (err != 0)
+		return err;
+	a->uncited = true; /* the journal cites it: the entries are to be the file's */
+	err = all_import(a, r, counts, why_out);
 	a->uncited = false;
 	admin_agency_forget(a);
 	memcpy(counts_out, counts, sizeof(counts));

@@ -65,8 +65,8 @@ extern const char admin_no_decision[];
 int admin_begin(
     struct dir_admin *a, const char *op, const char *target, const char *decision, char **why_out);
 int admin_end(struct dir_admin *a, int err, bool created, enum change *change_out, char **why_out);
-/* The change that has begun is not made at once, but its writes one after another: it is too large, or moves entries, which slapd 2.5 fails with now and then
- * within a transaction. */
+/* The change that has begun is not made at once, but its writes one after another: it moves entries, which slapd 2.5 fails with now and then within a
+ * transaction. */
 void admin_one_by_one(struct dir_admin *a);
 /* One write, in the journal first; with dry_run in dir_admin_changes alone. */
 int admin_add(struct dir_admin *a, const char *dn, const struct mods *m, char **why_out);
@@ -97,6 +97,11 @@ int admin_queue_commit(struct dir_admin *a,
     char **why_out);
 /* Whether the journal has something of it. */
 bool admin_queue_was_sent(const struct dir_admin *a);
+/* Whether all of it is in the journal, on the disk. */
+bool admin_queue_was_told(const struct dir_admin *a);
+/* Makes what waits, in the middle of a change that need not be whole. *refused_out: the directory took none of it, the journal says so, changes are cut to the
+ * first n_changes, and they may be made one by one. */
+int admin_flush(struct dir_admin *a, size_t n_changes, bool *refused_out, char **why_out);
 void admin_queue_free(struct dir_admin *a);
 
 /* ---- dir_admin_who.c ---- */

@@ -22,7 +22,7 @@ struct queued {
 struct admin_queue {
 	struct queued **v;
 	size_t n;
-	bool was_sent;
+	bool was_sent, was_told;
 };
 
 static char *
@@ -275,6 +275,10 @@ admin_queue_commit(struct dir_admin *a,
 		err = write_down(a, a->queue->v[i]->change, why_out);
 		w[i] = a->queue->v[i]->w;
 	}
+	if (err == 0 && n > 0 && a->journal != NULL && a->journal->sync != NULL)
+		err = a->journal->sync(a->journal->arg, why_out);
+	if (err == 0 && n > 0)
+		a->queue->was_told = true;
 	if (err == 0 && n == 1) /* one is whole by itself */
 		err = w->op == DIR_WRITE_ADD ? dir_add(a->d, w->dn, w->mods, w->n_mods, why_out)
 		      : w->op == DIR_WRITE_MODIFY
@@ -291,6 +295,12 @@ bool
 admin_queue_was_sent(const struct dir_admin *a)
 {
 	return a->queue != NULL && a->queue->was_sent;
+}
+
+bool
+admin_queue_was_told(const struct dir_admin *a)
+{
+	return a->queue != NULL && a->queue->was_told;
 }
 
 void

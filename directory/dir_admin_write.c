@@ -123,19 +123,66 @@ record(const struct dir_admin *a)
 	return j;
 }
 
+static struct json *
+record_of(const struct dir_admin *a, const struct json *change)
+{
+	struct json *j = record(a), *value;
+	void *iter = NULL;
+	const char *key;
+
+	while (json_next(change, &iter, &key, &value))
+		json_set_take(j, key, json_share(value));
+	return j;
+}
+
 static int
 write_down(struct dir_admin *a, const struct json *change, char **why_out)
 {
-	struct json *j, *value;
-	void *iter = NULL;
-	const char *key;
+	return a->journal == NULL
+		   ? 0
+		   : a->journal->write(a->journal->arg, record_of(a, change), why_out);
+}
+
+/* Of those that are made together: admin_queue_commit has the journal on the disk once, before the directory has any. */
+static int
+write_later(struct dir_admin *a, const struct json *change, char **why_out)
+{
+	return a->journal == NULL || a->journal->put == NULL
+		   ? write_down(a, change, why_out)
+		   : a->journal->put(a->journal->arg, record_of(a, change), why_out);
+}
+
+/* The journal has writes that were not made. */
+static int
+undone_tell(struct dir_admin *a, size_t n, char **why_out)
+{
+	struct json *j;
 
 	if (a->journal == NULL)
 		return 0;
 	j = record(a);
-	while (json_next(change, &iter, &key, &value))
-		json_set_take(j, key, json_share(value));
+	json_set_str(j, "write", "undone");
+	json_set_str(j, "dn", dir_base(a->d));
+	json_set_int(j, "count", (int64_t)n);
 	return a->journal->write(a->journal->arg, j, why_out);
+}
+
+int
+admin_flush(struct dir_admin *a, size_t n_changes, bool *refused_out, char **why_out)
+{
+	size_t n = json_len(a->changes) - n_changes;
+	int err = admin_queue_commit(a, write_later, why_out);
+
+	*refused_out = err != 0 && err != ERR_UNKNOWN && admin_queue_was_told(a);
+	if (*refused_out) {
+		free(*why_out);
+		*why_out = NULL;
+		json_cut(a->changes, n_changes);
+		err = undone_tell(a, n, why_out);
+		*refused_out = err == 0;
+	}
+	admin_queue_free(a);
+	return err;
 }
 
 int
@@ -147,7 +194,7 @@ admin_end(struct dir_admin *a, int err, bool created, enum change *change_out, c
 		return err;
 	}
 	if (a->together && err == 0)
-		err = admin_queue_commit(a, write_down, why_out);
+		err = admin_queue_commit(a, write_later, why_out);
 	if (a->together && err != 0 && !admin_queue_was_sent(a)) {
 		/* nothing of it was made or is in the journal */
 		json_free(a->changes);

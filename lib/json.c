@@ -183,6 +183,13 @@ json_del(struct json *obj, const char *key)
 }
 
 void
+json_cut(struct json *arr, size_t n)
+{
+	while (json_array_size((json_t *)arr) > n)
+		json_array_remove((json_t *)arr, json_array_size((json_t *)arr) - 1);
+}
+
+void
 json_push_take(struct json *arr, struct json *child)
 {
 	if (json_array_append_new((json_t *)arr, child != NULL ? (json_t *)child : json_null()) !=

@@ -44,6 +44,8 @@ enum json_kind json_kind(const struct json *j); /* NULL: JSON_T_NULL */
 struct json *json_get(const struct json *obj, const char *key);
 /* Walks members in key order of insertion: *iter NULL to start; false at the end. */
 bool json_next(const struct json *obj, void **iter, const char **key_out, struct json **value_out);
+/* Drops what stands behind the first n of an array. */
+void json_cut(struct json *arr, size_t n);
 size_t json_len(const struct json *arr); /* 0 for what is no array */
 struct json *json_at(const struct json *arr, size_t i);
 /* Text of a string value; empty slice (ptr NULL) for other types. Borrowed. */

@@ -1,10 +1,11 @@
 #!/usr/bin/python3
-"""The directory at the size of a merged province (60,000 people): load, look-ups through lookup, logins, and the address book's folded
+"""The directory at the size of a merged province (60,000 people): congvu directory import, load, look-ups through lookup, logins, and the address book's folded
 substring search straight from slapd. Prints key=value lines. Usage: directory.py [PEOPLE]; CONGVU_BUILD names the build folder."""
 
 import os
 import pathlib
 import random
+import re
 import shutil
 import subprocess
 import sys
@@ -67,6 +68,26 @@ def found(book, text):
     assert entries and result in (0, 4), (text, result)  # 4: more than are shown
 
 
+def imported(folder, text, count):
+    """congvu directory import of the same people, without passwords, into a directory that has nobody: journal and all."""
+    server = S.Slapd(folder / "empty", args=("--maxsize", "4294967296"))
+    try:
+        file, conf = folder / "import.ldif", folder / "import.conf"
+        file.write_text(re.sub(r"(?m)^(userPassword|authPassword)::? .*\n", "", text))
+        conf.write_text('domains = {"tinhmau.example"}\nldap_uris = {"%s"}\nldap_base = "%s"\nadmin_bind_dn = "cn=hr,ou=services,%s"\n'
+                        'admin_password_file = "%s"\ndirectory_journal = "%s"\n' % (
+                            server.uri, server.base, server.base, server.dir / "hr.password", folder / "journal/journal.jsonl"))
+        cpu = Cpu(int((server.dir / "slapd.pid").read_text()))
+        start, before = time.perf_counter(), cpu()
+        r = subprocess.run([S.BUILD / "congvu", "-c", conf, "directory", "import", file, "--decision", "1/QD"], stdout=subprocess.DEVNULL,
+                           stderr=subprocess.PIPE, text=True)
+        seconds = time.perf_counter() - start
+        assert r.returncode == 0 and " %d added" % count in r.stderr, r.stderr[-2000:]
+        print("import people=%d seconds=%.1f slapd_cpu_s=%.1f" % (count, seconds, cpu() - before), flush=True)
+    finally:
+        server.stop()
+
+
 def main():
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 60000
     searches, asked = (100, 2000) if count >= 10000 else (5, 20)
@@ -75,7 +96,9 @@ def main():
     lookup = None
     try:
         server.stop()
-        (folder / "people.ldif").write_text("".join(people(count)))
+        text = "".join(people(count))
+        imported(folder, text, count)
+        (folder / "people.ldif").write_text(text)
         start = time.perf_counter()
         subprocess.run("slapadd -q -f slapd.conf -l ../people.ldif && chown -R --reference=. db", shell=True, cwd=server.dir, check=True)
         print("load people=%d seconds=%.1f" % (count, time.perf_counter() - start), flush=True)

@@ -261,6 +261,77 @@ def test_killed_in_the_middle_and_given_again(server, agencies):
     assert check["valid"] and check["unfinished"] == killed and check["torn"] == 0
 
 
+def people_like(server, p, n, tmp_path, first=500000):
+    """The LDIF of n people that are not there, made of one that is: [(dn, block)]."""
+    out = tmp_path / "all.ldif"
+    server.congvu("directory", "export", "--out", out)
+    block = next(b for b in out.read_text().replace("\n ", "").split("\n\n") if b.strip().startswith("dn: " + p["dn"] + "\n"))
+    uid, got = p["mail"].split("@")[0], []
+    for i in range(1, n + 1):
+        number = str(int(p["id"]) + first + i)
+        text = block.strip().replace(p["id"], number).replace("uid: " + uid, "uid: %s.%d" % (uid, i)).replace(
+            "mail: " + uid, "mail: %s.%d" % (uid, i))
+        assert number in text.splitlines()[0] and "mail: %s.%d@" % (uid, i) in text
+        got.append((text.splitlines()[0][4:], text + "\n\n"))
+    return got
+
+
+def test_an_import_is_written_together_and_told_apart(server, agencies, tmp_path):
+    """Some hundred entries are one write of the directory; when it does not take them, it is told which is wrong, and what stands before that is there."""
+    p = person(server, "Lã Thị Gộp", agencies[0])
+    rows = people_like(server, p, 40, tmp_path)
+    file = tmp_path / "in.ldif"
+    file.write_text("".join(b for _, b in rows[:30]))
+    got = answer(server.congvu("directory", "import", file, *QD, "--json"))
+    assert (got["added"], got["changed"]) == (30, 0) and len(got["changes"]) == 30
+    mine = [r for r in records(server) if r["op"] == "directory import"][-31:]
+    assert [r.get("write") for r in mine] == ["add"] * 30 + [None] and mine[-1]["end"] == "done"
+    assert [r["dn"] for r in mine[:-1]] == [dn for dn, _ in rows[:30]]
+    got = answer(server.congvu("directory", "import", file, *QD, "--json"))
+    assert (got["added"], got["changed"]) == (0, 0)
+    # two of the file want one address: the directory alone can tell, since neither is there before
+    uid = p["mail"].split("@")[0]
+    twice = rows[35][1].replace("mail: %s.36@" % uid, "mail: %s.33@" % uid)
+    assert twice != rows[35][1]
+    file.write_text("".join(b for _, b in rows[30:35]) + twice + "".join(b for _, b in rows[36:]))
+    r = server.congvu("directory", "import", file, *QD, "--json")
+    assert r.returncode != 0 and rows[35][0] in r.stderr, r.stderr
+    out = tmp_path / "after.ldif"
+    server.congvu("directory", "export", "--out", out)
+    there = [("dn: %s\n" % dn) in out.read_text() for dn, _ in rows]
+    assert there == [True] * 35 + [False] * 5
+    mine = [r for r in records(server) if r["op"] == "directory import"]
+    undone = max(i for i, r in enumerate(mine) if r.get("write") == "undone")
+    assert mine[undone]["count"] == 10 and [r.get("write") for r in mine[undone - 10:undone]] == ["add"] * 10
+    assert [r["dn"] for r in mine[undone + 1:-1]] == [dn for dn, _ in rows[30:35]] and mine[-1]["end"] == "failed"
+    check = answer(server.congvu("directory", "journal", "verify", "--json"))
+    assert check["valid"] and check["torn"] == 0
+
+
+def test_an_import_that_is_killed(server, agencies, tmp_path):
+    """Between the journal and the directory, or within: of what is written together all is there or nothing, and given again the rest comes."""
+    p = person(server, "Lã Văn Ngắt", agencies[0])
+    rows = people_like(server, p, 60, tmp_path, 600000)
+    file, out = tmp_path / "in.ldif", tmp_path / "after.ldif"
+    file.write_text("".join(b for _, b in rows))
+    journal = server.dir / "var/directory/journal.jsonl"
+    size, killed = journal.stat().st_size, False
+    run = subprocess.Popen([server.prefix / "bin/congvu", "-c", server.conf, "directory", "import", file, *QD], stdout=subprocess.DEVNULL,
+                           stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL)
+    while run.poll() is None:
+        if journal.stat().st_size > size:
+            run.send_signal(signal.SIGKILL)
+            killed = run.wait() == -signal.SIGKILL
+    assert killed
+    server.congvu("directory", "export", "--out", out)
+    there = sum(("dn: %s\n" % dn) in out.read_text() for dn, _ in rows)
+    assert there in (0, 60)
+    got = answer(server.congvu("directory", "import", file, *QD, "--json"))
+    assert (got["added"], got["changed"]) == (60 - there, 0)
+    check = answer(server.congvu("directory", "journal", "verify", "--json"))
+    assert check["valid"]
+
+
 def test_the_journal_says_who_what_and_by_which_decision(server, agencies, tmp_path):
     p = person(server, "Tạ Thị Mai", agencies[0])
     mine = [r for r in records(server) if r["op"] == "staff hire" and r["target"] == "Tạ Thị Mai"]

@@ -56,7 +56,8 @@ journal_end(void *arg)
 	(void)arg;
 }
 
-static struct dir_admin_journal hooks = {journal_begin, journal_write, journal_end, NULL};
+static struct dir_admin_journal hooks = {
+    .begin = journal_begin, .write = journal_write, .end = journal_end};
 
 static void
 person(struct world *w, const char *id, const char *name, const char *uid, const char *agency)
