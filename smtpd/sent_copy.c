@@ -17,13 +17,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { COPIES_MAX = 10 };
+enum { COPIES_MAX = 10, SEEN_MAX = 2000, UNSEEN_MAX = 65536 };
 
 struct sent_copies {
 	struct client *c;
 	const struct sent_message *m;
 	struct delivery_id id;
 	const char *actor; /* who signed in: hears when a copy cannot be kept */
+	struct buf header; /* of the copy */
 	struct lmtp_rcpt rcpts[COPIES_MAX];
 	size_t n;
 	struct lmtp_job *job;
@@ -39,6 +40,7 @@ sent_copies_free(struct sent_copies *s)
 		return;
 	lmtp_cancel(s->job);
 	queue_call_cancel(s->call);
+	buf_done(&s->header);
 	free(s);
 }
 
@@ -142,8 +144,10 @@ to_queue(struct sent_copies *s)
 		    .orcpt = "",
 		    .why = why == NULL ? "" : why};
 	}
+	struct queue_message qm = s->m->queue;
+	qm.header = buf_slice(&s->header);
 	if (r != NULL)
-		s->call = queue_commit(smtpd.queue, &s->id, &e, &s->m->queue, on_queued, s);
+		s->call = queue_commit(smtpd.queue, &s->id, &e, &qm, on_queued, s);
 	if (s->call == NULL)
 		on_queued(s, ERR_TEMP);
 }
@@ -208,6 +212,63 @@ make_id(struct sent_copies *s)
 	memcpy(s->id.b, sum, sizeof(s->id.b));
 }
 
+static bool
+is_in(const struct addr *a, const char *address)
+{
+	struct slice local, domain;
+
+	if (addr_split(slice_str(address), &local, &domain) != 0)
+		return false;
+	for (; a != NULL; a = a->next)
+		if (a->kind == ADDR_MAILBOX && slice_caseeq(a->local, local) &&
+		    slice_caseeq(a->domain, domain))
+			return true;
+	return false;
+}
+
+static bool
+is_named(const struct addr *const *lists, size_t n, const char *address)
+{
+	for (size_t i = 0; i < n; i++)
+		if (is_in(lists[i], address))
+			return true;
+	return false;
+}
+
+/* The header of the copy: that of what went out, under Bcc with whom it went to unseen (RFC 5322 3.6.3): the mailbox's own record has all whom it wrote to,
+ * whether its client says so or not, and so a client's copy with Bcc tells nothing more (ingest_same). */
+static void
+make_header(struct sent_copies *s)
+{
+	static const char *const fields[] = {"To", "Cc", "Resent-To", "Resent-Cc"};
+	const struct addr *lists[sizeof(fields) / sizeof(fields[0])] = {NULL};
+	const struct msg_field *f;
+	const char *sep = "Bcc: ";
+	struct addr *list;
+	struct buf unseen;
+
+	for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++)
+		if ((f = msg_find(s->m->msg, fields[i], 0)) != NULL &&
+		    addr_list_parse(f->value, SEEN_MAX, s->c->t->arena, &list, NULL) == 0)
+			lists[i] = list;
+	buf_init(&unseen, UNSEEN_MAX);
+	for (size_t i = 0; i < s->m->n_rcpts; i++) {
+		if (is_named(lists, sizeof(fields) / sizeof(fields[0]), s->m->rcpts[i].address))
+			continue;
+		buf_appendf(&unseen, "%s<%s>", sep, s->m->rcpts[i].address);
+		sep = ",\r\n\t";
+	}
+	if (unseen.len > 0)
+		buf_append_str(&unseen, "\r\n");
+	buf_init(&s->header, s->m->queue.header.len + UNSEEN_MAX);
+	if (unseen.err == 0)
+		buf_append_slice(&s->header, buf_slice(&unseen));
+	else
+		log_msg(LOG_LVL_WARN, "sent_copy_without_bcc", "%s: too many", s->c->t->qid);
+	buf_append_slice(&s->header, s->m->queue.header);
+	buf_done(&unseen);
+}
+
 void
 sent_copies_start(struct client *c, const struct sent_message *m, struct sent_copies **out,
     void (*fn)(void *arg), void *arg)
@@ -226,6 +287,7 @@ sent_copies_start(struct client *c, const struct sent_message *m, struct sent_co
 	for (size_t i = 0; i < n; i++)
 		s->rcpts[i].address = as[i];
 	make_id(s);
+	make_header(s);
 	delivery_id_hex(&s->id, hex);
 	*out = s;
 	if (lmtp_seems_down(smtpd.lmtp)) {
@@ -237,7 +299,7 @@ sent_copies_start(struct client *c, const struct sent_message *m, struct sent_co
 	    .sent = true,
 	    .eight_bit = m->env_flags & ENV_8BIT,
 	    .smtputf8 = m->env_flags & ENV_SMTPUTF8,
-	    .header = m->queue.header,
+	    .header = buf_slice(&s->header),
 	    .body = m->body,
 	    .rcpts = s->rcpts,
 	    .n_rcpts = n};

@@ -202,12 +202,12 @@ put_email_id(struct deliver_message *m)
 	memcpy(m->email_id, digest, sizeof(m->email_id));
 }
 
-/* Bcc is not among them: whom a client wrote to unseen stands nowhere else. */
+/* Bcc is as good as stamped: in the server's copy stands whom it really went to unseen (smtpd/sent_copy.c). */
 static bool
 is_stamped(struct slice name)
 {
 	static const char *const names[] = {"Received", "Return-Path", "Delivered-To", "Sender",
-	    "Importance", "Authentication-Results"};
+	    "Importance", "Authentication-Results", "Bcc", "Resent-Bcc"};
 
 	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
 		if (slice_caseeq_str(name, names[i]))

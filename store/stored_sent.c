@@ -2,7 +2,7 @@
  * smtpd gives it (STORE_SENT_COPY) with the octets that went out; mail clients may APPEND theirs to the same Sent. Of two that are the same
  * message one stays: the server's, which has Sender and was really sent. A client's that comes later is answered with the server's; one that was earlier leaves
  * (restorable, as by EXPUNGE, by whom the new one is) once the server's is there. The same is what has the same digest (ingest_same: all octets but the fields that the server
- * stamps); whatever differs, if by a Bcc, an attachment that was taken out, or the gateway's signature, is kept beside it, whatever its Message-ID: Sent loses
+ * stamps); whatever differs, if by an attachment that was taken out, or the gateway's signature, is kept beside it, whatever its Message-ID: Sent loses
  * nothing. Marks, rows "d/<digest, its first octet's last bit: by a client>", say which is whose. RFC 6154. */
 #include "store/stored_priv.h"
 

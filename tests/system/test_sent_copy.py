@@ -22,7 +22,7 @@ from test_review import as_officer, in_quarantine, locked_zip, officers, records
 from test_at_once import Directory, session, until
 from test_smtpd import AN, BINH, MAIL, VANTHU, Site, listing, site  # noqa: F401
 
-AS = "From: <%s>\r\nMessage-ID: <m1@tinhmau.example>\r\nSubject: x\r\n\r\ntext" % VANTHU
+AS = "From: <%s>\r\nTo: <%s>, An <%s>\r\nMessage-ID: <m1@tinhmau.example>\r\nSubject: x\r\n\r\ntext" % (VANTHU, BINH, AN)
 FULL = "452 4.2.2 Hop thu da day / Mailbox full"
 
 
@@ -51,11 +51,14 @@ def test_filed(site):  # noqa: F811
 
 
 def test_bcc_leaves(site):  # noqa: F811
-    """RFC 5322 3.6.3, RFC 6409 8: neither a recipient nor the holders of the mailbox see whom it went to unseen; what stands in the body is the sender's."""
+    """RFC 5322 3.6.3, RFC 6409 8: no recipient sees whom it went to unseen; the mailbox's own record has whom it really went to, whatever the client's field says; what stands in
+    the body is the sender's."""
     s = site.submission()
-    hidden = AS.replace("Subject: x\r\n\r\n", "Bcc: <%s>,\r\n\t<unseen@other.example>\r\nSubject: x\r\nRESENT-BCC : q@other.example\r\nbcc: r@other.example\r\n\r\nBcc: in the text\r\n" % AN)
+    hidden = AS.replace(", An <%s>" % AN, "").replace("Subject: x\r\n\r\n", "Bcc: <%s>,\r\n\t<unseen@other.example>\r\nSubject: x\r\nRESENT-BCC : q@other.example\r\nbcc: r@other.example\r\n\r\nBcc: in the text\r\n" % AN)
     assert s.mail(VANTHU, [BINH, AN], hidden)[-1].startswith("250 2.0.0 Delivered as")
-    mails = [m[3] for m in site.lmtp.mails] + [site.lmtp.copies[0][3]]
+    mails = [m[3] for m in site.lmtp.mails]
+    copy = site.lmtp.copies[0][3]
+    assert copy.startswith(("Bcc: <%s>\r\n" % AN).encode()) and copy.split(b"\r\n", 1)[1] == mails[0] and b"other.example" not in copy.split(b"\r\n\r\n")[0], copy
     for mail in mails:
         header, body = mail.split(b"\r\n\r\n", 1)
         assert b"bcc" not in header.lower() and b"other.example" not in header and b"\r\nSubject: x" in header, header
@@ -279,6 +282,15 @@ def test_in_the_shared_sent(server):
         uid, = m.uid("SEARCH", None, "HEADER", "Message-ID", client.quoted(mid))[1][0].split()
         ok, data = m.append(client.quoted(folder), "(\\Seen)", None, mail)
         assert ok == "OK" and re.search(rb"APPENDUID \d+ %s\]" % uid, data[0]), data
+        # with Bcc it is the same too, for whom it went to unseen is known here
+        ok, data = m.append(client.quoted(folder), "(\\Seen)", None, b"Bcc: <%s>\r\n" % to["address"].encode() + mail)
+        assert ok == "OK" and re.search(rb"APPENDUID \d+ %s\]" % uid, data[0]), data
+        hidden, mail3 = letter(server, box["address"], to["address"], box)
+        assert m.append(client.quoted(folder), "(\\Seen)", None, b"Bcc: <%s>\r\n" % clerk["address"].encode() + mail3)[0] == "OK"
+        assert server.submit(clerk, box["address"], [to["address"], clerk["address"]], mail3)[0] == 250
+        (_, got), = sent(m, folder)[hidden]
+        assert email.message_from_bytes(got)["Bcc"] == "<%s>" % clerk["address"] and email.message_from_bytes(got)["Sender"] == clerk["address"]
+        assert b"Bcc" not in server.fetch(to, hidden).split(b"\r\n\r\n")[0]
         # and in the other order
         late, mail2 = letter(server, box["address"], to["address"], box)
         assert m.append(client.quoted(folder), "(\\Seen)", None, mail2)[0] == "OK"
@@ -313,8 +325,7 @@ def test_nothing_of_the_shared_sent_is_lost(server):
             less = mail.split(b"\r\n\r\n", 1)[0] + b"\r\n\r\ntaken out\r\n"
             first = append(m, mail)
             assert append(m, less) != first and append(m, mail.replace(b"Subject: ", b"Subject: y", 1)) != first
-            assert append(m, b"Bcc: a@other.example\r\n" + mail) != first
-            assert len(sent(m, folder)[mid]) == 4 and less in [x[1] for x in sent(m, folder)[mid]]
+            assert len(sent(m, folder)[mid]) == 3 and less in [x[1] for x in sent(m, folder)[mid]]
             # who may only send brings other content under the number of a record that stands there
             kept, record = letter(server, box["address"], to["address"])
             uid = append(m, record)

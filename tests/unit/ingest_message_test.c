@@ -113,7 +113,7 @@ same(void **state)
 		false},
 	    {"From: a@b.test\r\nMessage-ID: <1@b.test>\r\nSubject: x\r\nBcc: "
 	     "c@b.test\r\n\r\nSender: y\r\n",
-		false},
+		true},
 	    {"From: a@b.test\r\nMessage-ID: <1@b.test>\r\nSubject: x\r\nno field\r\n\r\nSender: "
 	     "y\r\n",
 		false},
