@@ -4,10 +4,15 @@
 
 #include "admin/ctl_directory_files.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "admin/ctl_mailbox.h"
+#include "admin/dir_journal.h"
+#include "lib/crypto.h"
 #include "lib/err.h"
 #include "lib/log.h"
 
@@ -159,9 +164,90 @@ upgrade_tell(struct upgrade *u, const char *what, const char *name, enum change 
 	}
 }
 
+/* ---- the journal ---- */
+
+int
+upgrade_journal(struct upgrade *u, const char *op)
+{
+	char *path = conf_path(u->c->conf, "directory_journal"), *why = NULL;
+	unsigned char r[8];
+	int err = 0;
+
+	u->op = op;
+	random_bytes(r, sizeof(r));
+	hex_encode(r, sizeof(r), u->batch);
+	u->batch[16] = '\0';
+	if (!u->dry_run && (access(path, F_OK) == 0 || errno != ENOENT)) {
+		const struct dir_admin_journal *hooks;
+
+		u->journal = dir_journal_new(path);
+		hooks = dir_journal_hooks(u->journal);
+		err = hooks->begin(hooks->arg, &why);
+	}
+	if (err != 0) {
+		err = ctl_dir_fail(u->c, path, err, why);
+		dir_journal_free(u->journal);
+		u->journal = NULL;
+	}
+	free(path);
+	return err;
+}
+
+static int
+journal_put(struct upgrade *u, struct json *j, char **why_out)
+{
+	const struct dir_admin_journal *hooks = dir_journal_hooks(u->journal);
+
+	json_set_str(j, "batch", u->batch);
+	json_set_str(j, "op", u->op);
+	json_set_str(j, "target", conf_str(u->c->conf, "ldap_base"));
+	json_set_str(j, "decision", "");
+	json_set_str(j, "by", ctl_actor());
+	json_set_str(j, "as", u->as);
+	u->is_written = true;
+	return hooks->write(hooks->arg, j, why_out);
+}
+
+int
+upgrade_write_down(
+    struct upgrade *u, const char *write, const char *dn, const char *what, char **why_out)
+{
+	struct json *j;
+
+	if (u->journal == NULL)
+		return 0;
+	j = json_obj_new();
+	json_set_str(j, "write", write);
+	json_set_str(j, "dn", dn);
+	json_set_str(j, "what", what);
+	return journal_put(u, j, why_out);
+}
+
+static int
+journal_finish(struct upgrade *u, int rc)
+{
+	char *why = NULL;
+	int err = 0;
+
+	if (u->journal != NULL && u->is_written) {
+		struct json *j = json_obj_new();
+
+		/* a write whose answer was lost is a failure here: given again the command tells */
+		json_set_str(j, "end", rc == 0 ? "done" : "failed");
+		err = journal_put(u, j, &why);
+	}
+	dir_journal_free(u->journal);
+	u->journal = NULL;
+	if (err != 0 && rc == 0)
+		return ctl_dir_fail(u->c, "directory_journal", err, why);
+	free(why);
+	return rc;
+}
+
 int
 upgrade_end(struct upgrade *u, int rc)
 {
+	rc = journal_finish(u, rc);
 	if (rc == 0 && u->c->json) {
 		struct json *all = json_obj_new();
 

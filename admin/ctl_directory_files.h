@@ -32,7 +32,17 @@ struct upgrade {
 	bool dry_run;
 	struct json *done; /* --json */
 	size_t n;
+	struct dir_journal *journal; /* NULL: there is none */
+	const char *op, *as;         /* as: whom the directory takes the writes for */
+	char batch[17];
+	bool is_written;
 };
+/* Where the site has a journal already (on a new server init finds none), and this is no dry run: what is written from now on stands in it first, by
+ * upgrade_write_down; upgrade_end writes the end. op is kept. 0 or a sysexit after a message. */
+int upgrade_journal(struct upgrade *u, const char *op);
+/* Of one write, before it is made: "add" or "modify", and in a word what of. 0, or an error and *why_out. Nothing in a dry run. */
+int upgrade_write_down(
+    struct upgrade *u, const char *write, const char *dn, const char *what, char **why_out);
 void upgrade_tell(struct upgrade *u, const char *what, const char *name, enum change change);
 /* ctl_directory_init.c: entries of base.ldif.in that are not there, and its version. accounts: service accounts and policy too. d may write them. 0 or a sysexit
  * after a message. */

@@ -87,7 +87,8 @@ version_raise(struct upgrade *u, struct dir *d, const struct ldif_entry *e,
 	(void)slice_to_u64(wanted, 1000000, &then);
 	if (now >= then)
 		return 0;
-	if (!u->dry_run)
+	err = upgrade_write_down(u, "modify", e->dn, "vnSchemaVersion", why_out);
+	if (err == 0 && !u->dry_run)
 		err = dir_modify(d, e->dn, mods,
 		    dir_entry_has_value(have, "objectClass", tree) ? 1 : 2, why_out);
 	if (err == 0)
@@ -110,7 +111,9 @@ upgrade_tree(struct upgrade *u, struct dir *d, const struct ldif_file *base, boo
 			continue;
 		err = dir_read(d, e->dn, attrs, &r);
 		if (err == ERR_NOTFOUND) {
-			err = u->dry_run ? 0 : entry_add(d, e, &why);
+			err = upgrade_write_down(u, "add", e->dn, "base.ldif.in", &why);
+			if (err == 0 && !u->dry_run)
+				err = entry_add(d, e, &why);
 			if (err == 0)
 				upgrade_tell(u, "tree", e->dn, CHANGE_ADDED);
 		} else if (err == 0 && i == 0) {
@@ -182,12 +185,16 @@ directory_init(struct ctl *c, int argc, char **argv)
 	}
 	if (rc == 0)
 		rc = ctl_dir_open(c, bind_dn, bind_password_file, &d);
+	u.as = d.as;
+	if (rc == 0)
+		rc = upgrade_journal(&u, "directory init");
 	if (rc == 0)
 		rc = upgrade_tree(&u, d.dir, &f, true);
+	rc = upgrade_end(&u, rc);
 	ctl_dir_close(&d);
 	ldif_file_done(&f);
 	free(hashes[0]);
 	free(hashes[1]);
 	free(rdn);
-	return upgrade_end(&u, rc);
+	return rc;
 }

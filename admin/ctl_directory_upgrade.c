@@ -88,7 +88,8 @@ definition_bring(
 		theirs = plain(*old);
 	if (old != NULL && strcmp(ours, theirs) == 0)
 		goto out;
-	if (!u->dry_run)
+	err = upgrade_write_down(u, "modify", have->dn, name, &why);
+	if (err == 0 && !u->dry_run)
 		err = old != NULL ? dir_modify(d, have->dn, mods, 2, &why)
 				  : dir_modify(d, have->dn, mods + 1, 1, &why);
 	if (err == 0)
@@ -236,7 +237,8 @@ index_bring(struct upgrade *u, struct dir *d, const struct dir_entry *have, cons
 		    _("the index \"%s\" names several attributes: give %s one of its own first"),
 		    (const char *)old->ptr, attr);
 	}
-	if (!u->dry_run)
+	err = upgrade_write_down(u, "modify", have->dn, text, &why);
+	if (err == 0 && !u->dry_run)
 		err = old != NULL ? dir_modify(d, have->dn, mods, 2, &why)
 				  : dir_modify(d, have->dn, mods + 1, 1, &why);
 	if (err == 0)
@@ -312,18 +314,24 @@ directory_upgrade(struct ctl *c, int argc, char **argv)
 		    c, "%s", _("--config-password-file is needed: the password of cn=config"));
 	u.dry_run = dry_run;
 	rc = ctl_dir_open(c, config_dn, config_password_file, &config);
+	u.as = config.as;
+	if (rc == 0)
+		rc = upgrade_journal(&u, "directory upgrade");
 	if (rc == 0)
 		rc = upgrade_schema(&u, config.dir);
 	if (rc == 0)
 		rc = upgrade_indexes(&u, config.dir);
-	ctl_dir_close(&config);
 	if (rc == 0)
 		rc = ldif_file_read(c, "base.ldif.in", pairs, &f);
 	if (rc == 0)
 		rc = ctl_dir_open(c, bind_dn, bind_password_file, &tree);
-	if (rc == 0)
+	if (rc == 0) {
+		u.as = tree.as;
 		rc = upgrade_tree(&u, tree.dir, &f, false);
+	}
+	rc = upgrade_end(&u, rc);
+	ctl_dir_close(&config);
 	ctl_dir_close(&tree);
 	ldif_file_done(&f);
-	return upgrade_end(&u, rc);
+	return rc;
 }

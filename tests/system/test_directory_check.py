@@ -187,6 +187,24 @@ def config_of(slapd):
     return {re.sub(r"\{\d+\}|[()$ ]", "", line) for line in r.stdout.splitlines() if line.startswith("olc")}
 
 
+def with_journal(tmp_path):
+    """The site's journal, there already as after a first change."""
+    journal = tmp_path / "journal.jsonl"
+    journal.touch()
+    return journal
+
+
+def journal_of(conf, journal, op, last):
+    """Its records, of one chain and one command: their writes, and whom it names."""
+    records = [json.loads(line) for line in journal.read_text().splitlines()][-last:]
+    verified = congvu(conf, "journal", "verify")
+    assert verified["valid"] and verified["unfinished"] == 0, verified
+    assert {r["op"] for r in records} == {op} and len({r["batch"] for r in records}) == 1 and all(r["by"] and r["target"] == BASE for r in records), records
+    assert [r.get("end") for r in records] == [None] * (len(records) - 1) + ["done"], records
+    assert records == congvu(conf, "journal", "--op", op)[-last:]
+    return records
+
+
 def test_upgrade_brings_an_older_server_to_this_version(tmp_path, monkeypatch):
     old = tmp_path / "old"
     shutil.copytree(SCRIPT.parent, old)
@@ -198,6 +216,7 @@ def test_upgrade_brings_an_older_server_to_this_version(tmp_path, monkeypatch):
     conf = re.sub("overlay\t\tconstraint.*", "", (old / "slapd.conf.in").read_text(), flags=re.S)
     conf = re.sub("access to attrs=(vnAssignment|vnAgencyRef,vnConcurrentAgency,vnAssignment).*?\n(?=access|#)", "", conf, flags=re.S)
     (old / "slapd.conf.in").write_text(conf.replace("index\tvnStatus,vnRole,title\t\teq\n", "").replace("uid,mail\t\t\teq,sub", "uid,mail\t\t\tpres,eq")
+                                       .replace("index\tvnAssignment\t\t\tsubinitial\n", "")
                                        .replace("vnAddressHistory\t\tsubinitial", "vnAddressHistory\t\tsub"))
     base = (old / "base.ldif.in").read_text()
     (old / "base.ldif.in").write_text(base.replace("vnSchemaVersion: 2", "vnSchemaVersion: 1").replace("dn: ou=officers,@BASE@\nobjectClass: organizationalUnit\nou: officers\n\n", ""))
@@ -207,16 +226,23 @@ def test_upgrade_brings_an_older_server_to_this_version(tmp_path, monkeypatch):
         conf, password = conf_of(tmp_path, server), server.dir / "config.password"
         server.add(agency("H99") + staff(1).replace("vnAssignment: primary;H99.02;;20200101;;1/QĐ\n", ""))
         before = config_of(server)
+        journal = with_journal(tmp_path)
         would = congvu(conf, "upgrade", "--config-password-file", password, "--dry-run")
-        assert would["dry_run"] and config_of(server) == before
+        assert would["dry_run"] and config_of(server) == before and journal.read_text() == ""
         did = congvu(conf, "upgrade", "--config-password-file", password)
+        written = journal_of(conf, journal, "directory upgrade", 16)
+        assert [r["what"] for r in written[:13]] == [c["name"] for c in did["changes"]][:13] and {r["as"] for r in written[:13]} == {"cn=config"}, written
+        assert [(r["write"], r["dn"], r["as"]) for r in written[13:15]] == [
+            ("modify", BASE, "cn=hr,ou=services," + BASE), ("add", "ou=officers," + BASE, "cn=hr,ou=services," + BASE)], written
         assert did["changes"] == would["changes"]
         rows = {(c["what"], c["name"], c["change"]) for c in did["changes"]}
         assert rows >= {("schema", "vnAssignment", "added"), ("schema", "vnMailDomain", "added"), ("schema", "vnPositionCode", "changed"), ("schema", "vnHrOfficer", "added"),
-                        ("schema", "vnCivilServant", "changed"), ("index", "title eq", "added"), ("index", "mail pres,eq,sub", "changed"),
+                        ("schema", "vnCivilServant", "changed"), ("index", "title eq", "added"), ("index", "vnAssignment subinitial", "added"), ("index", "mail pres,eq,sub", "changed"),
                         ("tree", "vnSchemaVersion", "changed"), ("tree", "ou=officers," + BASE, "added")}
-        assert len(rows) == len(did["changes"]) == 14, rows
+        assert len(rows) == len(did["changes"]) == 15, rows
+        whole = journal.read_bytes()
         assert congvu(conf, "upgrade", "--config-password-file", password)["changes"] == []
+        assert journal.read_bytes() == whole
         # what was there is found by the new index, and the new attribute is taken
         server.modify("dn: %s\nchangetype: modify\nadd: vnAssignment\nvnAssignment: primary;H99;;20200101;;1/QĐ\n-\nadd: title\ntitle: Phó phòng\n" % person(1))
         assert "u1@" in server.as_hr("ldapsearch", "-LLL", "-b", BASE, "(title=Phó phòng)", "mail").stdout
@@ -248,7 +274,16 @@ def test_init_fills_an_empty_server(tmp_path):
                "--lookup-password-file", server.dir / "lookup.password", "--hr-password-file", server.dir / "hr.password")
         would = congvu(conf, *how, "--dry-run")["changes"]
         assert server.as_hr("ldapsearch", "-LLL", "-b", BASE, check=False).returncode != 0
+        # what cannot be written down is not done
+        journal = with_journal(tmp_path)
+        journal.write_text("no record\n")
+        congvu(conf, *how, code=65)
+        assert server.as_hr("ldapsearch", "-LLL", "-b", BASE, check=False).returncode != 0
+        journal.write_text("")
         assert congvu(conf, *how)["changes"] == would and would[0] == {"what": "tree", "name": BASE, "change": "added"}
+        written = journal_of(conf, journal, "directory init", len(would) + 1)
+        assert [r["dn"] for r in written[:-1]] == [c["name"] for c in would] and {r["as"] for r in written} == {"cn=overlays," + BASE}
+        assert "SSHA" not in journal.read_text()
         assert congvu(conf, *how)["changes"] == []
         # it works as one that slapd-instance made: HR adds, the check is content
         server.add(agency("H99").replace("ou: H99", "ou: So"))

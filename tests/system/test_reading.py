@@ -93,6 +93,51 @@ def test_reading_until_a_day(server, directory, user):
         server.imap(user)
 
 
+def test_passwords_of_devices_after_leaving(server, directory, user):
+    """They read as long as the person may read, and not a moment longer, though they stay; and they never send."""
+    phone = dict(user, password=done(server, "password", "app", "add", user["id"], "--name", "Điện thoại")["password"])
+    code, mid = deliver(server, user["address"])
+    assert code == 250 and server.fetch(phone, mid)
+    done(server, "staff", "leave", user["id"], "--read-until", "2099-12-31", *QD)
+    with session(server, phone) as m:
+        m.select("INBOX", readonly=True)
+        n = m.uid("SEARCH", None, "HEADER", "Message-ID", client.quoted(mid))[1][0].split()
+        assert len(n) == 1 and m.uid("STORE", n[0], "+FLAGS", r"(\Deleted)")[0] == "NO"
+        with pytest.raises(smtplib.SMTPAuthenticationError):
+            server.submission(phone)
+        idle(m)
+        done(server, "staff", "leave", user["id"], "--no-reading", *QD)
+        line, _ = heard(m)
+        assert line is not None and line.startswith(b"* BYE"), line
+    # the session has ended, so lookup knows: not one sign-in more, with the one or the other password
+    for who in (phone, user):
+        with pytest.raises(imaplib.IMAP4.error) as e:
+            server.imap(who)
+        assert "[UNAVAILABLE]" not in str(e.value), e.value
+        with pytest.raises(smtplib.SMTPAuthenticationError):
+            server.submission(who)
+
+
+def test_passwords_of_devices_end_with_leaving(server, directory, user):
+    """Without days of reading: at once, the open session too."""
+    phone = dict(user, password=done(server, "password", "app", "add", user["id"], "--name", "Máy tính")["password"])
+    with session(server, phone) as m:
+        m.select("INBOX")
+        idle(m)
+        done(server, "staff", "leave", user["id"], "--no-reading", *QD)
+        line, _ = heard(m)
+        assert line is not None and line.startswith(b"* BYE"), line
+
+    def refused():
+        try:
+            client.close(server.imap(phone))
+            return False
+        except imaplib.IMAP4.error as e:
+            assert "[UNAVAILABLE]" not in str(e), e
+            return True
+    until(refused)
+
+
 def test_the_day_comes(server, directory, user):
     """Nobody does anything: at its time the session ends and sign-in is refused."""
     done(server, "staff", "leave", user["id"], "--read-until", "2099-12-31", *QD)
