@@ -155,7 +155,7 @@ ctl_dir_close(struct ctl_dir *d)
 const char *
 ctl_value(const struct dir_entry *e, const char *attr)
 {
-	struct slice v = dir_entry_value(e, attr);
+	const char *v = dir_value_text(dir_entry_value(e, attr));
 
-	return v.len == 0 ? "" : (const char *)v.ptr;
+	return v == NULL ? "" : v;
 }

@@ -32,6 +32,10 @@ void dir_close(struct dir *d);
 int dir_open_conf(
     const struct conf *c, const char *bind_dn, struct slice password, struct dir **out);
 const char *dir_base(const struct dir *d);
+/* From now on values with a NUL are left out of what is read: text that would be another one where it is taken as a C string. Not of these attributes
+ * (options aside), and of none with ";binary". Before there are threads; n at most DIR_BYTES_ATTRS_MAX, more are ERR_LIMIT. */
+#define DIR_BYTES_ATTRS_MAX 8
+int dir_text_only(struct dir *d, const char *const *bytes_attrs, size_t n);
 /* Rises with each read that another server answered than the one that is watched (dir_watch.h), which may be behind it; while none is watched, with each. */
 uint64_t dir_elsewhere(const struct dir *d);
 
@@ -57,6 +61,8 @@ void dir_entries_drop(struct dir_result *r, size_t n);
 const struct dir_attr *dir_entry_attr(const struct dir_entry *e, const char *name);
 /* Its first value; empty when none. Borrowed. */
 struct slice dir_entry_value(const struct dir_entry *e, const char *name);
+/* A value as a C string; NULL when it is empty or has a NUL: cut there it would be another one. Borrowed. */
+const char *dir_value_text(struct slice v);
 bool dir_entry_has_value(const struct dir_entry *e, const char *name, struct slice value);
 
 /* Subtree search below base (NULL: the default base). attrs: NULL-terminated. Results in *out (dir_result_free), empty when
@@ -111,9 +117,11 @@ bool dir_has_transactions(struct dir *d);
 int dir_write_all(struct dir *d, const struct dir_write *w, size_t n, char **why_out);
 
 /* ---- names ---- */
-/* The DN in one spelling for comparison (RFC 4514 unescaped and escaped again, lower case ASCII): malloc'd, NULL when it is no DN. */
+/* The DN in one spelling for comparison (RFC 4514 unescaped and escaped again, lower case ASCII): malloc'd, NULL when it is no DN, or NULL. */
 char *dir_dn_norm(const char *dn);
 /* An equality filter for the first attribute of the DN's RDN, "(vnStaffId=000123)", appended. 0 or ERR_SYNTAX. */
 int dir_dn_rdn_filter(const char *dn, struct buf *out);
+/* The value of that attribute as it is, without escapes, appended. The same. */
+int dir_dn_rdn_value(const char *dn, struct buf *out);
 
 #endif

@@ -188,7 +188,8 @@ is_clerks_box(const struct dir_entry *e, const char *post)
 	const struct dir_attr *at = dir_entry_attr(e, "vnHolder");
 
 	for (size_t i = 0; at != NULL && i < at->n_values; i++)
-		if (is_at((const char *)at->values[i].ptr, post))
+		if (dir_value_text(at->values[i]) != NULL &&
+		    is_at(dir_value_text(at->values[i]), post))
 			return strcasecmp(admin_value(e, "vnMailboxKind"), "post") != 0;
 	return false;
 }

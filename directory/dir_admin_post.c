@@ -385,9 +385,11 @@ dir_admin_post_holders(struct dir_admin *a, const struct dir_entry *post, struct
 	int err = 0;
 
 	for (size_t i = 0; err == 0 && at != NULL && i < at->n_values; i++) {
-		const char *dn = (const char *)at->values[i].ptr;
+		const char *dn = dir_value_text(at->values[i]);
 		struct dir_result *r = NULL;
 
+		if (dn == NULL)
+			continue;
 		err = dir_read(a->d, dn, attrs, &r);
 		if (err == 0)
 			holder_fill(a, dn, &r->entries[0], dir_entry_value(post, "vnPositionCode"),

@@ -36,9 +36,9 @@ enum { N_KINDS = sizeof(kinds_of) / sizeof(kinds_of[0]) };
 const char *
 admin_value(const struct dir_entry *e, const char *attr)
 {
-	struct slice v = dir_entry_value(e, attr);
+	const char *v = dir_value_text(dir_entry_value(e, attr));
 
-	return v.len == 0 ? "" : (const char *)v.ptr;
+	return v == NULL ? "" : v;
 }
 
 bool

@@ -409,8 +409,8 @@ admin_value_same(const char *attr, struct slice a, struct slice b)
 
 	if (slice_eq(a, b) || !is_dn_attr(attr))
 		return slice_eq(a, b);
-	x = dir_dn_norm((const char *)a.ptr);
-	y = dir_dn_norm((const char *)b.ptr);
+	x = dir_dn_norm(dir_value_text(a));
+	y = dir_dn_norm(dir_value_text(b));
 	same = x != NULL && y != NULL && strcmp(x, y) == 0;
 	free(x);
 	free(y);

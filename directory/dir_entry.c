@@ -56,6 +56,12 @@ dir_entry_value(const struct dir_entry *e, const char *name)
 	return a == NULL || a->n_values == 0 ? slice_of(NULL, 0) : a->values[0];
 }
 
+const char *
+dir_value_text(struct slice v)
+{
+	return v.len == 0 || memchr(v.ptr, 0, v.len) != NULL ? NULL : (const char *)v.ptr;
+}
+
 bool
 dir_entry_has_value(const struct dir_entry *e, const char *name, struct slice value)
 {

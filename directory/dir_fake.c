@@ -565,8 +565,11 @@ dir_write_all(struct dir *d, const struct dir_write *w, size_t n, char **why_out
 char *
 dir_dn_norm(const char *dn)
 {
-	char *norm = xstrdup(dn), *to = norm;
+	char *norm, *to;
 
+	if (dn == NULL)
+		return NULL;
+	norm = to = xstrdup(dn);
 	for (const char *p = dn; *p != '\0'; p++) {
 		if (*p == ' ' && p > dn && p[-1] == ',')
 			continue;
@@ -574,6 +577,23 @@ dir_dn_norm(const char *dn)
 	}
 	*to = '\0';
 	return norm;
+}
+
+int
+dir_dn_rdn_value(const char *dn, struct buf *out)
+{
+	size_t n = strcspn(dn, ","), eq = strcspn(dn, "=");
+
+	return eq >= n ? ERR_SYNTAX : buf_append(out, dn + eq + 1, n - eq - 1);
+}
+
+/* Values are C strings here. */
+int
+dir_text_only(struct dir *d, const char *const *bytes_attrs, size_t n)
+{
+	(void)d;
+	(void)bytes_attrs;
+	return n > DIR_BYTES_ATTRS_MAX ? ERR_LIMIT : 0;
 }
 
 int

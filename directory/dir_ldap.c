@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include <ldap.h>
 
@@ -30,18 +31,50 @@ log_failure(const char *op, const char *what, int rc)
 
 /* ---- searching ---- */
 
+int
+dir_text_only(struct dir *d, const char *const *bytes_attrs, size_t n)
+{
+	if (n > DIR_BYTES_ATTRS_MAX)
+		return ERR_LIMIT;
+	while (d->n_bytes_attrs > 0)
+		free(d->bytes_attrs[--d->n_bytes_attrs]);
+	for (size_t i = 0; i < n; i++)
+		d->bytes_attrs[d->n_bytes_attrs++] = xstrdup(bytes_attrs[i]);
+	d->is_text_only = true;
+	return 0;
+}
+
+/* Whether values of the attribute may have any bytes. */
+static bool
+may_be_bytes(const struct dir *d, const char *name)
+{
+	size_t n = strcspn(name, ";");
+
+	if (!d->is_text_only || strcasestr(name + n, ";binary") != NULL)
+		return true;
+	for (size_t i = 0; i < d->n_bytes_attrs; i++)
+		if (strncasecmp(d->bytes_attrs[i], name, n) == 0 &&
+		    strcspn(d->bytes_attrs[i], ";") == n)
+			return true;
+	return false;
+}
+
 static int
-entry_attr_copy(LDAP *ld, LDAPMessage *m, const char *name, struct dir_attr *a)
+entry_attr_copy(const struct dir *d, LDAP *ld, LDAPMessage *m, const char *name, struct dir_attr *a)
 {
 	struct berval **values = ldap_get_values_len(ld, m, name);
+	bool any = may_be_bytes(d, name);
 	int n = ldap_count_values_len(values);
 	int err = 0;
 
 	a->name = xstrdup(name);
 	a->values = calloc((size_t)n + 1, sizeof(*a->values));
 	for (int i = 0; a->values != NULL && i < n && err == 0; i++) {
-		unsigned char *copy = malloc(values[i]->bv_len + 1);
+		unsigned char *copy;
 
+		if (!any && memchr(values[i]->bv_val, 0, values[i]->bv_len) != NULL)
+			continue;
+		copy = malloc(values[i]->bv_len + 1);
 		if (copy == NULL) {
 			err = ERR_NOMEM;
 			break;
@@ -55,18 +88,19 @@ entry_attr_copy(LDAP *ld, LDAPMessage *m, const char *name, struct dir_attr *a)
 }
 
 int
-dir_entry_copy(LDAP *ld, LDAPMessage *m, struct dir_entry *e)
+dir_entry_copy(const struct dir *d, LDAP *ld, LDAPMessage *m, struct dir_entry *e)
 {
+	struct berval dn = {0, NULL};
 	BerElement *ber = NULL;
 	size_t room = 0;
 	int err = 0;
-	char *dn = ldap_get_dn(ld, m);
 
-	if (dn == NULL)
+	/* RFC 4514 2.4: a NUL is escaped in a DN; ldap_get_dn would cut there */
+	if (ldap_get_dn_ber(ld, m, NULL, &dn) != LDAP_SUCCESS || dn.bv_val == NULL ||
+	    memchr(dn.bv_val, 0, dn.bv_len) != NULL)
 		return ERR_TEMP;
-	e->dn = strdup(dn);
-	e->dn_norm = dir_dn_norm(dn);
-	ldap_memfree(dn);
+	e->dn = slice_dup(slice_of(dn.bv_val, dn.bv_len));
+	e->dn_norm = dir_dn_norm(e->dn);
 	if (e->dn == NULL || e->dn_norm == NULL)
 		return ERR_NOMEM;
 	for (char *name = ldap_first_attribute(ld, m, &ber); name != NULL && err == 0;
@@ -76,7 +110,7 @@ dir_entry_copy(LDAP *ld, LDAPMessage *m, struct dir_entry *e)
 			e->attrs = xrealloc(e->attrs, room * sizeof(*e->attrs));
 		}
 		memset(&e->attrs[e->n_attrs], 0, sizeof(*e->attrs));
-		err = entry_attr_copy(ld, m, name, &e->attrs[e->n_attrs++]);
+		err = entry_attr_copy(d, ld, m, name, &e->attrs[e->n_attrs++]);
 		ldap_memfree(name);
 	}
 	ber_free(ber, 0);
@@ -84,7 +118,7 @@ dir_entry_copy(LDAP *ld, LDAPMessage *m, struct dir_entry *e)
 }
 
 static int
-result_copy(LDAP *ld, LDAPMessage *res, struct dir_result **out)
+result_copy(const struct dir *d, LDAP *ld, LDAPMessage *res, struct dir_result **out)
 {
 	int n = ldap_count_entries(ld, res);
 	struct dir_result *r;
@@ -100,7 +134,7 @@ result_copy(LDAP *ld, LDAPMessage *res, struct dir_result **out)
 		err = ERR_NOMEM;
 	for (LDAPMessage *m = ldap_first_entry(ld, res); err == 0 && m != NULL;
 	     m = ldap_next_entry(ld, m))
-		err = dir_entry_copy(ld, m, &r->entries[r->n_entries++]);
+		err = dir_entry_copy(d, ld, m, &r->entries[r->n_entries++]);
 	if (err == 0)
 		*out = r;
 	else
@@ -130,7 +164,7 @@ dir_search_rc(struct dir *d, const char *base, int scope, const char *filter,
 		if (l->uri != d->watched)
 			d->n_elsewhere++;
 		if (rc == LDAP_SUCCESS)
-			*err_out = result_copy(l->ld, res, out);
+			*err_out = result_copy(d, l->ld, res, out);
 		ldap_msgfree(res);
 		dir_link_put(d, true, true, l, rc, started);
 		if (dir_rc_is_answer(rc))
@@ -302,7 +336,7 @@ dir_dn_norm(const char *dn)
 	LDAPDN parsed = NULL;
 	char *text = NULL, *copy = NULL;
 
-	if (ldap_str2dn(dn, &parsed, LDAP_DN_FORMAT_LDAPV3) != LDAP_SUCCESS)
+	if (dn == NULL || ldap_str2dn(dn, &parsed, LDAP_DN_FORMAT_LDAPV3) != LDAP_SUCCESS)
 		return NULL;
 	if (ldap_dn2str(parsed, &text, LDAP_DN_FORMAT_LDAPV3) == LDAP_SUCCESS)
 		copy = strdup(text);
@@ -315,26 +349,54 @@ dir_dn_norm(const char *dn)
 	return copy;
 }
 
-int
-dir_dn_rdn_filter(const char *dn, struct buf *out)
+/* The first attribute of the DN's RDN; *parsed_out is the caller's (ldap_dnfree), who keeps it while it uses the others. */
+static int
+rdn_of(const char *dn, LDAPDN *parsed_out, struct slice *type_out, struct slice *value_out)
 {
-	struct berval type, value;
 	LDAPDN parsed = NULL;
-	int err = ERR_SYNTAX;
+	const LDAPAVA *ava;
 
 	if (ldap_str2dn(dn, &parsed, LDAP_DN_FORMAT_LDAPV3) != LDAP_SUCCESS)
 		return ERR_SYNTAX;
-	if (parsed != NULL && parsed[0] != NULL && parsed[0][0] != NULL &&
-	    (parsed[0][0]->la_flags & LDAP_AVA_BINARY) == 0) {
-		type = parsed[0][0]->la_attr;
-		value = parsed[0][0]->la_value;
-		buf_append_byte(out, '(');
-		buf_append(out, type.bv_val, type.bv_len);
-		buf_append_byte(out, '=');
-		escape_filter(slice_of(value.bv_val, value.bv_len), out);
-		buf_append_byte(out, ')');
-		err = out->err;
+	ava = parsed != NULL && parsed[0] != NULL ? parsed[0][0] : NULL;
+	if (ava == NULL || (ava->la_flags & LDAP_AVA_BINARY) != 0) {
+		ldap_dnfree(parsed);
+		return ERR_SYNTAX;
 	}
+	*parsed_out = parsed;
+	*type_out = slice_of(ava->la_attr.bv_val, ava->la_attr.bv_len);
+	*value_out = slice_of(ava->la_value.bv_val, ava->la_value.bv_len);
+	return 0;
+}
+
+int
+dir_dn_rdn_filter(const char *dn, struct buf *out)
+{
+	struct slice type, value;
+	LDAPDN parsed = NULL;
+	int err = rdn_of(dn, &parsed, &type, &value);
+
+	if (err != 0)
+		return err;
+	buf_append_byte(out, '(');
+	buf_append_slice(out, type);
+	buf_append_byte(out, '=');
+	escape_filter(value, out);
+	buf_append_byte(out, ')');
 	ldap_dnfree(parsed);
-	return err;
+	return out->err;
+}
+
+int
+dir_dn_rdn_value(const char *dn, struct buf *out)
+{
+	struct slice type, value;
+	LDAPDN parsed = NULL;
+	int err = rdn_of(dn, &parsed, &type, &value);
+
+	if (err != 0)
+		return err;
+	buf_append_slice(out, value);
+	ldap_dnfree(parsed);
+	return out->err;
 }

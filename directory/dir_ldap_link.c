@@ -189,6 +189,8 @@ dir_close(struct dir *d)
 	free(d->is_probed);
 	free(d->base);
 	free(d->bind_dn);
+	for (size_t i = 0; i < d->n_bytes_attrs; i++)
+		free(d->bytes_attrs[i]);
 	buf_wipe(&d->password);
 	pthread_mutex_destroy(&d->lock);
 	free(d);

@@ -33,6 +33,9 @@ struct dir {
 	char *base, *bind_dn;
 	struct buf password;
 	unsigned timeout_ms, pool_max;
+	bool is_text_only; /* dir_text_only */
+	char *bytes_attrs[DIR_BYTES_ATTRS_MAX];
+	size_t n_bytes_attrs;
 	int transactions; /* whether the server has them: 0: not asked yet, 1: yes, -1: no */
 	bool
 	    is_told; /* the caller tells why there is no connection: dir_sign_in, before there are threads */
@@ -67,7 +70,7 @@ int dir_search_rc(struct dir *d, const char *base, int scope, const char *filter
     const char *const *attrs, int limit, struct dir_result **out, int *err_out);
 
 struct ldapmsg;
-/* The entry of a search's answer. 0, ERR_NOMEM, ERR_TEMP; what it has so far is dir_result_free's. */
-int dir_entry_copy(struct ldap *ld, struct ldapmsg *m, struct dir_entry *e);
+/* The entry of a search's answer. 0, ERR_NOMEM, ERR_TEMP (also for a name with a NUL, which is no DN); what it has so far is dir_result_free's. */
+int dir_entry_copy(const struct dir *d, struct ldap *ld, struct ldapmsg *m, struct dir_entry *e);
 
 #endif

@@ -124,7 +124,7 @@ entry_tell(struct watch *w, struct link *l, LDAPMessage *m, enum dir_watch_kind 
 
 	r->entries = xcalloc(1, sizeof(*r->entries));
 	r->n_entries = 1;
-	if (dir_entry_copy(l->ld, m, &r->entries[0]) == 0)
+	if (dir_entry_copy(w->d, l->ld, m, &r->entries[0]) == 0)
 		tell(w, kind, &r->entries[0]);
 	else
 		tell(w, DIR_WATCH_ANY, NULL);
@@ -326,11 +326,10 @@ poll_tell(struct watch *w, const struct dir_result *r)
 		seen += entry_digest(&r->entries[i]);
 	for (size_t i = 0; i < r->n_entries; i++) {
 		const struct dir_entry *e = &r->entries[i];
-		struct slice t = dir_entry_value(e, w->p->attr_modified);
+		const char *t = dir_value_text(dir_entry_value(e, w->p->attr_modified));
 
-		if (t.len > 0 && t.len < sizeof(w->newest) &&
-		    strcmp((const char *)t.ptr, w->newest) > 0)
-			memcpy(w->newest, t.ptr, t.len + 1);
+		if (t != NULL && strlen(t) < sizeof(w->newest) && strcmp(t, w->newest) > 0)
+			memcpy(w->newest, t, strlen(t) + 1);
 		/* those of the newest second come again until there is a newer one: so a later change in that second is not missed */
 		if (seen != w->seen)
 			tell(w, DIR_WATCH_CHANGE, e);

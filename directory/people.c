@@ -106,9 +106,9 @@ people_kind_of(const struct people *p, const struct dir_entry *e)
 char *
 people_text(const struct dir_entry *e, const char *attr, const char *fallback)
 {
-	struct slice v = dir_entry_value(e, attr);
+	const char *v = dir_value_text(dir_entry_value(e, attr));
 
-	return v.len == 0 ? xstrdup(fallback) : xstrdup((const char *)v.ptr);
+	return xstrdup(v == NULL ? fallback : v);
 }
 
 int
@@ -377,6 +377,15 @@ lists_load(const struct conf *c, struct people *p, char **why_out)
 	return 0;
 }
 
+/* Ids may be bytes (objectGUID), and so are certificates; of a reply's text is told that it has a NUL. */
+static int
+text_only(struct people *p)
+{
+	const char *const bytes[] = {p->a_account, p->a_func_account, p->a_cert, p->a_reply_text};
+
+	return dir_text_only(p->d, bytes, sizeof(bytes) / sizeof(bytes[0]));
+}
+
 int
 people_new(const struct conf *c, struct dir *d, struct people **out, char **why_out)
 {
@@ -416,6 +425,11 @@ people_new(const struct conf *c, struct dir *d, struct people **out, char **why_
 	}
 	people_known_init(p);
 	attr_lists_make(p);
+	err = text_only(p);
+	if (err != 0) {
+		people_free(p);
+		return err;
+	}
 	p->agencies = people_agencies_new();
 	*out = p;
 	return 0;

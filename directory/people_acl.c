@@ -14,37 +14,51 @@
 #include <string.h>
 #include <time.h>
 
-/* Its login name; of a post or group "$" and the value of its RDN. NULL when it is not there. */
-static int
-identifier_of(struct people *p, const char *dn, char **out)
+static bool
+is_in_force(const struct dir_entry *e)
 {
-	const char *const attrs[] = {p->a_login, NULL};
-	struct dir_result *r = NULL;
+	return assignment_when(dir_entry_value(e, "vnValidFrom"), dir_entry_value(e, "vnValidTo"),
+		   time(NULL)) == ASSIGNMENT_NOW;
+}
+
+/* "$" and the value of its RDN, as it is: what a client shows. */
+static char *
+group_identifier(const char *dn)
+{
+	char *made = NULL;
 	struct buf b;
-	int err = dir_read(p->d, dn, attrs, &r);
 
-	*out = NULL;
-	if (err == ERR_NOTFOUND)
-		return 0;
-	if (err != 0)
-		return err;
-	*out = people_text(&r->entries[0], p->a_login, "");
-	dir_result_free(r);
-	if (**out != '\0')
-		return 0;
-	free(*out);
-	*out = NULL;
 	buf_init(&b, 1024);
-	if (dir_dn_rdn_filter(dn, &b) == 0) {
-		struct slice s = slice_sub(buf_slice(&b), 0, b.len - 1);
-		ptrdiff_t eq = slice_index(s, '=');
-
-		s = slice_from(s, (size_t)eq + 1);
-		*out = xcalloc(s.len + 2, 1);
-		(*out)[0] = '$';
-		memcpy(*out + 1, s.ptr, s.len);
-	}
+	buf_append_byte(&b, '$');
+	if (dir_dn_rdn_value(dn, &b) == 0 && dir_value_text(buf_slice(&b)) != NULL)
+		made = slice_dup(buf_slice(&b));
 	buf_done(&b);
+	return made;
+}
+
+/* Its login name; of a post or group see above. NULL when it gives nobody anything: it is not there, a post or group is not in force, or, unless it is the
+ * owner, somebody has left, who has nothing of others (people_mailboxes). */
+static int
+identifier_of(struct people *p, const char *dn, bool is_owner, char **out)
+{
+	const char *const names[] = {p->a_login, p->a_read_until, "vnValidFrom", "vnValidTo"};
+	const char **attrs = people_attr_list(names, sizeof(names) / sizeof(names[0]));
+	struct dir_result *r = NULL;
+	int err = dir_read(p->d, dn, attrs, &r);
+	const struct dir_entry *e;
+
+	free(attrs);
+	*out = NULL;
+	if (err != 0)
+		return err == ERR_NOTFOUND ? 0 : err;
+	e = &r->entries[0];
+	if (dir_entry_value(e, p->a_login).len > 0) {
+		if (is_owner || dir_entry_value(e, p->a_read_until).len == 0)
+			*out = people_text(e, p->a_login, "");
+	} else if (is_in_force(e)) {
+		*out = group_identifier(dn);
+	}
+	dir_result_free(r);
 	return 0;
 }
 
@@ -70,21 +84,16 @@ named_add(struct people *p, const struct dir_entry *e, const char *attr, const c
 	int err = 0;
 
 	for (size_t i = 0; a != NULL && err == 0 && i < a->n_values && i < PEOPLE_ACL_MAX; i++) {
+		const char *dn = dir_value_text(a->values[i]);
 		char *who = NULL;
 
-		err = identifier_of(p, (const char *)a->values[i].ptr, &who);
-		if (who != NULL)
+		if (dn != NULL)
+			err = identifier_of(p, dn, false, &who);
+		if (who != NULL && *who != '\0')
 			ace_add(l, who, rights);
 		free(who);
 	}
 	return err;
-}
-
-static bool
-is_in_force(const struct dir_entry *e)
-{
-	return assignment_when(dir_entry_value(e, "vnValidFrom"), dir_entry_value(e, "vnValidTo"),
-		   time(NULL)) == ASSIGNMENT_NOW;
 }
 
 /* Those that are in force now. */
@@ -142,8 +151,8 @@ people_acl(struct people *p, struct slice account, struct people_acl **out)
 	if (err == 0 && slice_starts(account, "p-")) {
 		char *login = NULL;
 
-		err = identifier_of(p, r->entries[0].dn, &login);
-		if (err == 0 && login != NULL)
+		err = identifier_of(p, r->entries[0].dn, true, &login);
+		if (err == 0 && login != NULL && *login != '\0')
 			owner_add(p, &r->entries[0], login, l);
 		free(login);
 	}

@@ -134,7 +134,7 @@ subjects_named(struct people *p, size_t first, size_t to, struct subjects *s)
 		err = dir_read(p->d, s->v[i].dn, attrs, &r);
 		a = err == 0 ? dir_entry_attr(&r->entries[0], p->a_member_of) : NULL;
 		for (size_t k = 0; a != NULL && k < a->n_values; k++) {
-			const char *dn = (const char *)a->values[k].ptr;
+			const char *dn = dir_value_text(a->values[k]);
 			char *norm = dir_dn_norm(dn);
 
 			if (norm != NULL)
@@ -207,7 +207,7 @@ group_add(
 			const struct dir_attr *a = dir_entry_attr(e, p->a_member[k]);
 
 			for (size_t n = 0; a != NULL && n < a->n_values && !names; n++) {
-				char *norm = dir_dn_norm((const char *)a->values[n].ptr);
+				char *norm = dir_dn_norm(dir_value_text(a->values[n]));
 
 				names = norm != NULL && strcmp(norm, s->v[i].norm) == 0;
 				free(norm);
@@ -512,7 +512,7 @@ roster_add(struct people *p, const struct person *u, const struct dir_entry *e,
 	int err = 0;
 
 	for (size_t i = 0; err == 0 && a != NULL && i < a->n_values; i++) {
-		char *norm = dir_dn_norm((const char *)a->values[i].ptr);
+		char *norm = dir_dn_norm(dir_value_text(a->values[i]));
 
 		for (size_t j = 0; err == 0 && norm != NULL && j < s->n; j++)
 			if (strcmp(norm, s->v[j].norm) == 0)
@@ -547,7 +547,7 @@ static int
 delegation_add(struct people *p, const struct person *u, const struct dir_entry *e,
     const struct subjects *s, struct person_mailboxes *m)
 {
-	struct slice delegator = dir_entry_value(e, "vnDelegator");
+	const char *delegator = dir_value_text(dir_entry_value(e, "vnDelegator"));
 	const struct dir_attr *to = dir_entry_attr(e, "vnDelegateTo");
 	struct window w = window_of(e);
 	struct dir_result *r = NULL;
@@ -557,10 +557,10 @@ delegation_add(struct people *p, const struct person *u, const struct dir_entry 
 	int err;
 
 	dep_add(m, e->dn_norm);
-	if (delegator.len == 0 || window_is_past(w))
+	if (delegator == NULL || window_is_past(w))
 		return 0;
 	people_rights_parse(dir_entry_value(e, "vnRights"), rights, &may_send);
-	err = dir_read(p->d, (const char *)delegator.ptr, p->attrs_owner, &r);
+	err = dir_read(p->d, delegator, p->attrs_owner, &r);
 	if (err != 0)
 		return err == ERR_NOTFOUND ? 0 : err;
 	dep_add(m, r->entries[0].dn_norm);
@@ -568,7 +568,7 @@ delegation_add(struct people *p, const struct person *u, const struct dir_entry 
 	kind = people_kind_of(p, &r->entries[0]);
 	/* through a post or group: for as long as that stands for the person */
 	for (size_t i = 0; err == 0 && to != NULL && i < to->n_values; i++) {
-		char *norm = dir_dn_norm((const char *)to->values[i].ptr);
+		char *norm = dir_dn_norm(dir_value_text(to->values[i]));
 
 		for (size_t j = 0; err == 0 && norm != NULL && j < s->n; j++)
 			if (strcmp(norm, s->v[j].norm) == 0 &&

@@ -193,9 +193,10 @@ people_policy_judge(
 	*out = ppolicy_judge(&policy, &of, p->lockout_s, now);
 	/* each of its dates comes once: who may sign in now and then may do so in between */
 	later = ppolicy_judge(&policy, &of, p->lockout_s, now + PEOPLE_KEEP_S);
-	*is_steady_out = out->state == PPOLICY_OK && later.state == PPOLICY_OK &&
-			 out->until == later.until &&
-			 (own.len == 0 || people_is_watched(p, (const char *)own.ptr));
+	*is_steady_out =
+	    out->state == PPOLICY_OK && later.state == PPOLICY_OK && out->until == later.until &&
+	    (own.len == 0 ||
+		(dir_value_text(own) != NULL && people_is_watched(p, dir_value_text(own))));
 	return 0;
 }
 

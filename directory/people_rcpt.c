@@ -207,7 +207,8 @@ members_add(struct expansion *x, const struct dir_entry *e)
 		const struct dir_attr *a = dir_entry_attr(e, x->p->a_member[i]);
 
 		for (size_t j = 0; a != NULL && j < a->n_values; j++) {
-			char *norm = dir_dn_norm((const char *)a->values[j].ptr);
+			const char *dn = dir_value_text(a->values[j]);
+			char *norm = dir_dn_norm(dn);
 			bool is_new = norm != NULL && member_note(x, norm, post);
 
 			free(norm);
@@ -219,7 +220,7 @@ members_add(struct expansion *x, const struct dir_entry *e)
 				x->room_next = x->room_next == 0 ? 64 : x->room_next * 2;
 				x->next = xrealloc(x->next, x->room_next * sizeof(*x->next));
 			}
-			x->next[x->n_next++] = xstrdup((const char *)a->values[j].ptr);
+			x->next[x->n_next++] = xstrdup(dn);
 		}
 	}
 	return 0;

@@ -54,7 +54,7 @@ named(const struct dir_entry *e, const char *attr,
 	const struct dir_attr *a = dir_entry_attr(e, attr);
 
 	for (size_t i = 0; a != NULL && i < a->n_values && i < NAMED_MAX; i++) {
-		char *norm = dir_dn_norm((const char *)a->values[i].ptr);
+		char *norm = dir_dn_norm(dir_value_text(a->values[i]));
 
 		if (norm != NULL)
 			fn(arg, norm, true);

@@ -36,9 +36,19 @@ rights_write(struct buf *b, struct slice rights)
 	buf_append_str(b, c && d ? "cd\"" : c ? "c\"" : d ? "d\"" : "\"");
 }
 
+/* RFC 4314 6: an astring. Beyond ASCII it is a literal, unless the client takes UTF-8 in quoted ones (RFC 6855 3). */
 static void
-quoted_write(struct buf *b, struct slice s)
+identifier_write(struct buf *b, struct slice s, bool utf8)
 {
+	bool is_ascii = true;
+
+	for (size_t i = 0; i < s.len; i++)
+		is_ascii = is_ascii && s.ptr[i] < 0x80;
+	if (!is_ascii && !utf8) {
+		buf_appendf(b, "{%zu}\r\n", s.len);
+		buf_append_slice(b, s);
+		return;
+	}
 	buf_append_byte(b, '"');
 	for (size_t i = 0; i < s.len; i++) {
 		if (s.ptr[i] == '"' || s.ptr[i] == '\\')
@@ -152,7 +162,7 @@ on_acl(void *arg, int err, const struct lookup_ace *v, size_t n)
 	begin(m, &b, "ACL");
 	for (size_t i = 0; i < n; i++) {
 		buf_append_byte(&b, ' ');
-		quoted_write(&b, slice_str(v[i].identifier));
+		identifier_write(&b, slice_str(v[i].identifier), client_utf8(m->c));
 		buf_append_byte(&b, ' ');
 		rights_write(&b, slice_str(v[i].rights));
 	}
@@ -186,7 +196,7 @@ listrights(struct cmd *m, const struct mbox *x)
 	struct buf b;
 	begin(m, &b, "LISTRIGHTS");
 	buf_append_byte(&b, ' ');
-	quoted_write(&b, st->identifier);
+	identifier_write(&b, st->identifier, client_utf8(m->c));
 	if (owner)
 		buf_append_str(&b, " \"" ALL "cd\"");
 	else

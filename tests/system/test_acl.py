@@ -1,13 +1,15 @@
 """RFC 4314 in a functional mailbox: what each right allows, as the directory gives it, command by command (section 4); and who wrote a mail in its name."""
 
+import base64
 import contextlib
 import email
 import json
+import re
 
 import pytest
 
 import client
-from test_at_once import Directory, session, until
+from test_at_once import Directory, session, stamp, until
 
 
 @pytest.fixture(scope="module")
@@ -146,6 +148,89 @@ def test_acl_answers(office):
         with session(office.server, office.holder) as h:
             line = command(h, "GETACL", client.quoted(office.folder))[2][0]
             assert '"%s" "lrktcd"' % office.user["login"] in line and '"$' in line and '"lrswipkxteacd"' in line, line
+
+
+def told_of(m, *args):
+    """The untagged answer, literals and all, and what the command was answered."""
+    status, text, untagged = command(m, *args)
+    return "\n".join(untagged), status + " " + text
+
+
+RULED = 'Trực ban "sớm" (tối)'
+
+
+def test_acl_by_rule_by_secondment_and_by_delegation(office):
+    """What GETACL, MYRIGHTS and LISTRIGHTS tell is what holds today, whatever it holds by: a group by rule, days of a secondment or of a group, a delegation to
+    either; and who has left has nothing."""
+    server, directory, base = office.server, office.directory, office.directory.base
+    box, mine = directory.mailbox(office.box), server.user("head", agency="STC")
+    who = directory.person(mine)
+    group = "cn=%s,ou=groups,%s" % (RULED.replace('"', '\\22'), base)
+    directory.add(group, "objectClass: groupOfNames", "objectClass: vnMailGroup", "cn:: " + base64.b64encode(RULED.encode()).decode(), "mail: acl-luat@" + server.domain,
+                  "member: cn=nobody", "vnMemberAgency: H99.02")
+    literal = '{%d}\n$%s' % (len(("$" + RULED).encode()), RULED)
+    folder = client.quoted(office.folder)
+    seconded = "seconded;H99.02;;%s;%s;8/QD"
+    # the letters of an answer's last word
+    letters = lambda m: sorted(myrights(m, office.folder))
+    try:
+        with session(server, mine) as m, session(server, office.holder) as h:
+            acl = lambda: told_of(h, "GETACL", folder)[0]
+            directory.modify(box, "add: vnReader", "vnReader: " + group)
+            until(lambda: literal + ' "lr' in acl())
+            given = re.search(re.escape(literal) + ' "([a-z]+)"', acl()).group(1)
+            assert letters(m) == []
+            # by days of a secondment to the agency that the rule names: not before, from then on, and not after
+            directory.modify(who, "add: vnAssignment", "vnAssignment: " + seconded % (stamp(86400), stamp(2 * 86400)))
+            told = told_of(m, "MYRIGHTS", folder)
+            assert "[NONEXISTENT]" in told[1], told
+            directory.modify(who, "delete: vnAssignment", "vnAssignment: " + re.search("vnAssignment: (seconded;.*;8/QD)", directory.search("(uid=%s)" % mine["login"],
+                             "vnAssignment")).group(1), "-", "add: vnAssignment", "vnAssignment: " + seconded % (stamp(-86400), stamp(86400)))
+            until(lambda: letters(m) == sorted(given))
+            # GETACL and LISTRIGHTS ask for the right "a", which it does not give
+            assert told_of(m, "GETACL", folder)[1].startswith("NO [NOPERM]") and told_of(m, "LISTRIGHTS", folder, "x")[1].startswith("NO [NOPERM]")
+            name = ("$" + RULED).encode()
+            told = told_of(h, "LISTRIGHTS", folder, b"{%d+}\r\n%s" % (len(name), name))
+            assert told[0].endswith(literal + ' "" l r s w i p k x t e a c d') and told[1].startswith("OK"), told
+            # the group ends by its own day: it is told no more, and gives nothing
+            directory.modify(group, "add: vnValidTo", "vnValidTo: " + stamp(-60))
+            until(lambda: letters(m) == [])
+            assert RULED not in acl(), acl()
+            directory.modify(group, "delete: vnValidTo")
+            until(lambda: letters(m) == sorted(given))
+            assert literal + ' "%s"' % given in acl()
+            # the same rights by a delegation to the group, for its days
+            directory.modify(box, "delete: vnReader", "vnReader: " + group)
+            until(lambda: letters(m) == [])
+            assert RULED not in acl()
+            directory.add("vnDelegationId=acl3,ou=delegations," + base, "objectClass: vnDelegation", "vnDelegationId: acl3", "vnDelegator: " + box,
+                          "vnDelegateTo: " + group, "vnRights: lrsa", "vnValidTo: " + stamp(86400), "vnDecisionRef: 9/QD")
+            until(lambda: letters(m) == sorted("lrsa"))
+            # who may ask hears the same as the holder, in a client's own UTF-8 too
+            assert command(m, "ENABLE", "UTF8=ACCEPT")[0] == "OK"
+            quoted = '"$%s" "lrsa"' % RULED.replace('"', '\\"')
+            assert quoted in told_of(m, "GETACL", folder)[0] and literal + ' "lrsa"' in acl()
+            directory.modify("vnDelegationId=acl3,ou=delegations," + base, "replace: vnValidTo", "vnValidTo: " + stamp(-60))
+            until(lambda: letters(m) == [])
+            assert RULED not in acl()
+            # somebody who is named, and has left and only reads what is their own
+            directory.modify(box, "add: vnReader", "vnReader: " + who)
+            until(lambda: letters(m) == sorted(given))
+            assert '"%s" "%s"' % (mine["login"], given) in acl()
+            directory.modify(who, "add: vnReadUntil", "vnReadUntil: " + stamp(86400))
+            until(lambda: '"%s"' % mine["login"] not in acl())
+    finally:
+        there = directory.search("(uid=%s)" % mine["login"], "vnReadUntil", "vnAssignment")
+        if "vnReadUntil:" in there:
+            directory.modify(who, "delete: vnReadUntil")
+        for value in re.findall("vnAssignment: (seconded;.*;8/QD)", there):
+            directory.modify(who, "delete: vnAssignment", "vnAssignment: " + value)
+        for named in (group, who):
+            with contextlib.suppress(AssertionError):  # it names them no more
+                directory.modify(box, "delete: vnReader", "vnReader: " + named)
+        if "acl3" in directory.search("(vnDelegationId=acl3)", "vnDelegationId"):
+            directory.delete("vnDelegationId=acl3,ou=delegations," + base)
+        directory.delete(group)
 
 
 def test_sender_is_stamped(office):

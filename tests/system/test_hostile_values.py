@@ -3,6 +3,7 @@ receiver or a terminal is shown: no line of its own, no address, no escape, no o
 
 import base64
 import contextlib
+import json
 import re
 import smtplib
 import time
@@ -141,6 +142,31 @@ def test_controls_in_names_reach_no_terminal_and_no_header(server, directory):
             assert found
             head = m.uid("FETCH", found.split()[0], "(BODY.PEEK[HEADER])")[1][0][1]
             assert not re.search(rb"^Bcc:", head, re.M) and b"\x1b" not in head, head
+
+
+def test_a_nul_makes_no_other_value(server, directory):
+    """"abc NUL x" is not "abc" anywhere: not as a login name, in a title that a group's rule names, or as the agency."""
+    owner = server.user("head", agency="STC")
+    p = person(directory, 9006, owner["login"] + "\0x", name="Tên\0x", more=["title:: " + b64("Trực NUL\0x")])
+    p[1][p[1].index("vnAgencyRef: H99.02")] = "vnAgencyRef:: " + b64("H99.02\0x")
+    box, ruled = server.mailbox("STC")["address"], "cn=h-nul,ou=groups," + directory.base
+    g = (ruled, ["objectClass: groupOfNames", "objectClass: vnMailGroup", "cn: h-nul", "mail: h-nul@" + DOMAIN, "member: cn=nobody", "vnMemberTitle:: " + b64("Trực NUL")])
+    user = {"login": "h9006@" + DOMAIN, "password": "mat-khau-thu-9006", "address": "h9006@" + DOMAIN}
+    with entries(directory, p, g):
+        box_dn = directory.mailbox(box)
+        directory.modify(box_dn, "add: vnReader", "vnReader: " + ruled)
+        try:
+            with session(server, user) as m:
+                # whom the server takes it for
+                told = m.getacl("INBOX")[1][0].decode()
+                assert "h9006" in told and owner["login"] not in told, told
+                assert not any(box.split("@")[0] in client.name_of(r) for r in m.list('""', '"*"')[1])
+            shown = server.congvu("staff", "show", "h9006", "--json")
+            assert shown.returncode == 0, shown.stderr
+            told = json.loads(shown.stdout)
+            assert owner["login"] not in told.values() and "Tên" not in told.values() and "Trực NUL" not in told.values() and "H99.02" not in told.values(), told
+        finally:
+            directory.modify(box_dn, "delete: vnReader", "vnReader: " + ruled)
 
 
 def test_groups_in_circles_and_of_nobody(server, directory):
