@@ -322,3 +322,73 @@ def test_slapd_instance_upgrades_its_own(tmp_path, monkeypatch):
         assert (server.dir / "slapd.conf").read_text() == now and "u1@" in server.as_hr("ldapsearch", "-LLL", "-b", BASE, "(uid=u1)", "mail").stdout
     finally:
         server.stop()
+
+
+# --- out, and into an empty directory
+
+def ldap_lines(slapd):
+    """All that HR reads below the branches of people, agencies, groups and the like: as slapd tells it, without passwords."""
+    text = slapd.as_hr("ldapsearch", "-LLL", "-o", "ldif-wrap=no", "-b", BASE, "(!(objectClass=simpleSecurityObject))").stdout
+    entries = [sorted(line for line in e.splitlines() if not line.startswith(("userPassword", "authPassword"))) for e in text.strip().split("\n\n")]
+    return sorted(e for e in entries if not any("ou=services" in line or "ou=policies" in line for line in e if line.startswith("dn:")))
+
+
+def test_out_and_into_an_empty_directory(tmp_path):
+    """Whatever commands make is in each form of file, and from it comes again in a directory that has nothing: entry by entry, byte by byte."""
+    day = ("--decision", "5/QĐ-UBND")
+    full = Slapd(tmp_path / "full")
+    conf = conf_of(tmp_path, full)
+
+    def do(*words, **kw):
+        r = subprocess.run([BUILD / "congvu", "-c", conf, "--json", *words], capture_output=True, text=True, timeout=60, **kw)
+        assert r.returncode == 0, (words, r.stdout + r.stderr)
+        return json.loads(r.stdout)
+    try:
+        for code, name, abbrev in (("H99.01", "Sở Một", "SM"), ("H99.02", "Sở Hai; \"hai\"", "SH")):
+            do("agency", "add", "--code", code, "--name", name, "--abbrev", abbrev, "--kind", "dept", "--mailbox", "vt.%s@tinhmau.example" % abbrev.lower(), *day)
+        cert = tmp_path / "cert.pem"
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=Thử", "-utf8", "-keyout", tmp_path / "key.pem", "-out", cert],
+                       check=True, capture_output=True)
+        stays = do("staff", "hire", "--name", "Đỗ Thị Ở", "--agency", "H99.01", "--role", "clerk", "--title", "Văn thư, trực", "--cert", cert, *day)
+        goes = do("staff", "hire", "--name", "Võ Văn Đi", "--agency", "H99.01", *day)
+        lent = do("staff", "hire", "--name", "Hà Thị Mượn", "--agency", "H99.02", *day)
+        do("staff", "second", lent["id"], "--agency", "H99.01", "--from", "2026-01-01", "--until", "2099-01-01", *day)
+        do("post", "create", "H99.01-pgd", "--agency", "H99.01", "--title", "Phó giám đốc", "--mailbox", "pgd@tinhmau.example", *day)
+        do("post", "assign", "H99.01-pgd", stays["id"], "--from", "2026-01-05", "--until", "2098-12-31", *day)
+        do("post", "authorize", "H99.01-pgd", "QĐ", "KT", "--until", "2099-12-31", *day)
+        do("group", "create", "hop", "--name", "Họp, bàn", "--of-agency", "H99.01", "--of-title", "Văn thư, trực", *day)
+        do("group", "create", "ten", "--name", "Theo tên", "--agency", "H99.02", *day)
+        do("group", "add", "ten", stays["id"], lent["id"], *day)
+        do("alias", "add", stays["id"], "o@tinhmau.example", *day)
+        do("alias", "remove", stays["id"], "o@tinhmau.example", *day)
+        do("delegate", "grant", stays["id"], lent["id"], "--rights", "lrs", "--send", "--until", "2099-01-01", *day)
+        (tmp_path / "away.txt").write_text("Tôi đi vắng;\n \"hẹn\" ngày mai, \n\ncảm ơn ")
+        do("staff", "away", stays["id"], "--text-file", str(tmp_path / "away.txt"), "--subject", " Vắng ", "--until", "2099-01-01")
+        do("staff", "leave", goes["id"], "--read-until", "2099-12-31", *day)
+        wanted = ldap_lines(full)
+        told = "\n".join(line for e in wanted for line in e)
+        for attr in ("vnReadUntil", "vnSigningAuthority", "vnAssignment", "vnAddressHistory", "vnMemberTitle", "vnAutoReplyText", "vnValidTo", "vnDelegateTo", "vnNextId",
+                     "userCertificate;binary"):
+            assert "\n%s:" % attr in told, attr
+        for form in ("ldif", "csv", "json"):
+            first, second = tmp_path / ("1." + form), tmp_path / ("2." + form)
+            out = subprocess.run([BUILD / "congvu", "-c", conf, "directory", "export", "--out", first], capture_output=True, text=True, timeout=60)
+            assert out.returncode == 0, out.stderr
+            folder = tmp_path / form
+            folder.mkdir()
+            empty = Slapd(folder / "ldap")
+            try:
+                to = conf_of(folder, empty)
+                got = congvu(to, "import", first, *day)
+                assert (got["added"], got["changed"]) == (14, 1), got  # the counter of ids is what was there
+                out = subprocess.run([BUILD / "congvu", "-c", to, "directory", "export", "--out", second], capture_output=True, text=True, timeout=60)
+                assert out.returncode == 0, out.stderr
+                assert second.read_bytes() == first.read_bytes(), form
+                # and not what the file says alone: what slapd has is the same
+                assert ldap_lines(empty) == wanted, form
+                again = congvu(to, "import", second, *day)
+                assert (again["added"], again["changed"]) == (0, 0), again
+            finally:
+                empty.stop()
+    finally:
+        full.stop()
