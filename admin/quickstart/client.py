@@ -2,6 +2,7 @@
 smtplib, reading by imaplib. Only Python's standard library."""
 
 import base64
+import contextlib
 import imaplib
 import json
 import os
@@ -57,7 +58,8 @@ class Site:
             s = smtplib.SMTP(self.host, self.submission_port, timeout=60)
             s.starttls(context=self.tls())
         if user:
-            smtp_login(s, user)
+            with closed_on_failure(s):
+                smtp_login(s, user)
         return s
 
     def submit(self, user, sender, rcpts, message, implicit=False):
@@ -81,7 +83,8 @@ class Site:
         else:
             m = imaplib.IMAP4(self.host, self.imap_port, timeout=60)
             m.starttls(self.tls())
-        imap_login(m, user)
+        with closed_on_failure(m):
+            imap_login(m, user)
         return m
 
     def fetch(self, user, message_id, mailbox="INBOX", wait=10.0):
@@ -173,6 +176,16 @@ def close(connection):
         connection.logout() if isinstance(connection, imaplib.IMAP4) else connection.quit()
     except (OSError, smtplib.SMTPException, imaplib.IMAP4.error):
         pass
+
+
+@contextlib.contextmanager
+def closed_on_failure(connection):
+    """A connection that nobody gets is closed now, and not when its exception is collected: the server serves it until then."""
+    try:
+        yield
+    except BaseException:
+        close(connection)
+        raise
 
 
 # --- messages

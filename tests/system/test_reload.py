@@ -1,7 +1,9 @@
 """congvu reload: a new certificate is served, clients that are there stay, mail under way is not lost; a certificate that cannot be
 read changes nothing."""
 
+import imaplib
 import json
+import smtplib
 import ssl
 import subprocess
 import threading
@@ -58,6 +60,12 @@ def test_new_certificate_and_clients_that_stay(server, tls_files):
     user = server.user("clerk", agency="SKHCN")
     imap, smtp = server.imap(user), server.submission(user)
     imap.select("INBOX")
+    # who did not get in is not there either: what is left of the exception holds no connection, for which a role would wait
+    stranger = dict(user, password="không phải")
+    with pytest.raises(imaplib.IMAP4.error) as no_imap:
+        server.imap(stranger)
+    with pytest.raises(smtplib.SMTPAuthenticationError) as no_smtp:
+        server.submission(stranger)
     before, roles_before = served(server), roles(server)
     demo = ca.CA(server.dir / "ca")
     demo.host(tls_files / "cert.pem", tls_files / "key.pem", ["DNS:localhost", "IP:127.0.0.1"], "Tỉnh Mẫu")
@@ -78,6 +86,7 @@ def test_new_certificate_and_clients_that_stay(server, tls_files):
     client.close(imap)
     client.close(smtp)
     wait_until(lambda: not roles(server, leaving=True))
+    assert no_imap.tb is not None and no_smtp.tb is not None  # both are held until here
 
 
 def test_bad_certificate_leaves_what_works(server, tls_files):
