@@ -142,6 +142,8 @@ dir_open_conf(const struct conf *c, const char *bind_dn, struct slice password, 
 	for (size_t i = 0; i < n; i++)
 		uris[i] = conf_list_item(c, "ldap_uris", i);
 	err = dir_open(&p, out);
+	if (err == 0 && !conf_bool(c, "ldap_transactions"))
+		(*out)->transactions = -1;
 	free(uris);
 	free(ca);
 	return err;

@@ -513,13 +513,37 @@ def test_what_the_server_refuses_within_a_command_undoes_all_of_it(server, agenc
     change(server, "officer", "remove", "doan.hr")
 
 
-def test_no_change_without_its_journal(server, tmp_path):
+def conf_with(server, tmp_path, line):
     conf = tmp_path / "congvu.conf"
     text = server.conf.read_text().replace('"../', '"%s/' % server.dir).replace('"tls/', '"%s/tls/' % server.conf.parent)
-    for line in text.splitlines():
-        if "_file" in line and '= "' in line and '= "/' not in line:
-            text = text.replace(line, line.replace('= "', '= "%s/' % server.conf.parent))
-    conf.write_text(text + '\ndirectory_journal = "/proc/no/journal"\n')
+    for old in text.splitlines():
+        if "_file" in old and '= "' in old and '= "/' not in old:
+            text = text.replace(old, old.replace('= "', '= "%s/' % server.conf.parent))
+    conf.write_text(text + "\n" + line + "\n")
+    return conf
+
+
+def test_transactions_are_switched_off(server, agencies, tmp_path):
+    """For a server that had better not be asked for any: a command's writes go one by one, and the journal says so when one is refused."""
+    one, two, _ = agencies
+    p, q = person(server, "Doãn Thị Riêng Lẻ", one), person(server, "Doãn Văn Từng Bước", one)
+    change(server, "post", "assign", one + "-vanthu", q["id"])
+    secret = tmp_path / "secret"
+    told = server.congvu("officer", "add", "doan.rl", "--who", p["id"], "--agency", one + "," + two, "--out", secret, *QD).stdout
+    dn = next(line.split(": ", 1)[1] for line in told.splitlines() if "cn=doan.rl,ou=officers," in line)
+    for setting, together in (("true", True), ("false", None)):
+        conf = conf_with(server, tmp_path, "ldap_transactions = " + setting)
+        got = server.run_congvu(conf, "staff", "transfer", q["id"], "--agency", two,
+                                "--role", "security", *QD, "--bind-dn", dn, "--bind-password-file", secret)
+        assert got.returncode == 77, (got.returncode, got.stderr)
+        records = answer(server.run_congvu(conf, "directory", "journal", "--json"))
+        last = (records["records"] if isinstance(records, dict) else records)[-1]
+        assert (last["end"], last.get("all_or_none")) == ("failed", together), last
+    change(server, "officer", "remove", "doan.rl")
+
+
+def test_no_change_without_its_journal(server, tmp_path):
+    conf = conf_with(server, tmp_path, 'directory_journal = "/proc/no/journal"')
     r = server.run_congvu(conf, "alias", "add", server.users[0]["login"], "nhat.ky@" + server.domain, *QD)
     assert r.returncode == 74 and "nothing is changed without it" in r.stderr, r.stderr
     assert "nhat.ky" not in server.congvu("alias", "list").stdout
