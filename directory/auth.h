@@ -66,6 +66,8 @@ void auth_count_late(struct auth *a);
 void auth_count_wrong(struct auth *a);
 /* Whether the next step asks nobody anything, when it is given this message: SCRAM with a person who was offered. */
 bool auth_is_quick(const struct auth *a);
+/* Whether the next message from the client is the one that has its name: never twice in an exchange, and never the message of a password alone. */
+bool auth_name_is_next(const struct auth *a);
 /* After OK: the person. Borrowed. */
 const struct person *auth_person(const struct auth *a);
 /* "imap" or "smtp", as it was begun. */

@@ -668,6 +668,23 @@ auth_is_quick(const struct auth *a)
 	return a->own == OWN_SCRAM && (a->is_begun || a->offered != NULL);
 }
 
+bool
+auth_name_is_next(const struct auth *a)
+{
+	switch (a->own) {
+	case OWN_EXTERNAL:
+		return false; /* the certificate has it */
+	case OWN_PLAIN:
+	case OWN_SCRAM:
+		return !a->is_begun;
+	case OWN_NOT:
+		break;
+	}
+	/* a->name is not set by LOGIN's first message */
+	return strcasecmp(a->mech, "LOGIN") == 0 ? !a->has_login_name
+						 : is_scram(a->mech) && a->name == NULL;
+}
+
 static enum auth_result
 failed(int err, int *err_out)
 {

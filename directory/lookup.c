@@ -45,8 +45,8 @@ struct exchange {
 	bool is_dead; /* free it when the worker is done */
 	uint64_t deadline;
 	char mech[24], ip[64], service[8];
-	char login[PEOPLE_NAME_MAX +
-		   1];             /* the name it signs in by, folded; "": not one that is kept */
+	/* the name it signs in by, folded, of the message that has it; "": not one that is kept */
+	char login[PEOPLE_NAME_MAX + 1];
 	struct login_known *known; /* by that name; NULL: nothing. Held */
 	uint64_t mark, elsewhere;  /* of when it began */
 	struct exchange *next;
@@ -194,6 +194,18 @@ log_login(const char *service, const char *mech, const char *ip, struct slice na
 	log_end(&l);
 }
 
+/* The name that what x was given is kept by: the one that was read from its message, if the mechanism has read the same. NULL: none. */
+static const char *
+exchange_kept_name(const struct exchange *x)
+{
+	char read[PEOPLE_NAME_MAX + 1];
+
+	return *x->login != '\0' && people_name_fold(slice_str(auth_name(x->auth)), read) &&
+		       strcmp(read, x->login) == 0
+		   ? x->login
+		   : NULL;
+}
+
 static void
 auth_done(struct job *j)
 {
@@ -218,7 +230,7 @@ auth_done(struct job *j)
 	if (j->err == 0 && j->known != NULL && !j->is_newly_known)
 		live_login_again(self.live, j->known);
 	else if (j->err == 0)
-		live_login(self.live, &j->facts, x->mark, *x->login == '\0' ? NULL : x->login,
+		live_login(self.live, &j->facts, x->mark, exchange_kept_name(x),
 		    j->is_newly_known ? j->known : NULL);
 	exchange_end(x);
 	if (j->err == 0) {
@@ -431,13 +443,13 @@ exchange_new(struct ipc_conn *c, const struct auth_params *p, struct exchange **
 	return 0;
 }
 
-/* Whose name the client's first message has, and what is known of that person. */
+/* Whose name the client's message has, and what is known of that person. Of that message alone: the next one of LOGIN is a password. */
 static void
 exchange_name(struct exchange *x, struct slice message)
 {
 	struct slice name;
 
-	if (*x->login != '\0')
+	if (!auth_name_is_next(x->auth))
 		return;
 	if (!auth_first_name(x->mech, message, &name) || !people_name_fold(name, x->login)) {
 		*x->login = '\0';
@@ -585,8 +597,7 @@ on_auth_step(struct ipc_conn *c, uint32_t id, struct ipc_reader *r)
 		return 0;
 	}
 	if (response.len <= AUTH_STEP_MAX) {
-		if (*auth_name(x->auth) == '\0')
-			exchange_name(x, response);
+		exchange_name(x, response);
 		if (is_stepped(c, id, x, false, response))
 			return 0;
 	}

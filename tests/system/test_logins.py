@@ -31,6 +31,7 @@ def site(tmp_path_factory):
     slapd.add("".join(person_ldif(n, "Người Thứ %d" % n, "user%d" % n, WORD) for n in range(1, 21)))
     slapd.add(person_ldif(50, "Khóa Cũ", "khoacu", WORD, scram=False,
                           extra="authPassword:: %s\n" % b64(scram_keys(WORD, mech="SCRAM-SHA-1").encode())))
+    slapd.add(person_ldif(61, "Lan", "lanlan", "user3"))  # whose password is a colleague's login name
     yield slapd
     slapd.stop()
 
@@ -49,6 +50,51 @@ def test_scram_sha_1_only_with_keys(site, tmp_path):
             assert got["err"] == "auth" and got["asked_proof"]
     finally:
         assert lk.close() == 0
+
+
+# --- what is remembered of who signed in
+
+def remembered(p, user, word=WORD):
+    """Signs in until that is answered out of lookup's memory, as the same ticket shows; what it was given."""
+    deadline = time.monotonic() + 30
+    last = p.plain(user, word)
+    while True:
+        got = p.plain(user, word)
+        assert got["result"] == last["result"] == "ok", (last, got)
+        if got["login"]["ticket"] == last["login"]["ticket"]:
+            return got["login"]
+        assert time.monotonic() < deadline
+        last = got
+        time.sleep(0.1)
+
+
+@pytest.mark.parametrize("role", ["smtpd", "imapd"])
+@pytest.mark.parametrize("name,account", [("lan\u00adlan", 61), ("lanlan", 61), ("\uff4canlan", 61)])
+def test_a_password_is_no_name(site, tmp_path, role, name, account):
+    """LOGIN by a name that is written in no plain letters: the message after it is a password, be it a colleague's login name or not."""
+    lk = Lookup(tmp_path / "run", [site.uri], password=secret(site))
+    try:
+        p = lk.probe(role)
+        remembered(p, "lanlan", "user3")
+        for _ in range(3):
+            got = p.login(name, "user3")
+            assert got["result"] == "ok" and got["login"]["account"] == "p-%06d" % account
+            for got in (p.plain("user3", WORD), p.scram("user3", WORD), p.login("user3", WORD)):
+                assert got["result"] == "ok" and got["login"]["account"] == "p-000003", got
+        # nobody signs in as user3 by that one's own name
+        for got in (p.plain("user3", "user3"), p.scram("user3", "user3"), p.login("user3", "user3")):
+            assert got["err"] == "auth", got
+        for got in (p.login(name, "user3"), p.plain("lanlan", "user3"), p.scram("lanlan", "user3")):
+            assert got["result"] == "ok" and got["login"]["account"] == "p-%06d" % account
+    finally:
+        assert lk.close() == 0
+    # who signed in is in the log under the own name
+    for line in lk.log_text().splitlines():
+        if "account=p-%06d" % account in line:
+            assert "name=lanlan" in line, line
+        if "account=p-000003" in line:
+            assert "name=user3" in line, line
+    assert "name=lanlan" in lk.log_text() and "name=user3" in lk.log_text()
 
 
 # --- the throttle

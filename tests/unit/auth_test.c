@@ -239,6 +239,72 @@ test_login(void **state)
 	buf_done(&c);
 }
 
+/* Which message has the name: what is read as one may be logged and kept. */
+static void
+test_name_is_next(void **state)
+{
+	static const char *const names[] = {"binhtv",
+	    "an\xc2\xad"
+	    "an",
+	    "B\xc3\xacnh", "a b"};
+	struct buf c;
+	bool has_final;
+	int err;
+
+	(void)state;
+	buf_init(&c, 4096);
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		for (int step = 0; step < 3; step++) {
+			struct auth *a = begin("LOGIN", true);
+
+			assert_true(auth_name_is_next(a));
+			if (step == 0)
+				assert_int_equal(
+				    auth_start(a, true, slice_str(names[i]), &c, &has_final, &err),
+				    AUTH_MORE);
+			else
+				assert_int_equal(
+				    auth_start(a, step == 2, slice_str(""), &c, &has_final, &err),
+				    AUTH_MORE);
+			if (step > 0) {
+				assert_string_equal(buf_cstr(&c), "Username:");
+				assert_true(auth_name_is_next(a));
+				assert_int_equal(
+				    auth_step(a, slice_str(names[i]), &c, &has_final, &err),
+				    AUTH_MORE);
+			}
+			assert_string_equal(buf_cstr(&c), "Password:");
+			assert_string_equal(auth_name(a), "");
+			assert_false(auth_name_is_next(a));
+			auth_free(a);
+		}
+	{
+		struct auth *a = begin("SCRAM-SHA-256", true);
+
+		assert_true(auth_name_is_next(a));
+		assert_int_equal(
+		    auth_start(a, false, slice_str(""), &c, &has_final, &err), AUTH_MORE);
+		assert_true(auth_name_is_next(a));
+		assert_int_equal(
+		    auth_step(a, slice_str("n,,n=binhtv,r=abc"), &c, &has_final, &err), AUTH_MORE);
+		assert_true(c.len > 0);
+		assert_false(auth_name_is_next(a));
+		auth_free(a);
+	}
+	{
+		static const unsigned char message[] = "\0binhtv\0wrong";
+		struct auth *a = begin("PLAIN", true);
+
+		assert_true(auth_name_is_next(a));
+		assert_int_equal(auth_start(a, true, slice_of(message, sizeof(message) - 1), &c,
+				     &has_final, &err),
+		    AUTH_FAILED);
+		assert_false(auth_name_is_next(a));
+		auth_free(a);
+	}
+	buf_done(&c);
+}
+
 static void
 test_not_offered(void **state)
 {
@@ -713,6 +779,7 @@ main(void)
 	    cmocka_unit_test_teardown(test_throttle, reset),
 	    cmocka_unit_test_teardown(test_plain, reset),
 	    cmocka_unit_test_teardown(test_login, reset),
+	    cmocka_unit_test_teardown(test_name_is_next, reset),
 	    cmocka_unit_test_teardown(test_not_offered, reset),
 	    cmocka_unit_test_teardown(test_external, reset),
 	    cmocka_unit_test_teardown(test_scram, reset),
