@@ -51,6 +51,10 @@ void auth_free(struct auth *a); /* NULL accepted */
  * note of something in it takes a copy. */
 void auth_offer(struct auth *a, const char *name, const struct person *u);
 
+/* What was offered is not known to be so any more: the person is found anew, and a SCRAM exchange goes on if its keys are still that one's. u must live on as
+ * before. */
+void auth_withdraw(struct auth *a);
+
 enum auth_result { AUTH_MORE, AUTH_OK, AUTH_FAILED };
 /* The first step has has_initial and initial, later ones the response. MORE: challenge (reset first) is for the client. OK:
  * challenge is the final data, *has_final tells whether there is any. FAILED: *err_out is ERR_AUTH (also for a name that is not

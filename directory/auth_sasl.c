@@ -12,6 +12,7 @@
 #include "directory/scram.h"
 #include "directory/scram_server.h"
 #include "lib/client_cert.h"
+#include "lib/crypto.h"
 #include "lib/err.h"
 #include "lib/log.h"
 
@@ -50,6 +51,7 @@ struct auth {
 	bool is_begun;       /* OWN_SCRAM: its first message was read; OWN_PLAIN: its only one */
 	bool counts_late, owes_wrong;
 	bool is_borrowed; /* person is what was offered */
+	bool is_stale;    /* and was withdrawn after it was taken */
 	int err;          /* what went wrong, when more is known than SASL's code tells */
 };
 
@@ -159,6 +161,13 @@ auth_offer(struct auth *a, const char *name, const struct person *u)
 	a->offered = u;
 	free(a->offered_name);
 	a->offered_name = xstrdup(name);
+}
+
+void
+auth_withdraw(struct auth *a)
+{
+	a->offered = NULL;
+	a->is_stale = a->is_stale || a->is_borrowed;
 }
 
 /* By the name as the mechanism has read it, whatever it was offered for. */
@@ -778,6 +787,32 @@ scram_begin(struct auth *a, struct slice message, struct buf *challenge, int *er
 	return err == 0 ? AUTH_MORE : failed(err == ERR_NOMEM ? ERR_TEMP : err, err_out);
 }
 
+/* Between challenge and proof what was known of the person may have changed: as the directory has it now, and the keys of the challenge are still those. 0, ERR_AUTH,
+ * ERR_LIMIT, ERR_TEMP. */
+static int
+scram_person_again(struct auth *a)
+{
+	struct scram_value now;
+	struct buf value;
+	int err;
+
+	a->person = NULL;
+	a->is_borrowed = a->is_stale = false;
+	buf_init(&value, 1024);
+	err = scram_value(a, &value);
+	if (err == 0)
+		err = scram_value_parse(buf_slice(&value), &now);
+	if (err == 0 && (a->is_decoy || now.iterations != a->scram.keys.iterations ||
+			    !secret_eq(now.stored, a->scram.keys.stored, sizeof(now.stored)) ||
+			    !secret_eq(now.server, a->scram.keys.server, sizeof(now.server))))
+		err = ERR_AUTH;
+	explicit_bzero(&now, sizeof(now));
+	buf_wipe(&value);
+	return err == 0 || err == ERR_AUTH || err == ERR_LIMIT ? err
+	       : err == ERR_SYNTAX                             ? ERR_AUTH
+							       : ERR_TEMP;
+}
+
 static enum auth_result
 scram(struct auth *a, bool has_message, struct slice message, struct buf *challenge,
     bool *has_final, int *err_out)
@@ -795,8 +830,11 @@ scram(struct auth *a, bool has_message, struct slice message, struct buf *challe
 		binding = buf_slice(
 		    strcmp(a->binding_name, "tls-exporter") == 0 ? &a->exporter : &a->endpoint);
 	buf_init(&last, 256);
+	if (a->is_stale)
+		a->err = scram_person_again(a);
 	err = scram_server_final(&a->scram, message, binding, &last);
-	rc = err == 0            ? authzid_check(a, slice_str(a->authzid))
+	rc = a->err != 0         ? SASL_BADAUTH
+	     : err == 0          ? authzid_check(a, slice_str(a->authzid))
 	     : err == ERR_SYNTAX ? SASL_BADPROT
 				 : SASL_BADAUTH;
 	res = finish(

@@ -414,6 +414,12 @@ live_known(struct live *v, const char *name)
 	return is_heard(v) ? login_memory_find(v->memory, name, now_s()) : NULL;
 }
 
+bool
+live_is_good(struct live *v, const struct login_known *k)
+{
+	return !k->is_over && now_s() < k->until && is_heard(v);
+}
+
 void
 live_login_again(struct live *v, const struct login_known *k)
 {

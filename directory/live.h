@@ -19,6 +19,8 @@ uint64_t live_mark(const struct live *v);
 /* What a login by that name (people_name_fold) was given of late, as long as nothing of it has changed and changes are heard of. NULL: the directory is to be
  * asked. Borrowed. */
 struct login_known *live_known(struct live *v, const char *name);
+/* Whether what live_known gave is still to be given: asked again when it is, since a step of an exchange may come long after the one before. By any thread. */
+bool live_is_good(struct live *v, const struct login_known *k);
 /* A login was answered with these facts (its deps are taken), which were read after mark: a WATCH is likely to follow. k: to be known from now on by that
  * name, if nothing has changed meanwhile. NULL accepted. */
 void live_login(

@@ -227,7 +227,7 @@ auth_done(struct job *j)
 	}
 	log_login(x->service, x->mech, x->ip, slice_str(auth_name(x->auth)), auth_person(x->auth),
 	    j->err);
-	if (j->err == 0 && j->known != NULL && !j->is_newly_known)
+	if (j->err == 0 && j->is_as_known)
 		live_login_again(self.live, j->known);
 	else if (j->err == 0)
 		live_login(self.live, &j->facts, x->mark, exchange_kept_name(x),
@@ -496,7 +496,7 @@ is_stepped(struct ipc_conn *c, uint32_t id, struct exchange *x, bool is_first, s
 	struct job *j;
 	int err = 0;
 
-	if (x->known == NULL || x->known->is_over || !auth_is_quick(x->auth))
+	if (x->known == NULL || !live_is_good(self.live, x->known) || !auth_is_quick(x->auth))
 		return false;
 	auth_count_late(x->auth);
 	buf_init(&challenge, 16000);
@@ -805,6 +805,13 @@ dns_open(void)
 	free(anchors);
 }
 
+static bool
+is_still_good(void *arg, const struct login_known *k)
+{
+	(void)arg;
+	return live_is_good(self.live, k);
+}
+
 static void
 on_term(void *arg, int signo)
 {
@@ -873,6 +880,7 @@ main(int argc, char **argv)
 	self.work = work_new(&params);
 	self.live = live_new(self.loop, self.work, d, self.people, role_conf(), params.token_key,
 	    role_fd("lookup.ingest") < 0 ? NULL : epoch_client_new(self.loop, "store.lookup.sock"));
+	work_judge(self.work, is_still_good, NULL);
 	{
 		struct loop_fd *f = loop_fd_new(self.loop, work_fd(self.work), jobs_done, NULL);
 

@@ -31,6 +31,8 @@ struct work {
 	pthread_cond_t wake;
 	struct job *todo, **todo_tail;
 	struct job *done, **done_tail;
+	bool (*is_good)(void *arg, const struct login_known *k);
+	void *is_good_arg;
 	unsigned n_todo;
 	unsigned n_awake, n_wake; /* threads at work, or woken for it; of these not up yet */
 	int event;
@@ -450,16 +452,22 @@ work_put_end(struct buf *b, struct slice final, bool has_final, const struct per
 	ipc_put_u32(b, u->policy.grace_left);
 }
 
+static bool
+is_known_good(struct work *w, const struct job *j)
+{
+	return j->known != NULL && w->is_good != NULL && w->is_good(w->is_good_arg, j->known);
+}
+
 /* What the one who has signed in is given: what is known, or what the directory says. */
 static void
 auth_grant(struct work *w, struct job *j, const struct person *u)
 {
 	int64_t until = 0, soon = time(NULL) + conf_int(w->p.conf, "ticket_seconds") / 8;
 
-	if (j->known != NULL && !j->known->is_over &&
-	    strcmp(j->known->facts.account, u->account) == 0) {
+	if (is_known_good(w, j) && strcmp(j->known->facts.account, u->account) == 0) {
 		buf_append_slice(&j->reply, buf_slice(&j->known->reply));
 		j->facts = j->known->facts;
+		j->is_as_known = true;
 		return;
 	}
 	j->err = put_login(w, u, &j->reply, &j->facts, &until);
@@ -478,6 +486,12 @@ do_auth(struct work *w, struct job *j)
 	bool has_final = false;
 	enum auth_result res;
 
+	/* it was when the name was seen: minutes ago, or before a long queue */
+	if (j->known != NULL && !is_known_good(w, j)) {
+		auth_withdraw(j->auth);
+		login_known_release(j->known);
+		j->known = NULL;
+	}
 	buf_init(&challenge, 16000);
 	if (j->kind == JOB_AUTH_START)
 		res = auth_start(
@@ -619,6 +633,13 @@ work_new(const struct work_params *p)
 	}
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	return w;
+}
+
+void
+work_judge(struct work *w, bool (*is_good)(void *arg, const struct login_known *k), void *arg)
+{
+	w->is_good = is_good;
+	w->is_good_arg = arg;
 }
 
 int

@@ -46,13 +46,14 @@ struct job {
 	size_t n_list;
 	struct auth *auth; /* START, STEP: only this job touches it */
 	bool has_initial;
-	struct login_known
-	    *known;         /* START, STEP: what a login by that name is given, or NULL. Held */
+	struct login_known *
+	    known; /* START, STEP: what a login by that name is given, or NULL. Held; the worker lets go of what is not good any more */
 	uint64_t elsewhere; /* of dir_elsewhere, before anything was read for it */
 	struct buf input;   /* initial or response */
 	/* out */
 	int err;             /* not 0: an IPC_ERR */
-	bool is_newly_known; /* AUTH: known was made of what was read now, and facts have deps */
+	bool is_as_known;    /* AUTH: reply is what known has; else facts have deps */
+	bool is_newly_known; /* AUTH: known was made of what was read now */
 	bool is_more;        /* AUTH: a challenge, put into reply without the exchange's number */
 	struct buf reply;
 	struct login_facts facts; /* after a login, and of LIVE */
@@ -75,6 +76,8 @@ struct work_params {
 struct work;
 /* Starts the threads: after the sandbox. p is copied, its pointers borrowed. fatal() when there are no threads. */
 struct work *work_new(const struct work_params *p);
+/* Who says whether what is known is still to be given (live_is_good; by any thread): before the first job with known. */
+void work_judge(struct work *w, bool (*is_good)(void *arg, const struct login_known *k), void *arg);
 /* Readable when jobs are done. */
 int work_fd(const struct work *w);
 /* Takes the job unless the queue is full (ERR_LIMIT: the job stays the caller's). */

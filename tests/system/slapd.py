@@ -242,12 +242,14 @@ class Probe:
     def login(self, user, password):
         return self.auth("LOGIN", None, user.encode(), password.encode())
 
-    def scram(self, user, password, binding=None, mech="SCRAM-SHA-256"):
+    def scram(self, user, password, binding=None, mech="SCRAM-SHA-256", before_proof=None):
         header = b"n,," if binding is None else b"p=" + binding[0].encode() + b",,"
         bare = b"n=" + user.replace("=", "=3D").replace(",", "=2C").encode() + b",r=" + os.urandom(12).hex().encode()
         verify, h = {}, scram_hash(mech)
 
         def final(challenge):
+            if before_proof is not None:
+                before_proof()
             parts = dict(p.split("=", 1) for p in challenge.decode().split(","))
             salted = hashlib.pbkdf2_hmac(h, unicodedata.normalize("NFKC", password).encode(),
                                          base64.b64decode(parts["s"]), int(parts["i"]))

@@ -32,6 +32,7 @@ def site(tmp_path_factory):
     slapd.add(person_ldif(50, "Khóa Cũ", "khoacu", WORD, scram=False,
                           extra="authPassword:: %s\n" % b64(scram_keys(WORD, mech="SCRAM-SHA-1").encode())))
     slapd.add(person_ldif(61, "Lan", "lanlan", "user3"))  # whose password is a colleague's login name
+    slapd.add("".join(person_ldif(n, "Người Thứ %d" % n, "known%d" % n, WORD) for n in range(62, 67)))
     yield slapd
     slapd.stop()
 
@@ -95,6 +96,45 @@ def test_a_password_is_no_name(site, tmp_path, role, name, account):
         if "account=p-000003" in line:
             assert "name=user3" in line, line
     assert "name=lanlan" in lk.log_text() and "name=user3" in lk.log_text()
+
+
+def test_known_is_asked_again_when_it_is_given(site, tmp_path):
+    """Between the name and the password or proof what is known may be over, or not be heard of any more."""
+    lk = Lookup(tmp_path / "run", [site.uri], password=secret(site), more="ticket_seconds = 60\n")
+    try:
+        p = lk.probe("imapd")
+        # what is given in the last step is not older than that
+        first = [remembered(p, "known%d" % n) for n in (62, 63)]
+        until = max(f["expires"] for f in first) - 60 + 60 // 8 + 1
+        began = {}
+
+        def wait(what, answer=None):
+            while time.time() < until:
+                time.sleep(0.2)
+            began[what] = int(time.time())
+            return answer
+
+        logins = []
+        scram = p.scram("known62", WORD, before_proof=lambda: logins.append(
+            p.auth("LOGIN", None, b"known63", lambda _: wait("login", WORD.encode()))) or wait("scram"))
+        assert scram["server_ok"] and scram["login"]["expires"] >= began["scram"] + 60
+        assert logins[0]["result"] == "ok" and logins[0]["login"]["expires"] >= began["login"] + 60
+        # somebody is locked, and somebody else has another password
+        for n, change, err in ((64, "vnStatus: suspended", "locked"), (65, "authPassword:: " + b64(scram_keys("Khác 1 chút").encode()), "auth")):
+            remembered(p, "known%d" % n)
+            got = p.scram("known%d" % n, WORD, before_proof=lambda: site.modify(
+                "dn: vnStaffId=%06d,ou=people,%s\nchangetype: modify\nreplace: %s\n%s\n\n" % (n, BASE, change.split(":")[0], change)) or
+                time.sleep(2))
+            assert got["err"] == err, got
+        # nobody hears of changes
+        remembered(p, "known66")
+        try:
+            got = p.scram("known66", WORD, before_proof=lambda: site.pause(True) or time.sleep(4))
+        finally:
+            site.pause(False)
+        assert got["err"] == "temp", got
+    finally:
+        assert lk.close() == 0
 
 
 # --- the throttle

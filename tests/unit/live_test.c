@@ -358,10 +358,24 @@ test_meanwhile(void **state)
 static void
 test_watch(void **state)
 {
+	struct login_known *k;
 	struct seen s;
 
 	(void)state;
 	sign_in();
+	k = login_known_hold(live_known(live, "binhtv"));
+	assert_true(live_is_good(live, k));
+	k->until = 0;
+	assert_false(live_is_good(live, k));
+	k->until = INT64_MAX;
+	*watch->heard_ms = 0;
+	assert_false(live_is_good(live, k));
+	*watch->heard_ms = now_ms();
+	assert_true(live_is_good(live, k));
+	k->is_over = true;
+	assert_false(live_is_good(live, k));
+	k->is_over = false;
+	login_known_release(k);
 	/* the connection is lost; the server says nothing; it is there again, and nothing has changed */
 	*watch->heard_ms = 0;
 	assert_null(live_known(live, "binhtv"));
