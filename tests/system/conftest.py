@@ -39,21 +39,24 @@ def ports_are_free(base):
 
 def free_port_base():
     """A base whose ports are all free, and stay so: no other run of these tests on this machine gets the same thousand while this process runs.
-    (Ports of an instance are free for moments, when it is killed and started again.)"""
-    for base in random.sample(range(11000, 31000, 1000), 20):  # below the ports that clients get
-        slot = socket.socket(socket.AF_UNIX)
-        try:
-            slot.bind("\0congvu-test-ports-%d" % base)
-        except OSError:
+    (Ports of an instance are free for moments, when it is killed and started again.) Where many runs have all of them, it waits for one."""
+    end = time.monotonic() + 300
+    while time.monotonic() < end:
+        for base in random.sample(range(11000, 31000, 1000), 20):  # below the ports that clients get
+            slot = socket.socket(socket.AF_UNIX)
+            try:
+                slot.bind("\0congvu-test-ports-%d" % base)
+            except OSError:
+                slot.close()
+                continue
+            if ports_are_free(base):
+                SLOTS[base] = slot
+                return base
             slot.close()
-            continue
-        if ports_are_free(base):
-            SLOTS[base] = slot
-            return base
-        slot.close()
-    for base in reversed(SLOTS):  # of an instance that is no more
-        if ports_are_free(base):
-            return base
+        for base in reversed(SLOTS):  # of an instance that is no more
+            if ports_are_free(base):
+                return base
+        time.sleep(1)
     raise RuntimeError("no free ports")
 
 
