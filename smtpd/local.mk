@@ -38,7 +38,7 @@ congvu_relay_LDADD = smtpd/libcvsmtp.a directory/libcvlookup.a milter/libcvledge
 CV_SMTP_TEST_LIBS = smtpd/libcvsmtp.a lib/libcvmail.a lib/libcvipc.a lib/libcvloop.a lib/libcv.a $(CV_MAIL_LIBS) $(EVENT_LIBS)
 CV_SMTP_TESTS = tests/unit/smtp_parse_test tests/unit/smtp_msg_test tests/unit/limits_test tests/unit/autoreply_test \
 	tests/unit/smtp_reply_test tests/unit/mx_test tests/unit/dsn_test tests/unit/route_memory_test tests/unit/queue_order_test \
-	tests/unit/relay_line_test tests/unit/relay_pool_test tests/unit/urgent_rate_test
+	tests/unit/relay_line_test tests/unit/relay_pool_test tests/unit/relay_work_test tests/unit/urgent_rate_test
 check_PROGRAMS += $(CV_SMTP_TESTS)
 TESTS += $(CV_SMTP_TESTS)
 tests_unit_smtp_parse_test_SOURCES = tests/unit/smtp_parse_test.c
@@ -51,6 +51,8 @@ tests_unit_relay_line_test_SOURCES = tests/unit/relay_line_test.c smtpd/relay_li
 tests_unit_relay_line_test_LDADD = $(CV_SMTP_TEST_LIBS) $(CMOCKA_LIBS)
 tests_unit_relay_pool_test_SOURCES = tests/unit/relay_pool_test.c smtpd/relay_pool.c
 tests_unit_relay_pool_test_LDADD = $(CV_SMTP_TEST_LIBS) $(CMOCKA_LIBS)
+tests_unit_relay_work_test_SOURCES = tests/unit/relay_work_test.c smtpd/relay_work.c smtpd/relay_dest.c smtpd/relay_pool.c smtpd/relay_line.c
+tests_unit_relay_work_test_LDADD = lib/libcvmail.a lib/libcvcrypto.a lib/libcv.a $(CV_MAIL_LIBS) $(CRYPTO_LIBS) $(CMOCKA_LIBS)
 tests_unit_urgent_rate_test_SOURCES = tests/unit/urgent_rate_test.c smtpd/urgent_rate.c
 tests_unit_urgent_rate_test_LDADD = $(CV_SMTP_TEST_LIBS) $(CMOCKA_LIBS)
 tests_unit_route_memory_test_SOURCES = tests/unit/route_memory_test.c

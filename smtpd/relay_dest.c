@@ -162,6 +162,20 @@ relay_dest_messages_most(void)
 }
 
 void
+relay_dest_hold(struct relay_dest *d)
+{
+	if (d != NULL)
+		d->held++;
+}
+
+void
+relay_dest_release(struct relay_dest *d)
+{
+	if (d != NULL)
+		d->held--;
+}
+
+void
 relay_dest_hurry(struct relay_dest *d)
 {
 	d->down_until = 0;
@@ -426,8 +440,9 @@ on_sweep(void *arg)
 	for (size_t i = 0; i < BUCKETS; i++)
 		for (struct relay_dest **at = &buckets[i]; *at != NULL;) {
 			struct relay_dest *d = *at;
-			bool keep = d->active > 0 || d->waiting.n > 0 || d->idle != NULL ||
-				    d->used + FORGET_MS > now || d->down_until > now || d->in_ring;
+			bool keep = d->held > 0 || d->active > 0 || d->waiting.n > 0 ||
+				    d->idle != NULL || d->used + FORGET_MS > now ||
+				    d->down_until > now || d->in_ring;
 			if (keep) {
 				at = &d->next;
 				continue;

@@ -104,6 +104,7 @@ struct relay_dest {
 	bool is_local; /* the store: no back-off, the queue looks after it */
 	bool is_ours;  /* the store, or our own session: its connections count for themselves */
 	enum relay_tls tls;
+	unsigned held;   /* parts of messages that refer to it: it stays */
 	unsigned active; /* jobs that connect or are delivered */
 	struct relay_line waiting;
 	struct relay_conn *idle;
@@ -122,10 +123,13 @@ struct relay_dest {
 	struct relay_dest *ring_next; /* of those that somebody waits for */
 	bool in_ring;
 };
-/* Where mail for an address goes. local: one of our own mailboxes. NULL: nowhere. */
+/* Where mail for an address goes. local: one of our own mailboxes. NULL: nowhere. Who keeps it beyond this turn of the loop holds it: what nobody uses is
+ * forgotten. */
 struct relay_dest *relay_dest_of(const char *address, bool local);
 /* Our own smtpd-session: for mail that is to be judged anew. */
 struct relay_dest *relay_dest_judge(void);
+void relay_dest_hold(struct relay_dest *d);    /* NULL accepted */
+void relay_dest_release(struct relay_dest *d); /* NULL accepted; once for each hold */
 /* Whether a job for it may be submitted now: it begins or fails at once, or waits behind few others of a destination that answers. first: urgent mail may
  * wait in front, as many again; so may what a person hurries. */
 bool relay_dest_takes(const struct relay_dest *d, bool first);

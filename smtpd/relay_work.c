@@ -32,7 +32,7 @@ static struct {
 
 /* Recipients for one destination, in one transaction. */
 struct part {
-	struct relay_dest *dest; /* NULL: there is no way */
+	struct relay_dest *dest; /* held; NULL: there is no way */
 	uint32_t from, n;
 	bool deferred; /* the destination takes no more now */
 };
@@ -49,8 +49,8 @@ struct work {
 	bool *told;   /* the queue has its result */
 	uint32_t n;
 	struct part *parts;
-	struct relay_job *jobs; /* of the parts */
-	struct relay_dest **dests;
+	struct relay_job *jobs;    /* of the parts */
+	struct relay_dest **dests; /* of the recipients, held by the parts */
 	uint32_t n_parts, n_deferred;
 	unsigned open; /* jobs without an end */
 	struct loop_timer *partial;
@@ -71,6 +71,8 @@ work_free(struct work *w)
 		munmap(w->map, w->map_len);
 	loop_timer_free(w->partial);
 	queue_call_cancel(w->telling);
+	for (uint32_t i = 0; i < w->n_parts; i++)
+		relay_dest_release(w->parts[i].dest);
 	buf_done(&w->header);
 	buf_done(&w->body);
 	arena_free(w->arena);
@@ -296,6 +298,7 @@ on_partial_kept(void *arg, int err)
 }
 
 static bool start_deferred(struct work *w);
+static void end_work(struct work *w);
 
 static bool
 has_news(const struct work *w)
@@ -315,7 +318,11 @@ on_partial(void *arg)
 	struct work *w = arg;
 
 	if (w->n_deferred > 0) {
-		(void)start_deferred(w);
+		/* what begins may fail at once, and with it all that was under way */
+		if (!start_deferred(w)) {
+			end_work(w);
+			return;
+		}
 		loop_timer_set(w->partial, PARTIAL_MS);
 	}
 	if (!has_news(w))
@@ -579,6 +586,7 @@ make_parts(struct work *w)
 
 		for (n = 1; from + n < w->n && n < most && w->dests[from + n] == d;)
 			n++;
+		relay_dest_hold(d);
 		w->parts[w->n_parts++] = (struct part){.dest = d, .from = from, .n = n};
 	}
 }
