@@ -134,6 +134,10 @@ bytes_of(const struct login_known *k)
 		n += strlen(k->person->addresses[i]) + 32;
 	for (size_t i = 0; i < k->person->n_scram; i++)
 		n += strlen(k->person->scram[i]) + 32;
+	for (size_t i = 0; i < k->person->n_assignments; i++)
+		n += strlen(k->person->assignments[i]) + 32;
+	for (size_t i = 0; i < k->person->n_traits; i++)
+		n += strlen(k->person->traits[i]) + 32;
 	return n;
 }
 

@@ -170,10 +170,9 @@ person_copy(const struct person *u)
 	c->agency = xstrdup(u->agency);
 	c->version = xstrdup(u->version);
 	c->addresses = copied(u->addresses, u->n_addresses);
-	/* its rights are read: nobody asks for these again */
-	c->assignments = NULL;
-	c->traits = NULL;
-	c->n_assignments = c->n_traits = 0;
+	/* all that rights follow from: where what is known is over in the middle of a login, they are read for this copy */
+	c->assignments = copied(u->assignments, u->n_assignments);
+	c->traits = copied(u->traits, u->n_traits);
 	c->scram = copied(u->scram, u->n_scram);
 	c->app_id = u->app_id == NULL ? NULL : xstrdup(u->app_id);
 	c->app_version = u->app_version == NULL ? NULL : xstrdup(u->app_version);

@@ -504,7 +504,7 @@ test_by_date(void **state)
 {
 	const struct person_mailbox *b;
 	struct person_mailboxes *m = NULL;
-	struct person *u = NULL;
+	struct person *u = NULL, *copy;
 	struct dir_result *r = NULL;
 	char now[80], past[80], later[80];
 	unsigned keys[2] = {0, 0};
@@ -583,20 +583,35 @@ test_by_date(void **state)
 	assert_int_equal(keys[1], 1);
 	dir_result_free(r);
 	person_mailboxes_free(m);
+	/* who is kept in memory has the same rights: without the assignments posts would count with no days */
+	copy = person_copy(u);
 	person_free(u);
+	assert_int_equal(people_mailboxes(people, copy, &m), 0);
+	assert_int_equal(m->n, 4);
+	assert_null(box_of(m, "f-d2"));
+	assert_string_equal(box_of(m, "f-d3")->rights, "");
+	assert_int_equal(copy->n_assignments, 5);
+	person_mailboxes_free(m);
+	person_free(copy);
 }
 
 /* How many seconds from now what a login is given may be kept; -1: not at all. */
 static int64_t
 kept(struct people *p, const char *name)
 {
-	struct person_mailboxes *m = NULL;
-	struct person *u = NULL;
+	struct person_mailboxes *m = NULL, *of_copy = NULL;
+	struct person *u = NULL, *copy;
 	int64_t now = time(NULL), until;
 
 	if (people_login(p, slice_str(name), &u) != 0)
 		fail_msg("nobody is %s", name);
 	assert_int_equal(people_mailboxes(p, u, &m), 0);
+	copy = person_copy(u);
+	assert_int_equal(people_mailboxes(p, copy, &of_copy), 0);
+	assert_int_equal(of_copy->n, m->n);
+	assert_int_equal(copy->n_traits, u->n_traits);
+	person_mailboxes_free(of_copy);
+	person_free(copy);
 	until = people_keep_until(p, u, m);
 	person_mailboxes_free(m);
 	person_free(u);
