@@ -42,6 +42,7 @@ struct deliver {
 	bool goes_out;
 	bool urgent;   /* P32, by our milter's verdict (urgent.c) */
 	bool too_many; /* it would be, but for urgent_per_hour */
+	bool rated;    /* the queue counted it for urgent_per_hour */
 	struct replies *replies;
 	struct sent_copies *copies;
 	struct sent_message sent; /* for them */
@@ -62,6 +63,9 @@ deliver_free(struct deliver *d)
 	if (d->ledger_asked)
 		ledger_outcome_cancel(smtpd.ledger, d->ledger_call);
 	smtpd.delivering -= d->counted;
+	/* its client sends it again, or does not */
+	if (d->rated && (d->code == 0 || d->code >= 300))
+		queue_urgent_back(smtpd.queue, d->c->login->login);
 	buf_done(&d->body);
 	buf_done(&d->header);
 	free(d);
@@ -736,6 +740,7 @@ on_urgent(void *arg, int err)
 	d->c->call = NULL;
 	d->too_many = err == ERR_LIMIT;
 	d->urgent = !d->too_many;
+	d->rated = err == 0;
 	if (d->too_many)
 		log_msg(LOG_LVL_WARN, "urgent_too_many", "%s: %s", d->t->qid,
 		    d->c->login != NULL ? d->c->login->login : "");

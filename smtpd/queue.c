@@ -463,7 +463,8 @@ on_msg(struct ipc_conn *c, uint16_t type, uint32_t id, struct ipc_reader *r, int
 {
 	(void)arg;
 	if ((id == 0) != (type == QUEUE_ABORT || type == QUEUE_BACK || type == QUEUE_PARK ||
-			     type == QUEUE_WANT)) { /* all others want an answer */
+			     type == QUEUE_WANT ||
+			     type == QUEUE_URGENT_BACK)) { /* all others want an answer */
 		if (fd >= 0)
 			close(fd);
 		return ERR_PROTO;
@@ -505,6 +506,8 @@ on_msg(struct ipc_conn *c, uint16_t type, uint32_t id, struct ipc_reader *r, int
 		return queue_msg_alert(c, id, r);
 	case QUEUE_URGENT:
 		return queue_msg_urgent(c, id, r);
+	case QUEUE_URGENT_BACK:
+		return queue_msg_urgent_back(r);
 	case QUEUE_RELEASE:
 		return queue_msg_release(c, id, r);
 	case QUEUE_SHOW:

@@ -400,6 +400,18 @@ queue_urgent(struct queue_client *c, const char *login, queue_done_fn fn, void *
 	return call_send(k, QUEUE_URGENT, &b, -1);
 }
 
+void
+queue_urgent_back(struct queue_client *c, const char *login)
+{
+	struct buf b;
+
+	buf_init(&b, 1024);
+	ipc_put_str(&b, login);
+	/* not connected: the queue was restarted, and counts anew */
+	(void)ipc_send(c->ipc, QUEUE_URGENT_BACK, &b);
+	buf_done(&b);
+}
+
 static void
 on_revoked(void *arg, int err)
 {

@@ -83,6 +83,8 @@ struct queue_call *queue_alert(struct queue_client *c, const char *rule, const c
 /* An urgent document of that login is about to go: QUEUE_URGENT. */
 struct queue_call *queue_urgent(
     struct queue_client *c, const char *login, queue_done_fn fn, void *arg);
+/* One that was counted was not accepted: QUEUE_URGENT_BACK. */
+void queue_urgent_back(struct queue_client *c, const char *login);
 /* Takes a message back whose COMMIT got no answer: asked again and again for an hour, nobody waits for it. */
 void queue_revoke(struct queue_client *c, const struct delivery_id *id);
 /* How long a COMMIT is repeated before it fails with ERR_TIMEOUT, ERR_CLOSED or ERR_TEMP, which say nothing of the message; at least a second. */

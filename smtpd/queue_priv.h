@@ -92,6 +92,7 @@ uint32_t queue_watch_to_ask(const struct qrow *row);
 int queue_watch_result(const struct delivery_id *id, struct qrow *row, uint8_t *result);
 
 int queue_msg_urgent(struct ipc_conn *c, uint32_t id, struct ipc_reader *r);
+int queue_msg_urgent_back(struct ipc_reader *r);
 
 /* ---- queue_notice.c ---- */
 /* Whether somebody who signed in submitted it under an address of ours: who read what is nobody else's business. */

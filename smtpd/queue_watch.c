@@ -39,6 +39,17 @@ queue_msg_urgent(struct ipc_conn *c, uint32_t id, struct ipc_reader *r)
 	return 0;
 }
 
+int
+queue_msg_urgent_back(struct ipc_reader *r)
+{
+	const char *login = queue_text(r, LOGIN_MAX);
+
+	if (ipc_reader_end(r) != 0)
+		return ERR_PROTO;
+	urgent_rate_back(queue.urgent, login);
+	return 0;
+}
+
 /* ---- it begins ---- */
 
 /* What the notice is to say of the mail: its subject, and how programs find it. */

@@ -70,11 +70,21 @@ make_room(struct urgent_rate *r, int64_t now)
 }
 
 static struct entry *
-entry_of(struct urgent_rate *r, const char *login, int64_t now)
+find(const struct urgent_rate *r, const char *login)
 {
 	for (size_t i = 0; i < r->n; i++)
 		if (slice_caseeq_str(slice_str(login), r->v[i].login))
 			return &r->v[i];
+	return NULL;
+}
+
+static struct entry *
+entry_of(struct urgent_rate *r, const char *login, int64_t now)
+{
+	struct entry *e = find(r, login);
+
+	if (e != NULL)
+		return e;
 	if (r->n == r->alloc || r->n == LOGINS_MAX)
 		make_room(r, now);
 	if (r->n == r->alloc) {
@@ -101,4 +111,15 @@ urgent_rate_take(struct urgent_rate *r, const char *login, int64_t now)
 	e->next = (e->next + 1) % r->per_hour;
 	e->n += e->n < r->per_hour;
 	return 0;
+}
+
+void
+urgent_rate_back(struct urgent_rate *r, const char *login)
+{
+	struct entry *e = find(r, login);
+
+	if (e == NULL || e->n == 0)
+		return;
+	e->next = (e->next + r->per_hour - 1) % r->per_hour;
+	e->n--;
 }

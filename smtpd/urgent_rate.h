@@ -11,5 +11,7 @@ void urgent_rate_free(struct urgent_rate *r); /* NULL accepted */
 /* One more of that login, at that time (ms, any clock that does not go back by more than an hour). 0: counted; ERR_LIMIT: per_hour of them came in the hour
  * before; it is not counted. Beyond 4096 logins that sent one in the last hour the one that did so first begins anew. */
 int urgent_rate_take(struct urgent_rate *r, const char *login, int64_t now);
+/* The last one that was counted of that login was not taken after all: it counts no more. */
+void urgent_rate_back(struct urgent_rate *r, const char *login);
 
 #endif

@@ -94,3 +94,20 @@ def test_the_copy_in_sent_is_no_document(site):
     assert asks() == ["RCPT TO:<%s>" % BINH], site.lmtp.lines
     ends = sorted((r[0], r[1]) for o in site.relays.outcomes for r in o["rcpts"])
     assert ends == sorted([(BINH, "read"), (VANTHU, "filed")]), ends
+
+
+def test_what_is_not_taken_does_not_count(tmp_path):
+    """What the store refuses and the sender sends again counts once for urgent_per_hour, when it is taken; and then it does."""
+    site = Site(tmp_path, urgent_receipt="false", urgent_per_hour=2)
+    try:
+        site.milter.on["E"] = URGENT
+        client = site.submission()
+        site.lmtp.data_answer = lambda address, ident: "550 5.2.1 closed"
+        for n in range(5):
+            assert client.mail(AN, [BINH], text(AN, n))[-1].startswith("550 5.2.1 "), n
+        site.lmtp.data_answer = lambda address, ident: "250 2.0.0 Ok"
+        said = [client.mail(AN, [BINH], text(AN, n))[-1] for n in range(3)]
+        assert all(x.startswith("250 2.0.0 ") for x in said), said
+        assert ["urgent_per_hour" in x for x in said] == [False, False, True], said
+    finally:
+        site.stop()

@@ -31,6 +31,39 @@ test_an_hour(void **state)
 	urgent_rate_free(r);
 }
 
+/* What was not accepted does not count, and what came before it does. */
+static void
+test_given_back(void **state)
+{
+	struct urgent_rate *r = urgent_rate_new(3);
+
+	(void)state;
+	urgent_rate_back(r, "binh");
+	assert_int_equal(urgent_rate_take(r, "binh", START), 0);
+	assert_int_equal(urgent_rate_take(r, "binh", START + 10), 0);
+	for (int i = 0; i < 10; i++) {
+		assert_int_equal(urgent_rate_take(r, "binh", START + 20), 0);
+		assert_int_equal(urgent_rate_take(r, "binh", START + 20), ERR_LIMIT);
+		urgent_rate_back(r, "Binh");
+		urgent_rate_back(r, "an");
+	}
+	assert_int_equal(urgent_rate_take(r, "binh", START + 30), 0);
+	assert_int_equal(urgent_rate_take(r, "binh", START + HOUR - 1), ERR_LIMIT);
+	/* in the place of the first one */
+	assert_int_equal(urgent_rate_take(r, "binh", START + HOUR), 0);
+	urgent_rate_back(r, "binh");
+	assert_int_equal(urgent_rate_take(r, "binh", START + HOUR + 1), 0);
+	assert_int_equal(urgent_rate_take(r, "binh", START + HOUR + 9), ERR_LIMIT);
+	assert_int_equal(urgent_rate_take(r, "binh", START + HOUR + 10), 0);
+	/* more than there are */
+	for (int i = 0; i < 5; i++)
+		urgent_rate_back(r, "binh");
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(urgent_rate_take(r, "binh", START + HOUR + 11), 0);
+	assert_int_equal(urgent_rate_take(r, "binh", START + HOUR + 11), ERR_LIMIT);
+	urgent_rate_free(r);
+}
+
 static void
 test_no_bound(void **state)
 {
@@ -39,6 +72,7 @@ test_no_bound(void **state)
 	(void)state;
 	for (int i = 0; i < 1000; i++)
 		assert_int_equal(urgent_rate_take(r, "binh", START), 0);
+	urgent_rate_back(r, "binh");
 	urgent_rate_free(r);
 	urgent_rate_free(NULL);
 }
@@ -66,6 +100,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_an_hour),
+	    cmocka_unit_test(test_given_back),
 	    cmocka_unit_test(test_no_bound),
 	    cmocka_unit_test(test_many),
 	};
