@@ -119,6 +119,8 @@ int dir_write_all(struct dir *d, const struct dir_write *w, size_t n, char **why
 /* ---- names ---- */
 /* The DN in one spelling for comparison (RFC 4514 unescaped and escaped again, lower case ASCII): malloc'd, NULL when it is no DN, or NULL. */
 char *dir_dn_norm(const char *dn);
+/* Its RDN as text (RFC 4514), with all of its attributes: malloc'd, NULL when it is no DN, or the empty one. */
+char *dir_dn_rdn(const char *dn);
 /* An equality filter for the first attribute of the DN's RDN, "(vnStaffId=000123)", appended. 0 or ERR_SYNTAX. */
 int dir_dn_rdn_filter(const char *dn, struct buf *out);
 /* The value of that attribute as it is, without escapes, appended. The same. */

@@ -375,12 +375,23 @@ value_delete(struct fake_entry *e, const char *name, const struct slice *value)
 	return found;
 }
 
+/* Its octets; a comma with a backslash before it is part of it. */
+static size_t
+rdn_len(const char *dn)
+{
+	size_t n = 0;
+
+	while (dn[n] != '\0' && dn[n] != ',')
+		n += dn[n] == '\\' && dn[n + 1] != '\0' ? 2 : 1;
+	return n;
+}
+
 static const char *
 parent_of(const char *dn)
 {
-	const char *comma = strchr(dn, ',');
+	size_t n = rdn_len(dn);
 
-	return comma == NULL ? "" : comma + 1;
+	return dn[n] == '\0' ? "" : dn + n + 1;
 }
 
 int
@@ -577,6 +588,12 @@ dir_dn_norm(const char *dn)
 	}
 	*to = '\0';
 	return norm;
+}
+
+char *
+dir_dn_rdn(const char *dn)
+{
+	return *dn == '\0' ? NULL : slice_dup(slice_of(dn, rdn_len(dn)));
 }
 
 int

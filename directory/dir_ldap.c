@@ -349,6 +349,20 @@ dir_dn_norm(const char *dn)
 	return copy;
 }
 
+char *
+dir_dn_rdn(const char *dn)
+{
+	LDAPDN parsed = NULL;
+	char *text = NULL, *copy = NULL;
+
+	if (ldap_str2dn(dn, &parsed, LDAP_DN_FORMAT_LDAPV3) == LDAP_SUCCESS && parsed != NULL &&
+	    ldap_rdn2str(parsed[0], &text, LDAP_DN_FORMAT_LDAPV3) == LDAP_SUCCESS)
+		copy = xstrdup(text);
+	ldap_memfree(text);
+	ldap_dnfree(parsed);
+	return copy;
+}
+
 /* The first attribute of the DN's RDN; *parsed_out is the caller's (ldap_dnfree), who keeps it while it uses the others. */
 static int
 rdn_of(const char *dn, LDAPDN *parsed_out, struct slice *type_out, struct slice *value_out)

@@ -107,18 +107,11 @@ write_err(struct link *l, int rc, char **why_out)
 static int
 move_rc(struct link *l, const char *dn, const char *new_parent)
 {
-	LDAPDN parsed = NULL;
-	char *rdn = NULL;
-	int rc = ldap_str2dn(dn, &parsed, LDAP_DN_FORMAT_LDAPV3);
+	char *rdn = dir_dn_rdn(dn);
+	int rc = rdn == NULL ? LDAP_INVALID_DN_SYNTAX
+			     : ldap_rename_s(l->ld, dn, rdn, new_parent, 0, NULL, NULL);
 
-	if (rc == LDAP_SUCCESS && parsed == NULL)
-		rc = LDAP_INVALID_DN_SYNTAX;
-	if (rc == LDAP_SUCCESS)
-		rc = ldap_rdn2str(parsed[0], &rdn, LDAP_DN_FORMAT_LDAPV3);
-	if (rc == LDAP_SUCCESS)
-		rc = ldap_rename_s(l->ld, dn, rdn, new_parent, 0, NULL, NULL);
-	ldap_memfree(rdn);
-	ldap_dnfree(parsed);
+	free(rdn);
 	return rc;
 }
 
@@ -214,27 +207,20 @@ send_one(struct dir *d, struct link *l, struct berval *txn, const struct dir_wri
 	LDAPControl in = {(char *)(uintptr_t)LDAP_CONTROL_TXN_SPEC, *txn, 1},
 		    *ctrls[] = {&in, NULL};
 	LDAPMod **list = mods_make(w->mods, w->n_mods);
-	LDAPDN parsed = NULL;
-	char *rdn = NULL;
-	int rc = LDAP_SUCCESS;
+	char *rdn = w->op == DIR_WRITE_MOVE ? dir_dn_rdn(w->dn) : NULL;
+	int rc;
 
-	if (w->op == DIR_WRITE_ADD) {
+	if (w->op == DIR_WRITE_ADD)
 		rc = ldap_add_ext(l->ld, w->dn, list, ctrls, NULL, id_out);
-	} else if (w->op == DIR_WRITE_MODIFY) {
+	else if (w->op == DIR_WRITE_MODIFY)
 		rc = ldap_modify_ext(l->ld, w->dn, list, ctrls, NULL, id_out);
-	} else if (w->op == DIR_WRITE_DELETE) {
+	else if (w->op == DIR_WRITE_DELETE)
 		rc = ldap_delete_ext(l->ld, w->dn, ctrls, NULL, id_out);
-	} else {
-		rc = ldap_str2dn(w->dn, &parsed, LDAP_DN_FORMAT_LDAPV3);
-		if (rc == LDAP_SUCCESS && parsed == NULL)
-			rc = LDAP_INVALID_DN_SYNTAX;
-		if (rc == LDAP_SUCCESS)
-			rc = ldap_rdn2str(parsed[0], &rdn, LDAP_DN_FORMAT_LDAPV3);
-		if (rc == LDAP_SUCCESS)
-			rc = ldap_rename(l->ld, w->dn, rdn, w->new_parent, 0, ctrls, NULL, id_out);
-		ldap_memfree(rdn);
-		ldap_dnfree(parsed);
-	}
+	else
+		rc = rdn == NULL
+			 ? LDAP_INVALID_DN_SYNTAX
+			 : ldap_rename(l->ld, w->dn, rdn, w->new_parent, 0, ctrls, NULL, id_out);
+	free(rdn);
 	mods_free(list);
 	return rc != LDAP_SUCCESS ? rc : kept_rc(d, l, *id_out);
 }
