@@ -255,8 +255,7 @@ journal_put(void *arg, struct json *rec, char **why_out)
 	} else {
 		int saved = errno;
 
-		if (err != ERR_LIMIT)
-			drop_unsynced(j);
+		drop_unsynced(j);
 		err = fail(why_out, err, j->path,
 		    err == ERR_LIMIT ? gettext("the change is too large") : strerror(saved));
 	}

@@ -18,7 +18,8 @@ struct dir_admin_journal {
 	int (*begin)(void *arg, char **why_out);
 	int (*write)(void *arg, struct json *rec, char **why_out); /* durable when it returns */
 	void (*end)(void *arg);
-	/* As write, durable after the next write or sync. NULL, both: each write is made by itself. */
+	/* As write, durable after the next write or sync; one that fails, and a sync that does, takes with it what was put since the last of these. NULL, both: each
+	 * write is made by itself. */
 	int (*put)(void *arg, struct json *rec, char **why_out);
 	int (*sync)(void *arg, char **why_out);
 	void *arg;

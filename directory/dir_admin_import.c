@@ -19,7 +19,8 @@ enum {
 	    INT32_MAX /
 	    2, /* a larger one in a file is none of ours: it would leave no room to rise */
 	TOGETHER = 500,
-	REFUSED_MAX = 3, /* then the directory is asked for each by itself */
+	TOGETHER_BYTES = 16 << 20, /* of their values; one is taken alone however large it is */
+	REFUSED_MAX = 3,           /* then the directory is asked for each by itself */
 };
 
 /* Whether dn (normalized) is that of branch, or below. */
@@ -291,6 +292,24 @@ range_import(struct dir_admin *a, const struct dir_result *r, size_t from, size_
 	return err;
 }
 
+/* The end of those from "from" on that are one write. */
+static size_t
+range_end(const struct dir_result *r, size_t from)
+{
+	size_t to = from, n_bytes = 0;
+
+	for (; to < r->n_entries && to < from + TOGETHER; to++) {
+		const struct dir_entry *e = &r->entries[to];
+
+		for (size_t i = 0; i < e->n_attrs; i++)
+			for (size_t k = 0; k < e->attrs[i].n_values; k++)
+				n_bytes += e->attrs[i].values[k].len;
+		if (n_bytes > TOGETHER_BYTES && to > from)
+			break;
+	}
+	return to;
+}
+
 /* Some hundred entries at a time are one write: each by itself waits for two disks, the journal's and the directory's. When the directory does not take them
  * together they are made one by one, so that it is told which is wrong, and what stands before that is there. */
 static int
@@ -307,13 +326,16 @@ all_import(struct dir_admin *a, const struct dir_result *r, size_t *counts, char
 		char *why = NULL, *end_why = NULL;
 		int end_err = 0;
 
-		to = from + TOGETHER < r->n_entries ? from + TOGETHER : r->n_entries;
+		to = range_end(r, from);
 		memcpy(before, counts, sizeof(before));
 		a->together = together && n_refused < REFUSED_MAX;
 		err = range_import(a, r, from, to, counts, &why);
 		if (a->together)
 			end_err = admin_flush(a, n_changes, &refused, &end_why);
-		if (end_err != 0) { /* that is worse than what an entry had */
+		if (end_err !=
+		    0) { /* that is worse than what an entry had, and nothing of it is known to be made */
+			counts[CHANGE_ADDED] = before[CHANGE_ADDED];
+			counts[CHANGE_CHANGED] = before[CHANGE_CHANGED];
 			free(why);
 			err = end_err;
 			why = end_why;

@@ -181,13 +181,51 @@ entry_holds(const struct dir_admin *a, const struct dir_entry *e, const char *ma
 	return false;
 }
 
-/* Whether the login name (NULL: none) or the address is anybody's, or was; own: a DN that it may be of. */
+static const char *const held_attrs[] = {"uid", "mail", "vnMailAlias", "vnAddressHistory", NULL};
+
+static bool
+entry_takes(const struct dir_admin *a, const struct dir_entry *e, const char *uid, const char *mail)
+{
+	return entry_holds(a, e, mail) ||
+	       (uid != NULL && dir_entry_has_value(e, "uid", slice_str(uid)));
+}
+
+/* The same of an entry that writes of this change are kept of, as they will leave it. */
+static int
+queued_takes(struct dir_admin *a, const char *was, const char *uid, const char *mail, bool *taken)
+{
+	struct dir_result *r = NULL;
+	int err = admin_queue_see(a, was, held_attrs, &r);
+
+	if (err == 0)
+		*taken = *taken || entry_takes(a, &r->entries[0], uid, mail);
+	dir_result_free(r);
+	return err == ERR_NOTFOUND ? 0 : err;
+}
+
+/* Whether a write that is kept gives it to somebody. */
+static int
+claims_look(struct dir_admin *a, const char *own, const char *uid, const char *mail, bool *taken)
+{
+	int err = 0;
+
+	for (int i = 0; i < 2; i++) {
+		const char *value = i == 0 ? mail : uid, *was;
+
+		for (size_t at = 0; err == 0 && !*taken && value != NULL &&
+				    (was = admin_queue_claim(a, slice_str(value), &at)) != NULL;)
+			if (own == NULL || strcmp(was, own) != 0)
+				err = queued_takes(a, was, uid, mail, taken);
+	}
+	return err;
+}
+
+/* Whether the login name (NULL: none) or the address is anybody's, or was, in the directory as it will be; own: a DN that it may be of. */
 static int
 is_taken(struct dir_admin *a, const char *uid, const char *mail, const char *own, bool *taken,
     char **why_out)
 {
-	static const char *const attrs[] = {"uid", "mail", "vnMailAlias", "vnAddressHistory", NULL};
-	char *own_norm = own == NULL ? NULL : dir_dn_norm(own);
+	char *own_was = own == NULL ? NULL : admin_queue_was(a, own);
 	struct dir_result *r = NULL;
 	struct buf f;
 	int err;
@@ -198,19 +236,23 @@ is_taken(struct dir_admin *a, const char *uid, const char *mail, const char *own
 		escape_template("(uid=%s)", slice_str(uid), slice_of(NULL, 0), &f);
 	escape_template("(mail=%s)(vnMailAlias=%s)(vnAddressHistory=%s;*))", slice_str(mail),
 	    slice_of(NULL, 0), &f);
-	err = f.err != 0 ? f.err : dir_search(a->d, NULL, buf_cstr(&f), attrs, 0, &r);
+	err = f.err != 0 ? f.err : dir_search(a->d, NULL, buf_cstr(&f), held_attrs, 0, &r);
 	buf_done(&f);
 	*taken = false;
 	for (size_t i = 0; err == 0 && i < r->n_entries; i++) {
 		const struct dir_entry *e = &r->entries[i];
 
-		if (own_norm != NULL && strcmp(e->dn_norm, own_norm) == 0)
+		if (own_was != NULL && strcmp(e->dn_norm, own_was) == 0)
 			continue;
-		*taken = *taken || entry_holds(a, e, mail) ||
-			 (uid != NULL && dir_entry_has_value(e, "uid", slice_str(uid)));
+		if (admin_queue_touches(a, e->dn_norm))
+			err = queued_takes(a, e->dn_norm, uid, mail, taken);
+		else
+			*taken = *taken || entry_takes(a, e, uid, mail);
 	}
+	if (err == 0)
+		err = claims_look(a, own_was, uid, mail, taken);
 	dir_result_free(r);
-	free(own_norm);
+	free(own_was);
 	return err == 0 ? 0 : admin_fail(why_out, err, "the directory does not answer");
 }
 

@@ -24,7 +24,8 @@ struct dir_admin {
 	const struct dir_admin_journal *journal;
 	char *who, *as;
 	bool dry_run, uncited;
-	bool together; /* writes wait for the end of the change, and are made all or none */
+	bool together;   /* writes wait for the end of the change, and are made all or none */
+	bool has_undone; /* the journal has writes that changes has no more */
 	struct admin_queue *queue;
 	unsigned depth; /* changes made of changes */
 	char batch[17];
@@ -88,19 +89,30 @@ bool admin_value_same(const char *attr, struct slice a, struct slice b);
 /* Keeps a write for the end, and change (taken), what the journal is to have of it. ERR_EXISTS: an entry to be added is there. */
 int admin_queue_add(
     struct dir_admin *a, const struct dir_write *w, struct json *change, char **why_out);
-/* The entry as it will be after what is kept, as dir_read gives it; further attributes may come with it. */
+/* The entry as it will be after what is kept, as dir_read gives it; further attributes may come with it. ERR_NOTFOUND also of one that will be gone. */
 int admin_queue_read(
     struct dir_admin *a, const char *dn, const char *const *attrs, struct dir_result **out);
+/* The DN that an entry has before the moves that are kept: malloc'd, normalized. It is what the directory has it under now, or would. */
+char *admin_queue_was(const struct dir_admin *a, const char *dn);
+/* As admin_queue_read, by that DN. */
+int admin_queue_see(
+    struct dir_admin *a, const char *was, const char *const *attrs, struct dir_result **out);
+/* Whether a write of that entry is kept. */
+bool admin_queue_touches(const struct dir_admin *a, const char *was);
+/* That DN of the next entry, from *at (begin with 0), that a kept write gives the login name or the address, of now or before; another write may have taken it away
+ * again. NULL: no more. */
+const char *admin_queue_claim(const struct dir_admin *a, struct slice value, size_t *at);
 /* Each into the journal by write_down, then all into the directory. */
 int admin_queue_commit(struct dir_admin *a,
     int (*write_down)(struct dir_admin *a, const struct json *change, char **why_out),
     char **why_out);
-/* Whether the journal has something of it. */
-bool admin_queue_was_sent(const struct dir_admin *a);
+/* How many of them the journal has. */
+size_t admin_queue_n_sent(const struct dir_admin *a);
 /* Whether all of it is in the journal, on the disk. */
 bool admin_queue_was_told(const struct dir_admin *a);
-/* Makes what waits, in the middle of a change that need not be whole. *refused_out: the directory took none of it, the journal says so, changes are cut to the
- * first n_changes, and they may be made one by one. */
+/* Makes what waits, in the middle of a change that need not be whole. When that fails nothing of it was made but with ERR_UNKNOWN, changes are cut to the first
+ * n_changes, and what the journal has of it it says to be undone. *refused_out: this is so (0 is given), and they may be made one by one: the directory did not take them
+ * together, or the journal one of them. */
 int admin_flush(struct dir_admin *a, size_t n_changes, bool *refused_out, char **why_out);
 void admin_queue_free(struct dir_admin *a);
 

@@ -1,5 +1,5 @@
 /* dir_admin_queue.c: the writes of one change of the directory, kept until its end and then made all or none (RFC 5805). Runs in congvu. What a later write of
- * the change rests on is the entry as the earlier ones will have left it; searches see the directory as it is, as in a dry run. */
+ * the change rests on is the entry as the earlier ones will have left it; so does whether an address is free. Other searches see the directory as it is, as in a dry run. */
 #include "config.h"
 
 #include "directory/dir_admin_priv.h"
@@ -19,10 +19,18 @@ struct queued {
 	struct arena *arena;
 	struct json *change;
 };
+/* A login name or an address, of now or before, that a write gives; in its arena. */
+struct claim {
+	struct slice value;
+	const struct queued *q;
+};
 struct admin_queue {
 	struct queued **v;
 	size_t n;
-	bool was_sent, was_told;
+	struct claim *claims;
+	size_t n_claims;
+	size_t n_sent; /* so many of them the journal has, at the end on the disk */
+	bool was_told;
 };
 
 static char *
@@ -33,21 +41,21 @@ norm_of(const char *dn)
 	return norm == NULL ? xstrdup(dn) : norm;
 }
 
-/* The DN before the moves that are kept. malloc'd, normalized. */
-static char *
-before_moves(const struct dir_admin *a, const char *dn)
+char *
+admin_queue_was(const struct dir_admin *a, const char *dn)
 {
 	char *at = norm_of(dn);
 
 	for (size_t i = a->queue == NULL ? 0 : a->queue->n; i > 0; i--) {
 		const struct queued *q = a->queue->v[i - 1];
-		char *to = NULL, *norm, *back = NULL;
+		char *rdn, *to = NULL, *norm, *back = NULL;
 		size_t n, len = strlen(at);
 
-		if (q->w.op != DIR_WRITE_MOVE)
+		if (q->w.op != DIR_WRITE_MOVE || (rdn = dir_dn_rdn(q->dn)) == NULL)
 			continue;
-		if (asprintf(&to, "%.*s,%s", (int)strcspn(q->dn, ","), q->dn, q->new_parent) < 0)
+		if (asprintf(&to, "%s,%s", rdn, q->new_parent) < 0)
 			fatal("out of memory");
+		free(rdn);
 		norm = norm_of(to);
 		n = strlen(norm);
 		if (len >= n && strcmp(at + len - n, norm) == 0 &&
@@ -63,15 +71,17 @@ before_moves(const struct dir_admin *a, const char *dn)
 	return at;
 }
 
+/* The first write of the entry that is kept; NULL: none. */
 static const struct queued *
-added(const struct dir_admin *a, const char *was)
+first_of(const struct dir_admin *a, const char *was)
 {
 	for (size_t i = 0; a->queue != NULL && i < a->queue->n; i++)
-		if (a->queue->v[i]->w.op == DIR_WRITE_ADD && strcmp(a->queue->v[i]->was, was) == 0)
+		if (strcmp(a->queue->v[i]->was, was) == 0)
 			return a->queue->v[i];
 	return NULL;
 }
 
+/* NULL: larger than the arena. */
 static struct dir_mod *
 mods_copy(struct arena *arena, const struct dir_write *w)
 {
@@ -81,18 +91,44 @@ mods_copy(struct arena *arena, const struct dir_write *w)
 	for (size_t i = 0; mods != NULL && i < w->n_mods; i++) {
 		const struct dir_mod *from = &w->mods[i];
 		struct slice *values = arena_calloc(arena, from->n_values + 1, sizeof(*values));
+		bool is_whole = values != NULL;
 
 		mods[i] = *from;
 		mods[i].name = arena_strdup(arena, from->name);
 		mods[i].values = values;
-		for (size_t k = 0; values != NULL && k < from->n_values; k++)
+		for (size_t k = 0; is_whole && k < from->n_values; k++) {
 			values[k] = arena_slice(arena, from->values[k]);
-		if (values == NULL || mods[i].name == NULL)
-			fatal("out of memory");
+			is_whole = values[k].len == from->values[k].len;
+		}
+		if (!is_whole || mods[i].name == NULL)
+			return NULL;
 	}
-	if (mods == NULL)
-		fatal("out of memory");
 	return mods;
+}
+
+/* What others may not have once this write is made. */
+static void
+claims_add(struct admin_queue *queue, const struct queued *q)
+{
+	static const char *const held[] = {"uid", "mail", "vnMailAlias", "vnAddressHistory"};
+
+	for (size_t i = 0; i < q->w.n_mods; i++) {
+		const struct dir_mod *m = &q->w.mods[i];
+		bool is_held = false;
+
+		for (size_t k = 0; k < sizeof(held) / sizeof(held[0]); k++)
+			is_held = is_held || strcasecmp(m->name, held[k]) == 0;
+		for (size_t k = 0; is_held && k < m->n_values; k++) {
+			ptrdiff_t end = strcasecmp(m->name, "vnAddressHistory") == 0
+					    ? slice_index(m->values[k], ';')
+					    : -1;
+
+			queue->claims =
+			    xrealloc(queue->claims, (queue->n_claims + 1) * sizeof(*queue->claims));
+			queue->claims[queue->n_claims++] = (struct claim){
+			    end < 0 ? m->values[k] : slice_sub(m->values[k], 0, (size_t)end), q};
+		}
+	}
 }
 
 static void
@@ -117,7 +153,7 @@ admin_queue_add(struct dir_admin *a, const struct dir_write *w, struct json *cha
 
 	q->dn = xstrdup(w->dn);
 	q->norm = norm_of(w->dn);
-	q->was = before_moves(a, w->dn);
+	q->was = admin_queue_was(a, w->dn);
 	q->new_parent = w->new_parent == NULL ? NULL : xstrdup(w->new_parent);
 	q->change = change;
 	q->arena = arena_new(4 << 20);
@@ -125,20 +161,42 @@ admin_queue_add(struct dir_admin *a, const struct dir_write *w, struct json *cha
 	if (a->queue == NULL)
 		a->queue = xcalloc(1, sizeof(*a->queue));
 	a->queue->v = xrealloc(a->queue->v, (a->queue->n + 1) * sizeof(*a->queue->v));
+	if (q->w.mods == NULL)
+		err = admin_fail(why_out, ERR_LIMIT, "the data are too large");
 	/* the end would tell it too, and too late for whoever tries another name */
-	if (w->op == DIR_WRITE_ADD) {
-		err = added(a, q->was) != NULL ? 0 : dir_read(a->d, w->dn, none, &r);
+	if (err == 0 && w->op == DIR_WRITE_ADD) {
+		err = admin_queue_see(a, q->was, none, &r);
 		dir_result_free(r);
 		err = err == 0 ? admin_fail(why_out, ERR_EXISTS, "%s is there already", w->dn)
 		      : err == ERR_NOTFOUND
 			  ? 0
 			  : admin_fail(why_out, err, "the directory does not answer");
 	}
-	if (err == 0)
-		a->queue->v[a->queue->n++] = q;
-	else /* the caller may go on with another one */
+	if (err != 0) { /* the caller may go on with another one */
 		queued_free(q);
-	return err;
+		return err;
+	}
+	a->queue->v[a->queue->n++] = q;
+	claims_add(a->queue, q);
+	return 0;
+}
+
+const char *
+admin_queue_claim(const struct dir_admin *a, struct slice value, size_t *at)
+{
+	while (a->queue != NULL && *at < a->queue->n_claims) {
+		const struct claim *c = &a->queue->claims[(*at)++];
+
+		if (slice_caseeq(c->value, value))
+			return c->q->was;
+	}
+	return NULL;
+}
+
+bool
+admin_queue_touches(const struct dir_admin *a, const char *was)
+{
+	return first_of(a, was) != NULL;
 }
 
 /* ---- the entry as it will be ---- */
@@ -216,27 +274,42 @@ made_of(const struct queued *q)
 }
 
 int
+admin_queue_see(
+    struct dir_admin *a, const char *was, const char *const *attrs, struct dir_result **out)
+{
+	const struct queued *first = first_of(a, was);
+	struct dir_result *r = NULL;
+	int err = first != NULL && first->w.op == DIR_WRITE_ADD ? ERR_NOTFOUND
+								: dir_read(a->d, was, attrs, &r);
+
+	if (err != 0 && err != ERR_NOTFOUND)
+		return err;
+	for (size_t i = 0; first != NULL && i < a->queue->n; i++) {
+		const struct queued *q = a->queue->v[i];
+
+		if (strcmp(q->was, was) != 0)
+			continue;
+		if (q->w.op == DIR_WRITE_MODIFY && r != NULL)
+			mods_apply(&r->entries[0], &q->w);
+		if (q->w.op == DIR_WRITE_ADD || q->w.op == DIR_WRITE_DELETE) {
+			dir_result_free(r);
+			r = q->w.op == DIR_WRITE_ADD ? made_of(q) : NULL;
+		}
+	}
+	if (r == NULL)
+		return ERR_NOTFOUND;
+	*out = r;
+	return 0;
+}
+
+int
 admin_queue_read(
     struct dir_admin *a, const char *dn, const char *const *attrs, struct dir_result **out)
 {
-	char *was = before_moves(a, dn);
-	const struct queued *add = added(a, was);
-	struct dir_result *r = NULL;
-	int err = 0;
+	char *was = admin_queue_was(a, dn);
+	int err = admin_queue_see(a, was, attrs, out);
 
-	if (add != NULL)
-		r = made_of(add);
-	else
-		err = dir_read(a->d, was, attrs, &r);
-	for (size_t i = 0; err == 0 && a->queue != NULL && i < a->queue->n; i++) {
-		const struct queued *q = a->queue->v[i];
-
-		if (q->w.op == DIR_WRITE_MODIFY && strcmp(q->was, was) == 0)
-			mods_apply(&r->entries[0], &q->w);
-	}
 	free(was);
-	if (err == 0)
-		*out = r;
 	return err;
 }
 
@@ -271,15 +344,17 @@ admin_queue_commit(struct dir_admin *a,
 	int err = 0;
 
 	for (size_t i = 0; err == 0 && i < n; i++) {
-		a->queue->was_sent = true;
 		err = write_down(a, a->queue->v[i]->change, why_out);
+		a->queue->n_sent += err == 0;
 		w[i] = a->queue->v[i]->w;
 	}
 	if (err == 0 && n > 0 && a->journal != NULL && a->journal->sync != NULL)
 		err = a->journal->sync(a->journal->arg, why_out);
 	if (err == 0 && n > 0)
 		a->queue->was_told = true;
-	if (err == 0 && n == 1) /* one is whole by itself */
+	else if (n > 0 && a->journal != NULL && a->journal->put != NULL)
+		a->queue->n_sent = 0; /* it has dropped what was not on the disk */
+	if (err == 0 && n == 1)       /* one is whole by itself */
 		err = w->op == DIR_WRITE_ADD ? dir_add(a->d, w->dn, w->mods, w->n_mods, why_out)
 		      : w->op == DIR_WRITE_MODIFY
 			  ? dir_modify(a->d, w->dn, w->mods, w->n_mods, why_out)
@@ -291,10 +366,10 @@ admin_queue_commit(struct dir_admin *a,
 	return err;
 }
 
-bool
-admin_queue_was_sent(const struct dir_admin *a)
+size_t
+admin_queue_n_sent(const struct dir_admin *a)
 {
-	return a->queue != NULL && a->queue->was_sent;
+	return a->queue == NULL ? 0 : a->queue->n_sent;
 }
 
 bool
@@ -308,8 +383,10 @@ admin_queue_free(struct dir_admin *a)
 {
 	for (size_t i = 0; a->queue != NULL && i < a->queue->n; i++)
 		queued_free(a->queue->v[i]);
-	if (a->queue != NULL)
+	if (a->queue != NULL) {
 		free(a->queue->v);
+		free(a->queue->claims);
+	}
 	free(a->queue);
 	a->queue = NULL;
 }

@@ -98,6 +98,7 @@ admin_begin(
 	replace_str(&a->decision, buf_cstr(&nfc));
 	buf_done(&nfc);
 	a->depth = 1;
+	a->has_undone = false;
 	a->together = !a->dry_run && dir_has_transactions(a->d);
 	return 0;
 }
@@ -170,16 +171,22 @@ undone_tell(struct dir_admin *a, size_t n, char **why_out)
 int
 admin_flush(struct dir_admin *a, size_t n_changes, bool *refused_out, char **why_out)
 {
-	size_t n = json_len(a->changes) - n_changes;
-	int err = admin_queue_commit(a, write_later, why_out);
+	int err = admin_queue_commit(a, write_later, why_out), told_err = 0;
+	size_t n_sent = admin_queue_n_sent(a);
+	char *why = NULL;
 
-	*refused_out = err != 0 && err != ERR_UNKNOWN && admin_queue_was_told(a);
-	if (*refused_out) {
-		free(*why_out);
-		*why_out = NULL;
+	*refused_out = false;
+	if (err != 0 && err != ERR_UNKNOWN) {
 		json_cut(a->changes, n_changes);
-		err = undone_tell(a, n, why_out);
-		*refused_out = err == 0;
+		a->has_undone = a->has_undone || n_sent > 0;
+		if (n_sent > 0)
+			told_err = undone_tell(a, n_sent, &why);
+		*refused_out = told_err == 0 && (admin_queue_was_told(a) || err == ERR_LIMIT);
+	}
+	if (*refused_out || told_err != 0) { /* the latter is worse */
+		free(*why_out);
+		*why_out = why;
+		err = told_err;
 	}
 	admin_queue_free(a);
 	return err;
@@ -195,7 +202,7 @@ admin_end(struct dir_admin *a, int err, bool created, enum change *change_out, c
 	}
 	if (a->together && err == 0)
 		err = admin_queue_commit(a, write_later, why_out);
-	if (a->together && err != 0 && !admin_queue_was_sent(a)) {
+	if (a->together && err != 0 && admin_queue_n_sent(a) == 0) {
 		/* nothing of it was made or is in the journal */
 		json_free(a->changes);
 		a->changes = json_arr_new();
@@ -203,7 +210,7 @@ admin_end(struct dir_admin *a, int err, bool created, enum change *change_out, c
 	}
 	admin_queue_free(a);
 	if (a->journal != NULL && !a->dry_run) {
-		if (admin_has_changed(a)) {
+		if (admin_has_changed(a) || a->has_undone) {
 			struct json *j = record(a);
 			char *why = NULL;
 			int end_err;
@@ -303,11 +310,15 @@ put(struct dir_admin *a, const struct dir_write *w, struct json *change, char **
 			json_free(shared);
 		return err;
 	}
-	json_push_take(a->changes, shared);
 	err = a->dry_run ? 0 : write_down(a, change, why_out);
 	json_free(change);
-	if (err != 0 || a->dry_run)
+	if (err != 0) { /* what the journal does not have is not made */
+		json_free(shared);
 		return err;
+	}
+	json_push_take(a->changes, shared);
+	if (a->dry_run)
+		return 0;
 	switch (w->op) {
 	case DIR_WRITE_ADD:
 		return dir_add(a->d, w->dn, w->mods, w->n_mods, why_out);

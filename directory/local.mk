@@ -179,6 +179,11 @@ tests_unit_dir_admin_officer_test_LDADD = $(tests_unit_dir_admin_test_LDADD)
 tests_unit_dir_admin_test_LDADD = directory/libcvdiradmin.a directory/libcvdirfake.a lib/libcvjson.a lib/libcvconf.a $(CV_DIR_TEST_LIBS) \
 	$(CONFUSE_LIBS) $(JANSSON_LIBS) $(CMOCKA_LIBS)
 
+check_PROGRAMS += tests/unit/dir_admin_queue_test
+TESTS += tests/unit/dir_admin_queue_test
+tests_unit_dir_admin_queue_test_SOURCES = tests/unit/dir_admin_queue_test.c $(CV_DIR_ADMIN_WORLD)
+tests_unit_dir_admin_queue_test_LDADD = $(tests_unit_dir_admin_test_LDADD)
+
 check_PROGRAMS += tests/unit/dir_dump_test
 TESTS += tests/unit/dir_dump_test
 tests_unit_dir_dump_test_SOURCES = tests/unit/dir_dump_test.c

@@ -289,13 +289,14 @@ def test_an_import_is_written_together_and_told_apart(server, agencies, tmp_path
     assert [r["dn"] for r in mine[:-1]] == [dn for dn, _ in rows[:30]]
     got = answer(server.congvu("directory", "import", file, *QD, "--json"))
     assert (got["added"], got["changed"]) == (0, 0)
-    # two of the file want one address: the directory alone can tell, since neither is there before
+    # two of the file have one login name: the directory alone looks at it, and neither is there before
     uid = p["mail"].split("@")[0]
-    twice = rows[35][1].replace("mail: %s.36@" % uid, "mail: %s.33@" % uid)
+    twice = rows[35][1].replace("uid: %s.36\n" % uid, "uid: %s.33\n" % uid)
     assert twice != rows[35][1]
     file.write_text("".join(b for _, b in rows[30:35]) + twice + "".join(b for _, b in rows[36:]))
     r = server.congvu("directory", "import", file, *QD, "--json")
     assert r.returncode != 0 and rows[35][0] in r.stderr, r.stderr
+    assert "5 added, 0 changed" in r.stderr
     out = tmp_path / "after.ldif"
     server.congvu("directory", "export", "--out", out)
     there = [("dn: %s\n" % dn) in out.read_text() for dn, _ in rows]
@@ -303,7 +304,40 @@ def test_an_import_is_written_together_and_told_apart(server, agencies, tmp_path
     mine = [r for r in records(server) if r["op"] == "directory import"]
     undone = max(i for i, r in enumerate(mine) if r.get("write") == "undone")
     assert mine[undone]["count"] == 10 and [r.get("write") for r in mine[undone - 10:undone]] == ["add"] * 10
-    assert [r["dn"] for r in mine[undone + 1:-1]] == [dn for dn, _ in rows[30:35]] and mine[-1]["end"] == "failed"
+    assert [r["dn"] for r in mine[undone + 1:-1]] == [dn for dn, _ in rows[30:36]] and mine[-1]["end"] == "failed"
+    check = answer(server.congvu("directory", "journal", "verify", "--json"))
+    assert check["valid"] and check["torn"] == 0
+
+
+def test_one_address_for_two_of_an_imported_file(server, agencies, tmp_path):
+    """Neither is there before; one has it as its address and one as a further one, which the server takes."""
+    p = person(server, "Lã Thị Trùng", agencies[0])
+    rows = people_like(server, p, 3, tmp_path, 700000)
+    uid, domain = p["mail"].split("@")
+    alias = "vnMailAlias: %s.1@%s\n" % (uid.upper(), domain)
+    file, out = tmp_path / "in.ldif", tmp_path / "after.ldif"
+    file.write_text(rows[0][1] + rows[1][1].rstrip("\n") + "\n" + alias + "\n" + rows[2][1])
+    r = server.congvu("directory", "import", file, *QD)
+    assert r.returncode == 73 and rows[1][0] in r.stderr and "somebody else's" in r.stderr, (r.returncode, r.stderr)
+    server.congvu("directory", "export", "--out", out)
+    assert [("dn: %s\n" % dn) in out.read_text() for dn, _ in rows] == [True, False, False]
+
+
+def test_an_imported_entry_that_the_journal_does_not_take(server, agencies, tmp_path):
+    """A record of the journal has at most 1 MiB: what stands before that entry is made and in the journal, and nothing else is in either."""
+    p = person(server, "Lã Văn Ảnh", agencies[0])
+    rows = people_like(server, p, 5, tmp_path, 800000)
+    photo = "jpegPhoto:: %s\n" % base64.b64encode(b"\xff\xd8" + bytes(range(256)) * 3200).decode()
+    file, out = tmp_path / "in.ldif", tmp_path / "after.ldif"
+    file.write_text("".join(b for _, b in rows[:3]) + rows[3][1].rstrip("\n") + "\n" + photo + "\n" + rows[4][1])
+    before = len(records(server))
+    r = server.congvu("directory", "import", file, *QD)
+    assert r.returncode != 0 and rows[3][0] in r.stderr and "too large" in r.stderr, (r.returncode, r.stderr)
+    assert "3 added, 0 changed" in r.stderr
+    server.congvu("directory", "export", "--out", out)
+    assert [("dn: %s\n" % dn) in out.read_text() for dn, _ in rows] == [True] * 3 + [False] * 2
+    new = records(server)[before:]
+    assert [r.get("dn") for r in new[:-1]] == [dn for dn, _ in rows[:3]] and new[-1]["end"] == "failed", new
     check = answer(server.congvu("directory", "journal", "verify", "--json"))
     assert check["valid"] and check["torn"] == 0
 

@@ -5,6 +5,7 @@
 #include "directory/dir_dump.h"
 #include "directory/dir_fake.h"
 #include "lib/err.h"
+#include "lib/log.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -198,6 +199,10 @@ test_what_a_file_may_not_bring(void **state)
 	dir_close(d);
 }
 
+#define PERSON(id, rest)                                                           \
+	"dn: vnStaffId=" id ",ou=people,o=x\ncn: A\nobjectClass: vnCivilServant\n" \
+	"vnStaffId: " id "\n" rest "\n"
+
 static bool
 has(struct dir *d, const char *dn, const char *attr, const char *value)
 {
@@ -221,6 +226,319 @@ import(struct dir_admin *a, const char *text, size_t counts[N_IMPORT_COUNTS])
 	if (dir_admin_import(a, r, "1/QĐ", counts, &c, &why) != 0)
 		fail_msg("%s", why);
 	dir_result_free(r);
+}
+
+/* Nobody's address comes to a second one of the same file: whether each is written by itself or they are written together. */
+static void
+test_one_address_for_two_of_a_file(void **state)
+{
+	static const char *const files[] = {
+	    PERSON("7", "mail: b@tinhmau.example\n") PERSON("8", "mail: b@tinhmau.example\n"),
+	    PERSON("7", "mail: b@tinhmau.example\n") PERSON("8", "mail: B@TinhMau.example\n"),
+	    PERSON("7", "mail: B@TinhMau.example\n")
+		PERSON("8", "vnMailAlias: b@tinhmau.example\n"),
+	    PERSON("7", "mail: c@tinhmau.example\nvnMailAlias: d@tinhmau.example\nvnMailAlias: "
+			"b@tinhmau.example\n") PERSON("8", "mail: b@tinhmau.example\n"),
+	    PERSON("7", "vnAddressHistory: b@tinhmau.example;20200101;\n")
+		PERSON("8", "mail: b@tinhmau.example\n"),
+	    /* who is there gets it first, and the second one is new; and the other way round */
+	    PERSON("1", "mail: a@tinhmau.example\nvnMailAlias: b@tinhmau.example\n")
+		PERSON("8", "mail: b@tinhmau.example\n"),
+	    PERSON("7", "mail: b@tinhmau.example\n")
+		PERSON("1", "mail: a@tinhmau.example\nvnMailAlias: b@tinhmau.example\n"),
+	};
+
+	(void)state;
+	for (size_t i = 0; i < 2 * sizeof(files) / sizeof(files[0]); i++) {
+		struct dir *d;
+		struct dir_admin *a = admin(&d);
+		struct dir_result *r;
+		size_t counts[N_IMPORT_COUNTS];
+		enum change c;
+		char *why = NULL;
+
+		dir_fake_transactions(d, i % 2 == 1);
+		import(a, tree, counts);
+		assert_int_equal(counts[CHANGE_ADDED], 3);
+		r = parsed(files[i / 2], DUMP_LDIF);
+		if (dir_admin_import(a, r, "1/QĐ", counts, &c, &why) != ERR_EXISTS)
+			fail_msg("%zu: %zu added", i, counts[CHANGE_ADDED]);
+		assert_non_null(strstr(why, "b@tinhmau.example is somebody else's"));
+		assert_non_null(strstr(why, r->entries[1].dn));
+		assert_int_equal(counts[CHANGE_ADDED] + counts[CHANGE_CHANGED], 1);
+		assert_int_equal(json_len(dir_admin_changes(a)), 1);
+		assert_false(has(d, "vnStaffId=8,ou=people,o=x", "cn", NULL));
+		assert_true(has(d, r->entries[0].dn, "vnStaffId", NULL));
+		free(why);
+		dir_result_free(r);
+		dir_admin_free(a);
+		dir_close(d);
+	}
+}
+
+/* What a file may do with addresses it may do within one write too: an earlier entry of it gives one up, and a later one names what an earlier one makes. */
+static void
+test_what_later_entries_of_a_file_rest_on(void **state)
+{
+	static const char file[] =
+	    "dn: ou=agencies,o=x\nobjectClass: organizationalUnit\nou: agencies\n\n"
+	    "dn: vnAgencyCode=H1,ou=agencies,o=x\nobjectClass: vnAgency\nvnAgencyCode: H1\n"
+	    "ou: S\n\n"
+	    "dn: vnPositionCode=H1-vt,vnAgencyCode=H1,ou=agencies,o=x\nobjectClass: vnPosition\n"
+	    "vnPositionCode: H1-vt\nvnAgencyRef: H1\nmail: vt@tinhmau.example\n\n"
+	    /* the alias is an address of its own too, told twice of one person */
+	    PERSON("1", "mail: new@tinhmau.example\nvnMailAlias: new@tinhmau.example\n")
+		PERSON("2", "mail: a@tinhmau.example\n") PERSON("3", "uid: a\n");
+
+	(void)state;
+	for (int together = 0; together < 2; together++) {
+		struct dir *d;
+		struct dir_admin *a = admin(&d);
+		size_t counts[N_IMPORT_COUNTS];
+
+		dir_fake_transactions(d, together == 1);
+		import(a, tree, counts);
+		import(a, file, counts);
+		assert_int_equal(counts[CHANGE_ADDED], 5);
+		assert_int_equal(counts[CHANGE_CHANGED], 1);
+		assert_true(has(d, "vnStaffId=1,ou=people,o=x", "mail", "new@tinhmau.example"));
+		assert_true(has(d, "vnStaffId=2,ou=people,o=x", "mail", "a@tinhmau.example"));
+		assert_true(has(d, "vnPositionCode=H1-vt,vnAgencyCode=H1,ou=agencies,o=x", "mail",
+		    "vt@tinhmau.example"));
+		dir_admin_free(a);
+		dir_close(d);
+	}
+}
+
+/* ---- a journal that takes records up to a size, and keeps what was synced ---- */
+
+struct disk {
+	struct json *put, *synced;
+	size_t max;
+	int sync_err;
+	struct dir *goes; /* it does not answer any more once something was undone */
+};
+
+static int
+disk_begin(void *arg, char **why_out)
+{
+	(void)arg;
+	(void)why_out;
+	return 0;
+}
+
+static void
+disk_end(void *arg)
+{
+	(void)arg;
+}
+
+static int
+disk_put(void *arg, struct json *rec, char **why_out)
+{
+	struct disk *k = arg;
+	struct buf b;
+
+	buf_init(&b, 8 << 20);
+	assert_int_equal(json_canonical(rec, &b), 0);
+	if (b.len > k->max) {
+		json_cut(k->put, 0);
+		json_free(rec);
+		buf_done(&b);
+		*why_out = strdup("the change is too large");
+		return ERR_LIMIT;
+	}
+	buf_done(&b);
+	if (k->goes != NULL && strcmp(json_cstr(json_get(rec, "write")), "undone") == 0)
+		dir_fake_fail(k->goes, ERR_TEMP);
+	json_push_take(k->put, rec);
+	return 0;
+}
+
+static int
+disk_sync(void *arg, char **why_out)
+{
+	struct disk *k = arg;
+
+	for (size_t i = 0; k->sync_err == 0 && i < json_len(k->put); i++)
+		json_push_take(k->synced, json_share(json_at(k->put, i)));
+	json_cut(k->put, 0);
+	if (k->sync_err != 0)
+		*why_out = strdup("no disk");
+	return k->sync_err;
+}
+
+static int
+disk_write(void *arg, struct json *rec, char **why_out)
+{
+	int err = disk_put(arg, rec, why_out);
+
+	return err != 0 ? err : disk_sync(arg, why_out);
+}
+
+/* What the journal has on the disk: "add vnStaffId=7,… end failed ". */
+static char *
+disk_text(const struct disk *k)
+{
+	struct buf b;
+	char *text;
+
+	buf_init(&b, 1 << 20);
+	for (size_t i = 0; i < json_len(k->synced); i++) {
+		const struct json *rec = json_at(k->synced, i);
+		const char *dn = json_cstr(json_get(rec, "dn")),
+			   *end = json_cstr(json_get(rec, "end"));
+
+		if (*end != '\0')
+			buf_appendf(&b, "end %s ", end);
+		else
+			buf_appendf(&b, "%s %.*s ", json_cstr(json_get(rec, "write")),
+			    (int)strcspn(dn, ","), dn);
+	}
+	text = xstrdup(buf_cstr(&b));
+	buf_done(&b);
+	return text;
+}
+
+struct site {
+	struct dir *d;
+	struct dir_admin *a;
+	struct disk disk;
+	struct dir_admin_journal hooks;
+};
+
+static void
+site_new(struct site *s)
+{
+	s->a = admin(&s->d);
+	dir_fake_transactions(s->d, true);
+	s->disk = (struct disk){json_arr_new(), json_arr_new(), 2000, 0, NULL};
+	s->hooks = (struct dir_admin_journal){
+	    disk_begin, disk_write, disk_end, disk_put, disk_sync, &s->disk};
+	dir_admin_set_journal(s->a, &s->hooks, "root", NULL);
+}
+
+static void
+site_free(struct site *s)
+{
+	json_free(s->disk.put);
+	json_free(s->disk.synced);
+	dir_admin_free(s->a);
+	dir_close(s->d);
+}
+
+static void
+expect_journal(const struct site *s, const char *wanted)
+{
+	char *text = disk_text(&s->disk);
+
+	assert_string_equal(text, wanted);
+	free(text);
+}
+
+/* base, and people, whose n-th (from 1) has a description of so many octets. */
+static struct dir_result *
+people(unsigned n_people, unsigned n, size_t octets)
+{
+	struct dir_result *r;
+	struct buf b;
+
+	buf_init(&b, 16 << 20);
+	buf_append_str(&b, "dn: o=x\no: x\nobjectClass: organization\n\ndn: ou=people,o=x\n"
+			   "objectClass: organizationalUnit\nou: people\n");
+	for (unsigned i = 1; i <= n_people; i++) {
+		buf_appendf(&b,
+		    "\ndn: vnStaffId=%u,ou=people,o=x\ncn: A\nmail: p%u@tinhmau.example\n"
+		    "objectClass: vnCivilServant\nvnStaffId: %u\n",
+		    i, i, i);
+		if (i == n) {
+			buf_append_str(&b, "description: ");
+			for (size_t k = 0; k < octets; k++)
+				buf_append_byte(&b, 'x');
+			buf_append_str(&b, "\n");
+		}
+	}
+	assert_int_equal(b.err, 0);
+	r = parsed(buf_cstr(&b), DUMP_LDIF);
+	buf_done(&b);
+	return r;
+}
+
+/* One entry is larger than the journal takes: what stands before it is made, and the journal has that and nothing else. */
+static void
+test_one_that_the_journal_does_not_take(void **state)
+{
+	/* the second is too large for what is kept until the end, too */
+	static const size_t octets[] = {3000, 5 << 20};
+
+	(void)state;
+	for (size_t i = 0; i < 2; i++) {
+		struct dir_result *r = people(4, 3, octets[i]);
+		size_t counts[N_IMPORT_COUNTS];
+		enum change c;
+		char *why = NULL;
+		struct site s;
+
+		site_new(&s);
+		assert_int_equal(dir_admin_import(s.a, r, "1/QĐ", counts, &c, &why), ERR_LIMIT);
+		assert_non_null(strstr(why, "vnStaffId=3,ou=people,o=x"));
+		free(why);
+		assert_int_equal(counts[CHANGE_ADDED], 4);
+		assert_int_equal(json_len(dir_admin_changes(s.a)), 4);
+		assert_true(has(s.d, "vnStaffId=2,ou=people,o=x", "cn", "A"));
+		assert_false(has(s.d, "vnStaffId=3,ou=people,o=x", "cn", NULL));
+		assert_false(has(s.d, "vnStaffId=4,ou=people,o=x", "cn", NULL));
+		expect_journal(
+		    &s, "add o=x add ou=people add vnStaffId=1 add vnStaffId=2 end failed ");
+		dir_result_free(r);
+		site_free(&s);
+	}
+}
+
+/* No write of a journal that cannot be written: nothing is counted. */
+static void
+test_a_journal_without_a_disk(void **state)
+{
+	struct dir_result *r = people(4, 0, 0);
+	size_t counts[N_IMPORT_COUNTS];
+	enum change c;
+	char *why = NULL;
+	struct site s;
+
+	(void)state;
+	site_new(&s);
+	s.disk.sync_err = ERR_IO;
+	assert_int_equal(dir_admin_import(s.a, r, "1/QĐ", counts, &c, &why), ERR_IO);
+	assert_string_equal(why, "no disk");
+	free(why);
+	assert_int_equal(counts[CHANGE_ADDED], 0);
+	assert_int_equal(json_len(dir_admin_changes(s.a)), 0);
+	assert_false(has(s.d, "ou=people,o=x", "ou", NULL));
+	expect_journal(&s, "");
+	dir_result_free(r);
+	site_free(&s);
+}
+
+/* The directory takes none together, and then is not there for the first by itself: the journal says so, and has an end. */
+static void
+test_what_is_undone_has_an_end(void **state)
+{
+	struct dir_result *r = people(1, 0, 0);
+	size_t counts[N_IMPORT_COUNTS];
+	enum change c;
+	char *why = NULL;
+	struct site s;
+
+	(void)state;
+	site_new(&s);
+	dir_fake_writes(s.d, 0);
+	s.disk.goes = s.d;
+	assert_int_equal(dir_admin_import(s.a, r, "1/QĐ", counts, &c, &why), ERR_TEMP);
+	free(why);
+	assert_int_equal(counts[CHANGE_ADDED], 0);
+	expect_journal(&s, "add o=x add ou=people add vnStaffId=1 undone o=x end failed ");
+	dir_result_free(r);
+	site_free(&s);
 }
 
 /* What sessions, passwords and ids go by does not go back to what an older file says. */
@@ -321,6 +639,11 @@ main(void)
 	    cmocka_unit_test(test_what_people_write), cmocka_unit_test(test_what_is_refused),
 	    cmocka_unit_test(test_into_an_empty_directory_and_again),
 	    cmocka_unit_test(test_what_a_file_may_not_bring),
+	    cmocka_unit_test(test_one_address_for_two_of_a_file),
+	    cmocka_unit_test(test_what_later_entries_of_a_file_rest_on),
+	    cmocka_unit_test(test_one_that_the_journal_does_not_take),
+	    cmocka_unit_test(test_a_journal_without_a_disk),
+	    cmocka_unit_test(test_what_is_undone_has_an_end),
 	    cmocka_unit_test(test_an_older_file_locks_nobody_out),
 	    cmocka_unit_test(test_app_passwords_and_officers_are_left_out)};
 	char path[] = "/tmp/dir_dump_testXXXXXX", *why = NULL;
