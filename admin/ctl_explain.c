@@ -170,6 +170,31 @@ print_head(struct explain *e, const struct json *rec)
 	putchar('\n');
 }
 
+/* What a record cannot tell: the mail is not opened again. */
+static void
+tell_uncertain(struct explain *e)
+{
+	struct json *list = json_arr_new();
+	char text[120] = "";
+
+	if (e->r.other_store) {
+		json_push_take(list, json_str_new(slice_str("trust")));
+		if (!e->c->json)
+			printf("%s\n",
+			    _("uncertain: its signatures were held against another store of "
+			      "anchors"));
+	}
+	if (e->r.other_limits) {
+		json_push_take(list, json_str_new(slice_str("limits")));
+		if (e->r.limits_known)
+			policy_other_limits(&e->r, text, sizeof text);
+		if (!e->c->json)
+			printf(_("uncertain: it was opened under other limits (%s)\n"),
+			    e->r.limits_known ? text : _("the record does not tell which"));
+	}
+	json_set_take(e->out, "uncertain", list);
+}
+
 static void
 replay(struct explain *e, const char *file)
 {
@@ -191,9 +216,7 @@ replay(struct explain *e, const char *file)
 		    file != NULL ? file : e->p->sha256, policy_verdict_action(&v), rule,
 		    same ? _(", as it was") : "");
 	tell_verdict(e, &j.own, &v);
-	if (e->r.other_store && !e->c->json)
-		printf("%s\n",
-		    _("uncertain: its signatures were held against another store of anchors"));
+	tell_uncertain(e);
 	json_set_str(e->out, "replayed_action", policy_verdict_action(&v));
 	json_set_str(e->out, "replayed_rule", rule);
 	json_set_bool(e->out, "same", same);
@@ -214,8 +237,7 @@ explain(struct explain *e, const struct json *rec, const char *file)
 	if (!e->c->json)
 		print_head(e, rec);
 	if (file != NULL) {
-		p = policy_open(e->c, file);
-		code = p == NULL ? EX_DATAERR : EX_OK;
+		p = policy_open(e->c, file, &code);
 	} else if (!slice_eq_str(e->r.policy_id, "builtin") &&
 		   policy_archived(e->c->conf, e->r.policy_sha256, &p, &why) != 0) {
 		code = ctl_fail(e->c, EX_NOINPUT,

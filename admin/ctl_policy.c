@@ -59,14 +59,19 @@ policy_day_text(int64_t day)
 }
 
 struct policy *
-policy_open(struct ctl *c, const char *file)
+policy_open(struct ctl *c, const char *file, int *code_out)
 {
 	struct policy *p = NULL;
 	struct buf why;
+	int err;
 
 	buf_init(&why, WHY_MAX);
-	if (policy_load_file(file, file, vietnamese(c), &p, &why) != 0)
+	err = policy_load_file(file, file, vietnamese(c), &p, &why);
+	if (err != 0)
 		fprintf(stderr, "%s\n", buf_cstr(&why));
+	*code_out = err == 0                                                    ? EX_OK
+		    : err == ERR_NOTFOUND || err == ERR_DENIED || err == ERR_IO ? EX_NOINPUT
+										: EX_DATAERR;
 	buf_done(&why);
 	return p;
 }
@@ -90,15 +95,16 @@ policy_state(struct ctl *c)
 }
 
 struct policy *
-policy_open_or_current(struct ctl *c, const char *file)
+policy_open_or_current(struct ctl *c, const char *file, int *code_out)
 {
 	struct json *state = file == NULL ? policy_state(c) : NULL;
 	struct policy *p = NULL;
 	struct buf why;
 	char *path;
 
+	*code_out = EX_DATAERR;
 	if (file != NULL)
-		return policy_open(c, file);
+		return policy_open(c, file, code_out);
 	if (conf_str(c->conf, "policy_file")[0] == '\0') {
 		json_free(state);
 		ctl_fail(c, EX_CONFIG, "%s",
@@ -112,7 +118,7 @@ policy_open_or_current(struct ctl *c, const char *file)
 		fprintf(stderr, "%s\n", buf_cstr(&why));
 	if (state == NULL) {
 		path = conf_path(c->conf, "policy_file");
-		p = policy_open(c, path);
+		p = policy_open(c, path, code_out);
 		free(path);
 	}
 	buf_done(&why);

@@ -185,6 +185,7 @@ struct warnings {
 	struct ctl *c;
 	const struct policy *p;
 	struct json *list;
+	bool not_taken; /* the milter would keep the one before */
 };
 
 static void warn(struct warnings *w, struct policy_pos pos, const char *fmt, ...)
@@ -245,13 +246,17 @@ look(struct warnings *w)
 		warn(w, meant.v[i].pos, "%s",
 		    strcmp(w->c->lang, "vi") == 0 ? meant.v[i].vi : meant.v[i].en);
 	buf_init(&why, 4096);
-	if (policy_version_check(w->c->conf, w->p, &why) == ERR_DENIED)
+	if (policy_version_check(w->c->conf, w->p, &why) == ERR_DENIED) {
+		w->not_taken = true;
 		warn(w, (struct policy_pos){1, 1}, _("the milter would not take it: %s"),
 		    buf_cstr(&why));
+	}
 	buf_done(&why);
 	buf_init(&why, 4096);
-	if (policy_stores_check(w->c->conf, w->p, &why) != 0)
+	if (policy_stores_check(w->c->conf, w->p, &why) != 0) {
+		w->not_taken = true;
 		warn(w, w->p->trusts->pos, _("the milter would not take it: %s"), buf_cstr(&why));
+	}
 	buf_done(&why);
 	if (w->p->n_tests == 0)
 		warn(w, (struct policy_pos){1, 1}, "%s",
@@ -263,9 +268,9 @@ static int
 check(struct ctl *c, const char *file, bool tests)
 {
 	struct json *j = json_obj_new(), *list = json_arr_new();
-	struct policy *p = policy_open(c, file);
-	struct warnings w = {c, p, json_arr_new()};
-	int failed = 0;
+	int failed = 0, code = EX_OK;
+	struct policy *p = policy_open(c, file, &code);
+	struct warnings w = {c, p, json_arr_new(), false};
 
 	if (p != NULL && !tests)
 		look(&w);
@@ -273,7 +278,7 @@ check(struct ctl *c, const char *file, bool tests)
 		look(&w);
 		failed = policy_run_tests(c, p, file, list);
 	}
-	json_set_bool(j, "ok", p != NULL && failed == 0);
+	json_set_bool(j, "ok", p != NULL && failed == 0 && !w.not_taken);
 	if (p != NULL) {
 		json_set_slice(j, "id", p->id);
 		json_set_int(j, "version", (int64_t)p->version);
@@ -292,7 +297,7 @@ check(struct ctl *c, const char *file, bool tests)
 		    file, (int)p->id.len, (const char *)p->id.ptr, (unsigned long long)p->version,
 		    p->n_rules, p->n_settings, p->n_tests, failed);
 	policy_free(p);
-	return p != NULL && failed == 0 ? EX_OK : EX_DATAERR;
+	return p == NULL ? code : failed == 0 && !w.not_taken ? EX_OK : EX_DATAERR;
 }
 
 int
@@ -317,9 +322,9 @@ policy_test(struct ctl *c, int argc, char **argv)
 
 	if (argc != 2)
 		return ctl_usage(c, "%s", _("a FILE is needed"));
-	p = policy_open(c, argv[1]);
+	p = policy_open(c, argv[1], &failed);
 	if (p == NULL)
-		return EX_DATAERR;
+		return failed;
 	list = json_arr_new();
 	failed = policy_run_tests(c, p, argv[1], list);
 	policy_free(p);

@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "admin/ctl_policy.h"
+#include "admin/ctl_table.h"
 #include "lib/addr.h"
 #include "lib/log.h"
 
@@ -292,18 +293,19 @@ diff_groups(struct diff *d, const struct policy *old, const struct policy *new)
 int
 policy_diff(struct ctl *c, int argc, char **argv)
 {
+	int code = EX_DATAERR, ignored;
 	struct diff d = {c, NULL, 0};
 	struct policy *old, *new;
 	char a[32], b[32];
 
 	if (argc != 3)
 		return ctl_usage(c, "%s", _("OLD and NEW are needed"));
-	old = policy_open(c, argv[1]);
-	new = policy_open(c, argv[2]);
+	old = policy_open(c, argv[1], &code);
+	new = policy_open(c, argv[2], old == NULL ? &ignored : &code);
 	if (old == NULL || new == NULL) {
 		policy_free(old);
 		policy_free(new);
-		return EX_DATAERR;
+		return code;
 	}
 	d.list = json_arr_new();
 	snprintf(a, sizeof a, "%llu", (unsigned long long)old->version);
@@ -337,15 +339,17 @@ struct explain {
 	struct ctl *c;
 	const struct policy *p;
 	struct json *list;
+	struct ctl_table *t;
 };
 
+/* unit: "octets", ...; "" for what is no number. */
 static void
-tell_value(struct explain *e, const char *name, const char *value,
+tell_number(struct explain *e, const char *name, const char *value, const char *unit,
     const struct policy_setting *from, struct policy_pos pos)
 {
 	struct json *o = json_obj_new();
 	char where[400] = "";
-	struct buf scope;
+	struct buf scope, cell;
 
 	buf_init(&scope, 1024);
 	if (from != NULL) {
@@ -358,27 +362,39 @@ tell_value(struct explain *e, const char *name, const char *value,
 		    (const char *)e->p->file.ptr, pos.line);
 	json_set_str(o, "name", name);
 	json_set_str(o, "value", value);
+	json_set_str(o, "unit", *unit != '\0' ? unit : NULL);
 	json_set_str(o, "scope", from != NULL ? buf_cstr(&scope) : NULL);
 	json_set_str(o, "source", where[0] != '\0' ? where : NULL);
 	json_set_slice(o, "reason", from != NULL ? from->reason : slice_str(""));
 	json_push_take(e->list, o);
-	if (!e->c->json) {
-		ctl_label(name, 17);
-		ctl_label(value, 12);
-		fputs(where[0] != '\0' ? where : _("built in"), stdout);
-		if (from != NULL)
-			printf("  (%s%s%.*s)", buf_cstr(&scope), from->reason.len > 0 ? ": " : "",
-			    (int)from->reason.len, (const char *)from->reason.ptr);
-		putchar('\n');
-	}
+	buf_init(&cell, 8192);
+	ctl_table_cell(e->t, name);
+	buf_appendf(&cell, "%s%s%s", value, *unit != '\0' ? " " : "", *unit != '\0' ? _(unit) : "");
+	ctl_table_cell(e->t, buf_cstr(&cell));
+	buf_reset(&cell);
+	buf_append_str(&cell, where[0] != '\0' ? where : _("built in"));
+	if (from != NULL)
+		buf_appendf(&cell, "  (%s%s%.*s)", buf_cstr(&scope),
+		    from->reason.len > 0 ? ": " : "", (int)from->reason.len,
+		    from->reason.len > 0 ? (const char *)from->reason.ptr : "");
+	ctl_table_cell(e->t, buf_cstr(&cell));
+	buf_done(&cell);
 	buf_done(&scope);
+}
+
+static void
+tell_value(struct explain *e, const char *name, const char *value,
+    const struct policy_setting *from, struct policy_pos pos)
+{
+	tell_number(e, name, value, "", from, pos);
 }
 
 /* The store, and each floor: where it comes from the nearest trust says; stricter ones of wider scopes hold as well. */
 static void
 explain_trust(struct explain *e, const struct policy_who *who, int64_t now)
 {
-	static const char *const names[] = {"digest", "rsa", "ec", "revocation-hours"};
+	static const char *const names[] = {"digest", "rsa", "ec", "revocation-hours"},
+				 *const units[] = {N_("bits"), N_("bits"), N_("bits"), N_("hours")};
 	const struct policy_setting *from;
 	struct policy_pos none = {0, 0};
 	struct rule_trust t;
@@ -388,6 +404,8 @@ explain_trust(struct explain *e, const struct policy_who *who, int64_t now)
 
 	snprintf(text, sizeof text, "%.*s", (int)t.store.len, any ? (const char *)t.store.ptr : "");
 	tell_value(e, "trust", any ? text : _("of the domain"), from, none);
+	if (any && t.prefer != PREFER_NONE)
+		tell_value(e, "prefer", t.prefer == PREFER_OCSP ? "ocsp" : "crl", from, none);
 	n[0] = t.digest;
 	n[1] = t.rsa;
 	n[2] = t.ec;
@@ -395,9 +413,18 @@ explain_trust(struct explain *e, const struct policy_who *who, int64_t now)
 	for (size_t i = 0; i < 4 && any; i++) {
 		snprintf(text, sizeof text, "%lld", n[i]);
 		if (n[i] != 0)
-			tell_value(e, names[i], text,
+			tell_number(e, names[i], text, units[i],
 			    policy_trust_floor_from(e->p, who, now, (unsigned)i), none);
 	}
+}
+
+static const char *
+unit_of(enum policy_what w)
+{
+	return w == POLICY_LIMIT_ATTACHMENTS || w == POLICY_LIMIT_MESSAGE || w == POLICY_SCAN_BYTES
+		   ? N_("octets")
+	       : w == POLICY_SCAN_TIME ? N_("seconds")
+				       : "";
 }
 
 static void
@@ -418,13 +445,13 @@ explain_all(struct explain *e, const struct policy_who *who)
 	for (enum policy_what w = POLICY_LIMIT_ATTACHMENTS; w <= POLICY_SCAN_TIME; w++) {
 		limit = policy_limit_of(e->p, w, who, now, 0, &f);
 		snprintf(text, sizeof text, "%llu", (unsigned long long)limit);
-		tell_value(e, policy_limit_name(w),
+		tell_number(e, policy_limit_name(w),
 		    f != NULL ? text
 		    : w == POLICY_LIMIT_ATTACHMENTS || w == POLICY_LIMIT_RECIPIENTS
 			? _("congvu.conf")
 		    : policy_limit_is_scan(w) ? _("built in")
 					      : _("no limit"),
-		    f, none);
+		    f != NULL ? unit_of(w) : "", f, none);
 	}
 	explain_trust(e, who, now);
 	for (r = e->p->rules; r != NULL; r = r->next) {
@@ -443,7 +470,8 @@ policy_explain(struct ctl *c, int argc, char **argv)
 	const char *agency = "", *file = NULL;
 	const struct ctl_option options[] = {
 	    {"agency", &agency, NULL}, {"policy", &file, NULL}, {NULL, NULL, NULL}};
-	struct explain e = {c, NULL, NULL};
+	struct explain e = {c, NULL, NULL, NULL};
+	int code = EX_DATAERR;
 	struct policy_who who;
 	struct policy *p;
 	struct buf address;
@@ -457,17 +485,22 @@ policy_explain(struct ctl *c, int argc, char **argv)
 		buf_done(&address);
 		return ctl_usage(c, _("%s is no address"), argv[1]);
 	}
-	p = policy_open_or_current(c, file);
+	p = policy_open_or_current(c, file, &code);
 	if (p == NULL) {
 		buf_done(&address);
-		return EX_DATAERR;
+		return code;
 	}
 	e.p = p;
 	e.list = json_arr_new();
 	who.address = buf_slice(&address);
 	who.domain = rule_domain_of(who.address);
 	who.agency = slice_str(agency);
+	e.t = ctl_table_new(3);
 	explain_all(&e, &who);
+	if (c->json)
+		ctl_table_free(e.t);
+	else
+		ctl_table_print_take(e.t);
 	if (agency[0] == '\0' && !c->json)
 		printf("%s\n", _("without --agency CODE: settings by agency are not in this list"));
 	policy_free(p);

@@ -31,7 +31,7 @@ struct rewind {
 	const struct policy *p;
 	struct arena *arena;
 	char since[32];
-	uint64_t mails, unjudged, without_hits, changed, same;
+	uint64_t mails, unjudged, without_hits, changed, same, uncertain;
 	struct rows changes, notes, unsure;
 };
 
@@ -41,6 +41,27 @@ policy_verdict_action(const struct verdict *v)
 	static const char *const names[] = {"", "reject", "tempfail", "accept", "quarantine"};
 
 	return v->decision == NULL ? "accept" : names[v->decision->action];
+}
+
+void
+policy_other_limits(const struct policy_replay *r, char *out, size_t n)
+{
+	unsigned long long was, is;
+	size_t at = 0;
+	int len;
+
+	out[0] = '\0';
+	for (enum policy_what w = POLICY_SCAN_DEPTH; w <= POLICY_SCAN_TIME; w++) {
+		was = policy_scan_term(&r->terms, w);
+		is = policy_scan_term(&r->rules.terms, w);
+		was = was != 0 ? was : policy_limit_built_in(w);
+		is = is != 0 ? is : policy_limit_built_in(w);
+		len = was == is ? 0
+				: snprintf(out + at, n - at, "%s%s:%llu->%llu", at > 0 ? "," : "",
+				      policy_limit_name(w), was, is);
+		at += len > 0 && (size_t)len < n - at ? (size_t)len : 0;
+		out[at] = '\0';
+	}
 }
 
 static void
@@ -81,10 +102,12 @@ put(char *key, size_t *at, struct slice s)
 	key[*at] = '\0';
 }
 
-static void
+/* Whether all of them are certain. */
+static bool
 note_rows(struct rewind *w, const struct policy_replay *r, const struct policy_result *res,
     struct slice agency)
 {
+	bool certain = true;
 	char key[KEY_MAX];
 	size_t i, at;
 
@@ -98,8 +121,10 @@ note_rows(struct rewind *w, const struct policy_replay *r, const struct policy_r
 		    slice_str(h->excepted != NULL                ? "except"
 			      : h->rule->action == POLICY_ACCEPT ? "accept"
 								 : rule_mode_name(h->mode)));
+		certain = certain && h->certain == POLICY_YES;
 		count(h->certain == POLICY_YES ? &w->notes : &w->unsure, key, r->qid);
 	}
+	return certain;
 }
 
 static void
@@ -134,6 +159,21 @@ note_store(struct rewind *w, const struct policy_replay *r, struct slice agency)
 	put(key, &at, agency);
 	put(key, &at, slice_str("trust"));
 	put(key, &at, r->rules.trust.name);
+	count(&w->unsure, key, r->qid);
+}
+
+/* Opened under other limits then: "depth:1->3", or "unknown" of a record that does not tell them. */
+static void
+note_limits(struct rewind *w, const struct policy_replay *r, struct slice agency)
+{
+	char key[KEY_MAX], text[61] = "unknown";
+	size_t at = 0;
+
+	if (r->limits_known)
+		policy_other_limits(r, text, sizeof text);
+	put(key, &at, agency);
+	put(key, &at, slice_str("limits"));
+	put(key, &at, slice_str(text));
 	count(&w->unsure, key, r->qid);
 }
 
@@ -179,9 +219,12 @@ on_record(void *arg, struct slice line, struct json *rec)
 		j.now = r->at;
 		judgement_replay(&j, r, w->arena, &v);
 		compare(w, r, &v, agency);
-		note_rows(w, r, &j.own, agency);
+		w->uncertain +=
+		    !note_rows(w, r, &j.own, agency) || r->other_store || r->other_limits;
 		if (r->other_store)
 			note_store(w, r, agency);
+		if (r->other_limits)
+			note_limits(w, r, agency);
 		verdict_done(&v);
 	}
 	json_free(rec);
@@ -274,6 +317,9 @@ report(struct rewind *w)
 			 "no judgement\n"),
 		    (unsigned long long)w->mails, w->since, (unsigned long long)w->same,
 		    (unsigned long long)w->changed, (unsigned long long)w->unjudged);
+		if (w->uncertain > 0)
+			printf(_("%llu of them are uncertain, see below\n"),
+			    (unsigned long long)w->uncertain);
 		if (w->without_hits > 0)
 			printf(_("%llu records do not tell what rules that were off would have "
 				 "found\n"),
@@ -287,6 +333,7 @@ report(struct rewind *w)
 	json_set_int(j, "same", (int64_t)w->same);
 	json_set_int(j, "changed", (int64_t)w->changed);
 	json_set_int(j, "not_judged", (int64_t)w->unjudged);
+	json_set_int(j, "mails_uncertain", (int64_t)w->uncertain);
 	json_set_int(j, "without_hits", (int64_t)w->without_hits);
 	json_set_int(j, "rows_left_out",
 	    (int64_t)(w->changes.dropped + w->notes.dropped + w->unsure.dropped));
@@ -317,9 +364,9 @@ policy_rewind(struct ctl *c, int argc, char **argv)
 		return EX_USAGE;
 	if (argc != 2 || slice_to_u64(slice_str(days_text), 36500, &days) != 0)
 		return ctl_usage(c, "%s", _("a FILE is needed, and --days is a number"));
-	p = policy_open(c, argv[1]);
+	p = policy_open(c, argv[1], &code);
 	if (p == NULL)
-		return EX_DATAERR;
+		return code;
 	code = audit_open_files(c, file, &files);
 	if (code != 0) {
 		policy_free(p);

@@ -64,9 +64,9 @@ policy_sign(struct ctl *c, int argc, char **argv)
 		return EX_USAGE;
 	if (argc != 2 || key_file == NULL || cert_file == NULL)
 		return ctl_usage(c, "%s", _("a FILE, --key and --cert are needed"));
-	p = policy_open(c, argv[1]);
+	p = policy_open(c, argv[1], &code);
 	if (p == NULL)
-		return EX_DATAERR;
+		return code;
 	if (asprintf(&p7s, "%s.p7s", argv[1]) < 0)
 		fatal("out of memory");
 	buf_init(&text, POLICY_FILE_MAX + 131072);

@@ -214,6 +214,35 @@ ask_numbers(struct policy_replay *r, struct arena *a)
 	}
 }
 
+static uint64_t
+bound_of(const struct scan_terms *t, enum policy_what what)
+{
+	uint32_t n = policy_scan_term(t, what);
+
+	return n != 0 ? n : policy_limit_built_in(what);
+}
+
+/* Nobody opens the mail again: under a nearer bound it may be M06, and what M06 held may be anything under another. What came through under
+ * bounds that are now wider is as it was. */
+static bool
+is_under_other_limits(const struct judgement *j, const struct policy_replay *r)
+{
+	const struct scan_terms *t = &r->rules.terms;
+	bool held = r->hits[RULE_ROW_rule_unscannable] != 0, other = false;
+
+	if (j->policy == NULL || slice_eq_str(r->policy_sha256, j->policy->sha256))
+		return false;
+	for (enum policy_what w = POLICY_SCAN_DEPTH; w <= POLICY_SCAN_TIME; w++) {
+		if (!r->limits_known)
+			other |= held || policy_scan_term(t, w) != 0;
+		else if (held || !r->has_hits)
+			other |= bound_of(t, w) != bound_of(&r->terms, w);
+		else
+			other |= bound_of(t, w) < bound_of(&r->terms, w);
+	}
+	return other;
+}
+
 void
 judgement_replay(struct judgement *j, struct policy_replay *r, struct arena *a, struct verdict *v)
 {
@@ -226,6 +255,7 @@ judgement_replay(struct judgement *j, struct policy_replay *r, struct arena *a, 
 	r->other_store =
 	    j->policy != NULL && r->scan.n_sigs > 0 &&
 	    (r->store_known ? !slice_eq(was, r->rules.trust.store) : r->rules.trust.store.len > 0);
+	r->other_limits = is_under_other_limits(j, r);
 	r->facts.found = j->policy != NULL && slice_eq_str(r->policy_sha256, j->policy->sha256)
 			     ? r->found
 			     : NULL;

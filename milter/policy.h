@@ -262,6 +262,10 @@ const struct policy_setting *policy_trust_floor_from(
 const struct policy_trust *policy_trust_find(const struct policy *p, struct slice name);
 /* "attachments" */
 const char *policy_limit_name(enum policy_what what);
+/* Of a scan's limits that one (POLICY_SCAN_DEPTH ..); 0: the built-in bound. */
+uint32_t policy_scan_term(const struct scan_terms *t, enum policy_what what);
+/* The bound of the scanner that no policy goes beyond; 0: none. */
+uint64_t policy_limit_built_in(enum policy_what what);
 bool policy_limit_is_scan(enum policy_what what); /* of "limits" */
 enum rule_mode policy_own_mode(const struct policy *p, const struct policy_rule *r,
     const struct policy_who *who, int64_t now, const struct policy_setting **from_out);

@@ -86,6 +86,7 @@ optional_instead: %empty
 trust_items: %empty
     | trust_items T_WORD T_NUMBER ';'	{ policy_on_trust_number(b, @2, $2, $3); }
     | trust_items T_WORD name ';'	{ policy_on_trust_text(b, @2, $2, $3); }
+    | trust_items T_WORD ';'	{ policy_on_trust_text(b, @2, $2, slice_str("")); }
     ;
 limits_items: %empty
     | limits_items T_WORD octets ';'	{ policy_on_limits_item(b, @2, $2, $3); }

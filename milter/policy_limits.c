@@ -25,6 +25,20 @@ policy_limit_is_scan(enum policy_what what)
 	return what >= POLICY_SCAN_DEPTH;
 }
 
+uint32_t
+policy_scan_term(const struct scan_terms *t, enum policy_what what)
+{
+	const uint32_t all[] = {t->depth, t->entries, t->bytes, t->ratio, t->time_s};
+
+	return all[what - POLICY_SCAN_DEPTH];
+}
+
+uint64_t
+policy_limit_built_in(enum policy_what what)
+{
+	return limits[what - POLICY_LIMIT_ATTACHMENTS].most;
+}
+
 static bool
 find(struct slice what, enum policy_what first, enum policy_what last, enum policy_what *out)
 {
@@ -74,6 +88,7 @@ policy_on_limits_begin(struct policy_build *b)
 	b->setting_reason = slice_str("");
 	b->setting_until = INT64_MAX;
 	b->limits_from = b->settings_end;
+	b->limits_wrong = false;
 }
 
 void
@@ -83,6 +98,7 @@ policy_on_limits_item(struct policy_build *b, struct policy_pos pos, struct slic
 	enum policy_what w;
 	uint64_t most;
 
+	b->limits_wrong = true;
 	if (!find(what, POLICY_SCAN_DEPTH, POLICY_SCAN_TIME, &w)) {
 		policy_error_at(b, pos, "trong limits có: depth, entries, bytes, ratio, time",
 		    "limits has: depth, entries, bytes, ratio, time");
@@ -97,8 +113,10 @@ policy_on_limits_item(struct policy_build *b, struct policy_pos pos, struct slic
 	}
 	for (s = *b->limits_from; s != NULL && s->what != w; s = s->next)
 		;
-	if (policy_once(b, pos, s != NULL, what))
-		set(b, pos, w, what, n);
+	if (!policy_once(b, pos, s != NULL, what))
+		return;
+	b->limits_wrong = false;
+	set(b, pos, w, what, n);
 }
 
 /* The reason and the last day stand behind the block. */
@@ -107,7 +125,7 @@ policy_on_limits_end(struct policy_build *b, struct policy_pos pos)
 {
 	struct policy_setting *s;
 
-	if (*b->limits_from == NULL)
+	if (*b->limits_from == NULL && !b->limits_wrong)
 		policy_error_at(b, pos, "limits không có gì", "limits says nothing");
 	else if (b->setting_until != INT64_MAX && b->setting_reason.len == 0)
 		policy_error_at(b, pos, "có until thì cần reason \"...\"",

@@ -29,6 +29,7 @@ struct policy_build {
 	struct policy_group **groups_end;
 	struct policy_trust **trusts_end, *trust; /* trust: the block that is open */
 	bool setting_instead;
+	bool limits_wrong; /* an item of the open "limits" was told to be wrong */
 	struct policy_test **tests_end, test;
 	struct policy_except **excepts_end;
 	struct policy_texts texts;

@@ -114,6 +114,18 @@ members_json(const struct rule_facts *rules)
 	return list;
 }
 
+/* Those that a policy set; {} is: none, and the built-in ones held. */
+static struct json *
+limits_json(const struct scan_terms *t)
+{
+	struct json *o = json_obj_new();
+
+	for (enum policy_what w = POLICY_SCAN_DEPTH; w <= POLICY_SCAN_TIME; w++)
+		if (policy_scan_term(t, w) != 0)
+			json_set_int(o, policy_limit_name(w), policy_scan_term(t, w));
+	return o;
+}
+
 struct json *
 policy_facts_json(const struct rule_facts *rules, const unsigned char *hits, struct slice header)
 {
@@ -137,6 +149,7 @@ policy_facts_json(const struct rule_facts *rules, const unsigned char *hits, str
 	/* what limits and trust of another policy are asked with */
 	json_set_bool(o, "mailbox", functional);
 	json_set_slice(o, "store", rules->trust.store);
+	json_set_take(o, "limits", limits_json(&rules->terms));
 	json_set_bool(o, "issued", rules->issued);
 	json_set_bool(o, "encrypted", rules->scan != NULL && rules->scan->encrypted);
 	json_set_int(o, "attach_size", rules->scan != NULL ? (int64_t)rules->scan->attach_size : 0);
@@ -320,6 +333,20 @@ read_members(const struct json *list, struct arena *a, struct policy_replay *out
 }
 
 static void
+read_limits(const struct json *o, struct policy_replay *out)
+{
+	struct scan_terms *t = &out->terms;
+	uint32_t *const to[] = {&t->depth, &t->entries, &t->bytes, &t->ratio, &t->time_s};
+	uint64_t n;
+
+	out->limits_known = json_kind(o) == JSON_T_OBJ;
+	for (enum policy_what w = POLICY_SCAN_DEPTH; w <= POLICY_SCAN_TIME; w++) {
+		n = size_of(o, policy_limit_name(w));
+		*to[w - POLICY_SCAN_DEPTH] = n < UINT32_MAX ? (uint32_t)n : UINT32_MAX;
+	}
+}
+
+static void
 read_facts(const struct json *rec, struct arena *a, struct policy_replay *out)
 {
 	const struct json *facts = json_get(rec, "facts"), *list = json_get(facts, "hits");
@@ -343,6 +370,7 @@ read_facts(const struct json *rec, struct arena *a, struct policy_replay *out)
 	if (json_bool(json_get(facts, "mailbox")) && out->rules.n_authors > 0)
 		out->rules.authors[0].owner = OWNER_FUNCTIONAL;
 	read_members(json_get(facts, "members"), a, out);
+	read_limits(json_get(facts, "limits"), out);
 	out->has_hits = list != NULL;
 	for (i = 0; i < json_len(list) && i < 64; i++) {
 		rule = rule_index(json_str(json_at(list, i)));

@@ -29,7 +29,11 @@ struct policy_replay {
 	bool store_known;
 	bool
 	    other_store; /* by judgement_replay: the policy asked names another store, so what it would say of the signatures is not known */
-	bool has_hits;   /* else hits is only what was found in modes above off */
+	struct scan_terms terms; /* the limits it was scanned under */
+	bool limits_known;
+	bool
+	    other_limits; /* by judgement_replay: the policy asked has the scanner go another way, so what it would find is not known */
+	bool has_hits;    /* else hits is only what was found in modes above off */
 	struct slice qid, action, rule, policy_id, policy_sha256;
 	int64_t policy_version, at; /* at: seconds since 1970 */
 };

@@ -132,6 +132,10 @@ policy_on_trust_text(
 		policy_on_trust_number(b, pos, what, 0);
 		return;
 	}
+	if (text.len == 0) {
+		policy_error_at(b, pos, "viết là: store NAME;", "write: store NAME;");
+		return;
+	}
 	check_store(b, pos, text);
 	if (b->trust != NULL)
 		b->trust->store = text;

@@ -440,6 +440,18 @@ def trust_and_limits(root, certs):
         assert value["depth"] == "2" and value["entries"] == "100" and value["ratio"] == "built in", value
         code, out, _ = congvu(s, "policy", "diff", str(new), str(s.file))
         assert code == 1 and "limits { depth 2; }" in out and "ocsp prefer" in out, out
+        # M06 by a limit: what another one would have let through no record tells
+        new.write_text(TRUST % (9, "limits { depth 3; }"))
+        got = json.loads(congvu(s, "--json", "policy", "rewind", str(new), "--days", "2")[1])
+        rows = {(r["rule"], r["mode"]): r["qids"] for r in got["uncertain"]}
+        assert rows["limits", "depth:2->3,entries:100->2000"] == ["T12"] and got["mails_uncertain"] > 0, got
+        out = congvu(s, "policy", "rewind", str(new), "--days", "2")[1]
+        assert "%d of them are uncertain" % got["mails_uncertain"] in out and "limits depth:2->3,entries:100->2000" in out, out
+        got = json.loads(congvu(s, "--json", "explain", "T12", "--policy", str(new))[1])
+        assert got["uncertain"] == ["limits"], got
+        out = congvu(s, "explain", "T12", "--policy", str(new))[1]
+        assert "uncertain: it was opened under other limits (depth:2->3,entries:100->2000)" in out, out
+        assert json.loads(congvu(s, "--json", "explain", "T12")[1])["uncertain"] == []
         (root / "mails/nested.eml").write_bytes(nested("manager@x.example"))
         put(5, 'trust manh { store "x.example"; rsa 3072; digest 384; }')
         # a store that is not there, or has no certificate: the policy before stays, and says why
@@ -447,7 +459,8 @@ def trust_and_limits(root, certs):
             put(6, 'trust %s { }\ntrust %s;' % (store, store))
             assert s.current()["version"] == 5 and "there is no certificate in" in s.current()["refused"]["why"], s.current()
             assert s.send("T10", other)[0] == b"y" and s.record("T10")["policy"]["version"] == 5
-            assert "there is no certificate in" in congvu(s, "policy", "check", str(s.file))[1]
+            code, out, _ = congvu(s, "policy", "check", str(s.file))
+            assert code == 65 and "there is no certificate in" in out, (code, out)
         # tests in the policy's own file
         new.write_text((TRUST % (9, "") + 'trust manh { store "x.example"; rsa 3072; }\nperson "manager@x.example" { trust manh; limit recipients 1; }\n'
                                    'test "%(d)s/valid.eml" expect reject P10;\ntest "%(d)s/stranger.eml" expect reject P03;\n'

@@ -120,6 +120,46 @@ def explain_names_sources(s):
     assert got["P01"] == ("enforce", None, None) and got["A-018"] == ("log", f + ":12", None), got
 
 
+def explain_tells_units_and_sources_of_revocation(s):
+    f = s.put("e2.policy", POLICY + 'trust bo { store "x.example"; ocsp prefer; revocation-hours 48; rsa 3072; }\ntrust bo;\n'
+              "limits { depth 4; bytes 50MB; time 9; }\n")
+    code, out, _ = s.congvu("--json", "policy", "explain", "an@x.example", "--agency", "H37.02", "--policy", f)
+    got = {v["name"]: (v["value"], v["unit"]) for v in json.loads(out)}
+    assert code == 0 and got["prefer"] == ("ocsp", None) and got["revocation-hours"] == ("48", "hours") and got["rsa"] == ("3072", "bits"), got
+    assert got["bytes"] == (str(50 << 20), "octets") and got["time"] == ("9", "seconds") and got["depth"] == ("4", None), got
+    for lang, octets, none, own in (("en", "octets", "no limit", "built in"), ("vi", "octet", "không giới hạn", "có sẵn")):
+        out = s.congvu("policy", "explain", "an@x.example", "--agency", "H37.02", "--policy", f, lang=lang)[1]
+        rows = {line.split()[0]: line for line in out.splitlines()}
+        assert "%d %s  %s:" % (50 << 20, octets, f) in rows["bytes"] and "ocsp  " in rows["prefer"], out
+        assert none + "  " in rows["files"] and rows["files"].endswith("  " + own), out
+    assert s.congvu("policy", "explain", "an@x.example", "--policy", f, lang="vi")[1].count("9 giây") == 1
+
+
+def a_file_that_is_not_there(s):
+    gone, f = str(s.root / "gone.policy"), s.put("here.policy", POLICY)
+    for words in (("check", gone), ("test", gone), ("diff", f, gone), ("diff", gone, f), ("explain", "an@x.example", "--policy", gone),
+                  ("rewind", gone), ("sign", gone, "--key", f, "--cert", f)):
+        code, _, err = s.congvu("policy", *words)
+        assert code == 66 and "gone.policy: No such file" in err, (words, code, err)
+
+
+def what_the_filter_would_not_take_is_wrong(s):
+    (s.root / "trust").mkdir(exist_ok=True)
+    f = s.put("store.policy", POLICY + "trust khong-co { }\ntrust khong-co;\n")
+    code, out, _ = s.congvu("policy", "check", f)
+    assert code == 65 and "the milter would not take it" in out, (code, out)
+    code, out, _ = s.congvu("--json", "policy", "check", f)
+    assert code == 65 and json.loads(out)["ok"] is False, out
+
+
+def the_manual_s_example_is_as_it_says(s):
+    text = (run.SRC / "man/congvu-policy.5.in").read_text()
+    text = text[text.index('policy "tinh-2026-11"'):text.index('\n.Ed', text.index('policy "tinh-2026-11"'))]
+    code, out, err = s.congvu("--json", "policy", "check", "--no-tests", s.put("manual.policy", text.replace("2026-12-31", "2099-12-31").replace("2027-", "2099-")))
+    told = [w["text"] for w in json.loads(out)["warnings"] if "would not take it" not in w["text"]]
+    assert told == [], (code, told, err)
+
+
 def help_is_the_table(s):
     code, out, _ = s.congvu("--json", "policy", "help")
     names = {p["name"] for p in json.loads(out)}
@@ -240,7 +280,8 @@ def main():
         (root / "site").mkdir()
         s = Site(root / "site", certs)
         for fn in (tests_run_through_the_scanner, a_test_that_fails_is_told, errors_in_both_languages, what_runs_out_is_told, diff_tells_the_meaning,
-                   explain_names_sources, help_is_the_table, signed_by_two_officers, a_hostile_message_harms_no_officer):
+                   explain_names_sources, explain_tells_units_and_sources_of_revocation, a_file_that_is_not_there,
+               what_the_filter_would_not_take_is_wrong, the_manual_s_example_is_as_it_says, help_is_the_table, signed_by_two_officers, a_hostile_message_harms_no_officer):
             run.check(fn.__name__, lambda fn=fn: fn(s))
     return run.sums()
 

@@ -656,6 +656,10 @@ limits_of_the_scanner(void **state)
 	policy_free(again);
 	buf_done(&text);
 	refused(HEAD "limits { depth 9; }", 4, 10, "never above the built-in bound");
+	assert_int_equal(errors.n, 1);
+	refused(HEAD "trust a { ocsp; }", 4, 11, "crl prefer; or ocsp prefer;");
+	refused(HEAD "trust a { store; }", 4, 11, "store NAME;");
+	refused(HEAD "trust a { rsa; }", 4, 11, "rsa: from 2048");
 	refused(HEAD "limits { depth 0; }", 4, 10, "1 .. 8");
 	refused(HEAD "limits { entries 2001; }", 4, 10, "1 .. 2000");
 	refused(HEAD "limits { bytes 201MB; }", 4, 10, "1 .. 200MB");
@@ -948,6 +952,57 @@ numbers_are_asked_again(void **state)
 	json_free(rec);
 }
 
+/* A mail is not opened again: what other limits would have found no record tells. */
+static void
+other_limits_are_uncertain(void **state)
+{
+	static const struct {
+		const char *hits, *limits, *sha, *policy;
+		bool other;
+	} cases[] = {/* held under depth 1 */
+	    {"\"M06\"", "{\"depth\":1}", "00", "limits { depth 3; }", true},
+	    {"\"M06\"", "{\"depth\":1}", "00", "", true},
+	    {"\"M06\"", "{\"depth\":1}", "00", "limits { depth 1; }", false},
+	    {"\"M06\"", "{\"depth\":8}", "00", "", false}, {"\"M06\"", "{}", "00", "", false},
+	    {"\"M06\"", "{}", "00", "limits { time 5; }", true},
+	    /* it came through: nearer bounds may hold it, wider ones do not */
+	    {"", "{}", "00", "limits { entries 5; }", true},
+	    {"", "{\"depth\":3}", "00", "limits { depth 4; }", false},
+	    {"", "{\"depth\":3}", "00", "limits { depth 2; }", true},
+	    {"", "{\"depth\":3}", "00", "", false},
+	    /* a record of before limits were written down */
+	    {"\"M06\"", "null", "00", "", true}, {"", "null", "00", "", false},
+	    {"", "null", "00", "limits { bytes 1MB; }", true},
+	    /* hostile numbers */
+	    {"\"M06\"", "{\"depth\":-3,\"time\":99999999999999}", "00", "limits { depth 8; }",
+		true}};
+	struct json *rec;
+	char text[1024];
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof cases / sizeof *cases; i++) {
+		struct policy_replay *r = arena_calloc(arena, 1, sizeof *r);
+		struct judgement j = {.now = NOW};
+		struct verdict v;
+
+		snprintf(text, sizeof text,
+		    "{\"event\":\"verdict\",\"hdr_from\":[\"an@x.vn\"],\"decision\":{},"
+		    "\"policy\":{\"sha256\":\"%s\"},\"facts\":{\"hits\":[%s],\"limits\":%s}}",
+		    cases[i].sha, cases[i].hits, cases[i].limits);
+		assert_int_equal(json_parse(slice_str(text), &rec), 0);
+		snprintf(text, sizeof text, "%s%s", HEAD, cases[i].policy);
+		load(text);
+		j.policy = policy;
+		assert_int_equal(policy_facts_from(rec, arena, r), 0);
+		judgement_replay(&j, r, arena, &v);
+		if (r->other_limits != cases[i].other)
+			fail_msg("case %zu", i);
+		verdict_done(&v);
+		json_free(rec);
+	}
+}
+
 static void
 cost_is_bounded(void **state)
 {
@@ -1007,8 +1062,8 @@ main(void)
 	    T(verdicts_join), T(exceptions_expiry_scope), T(settings_of_the_nearest_scope),
 	    T(limits_of_the_scanner), T(which_source_of_revocation_is_asked_first),
 	    T(store_of_a_message), T(trust_of_the_nearest_scope), T(floors_of_signatures),
-	    T(limits_of_the_policy), T(numbers_are_asked_again), T(cost_is_bounded),
-	    T(printed_and_read_again)};
+	    T(limits_of_the_policy), T(numbers_are_asked_again), T(other_limits_are_uncertain),
+	    T(cost_is_bounded), T(printed_and_read_again)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
