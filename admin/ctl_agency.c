@@ -151,6 +151,69 @@ print_column(const char *label, const struct dir_result *r, const char *id, cons
 	}
 }
 
+static void
+print_value(const char *label, const char *value)
+{
+	struct buf b;
+
+	if (*value == '\0')
+		return;
+	buf_init(&b, 65536);
+	ctl_shown(slice_str(value), &b);
+	printf("  ");
+	ctl_label(label, 18);
+	printf("%s\n", buf_cstr(&b));
+	buf_done(&b);
+}
+
+static void
+print_values(const char *label, const struct dir_entry *e, const char *attr)
+{
+	const struct dir_attr *at = dir_entry_attr(e, attr);
+
+	for (size_t i = 0; at != NULL && i < at->n_values; i++)
+		print_value(label, (const char *)at->values[i].ptr);
+}
+
+/* name;from;to;decision, of which the decision may have semicolons. */
+static struct json *
+former_names(const struct dir_entry *e, bool print)
+{
+	const struct dir_attr *at = dir_entry_attr(e, "vnFormerName");
+	struct json *list = json_arr_new();
+
+	for (size_t i = 0; at != NULL && i < at->n_values; i++) {
+		char *text = slice_dup(at->values[i]), *rest = text, *name = strsep(&rest, ";"),
+		     *from = strsep(&rest, ";"), *to = strsep(&rest, ";");
+		struct json *j = json_obj_new();
+		struct buf b;
+
+		json_set_str(j, "name", name);
+		json_set_str(j, "from", from);
+		json_set_str(j, "to", to);
+		json_set_str(j, "decision", rest);
+		json_push_take(list, j);
+		buf_init(&b, 65536);
+		buf_append_str(&b, name == NULL ? "" : name);
+		if (to != NULL && *to != '\0')
+			buf_appendf(&b, " (%s)", ctl_when(to));
+		if (print)
+			print_value(_("former name"), buf_cstr(&b));
+		buf_done(&b);
+		free(text);
+	}
+	return list;
+}
+
+static void
+show_names(const struct dir_entry *e, const char *parent)
+{
+	print_value(_("below"), parent);
+	print_values(_("predecessor"), e, "vnPredecessor");
+	print_values(_("successor"), e, "vnSuccessor");
+	json_free(former_names(e, true));
+}
+
 static int
 agency_show(struct ctl *c, struct ctl_dir *d, const struct args *a)
 {
@@ -178,6 +241,7 @@ agency_show(struct ctl *c, struct ctl_dir *d, const struct args *a)
 			json_set_str(j, shown[i].key, ctl_value(e, shown[i].attr));
 		json_set_take(j, "predecessors", ctl_values_json(e, "vnPredecessor"));
 		json_set_take(j, "successors", ctl_values_json(e, "vnSuccessor"));
+		json_set_take(j, "former_names", former_names(e, false));
 		json_set_take(j, "decisions", ctl_values_json(e, "vnDecisionRef"));
 		json_set_take(j, "mailboxes", column_json(v.mailboxes, "mail"));
 		json_set_take(j, "posts", column_json(v.posts, "vnPositionCode"));
@@ -194,6 +258,7 @@ agency_show(struct ctl *c, struct ctl_dir *d, const struct args *a)
 			ctl_label(_(shown[i].label), 18);
 			printf("%s\n", ctl_when(ctl_value(e, shown[i].attr)));
 		}
+		show_names(e, parent);
 		print_column(_("mailbox"), v.mailboxes, "mail", "displayName");
 		print_column(_("post"), v.posts, "vnPositionCode", "cn");
 		print_column(_("group"), v.groups, "cn", "displayName");

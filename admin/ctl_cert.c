@@ -334,8 +334,22 @@ print_word(const char *label, struct slice s)
 	putchar('\n');
 }
 
+/* As approve has it: what is good may still be no matter of the directory. */
+static const char *
+may_be_published(const struct cert_item *i, const struct json *judged)
+{
+	if (json_str(json_get(i->cert, "account")).len == 0)
+		return _("it is good; its address was nobody's here: it is published only for "
+			 "somebody who has that address");
+	if (!json_bool(json_get(judged, "encrypts")))
+		return _("it is good, but encrypts nothing: it is published with --signing-only "
+			 "alone");
+	return _("it may be published");
+}
+
 static void
-print_judged(const struct json *judged, const struct cert_scope *scope, const char *why)
+print_judged(const struct cert_item *i, const struct json *judged, const struct cert_scope *scope,
+    const char *why)
 {
 	const struct json *rev = json_get(judged, "rev"), *list = json_get(judged, "addresses");
 	struct buf refused;
@@ -345,8 +359,8 @@ print_judged(const struct json *judged, const struct cert_scope *scope, const ch
 		print_field(_("now"), slice_str(why), SHOWN_TEXT);
 		return;
 	}
-	for (size_t i = 0; i < json_len(list); i++)
-		print_field(_("names address"), json_str(json_at(list, i)), SHOWN_LATIN);
+	for (size_t k = 0; k < json_len(list); k++)
+		print_field(_("names address"), json_str(json_at(list, k)), SHOWN_LATIN);
 	print_field(_("key"), json_str(json_get(judged, "key")), SHOWN_LATIN);
 	print_field(_("for encryption"),
 	    slice_str(json_bool(json_get(judged, "encrypts")) ? _("yes") : _("no")), SHOWN_TEXT);
@@ -359,7 +373,7 @@ print_judged(const struct json *judged, const struct cert_scope *scope, const ch
 	print_field(_("policy"), buf_slice(&refused), SHOWN_TEXT);
 	buf_reset(&refused);
 	if (!cert_refused(judged, scope, &refused, &code))
-		buf_append_str(&refused, _("it may be published"));
+		buf_append_str(&refused, may_be_published(i, judged));
 	print_field(_("now"), buf_slice(&refused), SHOWN_TEXT);
 	buf_done(&refused);
 }
@@ -390,7 +404,7 @@ print_item(const struct cert_item *i)
 	if (i->decision != NULL) {
 		print_field(_("decided"),
 		    slice_str(cert_when(json_int(json_get(i->decision, "at"), 0))), SHOWN_LATIN);
-		print_field(_("by"), json_str(json_get(i->decision, "by")), SHOWN_TEXT);
+		print_field(_("decided by"), json_str(json_get(i->decision, "by")), SHOWN_TEXT);
 		print_field(_("decision"), json_str(json_get(i->decision, "decision")), SHOWN_TEXT);
 		print_field(_("reason"), json_str(json_get(i->decision, "reason")), SHOWN_TEXT);
 	}
@@ -435,7 +449,7 @@ show(struct ctl *c, const struct cert_args *a)
 			ctl_json_take(o, 0);
 		} else {
 			print_item(&i);
-			print_judged(judged, &scope, why);
+			print_judged(&i, judged, &scope, why);
 			json_free(judged);
 		}
 		cert_scope_done(&scope);

@@ -95,6 +95,12 @@ ctl_change_print(const struct change_args *a, const struct ctl_dir *d)
 	}
 }
 
+const char *
+ctl_change_dry(const struct change_args *a, enum change change)
+{
+	return a->dry_run && change != CHANGE_NONE ? _(" (dry run: nothing was written)") : "";
+}
+
 int
 ctl_change_told(struct ctl *c, const struct change_args *a, struct ctl_dir *d, const char *target,
     int err, enum change change, char *why, struct json *extra)
@@ -111,8 +117,7 @@ ctl_change_told(struct ctl *c, const struct change_args *a, struct ctl_dir *d, c
 		return ctl_json_take(extra, 0);
 	}
 	json_free(extra);
-	printf("%s: %s%s\n", target, _(change_name(change)),
-	    a->dry_run && change != CHANGE_NONE ? _(" (dry run: nothing was written)") : "");
+	printf("%s: %s%s\n", target, _(change_name(change)), ctl_change_dry(a, change));
 	ctl_change_print(a, d);
 	return 0;
 }

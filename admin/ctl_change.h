@@ -28,6 +28,8 @@ int ctl_change_told(struct ctl *c, const struct change_args *a, struct ctl_dir *
 /* Keys result, dry_run and changes. */
 void ctl_change_json(
     const struct change_args *a, const struct ctl_dir *d, enum change change, struct json *j);
+/* " (dry run: nothing was written)", or "". */
+const char *ctl_change_dry(const struct change_args *a, enum change change);
 /* What would be written, for people; nothing without --dry-run. */
 void ctl_change_print(const struct change_args *a, const struct ctl_dir *d);
 /* Ends a listing: list for JSON or the table for people (both taken), or the failure. Returns the exit code. */

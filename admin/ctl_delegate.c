@@ -5,11 +5,13 @@
 #include "admin/ctl_change.h"
 #include "admin/ctl_table.h"
 
+#include "directory/assignment.h"
 #include "lib/err.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 struct args {
 	const char *rights, *from, *until, *who, *to;
@@ -33,11 +35,25 @@ delegate_change(struct ctl *c, struct ctl_dir *d, bool grant, const struct args 
 	return ctl_change_told(c, &a->change, d, a->who, err, change, why, j);
 }
 
+/* "now", "later", "over", or "closed": one that has not begun gives nothing yet. */
+static const char *
+state_of(const struct dir_entry *e)
+{
+	static const char *const names[] = {
+	    [ASSIGNMENT_OVER] = "over", [ASSIGNMENT_NOW] = "now", [ASSIGNMENT_LATER] = "later"};
+
+	if (strcmp(ctl_value(e, "vnStatus"), "active") != 0)
+		return "closed";
+	return names[assignment_when(
+	    dir_entry_value(e, "vnValidFrom"), dir_entry_value(e, "vnValidTo"), time(NULL))];
+}
+
 static struct json *
 delegation_take(struct ctl_dir *d, const struct dir_entry *e, struct ctl_table *t)
 {
 	char *from = dir_admin_name_of(d->admin, ctl_value(e, "vnDelegator")),
 	     *to = dir_admin_name_of(d->admin, ctl_value(e, "vnDelegateTo"));
+	const char *state = state_of(e);
 	struct json *j = json_obj_new();
 
 	ctl_table_cell(t, from);
@@ -45,7 +61,9 @@ delegation_take(struct ctl_dir *d, const struct dir_entry *e, struct ctl_table *
 	ctl_table_cell(t, ctl_value(e, "vnRights"));
 	ctl_table_cell(t, ctl_when(ctl_value(e, "vnValidFrom")));
 	ctl_table_cell(t, ctl_until(ctl_value(e, "vnValidTo")));
-	ctl_table_cell(t, ctl_status_word(e));
+	ctl_table_cell(t, strcmp(state, "later") == 0 || strcmp(state, "over") == 0
+			      ? ctl_post_state(state)
+			      : ctl_status_word(e));
 	ctl_table_cell(t, ctl_value(e, "vnDecisionRef"));
 	json_set_str(j, "id", ctl_value(e, "vnDelegationId"));
 	json_set_str(j, "who", from);
@@ -54,6 +72,7 @@ delegation_take(struct ctl_dir *d, const struct dir_entry *e, struct ctl_table *
 	json_set_str(j, "from", ctl_value(e, "vnValidFrom"));
 	json_set_str(j, "until", ctl_value(e, "vnValidTo"));
 	json_set_str(j, "status", ctl_value(e, "vnStatus"));
+	json_set_str(j, "state", state);
 	json_set_take(j, "decisions", ctl_values_json(e, "vnDecisionRef"));
 	free(from);
 	free(to);

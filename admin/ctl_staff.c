@@ -94,8 +94,9 @@ hire_one(struct ctl *c, struct ctl_dir *d, const struct args *a)
 		ctl_change_json(&a->change, d, h.change, j);
 		rc = ctl_json_take(j, 0);
 	} else if (rc == 0) {
-		printf("%s %s: %s, %s, %s %s\n", h.id, _(change_name(h.change)), h.display, h.mail,
-		    _("login name"), h.uid);
+		printf("%s %s%s: %s, %s, %s %s\n", h.id, _(change_name(h.change)),
+		    ctl_change_dry(&a->change, h.change), h.display, h.mail, _("login name"),
+		    h.uid);
 		ctl_change_print(&a->change, d);
 		if (h.password != NULL)
 			printf(_("first password (to be changed before anybody signs in with it): "
@@ -109,9 +110,10 @@ hire_one(struct ctl *c, struct ctl_dir *d, const struct args *a)
 
 /* What became of a row, for people. */
 static void
-print_row(const struct staff_hired *h)
+print_row(const struct args *a, const struct staff_hired *h)
 {
-	printf("%s %s: %s, %s%s%s\n", h->id, _(change_name(h->change)), h->display, h->mail,
+	printf("%s %s%s: %s, %s%s%s\n", h->id, _(change_name(h->change)),
+	    ctl_change_dry(&a->change, h->change), h->display, h->mail,
 	    h->password == NULL ? "" : ", ", h->password == NULL ? "" : h->password);
 }
 
@@ -153,10 +155,13 @@ hire_rows(struct ctl *c, struct ctl_dir *d, const struct args *a, const struct c
 
 		if (err == 0) {
 			counts[h.change]++;
-			if (c->json)
-				json_push_take(list, hired_json(&p, &h));
-			else
-				print_row(&h);
+			if (c->json) {
+				struct json *j = hired_json(&p, &h);
+
+				json_set_bool(j, "dry_run", a->change.dry_run);
+				json_push_take(list, j);
+			} else
+				print_row(a, &h);
 		} else {
 			failed++;
 			json_push_take(list, failed_json(row, err, why));
@@ -167,6 +172,8 @@ hire_rows(struct ctl *c, struct ctl_dir *d, const struct args *a, const struct c
 	}
 	fprintf(stderr, _("congvu staff: %zu added, %zu changed, %zu unchanged, %zu failed\n"),
 	    counts[CHANGE_ADDED], counts[CHANGE_CHANGED], counts[CHANGE_NONE], failed);
+	if (a->change.dry_run)
+		fprintf(stderr, "congvu staff:%s\n", _(" (dry run: nothing was written)"));
 	if (c->json)
 		return ctl_json_take(list, last);
 	json_free(list);
@@ -555,7 +562,7 @@ ctl_staff(struct ctl *c, int argc, char **argv)
 	struct all_args all = {.a = {0}};
 	struct args *a = &all.a;
 	struct staff_mail_args *m = &all.m;
-	bool from_stdin = false, no_reading = false;
+	bool from_stdin = false, no_reading = false, known = false;
 	const struct verb *verb = NULL;
 	const struct ctl_option options[] = {
 	    {"name", &a->name, NULL},
@@ -588,9 +595,16 @@ ctl_staff(struct ctl *c, int argc, char **argv)
 
 	if (rc != 0)
 		return rc;
-	for (size_t i = 0; argc > 1 && i < sizeof(verbs) / sizeof(verbs[0]); i++)
+	for (size_t i = 0; argc > 1 && i < sizeof(verbs) / sizeof(verbs[0]); i++) {
+		known = known || strcmp(argv[1], verbs[i].name) == 0;
 		if (strcmp(argv[1], verbs[i].name) == 0 && argc == verbs[i].argc)
 			verb = &verbs[i];
+	}
+	if (argc > 1 && !known)
+		return ctl_usage(c,
+		    _("there is no \"%s\": hire, list, show, transfer, second, "
+		      "return, freeze, unfreeze, leave, forward or away"),
+		    argv[1]);
 	if (verb == NULL)
 		return ctl_usage(c, "%s",
 		    _("hire, list, show, transfer, second, return, freeze, unfreeze, leave, "

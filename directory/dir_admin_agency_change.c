@@ -17,7 +17,7 @@
 
 static const char *const agency_attrs[] = {"vnAgencyCode", "ou", "displayName", "vnAgencyAbbrev",
     "vnAgencyKind", "vnLegacyCode", "vnAdminCode", "vnStatus", "vnDecisionRef", "vnValidFrom",
-    "vnValidTo", "vnPredecessor", "vnSuccessor", NULL};
+    "vnValidTo", "vnPredecessor", "vnSuccessor", "vnFormerName", NULL};
 
 static int
 agency_read(struct dir_admin *a, const char *code, struct dir_result **out, char **why_out)

@@ -410,6 +410,8 @@ def test_one_of_outside_has_no_entry(world):
     assert "wait to be published or banned" in w.server.congvu("report", "daily", "--no-verify").stdout
     assert row["address"] == sender and not row["in_directory"] and row["account"] == ""
     assert "nobody here" in w.cert("pending").stdout
+    shown = w.cert("show", who["id"]).stdout
+    assert "may be published" not in shown and "its address was nobody's here" in shown, shown
     said = w.cert("approve", who["id"], "--decision", DECISION, code=67).stderr
     assert "no entry to publish it in" in said and sender in said
 
@@ -505,8 +507,12 @@ def test_for_signatures_alone(world):
     who = w.person(user["address"], usage="digitalSignature, nonRepudiation")
     assert w.send(user, who)[0] == 250
     assert "encryption" in w.cert("approve", who["id"], "--decision", DECISION, code=65).stderr
+    shown = w.cert("show", who["id"]).stdout
+    assert "it may be published" not in shown and "with --signing-only alone" in shown, shown
     assert who["der"] not in w.published(user["address"])
     assert "signatures alone" in w.cert("approve", who["id"], "--decision", DECISION, "--signing-only").stderr
+    shown = w.server.congvu("--lang", "vi", "cert", "show", who["id"]).stdout
+    assert "người quyết định" in shown and "người xóa" not in shown, shown
     assert who["der"] in w.published(user["address"])
     w.cert("withdraw", who["id"], "--decision", DECISION)
 

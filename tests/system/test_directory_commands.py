@@ -212,6 +212,7 @@ def test_an_agency_moves_is_renamed_and_refuses_to_close(server, agencies):
     change(server, "agency", "move", below, "--parent", two)
     change(server, "agency", "move", below, "--parent", two, expect="unchanged")
     assert answer(server.congvu("agency", "show", below, "--json"))["parent"] == two
+    assert re.search(r"^  below +%s$" % re.escape(two), server.congvu("agency", "show", below).stdout, re.M)
     r = server.congvu("agency", "move", two, "--parent", below, *QD)
     assert r.returncode == 73 and "below it" in r.stderr
     p = person(server, "Ninh Thị Bưởi", below, role="clerk")
@@ -255,6 +256,8 @@ def test_killed_in_the_middle_and_given_again(server, agencies):
     for one in people:
         now = shown(server, one["id"])
         assert now["agency"] == two and now["display_name"].endswith("(SHAI)") and "vt.sdong@" + server.domain in now["mailboxes"]
+    assert re.search(r"^  successor +%s$" % re.escape(two), server.congvu("agency", "show", code).stdout, re.M)
+    assert re.search(r"^  predecessor +%s$" % re.escape(code), server.congvu("agency", "show", two).stdout, re.M)
     closed = answer(server.congvu("agency", "show", code, "--json"))
     assert closed["status"] == "closed" and closed["successors"] == [two] and closed["people"] == 0
     check = answer(server.congvu("directory", "journal", "verify", "--json"))
@@ -504,12 +507,26 @@ def test_what_a_post_may_sign_and_whom_groups_reach(server, agencies):
     change(server, "post", "authorize", one + "-phogd", "QĐ", "KT", "--until", "2099-12-31", expect="unchanged")
     row = {r["code"]: r for r in answer(server.congvu("post", "list", "--agency", one, "--json"))}[one + "-phogd"]
     assert len(row["may_sign"]) == 1 and row["may_sign"][0].startswith("QĐ;KT;") and row["may_sign"][0].endswith(";77/QĐ-UBND"), row
+    assert [(s["type"], s["capacity"], s["state"]) for s in row["signing"]] == [("QĐ", "KT", "now")], row
+    assert "may sign QĐ KT until 2099-12-31" in server.congvu("post", "list", "--agency", one).stdout
+    change(server, "post", "authorize", one + "-phogd", "CV", "TL", "--from", "2098-01-01", expect="changed")
+    r = server.congvu("post", "authorize", one + "-phogd", "*", *QD)
+    assert r.returncode == 64 and "in which capacity" in r.stderr, r.stderr
     told = answer(server.congvu("post", "unauthorize", one + "-phogd", "QĐ", "KT", *QD, "--dry-run", "--json"))
     assert told["result"] == "changed" and told["changes"]
     r = server.congvu("--lang", "vi", "post", "authorize", one + "-phogd", "QĐ", "XX", *QD)
     assert r.returncode == 65 and "thẩm quyền ký là TM" in r.stderr, r
     assert server.congvu("post", "authorize", one + "-phogd", "QĐ", "KT").returncode != 0  # without a decision
     change(server, "post", "unauthorize", one + "-phogd", "QĐ", "KT")
+    # what is over, or has not begun, may not be signed
+    row = {r["code"]: r for r in answer(server.congvu("post", "list", "--agency", one, "--json"))}[one + "-phogd"]
+    assert row["may_sign"] == [] and row["signing"] == [], row
+    row = {r["code"]: r for r in answer(server.congvu("post", "list", "--agency", one, "--all", "--json"))}[one + "-phogd"]
+    assert row["may_sign"] == [] and sorted((s["type"], s["state"]) for s in row["signing"]) == [("CV", "later"), ("QĐ", "over")], row
+    text = server.congvu("--lang", "vi", "post", "list", "--agency", one).stdout
+    assert "được ký" not in text, text
+    text = server.congvu("--lang", "vi", "post", "list", "--agency", one, "--all").stdout
+    assert "được ký" in text and "CV TL (chưa đến ngày)" in text, text
     r = server.congvu("post", "unauthorize", one + "-phogd", "QĐ", "KT", *QD)
     assert r.returncode == 67 and "may not sign" in r.stderr, r
     # groups: by name and by rule, in the list too
@@ -651,3 +668,28 @@ def test_both_languages_and_completion(server):
     assert complete("staff", "tr") == ["transfer"]
     assert complete("agency", "add", "--kind", "") == ["board", "commune", "dept", "office", "sector"]
     assert "--successor" in complete("agency", "close", "H99", "--")
+
+
+def test_a_dry_run_of_a_hire_says_so(server, agencies, tmp_path):
+    one = agencies[0]
+    words = ("staff", "hire", "--name", "Khô Thị Chạy", "--agency", one, "--title", "Chuyên viên", *QD, "--dry-run")
+    for lang, text in (("en", "added (dry run: nothing was written)"), ("vi", "chưa ghi gì")):
+        assert text in server.congvu("--lang", lang, *words).stdout, server.congvu("--lang", lang, *words).stdout
+    rows = tmp_path / "rows.csv"
+    rows.write_text("name,agency,title,decision\nKhô Văn Chạy,%s,Chuyên viên,1/QĐ\n" % one)
+    r = server.congvu("staff", "hire", "--file", rows, "--dry-run")
+    assert r.returncode == 0 and "added (dry run: nothing was written)" in r.stdout and "(dry run: nothing was written)" in r.stderr, (r.stdout, r.stderr)
+    assert [x["dry_run"] for x in answer(server.congvu("staff", "hire", "--file", rows, "--dry-run", "--json"))] == [True]
+    assert "Khô" not in server.congvu("staff", "list", "--agency", one).stdout
+
+
+def test_words_that_are_no_verbs_and_rights_that_have_not_begun(server, agencies):
+    one = agencies[0]
+    for lang, text in (("en", 'there is no "bogus"'), ("vi", 'không có lệnh "bogus"')):
+        r = server.congvu("--lang", lang, "staff", "bogus")
+        assert r.returncode == 64 and text in r.stderr, r.stderr
+    p, q = person(server, "Mai Thị Sau", one), person(server, "Mai Văn Trước", one)
+    change(server, "delegate", "grant", p["id"], q["id"], "--rights", "lr", "--from", "2098-01-01", "--until", "2098-12-31", expect="added")
+    assert [d["state"] for d in answer(server.congvu("delegate", "list", p["id"], "--json"))] == ["later"]
+    text = server.congvu("delegate", "list", p["id"]).stdout
+    assert "not yet" in text and "active" not in text, text
