@@ -209,6 +209,24 @@ option_find(const struct ctl_option *options, const char *name, size_t n)
 	return NULL;
 }
 
+/* One line and where the forms stand: who mistyped an option knows the command. */
+static int option_wrong(const struct ctl *c, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
+
+static int
+option_wrong(const struct ctl *c, const char *fmt, ...)
+{
+	va_list ap;
+
+	fprintf(stderr, "congvu %s: ", c->command);
+	va_start(ap, fmt);
+	vfprintf(stderr, fmt, ap);
+	va_end(ap);
+	fprintf(stderr, "; ");
+	fprintf(stderr, _("see congvu %s --help\n"), c->command);
+	return EX_USAGE;
+}
+
 int
 ctl_options(const struct ctl *c, const struct ctl_option *options, int *argc_io, char **argv)
 {
@@ -230,9 +248,9 @@ ctl_options(const struct ctl *c, const struct ctl_option *options, int *argc_io,
 		o = option_find(
 		    options, arg + 2, eq != NULL ? (size_t)(eq - arg - 2) : strlen(arg + 2));
 		if (o == NULL)
-			return ctl_usage(c, _("there is no option %s"), arg);
+			return option_wrong(c, _("there is no option %s"), arg);
 		if (o->flag != NULL && eq != NULL)
-			return ctl_usage(c, _("option --%s takes no value"), o->name);
+			return option_wrong(c, _("option --%s takes no value"), o->name);
 		if (o->flag != NULL)
 			*o->flag = true;
 		else if (eq != NULL)
@@ -240,7 +258,7 @@ ctl_options(const struct ctl *c, const struct ctl_option *options, int *argc_io,
 		else if (i + 1 < argc)
 			*o->value = argv[++i];
 		else
-			return ctl_usage(c, _("option --%s needs a value"), o->name);
+			return option_wrong(c, _("option --%s needs a value"), o->name);
 	}
 	while (i < argc)
 		argv[left++] = argv[i++];

@@ -256,7 +256,9 @@ agency_show(struct ctl *c, struct ctl_dir *d, const struct args *a)
 				continue;
 			printf("  ");
 			ctl_label(_(shown[i].label), 18);
-			printf("%s\n", ctl_when(ctl_value(e, shown[i].attr)));
+			printf("%s\n", strcmp(shown[i].attr, "vnStatus") == 0
+					   ? ctl_status_word(e)
+					   : ctl_when(ctl_value(e, shown[i].attr)));
 		}
 		show_names(e, parent);
 		print_column(_("mailbox"), v.mailboxes, "mail", "displayName");

@@ -131,6 +131,8 @@ ctl_listed(
 		return ctl_json_take(list, 0);
 	}
 	json_free(list);
+	if (err == 0 && ctl_table_is_empty(t))
+		printf("%s\n", _("none"));
 	if (err == 0)
 		ctl_table_print_take(t);
 	else

@@ -18,11 +18,39 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+/* What the server's own words mean; NULL: others. */
+static const char *
+server_words(const char *why)
+{
+	static const struct {
+		const char *theirs, *ours;
+	} words[] = {
+	    {"Insufficient access", N_("your account may not write that: it is another agency's, "
+				       "or central HR's to change; ask them")},
+	    {"Invalid syntax", N_("a value is not such as the directory takes it")},
+	    {"Naming violation",
+		N_("the name of the entry is not such as the directory takes it")}};
+
+	const char *at;
+
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+		if ((at = strstr(why, words[i].theirs)) != NULL &&
+		    (at == why || (at - why > 2 && at[-2] == ':' && at[-1] == ' ')))
+			return _(words[i].ours);
+	return NULL;
+}
+
 int
 ctl_dir_fail(const struct ctl *c, const char *what, int err, char *why)
 {
-	int code =
-	    ctl_fail(c, ctl_exit_code(err), "%s: %s", what, why == NULL ? err_name(err) : why);
+	const char *ours = why == NULL ? NULL : server_words(why);
+	int code;
+
+	if (ours != NULL)
+		code = ctl_fail(c, ctl_exit_code(err), "%s: %s (%s)", what, ours, why);
+	else
+		code = ctl_fail(
+		    c, ctl_exit_code(err), "%s: %s", what, why == NULL ? err_name(err) : why);
 
 	free(why);
 	return code;

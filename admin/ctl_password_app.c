@@ -129,6 +129,8 @@ list(struct ctl *c, struct ctl_dir *d, const struct staff_account *s)
 			    ctl_value(e, "description"));
 		json_push_take(rows, row);
 	}
+	if (err == 0 && !c->json && r->n_entries == 0)
+		printf("%s\n", _("none"));
 	dir_result_free(r);
 	if (err == 0 && c->json)
 		return ctl_json_take(rows, 0);

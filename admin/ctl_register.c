@@ -97,11 +97,14 @@ static int
 print_all(struct ctl *c, const struct want *w, const char *path)
 {
 	char line[LINE_OCTETS + 2];
-	uint64_t bad = 0;
+	uint64_t bad = 0, n_told = 0;
 	FILE *f = fopen(path, "re");
 
-	if (f == NULL && errno == ENOENT)
+	if (f == NULL && errno == ENOENT) {
+		if (!w->csv && !w->json)
+			printf("%s\n", _("none"));
 		return 0;
+	}
 	if (f == NULL)
 		return ctl_fail(c, EX_NOINPUT, "%s: %s", path, strerror(errno));
 	if (w->csv)
@@ -113,11 +116,15 @@ print_all(struct ctl *c, const struct want *w, const char *path)
 		/* the last line may be on its way */
 		if (n == 0 || line[n - 1] != '\n' || json_parse(slice_of(line, n - 1), &e) != 0)
 			bad++;
-		else if (is_wanted(w, e))
+		else if (is_wanted(w, e)) {
 			print_entry(w, e);
+			n_told++;
+		}
 		json_free(e);
 	}
 	fclose(f);
+	if (n_told == 0 && !w->csv && !w->json)
+		printf("%s\n", _("none"));
 	return bad > 1 ? ctl_fail(
 			     c, EX_DATAERR, _("%llu lines are no entries"), (unsigned long long)bad)
 		       : 0;

@@ -105,6 +105,12 @@ ctl_table_cell(struct ctl_table *t, const char *text)
 		t->widths[column] = width;
 }
 
+bool
+ctl_table_is_empty(const struct ctl_table *t)
+{
+	return t->n == 0;
+}
+
 void
 ctl_table_print_take(struct ctl_table *t)
 {

@@ -5,11 +5,14 @@
 
 #include "lib/buf.h"
 
+#include <stdbool.h>
+
 struct ctl_table;
 /* columns: how many. */
 struct ctl_table *ctl_table_new(unsigned columns);
 /* The next text, row by row; copied; NULL is "". */
 void ctl_table_cell(struct ctl_table *t, const char *text);
+bool ctl_table_is_empty(const struct ctl_table *t);
 /* Prints to standard output and frees. The last column has no spaces behind it. */
 void ctl_table_print_take(struct ctl_table *t);
 void ctl_table_free(struct ctl_table *t);

@@ -289,9 +289,10 @@ static int
 read_end(struct dir_admin *a, const char *wanted, char until[20], char **why_out)
 {
 	int64_t days = conf_int(a->conf, "leave_read_days");
-	char last[20];
+	char last[20], now[20];
 	struct tm tm;
 	time_t t;
+	int err;
 
 	*until = '\0';
 	if (wanted != NULL && *wanted == '\0')
@@ -308,7 +309,11 @@ read_end(struct dir_admin *a, const char *wanted, char until[20], char **why_out
 		strftime(last, sizeof(last), "%Y-%m-%d", &tm);
 		wanted = last;
 	}
-	return admin_days(NULL, wanted, NULL, until, why_out);
+	err = admin_day(wanted, true, until, why_out);
+	admin_now(now);
+	if (err == 0 && strcmp(until, now) <= 0)
+		err = admin_fail(why_out, ERR_SYNTAX, "--read-until %s is past", wanted);
+	return err;
 }
 
 /* Of who has left: another day of the last reading, where one is said. A nearer one is to hold in open sessions too. */

@@ -346,8 +346,14 @@ dir_admin_group_members(struct dir_admin *a, const char *id, bool add, const cha
 int
 dir_admin_groups(struct dir_admin *a, const char *agency, struct dir_result **out, char **why_out)
 {
+	const struct agency_cache *g;
+	int err;
+
 	if (agency == NULL)
 		return admin_find(a, "(objectClass=vnMailGroup)", "", group_attrs, 0, out, why_out);
+	err = admin_agency(a, agency, &g, why_out);
+	if (err != 0)
+		return err;
 	return admin_find(a, "(&(objectClass=vnMailGroup)(vnAgencyRef=%s))", agency, group_attrs, 0,
 	    out, why_out);
 }

@@ -550,7 +550,7 @@ def test_what_the_server_refuses_within_a_command_undoes_all_of_it(server, agenc
     dn = next(line.split(": ", 1)[1] for line in told.splitlines() if "cn=doan.hr,ou=officers," in line)
     was, group = shown(server, q["id"]), answer(server.congvu("group", "show", "doan-nhom", "--json"))
     got = server.congvu("staff", "transfer", q["id"], "--agency", two, "--role", "security", *QD, "--bind-dn", dn, "--bind-password-file", secret)
-    assert got.returncode == 77 and "nsufficient access" in got.stderr, (got.returncode, got.stderr)
+    assert got.returncode == 77 and "your account may not write that" in got.stderr and ": Insufficient access)" in got.stderr, (got.returncode, got.stderr)
     assert shown(server, q["id"]) == was and was["mailboxes"] != []
     assert answer(server.congvu("group", "show", "doan-nhom", "--json")) == group
     records = answer(server.congvu("directory", "journal", "--json"))
@@ -693,3 +693,27 @@ def test_words_that_are_no_verbs_and_rights_that_have_not_begun(server, agencies
     assert [d["state"] for d in answer(server.congvu("delegate", "list", p["id"], "--json"))] == ["later"]
     text = server.congvu("delegate", "list", p["id"]).stdout
     assert "not yet" in text and "active" not in text, text
+
+
+def test_nothing_to_list_is_told(server, agencies):
+    one = agencies[0]
+    p = person(server, "Trống Thị Không", one)
+    for lang, none in (("en", "none\n"), ("vi", "không có\n")):
+        for words in (("alias", "list", p["id"]), ("delegate", "list", p["id"]), ("password", "app", "list", p["id"]), ("register", "list", "--year", "1999")):
+            r = server.congvu("--lang", lang, *words)
+            assert (r.returncode, r.stdout) == (0, none), (words, r.stdout, r.stderr)
+    assert answer(server.congvu("delegate", "list", p["id"], "--json")) == []
+    r = server.congvu("group", "list", "--agency", "H00.none")
+    assert r.returncode == 67, (r.returncode, r.stdout, r.stderr)
+
+
+def test_mistakes_are_told_in_a_line(server, agencies):
+    one = agencies[0]
+    r = server.congvu("staff", "list", "--agenci", one)
+    assert r.returncode == 64 and r.stderr == "congvu staff: there is no option --agenci; see congvu staff --help\n", r.stderr
+    p = person(server, "Lê Thị Quá Hạn", one)
+    for lang, text in (("en", "--read-until 2001-02-03 is past"), ("vi", "--read-until 2001-02-03")):
+        r = server.congvu("--lang", lang, "staff", "leave", p["id"], "--read-until", "2001-02-03", *QD)
+        assert r.returncode == 65 and text in r.stderr and "--until" not in r.stderr, r.stderr
+    assert "trạng thái" in server.congvu("--lang", "vi", "agency", "show", one).stdout and "đang hoạt động" in server.congvu(
+        "--lang", "vi", "agency", "show", one).stdout, server.congvu("--lang", "vi", "agency", "show", one).stdout
