@@ -125,20 +125,40 @@ name_find(const struct login_memory *m, const char *text)
 	return n;
 }
 
+/* Of one more name, beyond its place in struct place. */
+static size_t
+name_bytes(const char *name)
+{
+	return strlen(name) + 1 + 16;
+}
+
+static size_t
+text_bytes(const char *s)
+{
+	return s == NULL ? 0 : strlen(s);
+}
+
+static size_t
+list_bytes(char *const *v, size_t n)
+{
+	size_t sum = 0;
+
+	for (size_t i = 0; i < n; i++)
+		sum += text_bytes(v[i]) + 32;
+	return sum;
+}
+
 static size_t
 bytes_of(const struct login_known *k)
 {
-	size_t n = sizeof(*k) + sizeof(struct place) + OVERHEAD + k->reply.len;
+	const struct person *u = k->person;
 
-	for (size_t i = 0; i < k->person->n_addresses; i++)
-		n += strlen(k->person->addresses[i]) + 32;
-	for (size_t i = 0; i < k->person->n_scram; i++)
-		n += strlen(k->person->scram[i]) + 32;
-	for (size_t i = 0; i < k->person->n_assignments; i++)
-		n += strlen(k->person->assignments[i]) + 32;
-	for (size_t i = 0; i < k->person->n_traits; i++)
-		n += strlen(k->person->traits[i]) + 32;
-	return n;
+	return sizeof(*k) + sizeof(*u) + sizeof(struct place) + OVERHEAD + k->reply.len +
+	       text_bytes(u->dn) + text_bytes(u->login) + text_bytes(u->account) +
+	       text_bytes(u->address) + text_bytes(u->name) + text_bytes(u->agency) +
+	       text_bytes(u->version) + list_bytes(u->addresses, u->n_addresses) +
+	       list_bytes(u->assignments, u->n_assignments) + list_bytes(u->traits, u->n_traits) +
+	       list_bytes(u->scram, u->n_scram);
 }
 
 static struct place *
@@ -221,12 +241,14 @@ login_memory_put(struct login_memory *m, const char *name, struct login_known *k
 		place_drop(m, p);
 		p = NULL;
 	}
-	if (n != NULL || k->is_over || bytes_of(k) > m->bytes_max / 16)
+	if (n != NULL || k->is_over || bytes_of(k) + NAMES * name_bytes(name) > m->bytes_max / 16)
 		return;
 	if (p == NULL)
 		p = place_make(m, k);
 	if (p->n_names < NAMES) {
 		n = &p->names[p->n_names++];
+		p->bytes += name_bytes(name);
+		m->bytes += name_bytes(name);
 		n->text = xstrdup(name);
 		n->place = p;
 		n->at = &m->by_name[hash_of(name)];

@@ -148,15 +148,25 @@ test_bounds(void **state)
 	login_known_release(k);
 	assert_null(login_memory_find(m, "large", 1));
 	assert_non_null(login_memory_find(m, "n999", 1));
-	/* no more names of one than there are places */
+	/* no more names of one than there are places, and each is counted */
+	login_memory_clear(m);
 	k = make("p-many", 10, 100);
 	for (int i = 0; i < 100; i++) {
+		size_t before = login_memory_bytes(m);
+
+		memset(name, 'm', sizeof(name));
 		snprintf(name, sizeof(name), "m%d", i);
+		name[strlen(name)] = i < 4 ? 'm' : '\0';
+		name[sizeof(name) - 1] = '\0';
 		login_memory_put(m, name, k);
+		assert_true(i < 4 ? login_memory_bytes(m) > before + strlen(name)
+				  : login_memory_bytes(m) == before);
 	}
 	login_known_release(k);
-	assert_non_null(login_memory_find(m, "m0", 1));
+	assert_non_null(login_memory_find(m, "m0mmmmmmmmmmmmmmmmmmmmmmmmmmmmm", 1));
 	assert_null(login_memory_find(m, "m99", 1));
+	login_memory_clear(m);
+	assert_int_equal(login_memory_bytes(m), 0);
 	login_memory_free(m);
 }
 
