@@ -1,8 +1,23 @@
-/* auth_priv.h: what auth_sasl.c and auth_scram.c share. */
+/* auth_priv.h: what auth_sasl.c, auth_scram.c and auth_mechs.c share. */
 #ifndef CV_AUTH_PRIV_H
 #define CV_AUTH_PRIV_H
 
 #include "directory/auth.h"
+
+/* Whose steps they are: Cyrus', or one of ours. */
+enum auth_own { OWN_NOT, OWN_EXTERNAL, OWN_PLAIN, OWN_SCRAM };
+enum auth_own auth_own_of(const char *mech);
+bool auth_mech_is_plaintext(const char *mech);
+bool auth_mech_is_scram(const char *mech);
+/* The mechanisms that auth_offers; 0, ERR_UNSUPPORTED: too many. Once. */
+int auth_mechs_set(const char *const *mechs, size_t n);
+/* All of them in upper case, separated by spaces. */
+const char *auth_mechs(void);
+/* As sasl_set_mutex takes them. */
+void *auth_mutex_new(void);
+int auth_mutex_lock(void *m);
+int auth_mutex_unlock(void *m);
+void auth_mutex_free(void *m);
 
 /* The stored keys for a SCRAM mechanism ("SCRAM-SHA-256-PLUS" has those of "SCRAM-SHA-256"): the person's, or, when u is NULL, may not sign
  * in by SCRAM now or has none of this hash, decoys for name. Appended to out. */

@@ -27,11 +27,8 @@
 
 enum { NAME_MAX_BYTES = 255 };
 
-/* Whose steps they are: Cyrus', or one of ours. */
-enum own { OWN_NOT, OWN_EXTERNAL, OWN_PLAIN, OWN_SCRAM };
-
 struct auth {
-	enum own own;
+	enum auth_own own;
 	sasl_conn_t *conn; /* of OWN_NOT alone */
 	sasl_callback_t callbacks[8];
 	sasl_channel_binding_t binding;
@@ -57,7 +54,6 @@ struct auth {
 
 static struct {
 	const struct auth_source *source;
-	char mechs[1024]; /* separated by spaces */
 } self;
 /* The exchange whose step this thread runs: auxprop plugins get no context of ours. */
 static _Thread_local struct auth *current;
@@ -67,10 +63,10 @@ static _Thread_local struct auth *current;
 static int
 cb_getopt(void *context, const char *plugin, const char *option, const char **result, unsigned *len)
 {
-	static const struct {
+	const struct {
 		const char *option, *value;
 	} table[] = {
-	    {"mech_list", self.mechs},
+	    {"mech_list", auth_mechs()},
 	    {"auxprop_plugin", "congvu"},
 	    {"pwcheck_method", "none"}, /* there is none: only cb_checkpass says yes */
 	    {"auto_transition", "no"},
@@ -100,18 +96,6 @@ cb_log(void *context, int level, const char *message)
 	return SASL_OK;
 }
 
-bool
-auth_offers(const char *mech)
-{
-	size_t n = strlen(mech);
-
-	for (const char *p = self.mechs; *p != '\0'; p += strcspn(p, " "), p += *p == ' ') {
-		if (strcspn(p, " ") == n && strncasecmp(p, mech, n) == 0)
-			return true;
-	}
-	return false;
-}
-
 /* Which files the library may load: the plugins of our mechanisms, no configuration. */
 static int
 cb_verifyfile(void *context, const char *file, sasl_verify_type_t type)
@@ -124,7 +108,7 @@ cb_verifyfile(void *context, const char *file, sasl_verify_type_t type)
 	name = name == NULL ? file : name + 1;
 	if ((strstr(name, "liblogin.") != NULL && auth_offers("LOGIN")) ||
 	    (strstr(name, "libgssapiv2.") != NULL && auth_offers("GSSAPI")) ||
-	    (strstr(name, "libscram.") != NULL && strstr(self.mechs, "SCRAM-SHA-1") != NULL))
+	    (strstr(name, "libscram.") != NULL && strstr(auth_mechs(), "SCRAM-SHA-1") != NULL))
 		return SASL_OK;
 	return SASL_CONTINUE;
 }
@@ -353,38 +337,6 @@ auxprop_init(const sasl_utils_t *utils, int max_version, int *out_version,
 	return SASL_OK;
 }
 
-/* ---- threads ---- */
-
-static void *
-mutex_alloc(void)
-{
-	pthread_mutex_t *m = xmalloc(sizeof(*m));
-
-	pthread_mutex_init(m, NULL);
-	return m;
-}
-
-static int
-mutex_lock(void *m)
-{
-	return pthread_mutex_lock(m) == 0 ? SASL_OK : SASL_FAIL;
-}
-
-static int
-mutex_unlock(void *m)
-{
-	return pthread_mutex_unlock(m) == 0 ? SASL_OK : SASL_FAIL;
-}
-
-static void
-mutex_free(void *m)
-{
-	if (m == NULL)
-		return;
-	pthread_mutex_destroy(m);
-	free(m);
-}
-
 /* ---- start ---- */
 
 /* sasl_callback_t holds every kind of function as int (*)(void) */
@@ -400,22 +352,11 @@ auth_init(const char *const *mechs, size_t n_mechs, const struct auth_source *s)
 	static sasl_callback_t global[] = {CALLBACK(SASL_CB_GETOPT, cb_getopt, NULL),
 	    CALLBACK(SASL_CB_LOG, cb_log, NULL), CALLBACK(SASL_CB_VERIFYFILE, cb_verifyfile, NULL),
 	    {SASL_CB_LIST_END, NULL, NULL}};
-	size_t len = 0;
 
 	self.source = s;
-	for (size_t i = 0; i < n_mechs; i++) {
-		int n = snprintf(self.mechs + len, sizeof(self.mechs) - len, "%s%s",
-		    i == 0 ? "" : " ", mechs[i]);
-
-		if (n < 0 || (size_t)n >= sizeof(self.mechs) - len)
-			return ERR_UNSUPPORTED;
-		len += (size_t)n;
-	}
-	for (char *p = self.mechs; *p != '\0'; p++) {
-		if (*p >= 'a' && *p <= 'z')
-			*p = (char)(*p - 'a' + 'A');
-	}
-	sasl_set_mutex(mutex_alloc, mutex_lock, mutex_unlock, mutex_free);
+	if (auth_mechs_set(mechs, n_mechs) != 0)
+		return ERR_UNSUPPORTED;
+	sasl_set_mutex(auth_mutex_new, auth_mutex_lock, auth_mutex_unlock, auth_mutex_free);
 	if (sasl_server_init(global, "congvu") != SASL_OK ||
 	    sasl_auxprop_add_plugin("congvu", auxprop_init) != SASL_OK)
 		return ERR_UNSUPPORTED;
@@ -445,18 +386,6 @@ auth_init(const char *const *mechs, size_t n_mechs, const struct auth_source *s)
 	return 0;
 }
 
-static bool
-is_plaintext(const char *mech)
-{
-	return strcasecmp(mech, "PLAIN") == 0 || strcasecmp(mech, "LOGIN") == 0;
-}
-
-static bool
-is_scram(const char *mech)
-{
-	return strncasecmp(mech, "SCRAM-", 6) == 0;
-}
-
 static int
 conn_setup(struct auth *a, const struct auth_params *p)
 {
@@ -477,27 +406,16 @@ conn_setup(struct auth *a, const struct auth_params *p)
 	return 0;
 }
 
-static enum own
-own_of(const char *mech)
-{
-	return strcasecmp(mech, "EXTERNAL") == 0 ? OWN_EXTERNAL
-	       : strcasecmp(mech, "PLAIN") == 0  ? OWN_PLAIN
-	       : strcasecmp(mech, "SCRAM-SHA-256") == 0 ||
-		       strcasecmp(mech, "SCRAM-SHA-256-PLUS") == 0
-		   ? OWN_SCRAM
-		   : OWN_NOT;
-}
-
 int
 auth_new(const struct auth_params *p, struct auth **out)
 {
-	enum own own = own_of(p->mech);
+	enum auth_own own = auth_own_of(p->mech);
 	bool is_external = own == OWN_EXTERNAL;
 	struct auth *a;
 	int err;
 
 	if (strlen(p->mech) > SASL_MECHNAMEMAX || (!is_external && !auth_offers(p->mech)) ||
-	    (!p->tls && is_plaintext(p->mech)))
+	    (!p->tls && auth_mech_is_plaintext(p->mech)))
 		return ERR_UNSUPPORTED;
 	if (is_external && (self.source->by_cert == NULL || !p->tls || p->peer_cert.len == 0))
 		return ERR_UNSUPPORTED;
@@ -634,7 +552,7 @@ finish(struct auth *a, int rc, const char *out, unsigned out_len, struct buf *ch
 	if (rc == SASL_CONTINUE)
 		return AUTH_MORE;
 	if (rc == SASL_OK && a->err == 0 && !a->is_decoy && a->person != NULL &&
-	    is_scram(a->mech) && self.source->admit != NULL) {
+	    auth_mech_is_scram(a->mech) && self.source->admit != NULL) {
 		a->err = self.source->admit(self.source->arg, a->person, true);
 		rc = a->err == 0 ? SASL_OK : SASL_BADAUTH;
 	}
@@ -645,8 +563,8 @@ finish(struct auth *a, int rc, const char *out, unsigned out_len, struct buf *ch
 		*has_final = out != NULL;
 	else
 		*err_out = err_of(a, rc);
-	if (a->is_tried && is_scram(a->mech) && *err_out == ERR_AUTH && a->person != NULL &&
-	    !a->is_decoy && self.source->count_wrong != NULL) {
+	if (a->is_tried && auth_mech_is_scram(a->mech) && *err_out == ERR_AUTH &&
+	    a->person != NULL && !a->is_decoy && self.source->count_wrong != NULL) {
 		a->owes_wrong = true;
 		if (!a->counts_late)
 			auth_count_wrong(a);
@@ -691,7 +609,7 @@ auth_name_is_next(const struct auth *a)
 	}
 	/* a->name is not set by LOGIN's first message */
 	return strcasecmp(a->mech, "LOGIN") == 0 ? !a->has_login_name
-						 : is_scram(a->mech) && a->name == NULL;
+						 : auth_mech_is_scram(a->mech) && a->name == NULL;
 }
 
 static enum auth_result

@@ -30,7 +30,7 @@ directory_libcvpeople_a_SOURCES = directory/people.h directory/people_priv.h dir
 
 # --- libcvauth.a: the wrapper of Cyrus SASL ---
 noinst_LIBRARIES += directory/libcvauth.a
-directory_libcvauth_a_SOURCES = directory/auth.h directory/auth_priv.h directory/auth_sasl.c directory/auth_scram.c directory/auth_external.c directory/auth_plain.h directory/auth_plain.c
+directory_libcvauth_a_SOURCES = directory/auth.h directory/auth_priv.h directory/auth_sasl.c directory/auth_scram.c directory/auth_external.c directory/auth_plain.h directory/auth_plain.c directory/auth_mechs.c
 directory_libcvauth_a_CFLAGS = $(AM_CFLAGS) $(SASL_CFLAGS)
 
 # --- libcvdns.a: the wrapper of libunbound ---
@@ -40,7 +40,7 @@ directory_libcvdns_a_CFLAGS = $(AM_CFLAGS) $(UNBOUND_CFLAGS)
 
 # --- the lookup role ---
 pkglibexec_PROGRAMS += congvu-lookup
-congvu_lookup_SOURCES = directory/lookup.c directory/live.h directory/live.c directory/lookup_dns.h directory/lookup_dns.c directory/lookup_login.h directory/lookup_login.c \
+congvu_lookup_SOURCES = directory/lookup.c directory/pace.h directory/pace.c directory/live.h directory/live.c directory/lookup_dns.h directory/lookup_dns.c directory/lookup_login.h directory/lookup_login.c \
 	directory/dns_rdata.h directory/dns_rdata.c directory/work.h directory/work_priv.h directory/work.c directory/work_judge.c directory/login_cache.h directory/login_cache.c directory/login_memory.h directory/login_memory.c \
 	directory/throttle.h directory/throttle.c directory/cert_person.h directory/cert_person.c directory/gssapi_env.h directory/gssapi_env.c
 congvu_lookup_LDADD = store/libcvstore.a directory/libcvdns.a directory/libcvlookup.a directory/libcvtoken.a directory/libcvauth.a directory/libcvpeople.a \
@@ -100,7 +100,7 @@ tests_unit_login_memory_test_SOURCES = tests/unit/login_memory_test.c directory/
 tests_unit_login_memory_test_LDADD = directory/libcvpeople.a directory/libcvdirfake.a lib/libcvipc.a lib/libcvloop.a lib/libcvconf.a $(CV_DIR_TEST_LIBS) \
 	$(EVENT_LIBS) $(CONFUSE_LIBS) $(CMOCKA_LIBS)
 tests_unit_work_test_SOURCES = tests/unit/work_test.c directory/work.c directory/work_judge.c directory/login_memory.c
-tests_unit_work_test_CPPFLAGS = $(AM_CPPFLAGS) -Dpeople_acl=work_test_acl
+tests_unit_work_test_CPPFLAGS = $(AM_CPPFLAGS) -Dpeople_acl=work_test_acl -Dauth_count_wrong=work_test_count_wrong
 tests_unit_work_test_LDADD = directory/libcvauth.a directory/libcvpeople.a directory/libcvdirfake.a directory/libcvtoken.a lib/libcvipc.a lib/libcvloop.a \
 	lib/libcvconf.a $(CV_DIR_TEST_LIBS) $(EVENT_LIBS) $(CONFUSE_LIBS) $(SASL_LIBS) $(CMOCKA_LIBS) -lpthread
 tests_unit_live_test_SOURCES = tests/unit/live_test.c directory/live.c directory/login_memory.c

@@ -1,8 +1,8 @@
 /* lookup.c: the lookup role, a server on the sockets lookup.smtpd, lookup.imapd, lookup.ingest and lookup.milter (each program
  * starts its own). The loop reads requests, hands them to worker threads (work.c) and sends their replies; it never waits for the
  * directory. SASL exchanges live here between their steps: one belongs to the connection that began it, ends with it, and after
- * EXCHANGE_S at the latest. A failed login is answered FAIL_MS after it was asked, whoever it was for: neither the time nor the
- * answer tells whether the name exists. */
+ * EXCHANGE_S at the latest. A failed login is answered FAIL_US after it was asked, and a challenge of SCRAM CHALLENGE_US after, whoever it
+ * was for: neither the time nor the answer tells whether the name exists, or who signed in of late. */
 #include "config.h"
 
 #include "directory/auth_plain.h"
@@ -10,6 +10,7 @@
 #include "directory/lookup_client.h"
 #include "directory/lookup_dns.h"
 #include "directory/lookup_login.h"
+#include "directory/pace.h"
 #include "directory/token.h"
 #include "directory/work.h"
 #include "lib/crypto.h"
@@ -27,7 +28,8 @@
 #include <unistd.h>
 
 enum {
-	FAIL_MS = 250,
+	FAIL_US = 250000,
+	CHALLENGE_US = 5000,
 	EXCHANGE_S = 120,
 	EXCHANGES_PER_CONN = 10000,
 	BUCKETS = 4096,
@@ -41,9 +43,9 @@ struct exchange {
 	uint32_t id;
 	struct ipc_conn *conn; /* for comparison only */
 	struct auth *auth;
-	bool is_busy; /* a worker holds auth */
-	bool is_dead; /* free it when the worker is done */
-	uint64_t deadline;
+	bool is_busy;                /* a worker holds auth */
+	bool is_dead;                /* free it when the worker is done */
+	uint64_t deadline, asked_us; /* asked: its last message came (pace.h) */
 	char mech[24], ip[64], service[8];
 	/* the name it signs in by, folded, of the message that has it; "": not one that is kept */
 	char login[PEOPLE_NAME_MAX + 1];
@@ -54,13 +56,6 @@ struct exchange {
 struct client {
 	unsigned n_exchanges;
 };
-/* A failure that waits for its time. */
-struct delayed {
-	struct ipc_conn *conn;
-	uint32_t id;
-	int err;
-	struct loop_timer *timer;
-};
 
 static struct {
 	struct loop *loop;
@@ -68,13 +63,14 @@ static struct {
 	struct people *people;
 	struct live *live; /* who is signed in */
 	struct dns *dns;   /* for relay; NULL where no relay asks */
+	struct pace *fails, *challenges;
 	struct exchange *buckets[BUCKETS];
 	uint32_t last_id;
 	struct loop_timer *sweep;
 	struct loop_timer *nudge;
 	bool is_nudging;
 	uint64_t n_requests, n_failures, n_wrong;
-	unsigned n_busy; /* jobs and delayed replies under way */
+	unsigned n_busy; /* jobs under way */
 	unsigned n_conns;
 } self;
 
@@ -143,31 +139,22 @@ exchanges_sweep(void *arg)
 
 /* ---- replies ---- */
 
+/* A challenge, or the empty one that asks for the name: SCRAM alone looks for somebody in between. */
 static void
-delayed_send(void *arg)
+reply_more(struct ipc_conn *c, uint32_t id, const struct exchange *x, struct slice rest)
 {
-	struct delayed *d = arg;
+	bool is_of_somebody = strncasecmp(x->mech, "SCRAM-", 6) == 0 && *auth_name(x->auth) != '\0';
+	struct buf b;
 
-	ipc_reply_err(d->conn, d->id, d->err, "login failed");
-	ipc_release(d->conn);
-	self.n_busy--;
-	loop_timer_free(d->timer);
-	free(d);
-}
-
-static void
-fail_later(struct job *j)
-{
-	uint64_t passed = loop_now_ms(self.loop) - j->started_ms;
-	struct delayed *d = xcalloc(1, sizeof(*d));
-
-	d->conn = j->conn;
-	self.n_busy++;
-	ipc_hold(d->conn);
-	d->id = j->id;
-	d->err = j->err;
-	d->timer = loop_timer_new(self.loop, delayed_send, d);
-	loop_timer_set(d->timer, passed >= FAIL_MS ? 0 : FAIL_MS - passed);
+	buf_init(&b, IPC_FRAME_MAX);
+	ipc_put_u32(&b, x->id);
+	buf_append_slice(&b, rest);
+	if (is_of_somebody)
+		pace_reply(self.challenges, c, id, LOOKUP_AUTH_CONTINUE, buf_slice(&b),
+		    x->asked_us + CHALLENGE_US);
+	else
+		ipc_reply(c, id, LOOKUP_AUTH_CONTINUE, &b, -1);
+	buf_wipe(&b);
 }
 
 static void
@@ -210,7 +197,7 @@ static void
 auth_done(struct job *j)
 {
 	struct exchange *x = j->exchange;
-	struct buf b;
+	uint64_t fail_us = x->asked_us + FAIL_US;
 
 	x->is_busy = false;
 	if (x->is_dead) {
@@ -218,11 +205,7 @@ auth_done(struct job *j)
 		return;
 	}
 	if (j->err == 0 && j->is_more) {
-		buf_init(&b, IPC_FRAME_MAX);
-		ipc_put_u32(&b, x->id);
-		buf_append_slice(&b, buf_slice(&j->reply));
-		ipc_reply(j->conn, j->id, LOOKUP_AUTH_CONTINUE, &b, -1);
-		buf_wipe(&b);
+		reply_more(j->conn, j->id, x, buf_slice(&j->reply));
 		return;
 	}
 	log_login(x->service, x->mech, x->ip, slice_str(auth_name(x->auth)), auth_person(x->auth),
@@ -238,7 +221,7 @@ auth_done(struct job *j)
 	} else if (j->err == ERR_TEMP) {
 		ipc_reply_err(j->conn, j->id, j->err, "the directory does not answer");
 	} else {
-		fail_later(j);
+		pace_reply_err(self.fails, j->conn, j->id, j->err, "login failed", fail_us);
 	}
 }
 
@@ -296,7 +279,6 @@ job_start_take(struct ipc_conn *c, uint32_t id, struct job *j)
 {
 	j->conn = c;
 	j->id = id;
-	j->started_ms = loop_now_ms(self.loop);
 	ipc_hold(c);
 	if (j->exchange != NULL)
 		j->exchange->is_busy = true;
@@ -307,8 +289,15 @@ job_start_take(struct ipc_conn *c, uint32_t id, struct job *j)
 		self.is_nudging = true;
 		return;
 	}
+	if (j->kind == JOB_AUTH_WRONG) { /* lookup counts it, the directory does not */
+		log_login(j->exchange->service, j->exchange->mech, j->exchange->ip,
+		    slice_str(auth_name(j->auth)), auth_person(j->auth), j->err);
+		pace_reply_err(
+		    self.fails, c, id, j->err, "login failed", j->exchange->asked_us + FAIL_US);
+	} else {
+		ipc_reply_err(c, id, ERR_TEMP, "too much to do");
+	}
 	ipc_release(c);
-	ipc_reply_err(c, id, ERR_TEMP, "too much to do");
 	if (j->exchange != NULL) {
 		j->exchange->is_busy = false;
 		exchange_end(j->exchange);
@@ -504,9 +493,8 @@ is_stepped(struct ipc_conn *c, uint32_t id, struct exchange *x, bool is_first, s
 	res = is_first ? auth_start(x->auth, true, message, &challenge, &has_final, &err)
 		       : auth_step(x->auth, message, &challenge, &has_final, &err);
 	if (res == AUTH_MORE) {
-		ipc_put_u32(&b, x->id);
 		ipc_put_slice(&b, buf_slice(&challenge));
-		ipc_reply(c, id, LOOKUP_AUTH_CONTINUE, &b, -1);
+		reply_more(c, id, x, buf_slice(&b));
 	} else if (res == AUTH_OK) {
 		live_login_again(self.live, x->known);
 		log_login(x->service, x->mech, x->ip, slice_str(auth_name(x->auth)),
@@ -530,6 +518,7 @@ static int
 on_auth_start(struct ipc_conn *c, uint32_t id, struct ipc_reader *r)
 {
 	struct job *j = job_new(JOB_AUTH_START);
+	uint64_t asked_us = pace_now_us();
 	struct auth_params p = {0};
 	char *mech, *service, *ip;
 	int err = 0;
@@ -562,6 +551,7 @@ on_auth_start(struct ipc_conn *c, uint32_t id, struct ipc_reader *r)
 		err = 0;
 		goto out;
 	}
+	j->exchange->asked_us = asked_us;
 	if (j->has_initial)
 		exchange_name(j->exchange, buf_slice(&j->input));
 	if (j->has_initial && is_stepped(c, id, j->exchange, true, buf_slice(&j->input))) {
@@ -583,6 +573,7 @@ on_auth_step(struct ipc_conn *c, uint32_t id, struct ipc_reader *r)
 {
 	uint32_t number = ipc_get_u32(r);
 	struct slice response = ipc_get_slice(r);
+	uint64_t asked_us = pace_now_us();
 	struct exchange *x;
 	struct job *j;
 
@@ -596,6 +587,7 @@ on_auth_step(struct ipc_conn *c, uint32_t id, struct ipc_reader *r)
 		ipc_reply_err(c, id, ERR_TIMEOUT, "no such exchange");
 		return 0;
 	}
+	x->asked_us = asked_us;
 	if (response.len <= AUTH_STEP_MAX) {
 		exchange_name(x, response);
 		if (is_stepped(c, id, x, false, response))
@@ -828,8 +820,9 @@ on_leaving(void *arg)
 	static unsigned waited;
 	struct loop_timer **again = arg;
 	unsigned grace = (unsigned)conf_int(role_conf(), "reload_grace_s") * 1000;
+	unsigned n_busy = self.n_busy + pace_waiting(self.fails) + pace_waiting(self.challenges);
 
-	if (self.n_conns == 0 || (waited >= grace + LEAVE_MS && self.n_busy == 0) ||
+	if (self.n_conns == 0 || (waited >= grace + LEAVE_MS && n_busy == 0) ||
 	    waited >= grace + 2 * LEAVE_MS)
 		_exit(0);
 	waited += LEAVE_STEP_MS;
@@ -870,6 +863,8 @@ main(int argc, char **argv)
 	for (size_t i = 0; i < sizeof(doors) / sizeof(doors[0]); i++)
 		uids[i] = role_fd(doors[i].socket) < 0 ? -1 : role_uid_of(doors[i].user_option);
 	self.loop = loop_new();
+	self.fails = pace_new(self.loop);
+	self.challenges = pace_new(self.loop);
 	d = directory_open();
 	if (role_fd("lookup.relay") >= 0)
 		dns_open();

@@ -652,12 +652,13 @@ int
 work_put_take(struct work *w, struct job *j)
 {
 	bool wakes = false;
+	unsigned max = j->kind == JOB_AUTH_WRONG ? 2 * w->p.queue_max : w->p.queue_max;
 	int err = 0;
 
 	j->next = NULL;
 	j->queued_us = now_us();
 	pthread_mutex_lock(&w->lock);
-	if (w->n_todo >= w->p.queue_max) {
+	if (w->n_todo >= max) {
 		err = ERR_LIMIT;
 	} else {
 		*w->todo_tail = j;

@@ -36,7 +36,6 @@ struct job {
 	/* the caller's */
 	struct ipc_conn *conn; /* held; LIVE: NULL */
 	uint32_t id;
-	uint64_t started_ms;
 	struct exchange *exchange;
 	/* in */
 	char *address,
@@ -80,7 +79,8 @@ struct work *work_new(const struct work_params *p);
 void work_judge(struct work *w, bool (*is_good)(void *arg, const struct login_known *k), void *arg);
 /* Readable when jobs are done. */
 int work_fd(const struct work *w);
-/* Takes the job unless the queue is full (ERR_LIMIT: the job stays the caller's). */
+/* Takes the job unless the queue is full (ERR_LIMIT: the job stays the caller's). What is left to do of a wrong login has as much room again of its own: a full queue lets
+ * nobody guess uncounted. */
 int work_put_take(struct work *w, struct job *j);
 /* For the caller's clock, some milliseconds after a job was put: a further thread is woken when the first job has waited for WORK_WAIT_MS, since those at work are
  * then waiting themselves. True: jobs wait, and there is a thread that could be
