@@ -30,7 +30,7 @@ congvu_smtpd_queue_SOURCES = smtpd/queue_priv.h smtpd/queue.c smtpd/queue_bounce
 	smtpd/queue_spool.c
 congvu_smtpd_queue_LDADD = smtpd/libcvsmtp.a store/libcvkv.a lib/libcvmail.a lib/libcvcrypto.a $(CV_ROLE_LIBS) \
 	$(CV_MAIL_LIBS) $(CRYPTO_LIBS) $(DB_LIBS) -lpthread
-congvu_relay_SOURCES = smtpd/relay_priv.h smtpd/relay.c smtpd/relay_work.c smtpd/relay_dest.c smtpd/relay_pool.c smtpd/relay_line.c smtpd/relay_try.c smtpd/relay_conn.c smtpd/relay_self.c
+congvu_relay_SOURCES = smtpd/relay_priv.h smtpd/relay.c smtpd/relay_work.c smtpd/relay_result.c smtpd/relay_dest.c smtpd/relay_pool.c smtpd/relay_line.c smtpd/relay_try.c smtpd/relay_conn.c smtpd/relay_self.c
 congvu_relay_LDADD = smtpd/libcvsmtp.a directory/libcvlookup.a milter/libcvledger.a lib/libcvmail.a lib/libcvtls.a lib/libcvcrypto.a $(CV_ROLE_LIBS) $(CV_MAIL_LIBS) $(SSL_LIBS) \
 	$(CRYPTO_LIBS)
 
@@ -51,7 +51,7 @@ tests_unit_relay_line_test_SOURCES = tests/unit/relay_line_test.c smtpd/relay_li
 tests_unit_relay_line_test_LDADD = $(CV_SMTP_TEST_LIBS) $(CMOCKA_LIBS)
 tests_unit_relay_pool_test_SOURCES = tests/unit/relay_pool_test.c smtpd/relay_pool.c
 tests_unit_relay_pool_test_LDADD = $(CV_SMTP_TEST_LIBS) $(CMOCKA_LIBS)
-tests_unit_relay_work_test_SOURCES = tests/unit/relay_work_test.c smtpd/relay_work.c smtpd/relay_dest.c smtpd/relay_pool.c smtpd/relay_line.c
+tests_unit_relay_work_test_SOURCES = tests/unit/relay_work_test.c smtpd/relay_work.c smtpd/relay_result.c smtpd/relay_dest.c smtpd/relay_pool.c smtpd/relay_line.c
 tests_unit_relay_work_test_LDADD = lib/libcvmail.a lib/libcvcrypto.a lib/libcv.a $(CV_MAIL_LIBS) $(CRYPTO_LIBS) $(CMOCKA_LIBS)
 tests_unit_urgent_rate_test_SOURCES = tests/unit/urgent_rate_test.c smtpd/urgent_rate.c
 tests_unit_urgent_rate_test_LDADD = $(CV_SMTP_TEST_LIBS) $(CMOCKA_LIBS)

@@ -148,6 +148,46 @@ unsigned relay_dest_messages_most(void);
 /* Before the sandbox. */
 void relay_dest_init(const struct conf *c);
 
+/* ---- leased messages, for relay_work.c and relay_result.c alone ---- */
+#define RELAY_SETTLED UINT32_MAX /* in relay_work.at: the queue has forgotten the recipient */
+/* Recipients for one destination, in one transaction. */
+struct relay_part {
+	struct relay_dest *dest; /* held; NULL: there is no way */
+	uint32_t from, n;
+	bool deferred; /* the destination takes no more now */
+};
+/* One leased message. Recipients stand sorted by destination. */
+struct relay_work {
+	struct arena *arena;
+	struct queue_entry entry;
+	struct buf header, body;
+	void *map;
+	size_t map_len;
+	struct slice content; /* the body to send */
+	struct lmtp_rcpt *rcpts;
+	uint32_t *at; /* index in the envelope */
+	bool *told;   /* the queue has its result */
+	uint32_t n;
+	struct relay_part *parts;
+	struct relay_job *jobs;    /* of the parts */
+	struct relay_dest **dests; /* of the recipients, held by the parts */
+	uint32_t n_parts, n_deferred;
+	unsigned open; /* jobs without an end */
+	struct loop_timer *partial;
+	struct queue_call *telling;
+	unsigned tries; /* of the last result */
+	struct relay_work *next;
+};
+/* It asks whether a message was read. */
+bool relay_work_is_watch(const struct relay_work *w);
+
+/* ---- relay_result.c ---- */
+/* Puts results into res, which has room for all: those the queue was not told yet; or, last, all of them, also those to be tried again: what it knows already it
+ * does not mind. Gives how many. */
+uint32_t relay_result_collect(struct relay_work *w, struct queue_rcpt_result *res, bool last);
+/* Whether somebody has an end that the queue was not told. */
+bool relay_result_is_new(const struct relay_work *w);
+
 /* ---- relay_try.c: one job over the hosts and addresses of its destination ---- */
 void relay_try_start(struct relay_dest *d, struct relay_job *j);
 /* Whether the whole text went out, and only the answer is waited for. */

@@ -8,9 +8,7 @@
 #include "lib/err.h"
 #include "lib/log.h"
 #include "lib/role.h"
-#include "milter/ledger_client.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -20,49 +18,17 @@ enum {
 	PARTIAL_MS = 500,      /* how long a result waits for those of other destinations */
 	HANDED_BACK_MS = 5000, /* after a result that could not be kept */
 	RESULT_TRIES = 5,
-	LEDGER_MS = 5000,
 };
-#define SETTLED UINT32_MAX /* in work.at: the queue has forgotten the recipient */
 
-struct work;
 static struct {
-	struct work *works; /* what is leased */
+	struct relay_work *works; /* what is leased */
 	unsigned n;
 } self;
 
-/* Recipients for one destination, in one transaction. */
-struct part {
-	struct relay_dest *dest; /* held; NULL: there is no way */
-	uint32_t from, n;
-	bool deferred; /* the destination takes no more now */
-};
-/* One leased message. Recipients stand sorted by destination. */
-struct work {
-	struct arena *arena;
-	struct queue_entry entry;
-	struct buf header, body;
-	void *map;
-	size_t map_len;
-	struct slice content; /* the body to send */
-	struct lmtp_rcpt *rcpts;
-	uint32_t *at; /* index in the envelope */
-	bool *told;   /* the queue has its result */
-	uint32_t n;
-	struct part *parts;
-	struct relay_job *jobs;    /* of the parts */
-	struct relay_dest **dests; /* of the recipients, held by the parts */
-	uint32_t n_parts, n_deferred;
-	unsigned open; /* jobs without an end */
-	struct loop_timer *partial;
-	struct queue_call *telling;
-	unsigned tries; /* of the last result */
-	struct work *next;
-};
-
 static void
-work_free(struct work *w)
+work_free(struct relay_work *w)
 {
-	struct work **at = &self.works;
+	struct relay_work **at = &self.works;
 
 	while (*at != w)
 		at = &(*at)->next;
@@ -81,6 +47,12 @@ work_free(struct work *w)
 	relay_ask();
 }
 
+bool
+relay_work_is_watch(const struct relay_work *w)
+{
+	return (w->entry.env.flags & ENV_WATCH) != 0;
+}
+
 unsigned
 relay_work_count(void)
 {
@@ -89,173 +61,12 @@ relay_work_count(void)
 
 /* ---- results ---- */
 
-static void
-log_rcpt(const struct work *w, const struct lmtp_rcpt *x)
-{
-	struct log_line l;
-	char qid[QID_LEN + 1];
-
-	delivery_id_qid(&w->entry.id, qid);
-	log_begin(&l, x->result == LMTP_DELIVERED ? LOG_LVL_INFO : LOG_LVL_WARN, "relay");
-	log_str(&l, "qid", qid);
-	log_str(&l, "to", x->address);
-	log_u64(&l, "code", x->code);
-	log_str(&l, "host", x->mta);
-	log_str(&l, "text", x->text);
-	log_u64(&l, "attempt", w->entry.attempt + 1);
-	log_end(&l);
-}
-
-/* It asks whether a message was read. */
-static bool
-is_watch(const struct work *w)
-{
-	return (w->entry.env.flags & ENV_WATCH) != 0;
-}
-
-static enum queue_result
-result_of(const struct work *w, const struct lmtp_rcpt *x, uint32_t i)
-{
-	bool smtp = w->dests[i] == NULL || w->dests[i]->route->way != RELAY_LMTP;
-
-	switch (x->result) {
-	case LMTP_DELIVERED:
-		return !smtp || is_watch(w) ? QUEUE_DELIVERED
-		       : x->dsn_passed      ? QUEUE_RELAYED
-					    : QUEUE_PASSED;
-	case LMTP_REFUSED:
-		return QUEUE_REFUSED;
-	default:
-		return QUEUE_RETRY;
-	}
-}
-
-/* "550 5.1.1 Text", as the server said it; what it did not say has no code. */
-static const char *
-why_of(const struct work *w, const struct lmtp_rcpt *x)
-{
-	const char *why =
-	    x->code == 0 ? x->text : arena_printf(w->arena, "%u %s", x->code, x->text);
-
-	return why == NULL ? x->text : why;
-}
-
-static void
-on_recorded(void *arg, int err, uint64_t seq)
-{
-	(void)arg, (void)seq;
-	/* this log has each result with its queue id all the same; a site without our milter has no audit log */
-	if (err != 0)
-		log_msg(LOG_LVL_DEBUG, "delivery_not_recorded", "%s", err_name(err));
-}
-
-/* The next server is another's store, which keeps no copies of what was sent: the mail itself went out, so nobody is told of that. */
-static bool
-keeps_no_copy(const struct work *w, const struct lmtp_rcpt *x)
-{
-	return (w->entry.env.flags & ENV_SENT) && x->code == 0 &&
-	       strcmp(x->text, LMTP_NO_SENT) == 0;
-}
-
-/* What an end is called in the audit log. */
-static const char *
-end_name(const struct work *w, const struct lmtp_rcpt *x)
-{
-	if (is_watch(w))
-		return x->result == LMTP_REFUSED ? "unread" : x->code == 0 ? "unknown" : "read";
-	return keeps_no_copy(w, x)                ? "none"
-	       : x->result != LMTP_DELIVERED      ? "refused"
-	       : (w->entry.env.flags & ENV_JUDGE) ? "judged"
-	       : (w->entry.env.flags & ENV_SENT)  ? "filed"
-						  : "delivered";
-}
-
-/* The audit log hears what became of recipients for good: congvu trace. */
-static void
-record(const struct work *w, const struct ledger_rcpt *rcpts, size_t n)
-{
-	char qid[QID_LEN + 1];
-
-	delivery_id_qid(&w->entry.id, qid);
-	/* what watches a mail speaks of that one */
-	if (is_watch(w))
-		snprintf(qid, sizeof(qid), "%.*s", QID_LEN, w->entry.env.envid);
-	struct ledger_outcome o = {.qid = qid,
-	    .enhanced = "",
-	    .text = "",
-	    .from = w->entry.env.from,
-	    .login = w->entry.env.login,
-	    .client_ip = w->entry.env.client_ip,
-	    .later = true,
-	    .rcpts = rcpts,
-	    .n_rcpts = n};
-	int err = n == 0 ? 0 : ledger_outcome(relay.ledger, &o, LEDGER_MS, on_recorded, NULL, NULL);
-	if (err != 0)
-		on_recorded(NULL, err, 0);
-}
-
-/* P32: security and syslog hear of an urgent document that nobody opened in time, beside the mail to its sender (queue_watch.c). */
-static void
-alert_unread(const struct work *w, const struct ledger_rcpt *rcpts, size_t n)
-{
-	char qid[QID_LEN + 1];
-
-	snprintf(qid, sizeof(qid), "%.*s", QID_LEN, w->entry.env.envid);
-	for (size_t i = 0; is_watch(w) && i < n; i++) {
-		struct ledger_alert a = {.rule = "P32",
-		    .qid = qid,
-		    .login = w->entry.env.login,
-		    .client_ip = w->entry.env.client_ip,
-		    .address = rcpts[i].address};
-
-		if (strcmp(rcpts[i].result, "unread") == 0 &&
-		    ledger_alert(relay.ledger, &a, LEDGER_MS, on_recorded, NULL, NULL) != 0)
-			on_recorded(NULL, ERR_TEMP, 0);
-	}
-}
-
-/* Puts results into res: those the queue was not told yet; or, last, all of them, also those to be tried again: what it knows already
- * it does not mind. */
-static uint32_t
-collect(struct work *w, struct queue_rcpt_result *res, bool last)
-{
-	struct ledger_rcpt *ends = arena_calloc(w->arena, w->n + 1, sizeof(*ends));
-	uint32_t n = 0, n_ends = 0;
-
-	for (uint32_t i = 0; i < w->n; i++) {
-		struct lmtp_rcpt *x = &w->rcpts[i];
-		if (x->result == LMTP_REFUSED && keeps_no_copy(w, x))
-			x->result = LMTP_DELIVERED;
-		bool is_end = x->result == LMTP_DELIVERED || x->result == LMTP_REFUSED;
-		if (x->result == 0 || (!last && (w->told[i] || !is_end)) || w->at[i] == SETTLED)
-			continue;
-		if (!w->told[i]) {
-			log_rcpt(w, x);
-			relay.deliveries += x->result == LMTP_DELIVERED;
-			relay.failures += x->result != LMTP_DELIVERED;
-			if (is_end && ends != NULL)
-				ends[n_ends++] =
-				    (struct ledger_rcpt){x->address, end_name(w, x), why_of(w, x)};
-		}
-		w->told[i] = true;
-		res[n++] = (struct queue_rcpt_result){.index = w->at[i],
-		    .result = result_of(w, x, i),
-		    .why = why_of(w, x),
-		    .mta = x->mta};
-	}
-	record(w, ends, n_ends);
-	alert_unread(w, ends, n_ends);
-	role_stat_set(0, relay.deliveries);
-	role_stat_set(1, relay.failures);
-	return n;
-}
-
-static void report(struct work *w);
+static void report(struct relay_work *w);
 
 static void
 on_result_kept(void *arg, int err)
 {
-	struct work *w = arg;
+	struct relay_work *w = arg;
 	bool lost = err == ERR_CLOSED || err == ERR_TEMP || err == ERR_TIMEOUT;
 
 	w->telling = NULL;
@@ -273,14 +84,14 @@ on_result_kept(void *arg, int err)
 }
 
 static void
-report(struct work *w)
+report(struct relay_work *w)
 {
 	struct queue_rcpt_result *res = arena_calloc(w->arena, w->n + 1, sizeof(*res));
 
 	queue_call_cancel(w->telling);
 	w->telling = NULL;
 	if (res != NULL) {
-		uint32_t n = collect(w, res, true);
+		uint32_t n = relay_result_collect(w, res, true);
 		w->telling = queue_result(relay.queue, &w->entry.id, res, n, on_result_kept, w);
 	}
 	if (w->telling == NULL)
@@ -290,32 +101,22 @@ report(struct work *w)
 static void
 on_partial_kept(void *arg, int err)
 {
-	struct work *w = arg;
+	struct relay_work *w = arg;
 
 	w->telling = NULL;
 	if (err != 0)
 		log_msg(LOG_LVL_WARN, "result_not_kept", "%s", err_name(err));
 }
 
-static bool start_deferred(struct work *w);
-static void end_work(struct work *w);
-
-static bool
-has_news(const struct work *w)
-{
-	for (uint32_t i = 0; i < w->n; i++)
-		if (!w->told[i] &&
-		    (w->rcpts[i].result == LMTP_DELIVERED || w->rcpts[i].result == LMTP_REFUSED))
-			return true;
-	return false;
-}
+static bool start_deferred(struct relay_work *w);
+static void end_work(struct relay_work *w);
 
 /* What some destinations said becomes durable while others still keep us waiting: should this process end meanwhile, nobody gets
  * the message twice for their sake. Those that took no more are asked again. */
 static void
 on_partial(void *arg)
 {
-	struct work *w = arg;
+	struct relay_work *w = arg;
 
 	if (w->n_deferred > 0) {
 		/* what begins may fail at once, and with it all that was under way */
@@ -325,14 +126,14 @@ on_partial(void *arg)
 		}
 		loop_timer_set(w->partial, PARTIAL_MS);
 	}
-	if (!has_news(w))
+	if (!relay_result_is_new(w))
 		return;
 	struct queue_rcpt_result *res = arena_calloc(w->arena, w->n + 1, sizeof(*res));
 	if (w->telling != NULL || res == NULL) {
 		loop_timer_set(w->partial, PARTIAL_MS);
 		return;
 	}
-	uint32_t n = collect(w, res, false);
+	uint32_t n = relay_result_collect(w, res, false);
 	if (n > 0)
 		w->telling = queue_partial(relay.queue, &w->entry.id, res, n, on_partial_kept, w);
 }
@@ -340,7 +141,7 @@ on_partial(void *arg)
 /* ---- the end ---- */
 
 static void
-park(struct work *w)
+park(struct relay_work *w)
 {
 	uint32_t i = 0;
 
@@ -350,12 +151,12 @@ park(struct work *w)
 	work_free(w);
 }
 
-static void settle_rest(struct work *w);
+static void settle_rest(struct relay_work *w);
 
 static void
 on_rest_kept(void *arg, int err)
 {
-	struct work *w = arg;
+	struct relay_work *w = arg;
 	bool lost = err == ERR_CLOSED || err == ERR_TEMP || err == ERR_TIMEOUT;
 
 	w->telling = NULL;
@@ -372,10 +173,10 @@ on_rest_kept(void *arg, int err)
 
 /* All that could be begun has its end; the rest waits for its destinations in the queue, which knows the results before. */
 static void
-settle_rest(struct work *w)
+settle_rest(struct relay_work *w)
 {
 	struct queue_rcpt_result *res = arena_calloc(w->arena, w->n + 1, sizeof(*res));
-	uint32_t n = res == NULL ? 0 : collect(w, res, true);
+	uint32_t n = res == NULL ? 0 : relay_result_collect(w, res, true);
 
 	queue_call_cancel(w->telling);
 	w->telling = NULL;
@@ -390,7 +191,7 @@ settle_rest(struct work *w)
 }
 
 static bool
-has_failed(const struct work *w)
+has_failed(const struct relay_work *w)
 {
 	for (uint32_t i = 0; i < w->n; i++)
 		if (w->rcpts[i].result == LMTP_RETRY)
@@ -399,7 +200,7 @@ has_failed(const struct work *w)
 }
 
 static void
-end_work(struct work *w)
+end_work(struct relay_work *w)
 {
 	loop_timer_stop(w->partial);
 	if (w->n_deferred > 0 && !has_failed(w)) {
@@ -418,7 +219,7 @@ end_work(struct work *w)
 }
 
 static void
-job_closed(struct work *w)
+job_closed(struct relay_work *w)
 {
 	if (--w->open > 0) {
 		if (!loop_timer_is_set(w->partial))
@@ -454,7 +255,7 @@ on_job(struct relay_job *j)
 static void
 on_shed(struct relay_job *j)
 {
-	struct work *w = j->arg;
+	struct relay_work *w = j->arg;
 
 	w->parts[j - w->jobs].deferred = true;
 	w->n_deferred++;
@@ -463,7 +264,7 @@ on_shed(struct relay_job *j)
 
 /* RFC 6531 3.6: SMTPUTF8 only where addresses or header fields need it, whatever the client declared. */
 static bool
-needs_utf8(const struct work *w, uint32_t from, uint32_t n)
+needs_utf8(const struct relay_work *w, uint32_t from, uint32_t n)
 {
 	bool needs =
 	    !slice_is_ascii(buf_slice(&w->header)) || !slice_is_ascii(slice_str(w->entry.env.from));
@@ -475,22 +276,22 @@ needs_utf8(const struct work *w, uint32_t from, uint32_t n)
 
 /* It goes through smtpd-session again, whole: what comes of it there is one transaction under one id. */
 static bool
-is_judged(const struct work *w)
+is_judged(const struct relay_work *w)
 {
 	return (w->entry.env.flags & ENV_JUDGE) != 0;
 }
 
 static bool
-goes_first(const struct work *w)
+goes_first(const struct relay_work *w)
 {
 	return w->entry.hurry || (w->entry.env.flags & ENV_URGENT);
 }
 
 static void
-start_part(struct work *w, uint32_t i)
+start_part(struct relay_work *w, uint32_t i)
 {
 	char hex[2 * DELIVERY_ID_LEN + 1];
-	struct part *p = &w->parts[i];
+	struct relay_part *p = &w->parts[i];
 	struct relay_job *j = &w->jobs[i];
 	const struct envelope *e = &w->entry.env;
 
@@ -505,7 +306,7 @@ start_part(struct work *w, uint32_t i)
 		.id_hex = arena_strdup(w->arena, hex),
 		.ret = e->ret,
 		.envid = e->envid,
-		.seen_id = is_watch(w) ? e->envid : NULL,
+		.seen_id = relay_work_is_watch(w) ? e->envid : NULL,
 		.judge_login = is_judged(w) ? e->login : NULL,
 		.judge_ip = e->client_ip,
 		.judge_release = w->entry.release,
@@ -528,7 +329,7 @@ start_part(struct work *w, uint32_t i)
 
 /* Begins what the destinations take. Gives whether anything is under way. */
 static bool
-start_deferred(struct work *w)
+start_deferred(struct relay_work *w)
 {
 	/* an end from within must not be the last one */
 	w->open++;
@@ -543,18 +344,18 @@ start_deferred(struct work *w)
 
 /* The place that was kept for it, once for each destination, is given or free. */
 static void
-came(const struct work *w, uint32_t i)
+came(const struct relay_work *w, uint32_t i)
 {
 	if (w->parts[i].dest != NULL && (i == 0 || w->parts[i - 1].dest != w->parts[i].dest))
 		relay_dest_came(w->parts[i].dest);
 }
 
 static void
-start_parts(struct work *w)
+start_parts(struct relay_work *w)
 {
 	w->open = 1;
 	for (uint32_t i = 0; i < w->n_parts; i++) {
-		struct part *p = &w->parts[i];
+		struct relay_part *p = &w->parts[i];
 		came(w, i);
 		p->deferred = p->dest != NULL && !relay_dest_takes(p->dest, goes_first(w));
 		w->n_deferred += p->deferred;
@@ -566,11 +367,11 @@ start_parts(struct work *w)
 
 /* How many recipients of a destination go in one transaction. */
 static uint32_t
-most_in_one(const struct work *w, const struct relay_dest *d)
+most_in_one(const struct relay_work *w, const struct relay_dest *d)
 {
 	if (is_judged(w))
 		return w->n;
-	if (is_watch(w))
+	if (relay_work_is_watch(w))
 		return 1;
 	return d != NULL && d->route->way != RELAY_LMTP
 		   ? (uint32_t)conf_int(role_conf(), "relay_recipients")
@@ -578,7 +379,7 @@ most_in_one(const struct work *w, const struct relay_dest *d)
 }
 
 static void
-make_parts(struct work *w)
+make_parts(struct relay_work *w)
 {
 	for (uint32_t from = 0, n; from < w->n; from += n) {
 		struct relay_dest *d = w->dests[from];
@@ -587,12 +388,12 @@ make_parts(struct work *w)
 		for (n = 1; from + n < w->n && n < most && w->dests[from + n] == d;)
 			n++;
 		relay_dest_hold(d);
-		w->parts[w->n_parts++] = (struct part){.dest = d, .from = from, .n = n};
+		w->parts[w->n_parts++] = (struct relay_part){.dest = d, .from = from, .n = n};
 	}
 }
 
 static int
-place(struct work *w)
+place(struct relay_work *w)
 {
 	const struct envelope *e = &w->entry.env;
 	struct placed *p = arena_calloc(w->arena, e->n_rcpts + 1, sizeof(*p));
@@ -626,7 +427,7 @@ place(struct work *w)
 
 /* Whether none of its destinations takes it now; it is parked then, before anybody reads its text. */
 static bool
-parked_at_once(struct work *w)
+parked_at_once(struct relay_work *w)
 {
 	for (uint32_t i = 0; i < w->n_parts; i++)
 		if (w->parts[i].dest == NULL || relay_dest_takes(w->parts[i].dest, goes_first(w)))
@@ -641,7 +442,7 @@ parked_at_once(struct work *w)
 }
 
 static int
-take_body(struct work *w, const struct queue_body *b)
+take_body(struct relay_work *w, const struct queue_body *b)
 {
 	if (buf_append_slice(&w->header, b->header) != 0)
 		return ERR_NOMEM;
@@ -663,7 +464,7 @@ take_body(struct work *w, const struct queue_body *b)
 
 /* Without results all of it is tried again later. */
 static void
-give_up(struct work *w, int err)
+give_up(struct relay_work *w, int err)
 {
 	log_msg(LOG_LVL_ERROR, "relay_body", "%s", err_name(err));
 	w->n = 0;
@@ -673,7 +474,7 @@ give_up(struct work *w, int err)
 static void
 on_body(void *arg, int err, const struct queue_body *b)
 {
-	struct work *w = arg;
+	struct relay_work *w = arg;
 
 	if (err == 0)
 		err = take_body(w, b);
@@ -688,7 +489,7 @@ on_body(void *arg, int err, const struct queue_body *b)
 void
 relay_work_begin(struct arena *a, const struct queue_entry *e)
 {
-	struct work *w = xcalloc(1, sizeof(*w));
+	struct relay_work *w = xcalloc(1, sizeof(*w));
 	int err;
 
 	w->arena = a;
@@ -705,10 +506,10 @@ relay_work_begin(struct arena *a, const struct queue_entry *e)
 		on_body(w, ERR_TEMP, NULL);
 }
 
-static struct work *
+static struct relay_work *
 find_work(const struct delivery_id *id)
 {
-	struct work *w = self.works;
+	struct relay_work *w = self.works;
 
 	while (w != NULL && memcmp(w->entry.id.b, id->b, DELIVERY_ID_LEN) != 0)
 		w = w->next;
@@ -717,20 +518,20 @@ find_work(const struct delivery_id *id)
 
 /* Leased to us again: what was settled stands no longer in the envelope, and the others may have another place. */
 static void
-readopt(struct work *w, const struct envelope *e)
+readopt(struct relay_work *w, const struct envelope *e)
 {
 	for (uint32_t i = 0; i < w->n; i++) {
 		uint32_t at = 0;
 		while (at < e->n_rcpts && strcmp(e->rcpts[at].address, w->rcpts[i].address) != 0)
 			at++;
-		w->at[i] = at < e->n_rcpts ? at : SETTLED;
+		w->at[i] = at < e->n_rcpts ? at : RELAY_SETTLED;
 	}
 }
 
 bool
 relay_work_readopt(const struct queue_entry *e)
 {
-	struct work *w = find_work(&e->id);
+	struct relay_work *w = find_work(&e->id);
 
 	if (w != NULL)
 		readopt(w, &e->env);
