@@ -65,7 +65,11 @@ class Slapd:
         self.run("stop")
 
     def pause(self, on):
-        os.kill(int((self.dir / "slapd.pid").read_text()), signal.SIGSTOP if on else signal.SIGCONT)
+        pid = int((self.dir / "slapd.pid").read_text())
+        os.kill(pid, signal.SIGSTOP if on else signal.SIGCONT)
+        # a thread that runs may answer somebody before it stops
+        while on and any(t.read_text().rsplit(")", 1)[1].split()[0] not in "Tt" for t in pathlib.Path("/proc/%d/task" % pid).glob("*/stat")):
+            time.sleep(0.01)
 
     def as_hr(self, tool, *args, data=None, check=True):
         r = subprocess.run([tool, "-x", "-H", self.uri, "-D", "cn=hr,ou=services," + self.base, "-y", self.dir / "hr.password",
