@@ -227,12 +227,15 @@ agency_show(struct ctl *c, struct ctl_dir *d, const struct args *a)
 	const struct dir_entry *e;
 	struct json *j;
 	char *why = NULL, parent[64], count[24];
+	size_t below = 0;
 	int err = dir_admin_agency_show(d->admin, a->code, &v, &why), rc = 0;
 
 	if (err != 0)
 		return ctl_dir_fail(c, a->code, err, why);
 	e = &v.agency->entries[0];
 	parent_of(e, parent);
+	for (size_t i = 0; i < v.below->n_entries; i++) /* itself is there until it is closed */
+		below += strcmp(v.below->entries[i].dn_norm, e->dn_norm) != 0;
 	if (c->json) {
 		j = json_obj_new();
 		json_set_str(j, "code", ctl_value(e, "vnAgencyCode"));
@@ -247,7 +250,7 @@ agency_show(struct ctl *c, struct ctl_dir *d, const struct args *a)
 		json_set_take(j, "posts", column_json(v.posts, "vnPositionCode"));
 		json_set_take(j, "groups", column_json(v.groups, "cn"));
 		json_set_int(j, "people", (int64_t)v.people->n_entries);
-		json_set_int(j, "agencies_below", (int64_t)v.below->n_entries - 1);
+		json_set_int(j, "agencies_below", (int64_t)below);
 		rc = ctl_json_take(j, 0);
 	} else {
 		print_column(ctl_value(e, "vnAgencyCode"), v.agency, "vnAgencyAbbrev", "ou");

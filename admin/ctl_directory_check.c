@@ -121,6 +121,8 @@ directory_check(struct ctl *c, int argc, char **argv)
 	struct tree t = {0};
 	struct tree_check x = {.k = &k, .t = &t};
 	struct ctl_dir of = {NULL};
+	bool all = false;
+	char *why = NULL;
 	int rc = ctl_options(c, options, &argc, argv);
 
 	if (rc != 0)
@@ -136,13 +138,24 @@ directory_check(struct ctl *c, int argc, char **argv)
 		goto out;
 	}
 	memset(told, 0, sizeof(told));
+	of.admin = dir_admin_new(c->conf, of.dir);
+	rc = dir_admin_sees_all(of.admin, &all, &why);
+	if (rc != 0) {
+		rc = ctl_dir_fail(c, conf_str(c->conf, "ldap_base"), rc, why);
+		tree_done(&t);
+		ctl_dir_close(&of);
+		return rc;
+	}
 	if (repair) {
-		of.admin = dir_admin_new(c->conf, of.dir);
 		of.as = xstrdup(bind_dn == NULL ? conf_str(c->conf, "admin_bind_dn") : bind_dn);
 		ctl_change_journal(c, &of);
 		x.repair = of.admin;
 	}
 	k.findings = json_arr_new();
+	if (!all)
+		finding(&k, WARN, "account", "%s",
+		    _("this account does not see all of the directory (ou=officers): what is told "
+		      "as missing may be there; check as central HR (admin_bind_dn)"));
 	tree_check_links(&x);
 	tree_check_names(&x);
 	tree_check_dates(&x);

@@ -116,7 +116,8 @@ check_assignment(struct tree_check *x, const struct dir_entry *e, struct slice v
 		tree_tell(x, WARN, "no-post", e,
 		    _("the assignment \"%s\" is to a post that is not there: congvu post create"),
 		    text);
-	if (a.to.len > 0 && assignment_time(a.to) <= assignment_time(a.from))
+	/* begun and ended in one second is what congvu writes */
+	if (a.to.len > 0 && assignment_time(a.to) < assignment_time(a.from))
 		tree_tell(x, WARN, "assignment", e,
 		    _("the assignment \"%s\" ends before it begins"), text);
 }
@@ -244,7 +245,8 @@ check_delegation(struct tree_check *x, const struct dir_entry *e)
 		      "given"));
 	if (from.len == 0)
 		tree_tell(x, WARN, "no-date", e, _("a delegation without beginning (vnValidFrom)"));
-	else if (to.len > 0 && assignment_time(to) <= assignment_time(from))
+	else if (to.len > 0 && assignment_time(to) <= assignment_time(from) &&
+		 tree_is_active(e)) /* a closed one was revoked before its first day */
 		tree_tell(x, WARN, "no-date", e, _("a delegation that ends before it begins"));
 }
 

@@ -89,6 +89,12 @@ claims_judge(struct tree_check *x, const struct claims *c, size_t from, size_t t
 			    _("%s was the address of %s less than ten years ago: give another "
 			      "one"),
 			    k->key, k->e->dn);
+		else if (strcmp(what, "abbrev-doubled") == 0)
+			tree_tell(x, WARN, what, first->e,
+			    _("%s is the abbreviation of %s too, and their people look alike: "
+			      "congvu agency rename --abbrev"),
+			    (const char *)dir_entry_value(first->e, "vnAgencyAbbrev").ptr,
+			    k->e->dn);
 		else
 			tree_tell(x, BAD, what, first->e,
 			    _("%s belongs to %s too: take it away from one of them"), k->key,
@@ -130,7 +136,7 @@ check_aliases(struct tree_check *x, const struct dir_entry *e)
 static void
 check_addresses(struct tree_check *x)
 {
-	struct claims addresses = {0}, logins = {0};
+	struct claims addresses = {0}, logins = {0}, abbrevs = {0};
 
 	for (int p = 0; p < TREE_PARTS; p++)
 		for (size_t i = 0; i < tree_count(x->t, (enum tree_part)p); i++) {
@@ -140,6 +146,8 @@ check_addresses(struct tree_check *x)
 			claims_of(&addresses, e, "vnMailAlias", false, x->t->now);
 			claims_of(&addresses, e, "vnAddressHistory", true, x->t->now);
 			check_aliases(x, e);
+			if (p == TREE_AGENCIES && tree_is_active(e))
+				claims_of(&abbrevs, e, "vnAgencyAbbrev", false, x->t->now);
 			/* a login name that looks like an address: nobody else's */
 			if (p == TREE_PEOPLE && slice_index(dir_entry_value(e, "uid"), '@') >= 0)
 				claims_of(&addresses, e, "uid", false, x->t->now);
@@ -152,6 +160,7 @@ check_addresses(struct tree_check *x)
 		}
 	claims_check(x, &addresses, "address-doubled");
 	claims_check(x, &logins, "login-doubled");
+	claims_check(x, &abbrevs, "abbrev-doubled");
 }
 
 /* ---- folded texts and names shown ---- */

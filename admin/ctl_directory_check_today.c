@@ -246,11 +246,27 @@ names_append(const struct tree *t, const struct dir_entry *e, const char *attr, 
 	}
 }
 
+/* Whether the mailbox is held by posts alone, and these are closed. */
+static bool
+all_are_closed(const struct tree *t, const struct dir_entry *e)
+{
+	const struct dir_attr *a = dir_entry_attr(e, "vnHolder");
+
+	for (size_t i = 0; a != NULL && i < a->n_values; i++) {
+		const struct tree_row *row = tree_by_dn(t, (const char *)a->values[i].ptr);
+
+		if (row == NULL || row->part != TREE_POSTS || tree_is_active(row->e))
+			return false;
+	}
+	return a != NULL && dir_entry_attr(e, "vnDelegate") == NULL &&
+	       dir_entry_attr(e, "vnReader") == NULL;
+}
+
 static void
 check_mailbox(struct tree_check *x, const struct today *d, const struct dir_entry *e, bool is_read)
 {
 	static const char *const roster[] = {"vnHolder", "vnDelegate", "vnReader"};
-	bool named = false;
+	bool named = false, ended;
 	struct buf names;
 
 	for (size_t i = 0; i < 3; i++) {
@@ -261,16 +277,26 @@ check_mailbox(struct tree_check *x, const struct today *d, const struct dir_entr
 		return;
 	if (!named) {
 		tree_tell(x, WARN, "unheld", e,
-		    _("nobody holds or reads this mailbox: set vnHolder to a post or a person"));
+		    _("nobody holds or reads this mailbox: congvu delegate grant, or set vnHolder "
+		      "to "
+		      "a post or a person"));
 		return;
 	}
 	buf_init(&names, 4096);
 	for (size_t i = 0; i < 3; i++)
 		names_append(d->t, e, roster[i], &names);
-	tree_tell(x, WARN, "unheld-today", e,
-	    _("its mail is taken, and today nobody reads it: nobody is behind %s: congvu post "
-	      "assign"),
-	    names.len == 0 ? "-" : buf_cstr(&names));
+	ended = all_are_closed(d->t, e);
+	if (ended)
+		tree_tell(x, WARN, "unheld-today", e,
+		    _("its mail is taken, and nobody reads it: %s is closed: congvu post close, "
+		      "given again, closes the mailbox too"),
+		    names.len == 0 ? "-" : buf_cstr(&names));
+	else
+		tree_tell(x, WARN, "unheld-today", e,
+		    _("its mail is taken, and today nobody reads it: nobody is behind %s: congvu "
+		      "post "
+		      "assign"),
+		    names.len == 0 ? "-" : buf_cstr(&names));
 	buf_done(&names);
 }
 

@@ -6,6 +6,7 @@
 #include "directory/dir_dump.h"
 
 #include "lib/err.h"
+#include "lib/log.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -77,9 +78,19 @@ export_run(struct ctl *c, struct ctl_dir *d, const struct args *a)
 	size_t skipped = 0;
 	char *why = NULL;
 	struct buf text;
-	int rc = 0, err = dir_admin_export(d->admin, &r, &skipped, &why);
+	bool all = false;
+	int rc = 0, err = dir_admin_sees_all(d->admin, &all, &why);
 
 	buf_init(&text, DUMP_BYTES_MAX);
+	/* a file of a part, brought in again by who may write all, would take the rest away */
+	if (err == 0 && !all) {
+		err = ERR_DENIED;
+		why = xstrdup(_("this account does not see all of the directory (ou=officers): "
+				"central HR exports (admin_bind_dn); a tree without that branch "
+				"needs congvu directory upgrade"));
+	}
+	if (err == 0)
+		err = dir_admin_export(d->admin, &r, &skipped, &why);
 	if (err == 0)
 		err = dump_write(r, a->kind, &text);
 	if (err != 0)

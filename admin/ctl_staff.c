@@ -201,6 +201,17 @@ hire_many(struct ctl *c, struct ctl_dir *d, const struct args *a)
 
 /* ---- list and show ---- */
 
+/* By which the entry is as it is: each change adds its own behind those before. */
+static const char *
+last_decision(const struct dir_entry *e)
+{
+	const struct dir_attr *at = dir_entry_attr(e, "vnDecisionRef");
+	const char *text =
+	    at == NULL || at->n_values == 0 ? NULL : dir_value_text(at->values[at->n_values - 1]);
+
+	return text == NULL ? "" : text;
+}
+
 static struct json *
 staff_json(const struct dir_entry *e)
 {
@@ -208,11 +219,12 @@ staff_json(const struct dir_entry *e)
 		const char *key, *attr;
 	} table[] = {{"id", "vnStaffId"}, {"uid", "uid"}, {"mail", "mail"}, {"name", "cn"},
 	    {"display_name", "displayName"}, {"agency", "vnAgencyRef"}, {"title", "title"},
-	    {"role", "vnRole"}, {"status", "vnStatus"}, {"decision", "vnDecisionRef"}};
+	    {"role", "vnRole"}, {"status", "vnStatus"}};
 	struct json *j = json_obj_new();
 
 	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++)
 		json_set_str(j, table[i].key, ctl_value(e, table[i].attr));
+	json_set_str(j, "decision", last_decision(e));
 	return j;
 }
 
@@ -380,9 +392,10 @@ show_print(const struct dir_entry *e, const struct dir_result *held, bool all)
 	printf("%s  ", ctl_value(e, "vnStaffId"));
 	print_shown(ctl_value(e, "displayName"));
 	for (size_t i = 0; i < sizeof(shown) / sizeof(shown[0]); i++)
-		print_labelled(_(shown[i].label), strcmp(shown[i].attr, "vnStatus") == 0
-						      ? ctl_status_word(e)
-						      : ctl_value(e, shown[i].attr));
+		print_labelled(_(shown[i].label),
+		    strcmp(shown[i].attr, "vnStatus") == 0        ? ctl_status_word(e)
+		    : strcmp(shown[i].attr, "vnDecisionRef") == 0 ? last_decision(e)
+								  : ctl_value(e, shown[i].attr));
 	if (*ctl_value(e, "vnReadUntil") != '\0')
 		print_labelled(_("reads until"), ctl_until(ctl_value(e, "vnReadUntil")));
 	assignments_print(e, all);

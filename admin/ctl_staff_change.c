@@ -40,7 +40,7 @@ static const struct {
 	const char *what, *label;
 } effect_labels[] = {{"post", N_("post")}, {"mailbox", N_("mailbox")}, {"group", N_("group")},
     {"delegation-given", N_("delegation to")}, {"delegation-taken", N_("delegation from")},
-    {"officer", N_("officer's account")}};
+    {"officer", N_("officer's account")}, {"reading", N_("reading the own mail")}};
 
 static struct buf *
 comma(struct buf *b)
@@ -100,6 +100,16 @@ print_effects(const struct json *effects, const char *verb)
 	ctl_table_print_take(t);
 }
 
+/* Until when who has left still reads the own mail; "": not at all. */
+static const char *
+reads_until(const struct json *effects)
+{
+	for (size_t i = 0; i < json_len(effects); i++)
+		if (strcmp(json_cstr(json_get(json_at(effects, i), "what")), "reading") == 0)
+			return json_cstr(json_get(json_at(effects, i), "until"));
+	return "";
+}
+
 static struct json *
 effects_json(const struct json *effects)
 {
@@ -133,7 +143,7 @@ int
 ctl_staff_change(struct ctl *c, struct ctl_dir *d, const struct staff_change_args *a)
 {
 	const char *decision = a->change->decision == NULL ? "" : a->change->decision;
-	bool transfer = strcmp(a->verb, "transfer") == 0;
+	bool transfer = strcmp(a->verb, "transfer") == 0, leave = strcmp(a->verb, "leave") == 0;
 	enum change result = CHANGE_NONE;
 	struct json *j;
 	char *why = NULL;
@@ -147,8 +157,12 @@ ctl_staff_change(struct ctl *c, struct ctl_dir *d, const struct staff_change_arg
 		tell_certificates(c, d, a->who, j);
 	if (err == 0)
 		json_set_take(j, "effects", effects_json(dir_admin_effects(d->admin)));
+	if (err == 0 && leave)
+		json_set_str(j, "read_until", reads_until(dir_admin_effects(d->admin)));
 	rc = ctl_change_told(c, a->change, d, a->who, err, result, why, j);
 	if (rc == 0 && !c->json)
 		print_effects(dir_admin_effects(d->admin), a->verb);
+	if (rc == 0 && !c->json && leave && *reads_until(dir_admin_effects(d->admin)) == '\0')
+		printf("%s\n", _("  the own mail is not read any more"));
 	return rc;
 }

@@ -139,7 +139,8 @@ int dir_admin_return(struct dir_admin *a, const char *who, const char *agency, c
 int dir_admin_freeze(struct dir_admin *a, const char *who, bool freeze, const char *decision,
     enum change *change_out, char **why_out);
 /* For good: sign-in, sessions, addresses, assignments, posts, delegations, places in groups and mailboxes end. The entry and its id stay. The own mail may be
- * read until the last day of read_until ("2026-11-30"), and nothing else be done; NULL: as leave_read_days has it, and for who has left as it is; "": not at all.
+ * read until the last day of read_until ("2026-11-30"), and nothing else be done; NULL: as leave_read_days has it (who is frozen: not at all), and for who has left as it is; "": not at all.
+ * While it is read dir_admin_effects has "reading" with its end.
  * Of who has left already it changes that day; a nearer one ends the sessions. */
 int dir_admin_leave(struct dir_admin *a, const char *who, const char *read_until,
     const char *decision, enum change *change_out, char **why_out);
@@ -285,6 +286,8 @@ int dir_admin_cert_set(struct dir_admin *a, const struct cert_holder *h, struct 
     const char *decision, enum change *change_out, char **why_out);
 
 /* ---- the directory as a whole ---- */
+/* Whether the account sees all there is, as central HR's does, and not the part that is an officer's, or everybody's. */
+int dir_admin_sees_all(struct dir_admin *a, bool *out, char **why_out);
 /* All of it but passwords, service accounts, the password policy, app passwords and officers, sorted as dir_dump.h has it. skipped_out: how many app
  * passwords and officers there are. */
 int dir_admin_export(

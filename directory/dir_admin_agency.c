@@ -12,6 +12,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 static const char *const agency_attrs[] = {"vnAgencyCode", "ou", "vnAgencyAbbrev", "vnAgencyKind",
     "mail", "vnStatus", "vnDecisionRef", "vnValidFrom", NULL};
@@ -41,6 +42,28 @@ check(const struct agency_add *p, char **why_out)
 	return err;
 }
 
+int
+admin_abbrev_check(struct dir_admin *a, const char *code, const char *abbrev, char **why_out)
+{
+	struct dir_result *r = NULL;
+	int err = admin_check_text("the abbreviation", abbrev, 40, why_out);
+
+	if (err == 0 && abbrev[strcspn(abbrev, " \t")] != '\0')
+		err = admin_fail(
+		    why_out, ERR_SYNTAX, "the abbreviation must have no blanks, such as SKHCN");
+	if (err == 0)
+		err = admin_find(a, "(&(objectClass=vnAgency)(vnAgencyAbbrev=%s))", abbrev,
+		    agency_attrs, 0, &r, why_out);
+	for (size_t i = 0; err == 0 && i < r->n_entries; i++)
+		if (!admin_is_over(&r->entries[i]) &&
+		    strcasecmp(admin_value(&r->entries[i], "vnAgencyCode"), code) != 0)
+			err = admin_fail(why_out, ERR_EXISTS,
+			    "the agency %s has the abbreviation %s already",
+			    admin_value(&r->entries[i], "vnAgencyCode"), abbrev);
+	dir_result_free(r);
+	return err;
+}
+
 static int
 unit_add(struct dir_admin *a, const struct agency_add *p, char **why_out)
 {
@@ -51,6 +74,8 @@ unit_add(struct dir_admin *a, const struct agency_add *p, char **why_out)
 
 	if (p->parent != NULL)
 		err = admin_agency_open(a, p->parent, &parent, why_out);
+	if (err == 0)
+		err = admin_abbrev_check(a, p->code, p->abbrev, why_out);
 	if (err != 0)
 		return err;
 	buf_init(&dn, 4096);

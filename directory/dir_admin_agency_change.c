@@ -124,7 +124,7 @@ dir_admin_agency_move(struct dir_admin *a, const char *code, const char *parent,
 
 static const char *const belonging_attrs[] = {"vnStaffId", "cn", "displayName", "mail",
     "vnAgencyRef", "vnAssignment", "vnValidFrom", "vnPositionCode", "vnMailboxId", "roleOccupant",
-    "vnAgencyCode", "vnHolder", "vnMailboxKind", NULL};
+    "vnAgencyCode", "vnHolder", "vnDelegate", "vnReader", "vnMailboxKind", "vnStatus", NULL};
 
 /* Each kind of what belongs to it and is not at an end. */
 static const struct belonging {
@@ -291,7 +291,7 @@ dir_admin_agency_rename(struct dir_admin *a, const char *code, const char *name,
 	if (err == 0 && name != NULL)
 		err = admin_check_text("the name", name, 400, why_out);
 	if (err == 0 && abbrev != NULL)
-		err = admin_check_text("the abbreviation", abbrev, 40, why_out);
+		err = admin_abbrev_check(a, code, abbrev, why_out);
 	if (err == 0) {
 		const struct dir_entry *e = &r->entries[0];
 
@@ -321,17 +321,41 @@ must_be_empty(struct dir_admin *a, const struct dir_entry *e, char **why_out)
 	for (int which = 0; err == 0 && which < N_BELONGINGS; which++) {
 		r = NULL;
 		err = belonging(a, which, code, &r, why_out);
-		for (size_t i = 0; err == 0 && i < r->n_entries;
-		     i++) /* a post that nobody holds is none */
-			n[which] += which != POSTS ||
-				    dir_entry_attr(&r->entries[i], "roleOccupant") != NULL;
+		/* a post that nobody holds is none, nor is a mailbox that nobody opens */
+		for (size_t i = 0; err == 0 && i < r->n_entries; i++) {
+			bool counts = which != POSTS ||
+				      dir_entry_attr(&r->entries[i], "roleOccupant") != NULL;
+
+			if (which == MAILBOXES)
+				err = admin_mailbox_is_opened(
+				    a, &r->entries[i], NULL, &counts, why_out);
+			n[which] += counts;
+		}
 		dir_result_free(r);
 	}
 	if (err == 0 && n[PEOPLE] + n[MAILBOXES] + n[GROUPS] + n[POSTS] + below > 0)
 		err = admin_fail(why_out, ERR_CONFLICT,
-		    "%s still has %zu people, %zu held posts, %zu mailboxes, %zu groups and %zu "
-		    "agencies below it: move them, or close it with --successor and --move",
+		    "%s still has %zu people, %zu held posts, %zu mailboxes that somebody opens, "
+		    "%zu "
+		    "groups and %zu agencies below it: end these first (congvu staff transfer, "
+		    "post "
+		    "release, group delete, agency move), or close it with --successor and --move",
 		    code, n[PEOPLE], n[POSTS], n[MAILBOXES], n[GROUPS], below);
+	return err;
+}
+
+/* Closes what must_be_empty let pass. */
+static int
+empty_end(struct dir_admin *a, const char *code, char **why_out)
+{
+	struct dir_result *r = NULL;
+	int err = admin_mailboxes_end(a, belongings[MAILBOXES].filter, code, NULL, why_out);
+
+	if (err == 0)
+		err = belonging(a, POSTS, code, &r, why_out);
+	for (size_t i = 0; err == 0 && i < r->n_entries; i++)
+		err = admin_post_end(a, &r->entries[i], why_out);
+	dir_result_free(r);
 	return err;
 }
 
@@ -478,8 +502,8 @@ dir_admin_agency_close(struct dir_admin *a, const char *code, const char *succes
 		err = must_be_empty(a, e, why_out);
 	if (err == 0 && successor != NULL)
 		err = successor_find(a, e, successor, &to, why_out);
-	if (err == 0 && move)
-		err = hand_over(a, e, to, why_out);
+	if (err == 0)
+		err = move ? hand_over(a, e, to, why_out) : empty_end(a, code, why_out);
 	if (err == 0)
 		err = close_it(a, e, to, why_out);
 out:

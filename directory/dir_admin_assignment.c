@@ -167,12 +167,15 @@ admin_assignment_set(struct dir_admin *a, struct mods *m, const struct dir_entry
 		struct assignment f;
 		struct slice first = slice_str(from == NULL ? now : from);
 
-		if (!is_open(have->values[i], kind, agency, post, &f))
+		/* a place without a post is one, whether it is called seconded or concurrent */
+		if (!is_open(have->values[i], *post == '\0' ? NULL : kind, agency, post, &f) ||
+		    (*post == '\0' && slice_caseeq_str(f.kind, "primary")))
 			continue;
 		/* both days are as given now: what was to come begins now, what has begun has */
 		if (from == NULL && assignment_when(f.from, f.to, time(NULL)) != ASSIGNMENT_LATER)
 			first = f.from;
-		if (slice_eq(f.from, first) && slice_eq_str(f.to, to))
+		if (slice_caseeq_str(f.kind, kind) && slice_eq(f.from, first) &&
+		    slice_eq_str(f.to, to))
 			return; /* is so */
 		mods_delete(m, "vnAssignment", have->values[i]);
 		put_new(m, kind, agency, post, first, to, cited(a, m));

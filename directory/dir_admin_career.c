@@ -5,6 +5,8 @@
 
 #include "directory/dir_admin_priv.h"
 
+#include "directory/assignment.h"
+
 #include "lib/err.h"
 #include "lib/log.h"
 
@@ -336,6 +338,15 @@ read_change(struct dir_admin *a, const struct dir_entry *e, const char *wanted, 
 	return err;
 }
 
+/* Until when the own mail is still read is told; of who reads it no more nothing. */
+static void
+reading_tell(struct dir_admin *a, const struct dir_entry *e, const char *until)
+{
+	if (*until != '\0' &&
+	    assignment_when(slice_of(NULL, 0), slice_str(until), time(NULL)) == ASSIGNMENT_NOW)
+		json_set_str(admin_effect_add(a, "reading", e->dn, "stays"), "until", until);
+}
+
 int
 dir_admin_leave(struct dir_admin *a, const char *who, const char *read_until, const char *decision,
     enum change *change_out, char **why_out)
@@ -356,8 +367,13 @@ dir_admin_leave(struct dir_admin *a, const char *who, const char *read_until, co
 		return err;
 	mods_init(&m);
 	err = admin_not_oneself(a, s.e->dn, why_out);
+	/* what a freeze has shut opens by word alone, not by leave_read_days */
+	if (read_until == NULL && strcasecmp(admin_value(s.e, "vnStatus"), "suspended") == 0)
+		*until = '\0';
 	if (err == 0 && admin_is_over(s.e)) {
 		err = read_change(a, s.e, read_until, why_out);
+		if (read_until == NULL)
+			snprintf(until, sizeof(until), "%s", admin_value(s.e, "vnReadUntil"));
 	} else if (err == 0) {
 		admin_now(now);
 		mods_replace(&m, "vnStatus", "closed");
@@ -378,6 +394,8 @@ dir_admin_leave(struct dir_admin *a, const char *who, const char *read_until, co
 	}
 	if (err == 0) /* also of who had left when the command was cut off */
 		err = admin_rights_end(a, s.e->dn, RIGHTS_ALL, NULL, NULL, why_out);
+	if (err == 0)
+		reading_tell(a, s.e, until);
 	mods_done(&m);
 	subject_done(&s);
 	return admin_end(a, err, false, change_out, why_out);

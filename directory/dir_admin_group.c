@@ -6,8 +6,10 @@
 #include "directory/dir_admin_priv.h"
 
 #include "directory/escape.h"
+#include "lib/addr.h"
 #include "lib/err.h"
 #include "lib/log.h"
+#include "lib/utf7.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,23 +32,76 @@ group_find(struct dir_admin *a, const char *id, struct dir_result **out, char **
 }
 
 /* The lists of a group: who may send, and its rules. */
+enum { N_LISTS = 5 };
+static const struct {
+	const char *attr, *what;
+} lists[N_LISTS] = {{"vnMaySend", "who may send"}, {"vnMemberAgency", "the agency"},
+    {"vnMemberTitle", "the title"}, {"vnMemberKind", "the kind"}, {"vnMemberRole", "the role"}};
+
+static const struct str_list *
+list_of(const struct group_create *p, size_t i)
+{
+	const struct str_list *const all[N_LISTS] = {
+	    &p->may_send, &p->agencies, &p->titles, &p->kinds, &p->roles};
+
+	return all[i];
+}
+
 static int
 lists_put(struct mods *m, const struct group_create *p, char **why_out)
 {
-	const struct {
-		const char *attr, *what;
-		const struct str_list *l;
-	} lists[] = {{"vnMaySend", "who may send", &p->may_send},
-	    {"vnMemberAgency", "the agency", &p->agencies},
-	    {"vnMemberTitle", "the title", &p->titles}, {"vnMemberKind", "the kind", &p->kinds},
-	    {"vnMemberRole", "the role", &p->roles}};
 	int err = 0;
 
-	for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++) {
-		for (size_t k = 0; err == 0 && k < lists[i].l->n; k++) {
-			err = admin_check_text(lists[i].what, lists[i].l->v[k], 200, why_out);
-			mods_str(m, lists[i].attr, lists[i].l->v[k]);
+	for (size_t i = 0; i < N_LISTS; i++) {
+		const struct str_list *l = list_of(p, i);
+
+		for (size_t k = 0; err == 0 && k < l->n; k++) {
+			err = admin_check_text(lists[i].what, l->v[k], 200, why_out);
+			mods_str(m, lists[i].attr, l->v[k]);
 		}
+	}
+	return err;
+}
+
+static bool
+is_one_of(const char *word, const char *const *words)
+{
+	while (*words != NULL && strcasecmp(word, *words) != 0)
+		words++;
+	return *words != NULL;
+}
+
+/* What no rule would ever find, and who never sends: most likely mistyped. */
+static int
+lists_check(struct dir_admin *a, const struct group_create *p, char **why_out)
+{
+	static const char *const kinds[] = {"office", "dept", "board", "sector", "commune", NULL},
+				 *const roles[] = {"clerk", "staff", "head", "security", NULL},
+				 *const senders[] = {"anyone", "inside", "members", NULL};
+	const struct agency_cache *g;
+	int err = 0;
+
+	for (size_t i = 0; err == 0 && i < p->agencies.n; i++)
+		err = admin_agency_open(a, p->agencies.v[i], &g, why_out);
+	for (size_t i = 0; err == 0 && i < p->kinds.n; i++)
+		if (!is_one_of(p->kinds.v[i], kinds))
+			err = admin_fail(why_out, ERR_SYNTAX,
+			    "the kind must be office, dept, board, sector or commune");
+	for (size_t i = 0; err == 0 && i < p->roles.n; i++)
+		if (!is_one_of(p->roles.v[i], roles))
+			err = admin_fail(
+			    why_out, ERR_SYNTAX, "the role must be clerk, staff, head or security");
+	for (size_t i = 0; err == 0 && i < p->may_send.n; i++) {
+		struct buf mail;
+
+		buf_init(&mail, 512);
+		if (!is_one_of(p->may_send.v[i], senders) &&
+		    addr_normalize(slice_str(p->may_send.v[i]), &mail) != 0)
+			err = admin_fail(why_out, ERR_SYNTAX,
+			    "who may send is anyone, inside, members or addresses, and %s is "
+			    "none of these",
+			    p->may_send.v[i]);
+		buf_done(&mail);
 	}
 	return err;
 }
@@ -82,22 +137,85 @@ group_add(struct dir_admin *a, const struct group_create *p, const char *mail,
 	return err;
 }
 
-/* The same group again: what it was, or open again with these data. */
+/* Whether a list is there with these values and no others. */
+static bool
+list_same(const struct dir_entry *e, const char *attr, const struct str_list *l)
+{
+	const struct dir_attr *have = dir_entry_attr(e, attr);
+	struct buf nfc;
+	size_t found = 0, n = have == NULL ? 0 : have->n_values;
+
+	buf_init(&nfc, 1024);
+	for (size_t i = 0; i < n; i++) {
+		bool is = false;
+
+		for (size_t k = 0; k < l->n && !is; k++) {
+			buf_truncate(&nfc, 0);
+			is = utf8_nfc(slice_str(l->v[k]), &nfc) == 0 &&
+			     (slice_caseeq(have->values[i], buf_slice(&nfc)) ||
+				 slice_caseeq_str(have->values[i], l->v[k]));
+		}
+		found += is;
+	}
+	for (size_t k = 0; k < l->n; k++) /* each is there */
+		if (!dir_entry_has_value(e, attr, slice_str(l->v[k])))
+			found = n + 1;
+	buf_done(&nfc);
+	return found == n;
+}
+
 static int
-group_again(struct dir_admin *a, const struct group_create *p, const char *mail,
+group_same(const struct group_create *p, const char *mail, const struct agency_cache *g,
     const struct dir_entry *e, char **why_out)
 {
-	struct mods m;
 	int err = admin_same(e, "mail", mail, p->id, why_out);
 
 	if (err == 0)
 		err = admin_same(e, "displayName", p->name, p->id, why_out);
-	if (err != 0 || !admin_is_over(e))
-		return err;
+	if (err == 0 && strcasecmp(admin_value(e, "vnAgencyRef"), g == NULL ? "" : g->code) != 0)
+		err = admin_fail(why_out, ERR_EXISTS,
+		    "%s is there already, and the agency is another one", p->id);
+	for (size_t i = 0; err == 0 && i < N_LISTS; i++)
+		if (!list_same(e, lists[i].attr, list_of(p, i)))
+			err = admin_fail(why_out, ERR_EXISTS,
+			    "%s is there already with other rules, or others who may send "
+			    "(congvu group show): delete it first",
+			    p->id);
+	return err;
+}
+
+/* A deleted one is opened again with these data, and none of the old ones. */
+static int
+group_reopen(struct dir_admin *a, const struct group_create *p, const char *mail,
+    const struct agency_cache *g, const struct dir_entry *e, char **why_out)
+{
+	const char *was = admin_value(e, "mail");
+	struct mods m;
+	char now[20];
+	int err = 0;
+
+	admin_now(now);
 	mods_init(&m);
+	mods_replace_text(&m, "displayName", p->name);
+	if (strcasecmp(was, mail) != 0) {
+		mods_replace(&m, "mail", mail);
+		admin_history(&m, was, admin_value(e, "vnValidFrom"));
+	}
+	mods_replace(&m, "vnAgencyRef", g == NULL ? NULL : g->code);
 	mods_replace(&m, "vnStatus", "active");
+	mods_replace(&m, "vnValidFrom", now);
 	mods_replace(&m, "vnValidTo", NULL);
-	err = admin_modify(a, e->dn, &m, why_out);
+	for (size_t i = 0; err == 0 && i < N_LISTS; i++) {
+		const struct str_list *l = list_of(p, i);
+
+		mods_replace(&m, lists[i].attr, NULL);
+		for (size_t k = 0; err == 0 && k < l->n; k++) {
+			err = admin_check_text(lists[i].what, l->v[k], 200, why_out);
+			mods_replace(&m, lists[i].attr, l->v[k]);
+		}
+	}
+	if (err == 0)
+		err = admin_modify(a, e->dn, &m, why_out);
 	mods_done(&m);
 	return err;
 }
@@ -132,13 +250,17 @@ dir_admin_group_create(
 	if (p->agency != NULL)
 		err = admin_agency_open(a, p->agency, &g, why_out);
 	if (err == 0)
+		err = lists_check(a, p, why_out);
+	if (err == 0)
 		err = group_find(a, p->id, &r, why_out);
 	if (err == 0 && r->n_entries > 0)
 		own = r->entries[0].dn;
 	if (err == 0)
 		err = admin_address_free(a, p->mail == NULL ? made : p->mail, own, &mail, why_out);
 	if (err == 0 && own != NULL) {
-		err = group_again(a, p, mail, &r->entries[0], why_out);
+		err = admin_is_over(&r->entries[0])
+			  ? group_reopen(a, p, mail, g, &r->entries[0], why_out)
+			  : group_same(p, mail, g, &r->entries[0], why_out);
 	} else if (err == 0) {
 		err = group_add(a, p, mail, g, why_out);
 		created = err == 0;

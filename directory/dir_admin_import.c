@@ -95,6 +95,27 @@ secrets_drop(struct dir_entry *e)
 	entry_done(&gone);
 }
 
+/* The access rules let central HR alone see the branch of the officers' accounts (and each officer the own account): who sees it sees all. A tree of before
+ * there were officers has none. */
+int
+dir_admin_sees_all(struct dir_admin *a, bool *out, char **why_out)
+{
+	static const char *const none[] = {"1.1", NULL};
+	struct dir_result *r = NULL;
+	char *dn = NULL;
+	int err;
+
+	if (asprintf(&dn, "ou=officers,%s", dir_base(a->d)) < 0)
+		fatal("out of memory");
+	err = dir_read(a->d, dn, none, &r);
+	*out = err == 0;
+	dir_result_free(r);
+	free(dn);
+	return err == 0 || err == ERR_NOTFOUND || err == ERR_DENIED
+		   ? 0
+		   : admin_fail(why_out, err, "the directory does not answer");
+}
+
 int
 dir_admin_export(struct dir_admin *a, struct dir_result **out, size_t *skipped_out, char **why_out)
 {

@@ -260,13 +260,125 @@ dir_admin_post_release(struct dir_admin *a, const char *post, const char *who, c
 	return admin_end(a, err, false, change_out, why_out);
 }
 
+/* Whether somebody has rights in it by a delegation that is not over. */
+static int
+is_delegated(struct dir_admin *a, const struct dir_entry *box, bool *out, char **why_out)
+{
+	static const char *const attrs[] = {"vnValidFrom", "vnValidTo", NULL};
+	struct dir_result *r = NULL;
+	int err = admin_find(a, "(&(objectClass=vnDelegation)(!(vnStatus=closed))(vnDelegator=%d))",
+	    box->dn, attrs, 0, &r, why_out);
+
+	for (size_t i = 0; err == 0 && i < r->n_entries; i++) {
+		const struct dir_entry *e = &r->entries[i];
+
+		*out = *out || assignment_when(dir_entry_value(e, "vnValidFrom"),
+				   dir_entry_value(e, "vnValidTo"), time(NULL)) != ASSIGNMENT_OVER;
+	}
+	dir_result_free(r);
+	return err;
+}
+
+int
+admin_mailbox_is_opened(
+    struct dir_admin *a, const struct dir_entry *box, const char *post, bool *out, char **why_out)
+{
+	static const char *const rosters[] = {"vnHolder", "vnDelegate", "vnReader"},
+				 *const attrs[] = {
+				     "vnPositionCode", "roleOccupant", "vnStatus", NULL};
+	bool opened = false;
+	int err = 0;
+
+	for (size_t k = 0; err == 0 && k < 3; k++) {
+		const struct dir_attr *at = dir_entry_attr(box, rosters[k]);
+
+		for (size_t i = 0; err == 0 && !opened && at != NULL && i < at->n_values; i++) {
+			const char *dn = dir_value_text(at->values[i]);
+			struct dir_result *r = NULL;
+
+			if (dn == NULL || (post != NULL && admin_is_dn(dn, post)))
+				continue;
+			err = dir_read(a->d, dn, attrs, &r);
+			if (err == 0) /* a post that nobody holds opens nothing */
+				opened =
+				    !admin_is_over(&r->entries[0]) &&
+				    (dir_entry_attr(&r->entries[0], "vnPositionCode") == NULL ||
+					dir_entry_attr(&r->entries[0], "roleOccupant") != NULL);
+			dir_result_free(r);
+			err = err == ERR_NOTFOUND ? 0 : err;
+		}
+	}
+	if (err != 0)
+		return admin_fail(why_out, err, "the directory does not answer");
+	*out = opened;
+	return opened ? 0 : is_delegated(a, box, out, why_out);
+}
+
+int
+admin_post_end(struct dir_admin *a, const struct dir_entry *post, char **why_out)
+{
+	struct mods m;
+	char now[20];
+	int err;
+
+	if (admin_is_over(post))
+		return 0;
+	mods_init(&m);
+	admin_now(now);
+	mods_replace(&m, "vnStatus", "closed");
+	mods_replace(&m, "vnValidTo", now);
+	err = admin_modify(a, post->dn, &m, why_out);
+	mods_done(&m);
+	return err;
+}
+
+static int
+mailbox_end(struct dir_admin *a, const struct dir_entry *box, char **why_out)
+{
+	static const char *const gone[] = {"vnForward", "vnForwardKeep", "vnAutoReplyText",
+	    "vnAutoReplySubject", "vnAutoReplyFrom", "vnAutoReplyUntil", "vnAutoReplyDays"};
+	struct mods m;
+	char now[20];
+	int err;
+
+	mods_init(&m);
+	admin_now(now);
+	mods_replace(&m, "vnStatus", "closed");
+	mods_replace(&m, "vnValidTo", now);
+	for (size_t i = 0; i < sizeof(gone) / sizeof(gone[0]); i++)
+		mods_replace(&m, gone[i], NULL);
+	err = admin_modify(a, box->dn, &m, why_out);
+	mods_done(&m);
+	return err != 0 ? err : admin_rights_end(a, box->dn, RIGHTS_ALL, NULL, NULL, why_out);
+}
+
+int
+admin_mailboxes_end(
+    struct dir_admin *a, const char *filter, const char *value, const char *post, char **why_out)
+{
+	static const char *const attrs[] = {
+	    "mail", "vnStatus", "vnHolder", "vnDelegate", "vnReader", NULL};
+	struct dir_result *r = NULL;
+	int err = admin_find(a, filter, value, attrs, 0, &r, why_out);
+
+	for (size_t i = 0; err == 0 && i < r->n_entries; i++) {
+		bool opened = false;
+
+		if (admin_is_over(&r->entries[i]))
+			continue;
+		err = admin_mailbox_is_opened(a, &r->entries[i], post, &opened, why_out);
+		if (err == 0 && !opened)
+			err = mailbox_end(a, &r->entries[i], why_out);
+	}
+	dir_result_free(r);
+	return err;
+}
+
 int
 dir_admin_post_close(struct dir_admin *a, const char *post, const char *decision,
     enum change *change_out, char **why_out)
 {
 	struct subject p = {0};
-	struct mods m;
-	char now[20];
 	int err = admin_begin(a, "post close", post, decision == NULL ? "" : decision, why_out);
 
 	if (err != 0)
@@ -275,14 +387,11 @@ dir_admin_post_close(struct dir_admin *a, const char *post, const char *decision
 	if (err == 0 && dir_entry_attr(p.e, "roleOccupant") != NULL)
 		err = admin_fail(
 		    why_out, ERR_CONFLICT, "somebody holds %s: congvu post release first", post);
-	if (err == 0 && !admin_is_over(p.e)) {
-		mods_init(&m);
-		admin_now(now);
-		mods_replace(&m, "vnStatus", "closed");
-		mods_replace(&m, "vnValidTo", now);
-		err = admin_modify(a, p.e->dn, &m, why_out);
-		mods_done(&m);
-	}
+	if (err == 0) /* also of a post that an older congvu closed without it */
+		err = admin_mailboxes_end(a, "(&(objectClass=vnFunctionalMailbox)(vnHolder=%d))",
+		    p.e->dn, p.e->dn, why_out);
+	if (err == 0)
+		err = admin_post_end(a, p.e, why_out);
 	subject_done(&p);
 	return admin_end(a, err, false, change_out, why_out);
 }

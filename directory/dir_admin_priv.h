@@ -235,6 +235,16 @@ void admin_agency_forget(struct dir_admin *a);
 /* ERR_EXISTS with words when the entry's attribute is another than wanted (compared NFC, case-sensitive); wanted NULL: no matter. */
 int admin_same(const struct dir_entry *e, const char *attr, const char *wanted, const char *who,
     char **why_out);
+/* An abbreviation stands behind its people's names: short, without blanks, and no other open agency's. ERR_SYNTAX, ERR_EXISTS with words. */
+int admin_abbrev_check(struct dir_admin *a, const char *code, const char *abbrev, char **why_out);
+/* dir_admin_post.c: closes what nobody acts in any more: a post that is not closed; the functional mailboxes of filter (of one %s or %d) that
+ * nobody but the post opens (NULL: nobody at all). What is in them stays. */
+int admin_post_end(struct dir_admin *a, const struct dir_entry *post, char **why_out);
+int admin_mailboxes_end(
+    struct dir_admin *a, const char *filter, const char *value, const char *post, char **why_out);
+/* Whether somebody opens the mailbox: a person, a group, or a post that is held, other than post (a DN, or NULL). */
+int admin_mailbox_is_opened(
+    struct dir_admin *a, const struct dir_entry *box, const char *post, bool *out, char **why_out);
 /* Adds one value to an attribute when it is not there, or makes it the only one. */
 int admin_ensure_value(struct dir_admin *a, const struct dir_entry *e, const char *attr,
     struct slice value, bool replace, char **why_out);

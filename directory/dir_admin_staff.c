@@ -140,19 +140,53 @@ roster_ensure(struct dir_admin *a, const struct staff_hire *p, const struct agen
 	return err;
 }
 
-/* Keeps the one entry of exactly this name: the filter also found folded twins, and other case. */
-static int
-keep_named(struct dir_result *r, struct slice name, char **why_out)
+/* Whether a decision brought the person to the agency, also where they have left it since. */
+static bool
+was_hired(const struct dir_entry *e, const char *agency, const char *decision)
 {
+	const struct dir_attr *at = dir_entry_attr(e, "vnAssignment");
+	char *cited = xstrdup(decision); /* as an assignment has it */
+	bool was = false;
+
+	for (char *p = cited; *p != '\0'; p++)
+		*p = *p == ';' ? ',' : *p;
+	for (size_t i = 0; !was && at != NULL && i < at->n_values; i++) {
+		struct assignment f;
+
+		assignment_split(at->values[i], &f);
+		was = slice_eq_str(f.kind, "primary") && f.post.len == 0 &&
+		      slice_caseeq_str(f.agency, agency) && slice_eq_str(f.decision, cited);
+	}
+	free(cited);
+	return was;
+}
+
+/* Keeps the one entry of exactly this name (the filter also found folded twins, and other case) that is at the agency, or came there by the decision.
+ * Who has left is nobody to be hired again by the same decision; by another one it may be a namesake. */
+static int
+keep_hired(struct dir_result *r, const struct staff_hire *p, struct slice name, char **why_out)
+{
+	const struct dir_entry *left = NULL;
 	size_t n = 0, at = 0;
 	struct dir_entry first;
 
 	for (size_t i = 0; i < r->n_entries; i++) {
-		if (slice_eq(dir_entry_value(&r->entries[i], "cn"), name)) {
+		const struct dir_entry *e = &r->entries[i];
+		bool was = was_hired(e, p->agency, p->decision);
+
+		if (!slice_eq(dir_entry_value(e, "cn"), name))
+			continue;
+		if (admin_is_over(e)) {
+			left = was ? e : left;
+		} else if (was || strcasecmp(admin_value(e, "vnAgencyRef"), p->agency) == 0) {
 			at = i;
 			n++;
 		}
 	}
+	if (n == 0 && left != NULL)
+		return admin_fail(why_out, ERR_EXISTS,
+		    "%s was hired by that decision, and has left since: a namesake needs an --id",
+		    admin_value(left, "vnStaffId"));
 	if (n == 0)
 		return ERR_NOTFOUND;
 	if (n > 1)
@@ -164,7 +198,7 @@ keep_named(struct dir_result *r, struct slice name, char **why_out)
 	return 0;
 }
 
-/* Who is there already: by id; else by address; else by name, agency and decision. ERR_NOTFOUND: nobody. */
+/* Who is there already: by id; else by address; else by name, agency and decision, of the hiring. ERR_NOTFOUND: nobody. */
 static int
 person_find(
     struct dir_admin *a, const struct staff_hire *p, struct dir_result **out, char **why_out)
@@ -182,10 +216,7 @@ person_find(
 	} else if (p->mail != NULL) {
 		escape_template("(mail=%s)", slice_str(p->mail), slice_of(NULL, 0), &f);
 	} else {
-		/* a namesake who has left is another person */
-		buf_append_str(&f, "(!(vnStatus=closed))(!(vnStatus=retired))");
 		escape_template("(cn=%s)", buf_slice(&name), slice_of(NULL, 0), &f);
-		escape_template("(vnAgencyRef=%s)", slice_str(p->agency), slice_of(NULL, 0), &f);
 		escape_template(
 		    "(vnDecisionRef=%s)", slice_str(p->decision), slice_of(NULL, 0), &f);
 	}
@@ -200,7 +231,7 @@ person_find(
 					: admin_same(&r->entries[0], "cn", p->name,
 					      p->id != NULL ? p->id : p->mail, why_out);
 	} else {
-		err = keep_named(r, buf_slice(&name), why_out);
+		err = keep_hired(r, p, buf_slice(&name), why_out);
 	}
 	buf_done(&name);
 	if (err == 0)
@@ -214,6 +245,8 @@ static int
 hire_again(struct dir_admin *a, const struct staff_hire *p, const struct agency_cache *g,
     const struct dir_entry *e, struct staff_hired *h, char **why_out)
 {
+	bool moved = strcasecmp(admin_value(e, "vnAgencyRef"), g->code) != 0 &&
+		     was_hired(e, g->code, p->decision);
 	int err;
 
 	h->id = slice_dup(dir_entry_value(e, "vnStaffId"));
@@ -223,16 +256,17 @@ hire_again(struct dir_admin *a, const struct staff_hire *p, const struct agency_
 	h->dn = xstrdup(e->dn);
 	err = admin_is_over(e) ? admin_fail(why_out, ERR_GONE,
 				     "%s has left the service: hire with another id", h->id)
+	      : moved          ? 0 /* to where a transfer says, with another title and role */
 			       : admin_same(e, "vnAgencyRef", g->code, h->id, why_out);
-	if (err == 0)
+	if (err == 0 && !moved)
 		err = admin_same(e, "vnRole", p->role, h->id, why_out);
-	if (err == 0 && p->title != NULL && *p->title != '\0')
+	if (err == 0 && !moved && p->title != NULL && *p->title != '\0')
 		err = admin_same(e, "title", p->title, h->id, why_out);
-	if (err == 0)
+	if (err == 0 && !moved)
 		err = admin_same(e, "mail", p->mail, h->id, why_out);
 	if (err == 0 && p->cert.len > 0)
 		err = admin_ensure_value(a, e, "userCertificate;binary", p->cert, true, why_out);
-	if (err == 0)
+	if (err == 0 && !moved)
 		err = roster_ensure(a, p, g, h->dn, why_out);
 	return err;
 }

@@ -115,6 +115,7 @@ WANTED = {  # what is found, of whom, and a word of it
     ("group-title", "cn=theo-luat,", "vnMemberAgency"), ("group-title", "cn=nhom-phu,", "vnMemberAgency"),
     ("delegation-moved", "vnDelegationId=di", "000012 has gone from H99"), ("delegation-left", "vnDelegationId=nghi", "000015"),
     ("authority", "vnStaffId=000022", "20261331"), ("assignment", "vnStaffId=000023", "20261331"), ("read-until", "vnStaffId=000023", "vnReadUntil"),
+    ("abbrev-doubled", "vnAgencyCode=H99", "SKHCN is the abbreviation of vnAgencyCode=H99"),
     ("expired", "vnAgencyCode=H99.10,", "20200101"), ("no-agency", "cn=hr,", "H98"), ("officer", "cn=hr,", "H99.02 below")}
 
 

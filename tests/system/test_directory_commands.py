@@ -63,6 +63,8 @@ def test_a_career(server, agencies):
     done = change(server, "staff", "transfer", who, "--agency", two, "--role", "staff")
     assert [w["dn"] for w in done["changes"]] == [w["dn"] for w in told["changes"]]
     change(server, "staff", "transfer", who, "--agency", two, "--role", "staff", expect="unchanged")
+    hired = change(server, "staff", "hire", "--name", "Mạc Thị Ánh Tuyết", "--agency", one, "--role", "clerk", "--title", "Văn thư", expect="unchanged")
+    assert hired["id"] == who  # the same command again, though the person has gone elsewhere
     now = shown(server, who)
     assert now["dn"] == p["dn"] and now["mail"] == p["mail"] and now["agency"] == two and now["mailboxes"] == []
     assert now["display_name"] == "Mạc Thị Ánh Tuyết (SHAI)"
@@ -85,13 +87,19 @@ def test_a_career(server, agencies):
     change(server, "staff", "freeze", who, expect="unchanged")
     change(server, "staff", "unfreeze", who)
     # gone: addresses end, the id stays, and nobody else gets the address
-    change(server, "staff", "leave", who)
+    left = answer(server.congvu("staff", "leave", who, "--read-until", "2099-06-30", *QD, "--dry-run", "--json"))
+    assert left["read_until"].startswith(("20990630", "20990701")) and ("reading", "stays") in [(e["what"], e["fate"]) for e in left["effects"]], left
+    assert re.search(r"giữ nguyên +đọc thư của mình +.*2099-06-30", server.congvu("--lang", "vi", "staff", "leave", who, "--read-until", "2099-06-30", *QD, "--dry-run").stdout)
+    assert "không còn đọc được thư" in server.congvu("--lang", "vi", "staff", "leave", who, *QD, "--dry-run").stdout
+    assert change(server, "staff", "leave", who)["read_until"] == ""
     change(server, "staff", "leave", p["mail"], expect="unchanged")
     gone = shown(server, who)
     assert gone["status"] == "closed" and gone["mail"] == "" and gone["former_addresses"][0].startswith(p["mail"] + ";")
     r = server.congvu("staff", "hire", "--name", "Mạc Thị Ánh Tuyết", "--agency", one, "--mail", p["mail"], *QD)
     assert r.returncode == 73 and "taken, or was" in r.stderr
-    again = person(server, "Mạc Thị Ánh Tuyết", two)
+    r = server.congvu("staff", "hire", "--name", "Mạc Thị Ánh Tuyết", "--agency", one, *QD)
+    assert r.returncode == 73 and who in r.stderr and "has left since" in r.stderr, r.stderr
+    again = answer(server.congvu("staff", "hire", "--name", "Mạc Thị Ánh Tuyết", "--agency", two, "--decision", "78/QĐ-UBND", "--json"))
     assert again["id"] != who and again["mail"] not in (p["mail"], "")
 
 
@@ -161,6 +169,72 @@ def test_posts_groups_aliases_and_delegations(server, agencies):
     change(server, "delegate", "revoke", p["id"], q["id"], expect="unchanged")
     assert answer(server.congvu("delegate", "list", q["id"], "--json")) == []
     assert [d["status"] for d in answer(server.congvu("delegate", "list", q["id"], "--all", "--json"))] == ["closed"]
+
+
+def test_given_again_and_given_otherwise(server, agencies):
+    """Groups, second places, decisions shown, closed agencies."""
+    one, two, _ = agencies
+    p = person(server, "Lữ Thị Lần Hai", one)
+    words = ("group", "create", "lu-nhom", "--name", "Nhóm Lữ", "--of-agency", one, "--of-role", "staff", "--may-send", "inside")
+    change(server, *words, expect="added")
+    change(server, *words, expect="unchanged")
+    r = server.congvu(*words[:-4], *QD)
+    assert r.returncode == 73 and "other rules" in r.stderr, r
+    for more, code, said in ((("--of-role", "boss"), 65, "the role must be"), (("--of-kind", "ministry"), 65, "the kind must be"), (("--of-agency", "H99.6199"), 67, "H99.6199"),
+                             (("--may-send", "someone"), 65, "someone is none of these")):
+        r = server.congvu("group", "create", "lu-khac", "--name", "Nhóm", *more, *QD)
+        assert r.returncode == code and said in r.stderr, r
+    assert server.congvu("group", "show", "lu-khac").returncode == 67
+    change(server, "group", "delete", "lu-nhom")
+    change(server, "group", "create", "lu-nhom", "--name", "Nhóm Lữ mới", "--of-agency", two)
+    now = answer(server.congvu("group", "show", "lu-nhom", "--json"))
+    assert (now["of_agency"], now["of_role"], now["may_send"], now["name"], now["status"]) == ([two], [], [], "Nhóm Lữ mới", "active"), now
+    # the last decision, and one second place
+    server.congvu("staff", "second", p["id"], "--agency", two, "--concurrent", "--decision", "79/QĐ-UBND")
+    server.congvu("staff", "second", p["id"], "--agency", two, "--until", "2099-06-30", "--decision", "80/QĐ-UBND")
+    now = shown(server, p["id"])
+    assert now["decision"] == "80/QĐ-UBND" and now["decisions"] == ["77/QĐ-UBND", "79/QĐ-UBND", "80/QĐ-UBND"], now
+    assert "80/QĐ-UBND" in re.search(r"(?m)^  decision.*$", server.congvu("staff", "show", p["id"]).stdout)[0]
+    assert [a["kind"] for a in now["assigned"]] == ["primary", "seconded"], now["assigned"]
+    # an abbreviation is one agency's; an empty agency is closed with its mailbox and posts
+    add = ("agency", "add", "--code", "H99.69", "--name", "Sở Sáu Chín", "--kind", "dept")
+    assert server.congvu(*add, "--abbrev", "SHAI", *QD).returncode == 73 and server.congvu(*add, "--abbrev", "S 69", *QD).returncode == 65
+    change(server, *add, "--abbrev", "S69", "--mailbox", "vt.s69@" + server.domain, expect="added")
+    change(server, "post", "create", "H99.69-gd", "--agency", "H99.69", "--title", "Giám đốc", "--mailbox", "gd.s69@" + server.domain, expect="added")
+    change(server, "post", "close", "H99.69-gd")
+    assert answer(server.congvu("agency", "show", "H99.69", "--json"))["mailboxes"] == ["vt.s69@" + server.domain]
+    change(server, "agency", "close", "H99.69")
+    now = answer(server.congvu("agency", "show", "H99.69", "--json"))
+    assert (now["status"], now["agencies_below"], now["mailboxes"]) == ("closed", 0, []), now
+    told = json.loads(server.congvu("directory", "check", "--json").stdout)["findings"]
+    assert not [f for f in told if "H99.69" in f["text"] or "h99.69" in f["text"]], told
+
+
+def test_delegations_revoked_before_their_day_are_no_fault(server, agencies):
+    one = agencies[0]
+    p, q = person(server, "Lữ Văn Trao", one), person(server, "Lữ Thị Nhận", one)
+    change(server, "delegate", "grant", p["id"], q["id"], "--from", "2098-01-01", "--until", "2099-01-01", expect="added")
+    change(server, "delegate", "revoke", p["id"], q["id"])
+    change(server, "staff", "second", q["id"], "--agency", agencies[1], "--from", "2098-01-01", "--until", "2099-01-01")
+    change(server, "staff", "return", q["id"], "--agency", agencies[1])
+    told = json.loads(server.congvu("directory", "check", "--json").stdout)["findings"]
+    assert not [f for f in told if "before it begins" in f["text"] and (f["check"] == "no-date" or p["id"] in f["text"] or q["id"] in f["text"])], told
+
+
+def test_an_officer_exports_nothing_and_is_told_what_check_does_not_see(server, agencies, tmp_path):
+    p = person(server, "Lữ Thị Nhân Sự", agencies[0])
+    secret, file = tmp_path / "secret", tmp_path / "part.ldif"
+    told = server.congvu("officer", "add", "lu.hr", "--who", p["id"], "--agency", agencies[0], "--out", secret, *QD).stdout
+    dn = next(line.split(": ", 1)[1] for line in told.splitlines() if "cn=lu.hr,ou=officers," in line)
+    as_officer = ("--bind-dn", dn, "--bind-password-file", secret)
+    r = server.congvu("directory", "export", "--out", file, *as_officer)
+    assert r.returncode == 77 and "does not see all" in r.stderr and not file.exists(), r
+    r = server.congvu("--lang", "vi", "directory", "export", *as_officer)
+    assert r.returncode == 77 and r.stdout == "" and "không thấy toàn bộ" in r.stderr, r
+    first = json.loads(server.congvu("directory", "check", "--json", *as_officer).stdout)["findings"][0]
+    assert (first["check"], first["result"]) == ("account", "warning") and "does not see all" in first["text"], first
+    assert "account" not in [f["check"] for f in json.loads(server.congvu("directory", "check", "--json").stdout)["findings"]]
+    change(server, "officer", "remove", "lu.hr")
 
 
 def test_a_transfer_says_what_ends_and_what_stays(server, agencies):

@@ -26,8 +26,9 @@ def done(server, *args):
 
 
 @pytest.fixture
-def user(server):
-    p = done(server, "staff", "hire", "--name", "Tạ Thị Nghỉ", "--agency", "H99.02", "--title", "Văn phòng", *QD)
+def user(server, request):
+    """Hired by a decision of each test's own: who has left is not hired again by the same one."""
+    p = done(server, "staff", "hire", "--name", "Tạ Thị Nghỉ", "--agency", "H99.02", "--title", "Văn phòng", "--decision", "81/QĐ-" + request.node.name)
     assert server.congvu("password", "set", p["id"], "--password-stdin", input=PASSWORD + "\n").returncode == 0
     yield {"login": p["uid"], "password": PASSWORD, "address": p["mail"], "id": p["id"], "dn": p["dn"]}
     server.congvu("staff", "leave", p["id"], "--no-reading", *QD)

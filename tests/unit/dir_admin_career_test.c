@@ -9,6 +9,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #define POST_ONE "vnPositionCode=H9.1-vanthu,vnAgencyCode=H9.1,ou=agencies,o=x"
 #define POST_TWO "vnPositionCode=H9.2-vanthu,vnAgencyCode=H9.2,ou=agencies,o=x"
@@ -131,6 +132,61 @@ test_leave_ends_everything(void **state)
 	world_free(w);
 }
 
+/* Given again the same hiring finds the same person, wherever they have gone since. */
+static void
+test_hired_once(void **state)
+{
+	const struct staff_transfer t = {"H9.2", "Trưởng phòng", "head", NULL, "16/QĐ-UBND"};
+	struct staff_hire p = {.name = "Đỗ Thị Một Lần",
+	    .agency = "H9.1",
+	    .title = "Văn thư",
+	    .role = "clerk",
+	    .decision = "2; 3/QĐ-UBND"};
+	struct world *w = world_new();
+	struct staff_hired h = {0}, again = {0};
+	enum change c;
+	char *why = NULL, *id, *before, *after;
+
+	(void)state;
+	OK(dir_admin_hire(w->a, &p, &h, &why));
+	assert_int_equal(h.change, CHANGE_ADDED);
+	id = xstrdup(h.id);
+	staff_hired_done(&h);
+	OK(dir_admin_transfer(w->a, id, &t, &c, &why));
+	before = world_dump(w);
+	OK(dir_admin_hire(w->a, &p, &again, &why));
+	assert_string_equal(again.id, id);
+	assert_int_equal(again.change, CHANGE_NONE);
+	staff_hired_done(&again);
+	p.id = id; /* by the id too */
+	OK(dir_admin_hire(w->a, &p, &again, &why));
+	assert_int_equal(again.change, CHANGE_NONE);
+	staff_hired_done(&again);
+	p.id = NULL;
+	after = world_dump(w);
+	assert_string_equal(before, after);
+	free(before);
+	free(after);
+	/* who has left is not hired by it once more, a namesake by another decision or with an id is */
+	OK(dir_admin_leave(w->a, id, NULL, QD, &c, &why));
+	assert_int_equal(dir_admin_hire(w->a, &p, &again, &why), ERR_EXISTS);
+	assert_non_null(strstr(why, "has left since"));
+	free(why);
+	why = NULL;
+	p.id = "77";
+	OK(dir_admin_hire(w->a, &p, &again, &why));
+	assert_int_equal(again.change, CHANGE_ADDED);
+	staff_hired_done(&again);
+	p.id = NULL;
+	p.decision = QD;
+	OK(dir_admin_hire(w->a, &p, &again, &why));
+	assert_int_equal(again.change, CHANGE_ADDED);
+	assert_string_not_equal(again.id, id);
+	staff_hired_done(&again);
+	free(id);
+	world_free(w);
+}
+
 static void
 test_reading_after_leave(void **state)
 {
@@ -173,6 +229,211 @@ test_reading_after_leave(void **state)
 	/* without a word, leave_read_days: none */
 	OK(dir_admin_leave(w->a, "2", NULL, QD, &c, &why));
 	assert_false(world_has(w, TWO, "vnReadUntil", NULL));
+	world_free(w);
+}
+
+/* leave_read_days is for who could read: what a freeze has shut opens by word alone. */
+static void
+test_who_is_frozen_leaves(void **state)
+{
+	char path[] = "/tmp/dir_admin_careerXXXXXX", *why = NULL;
+	struct conf *days = NULL;
+	struct world *w = world_new();
+	int fd = mkstemp(path);
+	FILE *f = fdopen(fd, "w");
+	const struct json *j;
+	enum change c;
+
+	(void)state;
+	assert_non_null(f);
+	fprintf(f, "domains = {\"tinhmau.example\"}\nldap_base = \"o=x\"\nleave_read_days = 30\n");
+	fclose(f);
+	if (conf_load(path, &days, &why) != 0)
+		fail_msg("%s", why);
+	unlink(path);
+	dir_admin_free(w->a);
+	w->a = dir_admin_new(days, w->dir);
+	OK(dir_admin_freeze(w->a, "1", true, QD, &c, &why));
+	OK(dir_admin_leave(w->a, "1", NULL, QD, &c, &why));
+	assert_true(world_has(w, ONE, "vnStatus", "closed"));
+	assert_false(world_has(w, ONE, "vnReadUntil", NULL));
+	assert_int_equal(json_len(dir_admin_effects(w->a)), 1); /* the group alone */
+	OK(dir_admin_leave(w->a, "2", NULL, QD, &c, &why));
+	assert_true(world_has(w, TWO, "vnReadUntil", NULL));
+	assert_int_equal(json_len(dir_admin_effects(w->a)), 1);
+	j = json_at(dir_admin_effects(w->a), 0);
+	assert_string_equal(json_cstr(json_get(j, "what")), "reading");
+	assert_true(world_has(w, TWO, "vnReadUntil", json_cstr(json_get(j, "until"))));
+	OK(dir_admin_freeze(w->a, "3", true, QD, &c, &why));
+	OK(dir_admin_leave(w->a, "3", "2099-06-30", QD, &c, &why));
+	assert_true(world_has(w, THREE, "vnReadUntil", NULL));
+	world_free(w);
+	conf_free(days);
+}
+
+/* ---- groups, agencies, posts: what is there, and what is given again ---- */
+
+static const char *const of_one[] = {"H9.1"}, *const of_two[] = {"H9.2"},
+			 *const clerks[] = {"clerk"}, *const bosses[] = {"boss"},
+			 *const inside[] = {"inside"}, *const nowhere[] = {"H9.9"},
+			 *const nobody[] = {"nguoi-trong-nha"};
+
+static void
+test_a_group_given_again(void **state)
+{
+	static const char dn[] = "cn=lop,ou=groups,o=x";
+	const struct group_create p = {.id = "lop",
+	    .name = "Lớp",
+	    .agency = "H9.1",
+	    .decision = QD,
+	    .may_send = {inside, 1},
+	    .agencies = {of_one, 1},
+	    .roles = {clerks, 1}};
+	struct group_create q = p;
+	struct world *w = world_new();
+	char *why = NULL, *before, *after;
+	enum change c;
+
+	(void)state;
+	OK(dir_admin_group_create(w->a, &p, &c, &why));
+	OK(dir_admin_group_create(w->a, &p, &c, &why));
+	assert_int_equal(c, CHANGE_NONE);
+	/* another one is not that one */
+	before = world_dump(w);
+	q.agencies.v = of_two;
+	FAILS(dir_admin_group_create(w->a, &q, &c, &why), ERR_EXISTS);
+	q = p;
+	q.roles.n = 0;
+	FAILS(dir_admin_group_create(w->a, &q, &c, &why), ERR_EXISTS);
+	q = p;
+	q.may_send.n = 0;
+	FAILS(dir_admin_group_create(w->a, &q, &c, &why), ERR_EXISTS);
+	q = p;
+	q.agency = "H9.2";
+	FAILS(dir_admin_group_create(w->a, &q, &c, &why), ERR_EXISTS);
+	/* nor is what no rule ever finds */
+	q = p;
+	q.id = "khac";
+	q.agencies.v = nowhere;
+	FAILS(dir_admin_group_create(w->a, &q, &c, &why), ERR_NOTFOUND);
+	q.agencies = p.agencies;
+	q.roles.v = bosses;
+	FAILS(dir_admin_group_create(w->a, &q, &c, &why), ERR_SYNTAX);
+	q.roles = p.roles;
+	q.kinds = (struct str_list){bosses, 1};
+	FAILS(dir_admin_group_create(w->a, &q, &c, &why), ERR_SYNTAX);
+	q.kinds.n = 0;
+	q.may_send.v = nobody;
+	FAILS(dir_admin_group_create(w->a, &q, &c, &why), ERR_SYNTAX);
+	after = world_dump(w);
+	assert_string_equal(before, after);
+	free(before);
+	free(after);
+	/* deleted, it comes again as it is given, and nothing is left of what it was */
+	OK(dir_admin_group_delete(w->a, "lop", QD, &c, &why));
+	q = (struct group_create){
+	    .id = "lop", .name = "Lớp mới", .decision = QD, .agencies = {of_two, 1}};
+	OK(dir_admin_group_create(w->a, &q, &c, &why));
+	assert_true(world_has(w, dn, "vnStatus", "active"));
+	assert_false(world_has(w, dn, "vnValidTo", NULL));
+	assert_true(world_has(w, dn, "displayName", "Lớp mới"));
+	assert_true(world_has(w, dn, "vnMemberAgency", "H9.2"));
+	assert_false(world_has(w, dn, "vnMemberAgency", "H9.1"));
+	assert_false(world_has(w, dn, "vnMemberRole", NULL));
+	assert_false(world_has(w, dn, "vnMaySend", NULL));
+	assert_false(world_has(w, dn, "vnAgencyRef", NULL));
+	OK(dir_admin_group_create(w->a, &q, &c, &why));
+	assert_int_equal(c, CHANGE_NONE);
+	world_free(w);
+}
+
+static void
+test_an_abbreviation_is_one_agencys(void **state)
+{
+	struct agency_add p = {
+	    .code = "H9.3", .name = "Sở Ba", .abbrev = "HAI", .kind = "dept", .decision = QD};
+	struct world *w = world_new();
+	char *why = NULL;
+	enum change c;
+
+	(void)state;
+	FAILS(dir_admin_agency_add(w->a, &p, &c, &why), ERR_EXISTS);
+	p.abbrev = "S BA";
+	FAILS(dir_admin_agency_add(w->a, &p, &c, &why), ERR_SYNTAX);
+	p.abbrev = "SBA";
+	OK(dir_admin_agency_add(w->a, &p, &c, &why));
+	FAILS(dir_admin_agency_rename(w->a, "H9.3", NULL, "MOT", QD, &c, &why), ERR_EXISTS);
+	OK(dir_admin_agency_rename(w->a, "H9.3", "Sở Thứ Ba", "SBA", QD, &c, &why));
+	/* a closed one has none any more */
+	OK(dir_admin_agency_close(w->a, "H9.3", NULL, false, QD, &c, &why));
+	OK(dir_admin_agency_rename(w->a, "H9.2", NULL, "SBA", QD, &c, &why));
+	world_free(w);
+}
+
+static void
+test_what_nobody_opens_is_closed(void **state)
+{
+	static const char post[] = "vnPositionCode=H9.1-gd,vnAgencyCode=H9.1,ou=agencies,o=x",
+			  box[] = "vnMailboxId=h9.1-gd,ou=mailboxes,o=x",
+			  clerks_box[] = "vnMailboxId=HAI,ou=mailboxes,o=x";
+	const struct post_create made = {"H9.1-gd", "H9.1", "Giám đốc", "gd@tinhmau.example", QD};
+	const struct staff_transfer away = {"H9.1", NULL, NULL, NULL, QD};
+	const struct delegate_grant grant_it = {"gd@tinhmau.example", "1", "lrs", false, NULL, NULL,
+					QD},
+				    clerk = {"vt.HAI@tinhmau.example", "1", "lrs", false, NULL,
+					NULL, QD};
+	struct world *w = world_new();
+	char *why = NULL;
+	enum change c;
+
+	(void)state;
+	/* a mailbox that somebody opens by a delegation goes on; then it is closed by the same command */
+	OK(dir_admin_post_create(w->a, &made, &c, &why));
+	OK(dir_admin_delegate_grant(w->a, &grant_it, &c, &why));
+	OK(dir_admin_post_close(w->a, "H9.1-gd", QD, &c, &why));
+	assert_true(world_has(w, post, "vnStatus", "closed"));
+	assert_true(world_has(w, box, "vnStatus", "active"));
+	OK(dir_admin_delegate_revoke(w->a, "gd@tinhmau.example", "1", QD, &c, &why));
+	OK(dir_admin_post_close(w->a, "H9.1-gd", QD, &c, &why));
+	assert_true(world_has(w, box, "vnStatus", "closed"));
+	assert_true(world_has(w, box, "mail", "gd@tinhmau.example")); /* nobody else's */
+	OK(dir_admin_post_close(w->a, "H9.1-gd", QD, &c, &why));
+	assert_int_equal(c, CHANGE_NONE);
+	/* an agency with its mailbox and its clerks' post */
+	OK(dir_admin_transfer(w->a, "3", &away, &c, &why));
+	OK(dir_admin_delegate_grant(w->a, &clerk, &c, &why));
+	FAILS(dir_admin_agency_close(w->a, "H9.2", NULL, false, QD, &c, &why), ERR_CONFLICT);
+	OK(dir_admin_delegate_revoke(w->a, "vt.HAI@tinhmau.example", "1", QD, &c, &why));
+	OK(dir_admin_agency_close(w->a, "H9.2", NULL, false, QD, &c, &why));
+	assert_true(world_has(w, clerks_box, "vnStatus", "closed"));
+	assert_true(world_has(w, "vnPositionCode=H9.2-vanthu,vnAgencyCode=H9.2,ou=agencies,o=x",
+	    "vnStatus", "closed"));
+	assert_true(world_has(w, "vnAgencyCode=H9.2,ou=agencies,o=x", "vnStatus", "closed"));
+	world_free(w);
+}
+
+static void
+test_a_second_place_is_one(void **state)
+{
+	const struct staff_second open = {"H9.2", "2020-01-06", NULL, QD, true},
+				  dated = {"H9.2", "2020-01-06", "2099-06-30", QD, false};
+	struct world *w = world_new();
+	struct dir_result *r = NULL;
+	char *why = NULL;
+	enum change c;
+
+	(void)state;
+	OK(dir_admin_second(w->a, "1", &open, &c, &why));
+	OK(dir_admin_second(w->a, "1", &dated, &c, &why));
+	assert_int_equal(c, CHANGE_CHANGED);
+	OK(dir_admin_staff_show(w->a, "1", &r, &why));
+	assert_int_equal(dir_entry_attr(&r->entries[0], "vnAssignment")->n_values, 2);
+	assert_non_null(
+	    strstr(dir_value_text(dir_entry_attr(&r->entries[0], "vnAssignment")->values[1]),
+		"seconded;H9.2;"));
+	dir_result_free(r);
+	OK(dir_admin_second(w->a, "1", &dated, &c, &why));
+	assert_int_equal(c, CHANGE_NONE);
 	world_free(w);
 }
 
@@ -520,8 +781,12 @@ main(void)
 	const struct CMUnitTest tests[] = {cmocka_unit_test(test_transfer),
 	    cmocka_unit_test(test_a_clerk_goes_elsewhere_in_a_role),
 	    cmocka_unit_test(test_nothing_begins_that_is_over),
-	    cmocka_unit_test(test_leave_ends_everything),
-	    cmocka_unit_test(test_reading_after_leave),
+	    cmocka_unit_test(test_leave_ends_everything), cmocka_unit_test(test_hired_once),
+	    cmocka_unit_test(test_reading_after_leave), cmocka_unit_test(test_who_is_frozen_leaves),
+	    cmocka_unit_test(test_a_group_given_again),
+	    cmocka_unit_test(test_an_abbreviation_is_one_agencys),
+	    cmocka_unit_test(test_what_nobody_opens_is_closed),
+	    cmocka_unit_test(test_a_second_place_is_one),
 	    cmocka_unit_test(test_a_transfer_ends_what_stood_on_the_old_place),
 	    cmocka_unit_test(test_a_post_at_the_new_agency_goes_on),
 	    cmocka_unit_test(test_a_transfer_that_was_cut_off),
