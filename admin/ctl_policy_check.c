@@ -253,7 +253,7 @@ look(struct warnings *w)
 	}
 	buf_done(&why);
 	buf_init(&why, 4096);
-	if (policy_stores_check(w->c->conf, w->p, &why) != 0) {
+	if (policy_stores_check(w->c->conf, w->p, strcmp(w->c->lang, "vi") == 0, &why) != 0) {
 		w->not_taken = true;
 		warn(w, w->p->trusts->pos, _("the milter would not take it: %s"), buf_cstr(&why));
 	}

@@ -128,7 +128,11 @@ policy_verify(struct ctl *c, int argc, char **argv)
 		} else if (err == 0) {
 			printf(_("good signatures of %u officers:\n%s"), s.n, buf_cstr(&s.who));
 		} else {
-			ctl_fail(c, code, "%s", buf_cstr(&s.why));
+			ctl_fail(c, code, "%s",
+			    conf_str(c->conf, "policy_officers")[0] == '\0'
+				? _("policy_officers is not set: a file with the certificates of "
+				    "those who may sign")
+				: buf_cstr(&s.why));
 		}
 	}
 	buf_done(&text);

@@ -405,7 +405,7 @@ has_certificate(const char *folder)
 }
 
 int
-policy_stores_check(const struct conf *c, const struct policy *p, struct buf *why)
+policy_stores_check(const struct conf *c, const struct policy *p, bool vietnamese, struct buf *why)
 {
 	char *dir = conf_path(c, "trust_dir"), *folder;
 	const struct policy_trust *t;
@@ -416,7 +416,9 @@ policy_stores_check(const struct conf *c, const struct policy *p, struct buf *wh
 			&folder, "%s/%.*s", dir, (int)t->store.len, (const char *)t->store.ptr) < 0)
 			fatal("out of memory");
 		if (!has_certificate(folder)) {
-			buf_appendf(why, "trust %.*s: there is no certificate in %s",
+			buf_appendf(why,
+			    vietnamese ? "trust %.*s: không có chứng thư nào trong %s"
+				       : "trust %.*s: there is no certificate in %s",
 			    (int)t->name.len, (const char *)t->name.ptr, folder);
 			err = ERR_NOTFOUND;
 		}
@@ -501,7 +503,7 @@ policy_in_force(const struct conf *c, struct policy_in_force *out)
 		}
 		if (err == 0) {
 			buf_appendf(&out->why, "%s: ", file);
-			err = policy_stores_check(c, out->policy, &out->why);
+			err = policy_stores_check(c, out->policy, false, &out->why);
 		}
 		if (err == 0) {
 			err = version_check(c, dir, state, out->policy, &out->why);

@@ -29,7 +29,8 @@ struct policy_in_force {
 	struct buf why; /* policy_in_force_done */
 };
 /* Whether each store that p's trusts name is a folder of trust_dir with a certificate in it. 0; ERR_NOTFOUND: one is not (why). */
-int policy_stores_check(const struct conf *c, const struct policy *p, struct buf *why);
+int policy_stores_check(
+    const struct conf *c, const struct policy *p, bool vietnamese, struct buf *why);
 /* At the start of milter: policy_file; when it cannot be used, the last one that was in force, from policy_archive. What is loaded is
  * archived by its SHA-256, and archive/current.json says so, highest.json which version of each name it came to. ERR_NOTFOUND: none can be used (why says it); 0 with policy NULL: none is configured. */
 int policy_in_force(const struct conf *c, struct policy_in_force *out);

@@ -150,6 +150,10 @@ def what_the_filter_would_not_take_is_wrong(s):
     assert code == 65 and "the milter would not take it" in out, (code, out)
     code, out, _ = s.congvu("--json", "policy", "check", f)
     assert code == 65 and json.loads(out)["ok"] is False, out
+    out = s.congvu("policy", "check", f, lang="vi")[1]
+    assert "trust khong-co: không có chứng thư nào trong" in out and "there is no" not in out, out
+    err = s.congvu("policy", "verify", f, lang="vi")[2]
+    assert "chưa đặt policy_officers" in err, err
 
 
 def the_manual_s_example_is_as_it_says(s):
