@@ -154,6 +154,12 @@ relay_dest_takes(const struct relay_dest *d, bool first)
 	return d->down_until > loop_now_ms(relay.loop) || may_begin(d) || may_wait(d, first);
 }
 
+bool
+relay_dest_answers(const struct relay_dest *d)
+{
+	return d->proven || d->is_ours;
+}
+
 unsigned
 relay_dest_messages_most(void)
 {

@@ -133,6 +133,8 @@ void relay_dest_release(struct relay_dest *d); /* NULL accepted; once for each h
 /* Whether a job for it may be submitted now: it begins or fails at once, or waits behind few others of a destination that answers. first: urgent mail may
  * wait in front, as many again; so may what a person hurries. */
 bool relay_dest_takes(const struct relay_dest *d, bool first);
+/* Whether the last that was heard of it is an answer (the store's is taken for given). */
+bool relay_dest_answers(const struct relay_dest *d);
 /* A message for it came from the queue. */
 void relay_dest_came(struct relay_dest *d);
 /* Gives a leased message back until the destination takes one more. */

@@ -17,6 +17,8 @@
 enum {
 	PARTIAL_MS = 500,      /* how long a result waits for those of other destinations */
 	HANDED_BACK_MS = 5000, /* after a result that could not be kept */
+	UNKNOWN_MS = 2000,     /* until one of several destinations has answered, or not */
+	UNKNOWN_MOST = 200,    /* messages a second that are looked at again for that */
 	RESULT_TRIES = 5,
 };
 
@@ -425,19 +427,45 @@ place(struct relay_work *w)
 	return 0;
 }
 
-/* Whether none of its destinations takes it now; it is parked then, before anybody reads its text. */
+static bool
+may_look_again(void)
+{
+	static uint64_t second;
+	static unsigned n;
+	uint64_t now = loop_now_ms(relay.loop) / 1000;
+
+	n = now == second ? n + 1 : 1;
+	second = now;
+	return n <= UNKNOWN_MOST;
+}
+
+/* Whether none of its destinations takes it now; it is parked then, before anybody reads its text. Of several it waits for one that is known to answer: it
+ * comes from there soon, and the others' parts wait for themselves. Where nothing is known of any, that will be soon: it would stand behind who hangs. */
 static bool
 parked_at_once(struct relay_work *w)
 {
+	uint32_t one = 0;
+	bool is_known = w->n_parts == 1;
+
 	for (uint32_t i = 0; i < w->n_parts; i++)
 		if (w->parts[i].dest == NULL || relay_dest_takes(w->parts[i].dest, goes_first(w)))
 			return false;
 	if (w->n_parts == 0)
 		return false;
-	for (uint32_t i = 0; i < w->n_parts; i++)
+	for (uint32_t i = 0; i < w->n_parts; i++) {
+		if (!is_known && relay_dest_answers(w->parts[i].dest)) {
+			is_known = true;
+			one = i;
+		}
 		came(w, i);
-	w->parts[0].deferred = true;
-	park(w);
+	}
+	if (!is_known && may_look_again()) {
+		queue_back(relay.queue, &w->entry.id, UNKNOWN_MS);
+		work_free(w);
+	} else {
+		w->parts[one].deferred = true;
+		park(w);
+	}
 	return true;
 }
 

@@ -128,6 +128,7 @@ def test_each_to_one_that_hangs_and_one_that_is_up(case):
     assert sorted(c.arrived()) == sorted(["y%d@up.example" % n for n in range(MANY)] + ["last@up.example"])
     assert c.hanging.most <= 2 and c.site.lmtp.mails == []
     # what was settled is settled on the disk: nobody gets it again
+    wait_for(lambda: (c.site.smtpd.dir / "smtpd-queue.log").read_text().count("event=relayed") > MANY, 60)
     c.site.smtpd.kill("smtpd-queue")
     c.site.smtpd.kill("relay")
     c.site.smtpd.start("smtpd-queue", "relay")
