@@ -420,6 +420,16 @@ fix_kept_boxes(const char *account)
 	buf_done(&reply);
 }
 
+void
+fix_kept_gone(const char *account)
+{
+	fix_kept_boxes(account);
+	for (int i = 0; i < 400 && (X->err != 0 || X->n_kept > 0); i++) {
+		fix_spin(50);
+		fix_kept_boxes(account);
+	}
+}
+
 struct fix_kept *
 fix_kept(const char *account, const char *name)
 {

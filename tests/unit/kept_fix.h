@@ -74,6 +74,8 @@ void fix_open(struct store_session *s, uint64_t m);
 void fix_spin(unsigned ms);
 /* congvu: */
 void fix_kept_boxes(const char *account);
+/* Waits until nothing is kept of the account any more (X->n_kept 0), 20 s at most: it goes behind the answers. */
+void fix_kept_gone(const char *account);
 void fix_kept_rows(const char *account, uint64_t m, bool messages);
 /* Those in X->rows [from, from + n), sorted by UID. */
 void fix_restore(const char *account, uint64_t m, bool messages, const char *to, size_t from,

@@ -107,8 +107,7 @@ kept(void **state)
 	assert_int_equal(fix_hold(RELEASE, "p-1", 0, "15/QĐ-STP", "", holds, 20), 1);
 	assert_int_equal(X->err, 0);
 	assert_false(holds[0].in_force);
-	fix_spin(300);
-	fix_kept_boxes("p-1");
+	fix_kept_gone("p-1");
 	assert_int_equal(X->n_kept, 0);
 	fix_restart(SIGKILL, 0);
 	assert_int_equal(fix_hold(LIST, "p-1", 0, "", "", holds, 20), 1);
