@@ -119,13 +119,15 @@ def test_a_certificate_that_clients_refuse_is_told(server, tls_files):
 def test_what_takes_a_restart_is_named(server):
     """The quota is the store's, which stays: who raises it is told, and does not wonder why mail is refused still."""
     text = server.conf.read_text(encoding="utf-8")
+    # what a test before this one left: the file as it was, a store that was started with another one
+    left = [line for line in server.congvu("reload", "--lang", "en").stdout.splitlines() if "takes a restart" in line]
     try:
         server.conf.write_text(text + "\nquota_messages = 999999\nqueue_lifetime_s = 86401\nimap_idle_keepalive_s = 121\nsecurity_officers = {\"bin\"}\nurgent_unread_s = 61\n"
                                "urgent_alert_mail = {\"vanphong@tinhmau.example\"}\nurgent_per_hour = 61\nalert_gap_s = 301\n"
                                "alert_mail = {\"anninh@tinhmau.example\"}\n", encoding="utf-8")
         done = server.congvu("reload", "--lang", "en")
         assert done.returncode == 0, done.stdout + done.stderr
-        told = [line for line in done.stdout.splitlines() if "takes a restart" in line]
+        told = [line for line in done.stdout.splitlines() if "takes a restart" in line and line not in left]
         assert [line.split(" was ")[0] for line in told] == [
             "congvu-stored: quota_messages", "congvu-stored: security_officers", "congvu-smtpd: queue_lifetime_s", "congvu-smtpd: security_officers",
             "congvu-smtpd: alert_mail", "congvu-smtpd: alert_gap_s", "congvu-smtpd: urgent_unread_s", "congvu-smtpd: urgent_alert_mail",
@@ -133,7 +135,7 @@ def test_what_takes_a_restart_is_named(server):
     finally:
         server.conf.write_text(text, encoding="utf-8")
         done = server.congvu("reload", "--lang", "en")
-    assert done.returncode == 0 and "takes a restart" not in done.stdout, done.stdout
+    assert done.returncode == 0 and [line for line in done.stdout.splitlines() if "takes a restart" in line] == left, done.stdout
 
 
 def test_a_policy_that_is_not_taken_is_told(server):
